@@ -13,11 +13,11 @@ STRICTER = {
     "sent a request with a method that is not allowed here": BOTH,
     # A parser need not know which form of a target belongs to which method, and who reads the
     # target as a URL comes later. Characters that no URI has were used to get past filters.
-    "sent a request target that is of no form for its method": BOTH,
-    "sent a request target with a character that none has": BOTH,
+    "sent a request target in a form that its method does not allow": BOTH,
+    "sent a request target with an invalid character: percent-encode it": BOTH,
     "sent a request target with a bad authority": BOTH,
     # They look whether there is a Host field, if at that; and Node counts the first of several.
-    "sent a Host field that names no host": BOTH,
+    "sent an invalid Host field": BOTH,
     "sent more than one Host field": ("node",),
     # h11 takes any version of two digits for 1.1; llhttp knows 0.9 and 2.0 as well, and a request
     # line without any. Neither says what it would answer.
@@ -35,15 +35,15 @@ STRICTER = {
     # Repeated lengths that agree may be taken for one (RFC 9110, 8.6), and Content-Length may be
     # ignored beside Transfer-Encoding (RFC 9112, 6.3). Who repeats them is confused or lies.
     "sent more than one Content-Length field": ("h11",),
-    "sent a Content-Length that is no number": ("h11",),
+    "sent a Content-Length that is not a number": ("h11",),
     # The grammar allows it; some read it as an octal number.
-    "sent a Content-Length with a zero in front": BOTH,
+    "sent a Content-Length with a leading zero": BOTH,
     "sent both Content-Length and Transfer-Encoding": ("h11",),
     # Faulty framing, says RFC 9112, 6.1. They close behind it; we don't begin.
     "sent Transfer-Encoding in HTTP/1.0": BOTH,
     # llhttp only looks for `chunked` at the end; the bytes that it hands on are still coded.
     "sent a transfer coding other than chunked": ("node",),
-    "sent a Transfer-Encoding that is no list of codings": ("node",),
+    "sent a malformed Transfer-Encoding field": ("node",),
     # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension. llhttp
     # takes extensions without a name, and values that are empty.
     "sent a CR without an LF": BOTH,

@@ -36,13 +36,13 @@
 //! `sockeye-files` answers with a folder, `sockeye::http` with a closure in the types of the `http`
 //! crate. [`client`] reads responses.
 //!
-//! Handlers see the semantics of HTTP only. A *wire* encodes them; today's is HTTP/1.1, which [`Server`]
-//! speaks. HTTP/2 will be another: `Server` will then choose, and no handler will have to change.
+//! Handlers see the semantics of HTTP only. A *wire* encodes them. The only one now is HTTP/1.1, which
+//! [`Server`] speaks. HTTP/2 will be another, and no handler will have to change.
 //!
 //! ```text
-//!  semantics   request, fields, status, …     what is said
+//!  semantics   request, fields, status, …     HTTP without its bytes
 //!  h1          head, framing, body, write     HTTP/1.1 as bytes
-//!  handling    Handler, Responder, Stream     who answers, and how an answer gets onto its wire
+//!  handling    Handler, Responder, Stream     answering requests on any wire
 //!  server      state, events                  one connection
 //! ```
 //!
@@ -62,14 +62,13 @@ mod tests;
 
 pub use h1::client;
 pub use handling::answer::Answer;
-pub use handling::config::ServerConfig;
+pub use handling::config::{Clients, ServerConfig};
 pub use handling::handler::{Handler, Handlers};
 pub use handling::prepared::PreparedResponse;
 pub use handling::responder::Responder;
 pub use handling::stream::{Stream, StreamEvent};
 pub use semantics::body::Body;
 pub use semantics::chars::is_token_byte;
-pub use semantics::clients::Clients;
 pub use semantics::control::Version;
 pub use semantics::date;
 pub use semantics::fields::{BadField, Fields};

@@ -21,10 +21,10 @@ pub(crate) struct Block {
     bytes: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) index: Index,
-    /// What they say in requests of that version.
-    framing: Cell<Option<(Version, Framing)>>,
-    /// Whether their host is allowed.
-    host_allowed: Cell<Option<bool>>,
+    /// What they say in requests of that version, if known.
+    pub(crate) framing: Cell<Option<(Version, Framing)>>,
+    /// Whether their host is allowed, if known.
+    pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
 impl Block {
@@ -48,23 +48,5 @@ impl Block {
         if bytes.len() <= LONGEST {
             self.bytes.extend_from_slice(bytes);
         }
-    }
-
-    /// What the fields say, if known.
-    pub(crate) fn framing(&self, version: Version) -> Option<Framing> {
-        self.framing.get().filter(|(known, _)| *known == version).map(|(_, framing)| framing)
-    }
-
-    pub(crate) fn keep_framing(&self, version: Version, framing: Framing) {
-        self.framing.set(Some((version, framing)));
-    }
-
-    /// Whether their host is allowed, if known.
-    pub(crate) fn host_allowed(&self) -> Option<bool> {
-        self.host_allowed.get()
-    }
-
-    pub(crate) fn keep_host_allowed(&self, allowed: bool) {
-        self.host_allowed.set(Some(allowed));
     }
 }

@@ -223,40 +223,35 @@ impl Chunked {
 
     /// Takes a byte that is not data.
     fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal<'static>> {
-        self.at = match (self.at, byte) {
+        let next = match (self.at, byte) {
+            // Sixteen digits are all that can be counted, zeros in front included.
+            (At::Size(16), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                Err(Refusal::bad("sent a chunk size with more than sixteen digits"))
+            }
             (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                // Sixteen digits are all that can be counted, zeros in front included.
-                if digits == 16 {
-                    return Err(Refusal::bad("sent a chunk size with more than sixteen digits"));
-                }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 self.left = self.left << 4 | u64::from(digit);
-                At::Size(digits + 1)
+                Ok(At::Size(digits + 1))
             }
-            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => {
-                return Err(Refusal::LF_WITHOUT_CR);
-            }
-            (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
-            (At::Size(_), b'\r') => self.size_end(room)?,
-            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room)?,
-            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte)?,
-            (At::Extension(extension), _) => self.extend(extension, byte)?,
+            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => Err(Refusal::LF_WITHOUT_CR),
+            (At::Size(0), _) => Err(Refusal::bad("sent a chunk without a size")),
+            (At::Size(_), b'\r') => self.size_end(room),
+            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room),
+            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte),
+            (At::Extension(extension), _) => self.extend(extension, byte),
             (At::Size(_), _) => {
-                return Err(Refusal::bad("sent a chunk size that is no hexadecimal number"));
+                Err(Refusal::bad("sent a chunk size that is not a hexadecimal number"))
             }
-            (At::SizeEnd, b'\n') if self.left == 0 => At::Trailers,
-            (At::SizeEnd, b'\n') => At::Data,
-            (At::DataEnd, b'\r') => At::DataEndLf,
-            (At::DataEndLf, b'\n') => At::Size(0),
-            (At::SizeEnd | At::DataEndLf, _) => {
-                return Err(Refusal::CR_WITHOUT_LF);
-            }
-            (At::DataEnd, _) => {
-                return Err(Refusal::bad("sent a chunk that is longer than its size"));
-            }
+            (At::SizeEnd, b'\n') if self.left == 0 => Ok(At::Trailers),
+            (At::SizeEnd, b'\n') => Ok(At::Data),
+            (At::DataEnd, b'\r') => Ok(At::DataEndLf),
+            (At::DataEndLf, b'\n') => Ok(At::Size(0)),
+            (At::SizeEnd | At::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
+            (At::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
             // They are not read byte by byte.
-            (at @ (At::Data | At::Trailers), _) => at,
+            (at @ (At::Data | At::Trailers), _) => Ok(at),
         };
+        self.at = next?;
         Ok(())
     }
 
@@ -316,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_good() {
+    fn valid_bodies() {
         for (input, body, trailers) in [
             ("0\r\n\r\n", "", 2),
             ("5\r\nhello\r\n0\r\n\r\n", "hello", 2),
@@ -338,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_not() {
+    fn invalid_bodies() {
         for input in [
             "\r\n",
             "x\r\n",
@@ -419,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn no_input_is_no_step_wherever_a_body_stands() {
+    fn empty_input_changes_nothing() {
         let input = b"2;a\r\nhi\r\n0\r\nA: b\r\n\r\n";
         let mut decoder = Decoder::new(Content::Chunked).unwrap();
         let (limits, mut spans, mut used) = (Limits::default(), Vec::new(), 0);
@@ -432,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_refused_at_the_limit() {
+    fn limits_of_bodies_are_exact() {
         let extended = |count: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(count - 1));
         assert!(decode(extended(4096).as_bytes(), &[], 100).is_ok());
         assert_eq!(decode(extended(4097).as_bytes(), &[], 100), Err(Refusal::EXTENSIONS));
@@ -451,7 +446,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_chunks_and_any_cuts_give_the_body_back(
+        fn any_chunks_and_cuts_decode_to_the_same_body(
             chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..8),
             cuts in proptest::collection::vec(any::<usize>(), 0..6),
         ) {

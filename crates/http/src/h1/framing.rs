@@ -58,7 +58,7 @@ fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal<'static>> 
     }
     match request.known(FieldName::Host) {
         Some(host) if chars::is_host(host) => Ok(()),
-        Some(_) => Err(Refusal::bad("sent a Host field that names no host")),
+        Some(_) => Err(Refusal::bad("sent an invalid Host field")),
         None if old => Ok(()),
         None => Err(Refusal::bad("sent no Host field")),
     }
@@ -118,19 +118,12 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal<'static>
 
 /// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
 fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
-    const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is no number");
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
+    const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
+    match (value, chars::number(value).ok_or(BAD)?) {
+        ([b'0', _, ..], _) => Err(Refusal::bad("sent a Content-Length with a leading zero")),
+        (_, 0) => Ok(Content::None),
+        (_, length) => Ok(Content::Length(length)),
     }
-    if let [b'0', _, ..] = value {
-        return Err(Refusal::bad("sent a Content-Length with a zero in front"));
-    }
-    let mut length = 0u64;
-    for byte in value {
-        let digit = u64::from(byte - b'0');
-        length = length.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(BAD)?;
-    }
-    Ok(if length == 0 { Content::None } else { Content::Length(length) })
 }
 
 /// Why transfer codings other than a single `chunked` are refused. All fields are one list (RFC 9110,
@@ -142,7 +135,7 @@ fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
     let mut chunked = false;
     for coding in codings {
         if !chars::is_token(coding) {
-            return Refusal::bad("sent a Transfer-Encoding that is no list of codings");
+            return Refusal::bad("sent a malformed Transfer-Encoding field");
         }
         // Only the last coding can say where the body ends (RFC 9112, 6.3).
         if chunked {

@@ -7,14 +7,16 @@
 //!
 //! What the fields mean is decided in [`framing`](crate::h1::framing).
 
+use sockeye_proto::Fault;
+
 use crate::h1::block::Block;
-use crate::h1::target;
+use crate::h1::{framing, target};
 use crate::semantics::chars;
 use crate::semantics::control::{ControlData, Version};
-use crate::semantics::limits::Limits;
 use crate::semantics::method::{Method, MethodKind};
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span};
+use crate::{Content, KeptRequest, Limits, Request};
 
 /// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -252,7 +254,9 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
         _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
     };
     if input.get(end) != Some(&b' ') {
-        return Err(Refusal::bad("sent a request target with a character that none has"));
+        return Err(Refusal::bad(
+            "sent a request target with an invalid character: percent-encode it",
+        ));
     }
     let rest = &input[end + 1..];
     // And of one version.
@@ -273,23 +277,19 @@ fn method_len(input: &[u8]) -> Option<usize> {
 /// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
 #[cold]
 fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
-    match rest {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..] => {
-            match (major, minor) {
-                (b'1', b'1') => Ok(Version::Http11),
-                (b'1', b'0') => Ok(Version::Http10),
-                // RFC 9113, 3.4.
-                (b'2', b'0') if input.starts_with(b"PRI * ") => Err(Refusal::HTTP2),
-                (b'0'..=b'9', b'0'..=b'9') => Err(Refusal::VERSION),
-                _ => Err(NO_VERSION),
-            }
-        }
-        _ => Err(NO_VERSION),
+    let digits = match rest.strip_prefix(b"HTTP/") {
+        Some([major, b'.', minor, b'\r', b'\n', ..]) => [*major, *minor],
+        _ => [0, 0],
+    };
+    match &digits {
+        b"11" => Ok(Version::Http11),
+        b"10" => Ok(Version::Http10),
+        // RFC 9113, 3.4.
+        b"20" if input.starts_with(b"PRI * ") => Err(Refusal::HTTP2),
+        [b'0'..=b'9', b'0'..=b'9'] => Err(Refusal::VERSION),
+        _ => Err(Refusal::bad("sent a request line that does not end with a version")),
     }
 }
-
-const NO_VERSION: Refusal<'static> =
-    Refusal::bad("sent a request line that does not end with a version");
 
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`, and
 /// where the next line starts.
@@ -328,7 +328,7 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
         // RFC 9112, 5.1: used for request smuggling.
         (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
         (_, Some(b'\r') | None) => "sent a field line without a colon",
-        _ => "sent a field name with a character that none has",
+        _ => "sent a field name with an invalid character",
     })
 }
 
@@ -338,5 +338,34 @@ fn bad_value(rest: &[u8]) -> Refusal<'static> {
     match rest {
         [b'\r', ..] => Refusal::CR_WITHOUT_LF,
         _ => Refusal::bad("sent a control character in a field's value"),
+    }
+}
+
+impl KeptRequest {
+    /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what follows
+    /// the head.
+    ///
+    /// # Errors
+    ///
+    /// The fault that the head would cause, or that it is incomplete.
+    pub fn read(input: &[u8]) -> Result<Self, Fault> {
+        let mut block = Block::default();
+        let head = parse(input, &mut Progress::default(), &Limits::default(), &mut block);
+        let Some(Head { line: control, fields, len }) = head.map_err(Refusal::fault)? else {
+            return Err(Fault::peer("eof_in_head", "sent a request head that is not complete"));
+        };
+        let mut request = Request {
+            head: &input[..len],
+            control: &control,
+            block: &input[fields..len],
+            spans: &block.spans,
+            index: &block.index,
+            content: Content::None,
+            upgrade: false,
+        };
+        let framing = framing::of(&request).map_err(Refusal::fault)?;
+        request.content = framing.content;
+        request.upgrade = framing.upgrade && framing.content == Content::None;
+        Ok(request.keep())
     }
 }

@@ -6,6 +6,5 @@ pub mod client;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
-mod kept;
 pub(crate) mod target;
 pub(crate) mod write;

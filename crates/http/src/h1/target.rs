@@ -7,7 +7,7 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::span::Range;
 
 const BAD_FORM: Refusal<'static> =
-    Refusal::bad("sent a request target that is of no form for its method");
+    Refusal::bad("sent a request target in a form that its method does not allow");
 
 /// Splits the target at `start..end` of `head`, which has target bytes only. `mark` is the position of its
 /// first `?`, or `end`.
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_no_form_is_refused() {
+    fn targets_of_other_forms_are_refused() {
         use MethodKind::{Connect, Get, Options};
         for (method, target) in [
             (Get, ""),

@@ -14,6 +14,7 @@ use crate::semantics::status::Status;
 /// [`Status::OK`], `Date`, and `Server` if that is on.
 #[derive(Default)]
 pub(crate) struct Opening {
+    pub(crate) names_itself: bool,
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
@@ -23,10 +24,10 @@ const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
 impl Opening {
     /// Writes the status line and the fields that every response has.
     #[inline(always)]
-    fn write(&self, status: Status, now: WallTime, names_itself: bool, bytes: &mut Vec<u8>) {
+    fn write(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
         let mut opening = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
-            format_opening(now, names_itself, &mut opening);
+            format_opening(now, self.names_itself, &mut opening);
         }
         if status == Status::OK {
             bytes.extend_from_slice(&opening);
@@ -66,7 +67,6 @@ impl H1Exchange {
     pub(crate) fn write_head(
         &self,
         opening: &Opening,
-        names_itself: bool,
         status: Status,
         turn: &mut Turn<'_>,
         fill: impl FnOnce(&mut Vec<u8>),
@@ -79,7 +79,7 @@ impl H1Exchange {
         };
         let now = turn.wall();
         turn.out.write_with(|bytes| {
-            opening.write(status, now, names_itself, bytes);
+            opening.write(status, now, bytes);
             append(connection, bytes);
             fill(bytes);
         });
@@ -100,7 +100,7 @@ impl H1Exchange {
         if self.version == Version::Http10 {
             return write(out);
         }
-        out.write(ChunkLine::new(len).as_bytes());
+        out.write(chunk_line(len, &mut [0; 18]));
         write(out);
         out.write(b"\r\n");
     }
@@ -147,28 +147,16 @@ fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&digits[at..]);
 }
 
-/// A chunk's size and its CRLF, formatted from the end.
-struct ChunkLine {
-    bytes: [u8; 18],
-    start: usize,
-}
-
-impl ChunkLine {
-    fn new(mut size: u64) -> Self {
-        let mut bytes = [0; 18];
-        bytes[16..].copy_from_slice(b"\r\n");
-        let mut start = 16;
-        while size > 0 {
-            start -= 1;
-            bytes[start] = b"0123456789abcdef"[(size % 16) as usize];
-            size /= 16;
-        }
-        Self { bytes, start }
+/// A chunk's size and its CRLF, formatted from the end of `buffer`.
+fn chunk_line(mut size: u64, buffer: &mut [u8; 18]) -> &[u8] {
+    buffer[16..].copy_from_slice(b"\r\n");
+    let mut start = 16;
+    while size > 0 {
+        start -= 1;
+        buffer[start] = b"0123456789abcdef"[(size % 16) as usize];
+        size /= 16;
     }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
+    &buffer[start..]
 }
 
 #[cfg(test)]
@@ -184,7 +172,7 @@ mod tests {
             (0xabc0, "abc0\r\n"),
             (u64::MAX, "ffffffffffffffff\r\n"),
         ] {
-            assert_eq!(ChunkLine::new(size).as_bytes(), line.as_bytes());
+            assert_eq!(chunk_line(size, &mut [0; 18]), line.as_bytes());
         }
     }
 

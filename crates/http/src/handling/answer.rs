@@ -16,7 +16,7 @@ pub(crate) enum AnswerKind {
     Done,
     /// The handler waits.
     Wait(Waits),
-    /// The connection goes on with another protocol.
+    /// The connection switches to another protocol.
     Switched,
     /// The response was started, and can't be completed.
     Broken(&'static Fault),

@@ -1,4 +1,4 @@
-//! What the requests of one connection, or of one stream of it, have in common.
+//! State that the requests of one connection, or of one stream of it, share.
 
 use std::rc::Rc;
 
@@ -9,17 +9,17 @@ use super::pending_log::PendingLog;
 use crate::semantics::exchange::Exchange;
 use crate::semantics::limits::Limits;
 
-/// What the requests of one connection, or of one stream of it, have in common.
+/// State that the requests of one connection, or of one stream of it, share.
 pub(crate) struct Connection {
     pub(crate) config: Rc<ServerConfig>,
-    /// Once the server is stopping, or will be soon, a response is the last of its connection, unless
-    /// more input has come behind its request.
+    /// If the server is stopping, or will be soon, a response is the last of its connection, unless
+    /// more input has arrived behind its request.
     pub(crate) stop: Stop,
     /// The client has ended its side. Earlier input may still be unread.
     pub(crate) half_closed: bool,
     /// The hosts of this connection's requests are checked.
     pub(crate) checks_host: bool,
-    /// What a log has not been told yet; `None` without a log.
+    /// Requests that are not yet logged; `None` without a log.
     pub(crate) log: Option<Box<PendingLog>>,
 }
 
@@ -30,8 +30,10 @@ impl Connection {
 
     /// The connection is established.
     pub(crate) fn open(&mut self, peer: &Peer) {
-        self.log = self.config.log.as_ref().map(|_| Box::new(PendingLog::new(*peer)));
-        self.checks_host = self.config.host_check.as_ref().is_some_and(|check| check.applies(peer));
+        let config = &self.config;
+        let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), *peer));
+        self.log = log.map(Box::new);
+        self.checks_host = config.host_check.as_ref().is_some_and(|check| check.applies(peer));
     }
 
     /// Whether the server is stopping, or will be soon.
@@ -45,13 +47,13 @@ impl Connection {
         now + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
     }
 
-    /// When a streamed response is cancelled whose client has ended its side, if nothing is sent from
-    /// now on.
+    /// When a streamed response to a client that has ended its side is cancelled, if nothing is sent until
+    /// then.
     pub(crate) fn silent_until(&self, now: Time) -> Time {
         now + self.config.limits.half_closed_timeout
     }
 
-    /// When the time for a request's content is over, if nothing of it arrives from now on.
+    /// When a request's content times out, if nothing of it arrives until then.
     pub(crate) fn content_until(&self, now: Time) -> Time {
         now + self.config.limits.body_timeout
     }
@@ -61,7 +63,7 @@ impl Connection {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
         let timeout = match exchange.has_begun() {
             true => self.half_closed.then_some(half_closed_timeout),
-            // It waits for the client.
+            // The handler waits for the client.
             false if exchange.waits.reads() => None,
             false => response_timeout,
         };

@@ -25,17 +25,17 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 
 /// Answers one request.
 ///
-/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for. It
-/// is called for that only, and for messages, which arrive at any time until the response is complete.
+/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for. The
+/// next calls are for that only, and for messages, which arrive at any time until the response is complete.
 /// Then the handler is dropped, or earlier if the response can't be completed, for example because the
 /// client has left.
 ///
 /// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, it is 500.
 pub trait Handler {
-    /// Answers a request, asks for its content, or says that the answer comes later. Content that
-    /// isn't asked for is discarded, or the connection is closed behind the response, whichever is
-    /// less to read. CONNECT and TRACE are refused before; any other method is passed on, and one
-    /// that the handler doesn't know earns 501 (RFC 9110, 9.1).
+    /// Answers a request, asks for its content, or says that the answer comes later. If the handler
+    /// doesn't ask for the content, the server discards it, or closes the connection if there is too
+    /// much. The server refuses CONNECT and TRACE itself. A handler answers 501 to a method that it
+    /// doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Takes the message of a promise or of a [`Remote`](sockeye_proto::Remote), while the response
@@ -72,7 +72,7 @@ pub trait Handler {
         responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// The request's content will never be complete, whether or not it was asked for: the client has
+    /// The request's content will never be complete, whether or not the handler reads it: the client has
     /// left, ended its side, was too slow, or sent something malformed or too large. The server has
     /// answered 400, 408 or 413 if it could. `now` is the time.
     fn on_incomplete(&mut self, now: Time) {

@@ -1,4 +1,4 @@
-//! A request in flight: calls its handler, and says what the answer leads to.
+//! A request in flight: calls its handler, and acts on the answers.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ pub(crate) struct InFlight<H, W> {
 pub(crate) enum NextStep {
     /// The response is complete.
     Done,
-    /// The connection goes on with another protocol.
+    /// The connection switches to another protocol.
     Switched,
     /// Wait: for a message, for room or for input.
     Wait,
@@ -59,7 +59,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         if let Some(log) = &mut connection.log {
             log.note(exchange.status, exchange.content_at);
         }
-        // Something was sent in time: the next deadline is another one.
+        // The handler has written in time: a new deadline applies.
         if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
             let now = turn.now();
             exchange.send_by =
@@ -126,7 +126,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                 turn.want_room();
             }
             let Some(wanted) = exchange.waits.content else { return Ok(NextStep::Wait) };
-            // A piece of a few bytes may be answered with many.
+            // The handler may write much for a small piece.
             if exchange.has_begun() && turn.is_full() {
                 exchange.waits.room = true;
                 turn.want_room();

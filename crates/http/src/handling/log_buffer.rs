@@ -1,4 +1,4 @@
-//! Memory for what the access log has not been told yet.
+//! Memory for requests that are not yet logged.
 
 use std::collections::VecDeque;
 
@@ -30,16 +30,16 @@ pub(super) struct Entry {
     pub(super) end: Option<Mark>,
     /// What ended it, no matter how much of the response is sent.
     pub(super) ended: Option<Ended>,
-    /// Why the server refused it, and when: nothing is sent after that until the connection ends.
+    /// Why the server refused it, and when. Nothing more is written to this connection then.
     pub(super) refused: Option<(&'static str, Time)>,
 }
 
 impl LogBuffer {
-    /// Removes the first entry, and passes its notes to `tell`.
-    pub(super) fn forget_first(&mut self, tell: impl FnOnce(&[u8])) {
+    /// Removes the first entry, and passes its notes to `log`.
+    pub(super) fn forget_first(&mut self, log: impl FnOnce(&[u8])) {
         let Some(entry) = self.entries.pop_front() else { return };
         let end = (self.forgotten + entry.noted).min(self.notes.len());
-        tell(&self.notes[self.forgotten..end]);
+        log(&self.notes[self.forgotten..end]);
         self.forgotten = end;
         // Notes are moved only when at least as much is dropped.
         if self.entries.is_empty() {

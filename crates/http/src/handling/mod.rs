@@ -1,4 +1,4 @@
-//! What answers requests, and how its answers get onto a wire.
+//! Answering requests on any wire.
 
 pub(crate) mod answer;
 pub(crate) mod config;

@@ -1,4 +1,6 @@
-//! Requests of one output whose end the access log has not been told yet.
+//! Requests of one output that are not yet logged.
+
+use std::rc::Rc;
 
 use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
 
@@ -6,17 +8,22 @@ use super::config::ServerConfig;
 use super::log_buffer::{Entry, LogBuffer};
 use crate::{Begun, Ended, Outcome, Status, Unread};
 
-/// With this many requests whose responses are not sent, or bytes noted of them, no more requests are
-/// read: about as much as the responses themselves may hold.
+/// The server reads no more requests while this many wait to be logged, or have this many bytes of notes:
+/// about as much as the responses themselves may hold.
 const MAX_ENTRIES: usize = 1024;
 const MAX_NOTES: usize = 256 * 1024;
 
-/// Bytes that are kept of an incomplete head, for a log line in case it stays incomplete.
+/// Bytes of an incomplete head that are kept, to be logged if it stays incomplete.
 const MAX_PART: usize = 2 * 1024;
 
-/// Requests of one output whose end the log has not been told yet. Their responses are sent in order.
+/// The most buffers that are kept while no connection uses them.
+const MAX_SPARE_BUFFERS: usize = 64;
+
+/// Requests of one output that are not yet logged, because their responses are not sent. Responses are
+/// sent in order.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
+    config: Rc<ServerConfig>,
     peer: Peer,
     buffer: LogBuffer,
     /// The beginning of an incomplete head.
@@ -24,19 +31,19 @@ pub(crate) struct PendingLog {
 }
 
 impl PendingLog {
-    pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, buffer: LogBuffer::default(), part: Vec::new() }
+    pub(crate) fn new(config: Rc<ServerConfig>, peer: Peer) -> Self {
+        Self { config, peer, buffer: LogBuffer::default(), part: Vec::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
     }
 
-    /// A request has come.
-    pub(crate) fn begin(&mut self, request: Begun<'_>, config: &ServerConfig, turn: &Turn<'_>) {
-        let Some(log) = &config.log else { return };
+    /// A request has arrived.
+    pub(crate) fn begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+        let Some(log) = &self.config.log else { return };
         if self.buffer.entries.is_empty() {
-            self.buffer = config.lend_log_buffer();
+            self.buffer = self.config.log_buffers.borrow_mut().pop().unwrap_or_default();
         }
         if !self.part.is_empty() {
             self.part = Vec::new();
@@ -64,9 +71,9 @@ impl PendingLog {
 
     /// The head that started to arrive at `since` will stay incomplete.
     #[cold]
-    pub(crate) fn begin_part(&mut self, since: Time, config: &ServerConfig, turn: &Turn<'_>) {
+    pub(crate) fn begin_part(&mut self, since: Time, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.part);
-        self.begin(Begun::Unread(Unread::of(&part)), config, turn);
+        self.begin(Begun::Unread(Unread::of(&part)), turn);
         self.change_last(|entry| entry.begun = since);
     }
 
@@ -98,24 +105,24 @@ impl PendingLog {
     }
 
     /// The output has been sent up to `sent`.
-    pub(crate) fn sent(&mut self, sent: Mark, config: &ServerConfig, now: Time) {
-        self.tell(sent, None, config, now);
+    pub(crate) fn sent(&mut self, sent: Mark, now: Time) {
+        self.tell(sent, None, now);
     }
 
     /// The output has ended, and with it all requests that are left.
-    pub(crate) fn closed(&mut self, reason: &Reason, config: &ServerConfig, turn: &Turn<'_>) {
-        self.tell(turn.sent(), Some(Ended::with(reason)), config, turn.now());
+    pub(crate) fn closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
+        self.tell(turn.sent(), Some(Ended::with(reason)), turn.now());
     }
 
-    /// Another protocol has taken over: what is unsent counts as sent.
-    pub(crate) fn handed_over(&mut self, config: &ServerConfig, turn: &Turn<'_>) {
+    /// Another protocol has taken over: unsent output counts as sent.
+    pub(crate) fn handed_over(&mut self, turn: &Turn<'_>) {
         self.answered(turn.written());
-        self.tell(turn.written(), None, config, turn.now());
+        self.tell(turn.written(), None, turn.now());
     }
 
     /// Tells the log of the requests whose responses are sent, and with `rest` of all others.
-    fn tell(&mut self, sent: Mark, rest: Option<Ended>, config: &ServerConfig, now: Time) {
-        let Some(log) = &config.log else { return };
+    fn tell(&mut self, sent: Mark, rest: Option<Ended>, now: Time) {
+        let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {
             let complete = entry.end.is_some_and(|end| end <= sent);
             let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };
@@ -130,7 +137,11 @@ impl PendingLog {
             self.buffer.forget_first(|notes| log.ended(notes, &outcome));
         }
         if self.buffer.entries.is_empty() {
-            config.give_back_log_buffer(std::mem::take(&mut self.buffer));
+            let buffer = std::mem::take(&mut self.buffer);
+            let mut spare = self.config.log_buffers.borrow_mut();
+            if spare.len() < MAX_SPARE_BUFFERS && buffer.is_worth_keeping() {
+                spare.push(buffer);
+            }
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Responses that are made before they are asked for: everything except the date, and what a wire
-//! says of its connection.
+//! Responses that are prepared: everything except the date and the fields about the connection.
 
 use std::fmt;
 
@@ -12,7 +11,7 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::fields::fields_of_lines;
 use crate::{Body, Fields, Status};
 
-/// A response that is made once and sent often, by [`Responder::send_prepared`](crate::Responder):
+/// A response that is prepared once and sent often, by [`Responder::send_prepared`](crate::Responder):
 /// cheaper each time than [`Responder::send`](crate::Responder::send).
 ///
 /// ```
@@ -39,10 +38,10 @@ use crate::{Body, Fields, Status};
 #[derive(Clone)]
 pub struct PreparedResponse {
     pub(crate) status: Status,
-    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, and short content.
-    // Other wires read the fields off.
+    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then short content.
+    // Other wires parse the fields.
     pub(crate) bytes: Box<[u8]>,
-    /// Where the content begins in these.
+    /// Where the content begins in `bytes`.
     pub(crate) head: usize,
     /// Longer content.
     rest: Option<Rest>,
@@ -60,7 +59,7 @@ impl PreparedResponse {
     /// Content of up to this many bytes is copied; longer content is shared with its owner.
     pub const LONGEST_COPY: usize = LONGEST_COPY;
 
-    /// Makes what [`Responder::send`](crate::Responder::send) would send.
+    /// Prepares the response that [`Responder::send`](crate::Responder::send) would send.
     #[must_use]
     pub fn new(status: Status, fields: &Fields, body: Body<'_>) -> Self {
         let mut response = Self::without_content(status, fields, body.len());
@@ -85,7 +84,7 @@ impl PreparedResponse {
         response
     }
 
-    /// The same for content of `len` bytes that is given when it is sent, to
+    /// As [`PreparedResponse::new`], for content of `len` bytes that is passed to
     /// [`Responder::send_prepared_with`](crate::Responder::send_prepared_with).
     #[must_use]
     pub fn without_content(status: Status, fields: &Fields, len: u64) -> Self {

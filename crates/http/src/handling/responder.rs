@@ -1,4 +1,4 @@
-//! What a handler answers a request with.
+//! How a handler answers a request.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::semantics::chars;
 use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, ResponseKind, Waits, Wanted};
 use crate::{Body, Fields, Request, Status};
 
-/// The duty to answer one request, and everything that it takes.
+/// Answers one request. Each method that returns an [`Answer`] consumes the responder.
 #[derive(Debug)]
 pub struct Responder<'r, 't> {
     pub(crate) turn: &'r mut Turn<'t>,
@@ -44,7 +44,7 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers with a response that was made before: for what is sent often.
+    /// Answers with a prepared response.
     pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
         let is_sent = !self.exchange.head_only;
         let content = if is_sent { response.bytes.len() - response.head } else { 0 };
@@ -57,8 +57,7 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// The same for a response that was made by [`PreparedResponse::without_content`]. `content` is
-    /// its content.
+    /// Answers with a response made by [`PreparedResponse::without_content`], and its `content`.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
         let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
@@ -91,7 +90,11 @@ impl<'r, 't> Responder<'r, 't> {
     /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
-        self.config.client(self.turn.peer(), request)
+        let peer = self.turn.peer();
+        match &self.config.clients {
+            Some(clients) => clients.client(peer, request),
+            None => Client::of(peer.address),
+        }
     }
 
     /// Writes the response's head, and returns the stream to write its content to.
@@ -156,7 +159,7 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
     }
 
-    /// Waits for what the last call asked for: for more content after [`Responder::read`], for a message
+    /// Waits for the same as after the last call: for more content after [`Responder::read`], for a message
     /// after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(AnswerKind::Wait(self.exchange.waits))
@@ -164,7 +167,7 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
     /// gets [`Event::Open`](sockeye_proto::Event::Open) and the bytes behind the request. `name` must be
-    /// one that the client asked for: see [`Request::upgrade`](crate::Request::upgrade).
+    /// one of those in [`Request::upgrade`](crate::Request::upgrade).
     ///
     /// # Errors
     ///
@@ -206,21 +209,14 @@ impl<'r, 't> Responder<'r, 't> {
     pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
-        if !status.has_content() {
-            return self.head(
-                ResponseKind::Whole,
-                status,
-                [b"", extra.as_bytes()],
-                ContentLength::Absent,
-                b"",
-            );
-        }
+        let has_content = status.has_content();
         let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
-        let length = ContentLength::Known((title.len() + 1 + text_len + end.len()) as u64);
-        self.head(ResponseKind::Whole, status, [KIND, extra.as_bytes()], length, b"");
-        if !self.exchange.head_only {
+        let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
+        let kind = if has_content { KIND } else { b"" };
+        self.head(ResponseKind::Whole, status, [kind, extra.as_bytes()], length, b"");
+        if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
             self.turn.out.write(end);

@@ -61,7 +61,7 @@ impl Stream<'_, '_> {
     }
 
     /// Whether the output is full: return [`Stream::more`]. Always true if the response has no content, so
-    /// that no loop writes it for ever.
+    /// that a loop which writes until the output is full ends.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()

@@ -1,4 +1,4 @@
-//! The wire that a response is written to: the one type that knows them all.
+//! The wire that a response is written to: the only type that names all wires.
 
 use sockeye_proto::{Output, Turn};
 
@@ -40,7 +40,7 @@ impl WireExchange for H1Exchange {
     }
 
     fn begin_to_read(&mut self, content: Content) {
-        // Where there is none, it has its end at once.
+        // Without content, the end is reached at once.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
 }
@@ -69,7 +69,7 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) => {
                 h1.decide_persistence(exchange, kind, length, config.limits.discard);
-                config.write_h1_head(h1, status, turn, |bytes| {
+                h1.write_head(&config.opening, status, turn, |bytes| {
                     append(fields[0], bytes);
                     append(fields[1], bytes);
                     h1.write_framing(length, bytes);
@@ -101,7 +101,7 @@ impl Wire<'_> {
                 h1.decide_persistence(exchange, kind, length, config.limits.discard);
                 let end = if is_sent { response.bytes.len() } else { response.head };
                 let head = &response.bytes[..end];
-                config.write_h1_head(h1, response.status, turn, |bytes| {
+                h1.write_head(&config.opening, response.status, turn, |bytes| {
                     bytes.extend_from_slice(head);
                     if WITH_CONTENT {
                         append(content, bytes);
@@ -147,7 +147,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Announces that the connection goes on with the protocol `name`. Returns whether it may.
+    /// Announces the switch to the protocol `name`. Returns whether the connection may switch.
     pub(crate) fn upgrade(
         &mut self,
         config: &ServerConfig,
@@ -159,7 +159,7 @@ impl Wire<'_> {
             Self::H1(h1) if h1.upgrade => {
                 // The Connection field says neither close nor keep-alive.
                 (h1.version, h1.persistent) = (Version::Http11, true);
-                config.write_h1_head(h1, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
+                h1.write_head(&config.opening, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
                     bytes.extend_from_slice(name.as_bytes());
                     bytes.extend_from_slice(b"\r\n");

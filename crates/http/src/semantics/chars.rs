@@ -114,7 +114,7 @@ const fn controls(word: u64) -> u64 {
     (below_space | delete) & HIGHS
 }
 
-/// Without the spaces and tabs around it.
+/// The bytes without the spaces and tabs around them.
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
@@ -133,8 +133,10 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
         [b'[', rest @ ..] => {
             let len = count(rest, |byte| is_host_byte(byte) || byte == b':');
             let (literal, rest) = rest.split_at(len);
+            let is_ipv6 =
+                str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
             match rest {
-                [b']', port @ ..] if is_ipv6(literal) || is_ip_future(literal) => port,
+                [b']', port @ ..] if is_ipv6 || is_ip_future(literal) => port,
                 _ => return false,
             }
         }
@@ -147,9 +149,10 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
             port
         }
     };
+    // A port may be empty, and have leading zeros (RFC 3986, 3.2.3).
     match port {
-        [] => true,
-        [b':', digits @ ..] => is_port(digits),
+        [] | [b':'] => true,
+        [b':', digits @ ..] => number(digits).is_some_and(|port| port <= 65535),
         _ => false,
     }
 }
@@ -161,14 +164,13 @@ fn is_percent_encoded(name: &[u8]) -> bool {
     memchr::memchr_iter(b'%', name).all(|at| digits(&name[at + 1..]))
 }
 
-/// Whether the bytes are empty or a port: digits with a value of at most 65535, with any number of
-/// leading zeros (RFC 3986, 3.2.3: `port = *DIGIT`).
-fn is_port(digits: &[u8]) -> bool {
-    let mut port = 0_u32;
-    digits.iter().all(|digit| {
-        port = port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')));
-        digit.is_ascii_digit() && port <= 65535
-    })
+/// The value of `1*DIGIT`; `None` for anything else, and for a value of more than 64 bits.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    let add = |sum: u64, byte: &u8| {
+        let digit = char::from(*byte).to_digit(10)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// Whether the bytes, host bytes or colons, are an address of a future version (RFC 3986, 3.2.2):
@@ -180,12 +182,7 @@ fn is_ip_future(bytes: &[u8]) -> bool {
     len > 0 && !address.is_empty() && !address.contains(&b'%')
 }
 
-/// Whether the bytes are an IPv6 address without a zone.
-fn is_ipv6(bytes: &[u8]) -> bool {
-    str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
-}
-
-/// How many bytes at the start are of the class.
+/// How many bytes at the start are of `class`.
 #[inline]
 pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
@@ -218,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_what_is_none() {
+    fn valid_and_invalid_hosts() {
         for good in [
             "",
             "a",
@@ -303,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn many_at_a_time_find_what_one_at_a_time_finds(
+        fn fast_scans_find_what_slow_ones_find(
             bytes in proptest::collection::vec(
                 prop_oneof![2 => any::<u8>(), 90 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..99),
         ) {

@@ -1,4 +1,4 @@
-//! A request's control data (RFC 9110, 6.2): what is said besides fields and content.
+//! A request's control data (RFC 9110, 6.2): everything besides its fields and content.
 
 use super::method::MethodKind;
 use super::span::Range;

@@ -1,9 +1,9 @@
 //! Dates as HTTP writes them (RFC 9110, 5.6.7).
 //!
 //! One form is written, `Wed, 21 Oct 2015 07:28:00 GMT`; all three that the RFC knows are read.
-//! A two-digit year of the obsolete RFC 850 form is taken for one from 1970 to 2069.
+//! A two-digit year of the obsolete RFC 850 form is read as one from 1970 to 2069.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use sockeye_proto::WallTime;
@@ -14,28 +14,18 @@ pub const LEN: usize = 29;
 /// The last second that has a four-digit year: 9999-12-31T23:59:59Z.
 const LAST: u64 = 253_402_300_799;
 
-/// Formats a date. One after the year 9999 is written as its last second.
+/// Formats a date. A date after the year 9999 is written as the last second of that year.
 #[must_use]
 pub fn format(date: WallTime) -> [u8; LEN] {
-    struct Buffer([u8; LEN], usize);
-
-    impl Write for Buffer {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            let end = self.1 + text.len();
-            self.0.get_mut(self.1..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-            self.1 = end;
-            Ok(())
-        }
-    }
-
     let date = UNIX_EPOCH + Duration::from_secs(date.as_secs().min(LAST));
-    let mut buffer = Buffer([b' '; LEN], 0);
-    let written = write!(buffer, "{}", httpdate::HttpDate::from(date));
-    debug_assert!(written.is_ok() && buffer.1 == LEN, "every date is {LEN} bytes long");
-    buffer.0
+    let mut text = [b' '; LEN];
+    let mut rest = &mut text[..];
+    let written = write!(rest, "{}", httpdate::HttpDate::from(date));
+    debug_assert!(written.is_ok() && rest.is_empty(), "every date is {LEN} bytes long");
+    text
 }
 
-/// Reads a date in any of the three forms. `None` when it is none, or lies before 1970.
+/// Reads a date in any of the three forms. `None` if it is malformed, or before 1970.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<WallTime> {
     let text = std::str::from_utf8(text).ok()?;
@@ -63,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn malformed_dates_are_none() {
         for text in [
             &b""[..],
             b"yesterday",
@@ -78,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_date_beyond_the_calendar_is_its_last_second() {
+    fn a_date_after_9999_is_the_last_second_of_9999() {
         assert_eq!(&format(WallTime::from_secs(u64::MAX)), b"Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(seconds in 0..=LAST) {
+        fn written_dates_are_read_back(seconds in 0..=LAST) {
             let date = WallTime::from_secs(seconds);
             prop_assert_eq!(parse(&format(date)), Some(date));
         }

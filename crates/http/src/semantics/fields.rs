@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_end_a_line_or_frame_a_reply_is_refused() {
+    fn fields_that_end_a_line_or_frame_the_response_are_refused() {
         for (name, value, why) in [
             ("", &b"x"[..], BadField::Name),
             ("a b", b"x", BadField::Name),
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_block_is_always_whole_lines_however_it_was_filled(
+        fn fields_are_always_whole_lines(
             pushed in proptest::collection::vec((".{0,4}|[A-Za-z-]{1,8}", proptest::collection::vec(any::<u8>(), 0..12)), 0..6),
         ) {
             let mut fields = Fields::new();

@@ -5,7 +5,6 @@
 //! host still shows the name. So a server at loopback addresses answers only for names that no stranger
 //! can own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -34,10 +33,11 @@ const LONGEST_NAME: usize = 253;
 pub struct AllowedHosts {
     // Invariant: without a port and without a final dot.
     names: Vec<Box<str>>,
-    hint: Cow<'static, str>,
+    /// Empty, or a sentence behind a full stop.
+    hint: String,
 }
 
-/// A text that is not a host name.
+/// The text is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadHostName(String);
 
@@ -68,8 +68,8 @@ impl AllowedHosts {
 
     /// Tells refused clients how to allow a name: a sentence without its full stop.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = hint.into();
+    pub fn hint(mut self, hint: &str) -> Self {
+        self.hint = format!(". {hint}");
         self
     }
 
@@ -85,10 +85,7 @@ impl AllowedHosts {
 
     /// What a client of a refused host did: the end of a sentence that begins with "the client".
     pub(crate) fn refused(&self, host: &[u8]) -> String {
-        let hint = match &*self.hint {
-            "" => String::new(),
-            hint => format!(". {hint}"),
-        };
+        let hint = &self.hint;
         match shown(host) {
             Some(name) => format!("asked for the host {name}, which is not allowed here{hint}"),
             None => format!("asked for a host that is not allowed here{hint}"),
@@ -107,14 +104,14 @@ pub struct HostCheck {
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
-    /// Allows `hosts` alone on connections of peers for which `applies` returns true. It is called
-    /// once for each connection.
+    /// Allows only `hosts` on connections of peers for which `applies` returns true. `applies` is called
+    /// once per connection.
     pub fn new(hosts: AllowedHosts, applies: impl Fn(&Peer) -> bool + 'static) -> Self {
         Self { hosts, applies: Box::new(applies), on_refused: None }
     }
 
-    /// Calls `on_refused` for each refused request, with the name that was asked for, without its
-    /// port; with `None` where that is not fit to be shown.
+    /// Calls `on_refused` for each refused request, with the requested name without its port; with `None`
+    /// if the name is not safe to show.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));
@@ -184,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_no_stranger_can_own_are_allowed_and_others_by_name() {
+    fn local_names_and_added_names_are_allowed() {
         let hosts = AllowedHosts::default().allow("Files.Example.:80").unwrap();
         let hosts = hosts.allow("xn--bcher-kva.example").unwrap();
         for (host, allowed) in [

@@ -49,7 +49,8 @@ impl<'a> Unread<'a> {
         let line = lines.next().unwrap_or_default();
         // After a line break of another kind, a line may be part of a value.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        let complete = |field: &&[u8]| field.ends_with(line_break) && !is_blank(field);
+        let complete =
+            |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
         let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
         Self { line: without_break(line), block: &head[line.len()..][..len] }
     }
@@ -96,11 +97,6 @@ impl fmt::Debug for Unread<'_> {
 fn without_break(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Whether a line is the one that ends a head.
-fn is_blank(line: &[u8]) -> bool {
-    without_break(line).is_empty()
 }
 
 /// How a request ended, and its response.
@@ -183,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_cannot_be_read_the_first_line_and_the_host_are_known() {
+    fn unread_heads_have_their_first_line_and_host() {
         let long = vec![b'a'; 5000];
         type Row<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
         let table: [Row<'_>; 11] = [
@@ -213,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_cannot_be_read_the_fields_are_known_whose_lines_came_whole() {
+    fn unread_heads_have_the_fields_whose_lines_are_complete() {
         type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
         let table: [Row<'_>; 10] = [
             (b"", &[]),

@@ -2,7 +2,6 @@
 
 pub(crate) mod body;
 pub(crate) mod chars;
-pub(crate) mod clients;
 pub(crate) mod control;
 pub mod date;
 pub(crate) mod exchange;

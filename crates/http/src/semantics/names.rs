@@ -135,7 +135,7 @@ mod tests {
     use crate::semantics::chars;
 
     #[test]
-    fn a_name_is_known_in_any_case_and_none_is_taken_for_another() {
+    fn names_are_found_in_any_case_and_never_confused() {
         for name in FieldName::ALL {
             let text = name.as_str();
             assert_eq!(FieldName::of(text.as_bytes()), Some(*name));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_have_what_was_put_into_them() {
+    fn sets_contain_what_they_were_made_of() {
         let set = FieldNames::of(&[FieldName::Host, FieldName::IfUnmodifiedSince]);
         let inside = FieldName::ALL.iter().filter(|name| set.contains(**name)).count();
         assert_eq!(inside, 2);

@@ -55,7 +55,7 @@ refusals! {
     HEAD_TIMEOUT REQUEST_TIMEOUT "head_timeout" "did not complete the request head in time";
     HOST_NOT_ALLOWED MISDIRECTED_REQUEST "host_not_allowed"
         "asked for a host that is not allowed here";
-    // A handler panicked. The client is not told why.
+    // A handler panicked. The response doesn't say why.
     PANICKED INTERNAL_SERVER_ERROR "handler_panicked" "";
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The status code of a final response. The server sends the interim ones: 100 when content is asked
-/// for, 101 when another protocol takes over.
+/// The status code of a final response. The server sends the other ones: 100 when a handler asks for
+/// content, 101 when another protocol takes over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -99,7 +99,7 @@ statuses! {
 }
 
 impl Status {
-    /// The status with this code, from 200 to 999: it need not be known here.
+    /// The status with this code, from 200 to 999, whether or not it has a name.
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
         if matches!(code, 200..=999) { Some(Self(code)) } else { None }
@@ -114,8 +114,8 @@ impl Status {
         self.0
     }
 
-    /// Whether a response with this status has content. Without content there is no Content-Length: in a
-    /// 204 it is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
+    /// Whether a response with this status has content. If not, it has no Content-Length either: in a 204
+    /// that is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

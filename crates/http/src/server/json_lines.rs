@@ -19,13 +19,16 @@ use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::{Begun, Content, Handler, Handlers, KeptRequest, Limits, ServerConfig, StreamEvent};
 
-/// The most streams at a time.
+/// The most streams in flight.
 const MOST_STREAMS: usize = 100;
 /// The most bytes of a stream that are sent in turn.
 const QUANTUM: u64 = 16 * 1024;
 /// Bytes that a stream's output holds before it counts as full, and of content that waits until the
 /// handler reads. If a client sends more, its stream is aborted.
 const ROOM: usize = 64 * 1024;
+
+const WRONG_LENGTH: Refusal<'static> =
+    Refusal::bad("sent content that is longer or shorter than announced");
 
 /// The server's side of one connection.
 pub struct JsonLines<S: Handlers> {
@@ -48,6 +51,9 @@ struct Slot<H> {
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     held: Vec<u8>,
+    /// Bytes of content that the request announced and that have not arrived; `None` if it announced no
+    /// length.
+    left: Option<u64>,
     /// The end of the content has arrived.
     end: Option<Section>,
     /// The client wants content of the response.
@@ -57,7 +63,7 @@ struct Slot<H> {
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is written, or never will be, and not all of it is moved.
+    /// The response is complete or aborted, and not all of it is moved.
     Leaving { wire: JsonExchange, is_aborted: bool },
 }
 
@@ -110,12 +116,12 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Tells the handler of something.
+    /// Passes an event to the handler.
     fn tell(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
         self.go_on(outer, |in_flight, connection, turn| in_flight.tell(event, connection, turn));
     }
 
-    /// Continues to wait, for less than before perhaps.
+    /// Continues to wait, for room only if `room` is set.
     fn wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.go_on(outer, |in_flight, _, _| {
             let waits = in_flight.exchange.waits;
@@ -130,8 +136,7 @@ impl<H: Handler> Slot<H> {
         });
     }
 
-    /// Drops the handler, and what it waits for. What it has written is still moved, unless the
-    /// response is aborted.
+    /// Drops the handler. The response is still moved, unless it is aborted.
     fn leave(&mut self, is_aborted: bool) {
         let wire = JsonExchange::new(self.id);
         let before = mem::replace(&mut self.state, State::Leaving { wire, is_aborted });
@@ -140,7 +145,7 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Gives up the request and what is left of its response.
+    /// Cancels the request, and drops the unsent rest of its response.
     fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
             && in_flight.exchange.incoming != Incoming::Ended
@@ -149,10 +154,8 @@ impl<H: Handler> Slot<H> {
             // Its stream ends anyway.
             let _ = in_flight.tell_incomplete(outer.now());
         }
-        let (turn, Connection { log, config, .. }) =
-            (self.stream.turn(outer), &mut self.connection);
-        if let Some(log) = log {
-            log.closed(reason, config, &turn);
+        if let Some(log) = &mut self.connection.log {
+            log.closed(reason, &self.stream.turn(outer));
         }
         self.leave(true);
         self.stream = Stream::new(self.id, ROOM);
@@ -161,6 +164,12 @@ impl<H: Handler> Slot<H> {
     /// Content has arrived, at least one byte.
     fn take_content(&mut self, piece: &[u8], outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &mut self.state else { return };
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(piece.len() as u64) else {
+                return self.refuse_content(WRONG_LENGTH, outer);
+            };
+            *left = rest;
+        }
         in_flight.exchange.content_until = self.connection.content_until(outer.now());
         self.held.extend_from_slice(piece);
         if in_flight.exchange.waits.reads() {
@@ -171,7 +180,8 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Moves the next of the response to the connection's output. Returns whether there was any.
+    /// Moves the next piece of the response to the connection's output. Returns whether anything
+    /// happened.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
@@ -194,11 +204,10 @@ impl<H: Handler> Slot<H> {
         head.is_some() || len > 0 || has_room
     }
 
-    /// Tells the log if all of the response is moved.
+    /// Tells the log how much of the response is moved.
     fn log_moved(&mut self, now: Time) {
-        let Connection { log, config, .. } = &mut self.connection;
-        if let Some(log) = log {
-            log.sent(self.stream.moved(), config, now);
+        if let Some(log) = &mut self.connection.log {
+            log.sent(self.stream.moved(), now);
         }
     }
 
@@ -237,7 +246,7 @@ impl<H: Handler> Slot<H> {
     }
 }
 
-/// Tells a handler of a piece of content, or refuses it.
+/// Passes a piece of content to a handler, or refuses it.
 fn tell_piece<H: Handler>(
     in_flight: &mut InFlight<H, JsonExchange>,
     piece: &[u8],
@@ -277,6 +286,9 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Request(request), None) => self.begin(id, &request, turn)?,
             (Input::Content(len), _) => self.content = Some((id, len)).filter(|_| len > 0),
+            (Input::End(_), Some(slot)) if slot.left.is_some_and(|left| left > 0) => {
+                slot.refuse_content(WRONG_LENGTH, turn);
+            }
             (Input::End(section), Some(slot)) => {
                 slot.end = Some(section);
                 if let State::InFlight(in_flight) = &slot.state
@@ -287,13 +299,13 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Cancel, Some(slot)) => slot.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(slot)) => slot.client_reads = reads,
-            // Its response has left.
+            // Its response is complete.
             (_, None) => {}
         }
         Ok(())
     }
 
-    /// Has a request answered.
+    /// Opens a stream, and calls the handler for its request.
     fn begin(
         &mut self,
         id: NonZeroU32,
@@ -319,11 +331,16 @@ impl<S: Handlers> JsonLines<S> {
                 wire: JsonExchange::new(id),
             }),
             held: Vec::new(),
+            left: match request.content {
+                Content::None => Some(0),
+                Content::Length(length) => Some(length),
+                Content::Chunked => None,
+            },
             end: (request.content == Content::None).then(Section::default),
             client_reads: true,
         };
         if let Some(log) = &mut slot.connection.log {
-            log.begin(Begun::Request(&request), &self.config, turn);
+            log.begin(Begun::Request(&request), turn);
         }
         let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
         slot.go_on(turn, |in_flight, connection, turn| {

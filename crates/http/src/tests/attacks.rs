@@ -1,4 +1,4 @@
-//! What an enemy would try who has read the code: see each test's name.
+//! Attacks by someone who has read the code: see the names of the tests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Limits, Stream, StreamEvent, Trailers};
 
 static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
 
-/// Does as the path says: the tests beside it tell what.
+/// Answers each path in its own way.
 #[derive(Default)]
 struct Odd {
     path: Vec<u8>,
@@ -97,43 +97,39 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 fn odd() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Odd::default()))
-}
-
-fn text(output: Vec<u8>) -> String {
-    String::from_utf8(output).unwrap()
+    client_of(|_: &Peer| Odd::default())
 }
 
 #[test]
-fn a_body_that_was_held_back_for_long_has_its_time_anew() {
+fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
     let Limits { body_timeout, .. } = Limits::default();
     let mut client = odd();
     client.input(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh");
     client.pass(body_timeout * 10);
-    // It is asked for again: only now is it waited for.
+    // The handler asks for more: the time starts now.
     client.run_jobs();
     client.pass(body_timeout - Duration::from_millis(1));
     assert!(client.fault().is_none(), "{:?}", client.fault());
     client.pass(Duration::from_millis(1));
     assert_eq!(client.fault().unwrap().code, "body_timeout");
-    assert_eq!(codes(&text(client.output())), [408]);
+    assert_eq!(codes(&text(&mut client)), [408]);
 }
 
 #[test]
-fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
+fn an_endless_response_ends_if_its_content_is_not_sent() {
     let mut client = odd();
     client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(codes(&text(client.output())), [200, 200]);
+    assert_eq!(codes(&text(&mut client)), [200, 200]);
     assert!(client.fault().is_none());
 
     let mut client = odd();
     client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(text(client.output()).ends_with("\r\nContent-Length: 9\r\n\r\n"));
+    assert!(text(&mut client).ends_with("\r\nContent-Length: 9\r\n\r\n"));
     assert_eq!(client.fault().unwrap().code, "reply_aborted");
 }
 
 #[test]
-fn small_pieces_with_large_answers_are_read_as_there_is_room() {
+fn content_is_read_only_while_the_output_has_room() {
     let Limits { body_timeout, .. } = Limits::default();
     for pieces in [1, 4, 5, 100] {
         let mut client = odd();
@@ -142,40 +138,40 @@ fn small_pieces_with_large_answers_are_read_as_there_is_room() {
         client
             .input(format!("{head}{chunks}0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         assert!(client.held() <= Harness::ROOM + 2 * MUCH.len(), "{}", client.held());
-        // It is we who don't read.
+        // The server doesn't read while the output is full.
         client.pass(body_timeout * 2);
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n/2"), "{pieces}: {:?}", client.fault());
         assert_eq!(output.matches("10000\r\n").count(), pieces);
         assert!(client.end().is_none());
     }
-    // Nothing comes behind the piece that filled the output but its end.
+    // Only the end follows the piece that filled the output.
     let mut client = odd();
     client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     client.drip(b"aaaa");
-    assert!(text(client.output()).ends_with("\r\n0\r\n\r\n"));
+    assert!(text(&mut client).ends_with("\r\n0\r\n\r\n"));
 }
 
 #[test]
-fn a_205_has_no_content_however_it_is_sent() {
+fn a_205_never_has_content() {
     for path in ["/reset", "/reset-page", "/reset-stream"] {
         let mut client = odd();
         client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
         assert!(client.fault().is_none() && client.end().is_none());
     }
 }
 
 #[test]
-fn a_server_that_stops_hands_no_connection_over() {
+fn a_stopping_server_refuses_upgrades() {
     for path in ["/upgrade", "/upgrade-late"] {
         let fields = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
         let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nhello");
         let mut client = odd();
         client.input(request.as_bytes());
         client.run_jobs();
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(
             output.starts_with("HTTP/1.1 101 ") && output.ends_with("\r\n\r\nhello"),
             "{output}"
@@ -183,25 +179,25 @@ fn a_server_that_stops_hands_no_connection_over() {
 
         let mut client = odd();
         let request = request.trim_end_matches("hello");
-        // The late one is in progress already, the other one has only started.
+        // The handler of the late one is running already; of the other, only a part of the head arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();
         client.input(&request.as_bytes()[at..]);
         client.run_jobs();
-        let output = text(client.output());
+        let output = text(&mut client);
         assert_eq!((codes(&output), client.end()), (vec![404], Some(End::Linger)), "{path}");
         assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     }
 }
 
 #[test]
-fn the_option_to_upgrade_without_a_protocol_is_none() {
+fn an_upgrade_without_a_protocol_is_ignored() {
     for fields in ["", "Upgrade:\r\n", "Upgrad: echo\r\n", "X: y\r\nEcho: upgrade\r\n"] {
         let mut client = odd();
         let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
         client.input(format!("{head}{fields}\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-        assert_eq!(codes(&text(client.output())), [404, 200], "{fields}");
+        assert_eq!(codes(&text(&mut client)), [404, 200], "{fields}");
     }
 }
 
@@ -230,9 +226,9 @@ fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
         output
     };
     let whole = said([&stream, ""]);
-    let replies = text(whole.clone());
-    assert_eq!(codes(&replies), [100, 200, 200, 200, 101]);
-    assert!(replies.ends_with("\r\n\r\nhello"));
+    let responses = String::from_utf8(whole.clone()).unwrap();
+    assert_eq!(codes(&responses), [100, 200, 200, 200, 101]);
+    assert!(responses.ends_with("\r\n\r\nhello"));
     for at in 0..stream.len() {
         let (first, second) = stream.split_at(at);
         assert_eq!(said([first, second]), whole, "cut at {at}");

@@ -1,4 +1,4 @@
-//! Requests with bodies: read, held back, thrown away, refused.
+//! Requests with bodies: read, held back, discarded, refused.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
 /// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
 /// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
-/// a job has run; all else answers at once, without it.
+/// a job has run; all other paths answer at once, without reading it.
 #[derive(Default)]
 struct Reader {
     body: Vec<u8>,
@@ -71,7 +71,7 @@ impl Handler for Reader {
 }
 
 fn reader() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Reader::default()))
+    client_of(|_: &Peer| Reader::default())
 }
 
 fn post(path: &str, fields: &str, body: &str) -> String {
@@ -97,8 +97,7 @@ fn bodies(mut output: &str) -> Vec<&str> {
     found
 }
 
-/// What is said to `input`, jobs run as they come: whole, and a byte at a time, which must be the
-/// same.
+/// The output for `input`, running all jobs. It must be the same if `input` arrives byte by byte.
 #[track_caller]
 fn answers(input: &str) -> (String, Harness) {
     let mut whole = reader();
@@ -152,13 +151,13 @@ fn bodies_are_read_and_the_next_request_behind_them() {
 }
 
 #[test]
-fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then() {
+fn a_100_is_sent_only_when_the_handler_reads_the_body() {
     let expect = "Expect: 100-continue\r\nContent-Length: 5\r\n";
     let mut client = reader();
     client.input(post("/echo", expect, "").as_bytes());
     assert_eq!(client.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
     client.input(b"hello");
-    assert_eq!(bodies(&String::from_utf8(client.output()).unwrap()), ["5:hello"]);
+    assert_eq!(bodies(&text(&mut client)), ["5:hello"]);
     assert!(client.end().is_none());
 
     let (output, client) = answers(&post("/unread", expect, ""));
@@ -177,7 +176,7 @@ fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then(
     // HTTP/1.0 has no interim responses.
     let old = format!("POST /echo HTTP/1.0\r\n{expect}\r\nhello");
     assert_eq!(codes(&answers(&old).0), [200]);
-    // Nothing is waited for that isn't to come.
+    // Without content, no 100 is sent.
     assert_eq!(codes(&answers(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
     for (members, status) in [
         ("200-ok", 417),
@@ -194,7 +193,7 @@ fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then(
 }
 
 #[test]
-fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
+fn a_response_before_the_end_of_a_body_leaves_the_rest_unread() {
     let (output, client) = answers(&format!(
         "{}{}",
         post("/early", CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
@@ -205,19 +204,19 @@ fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
 
     let mut client = reader();
     client.input(post("/early", "Content-Length: 70000\r\n", "a").as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Linger), "the response is readable");
 }
 
 #[test]
-fn a_body_that_nobody_reads_ends_the_connection_when_it_is_large() {
+fn a_large_unread_body_ends_the_connection() {
     let mut client = reader();
     client.input(post("/unread", CHUNKED, "8000\r\n").as_bytes());
     client.input(&[b'x'; 0x8000]);
     client.input(b"\r\n8000\r\n");
     client.input(&[b'x'; 0x8000]);
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert!(client.end().is_none());
     client.input(b"\r\n1\r\n");
     assert_eq!(client.end(), Some(End::Linger));
@@ -241,24 +240,24 @@ fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
         assert!(output.contains("Connection: close\r\n"));
         assert_eq!(client.fault().unwrap().code, code);
     }
-    // It has its response: there is no other.
+    // The request has its response already: no other follows.
     let (output, client) = answers(&post("/unread", CHUNKED, "x\r\n"));
     assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200], "bad_request"));
 }
 
 #[test]
-fn a_body_that_breaks_off_is_refused() {
+fn an_incomplete_body_is_refused() {
     let mut client = reader();
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [400]);
+    assert_eq!(codes(&text(&mut client)), [400]);
     assert_eq!(client.fault().unwrap().code, "eof_in_body");
 
-    // Of one that nobody reads, the end may come at any time.
+    // If nobody reads the body, the client may end its side at any time.
     let mut client = reader();
     client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
@@ -321,7 +320,7 @@ impl Handler for Notes {
 }
 
 #[test]
-fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
+fn a_handler_is_notified_once_of_an_incomplete_body() {
     let reset = |client: &mut Harness| client.end_for(&Reason::Reset);
     let late = |client: &mut Harness| client.pass(Limits::default().body_timeout);
     let eof = |client: &mut Harness| client.eof();
@@ -345,7 +344,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
+        let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
@@ -354,7 +353,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
     }
-    // Of a body that is complete, or of none, nothing is to be told.
+    // No event follows a complete body, or a request without one.
     for (path, fields, body, told) in [
         ("/", length, "hello", &["complete"][..]),
         ("/", "", "", &["complete"]),
@@ -363,7 +362,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     ] {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
+        let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), told, "{path} {fields}{body}");
@@ -384,9 +383,8 @@ impl Handler for Nervous {
 }
 
 #[test]
-fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
-    let mut client =
-        Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Nervous));
+fn a_panic_in_on_incomplete_does_not_change_the_response() {
+    let mut client = client_of(|_: &Peer| Nervous);
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));
@@ -394,7 +392,7 @@ fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
 }
 
 #[test]
-fn a_body_has_time_as_long_as_it_comes_forward() {
+fn a_body_times_out_only_without_progress() {
     let Limits { body_timeout, .. } = Limits::default();
     let nearly = body_timeout.checked_sub(std::time::Duration::from_millis(1)).unwrap();
     let mut client = reader();
@@ -406,7 +404,7 @@ fn a_body_has_time_as_long_as_it_comes_forward() {
     client.pass(nearly);
     assert!(client.fault().is_none());
     client.pass(body_timeout - nearly);
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [408]);
+    assert_eq!(codes(&text(&mut client)), [408]);
     assert_eq!(client.fault().unwrap().code, "body_timeout");
 
     // While it is held back, it is not late.
@@ -427,12 +425,12 @@ fn a_body_has_time_as_long_as_it_comes_forward() {
 }
 
 #[test]
-fn a_request_whose_body_is_under_way_is_answered_though_the_server_drains() {
+fn draining_answers_a_request_whose_body_is_incomplete() {
     let mut client = reader();
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.drain();
     client.input(format!("lo{}", post("/echo", "", "")).as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert_eq!(bodies(&output), ["5:hello"]);
     assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Linger));

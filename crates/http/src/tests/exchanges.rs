@@ -8,7 +8,7 @@ use crate::Trailers;
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
 #[test]
-fn replies_byte_for_byte() {
+fn responses_byte_for_byte() {
     for (input, expected) in [
         (
             "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -75,7 +75,7 @@ fn a_server_can_name_itself() {
     let shared = Rc::new(ServerConfig::default().names_itself(true));
     let mut client = Harness::new(Server::new(shared, |_: &Peer| Mirror::default()));
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.contains("GMT\r\nServer: sockeye\r\nContent-Length"), "{output}");
 }
 
@@ -113,7 +113,7 @@ fn connections_persist_as_the_version_and_the_client_say() {
 }
 
 #[test]
-fn a_body_is_never_read_as_a_request_and_the_reply_survives_it() {
+fn an_unread_body_is_never_read_as_a_request() {
     for fields in ["Content-Length: 35", "Transfer-Encoding: chunked", "Content-Length: 999999999"]
     {
         let request = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -138,13 +138,13 @@ fn pipelined_requests_are_answered_in_order_also_around_a_late_answer() {
     );
     assert!(output.ends_with("\r\n\r\nGET /1"), "{output}");
     assert_eq!(client.run_jobs(), 1);
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.contains("it took a while"), "{output}");
     assert_eq!(codes(&output), [200, 200], "{output}");
     client.input(b" HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.output().is_empty(), "an answer is owed first");
     assert_eq!(client.run_jobs(), 1);
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.ends_with("GET /3"), "{output}");
     assert_eq!(client.unused(), 0);
 }
@@ -167,7 +167,7 @@ fn a_full_output_stops_the_pipeline_until_there_is_room() {
     assert_eq!(client.unused(), 60, "two requests wait");
     let mut output = String::new();
     for _ in 0..3 {
-        output.push_str(std::str::from_utf8(&client.output()).unwrap());
+        output.push_str(&text(&mut client));
     }
     assert_eq!(codes(&output), [200, 200, 200]);
     assert_eq!(client.unused(), 0);
@@ -180,7 +180,7 @@ fn a_half_closed_client_still_gets_its_late_answer() {
     client.eof();
     assert!(client.end().is_none());
     client.run_jobs();
-    assert!(String::from_utf8(client.output()).unwrap().ends_with("it took a while"));
+    assert!(text(&mut client).ends_with("it took a while"));
     assert_eq!(client.end(), Some(End::Close));
 }
 
@@ -193,18 +193,18 @@ fn a_half_closed_client_gets_all_its_pipelined_answers() {
     client.eof();
     let mut output = String::new();
     while client.run_jobs() > 0 {
-        output.push_str(std::str::from_utf8(&client.output()).unwrap());
+        output.push_str(&text(&mut client));
     }
     assert_eq!(codes(&output), [200, 200]);
     assert_eq!(client.fault().unwrap().code, "eof_in_head");
 }
 
 #[test]
-fn an_answer_whose_worker_panicked_is_an_error() {
+fn a_dropped_job_is_a_500() {
     let mut client = connect();
     client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.ends_with("\r\n\r\n500 Internal Server Error\n"), "{output}");
     assert!(client.end().is_none(), "the connection goes on");
 }
@@ -224,16 +224,15 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
         ("GET / HTTP/1.0\r\n\r\n", "none"),
     ] {
-        let mut client =
-            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Host));
+        let mut client = client_of(|_: &Peer| Host);
         client.input(input.as_bytes());
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert_eq!(output.split_once("\r\n\r\n").unwrap().1, host, "{input}");
     }
 }
 
 #[test]
-fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_unanswered() {
+fn messages_without_on_message_are_ignored_while_a_body_is_read_and_500_otherwise() {
     struct Deaf;
     impl Handler for Deaf {
         fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
@@ -249,8 +248,8 @@ fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_
             responder.send(Status::OK, &Fields::new(), Body::Empty)
         }
     }
-    let deaf = || Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Deaf));
-    let answer = |client: &mut Harness| codes(&String::from_utf8(client.output()).unwrap());
+    let deaf = || client_of(|_: &Peer| Deaf);
+    let answer = |client: &mut Harness| codes(&text(client));
     // The messages are those of the request itself and of an earlier one.
     let mut client = deaf();
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");

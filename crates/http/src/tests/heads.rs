@@ -13,7 +13,7 @@ fn ours(input: &[u8]) -> Option<Parts> {
     ours_after(&mut Block::default(), input)
 }
 
-/// What is found in `input` with what is known of the head before it.
+/// The head in `input`, parsed with the cached head in `block`.
 fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
     let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
     let head = head.ok()??;
@@ -60,14 +60,14 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn good_heads_are_accepted_and_mean_the_same_to_both(head in heads()) {
+    fn good_heads_are_read_alike_by_both(head in heads()) {
         let found = ours(&head);
         prop_assert!(found.is_some(), "{}", head.escape_ascii());
         prop_assert_eq!(found, theirs(&head));
     }
 
     #[test]
-    fn what_is_accepted_of_damaged_heads_means_the_same_to_both(
+    fn damaged_heads_that_are_accepted_are_read_alike_by_both(
         head in heads(),
         damage in proptest::collection::vec(
             (any::<usize>(), prop_oneof![any::<u8>(), Just(b'\r'), Just(b'\n'), Just(b' '), Just(b':')]),
@@ -87,12 +87,12 @@ proptest! {
 
 proptest! {
     #[test]
-    fn what_is_known_of_the_last_head_changes_nothing(
+    fn the_cached_head_changes_nothing(
         one in heads(),
         other in heads(),
         same_fields in any::<bool>(),
     ) {
-        // Another request line with the same fields, and what is cut off them.
+        // Another request line with the same fields, and with a part of them.
         let fields = one.iter().position(|byte| *byte == b'\n').map_or(&one[..], |at| &one[at..]);
         let other = if same_fields { [b"HEAD /x HTTP/1.1\r", fields].concat() } else { other };
         let mut block = Block::default();

@@ -30,11 +30,11 @@ impl Site {
         Harness::new(Server::new(Rc::clone(&self.shared), |_: &Peer| Mirror::default()))
     }
 
-    /// What is said to `input` on a new connection.
+    /// The output for `input` on a new connection.
     fn says(&self, checked: bool, input: &str) -> String {
         let mut client = self.connect(checked);
         client.input(input.as_bytes());
-        String::from_utf8(client.output()).unwrap()
+        text(&mut client)
     }
 }
 
@@ -49,16 +49,16 @@ fn a_host_is_checked_in_each_form_of_a_request() {
         ("POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0", 421),
         ("OPTIONS * HTTP/1.1\r\nHost: evil.example", 421),
         ("GET / HTTP/1.1\r\nHost:", 421),
-        // The target's wins.
+        // The host in the target wins.
         ("GET http://localhost/ HTTP/1.1\r\nHost: evil.example", 200),
         ("GET http://evil.example/ HTTP/1.1\r\nHost: localhost", 421),
-        // Once more, when what the fields say is known.
+        // Again, when the fields are cached.
         ("GET / HTTP/1.1\r\nHost: localhost", 200),
         ("GET http://evil.example/ HTTP/1.1\r\nHost: localhost", 421),
         ("GET / HTTP/1.0", 200),
         ("GET / HTTP/1.0\r\nHost: evil.example", 421),
         ("GET http://evil.example/ HTTP/1.0", 421),
-        // What is wrong besides comes first.
+        // Other refusals take precedence.
         ("GET / HTTP/1.1", 400),
         ("TRACE / HTTP/1.1\r\nHost: evil.example", 405),
     ] {
@@ -74,7 +74,7 @@ fn a_refused_host_ends_the_connection_and_is_reported() {
     let good = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let bad = "GET /b HTTP/1.1\r\nHost: Evil.example:80\r\n\r\n";
     client.input(format!("{good}{good}{bad}{good}").as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert_eq!(codes(&output), [200, 200, 421]);
     assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     let text = "421 Misdirected Request\n\
@@ -90,12 +90,12 @@ fn a_refused_host_ends_the_connection_and_is_reported() {
 }
 
 #[test]
-fn connections_that_share_what_a_head_says_are_checked_each_for_itself() {
+fn hosts_are_checked_per_connection_although_heads_are_cached() {
     let site = Site::new();
     for host in ["evil.example", "localhost", "files.example", "evil.example"] {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let refused = host == "evil.example";
-        // The same bytes again and again: the second time what they say is known.
+        // From the second time on, the head is cached.
         for checked in [false, true, true, false, true] {
             let status = if checked && refused { 421 } else { 200 };
             assert_eq!(codes(&site.says(checked, &request)), [status], "{host}, {checked}");

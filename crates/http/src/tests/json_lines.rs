@@ -48,7 +48,8 @@ impl Handler for Several {
             b"/echo" => responder.stream(Status::OK, &none, None).read(),
             b"/stop" => responder.stream(Status::OK, &none, None).later(),
             b"/large" => responder.send(Status::OK, &none, Body::Static(&LARGE)),
-            b"/panic" => panic!("asked for it"),
+            b"/collect" => responder.read(),
+            b"/panic" => panic!("on purpose"),
             path => responder.send(Status::OK, &none, Body::Copied(path)),
         }
     }
@@ -61,6 +62,10 @@ impl Handler for Several {
     ) -> Answer {
         let text = *body.unwrap().downcast::<&'static str>().unwrap();
         responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        responder.send(Status::OK, &Fields::new(), Body::Static(b"collected"))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -164,7 +169,7 @@ fn lines(mut output: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn the_fast_one_of_three_is_answered_first_and_all_are_logged_as_they_end() {
+fn responses_and_log_entries_come_as_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/later");
@@ -181,7 +186,7 @@ fn the_fast_one_of_three_is_answered_first_and_all_are_logged_as_they_end() {
 }
 
 #[test]
-fn one_whose_client_does_not_read_holds_up_nobody_and_what_is_cancelled_is_dropped() {
+fn a_stream_that_is_not_read_blocks_no_other_and_cancelled_ones_are_dropped() {
     let mut scene = Scene::new();
     scene.get(1, "/endless");
     scene.say(&json!({"stream": 1, "reads": false}));
@@ -213,7 +218,7 @@ fn large_responses_take_turns() {
 }
 
 #[test]
-fn content_comes_in_pieces_between_those_of_others() {
+fn content_of_several_streams_is_interleaved() {
     let mut scene = Scene::new();
     for stream in [1, 2] {
         scene.say(&json!({"stream": stream, "method": "POST", "path": "/echo",
@@ -230,6 +235,34 @@ fn content_comes_in_pieces_between_those_of_others() {
         of.collect()
     };
     assert_eq!((content('1'), content('2')), ("200onethree".into(), "200twoend".into()));
+}
+
+#[test]
+fn content_that_is_longer_or_shorter_than_announced_is_refused() {
+    for (announced, pieces, expected) in [
+        (json!(5), &["hello"][..], "200"),
+        (json!(5), &["he", "llo"], "200"),
+        (json!(5), &["hel"], "400"),
+        (json!(5), &["hel", "lo!"], "400"),
+        (json!(5), &["hello", "!"], "400"),
+        // It was complete without content, and is answered already.
+        (json!(0), &["!"], "200"),
+        (json!(true), &["hel"], "200"),
+    ] {
+        let mut scene = Scene::new();
+        scene.say(&json!({"stream": 1, "method": "POST", "path": "/collect",
+            "fields": [["host", "a"]], "content": announced}));
+        for piece in pieces {
+            scene.say(&json!({"stream": 1, "content": piece.len()}));
+            scene.client.input(piece.as_bytes());
+        }
+        scene.say(&json!({"stream": 1, "end": []}));
+        let told = scene.hear();
+        assert_eq!(told[0], format!("1 {expected}"), "{announced}, {pieces:?}");
+        assert_eq!(told.last().unwrap(), "1 end", "{announced}, {pieces:?}");
+        scene.get(2, "/at-once");
+        assert_eq!(scene.hear()[0], "2 200", "the connection continues");
+    }
 }
 
 #[test]

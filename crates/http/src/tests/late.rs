@@ -7,8 +7,8 @@ use sockeye_proto::End;
 use super::*;
 use crate::{Limits, Stream, StreamEvent, Trailers};
 
-/// What is answered by a job: `/later`; `/stream`, which begins then; `/body`, when the body has
-/// come; `/on`, which waits on once.
+/// Answers when a job has run: `/later`; `/stream`, as a stream; `/body`, when the body is complete;
+/// `/on`, which keeps waiting at the first timeout. Answers `/now` at once.
 #[derive(Default)]
 struct Slow {
     path: Vec<u8>,
@@ -67,68 +67,60 @@ fn limited() -> Rc<ServerConfig> {
     Rc::new(ServerConfig::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
 }
 
-/// A client whose request was taken, with what it has heard by now.
-fn asked(request: &str) -> Harness {
+/// A client whose request was read and is not answered yet.
+fn send(request: &str) -> Harness {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Slow::default()));
     client.input(request.as_bytes());
     assert_eq!(client.output(), b"");
     client
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-fn heard(client: &mut Harness) -> String {
-    String::from_utf8(client.output()).unwrap()
-}
-
 #[test]
-fn a_response_that_has_not_begun_in_time_is_a_503_and_the_connection_goes_on() {
-    let mut client = asked(&get("/later"));
+fn a_late_response_is_a_503_and_the_connection_stays_open() {
+    let mut client = send(&get("/later"));
     client.pass(secs(4));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    let output = heard(&mut client);
+    let output = text(&mut client);
     assert_eq!(codes(&output), [503]);
     let page = "503 Service Unavailable\nThe response was not ready in time.\n";
     assert!(output.ends_with(page) && !output.contains("Connection: close"), "{output}");
     // The outcome is dropped, and the next request has its own time.
     client.run_jobs();
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.input(get("/now").as_bytes());
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.input(get("/later").as_bytes());
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(50));
-    assert!(client.fault().is_none(), "what was answered has no time any more");
+    assert!(client.fault().is_none(), "an answered request has no timeout");
 }
 
 #[test]
-fn one_who_waits_on_has_the_same_time_again() {
-    let mut client = asked(&get("/on"));
+fn a_handler_that_keeps_waiting_has_the_same_time_again() {
+    let mut client = send(&get("/on"));
     client.pass(secs(9));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    assert_eq!(codes(&heard(&mut client)), [503]);
+    assert_eq!(codes(&text(&mut client)), [503]);
 }
 
 #[test]
-fn a_stream_that_has_begun_in_time_has_no_such_limit() {
-    let mut client = asked(&get("/stream"));
+fn a_stream_that_started_in_time_has_no_response_timeout() {
+    let mut client = send(&get("/stream"));
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
-    // One whose client has ended its side has the time that such a stream has, and not what is left.
-    let mut client = asked(&get("/stream"));
+    // If its client has ended its side, it has the timeout of such streams, not the rest of the first.
+    let mut client = send(&get("/stream"));
     client.eof();
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(14));
     assert_eq!(client.fault(), None);
     client.pass(secs(1));
@@ -137,27 +129,27 @@ fn a_stream_that_has_begun_in_time_has_no_such_limit() {
 
 #[test]
 fn the_time_does_not_run_while_the_body_is_read() {
-    let mut client = asked("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    let mut client = send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
     for byte in [b"a", b"b", b"c"] {
         client.pass(secs(20));
-        assert_eq!(heard(&mut client), "");
+        assert_eq!(text(&mut client), "");
         client.input(byte);
     }
     client.pass(secs(4));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    assert_eq!(codes(&heard(&mut client)), [503]);
+    assert_eq!(codes(&text(&mut client)), [503]);
     client.input(get("/now").as_bytes());
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
 }
 
 #[test]
-fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
+fn a_503_closes_the_connection_only_if_the_unread_body_is_large() {
     for (length, persists) in [(3, true), (100_000, false)] {
         let head = format!("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-        let mut client = asked(&head);
+        let mut client = send(&head);
         client.pass(secs(5));
-        let output = heard(&mut client);
+        let output = text(&mut client);
         assert_eq!(codes(&output), [503]);
         assert_eq!(output.contains("Connection: close"), !persists, "{output}");
         assert_eq!(client.end().is_none(), persists);
@@ -165,21 +157,21 @@ fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
 }
 
 #[test]
-fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
+fn by_default_a_response_timeout_closes_the_connection() {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Mirror::default()));
     client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
     client.pass(secs(5));
-    let output = heard(&mut client);
+    let output = text(&mut client);
     assert_eq!(codes(&output), [503]);
     assert!(output.contains("Connection: close"), "{output}");
     assert_eq!(client.end(), Some(End::Linger));
 }
 
 #[test]
-fn without_a_limit_a_response_may_come_at_any_time() {
+fn without_a_limit_a_response_never_times_out() {
     let mut client = connect();
     client.input(get("/later").as_bytes());
     client.pass(secs(100_000));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
 }

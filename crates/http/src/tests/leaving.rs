@@ -58,9 +58,9 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A client that has asked for `requests` and has read what there is.
-fn asked(requests: &[&[u8]]) -> Harness {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
+/// A client that has sent `requests` and read the output so far.
+fn request_all(requests: &[&[u8]]) -> Harness {
+    let mut client = client_of(|_: &Peer| Feed);
     client.input(&requests.concat());
     client.output();
     client
@@ -70,7 +70,7 @@ fn asked(requests: &[&[u8]]) -> Harness {
 fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
     // Also with requests in the way that nobody reads before the stream is over.
     for requests in [&[FEED][..], &[FEED, LATER, FEED]] {
-        let mut client = asked(requests);
+        let mut client = request_all(requests);
         client.pass(secs(1000));
         client.eof();
         client.pass(secs(14));
@@ -98,8 +98,8 @@ fn the_limit_is_an_option() {
 }
 
 #[test]
-fn a_stream_that_sends_lives_on_until_it_is_silent() {
-    let mut client = asked(&[FEED]);
+fn a_stream_that_sends_is_not_cancelled_until_it_is_silent() {
+    let mut client = request_all(&[FEED]);
     client.eof();
     for _ in 0..20 {
         client.pass(secs(10));
@@ -113,8 +113,8 @@ fn a_stream_that_sends_lives_on_until_it_is_silent() {
 }
 
 #[test]
-fn what_is_written_and_not_yet_sent_is_no_silence() {
-    let mut client = asked(&[FEED]);
+fn unsent_output_is_not_silence() {
+    let mut client = request_all(&[FEED]);
     client.eof();
     client.run_jobs();
     client.pass(secs(100));
@@ -129,25 +129,25 @@ fn what_is_written_and_not_yet_sent_is_no_silence() {
 }
 
 #[test]
-fn an_answer_that_is_sent_whole_may_take_as_long_as_it_takes() {
-    let mut client = asked(&[LATER, LATER]);
+fn a_response_that_is_not_streamed_has_no_time_limit() {
+    let mut client = request_all(&[LATER, LATER]);
     client.eof();
     for _ in 0..2 {
         client.pass(secs(1000));
         assert_eq!(client.run_jobs(), 1);
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\nlate"), "{output}");
     }
     assert!(client.finished());
 }
 
 #[test]
-fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
-    let mut client = asked(&[LATER, FEED]);
+fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
+    let mut client = request_all(&[LATER, FEED]);
     client.eof();
     client.pass(secs(1000));
     client.run_jobs();
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200, 200]);
+    assert_eq!(codes(&text(&mut client)), [200, 200]);
     client.pass(secs(14));
     assert_eq!(client.fault(), None);
     client.pass(secs(1));
@@ -156,8 +156,8 @@ fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
 
 #[test]
 fn an_aborted_stream_can_say_why() {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
+    let mut client = client_of(|_: &Peer| Feed);
     client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert_eq!(client.fault(), Some(&WHY));
 }

@@ -1,4 +1,4 @@
-//! What the access log is told about requests, and when.
+//! What the access log receives, and when.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use crate::{Begun, Ended, Handlers, Limits, Log, Outcome, Stream, StreamEvent};
 
 /// Keeps the requests that it is notified of, in their order.
 #[derive(Debug, Default)]
-struct Heard(RefCell<Vec<(String, Outcome)>>);
+struct Entries(RefCell<Vec<(String, Outcome)>>);
 
-impl Log for Heard {
+impl Log for Entries {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         assert_eq!(peer.address.to_string(), "127.0.0.1:9");
         assert!(when >= WallTime::from_secs(1_445_412_480));
@@ -39,33 +39,30 @@ impl Log for Heard {
     }
 }
 
-impl Heard {
-    /// What was told since it was last asked: the request, the status, the bytes, the end.
+impl Entries {
+    /// The entries since the last call: the request, the status, the bytes, how it ended.
     fn take(&self) -> Vec<(String, u16, u64, &'static str)> {
-        let told = self.0.take().into_iter();
-        told.map(|(notes, Outcome { status, content, ended, .. })| {
-            (notes, status.map_or(0, Status::code), content, ended.as_str())
-        })
-        .collect()
+        let entry = self.0.take().into_iter();
+        entry
+            .map(|(notes, Outcome { status, content, ended, .. })| {
+                (notes, status.map_or(0, Status::code), content, ended.as_str())
+            })
+            .collect()
     }
 }
 
-fn scene() -> (Rc<Heard>, Harness) {
+fn scene() -> (Rc<Entries>, Harness) {
     scene_of(|_: &Peer| Mirror::default())
 }
 
-fn scene_of(handlers: impl Handlers + 'static) -> (Rc<Heard>, Harness) {
-    let heard = Rc::new(Heard::default());
-    let shared = ServerConfig::new(Limits::default()).logging(heard.clone());
-    (heard, Harness::new(Server::new(Rc::new(shared), handlers)))
+fn scene_of(handlers: impl Handlers + 'static) -> (Rc<Entries>, Harness) {
+    let log = Rc::new(Entries::default());
+    let shared = ServerConfig::new(Limits::default()).logging(log.clone());
+    (log, Harness::new(Server::new(Rc::new(shared), handlers)))
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-/// What is told of a request for `path`, with a response like that.
-fn told(
+/// The entry of a GET request for `path`.
+fn entry(
     path: &str,
     status: u16,
     bytes: u64,
@@ -75,53 +72,53 @@ fn told(
 }
 
 #[test]
-fn a_request_is_told_of_when_its_reply_is_sent_and_not_before() {
-    let (heard, mut client) = scene();
+fn a_request_is_logged_when_its_response_is_sent() {
+    let (log, mut client) = scene();
     client.input(get("/a").as_bytes());
-    assert_eq!(heard.take(), []);
+    assert_eq!(log.take(), []);
     client.output();
-    assert_eq!(heard.take(), [told("/a", 200, 6, "complete")]);
+    assert_eq!(log.take(), [entry("/a", 200, 6, "complete")]);
     client.input(b"HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n");
     client.output();
-    assert_eq!(heard.take(), [("HEAD /b".into(), 200, 0, "complete")]);
+    assert_eq!(log.take(), [("HEAD /b".into(), 200, 0, "complete")]);
     client.eof();
     client.output();
-    assert_eq!(heard.take(), [], "the end of a connection is no request");
+    assert_eq!(log.take(), [], "the end of a connection is no request");
 }
 
 #[test]
-fn pipelined_requests_are_told_of_in_their_order_each_with_its_own_bytes() {
-    let (heard, mut client) = scene();
+fn pipelined_requests_are_logged_in_order_each_with_its_own_bytes() {
+    let (log, mut client) = scene();
     let paths = ["/one", "/none", "/error", "/three"];
     client.input(paths.map(get).concat().as_bytes());
     client.output();
     let [one, none, error, three] = paths;
     let page = "404 Not Found\nThere is no such thing.\n".len() as u64;
     assert_eq!(
-        heard.take(),
+        log.take(),
         [
-            told(one, 200, 8, "complete"),
-            told(none, 304, 0, "complete"),
-            told(error, 404, page, "complete"),
-            told(three, 200, 10, "complete"),
+            entry(one, 200, 8, "complete"),
+            entry(none, 304, 0, "complete"),
+            entry(error, 404, page, "complete"),
+            entry(three, 200, 10, "complete"),
         ]
     );
 }
 
 #[test]
 fn the_time_goes_from_the_head_to_the_last_byte_that_is_sent() {
-    let (heard, mut client) = scene();
+    let (log, mut client) = scene();
     client.input(get("/later").as_bytes());
     client.pass(Duration::from_millis(1500));
     client.run_jobs();
     client.pass(Duration::from_millis(500));
     client.output();
-    let told = heard.0.take();
-    assert_eq!(told[0].1.took, Duration::from_secs(2));
+    let entry = log.0.take();
+    assert_eq!(entry[0].1.took, Duration::from_secs(2));
 }
 
 #[test]
-fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() {
+fn an_aborted_request_is_logged_with_the_bytes_that_were_sent() {
     let table = [
         (Reason::Reset, "client-aborted"),
         (Reason::WriteStalled, "timed-out"),
@@ -134,17 +131,17 @@ fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() 
         (Reason::Fault(Fault::ours("unused_input_limit", "")), "failed"),
     ];
     for (reason, ended) in table {
-        let (heard, mut client) = scene();
+        let (log, mut client) = scene();
         client.input(get("/a").as_bytes());
         client.output();
         client.input([get("/b"), get("/later")].concat().as_bytes());
         client.end_for(&reason);
         assert_eq!(
-            heard.take(),
+            log.take(),
             [
-                told("/a", 200, 6, "complete"),
-                told("/b", 200, 0, ended),
-                told("/later", 0, 0, ended)
+                entry("/a", 200, 6, "complete"),
+                entry("/b", 200, 0, ended),
+                entry("/later", 0, 0, ended)
             ],
             "{reason}"
         );
@@ -152,7 +149,7 @@ fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() 
 }
 
 #[test]
-fn refused_requests_are_told_of_as_far_as_they_are_known() {
+fn refused_requests_are_logged_as_far_as_they_were_read() {
     let path = "a".repeat(9000);
     let long = format!("GET /{path} HTTP/1.1\r\n");
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(200));
@@ -168,18 +165,18 @@ fn refused_requests_are_told_of_as_far_as_they_are_known() {
         (&many, "GET / HTTP/1.1 at a", 431, "too_many_fields"),
     ] {
         for whole in [true, false] {
-            let (heard, mut client) = scene();
+            let (log, mut client) = scene();
             if whole {
                 client.input(input.as_bytes());
             } else {
                 client.drip(input.as_bytes());
             }
             client.output();
-            let heard = heard.0.take();
-            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
-            let known = if whole { known } else { &known[..told.len()] };
+            let log = log.0.take();
+            let [(entry, outcome)] = &log[..] else { panic!("{input}: {log:?}") };
+            let known = if whole { known } else { &known[..entry.len()] };
             let status = Some(status);
-            assert_eq!((&**told, outcome.status.map(Status::code)), (known, status), "{input}");
+            assert_eq!((&**entry, outcome.status.map(Status::code)), (known, status), "{input}");
             assert_eq!((outcome.ended, outcome.refused), (Ended::Complete, Some(code)), "{input}");
             assert!(outcome.content > 0);
         }
@@ -187,22 +184,22 @@ fn refused_requests_are_told_of_as_far_as_they_are_known() {
 }
 
 #[test]
-fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
+fn slow_requests_are_logged_as_timed_out() {
     let long = format!("GET /{}", "a".repeat(5000));
     for (input, known) in [
         ("GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1"),
         ("GET / HTTP/1.1\r\nHost: a\r\nX", "GET / HTTP/1.1 at a"),
         ("GET /slow", "GET /slow"),
         ("G", "G"),
-        // Of much, the beginning is kept.
+        // The first 2 KiB of a long head are kept.
         (&long, &long[..2048]),
     ] {
         for whole in [true, false] {
-            let (heard, mut client) = scene();
-            // Not what the request before it was.
+            let (log, mut client) = scene();
+            // An entry must not show the request before it.
             client.input(get("/before").as_bytes());
             client.output();
-            heard.take();
+            log.take();
             if whole {
                 client.input(input.as_bytes());
             } else {
@@ -210,23 +207,23 @@ fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
             }
             client.pass(Duration::from_secs(11));
             assert!(client.output().starts_with(b"HTTP/1.1 408 "));
-            let heard = heard.0.take();
-            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
-            assert_eq!((&**told, outcome.status.map(Status::code)), (known, Some(408)));
+            let log = log.0.take();
+            let [(entry, outcome)] = &log[..] else { panic!("{input}: {log:?}") };
+            assert_eq!((&**entry, outcome.status.map(Status::code)), (known, Some(408)));
             assert_eq!((outcome.ended, outcome.refused), (Ended::TimedOut, Some("head_timeout")));
             // Since its first byte.
             assert_eq!(outcome.took, Limits::default().head_timeout);
         }
     }
 
-    // Who says nothing at all has asked for nothing.
-    let (heard, mut client) = scene();
+    // A client that sends nothing has made no request.
+    let (log, mut client) = scene();
     client.pass(Duration::from_secs(61));
     client.output();
-    assert_eq!(heard.take(), []);
+    assert_eq!(log.take(), []);
 }
 
-/// Streams: ends in order, breaks off, or panics, before or behind its head.
+/// Streams a response that ends in order, is aborted, or panics before or after its head.
 struct Streams;
 
 impl Handler for Streams {
@@ -250,7 +247,7 @@ impl Handler for Streams {
 }
 
 #[test]
-fn a_stream_is_told_of_at_its_end_however_it_comes() {
+fn a_streamed_response_is_logged_at_its_end() {
     let framed = "5\r\nhello\r\n".len() as u64;
     let all = framed + "6\r\n world\r\n0\r\n\r\n".len() as u64;
     let page = "500 Internal Server Error\n".len() as u64;
@@ -260,20 +257,20 @@ fn a_stream_is_told_of_at_its_end_however_it_comes() {
         ("/panic", 500, page, "complete"),
         ("/panic/late", 200, framed, "failed"),
     ] {
-        let (heard, mut client) = scene_of(|_: &Peer| Streams);
+        let (log, mut client) = scene_of(|_: &Peer| Streams);
         client.input(get(path).as_bytes());
-        assert_eq!(heard.take(), []);
+        assert_eq!(log.take(), []);
         client.output();
-        assert_eq!(heard.take(), [told(path, status, bytes, ended)], "{path}");
+        assert_eq!(log.take(), [entry(path, status, bytes, ended)], "{path}");
     }
-    let (heard, mut client) = scene_of(|_: &Peer| Streams);
+    let (log, mut client) = scene_of(|_: &Peer| Streams);
     client.input(get("/open").as_bytes());
     client.output();
     client.end_for(&Reason::Reset);
-    assert_eq!(heard.take(), [told("/open", 200, framed, "client-aborted")]);
+    assert_eq!(log.take(), [entry("/open", 200, framed, "client-aborted")]);
 }
 
-/// Takes every body, and every upgrade.
+/// Reads every body, and accepts every upgrade.
 struct Takes;
 
 impl Handler for Takes {
@@ -282,7 +279,7 @@ impl Handler for Takes {
             return responder.read();
         }
         let echo = Box::new(sockeye_proto::echo::Echo::default());
-        responder.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
+        responder.upgrade("echo", &Fields::new(), echo).expect("the client sent for it")
     }
 
     fn on_body_end(&mut self, _: &crate::Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
@@ -291,87 +288,87 @@ impl Handler for Takes {
 }
 
 #[test]
-fn a_request_with_a_body_is_told_of_once() {
-    for (body, told) in [
+fn a_request_with_a_body_is_logged_once() {
+    for (body, entry) in [
         ("Content-Length: 3\r\n\r\nabc", ("POST /".to_owned(), 200, 0, "complete")),
         (
             "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
             ("POST /".into(), 200, 0, "complete"),
         ),
     ] {
-        let (heard, mut client) = scene_of(|_: &Peer| Takes);
+        let (log, mut client) = scene_of(|_: &Peer| Takes);
         client.drip(
             format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}").as_bytes(),
         );
         client.output();
-        assert_eq!(heard.take(), [told]);
+        assert_eq!(log.take(), [entry]);
     }
     // The rest never comes.
-    let (heard, mut client) = scene_of(|_: &Peer| Takes);
+    let (log, mut client) = scene_of(|_: &Peer| Takes);
     client.input(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
     client.pass(Duration::from_secs(31));
     client.output();
-    let heard = heard.take();
-    assert_eq!((heard.len(), heard[0].1, heard[0].3), (1, 408, "timed-out"));
+    let log = log.take();
+    assert_eq!((log.len(), log[0].1, log[0].3), (1, 408, "timed-out"));
 }
 
 #[test]
-fn a_request_that_another_protocol_takes_over_is_told_of_before() {
-    let (heard, mut client) = scene_of(|_: &Peer| Takes);
+fn a_request_is_logged_before_another_protocol_takes_over() {
+    let (log, mut client) = scene_of(|_: &Peer| Takes);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello");
-    assert_eq!(heard.take(), [told("/", 101, 0, "complete")]);
+    assert_eq!(log.take(), [entry("/", 101, 0, "complete")]);
     assert!(client.output().ends_with(b"\r\n\r\nhello"));
     client.eof();
     client.output();
-    assert_eq!(heard.take(), []);
+    assert_eq!(log.take(), []);
 }
 
 #[test]
-fn a_client_that_reads_nothing_has_no_more_noted_than_there_is_room_for() {
-    let (heard, mut client) = scene();
+fn log_notes_of_a_client_that_reads_nothing_are_bounded() {
+    let (log, mut client) = scene();
     // Far less output than an output's room.
-    let asked = 3000;
-    client.input(get("/none").repeat(asked).as_bytes());
+    let sent = 3000;
+    client.input(get("/none").repeat(sent).as_bytes());
     let held = client.held();
     assert!(client.unused() > 0 && held < Harness::ROOM, "{held}");
     client.output();
-    let told = heard.take();
-    assert_eq!(told.len(), asked, "all are answered as there is room again");
-    assert!(told.iter().all(|told| *told == ("GET /none".into(), 304, 0, "complete")));
+    let entry = log.take();
+    assert_eq!(entry.len(), sent, "all are answered as there is room again");
+    assert!(entry.iter().all(|entry| *entry == ("GET /none".into(), 304, 0, "complete")));
 }
 
 #[test]
 fn long_requests_are_noted_up_to_256_kib_at_a_time() {
-    let (heard, mut client) = scene();
+    let (log, mut client) = scene();
     let path = format!("/{}", "x".repeat(4090));
     let request = get(&path).replace("GET", "HEAD");
     // The responses have no content: far less than an output's room.
-    let (asked, noted) = (200, "HEAD ".len() + path.len());
-    client.input(request.repeat(asked).as_bytes());
+    let (sent, noted) = (200, "HEAD ".len() + path.len());
+    client.input(request.repeat(sent).as_bytes());
     assert!(client.held() < Harness::ROOM / 4, "{}", client.held());
-    let answered = asked - client.unused() / request.len();
+    let answered = sent - client.unused() / request.len();
     assert_eq!(answered, (256 * 1024_usize).div_ceil(noted));
     client.output();
-    assert_eq!(heard.take().len(), asked, "all are answered as there is room again");
+    assert_eq!(log.take().len(), sent, "all are answered as there is room again");
 }
 
 #[test]
-fn what_is_noted_is_kept_apart_however_replies_are_sent() {
+fn log_notes_of_requests_are_never_mixed() {
     // The notes of a connection that always has something unsent move in their buffer.
-    let (heard, mut client) = scene();
+    let (log, mut client) = scene();
     let mut expected = Vec::new();
     for n in 0..500 {
         let path = format!("/{n}/{}", "x".repeat(n));
         client.input([get(&path), get("/later")].concat().as_bytes());
-        expected.push(told(&path, 200, 4 + path.len() as u64, "complete"));
-        expected.push(told("/later", 200, 15, "complete"));
+        expected.push(entry(&path, 200, 4 + path.len() as u64, "complete"));
+        expected.push(entry("/later", 200, 15, "complete"));
         client.output();
         client.run_jobs();
     }
     client.output();
-    let told = heard.take();
-    assert_eq!(told.len(), expected.len());
-    for (told, expected) in told.iter().zip(&expected) {
-        assert_eq!(told, expected);
+    let entry = log.take();
+    assert_eq!(entry.len(), expected.len());
+    for (entry, expected) in entry.iter().zip(&expected) {
+        assert_eq!(entry, expected);
     }
 }

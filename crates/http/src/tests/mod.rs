@@ -23,10 +23,12 @@ use bytes::Bytes;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message, Peer, Ticket};
 
-use super::{Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status};
+use super::{
+    Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
+};
 
-/// Answers with what it was asked; under `/later` when a job has run, under `/big` with more than
-/// fits into an output, under `/none` with 304.
+/// Answers with the method and the path; under `/later` when a job has run, under `/big` with more than
+/// the output has room for, under `/none` with 304, under `/error` with 404.
 #[derive(Debug, Default)]
 struct Mirror {
     waits_for: Option<Ticket>,
@@ -74,21 +76,34 @@ impl Handler for Mirror {
     }
 }
 
-fn connect() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Mirror::default()))
+/// A client of a server with these handlers.
+fn client_of(handlers: impl Handlers + 'static) -> Harness {
+    Harness::new(Server::new(Rc::default(), handlers))
 }
 
-/// What the server says to `input`, as text, and how the connection stands afterwards.
+fn connect() -> Harness {
+    client_of(|_: &Peer| Mirror::default())
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// What the server has sent since the last call.
+fn text(client: &mut Harness) -> String {
+    String::from_utf8(client.output()).unwrap()
+}
+
+/// What the server sends for `input`, and the client.
 fn says(input: &[u8]) -> (String, Harness) {
     let mut client = connect();
     client.input(input);
-    let output = String::from_utf8(client.output()).unwrap();
-    (output, client)
+    (text(&mut client), client)
 }
 
 /// The status codes of the responses in `output`, whose bodies have nothing like a status line.
 fn codes(output: &str) -> Vec<u16> {
-    output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok()).collect()
+    output.split("HTTP/1.1 ").filter_map(|response| response.get(..3)?.parse().ok()).collect()
 }
 
 #[test]

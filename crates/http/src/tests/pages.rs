@@ -1,12 +1,10 @@
-//! What a handler makes of the requests that the server refuses.
-
-use std::rc::Rc;
+//! Pages that a handler writes for refused requests.
 
 use bytes::Bytes;
 
 use super::*;
 
-/// Answers nothing but what is refused.
+/// Panics for requests, and writes the pages of refusals.
 struct Pages;
 
 impl Handler for Pages {
@@ -21,7 +19,7 @@ impl Handler for Pages {
 }
 
 #[test]
-fn a_handler_may_write_the_pages_of_refusals() {
+fn a_handler_can_write_the_pages_of_refusals() {
     for (input, ends) in [
         (
             "GET / HTTP/1.1\r\n\r\n",
@@ -44,10 +42,9 @@ fn a_handler_may_write_the_pages_of_refusals() {
              500 handler_panicked: ",
         ),
     ] {
-        let mut client =
-            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Pages));
+        let mut client = client_of(|_: &Peer| Pages);
         client.input(input.as_bytes());
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with(ends), "{input}: {output}");
         assert!(client.fault().is_some());
     }

@@ -1,4 +1,4 @@
-//! A response that was made ready is, byte for byte, the response that is put together anew.
+//! A prepared response is, byte for byte, the response that `Responder::send` writes.
 
 use sockeye_proto::{FileRange, FileSource};
 
@@ -21,7 +21,8 @@ impl FileSource for Zeros {
     }
 }
 
-/// Answers `/ready` with what was made before, `/with` with all of it but the content, and anything else with the same made anew.
+/// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and all
+/// other paths with an equal response that is not prepared.
 #[derive(Clone)]
 struct Both {
     status: Status,
@@ -44,8 +45,7 @@ impl Handler for Both {
     }
 }
 
-/// What comes of a request: what is sent, how much of it lay in memory, and whether the connection
-/// ends.
+/// The response to a request, how much of it was in memory, and whether the connection ends.
 fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
     let fields = Fields::new().with("X-A", b"b").unwrap();
     let ready = PreparedResponse::new(status, &fields, body.clone());
@@ -61,7 +61,7 @@ fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, 
 }
 
 #[test]
-fn it_is_what_would_be_sent() {
+fn a_prepared_response_is_sent_as_an_equal_one_is() {
     let shared: &'static Bytes = Box::leak(Box::new(Bytes::from(vec![b's'; 5000])));
     let short: &'static Bytes = Box::leak(Box::new(Bytes::from_static(b"short")));
     let file = || Body::File(FileRange { source: std::sync::Arc::new(Zeros), offset: 0, len: 900 });
@@ -89,10 +89,10 @@ fn it_is_what_would_be_sent() {
                 ("POST", "1.1\r\nHost: a\r\nContent-Length: 900000\r\n"),
             ] {
                 let ask = |path| format!("{method} {path} HTTP/{fields}\r\n");
-                let anew = says(body.clone(), status, &ask("/"));
+                let unprepared = says(body.clone(), status, &ask("/"));
                 for path in ["/ready", "/with"] {
                     let ready = says(body.clone(), status, &ask(path));
-                    assert_eq!(ready, anew, "{status}, {body:?}, {method} {fields}");
+                    assert_eq!(ready, unprepared, "{status}, {body:?}, {method} {fields}");
                 }
             }
         }

@@ -25,7 +25,7 @@ fn refused(input: &[u8], status: u16, code: &str) {
         } else {
             client.input(&input);
         }
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         let fault = client.fault().unwrap_or_else(|| panic!("no fault: {shown}: {output}"));
         assert_eq!((codes(&output), fault.code), (vec![status], code), "{shown}: {fault}");
         assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
@@ -109,7 +109,7 @@ fn methods_and_versions() {
 }
 
 #[test]
-fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
+fn a_bad_method_is_refused_at_its_first_wrong_byte() {
     let longest = "M".repeat(65);
     for (begin, status, what) in [
         (&b"\0"[..], 400, "does not begin with a method"),
@@ -144,7 +144,7 @@ fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
             } else {
                 client.input(&[begin, &b"x".repeat(10_000)].concat());
             }
-            let output = String::from_utf8(client.output()).unwrap();
+            let output = text(&mut client);
             assert_eq!(codes(&output), [status], "{shown}");
             assert!(client.fault().unwrap().what.contains(what), "{shown}: {output}");
         }
@@ -167,7 +167,7 @@ fn a_method_without_an_end_is_501_at_any_limit() {
                         client.input(part);
                     }
                 }
-                let output = String::from_utf8(client.output()).unwrap();
+                let output = text(&mut client);
                 assert_eq!(codes(&output), [501], "{request_line}, {cut}");
             }
         }
@@ -198,7 +198,7 @@ fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
 }
 
 #[test]
-fn other_protocols_get_a_helpful_word() {
+fn other_protocols_get_a_helpful_error() {
     refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
@@ -350,7 +350,7 @@ fn limits_are_met_exactly() {
 }
 
 #[test]
-fn what_never_ends_is_refused_at_the_limit() {
+fn endless_heads_are_refused_at_the_limit() {
     for (start, more, status) in [
         ("", "A", 501),
         ("", "(", 400),

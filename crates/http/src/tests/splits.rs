@@ -1,10 +1,10 @@
-//! What is said doesn't depend on how the input is cut, and nothing makes it panic.
+//! The output doesn't depend on how the input is cut, and no input panics.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// All that is said to `input` in parts that end where `cuts` say, jobs run as they come.
+/// The output for `input`, cut at `cuts`, running all jobs, and the fault.
 fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     let mut client = connect();
     let mut output = Vec::new();
@@ -13,7 +13,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     ends.push(input.len());
     ends.sort_unstable();
     for end in ends {
-        // What is cut off behind the end of a connection is not offered.
+        // The driver passes no input after the end of a connection.
         if client.fault().is_none() && client.end().is_none() {
             client.input(&input[start..end]);
         }

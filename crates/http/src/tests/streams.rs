@@ -1,4 +1,4 @@
-//! Responses that are written bit by bit, protocols that take over, and handlers that panic.
+//! Streamed responses, upgrades to other protocols, and handlers that panic.
 
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
@@ -79,7 +79,7 @@ impl Handler for Writer {
                 let _ = responder.run(|| ());
                 responder.later()
             }
-            b"/panic-begun" => {
+            b"/panic-started" => {
                 let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"abc");
                 panic!("on purpose, in the middle");
@@ -120,7 +120,7 @@ impl Handler for Writer {
     }
 }
 
-/// Says everything louder.
+/// Echoes in upper case.
 struct Shout;
 
 impl Protocol for Shout {
@@ -142,14 +142,10 @@ impl Protocol for Shout {
 }
 
 fn writer() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Writer::default()))
+    client_of(|_: &Peer| Writer::default())
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-/// All that is said to `input`, read to its end, and how the connection stands.
+/// The output for `input`, running all jobs, and the client.
 fn said(input: &str) -> (String, Harness) {
     let mut client = writer();
     client.input(input.as_bytes());
@@ -160,7 +156,7 @@ fn said(input: &str) -> (String, Harness) {
     (String::from_utf8(output).unwrap(), client)
 }
 
-/// The content of a response in chunks, and what is behind it.
+/// The content of a chunked response, and the output behind it.
 fn dechunk(mut input: &str) -> (String, &str) {
     let mut content = String::new();
     loop {
@@ -175,7 +171,7 @@ fn dechunk(mut input: &str) -> (String, &str) {
 }
 
 #[test]
-fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
+fn a_response_of_unknown_length_is_chunked() {
     let (output, mut client) = said(&format!("{}{}", get("/large"), get("/")));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
@@ -188,24 +184,24 @@ fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
 }
 
 #[test]
-fn a_stream_that_is_woken_again_and_again_is_told_once() {
+fn repeated_wake_ups_are_one_event() {
     let (output, _) = said(&get("/woken"));
     let (_, content) = output.split_once("\r\n\r\n").unwrap();
     assert_eq!(dechunk(content).0, "woken two");
 }
 
 #[test]
-fn not_more_is_written_than_there_is_room_for() {
+fn a_streamed_response_is_written_only_while_there_is_room() {
     let mut client = writer();
     client.input(get("/large").as_bytes());
     client.input(get("/large").as_bytes());
-    // What a client that reads nothing makes us hold.
+    // Output that is held for a client that reads nothing.
     assert!(client.held() < Harness::ROOM + 2 * PIECE.len(), "{}", client.held());
     assert_eq!(client.unused(), get("/large").len());
 }
 
 #[test]
-fn a_reply_of_known_length_has_it_and_a_broken_one_ends_the_connection() {
+fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
     let (output, client) = said(&get("/large-known"));
     let (head, content) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
@@ -249,22 +245,22 @@ fn trailers_follow_the_last_chunk() {
 }
 
 #[test]
-fn a_reply_can_be_written_while_the_request_is_read() {
+fn a_response_can_be_written_while_the_request_is_read() {
     let request = "POST /pipe HTTP/1.1\r\nHost: a\r\nContent-Length: 100005\r\n\r\n";
     let mut client = writer();
     client.input(request.as_bytes());
-    assert!(String::from_utf8(client.output()).unwrap().ends_with("chunked\r\n\r\n"));
+    assert!(text(&mut client).ends_with("chunked\r\n\r\n"));
     client.input(b"hel");
     assert_eq!(client.output(), b"3\r\nhel\r\n");
     client.input(&[&b"lo"[..], &[b'x'; 100_000], get("/").as_bytes()].concat());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     let (content, rest) = dechunk(&output);
     assert_eq!(content.len(), 100_002);
     assert!(rest.ends_with("\r\n\r\nok"), "the connection goes on: {rest}");
 }
 
 #[test]
-fn messages_make_events_and_the_connection_goes_on_behind_them() {
+fn messages_are_stream_events_and_the_connection_stays_open() {
     let (output, client) = said(&format!("{}{}", get("/events"), get("/")));
     assert!(output.contains("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
     assert!(client.end().is_none());
@@ -278,17 +274,17 @@ fn messages_make_events_and_the_connection_goes_on_behind_them() {
 }
 
 #[test]
-fn an_endless_reply_hears_that_the_server_stops() {
-    // Also one that begins when it does already.
+fn an_endless_response_is_notified_of_a_drain() {
+    // Also a response that starts during the drain.
     let request = get("/events");
     for before in [request.len(), 5] {
         let mut client = writer();
         client.input(&request.as_bytes()[..before]);
         client.drain();
         client.input(&request.as_bytes()[before..]);
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-        // One that had started could not say that the connection closes: it does after a moment.
+        // If it had started before, its head has no `Connection: close`: the connection closes later.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
         client.pass(sockeye_proto::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));
@@ -296,11 +292,11 @@ fn an_endless_reply_hears_that_the_server_stops() {
 }
 
 #[test]
-fn an_endless_reply_goes_on_in_a_lame_duck() {
+fn an_endless_response_continues_in_a_lame_duck() {
     let mut client = writer();
     client.lame_duck();
     client.input(get("/events").as_bytes());
-    assert!(String::from_utf8(client.output()).unwrap().contains("Connection: close\r\n"));
+    assert!(text(&mut client).contains("Connection: close\r\n"));
     client.pass(std::time::Duration::from_secs(5));
     assert!(client.end().is_none() && client.output().is_empty());
     client.drain();
@@ -322,7 +318,7 @@ fn another_protocol_takes_over_with_the_bytes_behind_the_request() {
 }
 
 #[test]
-fn without_a_101_nothing_is_a_tunnel() {
+fn only_a_101_makes_a_tunnel() {
     for request in [
         "GET /upgrade HTTP/1.1\r\nHost: a\r\nUpgrade: shout/1\r\n\r\n",
         "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: shout/1\r\n\r\n",
@@ -338,19 +334,19 @@ fn without_a_101_nothing_is_a_tunnel() {
 }
 
 #[test]
-fn a_panic_is_a_500_or_the_end_of_a_reply_that_had_begun() {
+fn a_panic_is_a_500_or_ends_a_started_response() {
     for path in ["/panic", "/panic-late"] {
         let (output, client) = said(&format!("{}{}{}", get("/"), get(path), get("/")));
         assert_eq!(codes(&output), [200, 500], "{path}");
         assert!(
             output.ends_with("\r\n\r\n500 Internal Server Error\n"),
-            "no word of why: {output}"
+            "the reason is not shown: {output}"
         );
         let fault = client.fault().unwrap();
         assert_eq!(fault.code, "handler_panicked");
         assert!(fault.what.contains("on purpose"), "{fault}");
     }
-    let (output, client) = said(&get("/panic-begun"));
+    let (output, client) = said(&get("/panic-started"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n"), "{output}");
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }

@@ -11,11 +11,11 @@ fn seconds(count: u64) -> Duration {
 }
 
 #[test]
-fn a_silent_connection_is_let_go_after_a_minute_without_a_reply() {
+fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     let mut client = connect();
     client.pass(seconds(59));
     client.input(REQUEST);
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(seconds(59));
     assert!(client.fault().is_none());
     client.pass(seconds(1));
@@ -29,13 +29,13 @@ fn a_client_that_reads_slowly_is_not_idle() {
     client.input(REQUEST);
     client.pass(seconds(300));
     assert!(client.fault().is_none(), "its response is still on the way");
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(seconds(61));
     assert_eq!(client.fault().unwrap().code, "idle_timeout");
 }
 
 #[test]
-fn a_head_that_drips_in_has_ten_seconds_from_its_first_byte() {
+fn a_head_times_out_ten_seconds_after_its_first_byte() {
     let mut client = connect();
     client.pass(seconds(30));
     for byte in &REQUEST[..9] {
@@ -45,7 +45,7 @@ fn a_head_that_drips_in_has_ten_seconds_from_its_first_byte() {
     assert!(client.fault().is_none());
     client.pass(seconds(1));
     assert_eq!(client.fault().unwrap().code, "head_timeout");
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [408]);
+    assert_eq!(codes(&text(&mut client)), [408]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_blank_line_is_not_yet_a_head() {
     client.pass(seconds(30));
     assert!(client.fault().is_none());
     client.input(REQUEST);
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn the_end_of_input_between_requests_is_an_orderly_end() {
         client.input(REQUEST);
         client.input(stray.as_bytes());
         client.eof();
-        assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+        assert_eq!(codes(&text(&mut client)), [200]);
         assert_eq!(client.end(), Some(End::Close), "{stray:?}");
         assert!(client.finished());
     }
 }
 
 #[test]
-fn the_end_of_input_inside_a_head_is_a_fault_without_a_reply() {
+fn the_end_of_input_inside_a_head_is_a_fault_without_a_response() {
     let mut client = connect();
     client.input(&REQUEST[..20]);
     client.eof();
@@ -83,10 +83,6 @@ fn the_end_of_input_inside_a_head_is_a_fault_without_a_reply() {
 }
 
 const CLOSE: &str = "Connection: close\r\n";
-
-fn text(client: &mut Harness) -> String {
-    String::from_utf8(client.output()).unwrap()
-}
 
 #[test]
 fn draining_gives_an_idle_connection_a_second_and_its_next_request_one_response() {
@@ -122,7 +118,7 @@ fn draining_never_makes_an_idle_connection_last_longer() {
 }
 
 #[test]
-fn draining_answers_a_request_that_has_begun() {
+fn draining_answers_a_request_that_has_started() {
     for at in 1..REQUEST.len() {
         let mut client = connect();
         client.input(&REQUEST[..at]);
@@ -136,7 +132,7 @@ fn draining_answers_a_request_that_has_begun() {
     }
 }
 
-/// What stands in the pipeline has come before the stop: the last response says that it is the last.
+/// Requests in the pipeline arrived before the stop: only the last response has `Connection: close`.
 #[test]
 fn draining_answers_a_pipeline_to_its_end() {
     let later = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -155,7 +151,7 @@ fn draining_answers_a_pipeline_to_its_end() {
 
 /// The next request may not have been read, because nothing is read while a response is awaited.
 #[test]
-fn draining_reads_on_behind_a_late_response_if_something_has_come() {
+fn draining_continues_behind_a_late_response_if_input_is_unread() {
     for unread in [false, true] {
         let mut client = connect();
         client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -194,7 +190,7 @@ fn the_date_moves_with_the_clock() {
     let mut client = connect();
     for second in 0..3 {
         client.input(REQUEST);
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         let date = format!("Date: Wed, 21 Oct 2015 07:28:0{second} GMT\r\n");
         assert!(output.contains(&date), "{output}");
         client.pass(seconds(1));

@@ -1,5 +1,5 @@
-//! Our reading against another parser's, `httparse`: what both accept means the same to both, and
-//! what only one of them accepts has a reason that is listed.
+//! Compares the server with another parser, `httparse`: both find the same in requests that both accept,
+//! and each difference in what they accept is listed.
 
 use std::collections::BTreeSet;
 
@@ -8,27 +8,27 @@ use proptest::prelude::*;
 use crate::cases::{Case, cases, damaged};
 use crate::reads::{Accepted, End, Reading, read};
 
-/// What we refuse though httparse doesn't, by our own words for it.
+/// Why the server refuses requests that `httparse` accepts.
 const STRICTER: &[&str] = &[
-    // Not asked of somebody who reads heads alone: what methods, targets and fields mean.
+    // `httparse` reads heads only, and not what methods, targets and fields mean.
     "sent a method of more than 64 bytes",
     "sent a request with a method that is not allowed here",
-    "sent a request target that is of no form for its method",
+    "sent a request target in a form that its method does not allow",
     "sent a request target with a bad authority",
     "sent no Host field",
     "sent more than one Host field",
-    "sent a Host field that names no host",
-    "sent a Content-Length that is no number",
-    "sent a Content-Length with a zero in front",
+    "sent an invalid Host field",
+    "sent a Content-Length that is not a number",
+    "sent a Content-Length with a leading zero",
     "sent more than one Content-Length field",
     "sent both Content-Length and Transfer-Encoding",
     "sent Transfer-Encoding in HTTP/1.0",
     "sent a transfer coding other than chunked",
     "sent a chunked coding that is not the last one",
-    "sent a Transfer-Encoding that is no list of codings",
+    "sent a malformed Transfer-Encoding field",
     "sent an Expect field other than 100-continue",
     // Bytes that no URI has, and LF for CRLF, which it takes on purpose (RFC 9112, 2.2 and 3.2).
-    "sent a request target with a character that none has",
+    "sent a request target with an invalid character: percent-encode it",
     "sent an LF without a CR",
     // It takes any number of blank lines in front.
     "sent a request line that does not begin with a method and a space",
@@ -94,7 +94,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_is_accepted_of_damaged_requests_means_the_same_to_both(bytes in damaged()) {
+    fn damaged_requests_that_are_accepted_are_read_alike_by_both(bytes in damaged()) {
         compare("damaged", &bytes);
     }
 }

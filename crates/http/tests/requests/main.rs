@@ -1,4 +1,4 @@
-//! Every case of `cases.txt`, whole and cut everywhere; and whatever is accepted, written anew.
+//! Reads every case of `cases.txt`, whole and cut anywhere, and rewrites accepted requests.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ fn verdict(reading: &Reading) -> String {
     }
 }
 
-/// The requests as somebody else would send them: bodies in chunks where they were.
+/// The requests, rewritten with other spelling: chunked bodies in other chunks.
 fn write(requests: &[Accepted]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Accepted { method, target, minor, fields, body, trailers } in requests {
@@ -47,29 +47,29 @@ fn lines(fields: &Lines) -> Vec<u8> {
 }
 
 #[track_caller]
-fn is_the_same_written_anew(reading: &Reading) {
-    let anew = read([&write(&reading.requests)[..]]);
-    assert_eq!(anew.requests, reading.requests);
-    assert_eq!(anew.end, End::Done);
+fn assert_rewritten_is_equal(reading: &Reading) {
+    let rewritten = read([&write(&reading.requests)[..]]);
+    assert_eq!(rewritten.requests, reading.requests);
+    assert_eq!(rewritten.end, End::Done);
 }
 
 #[test]
-fn every_case_is_read_as_it_says() {
+fn every_case_has_the_expected_verdict() {
     let cases = cases();
     assert!(cases.len() > 300);
     for Case { name, verdict: expected, bytes } in &cases {
         let reading = read([&bytes[..]]);
         assert_eq!(verdict(&reading), *expected, "{name}: {reading:?}");
-        is_the_same_written_anew(&reading);
+        assert_rewritten_is_equal(&reading);
     }
 }
 
 #[test]
-fn every_case_is_read_the_same_cut_in_two_anywhere_and_byte_by_byte() {
+fn cuts_change_no_case() {
     for Case { name, bytes, .. } in cases() {
         let whole = read([&bytes[..]]);
         assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
-        // Of the long ones every cut would take long, and the bytes in the middle are all alike.
+        // Long cases are cut at some places only: that is faster, and their bytes are all alike.
         let step = 1 + bytes.len() / 500;
         for at in (0..bytes.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);
@@ -79,7 +79,7 @@ fn every_case_is_read_the_same_cut_in_two_anywhere_and_byte_by_byte() {
 }
 
 #[test]
-fn the_bodies_of_cases_are_what_they_say() {
+fn bodies_of_cases_are_decoded() {
     let found = |name: &str| {
         let case = cases().into_iter().find(|case| case.name == name).expect(name);
         read([&case.bytes[..]]).requests
@@ -107,12 +107,12 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_is_accepted_is_read_the_same_written_anew_and_cut_anywhere(
+    fn accepted_requests_are_read_the_same_rewritten_and_cut_anywhere(
         bytes in damaged(),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5),
     ) {
         let whole = read([&bytes[..]]);
-        is_the_same_written_anew(&whole);
+        assert_rewritten_is_equal(&whole);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.sort_unstable();
         let starts = [0].into_iter().chain(cuts.iter().copied());

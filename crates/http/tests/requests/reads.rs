@@ -10,7 +10,7 @@ use sockeye_http::{
 use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
-/// Fields in their order: names as they were sent, values without the blanks around them.
+/// Fields in order: names as they were sent, values without surrounding spaces.
 pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A request that was accepted.
@@ -25,25 +25,25 @@ pub(crate) struct Accepted {
     pub(crate) trailers: Lines,
 }
 
-/// What came behind the requests that were accepted.
+/// What follows the accepted requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Nothing, or nothing that is read: the connection closes as it was asked to.
+    /// Nothing, or input behind a request that closes the connection.
     Done,
     /// The beginning of a request.
     Incomplete,
-    /// What was refused with this status, and why: the end of a sentence.
+    /// A request that is refused, with the status and the reason: the end of a sentence.
     Refused(u16, String),
 }
 
-/// What came of a connection.
+/// The result of reading a connection's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     pub(crate) requests: Vec<Accepted>,
     pub(crate) end: End,
 }
 
-/// What the server reads when these parts come one after the other, and then the end.
+/// Reads these parts, one after the other, and then the end of input.
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
     let all = Rc::clone(&requests);
@@ -71,11 +71,11 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
 /// The status of the last response. None has content in which a number follows the version.
 fn last_status(output: &[u8]) -> u16 {
     let output = str::from_utf8(output).expect("our responses are text");
-    let codes = output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok());
+    let codes = output.split("HTTP/1.1 ").filter_map(|response| response.get(..3)?.parse().ok());
     codes.last().expect("a refusal has a response")
 }
 
-/// Keeps what it is told, and answers each request when its body has come.
+/// Keeps each request, and answers it when its body is complete.
 struct Keep {
     now: Accepted,
     all: Rc<RefCell<Vec<Accepted>>>,

@@ -55,34 +55,20 @@ pub struct Head<'a> {
     pub persistent: bool,
     /// Interim responses (RFC 9110, 15.2) before it: at most 100.
     pub interim: u32,
-    pub(super) framing: Framing,
+    /// How the end of the content is found; `None` if it is the end of the connection.
+    pub(super) content: Option<Content>,
     /// The head as it arrived, with the blank line.
     pub bytes: &'a [u8],
 }
 
-/// How the end of the content is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// There is none.
-    None,
-    Content(Content),
-    /// With the connection's end.
-    UntilClose,
-}
-
 impl Head<'_> {
-    /// Whether another head follows for the same request.
-    pub(super) fn is_interim(&self) -> bool {
-        self.status < 200
-    }
-
     /// The length of the content, if the head says it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        match self.framing {
-            Framing::None | Framing::Content(Content::None) => Some(0),
-            Framing::Content(Content::Length(length)) => Some(length),
-            Framing::Content(Content::Chunked) | Framing::UntilClose => None,
+        match self.content? {
+            Content::None => Some(0),
+            Content::Length(length) => Some(length),
+            Content::Chunked => None,
         }
     }
 }
@@ -155,11 +141,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     }
     let old = version == Version::Http10;
     if status == 101 {
-        return Err(BadResponse("switched to another protocol, though nobody had asked for that"));
+        return Err(BadResponse("switched to another protocol without being asked to"));
     }
-    let framing = framing(status, &seen)?;
-    let persistent = !seen.close && (!old || seen.keep_alive) && framing != Framing::UntilClose;
-    Ok(Head { status, persistent, interim: 0, framing, bytes })
+    let content = content(status, &seen)?;
+    let persistent = !seen.close && (!old || seen.keep_alive) && content.is_some();
+    Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
 /// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
@@ -210,7 +196,10 @@ impl Seen {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // A list of one value, again and again, has been seen in the wild (RFC 9112, 6.3).
                 for element in elements(value) {
-                    let length = Some(number(element)?);
+                    let length = chars::number(element);
+                    if length.is_none() {
+                        return Err(BadResponse("sent a Content-Length that is not a number"));
+                    }
                     if self.length.is_some() && self.length != length {
                         return Err(BadResponse("sent two lengths of one response"));
                     }
@@ -236,28 +225,16 @@ fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(chars::trim)
 }
 
-fn number(digits: &[u8]) -> Result<u64, BadResponse> {
-    const BAD: BadResponse = BadResponse("sent a Content-Length that is no number");
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
-    }
-    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    digits.iter().try_fold(0, add).ok_or(BAD)
-}
-
-/// RFC 9112, 6.3.
-fn framing(status: u16, seen: &Seen) -> Result<Framing, BadResponse> {
-    if status < 200 || status == 204 || status == 304 {
-        return Ok(Framing::None);
-    }
+/// How the end of the content is found (RFC 9112, 6.3).
+fn content(status: u16, seen: &Seen) -> Result<Option<Content>, BadResponse> {
     Ok(match seen.length {
+        _ if matches!(status, ..200 | 204 | 304) => Some(Content::None),
         Some(_) if seen.coded => {
             return Err(BadResponse("sent a response with both a length and a transfer coding"));
         }
-        None if seen.chunked => Framing::Content(Content::Chunked),
-        None => Framing::UntilClose,
-        Some(0) => Framing::None,
-        Some(length) => Framing::Content(Content::Length(length)),
+        None => seen.chunked.then_some(Content::Chunked),
+        Some(0) => Some(Content::None),
+        Some(length) => Some(Content::Length(length)),
     })
 }
 

@@ -31,9 +31,9 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use self::head::Framing;
 pub use self::head::{BadResponse, Head};
 pub use self::shape::Shape;
+use crate::Content;
 use crate::h1::body::{Decoded, Decoder};
 
 /// The most interim responses before one response: half an hour of a server that sends one every 20 s
@@ -80,8 +80,10 @@ pub enum Extent {
 #[derive(Debug, Default)]
 pub struct ResponseReader {
     stage: Stage,
-    /// Interim responses before the next response so far.
+    /// Interim responses that have arrived before the next final one.
     interim: u32,
+    /// The server accepts another request behind the response whose head was read last.
+    persistent: bool,
 }
 
 /// What comes next.
@@ -90,13 +92,13 @@ enum Stage {
     /// The rest of a head, which does not end in the first `seen` bytes.
     Head { seen: usize },
     /// Content.
-    Content { decoder: Decoder, persistent: bool },
+    Content(Decoder),
     /// Content up to the end of the connection.
     UntilClose,
     /// The trailer section, which does not end in the first `seen` bytes.
-    Trailers { seen: usize, persistent: bool },
-    /// Nothing, but the caller has not been told of the response's end.
-    End { persistent: bool },
+    Trailers { seen: usize },
+    /// Nothing: the response is complete, and the next step says so.
+    End,
     /// A response.
     #[default]
     Fresh,
@@ -105,7 +107,8 @@ enum Stage {
 }
 
 impl ResponseReader {
-    /// Takes one step. Returns how much of `input` was used, and the result. `known` is the expected head.
+    /// Takes one step. Returns how much of `input` was used, and the result. `request` is the request
+    /// that is answered; a head of the shape `known` is not parsed.
     ///
     /// # Errors
     ///
@@ -113,49 +116,36 @@ impl ResponseReader {
     pub fn read<'a>(
         &mut self,
         input: &'a [u8],
-        asked: RequestKind,
+        request: RequestKind,
         known: Option<&Shape>,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
         match &mut self.stage {
-            Stage::Fresh => {
-                if let Some(head) = known.and_then(|shape| shape.find(input)) {
-                    return Ok(self.begin(head, asked));
-                }
-                self.read_head(input, 0, asked)
-            }
-            Stage::Head { seen } => {
-                let seen = *seen;
-                self.read_head(input, seen, asked)
-            }
-            Stage::Content { decoder, persistent } => {
-                let persistent = *persistent;
-                let step = decoder.step_to_trailers(input, u64::MAX)?;
-                Ok(match step {
-                    (used, None) => {
-                        let (len, piece) = self.read_trailers(&input[used..], 0, persistent)?;
+            Stage::Fresh => match known.and_then(|shape| shape.find(input)) {
+                Some(head) => Ok(self.begin(head, request)),
+                None => self.read_head(input, 0, request),
+            },
+            &mut Stage::Head { seen } => self.read_head(input, seen, request),
+            Stage::Content(decoder) => {
+                let (used, decoded) = decoder.step_to_trailers(input, u64::MAX)?;
+                Ok(match decoded {
+                    None => {
+                        let (len, piece) = self.read_trailers(&input[used..], 0)?;
                         (used + len, piece)
                     }
-                    (used, Some(Decoded::Short)) => (used, Piece::Short),
-                    (used, Some(Decoded::Piece(len))) => {
+                    Some(Decoded::Short) => (used, Piece::Short),
+                    Some(Decoded::Piece(len)) => {
                         if decoder.left() == Some(0) {
-                            self.stage = Stage::End { persistent };
+                            self.stage = Stage::End;
                         }
                         (used, Piece::Content(&input[used - len..used]))
                     }
-                    (used, Some(Decoded::End(_))) => (used, self.end_response(persistent)),
+                    Some(Decoded::End(_)) => (used, self.end_response()),
                 })
             }
-            Stage::Trailers { seen, persistent } => {
-                let (seen, persistent) = (*seen, *persistent);
-                self.read_trailers(input, seen, persistent)
-            }
-            Stage::UntilClose if input.is_empty() => Ok((0, Piece::Short)),
+            &mut Stage::Trailers { seen } => self.read_trailers(input, seen),
+            Stage::UntilClose | Stage::Over if input.is_empty() => Ok((0, Piece::Short)),
             Stage::UntilClose => Ok((input.len(), Piece::Content(input))),
-            Stage::End { persistent } => {
-                let persistent = *persistent;
-                Ok((0, self.end_response(persistent)))
-            }
-            Stage::Over if input.is_empty() => Ok((0, Piece::Short)),
+            Stage::End => Ok((0, self.end_response())),
             Stage::Over => Err(BadResponse("sent something behind its last response")),
         }
     }
@@ -168,8 +158,8 @@ impl ResponseReader {
     pub fn end_of_input(&mut self) -> Result<bool, BadResponse> {
         let complete = match self.stage {
             Stage::Fresh | Stage::Over => false,
-            Stage::UntilClose | Stage::End { .. } => true,
-            Stage::Head { .. } | Stage::Content { .. } | Stage::Trailers { .. } => {
+            Stage::UntilClose | Stage::End => true,
+            Stage::Head { .. } | Stage::Content(_) | Stage::Trailers { .. } => {
                 return Err(BadResponse("closed the connection in the middle of a response"));
             }
         };
@@ -183,10 +173,7 @@ impl ResponseReader {
         match self.stage {
             Stage::Fresh | Stage::Over => Extent::Nothing,
             Stage::Head { seen } => Extent::Head(seen),
-            Stage::Content { .. }
-            | Stage::UntilClose
-            | Stage::Trailers { .. }
-            | Stage::End { .. } => Extent::Content,
+            _ => Extent::Content,
         }
     }
 
@@ -200,21 +187,20 @@ impl ResponseReader {
         &mut self,
         input: &[u8],
         seen: usize,
-        persistent: bool,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
         let Some(len) = head::trailers_len(input, seen)? else {
-            self.stage = Stage::Trailers { seen: input.len(), persistent };
+            self.stage = Stage::Trailers { seen: input.len() };
             return Ok((0, Piece::Short));
         };
         head::check_trailers(&input[..len])?;
-        Ok((len, self.end_response(persistent)))
+        Ok((len, self.end_response()))
     }
 
     fn read_head<'a>(
         &mut self,
         mut input: &'a [u8],
         mut seen: usize,
-        asked: RequestKind,
+        request: RequestKind,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
         let mut used = 0;
         loop {
@@ -226,8 +212,8 @@ impl ResponseReader {
                 return Ok((used, Piece::Short));
             };
             let head = head::parse(&input[..len])?;
-            if !head.is_interim() {
-                let (len, piece) = self.begin(head, asked);
+            if head.status >= 200 {
+                let (len, piece) = self.begin(head, request);
                 return Ok((used + len, piece));
             }
             self.interim += 1;
@@ -243,29 +229,24 @@ impl ResponseReader {
     }
 
     /// A head has been read.
-    fn begin<'a>(&mut self, mut head: Head<'a>, asked: RequestKind) -> (usize, Piece<'a>) {
+    fn begin<'a>(&mut self, mut head: Head<'a>, request: RequestKind) -> (usize, Piece<'a>) {
         head.interim = std::mem::take(&mut self.interim);
-        let persistent = head.persistent;
+        self.persistent = head.persistent;
         // RFC 9112, 6.3.
-        let framing = match asked {
-            RequestKind::Head => Framing::None,
-            RequestKind::Get => head.framing,
+        let content = match request {
+            RequestKind::Head => Some(Content::None),
+            RequestKind::Get => head.content,
         };
-        self.stage = match framing {
-            Framing::None => Stage::End { persistent },
-            Framing::UntilClose => Stage::UntilClose,
-            Framing::Content(content) => {
-                Decoder::new(content).map_or(Stage::End { persistent }, |decoder| Stage::Content {
-                    decoder,
-                    persistent,
-                })
-            }
+        self.stage = match content.map(Decoder::new) {
+            Some(Some(decoder)) => Stage::Content(decoder),
+            Some(None) => Stage::End,
+            None => Stage::UntilClose,
         };
         (head.bytes.len(), Piece::Head(head))
     }
 
-    fn end_response(&mut self, persistent: bool) -> Piece<'static> {
-        self.stage = if persistent { Stage::Fresh } else { Stage::Over };
-        Piece::End { persistent }
+    fn end_response(&mut self) -> Piece<'static> {
+        self.stage = if self.persistent { Stage::Fresh } else { Stage::Over };
+        Piece::End { persistent: self.persistent }
     }
 }

@@ -1,4 +1,4 @@
-//! What the heads of responses to one request have in common: everything but the date.
+//! Recognises heads that differ from a known one in their date only.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,41 +6,41 @@ use std::ops::Range;
 use memchr::memchr_iter;
 
 use super::Head;
-use super::head::Framing;
+use crate::Content;
 use crate::semantics::chars;
 
-/// A head as it came once, by which others like it are known without being read.
+/// A head that is kept, to recognise heads that differ in their date only without parsing them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Shape {
     bytes: Box<[u8]>,
-    /// The value of the `Date` field: any value of the same length will do. Empty without one.
+    /// Where the value of the `Date` field lies. Any value of this length matches. Empty without a date.
     date: Range<usize>,
     status: u16,
     persistent: bool,
-    framing: Framing,
+    content: Option<Content>,
 }
 
 impl Shape {
     /// The shape of a head.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Self {
-        let Head { status, persistent, framing, bytes, .. } = *head;
-        Self { date: date(bytes), bytes: bytes.into(), status, persistent, framing }
+        let Head { status, persistent, content, bytes, .. } = *head;
+        Self { date: date(bytes), bytes: bytes.into(), status, persistent, content }
     }
 
-    /// The head at the beginning of `input`, if it is of this shape.
+    /// The head at the start of `input`, if it is of this shape.
     pub(super) fn find<'a>(&self, input: &'a [u8]) -> Option<Head<'a>> {
         let bytes = input.get(..self.bytes.len())?;
         let Range { start, end } = self.date;
         let alike = bytes[..start] == self.bytes[..start]
             && bytes[end..] == self.bytes[end..]
             && chars::is_field_value(&bytes[start..end]);
-        let Self { status, persistent, framing, .. } = *self;
-        alike.then_some(Head { status, persistent, interim: 0, framing, bytes })
+        let Self { status, persistent, content, .. } = *self;
+        alike.then_some(Head { status, persistent, interim: 0, content, bytes })
     }
 }
 
-/// Where the value of the first `Date` field lies; nowhere, at the end, where there is none.
+/// Where the value of the first `Date` field lies: an empty range at the end if there is none.
 fn date(head: &[u8]) -> Range<usize> {
     const NAME: &[u8] = b"\ndate:";
     let none = head.len()..head.len();

@@ -7,37 +7,37 @@ use super::*;
 
 /// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
 /// behind it where the connection ends with it.
-fn replies(
+fn read_all(
     input: &[u8],
-    asked: RequestKind,
+    request: RequestKind,
     known: Option<&Shape>,
     cuts: &[usize],
 ) -> Result<Vec<String>, BadResponse> {
-    let mut replies = ResponseReader::default();
+    let mut reader = ResponseReader::default();
     let (mut read, mut used) = (Vec::new(), 0);
-    let mut reply = String::new();
+    let mut response = String::new();
     for end in cuts.iter().copied().chain([input.len()]) {
         loop {
-            let (count, piece) = replies.read(&input[used..end], asked, known)?;
+            let (count, piece) = reader.read(&input[used..end], request, known)?;
             used += count;
             match piece {
                 Piece::Short => break,
-                Piece::Head(head) => reply = format!("{} ", head.status),
-                Piece::Content(bytes) => reply.push_str(std::str::from_utf8(bytes).unwrap()),
+                Piece::Head(head) => response = format!("{} ", head.status),
+                Piece::Content(bytes) => response.push_str(std::str::from_utf8(bytes).unwrap()),
                 Piece::End { persistent } => {
-                    read.push(std::mem::take(&mut reply) + if persistent { "" } else { "!" });
+                    read.push(std::mem::take(&mut response) + if persistent { "" } else { "!" });
                 }
             }
         }
     }
-    if replies.end_of_input()? {
-        read.push(reply + "!");
+    if reader.end_of_input()? {
+        read.push(response + "!");
     }
     Ok(read)
 }
 
-fn whole(input: &str, asked: RequestKind) -> Result<Vec<String>, BadResponse> {
-    replies(input.as_bytes(), asked, None, &[])
+fn whole(input: &str, request: RequestKind) -> Result<Vec<String>, BadResponse> {
+    read_all(input.as_bytes(), request, None, &[])
 }
 
 const STREAM: &str = "HTTP/1.1 100 Continue\r\n\r\n\
@@ -50,12 +50,12 @@ const STREAM: &str = "HTTP/1.1 100 Continue\r\n\r\n\
 const READ: [&str; 6] = ["200 Hello", "200 abcde", "204 ", "304 ", "404 ", "200 to the end!"];
 
 #[test]
-fn replies_end_where_their_heads_say() {
+fn responses_end_where_their_heads_say() {
     assert_eq!(whole(STREAM, RequestKind::Get).unwrap(), READ);
 }
 
 #[test]
-fn the_reply_to_head_has_no_content_whatever_it_says() {
+fn a_response_to_head_has_no_content() {
     let input = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\
                  HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                  HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
@@ -63,7 +63,7 @@ fn the_reply_to_head_has_no_content_whatever_it_says() {
 }
 
 #[test]
-fn the_connection_goes_on_where_both_sides_would() {
+fn the_connection_persists_if_both_sides_agree() {
     for (head, persistent) in [
         ("HTTP/1.1 204 x\r\n\r\n", true),
         ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\n", false),
@@ -86,7 +86,7 @@ fn a_bare_lf_ends_a_line_of_a_head() {
     ] {
         let cuts: Vec<usize> = (0..input.len()).collect();
         assert_eq!(whole(input, RequestKind::Get).unwrap(), ["200 Hello"], "{input:?}");
-        let dripped = replies(input.as_bytes(), RequestKind::Get, None, &cuts);
+        let dripped = read_all(input.as_bytes(), RequestKind::Get, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 Hello"], "{input:?}");
     }
     // A Date field that ends in one may not hide the field behind it.
@@ -108,7 +108,7 @@ fn a_folded_field_is_one_field() {
         assert_eq!(whole(&input, RequestKind::Get).unwrap(), [read], "{input:?}");
     }
     for (fields, says) in [
-        ("Content-Length: 1\r\n 2\r\n\r\n", "no number"),
+        ("Content-Length: 1\r\n 2\r\n\r\n", "not a number"),
         ("Content\r\n -Length: 2\r\n\r\n", "sent"),
     ] {
         let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Get).unwrap_err();
@@ -123,7 +123,7 @@ fn a_folded_trailer_is_one_field() {
         let input = format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n{head}0\r\n\r\n");
         assert_eq!(whole(&input, RequestKind::Get).unwrap(), ["200 ok", "200 "], "{trailers:?}");
         let cuts: Vec<usize> = (0..input.len()).collect();
-        let dripped = replies(input.as_bytes(), RequestKind::Get, None, &cuts);
+        let dripped = read_all(input.as_bytes(), RequestKind::Get, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 ok", "200 "], "{trailers:?}");
     }
     let long = format!(
@@ -141,13 +141,13 @@ fn interim_responses_are_counted_and_bounded() {
         stream + "HTTP/1.1 204 No Content\r\n\r\n"
     };
     for known in [None, Some(shape(b"HTTP/1.1 204 No Content\r\n\r\n"))] {
-        let (mut replies, input) = (ResponseReader::default(), interim(100) + &interim(1));
+        let (mut reader, input) = (ResponseReader::default(), interim(100) + &interim(1));
         let mut input = input.as_bytes();
         for count in [100, 1] {
-            let (used, piece) = replies.read(input, RequestKind::Get, known.as_ref()).unwrap();
+            let (used, piece) = reader.read(input, RequestKind::Get, known.as_ref()).unwrap();
             assert!(matches!(piece, Piece::Head(head) if head.interim == count), "{piece:?}");
             input = &input[used..];
-            replies.read(input, RequestKind::Get, None).unwrap();
+            reader.read(input, RequestKind::Get, None).unwrap();
         }
     }
     let error = whole(&interim(101), RequestKind::Get).unwrap_err();
@@ -155,7 +155,7 @@ fn interim_responses_are_counted_and_bounded() {
 }
 
 #[test]
-fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
+fn the_extent_of_an_incomplete_response_is_known() {
     for (input, extent) in [
         ("", Extent::Nothing),
         ("HTTP/1.1 100 x\r\n\r\n", Extent::Nothing),
@@ -164,24 +164,24 @@ fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", Extent::Content),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", Extent::Content),
     ] {
-        let (mut replies, mut used) = (ResponseReader::default(), 0);
+        let (mut reader, mut used) = (ResponseReader::default(), 0);
         loop {
             let (count, piece) =
-                replies.read(&input.as_bytes()[used..], RequestKind::Get, None).unwrap();
+                reader.read(&input.as_bytes()[used..], RequestKind::Get, None).unwrap();
             used += count;
             if piece == Piece::Short {
                 break;
             }
         }
-        assert_eq!(replies.interim(), u32::from(input.starts_with("HTTP/1.1 100")), "{input:?}");
-        assert_eq!(replies.extent(), extent, "{input:?}");
-        assert_eq!(replies.end_of_input().is_err(), extent != Extent::Nothing, "{input:?}");
-        assert_eq!(replies.extent(), extent, "{input:?}");
+        assert_eq!(reader.interim(), u32::from(input.starts_with("HTTP/1.1 100")), "{input:?}");
+        assert_eq!(reader.extent(), extent, "{input:?}");
+        assert_eq!(reader.end_of_input().is_err(), extent != Extent::Nothing, "{input:?}");
+        assert_eq!(reader.extent(), extent, "{input:?}");
     }
 }
 
 #[test]
-fn what_is_no_reply_is_refused() {
+fn malformed_responses_are_refused() {
     for (input, says) in [
         ("HTTP/2 200 OK\r\n\r\n", "something else"),
         ("SSH-2.0-x\r\n", "something else"),
@@ -193,8 +193,8 @@ fn what_is_no_reply_is_refused() {
         ("HTTP/1.1 200 OK\r\na : b\r\n\r\n", "between a field's name"),
         ("HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n", "another protocol"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "no number"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "no number"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "not a number"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "not a number"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "both a length",
@@ -218,12 +218,12 @@ fn what_is_no_reply_is_refused() {
 
 #[test]
 fn a_head_without_an_end_is_refused_at_the_limit() {
-    let mut replies = ResponseReader::default();
+    let mut reader = ResponseReader::default();
     let mut input = b"HTTP/1.1 200 OK\r\n".to_vec();
     input.resize(LIMITS.head, b'a');
-    assert_eq!(replies.read(&input, RequestKind::Get, None), Ok((0, Piece::Short)));
+    assert_eq!(reader.read(&input, RequestKind::Get, None), Ok((0, Piece::Short)));
     input.push(b'a');
-    assert!(replies.read(&input, RequestKind::Get, None).is_err());
+    assert!(reader.read(&input, RequestKind::Get, None).is_err());
 }
 
 /// The shape of the first head in `input`.
@@ -235,7 +235,7 @@ fn shape(input: &[u8]) -> Shape {
 }
 
 #[test]
-fn a_shape_knows_heads_that_differ_in_their_date_alone() {
+fn a_shape_matches_heads_that_differ_in_their_date_only() {
     let head = |status: &str, date: &str, length: &str| {
         format!("HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n")
     };
@@ -254,11 +254,11 @@ fn a_shape_knows_heads_that_differ_in_their_date_alone() {
     }
     // A head of which one byte is read twice would be two different heads.
     let first = shape(&STREAM.as_bytes()[25..]);
-    assert_eq!(replies(STREAM.as_bytes(), RequestKind::Get, Some(&first), &[]).unwrap(), READ);
+    assert_eq!(read_all(STREAM.as_bytes(), RequestKind::Get, Some(&first), &[]).unwrap(), READ);
 }
 
 #[test]
-fn a_head_without_a_date_is_known_whole() {
+fn a_shape_without_a_date_matches_equal_heads_only() {
     let known = shape(b"HTTP/1.1 204 x\r\nA: b\r\n\r\n");
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: b\r\n\r\nmore").is_some());
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: c\r\n\r\n").is_none());
@@ -269,22 +269,22 @@ proptest! {
     fn cuts_change_nothing(mut cuts in proptest::collection::vec(0..STREAM.len(), 0..12), known: bool) {
         cuts.sort_unstable();
         let shape = known.then(|| shape(&STREAM.as_bytes()[25..]));
-        let read = replies(STREAM.as_bytes(), RequestKind::Get, shape.as_ref(), &cuts).unwrap();
+        let read = read_all(STREAM.as_bytes(), RequestKind::Get, shape.as_ref(), &cuts).unwrap();
         prop_assert_eq!(read, READ);
     }
 
     #[test]
-    fn no_input_is_too_strange(
+    fn no_input_panics(
         start in 0..STREAM.len(),
         noise in proptest::collection::vec(any::<u8>(), 0..64),
         cut in 0..64_usize,
     ) {
         let input = [&STREAM.as_bytes()[..start], &noise].concat();
         let mut at = 0;
-        let mut replies = ResponseReader::default();
+        let mut reader = ResponseReader::default();
         for end in [input.len().min(start + cut), input.len()] {
             loop {
-                let Ok((used, piece)) = replies.read(&input[at..end], RequestKind::Get, None) else {
+                let Ok((used, piece)) = reader.read(&input[at..end], RequestKind::Get, None) else {
                     return Ok(());
                 };
                 prop_assert!(used <= end - at);
@@ -294,6 +294,6 @@ proptest! {
                 }
             }
         }
-        let _ = replies.end_of_input();
+        let _ = reader.end_of_input();
     }
 }

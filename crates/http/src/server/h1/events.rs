@@ -31,8 +31,8 @@ impl<S: Handlers> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // The end of input is not told during a pause: what is owed is answered first. But
-            // content that is not complete will never be.
+            // The driver reports no end of input during a pause, so pending requests are answered first.
+            // But incomplete content will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -43,7 +43,7 @@ impl<S: Handlers> Server<S> {
         Ok(())
     }
 
-    /// The content of the request whose answer waits can't be completed.
+    /// The content of the request in flight can't be completed.
     fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -64,7 +64,8 @@ impl<S: Handlers> Server<S> {
             return Ok(());
         }
         match &mut self.state {
-            // A client that is just sending its next request shall still read our last response.
+            // If the client is just sending its next request, it must still be able to read our last
+            // response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.finish(true, turn);
             }
@@ -81,7 +82,7 @@ impl<S: Handlers> Server<S> {
                 let since = until.checked_sub(head_timeout).unwrap_or(turn.now());
                 self.state = State::ExpectNothing;
                 if let Some(log) = &mut self.connection.log {
-                    log.begin_part(since, &self.connection.config, turn);
+                    log.begin_part(since, turn);
                 }
                 return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
             }
@@ -95,8 +96,7 @@ impl<S: Handlers> Server<S> {
                     });
                 }
                 if is_late && turn.unsent() > 0 {
-                    // What is written is not sent yet: the write deadline watches over that, and the
-                    // time begins anew when it is.
+                    // The write deadline watches over unsent output. The time starts again when it is sent.
                     exchange.send_by = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
@@ -106,7 +106,7 @@ impl<S: Handlers> Server<S> {
                         format!("ended its side, and nothing was sent to it for {seconds} s");
                     return Err(Fault::peer("half_closed_timeout", what));
                 } else if turn.is_full() {
-                    // It is we who don't read.
+                    // The server doesn't read while the output is full.
                     exchange.content_until = turn.now() + body_timeout;
                 } else {
                     return self.refuse_content(Refusal::BODY_TIMEOUT, turn);
@@ -137,7 +137,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Tells a handler of a wake-up if it streams its response. An earlier wake-up may be meant for an
+    /// Passes a wake-up to a handler that streams its response. An earlier wake-up may be meant for an
     /// earlier request, and a handler looks anyway when its stream starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
@@ -148,7 +148,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// The server is stopping. `unread`: behind the request that is being answered lies another.
+    /// The server is stopping. `unread`: more input follows the request in flight.
     pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
         match &mut self.state {
@@ -164,7 +164,7 @@ impl<S: Handlers> Server<S> {
                     });
                 }
             }
-            // A request that has come is answered.
+            // A request that has arrived is answered.
             _ => {}
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What follows a request's head: its content, its answer, and what is left of it then.
+//! Reading content, and continuing a request as its handler answers.
 
 use sockeye_proto::{Fault, Turn};
 
@@ -31,7 +31,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Keeps a request until what its handler waits for is there. There were `before` bytes of input.
+    /// Keeps a request whose handler waits. There were `before` bytes of input.
     pub(super) fn wait(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -49,17 +49,16 @@ impl<S: Handlers> Server<S> {
         if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits }
     }
 
-    /// Another protocol has the connection.
+    /// Another protocol takes over the connection.
     pub(super) fn switched(&mut self, turn: &Turn<'_>) -> ReadOutcome {
-        let Connection { log, config, .. } = &mut self.connection;
-        if let Some(log) = log {
-            log.handed_over(config, turn);
+        if let Some(log) = &mut self.connection.log {
+            log.handed_over(turn);
         }
         self.state = State::ExpectNothing;
         ReadOutcome::NeedsInput
     }
 
-    /// Does what an answer asks for, until the response is complete or waits.
+    /// Does what an answer asks for, until the response is complete or the handler waits.
     pub(super) fn follow(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -71,17 +70,17 @@ impl<S: Handlers> Server<S> {
             let next = in_flight.next_step(answer, &mut self.connection, turn)?;
             let NextStep::Read = next else { return Ok(next) };
             let mut spans = self.connection.config.trailers.take();
-            let told = self.tell_content(in_flight, input, &mut spans, turn);
+            let answered = self.tell_content(in_flight, input, &mut spans, turn);
             self.connection.config.trailers.set(spans);
-            match told? {
+            match answered? {
                 Some(next) => answer = next,
                 None => return Ok(NextStep::Read),
             }
         }
     }
 
-    /// Tells the handler the next of the request's content, from the front of `input`. Returns its
-    /// answer, unless more input is needed.
+    /// Passes the next piece of the request's content, from the front of `input`, to the handler. Returns
+    /// its answer; `None` if more input is needed.
     fn tell_content(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -115,7 +114,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Continues to read the content of the request whose answer waits for it.
+    /// Continues to read content for the handler that waits for it.
     pub(super) fn read_content(
         &mut self,
         input: &mut &[u8],
@@ -129,7 +128,7 @@ impl<S: Handlers> Server<S> {
         self.go_on(in_flight, answer, input, turn)
     }
 
-    /// Tells the handler of the request whose answer waits what has happened.
+    /// Passes an event to the handler that waits.
     pub(super) fn tell(
         &mut self,
         event: StreamEvent<'_>,
@@ -138,7 +137,7 @@ impl<S: Handlers> Server<S> {
         self.wake(turn, |in_flight, connection, turn| in_flight.tell(event, connection, turn))
     }
 
-    /// Continues the request whose answer waits, with the answer of `call`.
+    /// Continues the request whose handler waits, with the answer of `call`.
     pub(super) fn wake(
         &mut self,
         turn: &mut Turn<'_>,
@@ -153,7 +152,7 @@ impl<S: Handlers> Server<S> {
         wire.persistent &= !self.connection.stops() || exchange.has_begun() || wire.unread;
         wire.upgrade &= !self.connection.stops();
         if !exchange.waits.reads() {
-            // Content that was held back may be asked for now.
+            // The handler may ask now for content that it held back.
             exchange.content_until = self.connection.content_until(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;
@@ -164,7 +163,7 @@ impl<S: Handlers> Server<S> {
         Ok(())
     }
 
-    /// Goes on behind a request that is answered.
+    /// A request is answered: continues with what follows it.
     #[inline(always)] // Every request comes here.
     pub(super) fn done(
         &mut self,
@@ -202,7 +201,7 @@ impl<S: Handlers> Server<S> {
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let Connection { config, .. } = &self.connection;
+        let config = &self.connection.config;
         let mut spans = config.trailers.take();
         let stepped = loop {
             match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {
@@ -228,7 +227,7 @@ impl<S: Handlers> Server<S> {
                 self.state = State::ExpectRest(Box::new(rest));
                 Ok(ReadOutcome::NeedsInput)
             }
-            // It has its response. More than is worth reading is no fault.
+            // The client has its response. More content than is worth reading is not a fault.
             Err(Refusal::BODY_TOO_LARGE) => {
                 self.finish(true, turn);
                 Ok(ReadOutcome::Last)

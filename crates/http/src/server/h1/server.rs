@@ -1,7 +1,6 @@
-//! The server's side of an HTTP/1.1 connection: reads heads, and has requests answered.
+//! The server's side of an HTTP/1.1 connection: reads heads, and calls handlers.
 //!
-//! What follows a head is in [`reading`](super::reading), what else happens in
-//! [`events`](super::events).
+//! [`reading`](super::reading) reads content, [`events`](super::events) handles all other events.
 
 use std::fmt;
 use std::rc::Rc;
@@ -28,7 +27,7 @@ pub struct Server<S: Handlers> {
     handlers: S,
 }
 
-/// What reading came to.
+/// Result of reading.
 pub(super) enum ReadOutcome {
     /// Read on.
     GoOn,
@@ -55,7 +54,7 @@ impl<S: Handlers> Server<S> {
         self
     }
 
-    /// Reads a head, or the rest of one, and has the request answered when it is complete.
+    /// Reads a head, or the rest of one. Calls the handler when it is complete.
     fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
             State::ExpectHead { progress, .. } => *progress,
@@ -67,7 +66,7 @@ impl<S: Handlers> Server<S> {
             Ok(Some(head)) => self.begin(input, &head, &block, turn),
             Ok(None) => {
                 let until = match &self.state {
-                    // More of a head is no more time for it.
+                    // Another part of a head doesn't extend its time.
                     State::ExpectHead { until, .. } => *until,
                     _ => turn.now() + limits.head_timeout,
                 };
@@ -86,7 +85,7 @@ impl<S: Handlers> Server<S> {
         outcome
     }
 
-    /// Has a request answered whose head is complete.
+    /// Calls the handler of a request whose head is complete.
     fn begin(
         &mut self,
         input: &mut &[u8],
@@ -107,10 +106,10 @@ impl<S: Handlers> Server<S> {
             upgrade: false,
         };
         let head_only = control.method == MethodKind::Head;
-        let framing = match block.framing(control.version) {
-            Some(framing) => Ok(framing),
-            None => framing::of(&request)
-                .inspect(|framing| block.keep_framing(control.version, *framing)),
+        let framing = match block.framing.get() {
+            Some((version, framing)) if version == control.version => Ok(framing),
+            _ => framing::of(&request)
+                .inspect(|framing| block.framing.set(Some((control.version, *framing)))),
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
@@ -126,8 +125,7 @@ impl<S: Handlers> Server<S> {
         if self.connection.checks_host && !self.allows_host(&request, block) {
             return Err(self.refuse_host(&request, turn));
         }
-        // A server that stops begins nothing new. Requests that have come are answered, whatever
-        // precedes them in the pipeline, and the last of them closes the connection.
+        // A stopping server answers all requests that have arrived. The last one closes the connection.
         let stops = self.connection.stops();
         let is_last = stops && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
@@ -159,7 +157,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Ends the connection in order. `unread`: the client has sent, or may be sending, what will not
+    /// Ends the connection in order. `unread`: the client has sent, or may be sending, input that won't
     /// be read.
     pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
         turn.end(if unread || self.connection.stops() { End::Linger } else { End::Close });
@@ -169,11 +167,11 @@ impl<S: Handlers> Server<S> {
     /// Whether the host of a request is allowed. The result for its fields is kept with them.
     fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
-        match (request.control.target.authority(), block.host_allowed()) {
+        match (request.control.target.authority(), block.host_allowed.get()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
                 let allowed = check.allows(request);
-                block.keep_host_allowed(allowed);
+                block.host_allowed.set(Some(allowed));
                 allowed
             }
             (Some(_), _) => check.allows(request),
@@ -211,21 +209,18 @@ impl<S: Handlers> Server<S> {
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
-    /// Notes for the log, if there is one, that a request has come.
+    /// Notifies the log, if there is one, of a request.
     fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
-            log.begin(request, &self.connection.config, turn);
+            log.begin(request, turn);
         }
-    }
-
-    fn log_is_full(&self) -> bool {
-        self.connection.log.as_ref().is_some_and(|log| log.is_full())
     }
 
     /// Reads as much as can be read now from the front of `input`.
     fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
+        let log_is_full = || self.connection.log.as_ref().is_some_and(|log| log.is_full());
         Ok(match &self.state {
-            State::ExpectRequest { .. } if turn.is_full() || self.log_is_full() => {
+            State::ExpectRequest { .. } if turn.is_full() || log_is_full() => {
                 turn.want_room();
                 self.state = State::ExpectRoom;
                 ReadOutcome::Waits
@@ -290,9 +285,8 @@ impl<S: Handlers> Protocol for Server<S> {
             Event::LameDuck => self.connection.stop = Stop::LameDuck,
             Event::Drain { unread } => return self.on_drain(unread, turn),
             Event::Sent(mark) => {
-                let Connection { log, config, .. } = &mut self.connection;
-                if let Some(log) = log {
-                    log.sent(mark, config, turn.now());
+                if let Some(log) = &mut self.connection.log {
+                    log.sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
                     self.on_half_close(turn);
@@ -302,15 +296,14 @@ impl<S: Handlers> Protocol for Server<S> {
                 if let State::ExpectAnswer(in_flight) = &mut self.state
                     && in_flight.wire.rest(&in_flight.exchange.incoming).is_some()
                 {
-                    // The connection has its reason already.
+                    // The connection has a reason to end already.
                     let _ = in_flight.tell_incomplete(turn.now());
                 }
-                let Connection { log, config, .. } = &mut self.connection;
-                if let Some(log) = log {
-                    log.closed(reason, config, turn);
+                if let Some(log) = &mut self.connection.log {
+                    log.closed(reason, turn);
                 }
             }
-            // Every event of today is above. HTTP ignores one that is added.
+            // HTTP ignores events that may be added.
             _ => {}
         }
         Ok(())

@@ -22,11 +22,11 @@ pub(super) enum State<H> {
     /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
     /// request line has come.
     ExpectRequest { until: Time, blank: bool },
-    /// The rest of a request head, of which `progress` has been read.
+    /// The rest of a request head.
     ExpectHead { until: Time, progress: Progress },
-    /// What the handler of this request waits for: content, room or a message.
+    /// What the handler of this request waits for: content, room in the output, or a message.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),
-    /// The rest of the content of a request that is answered.
+    /// The rest of an answered request's content.
     ExpectRest(Box<Rest>),
     /// Room in the output for responses to the requests that wait. Nothing is read.
     ExpectRoom,
@@ -48,7 +48,7 @@ impl<H> State<H> {
         Self::ExpectRequest { until, blank: false }
     }
 
-    /// Takes out the request whose answer waits.
+    /// Takes out the request in flight.
     pub(super) fn take_in_flight(&mut self) -> Option<Box<InFlight<H, H1Exchange>>> {
         match std::mem::replace(self, Self::ExpectNothing) {
             Self::ExpectAnswer(in_flight) => Some(in_flight),
@@ -65,7 +65,7 @@ impl<H> State<H> {
             Self::ExpectRequest { until, .. } | Self::ExpectHead { until, .. } => *until,
             Self::ExpectAnswer(in_flight) => in_flight.exchange.until(),
             Self::ExpectRest(rest) => rest.until,
-            // The write deadline makes room or an end.
+            // The write deadline limits this.
             Self::ExpectRoom | Self::ExpectNothing => Time::NEVER,
         };
         (until != Time::NEVER).then_some(until)

@@ -1,14 +1,36 @@
-//! Reading lines.
+//! Requests and responses as JSON lines: a tiny wire for tests, with several requests in flight.
+//!
+//! A client sends, one JSON object to a line:
+//!
+//! ```text
+//! {"stream": 1, "method": "GET", "path": "/a?b", "fields": [["host", "x"]]}   a request
+//! … "content": 5}  or  "content": true}     the same with content, of that length or of any
+//! {"stream": 1, "content": 5}               a piece of content: 5 bytes follow the line
+//! {"stream": 1, "end": [["name", "value"]]} the end of the content, with trailers
+//! {"stream": 1, "cancel": true}             the client gives up
+//! {"stream": 1, "reads": false}             the client wants no content of the response for now
+//! ```
+//!
+//! The server sends:
+//!
+//! ```text
+//! {"stream": 1, "status": 200, "fields": [["name", "value"]]}
+//! {"stream": 1, "content": 5}               5 bytes follow the line
+//! {"stream": 1, "end": [["name", "value"]]} the response is complete, with trailers
+//! {"stream": 1, "aborted": true}            it never will be
+//! ```
 
 use std::num::NonZeroU32;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sockeye_proto::{Output, WallTime};
 
-use crate::semantics::chars;
 use crate::semantics::control::{ControlData, Target};
+use crate::semantics::exchange::ContentLength;
 use crate::semantics::method::MethodKind;
 use crate::semantics::span::{Range, Span};
-use crate::{Content, KeptRequest, Method, Trailers, Version};
+use crate::semantics::{chars, date};
+use crate::{Content, KeptRequest, Method, Status, Trailers, Version};
 
 /// What a line says about its stream.
 pub(crate) enum Input {
@@ -49,8 +71,8 @@ impl Section {
         Some(())
     }
 
-    fn of(fields: &Value, bytes: Vec<u8>) -> Option<Self> {
-        let mut section = Self { bytes, spans: Vec::new() };
+    fn of(fields: &Value) -> Option<Self> {
+        let mut section = Self::default();
         fields.as_array()?.iter().try_for_each(|field| section.push(field))?;
         Some(section)
     }
@@ -65,7 +87,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
     } else if let Some(content) = line.get("content") {
         Input::Content(content.as_u64()?.try_into().ok()?)
     } else if let Some(fields) = line.get("end") {
-        Input::End(Section::of(fields, Vec::new())?)
+        Input::End(Section::of(fields)?)
     } else if let Some(reads) = line.get("reads") {
         Input::Reads(reads.as_bool()?)
     } else {
@@ -94,7 +116,7 @@ fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
     let end = head.len() as u32;
     let mark = path.find('?').map_or(end, |at| start + at as u32);
     let target = Target { start, end, path: start, mark, authority: Range::default() };
-    let Section { bytes, spans } = Section::of(&line["fields"], Vec::new())?;
+    let Section { bytes, spans } = Section::of(&line["fields"])?;
     let fields = head.len();
     head.extend_from_slice(&bytes);
     let method = MethodKind::of(method.as_bytes());
@@ -102,4 +124,63 @@ fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
     let request = KeptRequest::new(head, control, fields, spans, content);
     request.view().host().filter(|host| chars::is_host(host))?;
     Some(request)
+}
+
+/// What this wire keeps of one exchange: the lines around the response's content.
+#[derive(Debug)]
+pub(crate) struct JsonExchange {
+    stream: NonZeroU32,
+    /// The line of the response's head, until it is sent.
+    pub(crate) head: Option<Value>,
+    pub(crate) trailers: Vec<Value>,
+}
+
+/// Writes one line.
+pub(crate) fn line(value: &Value, out: &mut Output) {
+    out.write(value.to_string().as_bytes());
+    out.write(b"\n");
+}
+
+fn pair((name, value): (&[u8], &[u8])) -> Value {
+    json!([String::from_utf8_lossy(name), String::from_utf8_lossy(value)])
+}
+
+impl JsonExchange {
+    pub(crate) fn new(stream: NonZeroU32) -> Self {
+        Self { stream, head: None, trailers: Vec::new() }
+    }
+
+    /// Keeps the head of a response.
+    pub(crate) fn set_head<'a>(
+        &mut self,
+        status: Status,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        length: ContentLength,
+        now: WallTime,
+    ) {
+        let mut all = vec![pair((b"Date", &date::format(now)))];
+        all.extend(fields.map(pair));
+        if let ContentLength::Known(length) = length {
+            all.push(json!(["Content-Length", length.to_string()]));
+        }
+        let stream = self.stream.get();
+        self.head = Some(json!({"stream": stream, "status": status.code(), "fields": all}));
+    }
+
+    pub(crate) fn set_trailers<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+        self.trailers = fields.map(pair).collect();
+    }
+
+    /// The line in front of content of this length.
+    pub(crate) fn content(&self, len: u64) -> Value {
+        json!({"stream": self.stream.get(), "content": len})
+    }
+
+    /// The line behind a response.
+    pub(crate) fn end(&self, is_aborted: bool) -> Value {
+        match is_aborted {
+            true => json!({"stream": self.stream.get(), "aborted": true}),
+            false => json!({"stream": self.stream.get(), "end": self.trailers}),
+        }
+    }
 }
