@@ -4,10 +4,10 @@
 //! no limit by client. The shards' mailboxes are here, too, so that a shard at the limit can ask the others
 //! to evict a connection.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sockeye_proto::driver::Counts;
 use sockeye_proto::{Address, Budget, Client};
 
 use crate::Mailbox;
@@ -18,7 +18,7 @@ use crate::mailbox::Order;
 #[derive(Debug)]
 pub struct ConnectionCounts {
     total: AtomicUsize,
-    by_client: Mutex<HashMap<Client, usize>>,
+    by_client: Mutex<Counts<Client>>,
     /// The budget of output in memory.
     buffered: Arc<Budget>,
     /// When freed memory is returned to the kernel.
@@ -60,12 +60,11 @@ impl ConnectionCounts {
     /// Counts a connection, unless its client has `max` already.
     pub(crate) fn enter(&self, address: Address, max: usize) -> bool {
         if let Some(client) = counted(address) {
-            let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_client.entry(client).or_default();
-            if *count >= max {
+            let mut by_client = self.by_client();
+            if by_client.get(client) >= max as u64 {
                 return false;
             }
-            *count += 1;
+            by_client.add(client, 1);
         }
         self.total.fetch_add(1, Ordering::Relaxed);
         true
@@ -73,14 +72,12 @@ impl ConnectionCounts {
 
     /// Whether the client at `address` has fewer connections than `max`.
     pub(crate) fn has_place(&self, address: Address, max: usize) -> bool {
-        let Some(client) = counted(address) else { return true };
-        let by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        by_client.get(&client).copied().unwrap_or(0) < max
+        counted(address).is_none_or(|client| self.by_client().get(client) < max as u64)
     }
 
     /// Adds a shard. Returns its index.
     pub(crate) fn join(&self, mailbox: Arc<Mailbox>) -> usize {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.shards();
         shards.push(mailbox);
         shards.len() - 1
     }
@@ -88,7 +85,7 @@ impl ConnectionCounts {
     /// Asks the shard after the one with `index` to evict a connection for `asker`. Returns `false` if that
     /// is the asker: all others were asked.
     pub(crate) fn ask_next(&self, index: usize, asker: usize) -> bool {
-        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.shards();
         let next = (index + 1) % shards.len();
         if next != asker {
             shards[next].order(Order::Evict(asker));
@@ -98,22 +95,23 @@ impl ConnectionCounts {
 
     /// Gives the shard with this index an order.
     pub(crate) fn order(&self, index: usize, order: Order) {
-        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards[index].order(order);
+        self.shards()[index].order(order);
     }
 
     /// Removes a connection that [`ConnectionCounts::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
         if let Some(client) = counted(address) {
-            let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = by_client.get_mut(&client) {
-                *count -= 1;
-                if *count == 0 {
-                    by_client.remove(&client);
-                }
-            }
+            self.by_client().subtract(client, 1);
         }
         self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn by_client(&self) -> MutexGuard<'_, Counts<Client>> {
+        self.by_client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shards(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,7 +154,7 @@ mod tests {
         }
         assert!(counts.enter(from("192.0.2.1"), 1));
         counts.leave(from("192.0.2.1"));
-        assert!(counts.by_client.lock().unwrap().is_empty());
+        assert!(counts.by_client().is_empty());
         assert_eq!(counts.total(), 0);
     }
 }

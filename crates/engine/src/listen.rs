@@ -1,4 +1,4 @@
-//! Where to listen, as people write it.
+//! Addresses to listen on, and how they are written.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,19 +7,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// An address to listen at.
+/// An address to listen on.
 ///
-/// | text | means |
+/// | text | address |
 /// |---|---|
-/// | `HOST:PORT`, `[::1]:PORT` | a name or an address |
+/// | `HOST:PORT`, `[::1]:PORT` | a host name or an IP address |
 /// | `:PORT`, `*:PORT`, `PORT` | every address of this machine, IPv6 and IPv4 |
 /// | `unix:PATH`, `unix:///PATH` | a Unix domain socket, at a path of at most 107 bytes |
-/// | `unix:@NAME` | an abstract Unix domain socket, which is in no file system (`unix(7)`) |
+/// | `unix:@NAME` | an abstract Unix domain socket, which has no file (`unix(7)`) |
 ///
-/// Port 0 takes a free one. `tcp://` may stand in front of the first two. An IPv4 address that is
-/// mapped into IPv6 (`::ffff:192.0.2.1`) is read as IPv4.
+/// Port 0 selects a free port. TCP addresses may start with `tcp://`. An IPv4-mapped IPv6 address
+/// (`::ffff:192.0.2.1`) is read as IPv4.
 ///
-/// A [`SocketAddr`], an IP address with a port, and a path convert to it.
+/// A [`SocketAddr`], an IP address with a port, and a path can be converted into it.
 ///
 /// ```
 /// use sockeye_engine::ListenAddr;
@@ -33,15 +33,15 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenAddr {
-    /// A name or an address, and a port. A name may stand for several addresses: all are meant.
+    /// A host name or IP address, and a port. If a name has several addresses, all are used.
     Host(String, u16),
     /// Every address of this machine, IPv6 and IPv4.
     Any(u16),
-    /// A Unix domain socket. A path that begins with a NUL byte is the name of an abstract one.
+    /// A Unix domain socket: its path, or NUL and the name of an abstract one.
     Unix(PathBuf),
 }
 
-/// A text that is no address to listen at.
+/// The text is not an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadListenAddr {
     text: String,
@@ -59,7 +59,7 @@ impl BadListenAddr {
 impl From<SocketAddr> for ListenAddr {
     fn from(address: SocketAddr) -> Self {
         let host = match address {
-            // A link-local address means nothing without its interface.
+            // A link-local address needs its interface.
             SocketAddr::V6(address) if address.scope_id() != 0 => {
                 format!("{}%{}", address.ip(), address.scope_id())
             }
@@ -89,7 +89,7 @@ impl From<&Path> for ListenAddr {
     }
 }
 
-/// Bytes of a Unix domain socket's path or name: `sun_path` less the NUL behind it, or in front.
+/// The most bytes of a Unix socket's path or name: `sun_path` without the NUL after or before it.
 const LONGEST_PATH: usize = 107;
 
 impl FromStr for ListenAddr {
@@ -104,8 +104,8 @@ impl FromStr for ListenAddr {
             (Some(path), ..) => unix(path),
             (_, Some(address), _) => tcp(address.strip_suffix('/').unwrap_or(address)),
             (_, _, Some((scheme, rest))) => match rest.split(['/', '?', '#']).next() {
-                None | Some("") => Err(format!("nothing can be listened at by '{scheme}://'")),
-                Some(rest) => Err(format!("'{scheme}://' doesn't belong to it, write {rest}")),
+                None | Some("") => Err(format!("the scheme '{scheme}://' is not supported")),
+                Some(rest) => Err(format!("remove '{scheme}://', as in {rest}")),
             },
             _ => tcp(text),
         };
@@ -116,35 +116,35 @@ impl FromStr for ListenAddr {
 fn unix(path: &str) -> Result<ListenAddr, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let (bytes, path) = match path.strip_prefix('@') {
-        Some("") => return Err("a name is missing after 'unix:@'".into()),
+        Some("") => return Err("the name after 'unix:@' is missing".into()),
         Some(name) => (name.len(), format!("\0{name}")),
-        None if path.is_empty() => return Err("a path is missing after 'unix:'".into()),
+        None if path.is_empty() => return Err("the path after 'unix:' is missing".into()),
         None => (path.len(), path.to_owned()),
     };
     if bytes > LONGEST_PATH {
-        return Err(format!("a socket's path has at most {LONGEST_PATH} bytes, not {bytes}"));
+        return Err(format!("a socket path has at most {LONGEST_PATH} bytes, not {bytes}"));
     }
     Ok(ListenAddr::Unix(path.into()))
 }
 
 fn tcp(text: &str) -> Result<ListenAddr, String> {
     if text.is_empty() {
-        return Err("an address is missing".into());
+        return Err("the address is empty".into());
     }
     if let Some((first, _)) = text.split_once(',') {
-        return Err(format!("each address is given by itself, as in {first}"));
+        return Err(format!("give each address separately, as in {first}"));
     }
     if let Some(rest) = text.strip_prefix('[') {
-        let (inner, port) = rest.split_once(']').ok_or("a bracket ']' is missing")?;
+        let (inner, port) = rest.split_once(']').ok_or("the closing bracket is missing")?;
         let host = in_brackets(inner)?;
         let port = match port.strip_prefix(':') {
             Some(port) => port_number(port)?,
-            None => return Err(format!("a port is missing, as in [{inner}]:8000")),
+            None => return Err(format!("the port is missing, as in [{inner}]:8000")),
         };
         return Ok(ListenAddr::Host(host, port));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!("an IPv6 address stands in brackets, as in [{text}]:8000"));
+        return Err(format!("an IPv6 address needs brackets, as in [{text}]:8000"));
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port),
@@ -152,7 +152,7 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
             ("", text)
         }
         None if is_host(text) || text == "*" => {
-            return Err(format!("a port is missing, as in {text}:8000"));
+            return Err(format!("the port is missing, as in {text}:8000"));
         }
         None => ("", text),
     };
@@ -161,37 +161,37 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
         "" | "*" => Ok(ListenAddr::Any(port)),
         _ if host.contains(':') => match text.split_once(':') {
             Some((scheme, rest)) if !scheme.is_empty() && tcp(rest).is_ok() => {
-                Err(format!("'{scheme}:' doesn't belong to it, write {rest}"))
+                Err(format!("remove '{scheme}:', as in {rest}"))
             }
-            _ => Err("an IPv6 address stands in brackets, as in [::1]:8000".into()),
+            _ => Err("an IPv6 address needs brackets, as in [::1]:8000".into()),
         },
         _ if is_host(host) => Ok(ListenAddr::Host(host.to_owned(), port)),
-        _ => Err(format!("'{host}' is neither an IPv4 address nor a host's name")),
+        _ => Err(format!("'{host}' is neither an IPv4 address nor a host name")),
     }
 }
 
-/// An IPv6 address, perhaps with the zone that it is in: `fe80::1%eth0`.
+/// Parses an IPv6 address, with an optional zone: `fe80::1%eth0`.
 fn in_brackets(inner: &str) -> Result<String, String> {
     let (ip, zone) = inner.split_once('%').map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
     match (ip.parse::<Ipv6Addr>(), zone) {
         (Ok(ip), None) => Ok(ip.to_canonical().to_string()),
         (Ok(_), Some(zone)) if !zone.is_empty() => Ok(inner.to_owned()),
-        _ => Err("there is no IPv6 address between the brackets".into()),
+        _ => Err("the text in brackets is not an IPv6 address".into()),
     }
 }
 
 fn port_number(text: &str) -> Result<u16, String> {
-    // A number may have a sign elsewhere.
+    // `parse` would accept a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
-        _ if text.contains('/') => Err("no path belongs behind a port".into()),
-        _ => Err("a port is a number up to 65535".into()),
+        _ if text.contains('/') => Err("remove the path after the port".into()),
+        _ => Err("the port must be a number up to 65535".into()),
     }
 }
 
-/// Whether it is an IPv4 address, or can be a name: whose last label is no number, so that
-/// `256.0.0.1` is none. What isn't ASCII is left to the resolver.
+/// Whether it is an IPv4 address or a possible host name. The last label of a name is not a number:
+/// `256.0.0.1` is an error. The resolver decides about characters outside ASCII.
 fn is_host(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
     let name = text.strip_suffix('.').unwrap_or(text);
@@ -224,7 +224,7 @@ impl fmt::Display for BadListenAddr {
         let Self { text, reason } = self;
         write!(
             f,
-            "'{text}' is no address to listen at: {reason} \
+            "invalid address '{text}': {reason} \
              (HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME)"
         )
     }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read_and_written_back() {
+    fn every_form_is_parsed_and_displayed() {
         let host = |host: &str, port| ListenAddr::Host(host.into(), port);
         for (text, address, back) in [
             ("127.0.0.1:8000", host("127.0.0.1", 8000), "127.0.0.1:8000"),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_converted_address_is_bound_as_it_is() {
+    fn a_converted_address_can_be_bound() {
         let addresses = [([127, 0, 0, 1], 0).into()];
         let bound = crate::driver::bind_all(&addresses, std::num::NonZeroUsize::MIN).unwrap();
         let crate::driver::Bound::Ip(address) = bound[0].bound else { panic!("TCP") };
@@ -295,15 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_to_write_instead() {
+    fn an_invalid_address_is_refused_with_a_reason() {
         let long = format!("unix:{}", "x".repeat(108));
         let long_name = format!("unix:@{}", "x".repeat(108));
         for (text, why) in [
-            ("", "an address is missing"),
-            ("tcp://", "an address is missing"),
-            ("tcp:127.0.0.1:0", "'tcp:' doesn't belong to it, write 127.0.0.1:0"),
-            ("127.0.0.1:0,127.0.0.1:1", "each address is given by itself, as in 127.0.0.1:0"),
-            ("file:///x", "nothing can be listened at by 'file://'"),
+            ("", "the address is empty"),
+            ("tcp://", "the address is empty"),
+            ("tcp:127.0.0.1:0", "remove 'tcp:', as in 127.0.0.1:0"),
+            ("127.0.0.1:0,127.0.0.1:1", "give each address separately, as in 127.0.0.1:0"),
+            ("file:///x", "'file://' is not supported"),
             ("localhost", "as in localhost:8000"),
             ("0.0.0.0", "as in 0.0.0.0:8000"),
             ("*", "as in *:8000"),
@@ -321,7 +321,7 @@ mod tests {
             ("[::1]:+80", "number"),
             ("80a", "number"),
             ("host: 80", "number"),
-            ("host:80/x", "no path"),
+            ("host:80/x", "remove the path"),
             ("[::1", "bracket"),
             ("[::1]80", "as in [::1]:8000"),
             ("[::g]:80", "IPv6"),
@@ -331,11 +331,11 @@ mod tests {
             ("256.0.0.1:80", "'256.0.0.1' is neither"),
             ("a b:80", "'a b' is neither"),
             ("user@host:80", "'user@host' is neither"),
-            ("http://127.0.0.1:80/a", "'http://' doesn't belong to it, write 127.0.0.1:80"),
-            ("HTTP://127.0.0.1:80", "'HTTP://' doesn't belong to it, write 127.0.0.1:80"),
-            ("unix:", "path is missing"),
-            ("unix://", "path is missing"),
-            ("unix:@", "name is missing"),
+            ("http://127.0.0.1:80/a", "remove 'http://', as in 127.0.0.1:80"),
+            ("HTTP://127.0.0.1:80", "remove 'HTTP://', as in 127.0.0.1:80"),
+            ("unix:", "the path after 'unix:' is missing"),
+            ("unix://", "the path after 'unix:' is missing"),
+            ("unix:@", "the name after 'unix:@' is missing"),
             (&long, "at most 107 bytes, not 108"),
             (&long_name, "at most 107 bytes, not 108"),
         ] {

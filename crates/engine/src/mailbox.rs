@@ -1,9 +1,9 @@
 //! A shard's mailbox: envelopes for its connections, orders, and results of reads. And its inbox:
 //! connections that another shard accepted for it.
 //!
-//! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
-//! was given out, a connection has one wake-up in the mailbox, an order is given once (one for room is answered before the next), a connection
-//! has one read in progress, and a connection is counted before it is handed over.
+//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A connection
+//! has one wake-up and one read in progress at most. An order is sent once; an order to evict is
+//! answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -110,8 +110,7 @@ thread_local! {
     static IN_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks its thread as one that runs an event loop, while it is held: nothing there may wait for a
-/// mailbox, be it the shard's own or another's.
+/// While it exists, its thread runs an event loop: nothing on it may wait for a mailbox.
 #[derive(Debug)]
 pub(crate) struct InTurn(());
 
@@ -134,8 +133,7 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Where one shard's accepted connections wait for another shard, for listeners that can't be
-/// shared by the kernel.
+/// Connections that another shard has accepted for this one, from listeners with a single socket.
 pub struct Inbox<S> {
     /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
@@ -162,7 +160,7 @@ impl<S> Inbox<S> {
     ///
     /// # Errors
     ///
-    /// The connection comes back when its shard takes no more.
+    /// The connection, if its shard has started to drain.
     pub(crate) fn put(&self, accepted: Accepted<S>) -> Result<(), Accepted<S>> {
         match &mut *self.lock() {
             Some(waiting) => waiting.push_back(accepted),
@@ -181,7 +179,7 @@ impl<S> Inbox<S> {
         self.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Takes what waits, and nothing from now on.
+    /// Takes all connections, and refuses new ones from now on.
     pub(crate) fn close(&self) -> VecDeque<Accepted<S>> {
         self.lock().take().unwrap_or_default()
     }
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn many_orders_before_the_shard_looks_wake_it_once() {
+    fn orders_wake_the_shard_once_until_it_takes_them() {
         let bell = Arc::new(Bell::default());
         let mailbox = Mailbox::new(bell.clone());
         assert!(mailbox.take().is_none());
@@ -227,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_inbox_has_when_it_closes_is_taken_and_what_comes_later_comes_back() {
+    fn close_returns_what_is_in_the_inbox_and_later_connections_are_refused() {
         let accepted = |via| Accepted { socket: (), address: Address::Unix, via };
         let inbox = Inbox::new(Arc::new(Bell::default()));
         assert!(inbox.put(accepted(1)).is_ok());

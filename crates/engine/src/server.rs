@@ -59,15 +59,14 @@ impl Server {
         Ok(Self { config, addresses: bound, reserved_descriptors: reserve, listeners })
     }
 
-    /// Where it listens, with the ports that were taken where 0 was asked for. A peer's
-    /// [`via`](sockeye_proto::Peer::via) is a place in this list.
+    /// The addresses that it listens on, with the ports that replaced 0. A peer's
+    /// [`via`](sockeye_proto::Peer::via) is an index of this list.
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
     }
 
-    /// How many descriptors connections leave to everything else: files that are sent or kept open,
-    /// jobs, logs.
+    /// How many descriptors connections leave for everything else: files, jobs, logs.
     #[must_use]
     pub fn reserved_descriptors(&self) -> usize {
         self.reserved_descriptors
@@ -79,9 +78,9 @@ impl Server {
         &self.config
     }
 
-    /// Begins to answer, each connection by the protocol that `open` makes for its peer:
-    /// `server.serve(|_peer| Echo::default())`. All shards share `open`; what the connections of one
-    /// shard share without locks is for a [`Service`], and [`Server::start`].
+    /// Starts to serve. `open` makes the protocol of each connection:
+    /// `server.serve(|_peer| Echo::default())`. All shards share `open`. With [`Server::start`], the
+    /// connections of a shard can share state without locks.
     ///
     /// # Errors
     ///
@@ -97,12 +96,11 @@ impl Server {
         })
     }
 
-    /// Begins to answer. Each shard's service is made by `make`, on the shard's own thread, from
-    /// the shard's number.
+    /// Starts to serve. Each shard's thread calls `make` with the shard's number to make its service.
     ///
     /// # Errors
     ///
-    /// When a poller or a thread is not to be had. Nothing answers then.
+    /// If a poller or a thread can't be created. No shard runs then.
     pub fn start<S: Service + 'static>(
         self,
         make: impl Fn(usize) -> S + Send + Sync + 'static,
@@ -175,11 +173,11 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
     Ok(shard.stats().clone())
 }
 
-/// A server that answers.
+/// A running server.
 ///
-/// When this is dropped, the server begins to drain, and ends on its own: nobody waits for it, and a
-/// process that ends meanwhile cuts what is left. [`Running::join`] waits, [`Running::stopped`] is
-/// for async code, and with [`Running::detach`] the server goes on.
+/// When this is dropped, the server drains, and nobody waits for it: the end of the process would close
+/// the remaining connections. [`Running::join`] waits for the end, [`Running::stopped`] does so in async
+/// code, and [`Running::detach`] keeps the server running.
 #[derive(Debug)]
 #[must_use = "the server drains when this is dropped"]
 pub struct Running {
@@ -191,29 +189,28 @@ pub struct Running {
 }
 
 impl Running {
-    /// What stops it.
+    /// A handle that stops the server.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// A future that is ready when it has been drained or stopped. [`Running::join`] doesn't wait
-    /// then.
+    /// A future that is ready when the server has ended. [`Running::join`] doesn't wait then.
     pub fn stopped(&self) -> Stopped {
         Stopped::new(&self.ended)
     }
 
-    /// Lets it go on without this value, until the returned handle stops it or the process ends.
+    /// Keeps the server running until the returned handle stops it or the process ends.
     pub fn detach(mut self) -> Handle {
         self.detached = true;
         self.handle()
     }
 
-    /// Waits until it has been drained or stopped, and says what was counted.
+    /// Waits until the server has ended. Returns its counters.
     ///
     /// # Errors
     ///
-    /// When a shard failed: its poller did, or its service's construction panicked.
+    /// If a shard failed: its poller failed, or it panicked while it made its service.
     pub fn join(mut self) -> io::Result<Stats> {
         let mut stats = Stats::default();
         let mut failure = None;

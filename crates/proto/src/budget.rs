@@ -10,11 +10,11 @@
 //! All event loops and job threads share a budget, so it has a mutex. It is locked only when something
 //! large is held or released, and never while waiting.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::counts::Counts;
 use crate::{Client, Time};
 
 /// How much of a resource may be held at a time.
@@ -32,8 +32,7 @@ pub struct Budget {
 struct State {
     total: u64,
     used: u64,
-    // Only clients that hold something, so its size is bounded by what is held.
-    by_client: HashMap<Client, u64>,
+    by_client: Counts<Client>,
 }
 
 /// The same thing is reported at most once in this time.
@@ -112,7 +111,7 @@ impl Budget {
     /// A budget of `total`, in a unit that its users choose. `name` is for the log: "compressed bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
-        let state = Mutex::new(State { total, used: 0, by_client: HashMap::new() });
+        let state = Mutex::new(State { total, used: 0, by_client: Counts::default() });
         Arc::new(Self { name, state, used: AtomicU64::new(0), reports: Reports::default() })
     }
 
@@ -163,7 +162,7 @@ impl Budget {
     #[must_use]
     pub fn is_spent(&self, client: Client) -> bool {
         let state = self.lock();
-        let has = state.by_client.get(&client).copied().unwrap_or(0);
+        let has = state.by_client.get(client);
         state.used >= state.total || has >= client.share(state.total)
     }
 
@@ -209,7 +208,7 @@ impl State {
             return false;
         }
         if let Some(client) = client {
-            let has = self.by_client.get(&client).copied().unwrap_or(0);
+            let has = self.by_client.get(client);
             if has.saturating_add(more) > client.share(self.total) {
                 return false;
             }
@@ -222,10 +221,8 @@ impl State {
         if holds {
             self.used += more;
         }
-        if let Some(client) = client
-            && more > 0
-        {
-            *self.by_client.entry(client).or_default() += more;
+        if let Some(client) = client {
+            self.by_client.add(client, more);
         }
     }
 
@@ -233,13 +230,8 @@ impl State {
         if holds {
             self.used -= less;
         }
-        if let Some(client) = client
-            && let Some(has) = self.by_client.get_mut(&client)
-        {
-            *has -= less;
-            if *has == 0 {
-                self.by_client.remove(&client);
-            }
+        if let Some(client) = client {
+            self.by_client.subtract(client, less);
         }
     }
 }
@@ -311,7 +303,7 @@ mod tests {
         assert!(!held.resize(26) && held.resize(25) && held.resize(3));
         drop((bob, local, held));
         let state = budget.lock();
-        assert_eq!((state.used, state.by_client.len()), (0, 0));
+        assert_eq!((state.used, state.by_client.is_empty()), (0, true));
     }
 
     #[test]
@@ -403,7 +395,7 @@ mod tests {
                 prop_assert_eq!(budget.used(), sum(&|permit| permit.holds));
                 prop_assert!(budget.used() <= 100);
                 for client in [ALICE, Client::Unix] {
-                    let has = budget.lock().by_client.get(&client).copied().unwrap_or(0);
+                    let has = budget.lock().by_client.get(client);
                     prop_assert_eq!(has, sum(&|permit| permit.client == Some(client)));
                     prop_assert!(has <= client.share(100));
                 }

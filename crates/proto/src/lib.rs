@@ -64,6 +64,7 @@
 
 mod budget;
 mod client;
+mod counts;
 pub mod driver;
 pub mod echo;
 mod event;

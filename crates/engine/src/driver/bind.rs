@@ -1,9 +1,9 @@
-//! Making sockets: binding listeners for all shards, and beginning to connect.
+//! Creates sockets: binds listeners for all shards, and starts to connect.
 //!
-//! Every shard gets a listening socket of its own for each TCP address (`SO_REUSEPORT`), so that
-//! the kernel spreads connections and no queue is shared. That option would also let a second
-//! server take the same address without a word, so each address is bound once without it first.
-//! Unix sockets don't have the option: the first shard accepts for all.
+//! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
+//! distributes connections among them. With this option alone, a second server could bind the same
+//! address unnoticed, so each address is first bound without it. Unix sockets don't have the option:
+//! the first shard accepts for all.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -20,21 +20,21 @@ use super::{Listener, Target};
 use crate::ListenAddr;
 use crate::listen::fmt_unix;
 
-/// Connections that the kernel keeps for us until they are accepted; it clamps this to
+/// How many connections wait in the kernel to be accepted. The kernel limits it to
 /// `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// An address that is listened at.
+/// An address that a server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// TCP, with the port that was taken where 0 was asked for.
+    /// TCP. Port 0 has been replaced by the port that the kernel chose.
     Ip(SocketAddr),
     /// A Unix domain socket: its path, or NUL and the name of an abstract one.
     Unix(PathBuf),
 }
 
 impl Bound {
-    /// Whether only this machine can connect to it, by a loopback address of TCP.
+    /// Whether it is a loopback address of TCP, which only this machine can connect to.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -53,23 +53,23 @@ impl fmt::Display for Bound {
     }
 }
 
-/// The listening sockets of one address: one for each shard, or one in all for a Unix socket.
+/// The listening sockets of one address: one per shard, or a single one for a Unix socket.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Where.
+    /// The address.
     pub bound: Bound,
-    /// Bound and listening.
+    /// The sockets, bound and listening.
     pub listeners: Vec<Listener>,
 }
 
-/// An address that could not be listened at.
+/// An address could not be bound.
 #[derive(Debug)]
 pub struct BindError {
-    /// The address, as it was asked for.
+    /// The address, as it was given.
     pub address: ListenAddr,
-    /// The one of its addresses that failed, where it is known.
+    /// The resolved address that failed, if it is known.
     pub at: Option<SocketAddr>,
-    /// Why. `AddrInUse` when somebody else listens there.
+    /// Why. `AddrInUse`: another process listens on it.
     pub source: io::Error,
 }
 
@@ -77,8 +77,8 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, source, .. } = self;
         match source.kind() {
-            ErrorKind::AddrInUse => write!(f, "cannot listen at {address}: the address is taken"),
-            _ => write!(f, "cannot listen at {address}: {source}"),
+            ErrorKind::AddrInUse => write!(f, "cannot listen on {address}: the address is in use"),
+            _ => write!(f, "cannot listen on {address}: {source}"),
         }
     }
 }
@@ -89,11 +89,11 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Binds every address, with a listener for each of `shards`.
+/// Binds every address, with one listener per shard.
 ///
 /// # Errors
 ///
-/// [`BindError`] for the first address that could not be had. Nothing stays bound then.
+/// [`BindError`] for the first address that fails. No address stays bound then.
 pub fn bind_all(
     addresses: &[ListenAddr],
     shards: NonZeroUsize,
@@ -107,13 +107,13 @@ pub fn bind_all(
             ListenAddr::Host(host, port) => {
                 let resolved: Vec<_> =
                     (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
-                for (at, one) in resolved.iter().enumerate() {
-                    if resolved[..at].contains(one) {
+                for (index, one) in resolved.iter().enumerate() {
+                    if resolved[..index].contains(one) {
                         continue;
                     }
                     match bind_tcp(*one, shards, false) {
                         Ok(incoming) => all.push(incoming),
-                        // A name like `localhost` may have an address of a family that is off.
+                        // A name like `localhost` may have an IPv6 address on a machine without IPv6.
                         Err(error) if resolved.len() > 1 && is_family_missing(&error) => {}
                         Err(error) => return Err(fail(Some(*one))(error)),
                     }
@@ -129,7 +129,7 @@ fn is_family_missing(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Every address of both families, through one IPv6 socket where there is IPv6.
+/// Binds all addresses of IPv6 and IPv4 with one IPv6 socket, or of IPv4 if there is no IPv6.
 fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
         Err(error) if is_family_missing(&error) => {
@@ -140,7 +140,7 @@ fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
 }
 
 fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result<Incoming> {
-    // Bound without SO_REUSEPORT, and let go: a server that listens there is noticed.
+    // Fails if another server listens: the option is not set.
     drop(tcp_socket(address, both, false)?);
     let first = tcp_socket(address, both, true)?;
     let bound = first.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
@@ -158,13 +158,13 @@ fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result
 
 fn tcp_socket(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
-    // Connections of an earlier run that linger in TIME_WAIT don't keep the address.
+    // The address can be bound while connections of an earlier run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(!both)?;
     }
     socket.set_reuse_port(shared)?;
-    // Accepted sockets inherit it, which saves a call for each.
+    // Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -179,13 +179,13 @@ fn bind_unix(path: &Path) -> io::Result<Incoming> {
     Ok(Incoming { bound: Bound::Unix(path.to_owned()), listeners })
 }
 
-/// Removes the file of a Unix socket that nobody listens at any more. Any other file stays, and
-/// binding fails. An abstract socket has none: no file's name has a NUL.
+/// Removes the file of a Unix socket that no process listens on. Fails if `path` is any other file.
+/// An abstract socket has no file: its name starts with a NUL, which no path contains.
 fn remove_abandoned(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
-        let what = "there is a file of that name that is no socket";
-        return Err(io::Error::new(ErrorKind::AlreadyExists, what));
+        let reason = "the file exists and is not a socket";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, reason));
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => Err(ErrorKind::AddrInUse.into()),
@@ -194,7 +194,7 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a socket and begins to connect it.
+/// Creates a socket and starts to connect it.
 pub(super) fn connect(target: &Target) -> io::Result<OwnedFd> {
     let (domain, address) = match target {
         Target::Ip(address) => (Domain::for_address(*address), SockAddr::from(*address)),
@@ -219,24 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn each_shard_listens_at_the_same_free_port() {
+    fn all_shards_listen_on_the_same_free_port() {
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, shards(3)).unwrap();
         assert_eq!(bound.len(), 1);
         assert_eq!(bound[0].listeners.len(), 3);
-        let Bound::Ip(address) = bound[0].bound else { panic!("TCP was asked for") };
+        let Bound::Ip(address) = bound[0].bound else { panic!("not TCP") };
         assert_ne!(address.port(), 0);
         std::net::TcpStream::connect(address).unwrap();
     }
 
     #[test]
-    fn a_second_server_at_the_same_address_is_refused_though_ports_are_shared() {
+    fn a_second_server_at_the_same_address_fails_though_shards_share_it() {
         let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], shards(2)).unwrap();
-        let Bound::Ip(address) = first[0].bound else { panic!("TCP was asked for") };
+        let Bound::Ip(address) = first[0].bound else { panic!("not TCP") };
         let again = ListenAddr::Host("127.0.0.1".into(), address.port());
         let error = bind_all(std::slice::from_ref(&again), shards(2)).unwrap_err();
         assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
-        assert_eq!(error.to_string(), format!("cannot listen at {again}: the address is taken"));
+        assert_eq!(error.to_string(), format!("cannot listen on {again}: the address is in use"));
     }
 
     #[test]
@@ -245,28 +245,28 @@ mod tests {
         let address = [name.parse().unwrap()];
         let first = bind_all(&address, shards(2)).unwrap();
         assert_eq!(first[0].bound.to_string(), name);
-        let taken = bind_all(&address, shards(2)).unwrap_err();
-        assert_eq!(taken.source.kind(), ErrorKind::AddrInUse);
-        let Bound::Unix(path) = &first[0].bound else { panic!("a Unix socket was asked for") };
+        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
+        let Bound::Unix(path) = &first[0].bound else { panic!("not a Unix socket") };
         drop(connect(&Target::Unix(path.clone())).unwrap());
         drop(first);
         drop(bind_all(&address, shards(2)).unwrap());
     }
 
     #[test]
-    fn an_abandoned_unix_socket_is_replaced_and_a_used_one_or_a_file_is_not() {
+    fn an_abandoned_unix_socket_is_replaced_but_not_one_in_use_or_another_file() {
         let folder = std::env::temp_dir().join(format!("sockeye-bind-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("socket");
         let address = [ListenAddr::Unix(path.clone())];
 
         let first = bind_all(&address, shards(2)).unwrap();
-        let taken = bind_all(&address, shards(2)).unwrap_err();
-        assert_eq!(taken.source.kind(), ErrorKind::AddrInUse);
+        let in_use = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
         drop(first);
-        assert!(!path.exists(), "a server that stops takes its file with it");
+        assert!(!path.exists(), "a server that stops removes its file");
 
-        // The file of one that was killed stays.
+        // The file of a server that was killed stays.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(bind_all(&address, shards(2)).unwrap());
 

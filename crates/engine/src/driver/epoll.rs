@@ -1,9 +1,8 @@
 //! The driver for Linux: edge-triggered epoll.
 //!
-//! A receive or a send is tried at once and waits for an edge only after `WouldBlock`. A connection
-//! is registered for reading at the end of the turn in which it is accepted, if it is still there, and
-//! for writing when a send first blocks: most never do. What is tied to Linux beyond the poller is
-//! `accept4`, `sendfile` and `preadv2`. What leaves, and how, is in `send`.
+//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A connection
+//! is registered for reading at the end of the turn in which it was accepted, if it is still open, and
+//! for writing when a send first blocks: most never do. Sending is in `send`.
 
 mod send;
 #[cfg(test)]
@@ -31,21 +30,21 @@ use super::{Driver, IoEvent, Received, Sending, Sent, Target, Then, Wake, bind};
 const SCRATCH: usize = 64 * 1024;
 /// One wait reports at most this many events; the next one reports the rest.
 const EVENTS: usize = 1024;
-/// No wait takes longer: what counts milliseconds in an int ends after 24 days, and the call that
-/// doesn't is younger than the oldest Linux that we run on.
+/// No wait takes longer. `epoll_wait` counts milliseconds in an int, which overflows after 24 days;
+/// `epoll_pwait2` is newer than the oldest Linux that we support.
 const LONGEST_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
-/// What is registered under a number that no connection's key has: the waker, and listeners by
-/// their own numbers.
+/// Event data of the waker, and the bit that marks the ids of listeners. No connection's key has
+/// this bit.
 const WAKER: u64 = u64::MAX;
 const LISTENERS: u64 = 1 << 63;
 
-/// To be told when there is something to receive, or the peer has ended its side.
+/// Edges for input, and for the end of the peer's side.
 const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
-/// As `READING`, and when more can be sent.
+/// As `READING`, and for room to send.
 const BOTH: EventFlags = READING.union(EventFlags::OUT);
 
-/// What each flag of an event tells. All of them may come with a connection that has failed.
+/// Flags that report each condition. A failed connection may set all of them.
 const READABLE: EventFlags = ENDED.union(EventFlags::IN).union(EventFlags::ERR);
 const WRITABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
 const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP);
@@ -64,18 +63,18 @@ pub struct Socket {
     fd: OwnedFd,
     key: Key,
     watched: bool,
-    /// Registered for writing too: since it first blocked.
+    /// Registered for writing too, since a send first blocked.
     armed: bool,
 }
 
-/// How many system calls a driver has made, for tests and for the curious.
+/// How many system calls a driver has made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// `epoll_wait`.
     pub wait: u64,
     /// `accept4`.
     pub accept: u64,
-    /// `epoll_ctl` for a connection that came in.
+    /// `epoll_ctl` for an accepted connection.
     pub watch: u64,
     /// `recv`.
     pub receive: u64,
@@ -83,22 +82,22 @@ pub struct Calls {
     pub send: u64,
     /// `sendfile`.
     pub sendfile: u64,
-    /// `preadv2`, for whether a `sendfile` would block.
+    /// `preadv2`, to find out whether a `sendfile` would block.
     pub probe: u64,
 }
 
-/// A counter in the kernel. Nobody reads it: each write is an edge.
+/// An eventfd. Nobody reads it: each write is an edge.
 struct Waker(OwnedFd);
 
 impl Wake for Waker {
     fn wake(&self) {
-        // It can fail only when the counter is full, and nobody lives to see that.
+        // Fails only after 2^64 writes.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
 impl Epoll {
-    /// A poller of its own.
+    /// A driver with a new poller.
     ///
     /// # Errors
     ///
@@ -127,7 +126,7 @@ impl Epoll {
     }
 }
 
-/// An IPv4 peer of a socket for both families comes as an IPv6 address. It is an IPv4 address.
+/// A socket for both families reports an IPv4 peer as an IPv4-mapped address. Returns the IPv4 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,
@@ -147,7 +146,7 @@ impl Driver for Epoll {
     }
 
     fn wall(&self) -> WallTime {
-        // Some milliseconds late, as the times that files are stamped with, and cheaper for it.
+        // Up to some milliseconds late, as the mtimes of files are, and cheaper.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         WallTime::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }
@@ -229,7 +228,7 @@ impl Driver for Epoll {
     fn watch(&mut self, socket: &mut Socket) -> io::Result<()> {
         socket.watched = true;
         self.calls.watch += 1;
-        // What could not be sent yet waits for the edge that this brings.
+        // If a send has blocked already, this reports an edge as soon as there is room.
         self.register(&socket.fd, socket.key.0, if socket.armed { BOTH } else { READING })
     }
 
@@ -270,7 +269,7 @@ impl Driver for Epoll {
         };
         if matches!(then, Then::Blocked) && !socket.armed {
             socket.armed = true;
-            // A changed registration reports an edge for what is true at once, so none is missed.
+            // A changed registration reports the present state as an edge, so none is missed.
             let key = EventData::new_u64(socket.key.0);
             if socket.watched
                 && let Err(error) = epoll::modify(&self.poller, &socket.fd, key, BOTH)
@@ -297,7 +296,7 @@ impl Driver for Epoll {
     }
 
     fn close(&mut self, socket: Socket) {
-        // Closing the descriptor takes it out of the poller too: nobody else holds it.
+        // Closing the descriptor also removes it from the poller.
         drop(socket);
     }
 }

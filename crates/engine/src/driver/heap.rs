@@ -1,12 +1,11 @@
-//! How much freed memory the allocator keeps: the one setting of it that we change, and giving back
-//! what it keeps all the same.
+//! Returns freed memory from the allocator to the kernel.
 
-/// Has freed memory returned to the kernel: a block of 128 KiB or more when it is freed, and what is
-/// free at the end of a heap above that. A program calls it once, before it starts threads.
+/// Makes glibc return freed memory to the kernel: blocks of 128 KiB and more at once, and free memory
+/// above 128 KiB at the end of a heap. A program calls it once, before it starts threads.
 ///
-/// Without it, glibc raises both thresholds with the largest block that was freed, to 32 and 64 MiB,
-/// and every heap (there are up to eight for each core) may keep that much for ever. These values
-/// are its initial ones; setting them keeps them fixed. With another C library this does nothing.
+/// By default, glibc raises both thresholds with the size of freed blocks, up to 32 and 64 MiB, and
+/// each heap (up to eight per core) may keep that much. Setting the thresholds to their initial values
+/// fixes them. With another C library, this does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
@@ -17,9 +16,8 @@ pub fn return_freed_memory() {
     }
 }
 
-/// Gives free memory back to the kernel that lies between what is in use: what many small buffers
-/// leave behind. It takes some milliseconds for each hundred MiB, so it is for a job's thread. With
-/// another C library than glibc this does nothing.
+/// Returns free memory between used blocks to the kernel: many small buffers leave it behind. It takes
+/// some milliseconds per 100 MiB, so it must run on a job's thread. Without glibc, this does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 pub(crate) fn trim_heaps() {
     #[cfg(target_env = "gnu")]

@@ -1,4 +1,4 @@
-//! What a driver does, and what it says of connections: no system call is made here.
+//! The interface of a driver: its methods and events.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,18 +7,16 @@ use std::sync::Arc;
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, Output, Time, WallTime};
 
-/// What a driver does for a shard.
+/// Does the I/O of one shard.
 ///
-/// Interrupted system calls (`EINTR`) are the driver's own business: no method fails with
-/// `Interrupted`.
+/// The driver repeats interrupted system calls: no method fails with `Interrupted`.
 pub trait Driver {
     /// A connection.
     type Socket;
-    /// A socket that connections come in by.
+    /// A listening socket.
     type Listener;
 
-    /// Whether a send may be [`Sending::Pending`]: otherwise nothing need be remembered of what is
-    /// handed over.
+    /// Whether a send may be [`Sending::Pending`].
     const KEEPS_OUTPUT: bool;
 
     /// The monotonic clock.
@@ -27,130 +25,125 @@ pub trait Driver {
     /// The wall clock.
     fn wall(&self) -> WallTime;
 
-    /// What wakes this driver out of [`Driver::wait`], from any thread.
+    /// Interrupts [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
-    /// Waits until something happens or `until` has come (`None`: however long it takes; no later than
-    /// `now`: not at all), and appends what happened to `events`. `now` is what [`Driver::now`] has
-    /// just said, or not after `until`. May return early with nothing.
+    /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit; a
+    /// time up to `now` doesn't wait. `now` is the latest [`Driver::now`], or any time up to `until`.
+    /// May return early without events.
     ///
     /// # Errors
     ///
-    /// When the poller itself fails: the shard can't go on.
+    /// If the poller fails. The shard ends then.
     fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
     -> io::Result<()>;
 
-    /// Begins to report what comes in by `listener`, as [`IoEvent::Incoming`] with `id`.
+    /// Starts to report connections of `listener`, as [`IoEvent::Incoming`] with `id`.
     ///
     /// # Errors
     ///
-    /// When the kernel has no room for it.
+    /// If the kernel can't register it.
     fn attach_listener(&mut self, listener: &mut Self::Listener, id: u32) -> io::Result<()>;
 
-    /// Takes a connection that has come in.
+    /// Accepts a connection.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none. An error of the one connection (it was reset before we
-    /// took it) doesn't end the listener; running out of descriptors or memory passes.
+    /// `WouldBlock` if there is none. Other errors don't end the listener: the connection was reset
+    /// before it was accepted, or there is no descriptor or memory at present.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, Address)>;
 
-    /// Lets nobody begin to connect to a listener. Whoever has can still be accepted.
+    /// Lets no new client connect. Handshakes that have started complete and can be accepted.
     fn hold_off(&mut self, listener: &mut Self::Listener);
 
-    /// Stops listening. What waits in the queue is reset.
+    /// Stops listening. Connections in the queue are reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Gives an accepted connection the `key` that events about it carry. It can be received from and
-    /// sent to from now on.
+    /// Sets the `key` in the events of an accepted connection. It can receive and send from now on.
     fn attach(&mut self, socket: &mut Self::Socket, key: Key);
 
-    /// Begins to report on an accepted connection; first of all on what is true of it at this
-    /// moment. Called before the next [`Driver::wait`].
+    /// Starts to report events of an accepted connection, its present state first. Called before the
+    /// next [`Driver::wait`].
     ///
     /// # Errors
     ///
-    /// When the kernel has no room for it.
+    /// If the kernel can't register it.
     fn watch(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Begins to connect; [`IoEvent::Ready`] under `key` says when to ask
-    /// [`Driver::connected`].
+    /// Starts to connect. After [`IoEvent::Ready`] with `key`, [`Driver::connected`] has the result.
     ///
     /// # Errors
     ///
-    /// When it is clear at once that it won't work.
+    /// If the attempt fails at once.
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Self::Socket>;
 
     /// Whether the connection is established.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` while it is being established; any other if it failed.
+    /// `WouldBlock` while it is being established; any other error if that failed.
     fn connected(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Receives what has arrived, up to the size of one buffer.
+    /// Receives bytes that have arrived, up to the size of one buffer.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing has; any other when the connection is over.
+    /// `WouldBlock` if none have; any other error ends the connection.
     fn receive(&mut self, socket: &mut Self::Socket) -> io::Result<Received<'_>>;
 
-    /// Sends from the front of `out`, which it advances, as much as is taken without waiting, at
-    /// most about [`QUANTUM`] bytes.
+    /// Sends from the front of `out` without waiting, at most about [`QUANTUM`] bytes, and advances
+    /// `out`.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
-    /// Bytes that were sent and that the peer has not acknowledged.
+    /// Bytes that were sent and not acknowledged by the peer.
     ///
     /// # Errors
     ///
-    /// Where the kernel can't tell.
+    /// If the kernel doesn't report it.
     fn unacknowledged(&self, socket: &Self::Socket) -> io::Result<u64>;
 
-    /// Ends our side: a FIN follows what was sent.
+    /// Closes the sending side: a FIN follows the sent bytes.
     ///
     /// # Errors
     ///
-    /// When the connection is over already.
+    /// If the connection has ended.
     fn finish(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// The error that a connection failed with, if it did.
+    /// The error of a connection that has failed.
     fn failure(&self, socket: &Self::Socket) -> Option<io::Error>;
 
-    /// Closes a connection. A pending send is abandoned; its [`IoEvent::Sent`] still comes, with the
-    /// output.
+    /// Closes a connection and abandons a pending send. [`IoEvent::Sent`] still returns its output.
     fn close(&mut self, socket: Self::Socket);
 }
 
-/// How many bytes one send takes at the most, so that a large file doesn't hold up the others and
-/// what is sent stays in the cache of the core: measured best between 64 and 256 KiB.
+/// The most bytes of one send, so that a large file doesn't delay other connections, and its bytes
+/// stay in the core's cache. The best sizes measured are from 64 to 256 KiB.
 pub const QUANTUM: u64 = 128 * 1024;
 
-/// Something that happened, as [`Driver::wait`] reports it.
+/// An event that [`Driver::wait`] reports.
 #[derive(Debug)]
 pub enum IoEvent {
     /// A listener may have connections to accept.
     Incoming(u32),
-    /// A connection may have something for us. Each flag may be set without need, and none is
-    /// missing when it is needed.
+    /// The state of a connection has changed. Except for `ended`, a flag may be set without reason.
+    /// None is missing.
     Ready {
-        /// Which.
+        /// The connection.
         key: Key,
-        /// It may have bytes, or the end of input, or an error to receive.
+        /// There may be bytes, the end of input, or an error to receive.
         readable: bool,
-        /// It may take more output, or is established.
+        /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has ended its side: receive until the end, a short receive isn't the last. This
-        /// one is not set without need.
+        /// The peer has closed its sending side: a short receive is not the last one.
         ended: bool,
-        /// It has failed.
+        /// The connection may have failed.
         failed: bool,
     },
-    /// A pending send is done. It comes before any [`IoEvent::Ready`] of the same
-    /// connection that tells of a later moment.
+    /// A pending send is done. It is reported before later changes of the same connection.
     Sent {
         /// The connection.
         key: Key,
-        /// How it went.
+        /// Its result.
         sent: Sent,
     },
 }
@@ -160,11 +153,11 @@ pub enum IoEvent {
 pub struct Received<'a> {
     /// The bytes; empty at the end of input.
     pub bytes: &'a [u8],
-    /// More may be there already, for which no new [`IoEvent::Ready`] comes.
+    /// There may be more, which no new [`IoEvent::Ready`] reports.
     pub more: bool,
 }
 
-/// How a send went.
+/// The result of a call to send.
 #[derive(Debug)]
 pub enum Sending {
     /// It is done.
@@ -184,17 +177,17 @@ pub struct Sent {
     pub then: Then,
 }
 
-/// What follows a send.
+/// What to do after a send.
 #[derive(Debug)]
 pub enum Then {
-    /// Send again whenever there is something to send: all was taken, or the quantum was used up.
+    /// Send again when there is output: all was sent, or the quantum was used.
     Again,
-    /// Nothing more is taken until the connection is ready to be written to.
+    /// Send again when the connection is writable.
     Blocked,
-    /// Send again when a thread has read the range of a file at the front
-    /// ([`Output::put_read`]): to read it here might block.
+    /// Send again when a thread has read the file range at the front ([`Output::put_read`]): reading
+    /// it on the event loop might block.
     Read,
-    /// A file is no longer the one that was opened, or has become shorter.
+    /// A file has changed since it was opened.
     FileChanged,
     /// A file could not be read.
     FileFailed(io::Error),
@@ -202,7 +195,7 @@ pub enum Then {
     Failed(io::Error),
 }
 
-/// Where to connect to.
+/// An address to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// TCP.
@@ -211,8 +204,8 @@ pub enum Target {
     Unix(PathBuf),
 }
 
-/// Wakes a driver out of [`Driver::wait`].
+/// Interrupts [`Driver::wait`].
 pub trait Wake: Send + Sync {
-    /// Makes the driver's present wait, or its next one, return.
+    /// Makes the driver's present wait return, or its next one.
     fn wake(&self);
 }

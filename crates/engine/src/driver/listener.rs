@@ -1,7 +1,7 @@
 //! A listening socket, and how it stops.
 //!
 //! When a listener is closed, the kernel resets the connections in its queue, and unfinished handshakes.
-//! So the listener is held off first: no new handshake starts, and started ones can be accepted.
+//! So [`Listener::hold_off`] comes first: no new handshake starts, and started ones can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +22,7 @@ const DROP_SYN: [SockFilter; 4] = [
     SockFilter::new(0x06, 0, 0, u32::MAX),
 ];
 
-/// A socket that connections come in by, bound and listening.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     pub(super) fd: OwnedFd,
@@ -51,8 +51,8 @@ impl Listener {
     }
 }
 
-/// The file of a Unix socket. It goes with its listener, unless another server has put its own
-/// there.
+/// The file of a Unix socket, removed when its listener is dropped, unless another server has
+/// replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -86,9 +86,8 @@ mod tests {
 
     use super::*;
 
-    /// A queue that is held off keeps what is in it and takes nothing more.
     #[test]
-    fn a_queue_that_is_held_off_can_be_accepted_to_its_end() {
+    fn a_listener_that_is_held_off_accepts_what_is_in_its_queue_and_no_more() {
         let queue = TcpListener::bind("127.0.0.1:0").unwrap();
         let address: SocketAddr = queue.local_addr().unwrap();
         let mut waiting = TcpStream::connect(address).unwrap();
@@ -96,12 +95,12 @@ mod tests {
         listener.hold_off();
 
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
-        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it was let in");
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it connected");
         let (mut accepted, _) = queue.accept().unwrap();
         queue.set_nonblocking(true).unwrap();
         assert_eq!(queue.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 
-        // Whoever was in the queue has a connection like any other.
+        // The connection from the queue works.
         waiting.write_all(b"x").unwrap();
         accepted.read_exact(&mut [0]).unwrap();
         drop((listener, queue));
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_unix_socket_goes_unless_it_is_of_another_server_by_now() {
+    fn the_file_of_a_unix_socket_is_removed_unless_another_server_has_replaced_it() {
         let folder = std::env::temp_dir().join(format!("sockeye-listener-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("socket");
@@ -118,15 +117,15 @@ mod tests {
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let mut first = Listener::unix(fd, &path);
         first.hold_off();
-        assert!(!path.exists(), "its own stays");
+        assert!(!path.exists(), "its file stays");
 
-        // The inode of a file that is gone is soon another file's: the first one's socket is kept.
+        // Moved, not removed: a new file could get the same inode.
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let second = Listener::unix(fd, &path);
         fs::rename(&path, folder.join("moved")).unwrap();
         let _third = UnixListener::bind(&path).unwrap();
         drop(second);
-        assert!(path.exists(), "another server's goes");
+        assert!(path.exists(), "the file of another server is removed");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

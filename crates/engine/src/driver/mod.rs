@@ -1,16 +1,16 @@
-//! The seam to the kernel: everything that the engine needs from outside itself.
+//! The engine's interface to the kernel.
 //!
-//! A [`Driver`] owns the poller and the clock of one shard. [`Epoll`] is the real one; a simulated
-//! network is another; the shape is that of completions, so that io_uring can be a third:
+//! A [`Driver`] owns the poller and the clock of one shard. [`Epoll`] runs on Linux, and the simulator
+//! has another. The interface suits completions too, so io_uring could be a third:
 //!
-//! - A send owns its output from [`Driver::send`] until it is done, be that at once
-//!   ([`Sending::Done`]) or later ([`IoEvent::Sent`]).
-//! - Received bytes are lent, for as long as the driver isn't called again ([`Received`]): the
-//!   shard's scratch buffer on epoll, a provided buffer on io_uring.
-//! - [`IoEvent::Ready`] is a hint that a call is worth making: on epoll an edge, elsewhere a
-//!   completion that waits to be fetched. A call that finds nothing says `WouldBlock`.
+//! - A send owns its output until it is done, at once ([`Sending::Done`]) or later
+//!   ([`IoEvent::Sent`]).
+//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's scratch buffer
+//!   with epoll, from a provided buffer with io_uring.
+//! - [`IoEvent::Ready`] is a hint that a call is worthwhile: an edge of epoll, or a completion. The
+//!   call fails with `WouldBlock` if there is nothing.
 //!
-//! The engine makes no other system call while it runs, and reads no other clock.
+//! The event loop makes no other system call, and reads no other clock.
 
 mod bind;
 mod epoll;

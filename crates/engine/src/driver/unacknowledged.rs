@@ -1,4 +1,4 @@
-//! How much of what was sent has not been acknowledged: the one question that no safe wrapper asks.
+//! How many sent bytes have not been acknowledged (`SIOCOUTQ`).
 #![allow(unsafe_code, reason = "the ioctl has no safe wrapper")]
 
 use std::io;
@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::ioctl::{Getter, Opcode, ioctl};
 
-/// `SIOCOUTQ`, which is `TIOCOUTQ` on every architecture that we run on.
+/// `SIOCOUTQ`, which equals `TIOCOUTQ` on all supported architectures.
 const SIOCOUTQ: Opcode = 0x5411;
 
 /// Bytes in the send queue of a TCP or Unix stream socket: sent but not acknowledged (by TCP) or
@@ -15,7 +15,7 @@ pub(super) fn bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: SIOCOUTQ writes one C int through its argument (tcp(7), unix(7)), which is the type
     // given as the getter's output.
     let getter = unsafe { Getter::<SIOCOUTQ, std::ffi::c_int>::new() };
-    // SAFETY: the getter describes the call truly, as said above.
+    // SAFETY: the getter describes the call correctly, see above.
     let bytes = unsafe { ioctl(socket, getter) }?;
     Ok(u64::try_from(bytes).unwrap_or(0))
 }
@@ -27,7 +27,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn counts_what_the_other_end_has_not_taken() {
+    fn bytes_are_counted_until_the_peer_has_read_them() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
         assert_eq!(super::bytes(here.as_fd()).unwrap(), 0);
         here.write_all(&[7; 100]).unwrap();

@@ -1,16 +1,16 @@
-//! Threads for what blocks or takes long.
+//! Threads for jobs: work that blocks or takes long.
 //!
-//! Three teams of threads, so that none of them waits for another: lookups and reads, which are
-//! short but may hang with their file system; the long jobs of serving a folder (listing, archiving,
-//! compressing, hashing), which run at a lower priority; and the work of the library's users. Within
-//! a team jobs are taken fairly: see [`queue`].
+//! Three teams of threads run independently: lookups and reads, which are short but may hang with
+//! their file system; the long jobs of serving a folder (listing, archiving, compressing, hashing),
+//! at a lower priority; and the work of the library's users. Each team schedules its jobs fairly:
+//! see [`queue`].
 //!
-//! A thread starts when there is work that no idle thread takes, up to the team's limit, and ends
-//! when it has been idle for a while. A job that nobody waits for any more when its turn comes, or
-//! when there is no room for another, is dropped. A job that panics takes nothing else down.
+//! A team starts a thread when a job can run and no thread is idle, up to its limit. A thread that
+//! has been idle for [`IDLE`] ends. A cancelled job is dropped at its turn, or when the queue is
+//! full. A panic of a job is caught.
 //!
-//! How long jobs wait says whether the threads suffice, so it is counted ([`Jobs`]): two looks at
-//! the clock for each job, which is no part of the loop.
+//! [`Jobs`] counts how long jobs wait, which shows whether there are enough threads. It costs two
+//! clock readings per job, not on the event loop.
 
 mod queue;
 
@@ -26,23 +26,23 @@ use crate::driver::trim_heaps;
 use crate::stats::Jobs;
 use queue::{Limits, Queue};
 
-/// Lookups, or jobs of users, that may wait for a thread: every connection may have one.
+/// How many lookups, or jobs of users, may wait: one for every connection.
 const WAITING: usize = 100_000;
-/// Long jobs that may wait.
+/// How many long jobs may wait.
 const WAITING_LONG: usize = 1024;
 /// Threads for lookups and reads. More than a few run only where file systems hang.
 const LOOKUP_THREADS: usize = 256;
-/// Of these, what the lookups in one folder may take.
+/// How many of them may run lookups in one folder.
 const LOOKUP_THREADS_PER_ROOT: usize = 32;
-/// A thread that finds no work for so long ends.
+/// How long a thread waits for work before it ends.
 const IDLE: Duration = Duration::from_secs(10);
-/// How often it is reported that jobs are refused.
+/// Refused jobs are reported at most once in this time.
 const REPORT: Duration = Duration::from_secs(60);
-/// How much nicer the threads of long jobs are than the loops: they get about a third of the time
-/// of a thread at the usual priority where both want a core.
+/// The nice value of the threads of long jobs. If such a thread and an event loop compete for a core,
+/// the thread gets about a quarter of its time.
 const NICE: i32 = 5;
 
-/// Threads for jobs. They end when the pool is dropped and nothing waits.
+/// Threads for jobs. They end when the pool is dropped and no job waits.
 #[derive(Debug)]
 pub struct Pool {
     lookups: Arc<Team>,
@@ -64,7 +64,7 @@ struct Team {
 struct State {
     queue: Queue,
     threads: usize,
-    /// Those that will look for a job before long: they wait to be woken, or have just been started.
+    /// Threads that wait to be woken, or have just been started.
     idle: usize,
     closed: bool,
     /// When refused jobs were reported last.
@@ -77,7 +77,7 @@ impl Pool {
     #[must_use]
     pub fn new(workers: NonZeroUsize) -> Self {
         let workers = workers.get();
-        // More than cores, for they mostly wait.
+        // More than cores, because jobs mostly wait for a disk.
         let some = workers.saturating_mul(2).saturating_add(1);
         let lookups = Limits {
             threads: LOOKUP_THREADS.max(some),
@@ -107,7 +107,7 @@ impl Pool {
         }
     }
 
-    /// What was counted, of all teams.
+    /// Counts of jobs, over all teams.
     #[must_use]
     pub fn jobs(&self) -> Jobs {
         let mut jobs = Jobs::default();
@@ -164,16 +164,16 @@ impl Team {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
-        // Before the lock, to be dropped after it: what they hold may take other locks.
-        let gone;
+        // Declared before the lock, so dropped after it: a job may hold something that takes locks.
+        let cancelled;
         let mut state = self.lock();
         let client = job.client();
         let pushed = match state.queue.push(now, job) {
             Ok(may_run) => Ok(may_run),
             Err(job) => {
-                gone = state.queue.sweep();
-                state.jobs.cancelled += gone.len() as u64;
-                if gone.is_empty() { Err(job) } else { state.queue.push(now, job) }
+                cancelled = state.queue.sweep();
+                state.jobs.cancelled += cancelled.len() as u64;
+                if cancelled.is_empty() { Err(job) } else { state.queue.push(now, job) }
             }
         };
         let may_run = match pushed {
@@ -184,11 +184,10 @@ impl Team {
                 return Err(job);
             }
         };
-        // One that can't run yet, for what its client or place has taken, needs no thread: the next
-        // that finishes looks for it.
-        let short = may_run && state.idle < state.queue.waiting();
-        if short && state.threads < self.limits.threads && !self.start(&mut state) {
-            // Without a thread it would wait for ever.
+        // A job that limits hold back needs no thread: a thread that finishes a job finds it.
+        let needs_thread = may_run && state.idle < state.queue.waiting();
+        if needs_thread && state.threads < self.limits.threads && !self.start(&mut state) {
+            // Without a thread, the job would wait forever.
             if state.threads == 0
                 && let Some((_, job)) = state.queue.take()
             {
@@ -204,7 +203,7 @@ impl Team {
         Ok(())
     }
 
-    /// Says, once a minute, that jobs are refused.
+    /// Logs that jobs are refused, at most once a minute.
     fn report(&self, mut state: MutexGuard<'_, State>, client: Client, now: Instant) {
         if state.reported.is_some_and(|last| now - last < REPORT) {
             return;
@@ -218,7 +217,7 @@ impl Team {
         );
     }
 
-    /// Starts a thread; `false` where none is to be had.
+    /// Starts a thread. Returns whether it could.
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
         let team = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
@@ -235,10 +234,10 @@ impl Team {
         true
     }
 
-    /// What a thread does.
+    /// Runs jobs on this thread until it isn't needed.
     fn work(self: &Arc<Self>) {
         if self.nice {
-            // It is no worse than before where this isn't allowed. Linux takes it for this thread.
+            // On Linux, this changes only the calling thread. An error changes nothing.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
         let mut state = self.lock();
@@ -254,10 +253,10 @@ impl Team {
         }
     }
 
-    /// Sees to it that another thread takes the next job that may run, when this one has taken one.
-    /// The end of a job may let two run that had to wait, of its client and at its place, and no
-    /// thread was started for them when they came.
-    fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    /// Wakes or starts another thread if one more job may run, after this thread has taken one. The
+    /// end of one job can let two others run, one of its client and one at its place, and
+    /// [`Team::push`] has started no thread for them.
+    fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;
         }
@@ -265,23 +264,23 @@ impl Team {
             drop(state);
             self.work.notify_one();
         } else if state.threads < self.limits.threads {
-            // Where that fails, this thread takes it later.
+            // If that fails, this thread takes the job later.
             self.start(&mut state);
         }
     }
 
-    /// Waits for a job; `None` when this thread isn't needed any more.
+    /// Waits for a job. `None`: this thread isn't needed any more.
     fn next<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> Option<Job> {
         loop {
             while let Some((since, job)) = state.queue.take() {
                 if !job.is_cancelled() {
                     state.jobs.begin(since.elapsed());
-                    self.go_on(state);
+                    self.start_next(state);
                     return Some(job);
                 }
                 state.queue.finish(job.client(), job.place());
                 state.jobs.cancelled += 1;
-                // What it holds is dropped outside of the lock.
+                // The job is dropped outside of the lock.
                 drop(state);
                 drop(job);
                 state = self.lock();
@@ -299,7 +298,7 @@ impl Team {
                 state.threads -= 1;
                 let is_last = state.threads == 0;
                 drop(state);
-                // What its jobs have left behind is not used again soon.
+                // The heaps of the threads are not used again soon.
                 if is_last {
                     trim_heaps();
                 }
@@ -321,19 +320,19 @@ mod tests {
         Job::new(JobKind::Other, Client::Unix, run)
     }
 
-    /// A job that waits until its sender says so, or is dropped.
-    fn gate(kind: JobKind, client: Client) -> (Job, mpsc::Receiver<()>, mpsc::Sender<()>) {
-        let (begun, has_begun) = mpsc::channel();
+    /// A job that waits until the sender sends or is dropped.
+    fn blocking_job(kind: JobKind, client: Client) -> (Job, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (start, has_started) = mpsc::channel();
         let (end, may_end) = mpsc::channel();
         let job = Job::new(kind, client, move || {
-            let _ = begun.send(());
+            let _ = start.send(());
             let _ = may_end.recv();
         });
-        (job, has_begun, end)
+        (job, has_started, end)
     }
 
     #[test]
-    fn jobs_run_elsewhere_and_a_panic_takes_nothing_down() {
+    fn jobs_run_on_other_threads_and_a_panic_is_caught() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let (send, receive) = mpsc::channel();
         let here = std::thread::current().id();
@@ -349,75 +348,75 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_counted_and_those_that_nobody_waits_for_are_not_run() {
+    fn jobs_are_counted_and_cancelled_ones_are_not_run() {
         let pool = Pool::new(NonZeroUsize::MIN);
-        // Of the long jobs this client may have one run at a time.
+        // This client may run one long job at a time.
         let client = Client::V4([192, 0, 2, 1]);
-        let (first, has_begun, end) = gate(JobKind::Listing, client);
+        let (first, has_started, end) = blocking_job(JobKind::Listing, client);
         pool.spawn(first).unwrap();
-        has_begun.recv().unwrap();
+        has_started.recv().unwrap();
         let (waiter, cancel) = Waiter::new();
-        let left = Job::new(JobKind::Listing, client, || panic!("nobody waits")).unless(cancel);
-        pool.spawn(left).unwrap();
-        let (last, last_begun, _end) = gate(JobKind::Listing, client);
+        let cancelled = Job::new(JobKind::Listing, client, || panic!("cancelled")).unless(cancel);
+        pool.spawn(cancelled).unwrap();
+        let (last, last_started, _end) = blocking_job(JobKind::Listing, client);
         pool.spawn(last).unwrap();
         drop(waiter);
         drop(end);
-        last_begun.recv().unwrap();
+        last_started.recv().unwrap();
         let jobs = pool.jobs();
         assert_eq!((jobs.run, jobs.dropped, jobs.cancelled), (2, 0, 1));
         assert!(jobs.waited >= jobs.longest_wait, "{jobs:?}");
     }
 
     #[test]
-    fn a_lookup_waits_for_no_other_kind() {
+    fn a_lookup_does_not_wait_for_other_kinds_of_jobs() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let mut ends = Vec::new();
         for kind in [JobKind::Listing, JobKind::Compress, JobKind::Hash, JobKind::Other] {
             for _ in 0..20 {
-                let (job, _, end) = gate(kind, Client::Unix);
+                let (job, _, end) = blocking_job(kind, Client::Unix);
                 pool.spawn(job).unwrap();
                 ends.push(end);
             }
         }
-        let (lookup, has_begun, _end) = gate(JobKind::Lookup, Client::Unix);
+        let (lookup, has_started, _end) = blocking_job(JobKind::Lookup, Client::Unix);
         pool.spawn(lookup).unwrap();
-        has_begun.recv().unwrap();
+        has_started.recv().unwrap();
     }
 
     #[test]
-    fn another_clients_job_is_next_however_many_one_has() {
+    fn a_client_with_many_jobs_does_not_delay_another() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let mut ends = Vec::new();
         for _ in 0..100 {
-            let (job, _, end) = gate(JobKind::Listing, Client::Unix);
+            let (job, _, end) = blocking_job(JobKind::Listing, Client::Unix);
             pool.spawn(job).unwrap();
             ends.push(end);
         }
-        let (job, has_begun, _end) = gate(JobKind::Listing, Client::V4([192, 0, 2, 1]));
+        let (job, has_started, _end) = blocking_job(JobKind::Listing, Client::V4([192, 0, 2, 1]));
         pool.spawn(job.at(sockeye_proto::Place { root: 1, lane: 0 })).unwrap();
-        has_begun.recv().unwrap();
+        has_started.recv().unwrap();
     }
 
     #[test]
-    fn jobs_that_nobody_waits_for_leave_their_room_where_every_thread_hangs() {
-        /// Takes the lock of its pool when it is dropped.
-        struct Looks(std::sync::Weak<Pool>);
-        impl Drop for Looks {
+    fn cancelled_jobs_make_room_even_if_every_thread_hangs() {
+        /// Locks its pool when it is dropped.
+        struct LocksPool(std::sync::Weak<Pool>);
+        impl Drop for LocksPool {
             fn drop(&mut self) {
                 let _ = self.0.upgrade().map(|pool| pool.jobs());
             }
         }
         let pool = Arc::new(Pool::new(NonZeroUsize::MIN));
         let client = Client::V4([192, 0, 2, 1]);
-        let (hung, has_begun, _end) = gate(JobKind::Listing, client);
-        pool.spawn(hung).unwrap();
-        has_begun.recv().unwrap();
+        let (hanging, has_started, _end) = blocking_job(JobKind::Listing, client);
+        pool.spawn(hanging).unwrap();
+        has_started.recv().unwrap();
         let share = client.share(WAITING_LONG as u64);
         for _ in 0..3 * share {
             let (_waiter, cancel) = Waiter::new();
-            let looks = Looks(Arc::downgrade(&pool));
-            let job = Job::new(JobKind::Listing, client, move || drop(looks));
+            let locks = LocksPool(Arc::downgrade(&pool));
+            let job = Job::new(JobKind::Listing, client, move || drop(locks));
             pool.spawn(job.unless(cancel)).expect("there is room");
         }
         let jobs = pool.jobs();
@@ -425,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_job_starts_a_thread_for_each_that_it_lets_run() {
+    fn the_end_of_a_job_starts_a_thread_for_each_job_that_may_run_now() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let place = |lane| sockeye_proto::Place { root: 0, lane };
         let client = |number| Client::V4([192, 0, 2, number]);
         let begin = |number, lane| {
-            let (job, has_begun, end) = gate(JobKind::Listing, client(number));
+            let (job, has_started, end) = blocking_job(JobKind::Listing, client(number));
             pool.spawn(job.at(place(lane))).unwrap();
-            (has_begun, end)
+            (has_started, end)
         };
         // One job of a client at a time, and two at a place.
         let (first, end) = begin(1, 0);
@@ -447,12 +446,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_job_comes_back() {
+    fn a_refused_job_is_returned() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let client = Client::V4([192, 0, 2, 1]);
-        let (first, has_begun, end) = gate(JobKind::Listing, client);
+        let (first, has_started, end) = blocking_job(JobKind::Listing, client);
         pool.spawn(first).unwrap();
-        has_begun.recv().unwrap();
+        has_started.recv().unwrap();
         let share = client.share(WAITING_LONG as u64);
         for _ in 0..share {
             pool.spawn(Job::new(JobKind::Listing, client, || {})).unwrap();

@@ -1,282 +1,263 @@
-//! Jobs that wait, and which of them is next: fair between roots, between places of a root, and
-//! between clients of a place.
+//! The jobs that wait for a thread, and which of them runs next. Roots take turns, so do the places
+//! of a root and the clients of a place.
 //!
-//! Nothing here is a thread or a lock. [`Queue::push`] says whether there is room, [`Queue::take`]
-//! what runs next, [`Queue::finish`] that it has.
+//! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one, and
+//! [`Queue::finish`] counts its end.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::time::Instant;
 
+use sockeye_proto::driver::Counts;
 use sockeye_proto::{Client, Job, Place};
 
-/// How many jobs that wait [`Queue::sweep`] may look at for each that was pushed. So a full queue that
-/// has none to drop costs a push no more than looking at so many, taken together.
-const LOOKS_PER_PUSH: usize = 8;
+/// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on average
+/// while the queue is full and has no cancelled jobs.
+const CHECKS_PER_PUSH: usize = 8;
 
 /// How many jobs may wait and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Threads in all.
+    /// Threads in total.
     pub(crate) threads: usize,
-    /// Threads that jobs of one [`Place::root`] may take.
+    /// Threads for the jobs of one [`Place::root`].
     pub(crate) per_root: usize,
-    /// Threads that jobs of one [`Place`] may take.
+    /// Threads for the jobs of one [`Place`].
     pub(crate) per_place: usize,
-    /// Whether one client may take all threads, or only its share of them.
+    /// Whether a client is limited to its share of the threads.
     pub(crate) shares_threads: bool,
-    /// Jobs that may wait; a client's share of them for one client.
+    /// Waiting jobs in total. A client may have its share of them.
     pub(crate) waiting: usize,
 }
 
-/// Jobs that wait, and counts of those that run.
+/// Waiting jobs, and counts of running ones.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// Only roots with jobs that wait.
-    roots: HashMap<u32, Root>,
-    /// The roots in turn: each of `roots` once.
-    turns: VecDeque<u32>,
+    /// By [`Place::root`]. Clients choose how many places a root has, so places are grouped by root:
+    /// none of them is checked while the root has no free thread.
+    roots: RoundRobin<u32, RoundRobin<Place, RoundRobin<Client, VecDeque<Waiting>>>>,
     waiting: usize,
-    /// How many came, or were refused, since the last sweep.
+    waiting_by_client: Counts<Client>,
+    /// Pushes since the last sweep, refused ones included.
     pushes: usize,
-    /// Only what isn't zero.
-    waiting_of: HashMap<Client, usize>,
-    running: usize,
-    running_of: HashMap<Client, usize>,
-    running_at: HashMap<Place, usize>,
-    running_in: HashMap<u32, usize>,
-    /// How many places were looked at for a job.
+    running: Running,
+}
+
+/// A job, and since when it waits.
+type Waiting = (Instant, Job);
+
+/// Counts of running jobs.
+#[derive(Debug, Default)]
+struct Running {
+    by_client: Counts<Client>,
+    by_place: Counts<Place>,
+    by_root: Counts<u32>,
+    /// How many places were checked for a job.
     #[cfg(test)]
-    looks: std::cell::Cell<usize>,
+    checks: std::cell::Cell<usize>,
 }
 
-/// The jobs that wait in one root. Clients choose how many places it has: they are apart from those
-/// of others, so that none of them is looked at while the root has no thread free.
-#[derive(Debug, Default)]
-struct Root {
-    /// Only places with jobs that wait.
-    places: HashMap<Place, Line>,
-    /// The places in turn: each of `places` once.
-    turns: VecDeque<Place>,
+/// Items that take turns. An item is removed when it becomes empty.
+#[derive(Debug)]
+struct RoundRobin<K, V> {
+    items: HashMap<K, V>,
+    /// Each key of `items` once.
+    turns: VecDeque<K>,
 }
 
-/// The jobs that wait at one place.
-#[derive(Debug, Default)]
-struct Line {
-    /// Only clients with jobs that wait.
-    clients: HashMap<Client, VecDeque<(Instant, Job)>>,
-    /// The clients in turn: each of `clients` once.
-    turns: VecDeque<Client>,
+trait IsEmpty {
+    fn is_empty(&self) -> bool;
 }
 
-/// Whose turn is next, by the indices of the turns.
-struct Next {
-    root: usize,
-    place: usize,
-    client: usize,
+impl<T> IsEmpty for VecDeque<T> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<K, V> IsEmpty for RoundRobin<K, V> {
+    fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+}
+
+impl<K, V> Default for RoundRobin<K, V> {
+    fn default() -> Self {
+        Self { items: HashMap::new(), turns: VecDeque::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
+    /// The item of `key`. A new one has its turn last.
+    fn entry(&mut self, key: K) -> &mut V {
+        self.items.entry(key).or_insert_with(|| {
+            self.turns.push_back(key);
+            V::default()
+        })
+    }
+
+    /// What `take` takes from the first item that `may_run` allows and that has something. Its next
+    /// turn is last; the items before it keep their turns.
+    fn take<T>(
+        &mut self,
+        may_run: impl Fn(K) -> bool,
+        mut take: impl FnMut(&mut V) -> Option<T>,
+    ) -> Option<T> {
+        for (index, key) in self.turns.iter().copied().enumerate() {
+            if may_run(key)
+                && let Some(item) = self.items.get_mut(&key)
+                && let Some(taken) = take(item)
+            {
+                self.turns.remove(index);
+                if item.is_empty() {
+                    self.items.remove(&key);
+                } else {
+                    self.turns.push_back(key);
+                }
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    /// Calls `change` with each item.
+    fn change_all(&mut self, mut change: impl FnMut(&mut V)) {
+        self.items.retain(|_, item| {
+            change(item);
+            !item.is_empty()
+        });
+        self.turns.retain(|key| self.items.contains_key(key));
+    }
 }
 
 impl Queue {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            roots: HashMap::new(),
-            turns: VecDeque::new(),
+            roots: RoundRobin::default(),
             waiting: 0,
+            waiting_by_client: Counts::default(),
             pushes: 0,
-            waiting_of: HashMap::new(),
-            running: 0,
-            running_of: HashMap::new(),
-            running_at: HashMap::new(),
-            running_in: HashMap::new(),
-            #[cfg(test)]
-            looks: std::cell::Cell::default(),
+            running: Running::default(),
         }
     }
 
-    /// How many wait.
+    /// How many jobs wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Adds a job that begins to wait at `now`. Returns whether it could run at once, if there were a
-    /// thread for it.
+    /// Adds a job that waits since `now`. Returns whether the limits would let it run at once.
     ///
     /// # Errors
     ///
-    /// The job, where too many wait already, in all or of its client.
+    /// The job, if too many jobs wait, in total or of its client.
     pub(crate) fn push(&mut self, now: Instant, job: Job) -> Result<bool, Job> {
         self.pushes = self.pushes.saturating_add(1);
         let (client, place) = (job.client(), job.place());
-        let share = client.share(self.limits.waiting as u64) as usize;
-        if self.waiting >= self.limits.waiting || count(&self.waiting_of, &client) >= share {
+        let share = client.share(self.limits.waiting as u64);
+        if self.waiting >= self.limits.waiting || self.waiting_by_client.get(client) >= share {
             return Err(job);
         }
         self.waiting += 1;
-        *self.waiting_of.entry(client).or_default() += 1;
-        if !self.roots.contains_key(&place.root) {
-            self.turns.push_back(place.root);
-        }
-        let root = self.roots.entry(place.root).or_default();
-        if !root.places.contains_key(&place) {
-            root.turns.push_back(place);
-        }
-        let line = root.places.entry(place).or_default();
-        if !line.clients.contains_key(&client) {
-            line.turns.push_back(client);
-        }
-        line.clients.entry(client).or_default().push_back((now, job));
-        Ok(self.has_thread(place) && self.may_run(client))
+        self.waiting_by_client.add(client, 1);
+        self.roots.entry(place.root).entry(place).entry(client).push_back((now, job));
+        let Self { limits, running, .. } = self;
+        Ok(running.root_may_run(limits, place.root)
+            && running.place_may_run(limits, place)
+            && running.client_may_run(limits, client))
     }
 
-    /// Takes out all jobs that nobody waits for any more, when one was refused for want of room: where
-    /// all threads hang, their turn would never come. Looks for none where too few came since it last
-    /// did. What they hold is for the caller to drop, outside of locks.
-    pub(crate) fn sweep(&mut self) -> Vec<(Instant, Job)> {
-        if self.pushes.saturating_mul(LOOKS_PER_PUSH) < self.waiting {
+    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`] never
+    /// finds them. Removes none if there were too few pushes since the last time. The caller drops
+    /// the jobs, outside of locks.
+    pub(crate) fn sweep(&mut self) -> Vec<Waiting> {
+        if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();
         }
         self.pushes = 0;
-        let mut gone = Vec::new();
-        self.roots.retain(|_, root| {
-            root.places.retain(|_, line| {
-                line.sweep(&mut gone);
-                !line.turns.is_empty()
+        let mut cancelled = Vec::new();
+        self.roots.change_all(|places| {
+            places.change_all(|clients| {
+                clients.change_all(|jobs| {
+                    if jobs.iter().any(|(_, job)| job.is_cancelled()) {
+                        let (gone, left): (Vec<_>, _) = std::mem::take(jobs)
+                            .into_iter()
+                            .partition(|(_, job)| job.is_cancelled());
+                        cancelled.extend(gone);
+                        *jobs = left.into();
+                    }
+                });
             });
-            root.turns.retain(|place| root.places.contains_key(place));
-            !root.turns.is_empty()
         });
-        self.turns.retain(|root| self.roots.contains_key(root));
-        self.waiting -= gone.len();
-        for (_, job) in &gone {
-            less(&mut self.waiting_of, job.client());
+        self.waiting -= cancelled.len();
+        for (_, job) in &cancelled {
+            self.waiting_by_client.subtract(job.client(), 1);
         }
-        gone
+        cancelled
     }
 
-    /// Takes the next job that may run now: of the roots in turn, the places of each in turn, and the
-    /// clients of each in turn, the first whose limits allow it. It counts as running until
-    /// [`Queue::finish`].
-    pub(crate) fn take(&mut self) -> Option<(Instant, Job)> {
-        let next = self.next()?;
-        // Those that may not run now keep their turn.
-        let number = self.turns.remove(next.root)?;
-        let root = self.roots.get_mut(&number)?;
-        let (since, job) = root.take(&next)?;
-        if root.turns.is_empty() {
-            self.roots.remove(&number);
-        } else {
-            self.turns.push_back(number);
-        }
+    /// Takes the next job that the limits let run. It counts as running until [`Queue::finish`].
+    pub(crate) fn take(&mut self) -> Option<Waiting> {
+        let Self { limits, running, roots, .. } = self;
+        let (since, job) = roots.take(
+            |root| running.root_may_run(limits, root),
+            |places| {
+                places.take(
+                    |place| running.place_may_run(limits, place),
+                    |clients| {
+                        clients.take(
+                            |client| running.client_may_run(limits, client),
+                            VecDeque::pop_front,
+                        )
+                    },
+                )
+            },
+        )?;
         self.waiting -= 1;
-        less(&mut self.waiting_of, job.client());
-        self.running += 1;
-        *self.running_of.entry(job.client()).or_default() += 1;
-        *self.running_at.entry(job.place()).or_default() += 1;
-        *self.running_in.entry(number).or_default() += 1;
+        self.waiting_by_client.subtract(job.client(), 1);
+        self.running.by_client.add(job.client(), 1);
+        self.running.by_place.add(job.place(), 1);
+        self.running.by_root.add(job.place().root, 1);
         Some((since, job))
     }
 
     /// Whether [`Queue::take`] would find a job.
     pub(crate) fn has_next(&self) -> bool {
-        self.next().is_some()
-    }
-
-    /// Where the next job is that may run now.
-    fn next(&self) -> Option<Next> {
-        self.turns.iter().enumerate().find_map(|(at, number)| {
-            let root = self.roots.get(number).filter(|_| self.has_thread_in(*number))?;
-            root.turns.iter().enumerate().find_map(|(place_at, place)| {
-                let line = root.places.get(place).filter(|_| self.has_thread(*place))?;
-                let client = line.turns.iter().position(|client| self.may_run(*client))?;
-                Some(Next { root: at, place: place_at, client })
-            })
+        let Self { limits, running, roots, .. } = self;
+        roots.items.iter().any(|(root, places)| {
+            running.root_may_run(limits, *root)
+                && places.items.iter().any(|(place, clients)| {
+                    running.place_may_run(limits, *place)
+                        && clients.turns.iter().any(|one| running.client_may_run(limits, *one))
+                })
         })
     }
 
-    /// Whether the limits leave a thread to a job at `place`.
-    fn has_thread(&self, place: Place) -> bool {
-        #[cfg(test)]
-        self.looks.set(self.looks.get() + 1);
-        count(&self.running_at, &place) < self.limits.per_place && self.has_thread_in(place.root)
-    }
-
-    /// Whether they leave one to a job in this root, wherever it is there.
-    fn has_thread_in(&self, root: u32) -> bool {
-        count(&self.running_in, &root) < self.limits.per_root
-    }
-
-    /// Whether they leave one to a job of `client`.
-    fn may_run(&self, client: Client) -> bool {
-        let share = match self.limits.shares_threads {
-            true => client.share(self.limits.threads as u64) as usize,
-            false => self.limits.threads,
-        };
-        count(&self.running_of, &client) < share
-    }
-
-    /// A job of `client` at `place` has run.
+    /// Counts the end of a job that [`Queue::take`] returned.
     pub(crate) fn finish(&mut self, client: Client, place: Place) {
-        self.running -= 1;
-        less(&mut self.running_of, client);
-        less(&mut self.running_at, place);
-        less(&mut self.running_in, place.root);
+        self.running.by_client.subtract(client, 1);
+        self.running.by_place.subtract(place, 1);
+        self.running.by_root.subtract(place.root, 1);
     }
 }
 
-impl Root {
-    fn take(&mut self, next: &Next) -> Option<(Instant, Job)> {
-        let place = self.turns.remove(next.place)?;
-        let line = self.places.get_mut(&place)?;
-        let job = line.take(next.client);
-        if line.turns.is_empty() {
-            self.places.remove(&place);
-        } else {
-            self.turns.push_back(place);
-        }
-        job
-    }
-}
-
-impl Line {
-    /// Moves the jobs that nobody waits for any more to `gone`.
-    fn sweep(&mut self, gone: &mut Vec<(Instant, Job)>) {
-        self.clients.retain(|_, jobs| {
-            if jobs.iter().any(|(_, job)| job.is_cancelled()) {
-                let all = std::mem::take(jobs).into_iter();
-                let (cancelled, left): (Vec<_>, Vec<_>) =
-                    all.partition(|(_, job)| job.is_cancelled());
-                gone.extend(cancelled);
-                *jobs = left.into();
-            }
-            !jobs.is_empty()
-        });
-        self.turns.retain(|client| self.clients.contains_key(client));
+impl Running {
+    fn root_may_run(&self, limits: &Limits, root: u32) -> bool {
+        self.by_root.get(root) < limits.per_root as u64
     }
 
-    fn take(&mut self, at: usize) -> Option<(Instant, Job)> {
-        let client = self.turns.remove(at)?;
-        let jobs = self.clients.get_mut(&client)?;
-        let job = jobs.pop_front();
-        if jobs.is_empty() {
-            self.clients.remove(&client);
-        } else {
-            self.turns.push_back(client);
-        }
-        job
+    fn place_may_run(&self, limits: &Limits, place: Place) -> bool {
+        #[cfg(test)]
+        self.checks.set(self.checks.get() + 1);
+        self.by_place.get(place) < limits.per_place as u64
     }
-}
 
-fn count<K: Eq + std::hash::Hash>(counts: &HashMap<K, usize>, key: &K) -> usize {
-    counts.get(key).copied().unwrap_or(0)
-}
-
-fn less<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
-        }
+    fn client_may_run(&self, limits: &Limits, client: Client) -> bool {
+        let threads = limits.threads as u64;
+        let share = if limits.shares_threads { client.share(threads) } else { threads };
+        self.by_client.get(client) < share
     }
 }
 
@@ -302,7 +283,7 @@ mod tests {
         Place { root, lane }
     }
 
-    fn taken(queue: &mut Queue) -> Vec<(Client, Place)> {
+    fn take_all(queue: &mut Queue) -> Vec<(Client, Place)> {
         std::iter::from_fn(|| queue.take()).map(|(_, job)| (job.client(), job.place())).collect()
     }
 
@@ -313,23 +294,23 @@ mod tests {
         for number in [1, 1, 1, 2, 3] {
             queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
         }
-        let order: Vec<_> = taken(&mut queue).iter().map(|(client, _)| *client).collect();
-        // The third of the first waits: two of eight threads are its share.
+        let order: Vec<_> = take_all(&mut queue).iter().map(|(client, _)| *client).collect();
+        // The third job of client 1 waits: its share is two of eight threads.
         assert_eq!(order, [client(1), client(2), client(3), client(1)]);
         queue.finish(client(1), at(0, 0));
-        assert_eq!(taken(&mut queue), [(client(1), at(0, 0))]);
+        assert_eq!(take_all(&mut queue), [(client(1), at(0, 0))]);
     }
 
     #[test]
-    fn places_that_hang_leave_threads_to_others() {
+    fn a_place_that_hangs_leaves_threads_for_others() {
         let mut queue = Queue::new(Limits { shares_threads: false, ..LIMITS });
         for place in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
             for number in [1, 2, 3] {
                 queue.push(Instant::now(), job(number, place)).unwrap();
             }
         }
-        // None of them finishes. Two of each place, four of the first root.
-        let mut places: Vec<_> = taken(&mut queue).iter().map(|(_, place)| *place).collect();
+        // None of them finishes. The limits are two per place and four per root.
+        let mut places: Vec<_> = take_all(&mut queue).iter().map(|(_, place)| *place).collect();
         places.sort_by_key(|place| (place.root, place.lane));
         assert_eq!(places.iter().filter(|place| place.root == 0).count(), 4);
         assert_eq!(places.iter().filter(|place| **place == at(1, 0)).count(), 2);
@@ -337,20 +318,20 @@ mod tests {
     }
 
     #[test]
-    fn places_of_a_root_without_a_thread_are_not_looked_at() {
+    fn places_of_a_root_without_a_free_thread_are_not_checked() {
         let mut queue = Queue::new(Limits { waiting: 4000, ..LIMITS });
         for lane in 0..1000 {
             queue.push(Instant::now(), job(1 + (lane % 4) as u8, at(0, lane))).unwrap();
         }
-        assert_eq!(taken(&mut queue).len(), 4, "what the root may take");
+        assert_eq!(take_all(&mut queue).len(), 4, "the limit of the root");
         for number in [5, 6, 7] {
             queue.push(Instant::now(), job(number, at(1, 0))).unwrap();
         }
-        queue.looks.set(0);
-        assert_eq!(taken(&mut queue), [(client(5), at(1, 0)), (client(6), at(1, 0))]);
-        assert!(queue.looks.get() < 10, "{} places", queue.looks.get());
+        queue.running.checks.set(0);
+        assert_eq!(take_all(&mut queue), [(client(5), at(1, 0)), (client(6), at(1, 0))]);
+        assert!(queue.running.checks.get() < 10, "{} places", queue.running.checks.get());
         queue.finish(client(1), at(0, 0));
-        assert_eq!(taken(&mut queue), [(client(1), at(0, 4))], "the next in turn");
+        assert_eq!(take_all(&mut queue), [(client(1), at(0, 4))], "the next in turn");
     }
 
     #[test]
@@ -359,12 +340,12 @@ mod tests {
         for place in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
             queue.push(Instant::now(), job(1 + place.lane as u8, place)).unwrap();
         }
-        let places: Vec<_> = taken(&mut queue).iter().map(|(_, place)| *place).collect();
+        let places: Vec<_> = take_all(&mut queue).iter().map(|(_, place)| *place).collect();
         assert_eq!(places, [at(0, 0), at(1, 0), at(0, 1), at(0, 2)]);
     }
 
     #[test]
-    fn a_client_may_have_its_share_of_those_that_wait() {
+    fn a_client_may_fill_its_share_of_the_queue() {
         let mut queue = Queue::new(LIMITS);
         for _ in 0..10 {
             queue.push(Instant::now(), job(1, at(0, 0))).unwrap();
@@ -379,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_takes_out_what_nobody_waits_for_and_no_more() {
+    fn a_sweep_removes_exactly_the_cancelled_jobs() {
         let mut queue = Queue::new(LIMITS);
         let (waiter, cancel) = Waiter::new();
         for lane in 0..10 {
@@ -400,11 +381,11 @@ mod tests {
             ran += 1;
         }
         assert_eq!((ran, queue.waiting()), (10, 0));
-        assert!(queue.roots.is_empty() && queue.turns.is_empty() && queue.waiting_of.is_empty());
+        assert!(queue.roots.is_empty() && queue.waiting_by_client.is_empty());
     }
 
     #[test]
-    fn a_sweep_is_paid_for_by_pushes() {
+    fn a_sweep_needs_pushes_in_proportion_to_the_waiting_jobs() {
         let mut queue = Queue::new(LIMITS);
         let mut waiters = Vec::new();
         for number in 0..40 {
@@ -412,9 +393,9 @@ mod tests {
             queue.push(Instant::now(), job(number % 4, at(0, 0)).unless(cancel)).unwrap();
             waiters.push(waiter);
         }
-        assert!(queue.sweep().is_empty(), "all are waited for");
+        assert!(queue.sweep().is_empty(), "none is cancelled");
         waiters.clear();
-        for _ in 0..40 / LOOKS_PER_PUSH {
+        for _ in 0..40 / CHECKS_PER_PUSH {
             assert!(queue.sweep().is_empty(), "too soon");
             assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err());
         }
@@ -453,9 +434,10 @@ mod tests {
                 let (client, place) = running.swap_remove(done);
                 queue.finish(client, place);
             }
-            prop_assert_eq!((ran, queue.waiting(), queue.running), (pushed, 0, 0));
-            prop_assert!(queue.roots.is_empty() && queue.waiting_of.is_empty());
-            prop_assert!(queue.running_of.is_empty() && queue.running_in.is_empty());
+            prop_assert_eq!((ran, queue.waiting()), (pushed, 0));
+            prop_assert!(queue.roots.is_empty() && queue.waiting_by_client.is_empty());
+            prop_assert!(queue.running.by_client.is_empty());
+            prop_assert!(queue.running.by_place.is_empty() && queue.running.by_root.is_empty());
         }
     }
 }

@@ -27,7 +27,7 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// Reads from one connection now, whatever was reported of it.
+    /// Reads from one connection now, whether or not it was reported readable.
     pub(super) fn read_now(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         conn.readable = true;

@@ -1,4 +1,4 @@
-//! Turns that take too long: while a handler blocks the loop, its shard serves nobody.
+//! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
 //! A turn is timed with clock readings that the loop takes anyway: one at its beginning, and one before
 //! a wait with a timeout. If the next wait returns at once, the reading after it is used. Only a turn
@@ -14,12 +14,12 @@ const SLOW: Duration = Duration::from_millis(100);
 /// A shard reports slow turns at most once in this time.
 const REPORT: Duration = Duration::from_secs(10);
 
-/// What is known of a shard's slow turns.
+/// The slow turns of a shard.
 #[derive(Debug)]
 pub(super) struct SlowTurns {
     /// When the last turn began. [`Time::NEVER`] before the first.
     began: Time,
-    /// How many there were since the last report, and the time of the longest.
+    /// Slow turns since the last report, and the time of the longest.
     count: u64,
     longest: Duration,
     /// No report before this time.

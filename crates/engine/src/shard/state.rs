@@ -1,4 +1,4 @@
-//! What a shard holds, and how one of its connections is served.
+//! The state of a shard, and how it serves one of its connections.
 
 use std::io;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::{Config, ConnectionCounts, Service};
 /// How long accepting pauses when there is a shortage.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a shard is made of.
+/// The parts of a new shard.
 #[expect(missing_debug_implementations, reason = "a service has none")]
 pub struct ShardParts<D: Driver> {
     /// Makes the shard's system calls.
     pub driver: D,
-    /// Each with the number that its peers carry as [`Peer::via`](sockeye_proto::Peer::via).
+    /// Each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
     pub listeners: Vec<(u32, D::Listener)>,
     /// Makes a protocol for each connection.
     pub service: Box<dyn Service>,
@@ -34,11 +34,11 @@ pub struct ShardParts<D: Driver> {
     pub config: Arc<Config>,
     /// Counts connections over all shards.
     pub counts: Arc<ConnectionCounts>,
-    /// What other threads send to this shard.
+    /// Receives messages and orders from other threads.
     pub mailbox: Arc<Mailbox>,
-    /// Runs what blocks.
+    /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set when some listener has only one socket, and its shard accepts for all.
+    /// Set if some listener has only one socket, and its shard accepts for all.
     pub handover: Option<Handover<D::Socket>>,
 }
 
@@ -53,8 +53,8 @@ pub struct Handover<S> {
     pub next: usize,
 }
 
-/// What a shard holds at a moment. After the last connection has closed, everything is zero except
-/// `timers`: timers of short connections are dropped when they come up.
+/// How much a shard holds now. After the last connection has closed, everything is 0 except `timers`:
+/// the timer of a closed connection is dropped when it is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Connections.
@@ -92,7 +92,7 @@ pub struct Shard<D: Driver> {
     pub(super) eviction: Eviction,
     pub(super) slow_turns: SlowTurns,
     pub(super) conns: Slab<Conn<D::Socket>>,
-    /// Connections that came in this turn: the driver does not report on them yet.
+    /// Connections accepted in this turn: the driver doesn't report their events yet.
     pub(super) unwatched: Vec<Key>,
     pub(super) slots: Vec<Slot>,
     pub(super) common: Common,
@@ -102,7 +102,7 @@ pub struct Shard<D: Driver> {
     pub(super) keys: Vec<Key>,
 }
 
-/// A listener, and whether a connection may wait there.
+/// A listener, and whether it may have a connection to accept.
 #[derive(Debug)]
 pub(super) struct ListenerState<L> {
     pub(super) listener: L,
@@ -110,7 +110,7 @@ pub(super) struct ListenerState<L> {
     pub(super) ready: bool,
 }
 
-/// Accepting pauses. What waits in the queues gives no new edge, so the shard looks again at a time.
+/// Accepting pauses until a time: connections that are already in the queues cause no new edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,
@@ -126,11 +126,11 @@ pub(super) enum Shortage {
     Resources,
 }
 
-/// What a shard knows while there are as many connections as there may be.
+/// How a shard makes room for new connections at the limit.
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
-    /// The connections that were idle at the last scan, and since when; without those that were looked
-    /// at since. The longest idle is last.
+    /// The connections that were idle at the last scan and not checked since, and since when they were
+    /// idle. The longest idle is last.
     pub(super) idle: Vec<(Time, Key)>,
     /// No scan before this time.
     pub(super) next_scan: Time,
@@ -140,21 +140,21 @@ pub(super) struct Eviction {
     pub(super) is_logged: bool,
 }
 
-/// The deadline of the service. One that has passed is not reported again.
+/// The deadline of the service. The service is called once for each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceDeadline {
     /// [`Time::NEVER`]: none.
     pub(super) next: Time,
-    /// The last one that was reported.
+    /// The last one for which the service was called.
     pub(super) last: Time,
 }
 
-/// What outlives the connections in a slot of the slab.
+/// State of a slot of the slab, kept when its connection closes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// Of the connection that is there, or that will be there next.
+    /// The generation of the present or next connection.
     pub(super) generation: u32,
-    /// When its timer comes up.
+    /// When its timer is due.
     pub(super) armed: Time,
 }
 
@@ -186,10 +186,9 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
     conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
-/// A connection that is being served, and the parts of its shard that this takes.
+/// The connection that is being served, and the parts of its shard that this needs.
 ///
-/// Its methods return the reason as an error when the connection is to be closed. Only the shard can
-/// close it: see [`Shard::serve`].
+/// A method that returns an error ends the connection for this reason: [`Shard::serve`] closes it.
 pub(super) struct Active<'a, D: Driver> {
     pub(super) conn: &'a mut Conn<D::Socket>,
     pub(super) driver: &'a mut D,
@@ -197,11 +196,11 @@ pub(super) struct Active<'a, D: Driver> {
 }
 
 impl<D: Driver> Shard<D> {
-    /// A shard that listens, and waits for its first turn.
+    /// A shard that listens. It does nothing before its first turn.
     ///
     /// # Errors
     ///
-    /// When the driver can't register a listener.
+    /// If the driver can't register a listener.
     pub fn new(parts: ShardParts<D>) -> io::Result<Self> {
         let ShardParts {
             mut driver,
@@ -216,7 +215,7 @@ impl<D: Driver> Shard<D> {
         let mut listeners = Vec::with_capacity(given.len());
         for (id, (via, mut listener)) in given.into_iter().enumerate() {
             driver.attach_listener(&mut listener, id as u32)?;
-            // There may be no edge for connections that came before.
+            // Connections that are already in the queue may cause no edge.
             listeners.push(ListenerState { listener, via, ready: true });
         }
         let sender = Arc::clone(&mailbox);
@@ -264,8 +263,8 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether nothing is left to do: no listener, no connection, and no other shard that may hand
-    /// one over.
+    /// Whether the shard has ended: it has no listener and no connection, and no other shard hands one
+    /// over.
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
@@ -277,13 +276,13 @@ impl<D: Driver> Shard<D> {
         matches!(self.phase, Phase::Draining { .. })
     }
 
-    /// What was counted.
+    /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.common.stats
     }
 
-    /// What is held at this moment.
+    /// How much it holds now.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {
@@ -303,8 +302,8 @@ impl<D: Driver> Shard<D> {
         &self.driver
     }
 
-    /// Serves the connection with this key, if it is still there. Afterwards closes it if it is over,
-    /// else arms its timer.
+    /// Serves the connection with this key, if it is open. Then closes it if it has ended, or arms its
+    /// timer.
     pub(super) fn serve(
         &mut self,
         key: Key,

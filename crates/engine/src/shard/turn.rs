@@ -1,4 +1,4 @@
-//! A shard's turn: what it does, in which order, and what it does with events, mail and timers.
+//! A turn of a shard: the order of its steps, and how it handles events, mail and timers.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl<D: Driver> Shard<D> {
     ///
     /// # Errors
     ///
-    /// When the driver can't wait: the shard can't go on.
+    /// If the driver's poller fails. The shard ends then.
     pub fn turn(&mut self) -> io::Result<()> {
         self.turn_until(Time::NEVER)
     }

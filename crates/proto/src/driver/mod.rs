@@ -22,6 +22,7 @@ mod stream;
 mod tests;
 mod unused;
 
+pub use crate::counts::Counts;
 pub use crate::protocol::{Context, ShardHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
 pub use owner::Owner;

@@ -1,10 +1,10 @@
-//! How what is sent leaves: memory by one call, files by `sendfile` or from the scratch buffer.
+//! Sends output: memory with `send` or `sendmsg`, files with `sendfile` or from the scratch buffer.
 //!
-//! `sendfile` waits for the disk where the content is not in memory, and can't be told not to. So a
-//! file on a disk is probed first, once per quantum: by reading the last byte with `RWF_NOWAIT`. The
-//! last page is the one to ask for: the kernel reads a file from its beginning and ahead, so that
-//! page comes last. (`cachestat` would count all pages, but also those that are still being read,
-//! and is younger than the oldest Linux that we run on.)
+//! `sendfile` waits for the disk if the content is not in the page cache, and has no flag against
+//! that. So a file on a disk is probed first, once per quantum, by reading the last byte of the
+//! quantum with `RWF_NOWAIT`: the kernel reads ahead in order, so the last page comes last.
+//! (`cachestat` also counts pages that are still being read, and is newer than the oldest Linux that
+//! we support.)
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -17,15 +17,15 @@ use sockeye_proto::{Access, FileRange, Output, Part};
 use super::Epoll;
 use crate::driver::{Driver, QUANTUM, Then};
 
-/// So much of a file goes out with the quantum that it would have been left behind: the head of a
-/// response has taken its place there, and a turn of its own is dearer.
+/// If the rest of a file exceeds the quantum by this much at most, it is sent too: the response's
+/// head may have used part of the quantum, and another turn would cost more.
 const TAIL: u64 = 4 * 1024;
 
 /// One `sendmsg` takes at most this many slices.
 const SLICES: usize = 64;
 
 impl Epoll {
-    /// Sends an output that is nothing but plain bytes, as most are: at once.
+    /// Sends an output that is only plain bytes, as most are. `None`: it isn't.
     pub(super) fn send_plain(&mut self, fd: &OwnedFd, out: &mut Output) -> Option<(u64, Then)> {
         loop {
             let bytes = out.plain()?;
@@ -43,14 +43,14 @@ impl Epoll {
     }
 
     /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
-    #[inline(never)] // Its loops would take registers from the plain way.
+    #[inline(never)] // Its loops would take registers from `send_plain`.
     pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
         let mut count = 0;
-        // How many bytes at the front were found in memory.
+        // How many bytes at the front are known to be in the page cache.
         let mut resident = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);
-            let (sent, asked) = match out.part(left + TAIL) {
+            let (sent, offered) = match out.part(left + TAIL) {
                 Part::Nothing => return (count, Then::Again),
                 _ if left == 0 => return (count, Then::Again),
                 Part::Changed => return (count, Then::FileChanged),
@@ -60,7 +60,7 @@ impl Epoll {
                     None => return (count, Then::Read),
                     // The file ends before its range does.
                     Some(Ok(0)) => return (count, Then::FileChanged),
-                    // A short `sendfile` doesn't mean that the socket is full: the next one tells.
+                    // A short `sendfile` doesn't show that the socket is full: the next one does.
                     Some(Ok(sent)) => (Ok(sent), sent),
                     Some(Err(Failure::File(error))) => return (count, Then::FileFailed(error)),
                     Some(Err(Failure::Socket(error))) => (Err(error), 0),
@@ -70,7 +70,7 @@ impl Epoll {
                 Ok(sent) => {
                     out.advance(sent as u64);
                     count += sent as u64;
-                    if sent < asked {
+                    if sent < offered {
                         return (count, Then::Blocked);
                     }
                 }
@@ -80,10 +80,10 @@ impl Epoll {
         }
     }
 
-    /// Sends slices of memory; returns how many bytes were sent and how many were offered.
+    /// Sends slices of memory. Returns how many bytes were sent, and how many were offered.
     fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
         self.calls.send += 1;
-        // Most are a head and a body: don't clear more slices than that for them.
+        // Most outputs are a head and a body. Clearing more slices would cost time.
         if out.pieces() <= 1 {
             send_slices(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
@@ -91,9 +91,8 @@ impl Epoll {
         }
     }
 
-    /// Sends from a file, at most `max` bytes and a short tail: by the kernel alone where it can,
-    /// else through the scratch buffer. `None` where that might block. `resident` is how much of it
-    /// an earlier call found in memory and did not send.
+    /// Sends from a file, at most `max` bytes and [`TAIL`]. `None`: it might block. `resident` is how
+    /// many bytes an earlier call found in the page cache and did not send.
     fn send_file(
         &mut self,
         fd: &OwnedFd,
@@ -124,7 +123,7 @@ impl Epoll {
         }
     }
 
-    /// As `sendfile`, and tells the file how long it took.
+    /// As `sendfile`, and reports the time it took to the file.
     fn sendfile_timed(
         &mut self,
         fd: &OwnedFd,
@@ -149,9 +148,8 @@ impl Epoll {
         sendfile(fd, file, Some(&mut offset), len).map_err(|error| self.failure_of(fd, error))
     }
 
-    /// Which side of a `sendfile` failed: the call has one error for both. What a socket alone can
-    /// say is the socket's. For the rest the socket is asked: a send of nothing succeeds on one that
-    /// works, and fails on one that doesn't.
+    /// Whether the file or the socket caused the `error` of a `sendfile`. If the code doesn't show
+    /// it, an empty send does: it fails if the socket has failed.
     fn failure_of(&mut self, fd: &OwnedFd, error: Errno) -> Failure {
         match error {
             Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOBUFS => {
@@ -166,14 +164,14 @@ impl Epoll {
         }
     }
 
-    /// Whether the byte at `offset` can be read without waiting for a disk. One behind the end can.
+    /// Whether the byte at `offset` can be read without waiting for a disk. True after the end.
     fn is_resident(&mut self, file: BorrowedFd<'_>, offset: u64) -> bool {
         self.calls.probe += 1;
         let byte = &mut [0];
         preadv2(file, &mut [IoSliceMut::new(byte)], offset, ReadWriteFlags::NOWAIT).is_ok()
     }
 
-    /// Reads from a file and sends that.
+    /// Reads from a file into the scratch buffer, and sends that.
     fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Failure> {
         let len = len.min(self.scratch.len());
         let bytes = &mut self.scratch[..len];
@@ -187,13 +185,13 @@ impl Epoll {
     }
 }
 
-/// What failed when a file was sent.
+/// What failed while a file was being sent.
 enum Failure {
     Socket(Errno),
     File(io::Error),
 }
 
-/// What follows a send that failed.
+/// What follows a send that failed with `error`.
 fn then_of(error: Errno) -> Then {
     match error {
         Errno::AGAIN => Then::Blocked,
@@ -201,8 +199,8 @@ fn then_of(error: Errno) -> Then {
     }
 }
 
-/// One `sendmsg` of what lies in memory at the front of `out`. When a file follows, the kernel is
-/// told to wait for it, so that a head and the beginning of its body share a segment.
+/// Sends the bytes in memory at the front of `out` with one `sendmsg`. If a file follows, `MSG_MORE`
+/// makes the kernel wait for it, so that a head and the start of its body share a segment.
 fn send_slices<'a>(
     fd: &OwnedFd,
     out: &'a Output,
