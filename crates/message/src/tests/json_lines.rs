@@ -86,13 +86,13 @@ fn content_comes_piece_by_piece_beside_another_message() {
 #[test]
 fn the_handler_is_told_of_a_message_whose_client_gives_it_up() {
     let handler = Slow::default();
-    let given_up = Rc::clone(&handler.given_up);
+    let cancelled = Rc::clone(&handler.cancelled);
     let mut client = connect(handler);
     say(&mut client, 1, "first");
     say(&mut client, 2, "second");
     client.input(b"{\"stream\": 1, \"cancel\": true}\n");
-    assert_eq!(given_up.take(), [0]);
+    assert_eq!(cancelled.take(), [0]);
     client.run_jobs();
     assert_eq!(heard(&client.output()), [(2, json!("second"))]);
-    assert!(given_up.take().is_empty());
+    assert!(cancelled.take().is_empty());
 }
