@@ -1,11 +1,12 @@
 //! A whole load, on its own threads.
 
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+
+use sockeye_engine::driver::Wake;
 
 use crate::expected::Probe;
 use crate::plan::{Plan, Until};
@@ -16,17 +17,32 @@ use crate::worker::{Share, Worker};
 const TICK: Duration = Duration::from_secs(1);
 
 /// Stops a load, from any thread. Clones stop the same load.
-#[derive(Clone, Debug, Default)]
-pub struct StopHandle(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct StopHandle(Arc<Stop>);
+
+#[derive(Default)]
+struct Stop {
+    stopped: AtomicBool,
+    /// Wake the workers of the load.
+    wakers: Mutex<Vec<Arc<dyn Wake>>>,
+}
 
 impl StopHandle {
-    /// Ends the load, within 100 ms. Pending responses are not waited for.
+    /// Ends the load now. Pending responses are not waited for.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stopped.store(true, Ordering::Release);
+        let wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.iter().for_each(|waker| waker.wake());
     }
 
     fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.stopped.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StopHandle").field(&self.is_stopped()).finish()
     }
 }
 
@@ -109,6 +125,8 @@ fn work(
     stop: &StopHandle,
 ) -> io::Result<(Stats, Duration)> {
     let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
+    // Before the first look at `stop`, so that no stop is missed.
+    stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.waker());
     let time = match plan.until {
         Until::Time(time) => Some(time.saturating_sub(probe.time)),
         Until::Requests(_) => None,
@@ -120,4 +138,57 @@ fn work(
     };
     worker.run(time, go_on)?;
     worker.finish(go_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use sockeye_engine::driver::Target;
+
+    use super::*;
+    use crate::plan::{LoadKind, PreparedRequest};
+
+    /// A load on a server that reads requests of one byte and never responds.
+    fn silent() -> (TcpListener, Arc<Plan>, Probe) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("x".into())]);
+        plan.connections = std::num::NonZeroUsize::MIN;
+        plan.until = Until::Requests(1);
+        let target = Target::Ip(listener.local_addr().unwrap());
+        (listener, plan.into(), Probe { target, time: Duration::ZERO, expected: [].into() })
+    }
+
+    #[test]
+    fn stop_wakes_a_load_that_waits_for_a_response() {
+        let (listener, plan, probe) = silent();
+        let stop = StopHandle::default();
+        let stopper = stop.clone();
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0]).unwrap();
+            stopper.stop();
+            stream
+        });
+        let outcome = run(&plan, &probe, &stop, |_| {}).unwrap();
+        server.join().unwrap();
+        assert!(outcome.stopped);
+        assert_eq!(outcome.stats.failures.total(), 0, "it would have timed out otherwise");
+        assert_eq!(outcome.stats.unanswered, 1);
+    }
+
+    #[test]
+    fn a_load_that_waits_for_a_response_does_not_poll() {
+        let (_listener, plan, probe) = silent();
+        let share = Share::all(&plan);
+        let mut worker = Worker::new(plan, &probe, share).unwrap();
+        let mut calls = 0;
+        let go_on = |_, _| {
+            calls += 1;
+            true
+        };
+        worker.run(Some(Duration::from_secs(1)), go_on).unwrap();
+        assert!(calls < 10, "{calls}");
+    }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_engine::driver::{Driver, Epoll, Target};
+use sockeye_engine::driver::{Driver, Epoll, Target, Wake};
 use sockeye_engine::{Config, ConnectionCounts, Linger, Mailbox, Pool, Shard, ShardParts};
 use sockeye_proto::{Peer, Protocol, Time};
 
@@ -25,8 +25,6 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A load that ends after a number of requests fails when each of its connections has failed this often
 /// in a row.
 const MAX_FAILURES: u64 = 10;
-/// How often [`Worker::run`] calls its callback at least.
-const TICK: Duration = Duration::from_millis(100);
 
 /// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +117,13 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Runs for this time, until every request is answered, or until `go_on` returns false. It is
-    /// called in every turn, and every 100 ms, with the number of responses and of failures so far.
+    /// Makes [`Worker::run`] call its `go_on`, from any thread.
+    pub(crate) fn waker(&self) -> Arc<dyn Wake> {
+        self.shard.driver().waker()
+    }
+
+    /// Runs for this time, until every request is answered, or until `go_on` returns false. `go_on` is
+    /// called in every turn, with the number of responses and of failures so far.
     ///
     /// # Errors
     ///
@@ -135,13 +138,9 @@ impl Worker {
             let stats = state.stats.borrow();
             go_on(stats.responses, stats.failures.total())
         };
-        while go_on(&self.state) && !self.is_done() {
-            let now = self.shard.driver().now();
-            if now >= until {
-                break;
-            }
-            let reopen = self.delayed.front().map_or(Time::NEVER, |(time, _)| *time);
-            self.shard.turn_until(until.min(reopen).min(now + TICK))?;
+        while go_on(&self.state) && !self.is_done() && self.shard.driver().now() < until {
+            let reopen = self.delayed.front().map_or(until, |(time, _)| until.min(*time));
+            self.shard.turn_until(reopen)?;
             self.reopen();
         }
         Ok(())

@@ -14,7 +14,7 @@ pub struct Answer(Option<Response>);
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// Ends the connection, if that was to end with this response in any case.
+    /// Why the connection ends, if it ends after this response anyway.
     pub(super) fault: Option<Fault>,
 }
 
@@ -39,8 +39,8 @@ impl Answer {
         Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
     }
 
-    /// The response; `None` if it follows later. Without an open promise nothing could bring it:
-    /// then the response is an error.
+    /// The response; `None` if it follows later. Without an open promise it could never follow, so
+    /// the response is an error.
     pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
         match self.0 {
             None if !has_promise => {

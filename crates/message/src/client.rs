@@ -41,7 +41,7 @@ pub struct Client<H> {
 enum ClientState {
     Connecting,
     Open,
-    /// The handler takes no responses for now.
+    /// The handler has returned [`ClientAction::Pause`].
     Paused,
     Ended(ClientEnd),
 }
@@ -148,7 +148,7 @@ impl<H: ClientHandler> Client<H> {
         });
         match read {
             Ok(Some((header, len))) => {
-                let buffer = ContentBuffer::new(header.content_length);
+                let buffer = ContentBuffer::new(header.content_length, None);
                 self.response = Some(Box::new((header, buffer)));
                 Ok(len)
             }
@@ -186,7 +186,7 @@ impl<H: ClientHandler> Client<H> {
         if id.is_some() {
             return self.act(action, turn);
         }
-        // The server closes behind its only response.
+        // The server closes after its only response.
         let end = match action {
             ClientAction::Stop => ClientEnd::Stopped,
             _ if is_single => ClientEnd::Completed,
@@ -297,10 +297,10 @@ impl<H: ClientHandler> Client<H> {
     }
 }
 
-/// The protocol of a server whose bytes are not a frame: HTTP, TLS, or another, whose first bytes are
-/// quoted. `None` if they begin like a frame, or are fewer than three.
+/// Describes a server that sends no frames but HTTP, TLS or another protocol, from which the first
+/// bytes are quoted. `None` if `input` begins like a frame, or has fewer than three bytes.
 ///
-/// The errors of [`frame::read`], by contrast, are for a client that came to the wrong port.
+/// The errors of [`frame::read`], by contrast, are for a client that has connected to the wrong port.
 #[must_use]
 #[cold]
 pub fn other_protocol(input: &[u8]) -> Option<String> {

@@ -17,8 +17,8 @@ const MAX_COPIED: usize = 1024;
 /// Bytes of content that are not charged: every connection may hold as much.
 const FREE: usize = 64 * 1024;
 
-/// Reads the header at the front of `input`. Returns it with the bytes that it and its length take
-/// up; `None` when more bytes are needed.
+/// Reads the header at the front of `input`. Returns it and the number of bytes before the content;
+/// `None` when more bytes are needed.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
 }
 
-/// The frame of `header` up to its content: its length and its JSON. `None` if it has more than 65,535
-/// bytes, the most that fits into a frame.
+/// The bytes of a frame before its content: the header's length and its JSON. `None` if the JSON has
+/// more than 65,535 bytes, the most that fits into a frame.
 #[must_use]
 pub fn head(header: &Header) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(192);
@@ -85,30 +85,23 @@ pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) ->
 pub(super) struct ContentBuffer {
     bytes: Vec<u8>,
     left: u64,
-    /// Charges the client, if anybody is charged.
+    /// Charges the client. `None` for a response, which nobody is charged for.
     permit: Option<Permit>,
 }
 
 impl ContentBuffer {
-    /// An empty buffer for `announced` bytes.
-    pub(super) fn new(announced: u64) -> Self {
-        Self { bytes: Vec::new(), left: announced, permit: None }
+    /// An empty buffer for `announced` bytes. Those above a free amount are charged to `permit`.
+    pub(super) fn new(announced: u64, permit: Option<Permit>) -> Self {
+        Self { bytes: Vec::new(), left: announced, permit }
     }
 
-    /// An empty buffer whose bytes above a free amount are charged to `permit`.
-    pub(super) fn charged(announced: u64, permit: Permit) -> Self {
-        Self { permit: Some(permit), ..Self::new(announced) }
-    }
-
-    /// Takes content from the front of `input`. Returns whether the budget has room for it; if not,
-    /// nothing is taken.
+    /// Appends at most [`ContentBuffer::left`] bytes. Returns whether the budget has room for them; if
+    /// not, nothing is appended.
     #[must_use]
-    pub(super) fn take(&mut self, input: &[u8]) -> bool {
-        let piece = front(input, self.left);
+    pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let wanted = self.bytes.len() + piece.len();
         if wanted > self.bytes.capacity() {
-            // Capacity doubles, up to what was announced. So the budget is asked a few times for
-            // each content, and not for each read.
+            // Capacity doubles, up to the announced length, so the permit is seldom resized.
             let left = usize::try_from(self.left).unwrap_or(usize::MAX);
             let announced = self.bytes.len().saturating_add(left);
             let room = wanted.max(2 * self.bytes.capacity()).min(announced);
@@ -131,7 +124,7 @@ impl ContentBuffer {
         self.left
     }
 
-    /// The content, and what charges the client for it.
+    /// The content, and the permit for it.
     pub(super) fn into_parts(self) -> (bytes::Bytes, Option<Permit>) {
         (self.bytes.into(), self.permit)
     }

@@ -1,4 +1,4 @@
-//! What answers messages.
+//! Handlers, which answer messages.
 
 use sockeye_proto::{Abandoned, Peer, Ticket};
 
@@ -19,11 +19,11 @@ pub enum ContentMode {
 /// Whether the next piece of content may be passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// It may.
+    /// Yes.
     More,
     /// Not before a promise of this request is settled and [`Handler::on_settled`] has returned
-    /// [`Responder::later`]. Without an open promise, and behind the last piece, this is the same
-    /// as [`Flow::More`], since nothing would end the pause.
+    /// [`Responder::later`]. Without an open promise, and after the last piece, this is the same as
+    /// [`Flow::More`].
     Pause,
 }
 

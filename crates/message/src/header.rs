@@ -20,8 +20,8 @@ pub struct Header {
     pub content_encoding: Cow<'static, str>,
     /// Bytes of content. For chunked content over HTTP, whose length is not known yet: the limit.
     pub content_length: u64,
-    /// Which request this is, or is the response to. `None` if the value is neither a string nor an
-    /// integer.
+    /// The id of the request, which its response repeats. `None` if the value is neither a string nor
+    /// an integer.
     pub id: Option<Id>,
     /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
@@ -112,7 +112,7 @@ impl Header {
         let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
             members.values;
         required("byteorder", byteorder)?;
-        // Without keep-alive an id is a key like any other: old peers send what they like there.
+        // Without keep-alive an id is ignored like an unknown key: old peers may put anything there.
         let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
         let id = id.and_then(Id::read);
         if keep_alive && id.is_none() {
@@ -141,7 +141,7 @@ impl Header {
         Err(Refusal::new("too_large", what))
     }
 
-    /// Refuses a request that its header alone shows to be wrong.
+    /// Checks what a request's header alone can show to be wrong.
     pub(super) fn check(&self, limits: &Limits) -> Result<(), Refusal> {
         self.check_length(limits)?;
         if self.content_type == JSON && Encoding::of(&self.content_encoding).is_none() {
@@ -194,7 +194,7 @@ fn required<'a>(key: &str, raw: Option<&'a str>) -> Result<&'a str, Refusal> {
 
 fn string(key: &str, raw: Option<&str>) -> Result<Cow<'static, str>, Refusal> {
     Ok(match required(key, raw)? {
-        // The usual values need no allocation.
+        // Common values need no allocation.
         r#""text/json""# => Cow::Borrowed(JSON),
         r#""utf-8""# => Cow::Borrowed("utf-8"),
         r#""binary""# => Cow::Borrowed("binary"),

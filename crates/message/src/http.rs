@@ -1,8 +1,9 @@
 //! Messages over HTTP: has a [`Handler`] of messages answer HTTP requests.
 //!
-//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, the body is
-//! the content. The status of the response says whether it is an error. `application/json` is JSON,
-//! too, and its responses have the same type. Over HTTP, messages have neither an id nor a deadline.
+//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its body is
+//! the content. The status of the response shows whether it is an error. `application/json` and
+//! `text/json` both mean JSON, and the response uses the request's name. Over HTTP, messages have
+//! neither an id nor a deadline.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -129,8 +130,8 @@ impl From<Refusal> for HttpError {
 }
 
 impl<H: Handler> Http<H> {
-    /// Has `handler` answer requests. Of the limits, those on content apply; the others are the HTTP
-    /// server's ([`Limits::http`]). Pages of other origins are refused.
+    /// Has `handler` answer requests. Only the limits on content apply here; the HTTP server enforces
+    /// the others ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
     }
@@ -188,7 +189,7 @@ impl<H: Handler> HttpRequest<H> {
         }
     }
 
-    /// Begins to read a message.
+    /// Starts to read a message.
     fn begin(&mut self, request: &Request<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let (header, json) = match self.header(request) {
             Ok(header) => header,
@@ -206,7 +207,7 @@ impl<H: Handler> HttpRequest<H> {
         read(responder)
     }
 
-    /// Sends the handler's answer, or goes on without one.
+    /// Sends the handler's answer, or reads on or waits until there is one.
     fn follow(
         &mut self,
         answer: Answer,
@@ -229,7 +230,7 @@ impl<H: Handler> HttpRequest<H> {
     }
 }
 
-/// How to send content.
+/// The hint in refusals of a Content-Type.
 const ACCEPTED: &str = "JSON is sent as application/json or text/json (with curl, \
                      -H 'content-type: application/json'), and what is no JSON under a type of its \
                      own";
@@ -272,8 +273,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. That of an error follows from its code.
 fn status_of(message: &Message) -> Status {
-    // Only what begins as `error_response` does is parsed. Of large content, which a peer may have
-    // sent, only the end is read.
+    // Only content that begins as `error_response` does is parsed, and of large content, which a peer
+    // may have sent, only the end is read.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
@@ -300,7 +301,7 @@ fn status_for(code: &str) -> Status {
     }
 }
 
-/// The code of an error of the HTTP server, in the names of messages where there is one.
+/// The code for an error of the HTTP server: that of messages, if one fits.
 fn code_of(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
@@ -387,7 +388,7 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
-            // A promise of an earlier message, which was answered without it.
+            // A promise of an earlier message, which was answered before it was settled.
             return self.follow(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };

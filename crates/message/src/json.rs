@@ -26,11 +26,11 @@ pub(super) fn write_string(json: &mut Vec<u8>, text: &str) {
     let _ = text.serialize(&mut Serializer::with_formatter(json, Spaced));
 }
 
-/// Some members of a JSON object.
+/// The members of a JSON object with the keys that a caller has named.
 pub(super) struct Members<'t, const N: usize> {
     /// The values as they are written; of a key that is repeated, the last one.
     pub(super) values: [Option<&'t str>; N],
-    /// The position of a key that is repeated.
+    /// The position, among the caller's keys, of a key that is repeated.
     pub(super) repeated: Option<usize>,
 }
 

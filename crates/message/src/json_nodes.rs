@@ -11,7 +11,8 @@ use super::{Header, JSON, Limits};
 #[derive(Debug)]
 pub(super) struct JsonNodes {
     count: usize,
-    limit: usize,
+    /// The largest count that is allowed.
+    pub(super) limit: usize,
     /// For text in UTF-16.
     utf16: Option<Utf16>,
     inside: Inside,
@@ -19,21 +20,21 @@ pub(super) struct JsonNodes {
 
 #[derive(Debug)]
 struct Utf16 {
-    /// `None` before a byte order mark may come; without one the order is little-endian.
+    /// `None` until the first pair, which may be a byte order mark. Without one, it is `false`.
     big_endian: Option<bool>,
     /// The first byte of a pair whose second has not arrived.
     half: Option<u8>,
 }
 
-/// What the next character belongs to.
+/// Where in a JSON text the next character is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
-    /// An array, an object, or nothing.
+    /// Outside of strings and words.
     Structure,
-    /// A number, `true`, `false` or `null`.
+    /// In a number, `true`, `false` or `null`.
     Word,
     String,
-    /// A string, behind a backslash.
+    /// In a string, behind a backslash.
     Escape,
 }
 
@@ -54,12 +55,8 @@ impl JsonNodes {
         Some(Self { count: 0, limit: limits.json_nodes, utf16, inside: Inside::Structure })
     }
 
-    /// The largest count that is allowed.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Counts what begins in `piece`, the next part of the text. Returns whether the limit holds.
+    /// Counts the values and keys that begin in `piece`, the next part of the text. Returns whether
+    /// the count is within the limit.
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         match self.utf16.take() {
             None => self.count_bytes(piece),
@@ -131,23 +128,25 @@ mod tests {
         Header { content_encoding: encoding.to_owned().into(), ..Header::of(&message) }
     }
 
-    /// How many there are in `content`, whose pieces end at multiples of `step`.
+    /// The count for `content`, passed in pieces of `step` bytes.
     fn counted(encoding: &str, content: &[u8], step: usize) -> usize {
         let limits = Limits { json_nodes: 0, ..Limits::default() };
-        let Some(mut nodes) = JsonNodes::of(&header(JSON, encoding, content.len()), &limits) else {
+        let Some(mut count) = JsonNodes::of(&header(JSON, encoding, content.len()), &limits) else {
             return 0;
         };
         for piece in content.chunks(step) {
-            assert_eq!(nodes.take(piece), nodes.count == 0);
+            assert_eq!(count.take(piece), count.count == 0);
         }
-        nodes.count
+        count.count
     }
 
-    /// How many a value has.
-    fn has(value: &Value) -> usize {
+    /// The values and keys in `value`.
+    fn nodes(value: &Value) -> usize {
         match value {
-            Value::Array(list) => 1 + list.iter().map(has).sum::<usize>(),
-            Value::Object(object) => 1 + object.values().map(|value| 1 + has(value)).sum::<usize>(),
+            Value::Array(list) => 1 + list.iter().map(nodes).sum::<usize>(),
+            Value::Object(object) => {
+                1 + object.values().map(|value| 1 + nodes(value)).sum::<usize>()
+            }
             _ => 1,
         }
     }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_have_too_many_is_not_counted() {
+    fn short_or_other_content_is_not_counted() {
         let limits = Limits { json_nodes: 10, ..Limits::default() };
         assert!(JsonNodes::of(&header(JSON, "utf-8", 10), &limits).is_none());
         assert!(JsonNodes::of(&header(JSON, "utf-8", 11), &limits).is_some());
@@ -214,7 +213,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_many_are_counted_as_a_value_has(
+        fn the_count_is_that_of_the_parsed_value(
             value in json(),
             pretty: bool,
             step in 1_usize..9,
@@ -225,7 +224,7 @@ mod tests {
         ) {
             let text = if pretty { format!("{value:#}") } else { value.to_string() };
             let content = encoding.encode(&text).unwrap();
-            prop_assert_eq!(counted(encoding.name(), &content, step), has(&value), "{}", text);
+            prop_assert_eq!(counted(encoding.name(), &content, step), nodes(&value), "{}", text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a server's requests later: deadlines pass, and promises are settled.
+//! The server's timeouts, the deadlines of its requests, and the promises that handlers make.
 
 use sockeye_proto::{End, Fault, Ticket, Turn};
 
@@ -16,8 +16,8 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &self.state {
-            // Lingering, so that a client that sends its next request right now can still read our
-            // last response.
+            // A reset would destroy our last response if the client's next request were unread:
+            // hence lingering.
             State::ExpectFrame { .. } if self.is_draining() => self.finish(Ok(End::Linger), turn),
             State::ExpectFrame { .. } if self.has_pending() => Ok(()),
             // A peer that is still reading our last response is slow, not idle: the engine's write
@@ -98,7 +98,7 @@ impl<H: Handler> Server<H> {
                 self.read_on(turn);
             }
         }
-        // A promise of a request that was answered already changes nothing.
+        // A promise of a request that was already answered has no effect.
         self.end_if_done(turn)
     }
 

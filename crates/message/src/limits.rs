@@ -24,10 +24,10 @@ pub struct Limits {
     /// ([`ContentMode::Whole`](super::ContentMode::Whole)). Limits the memory and time that parsing
     /// takes. Above it, the response is `too_complex` when the content is complete. Default: 100,000.
     pub json_nodes: usize,
-    /// Budget for collected content, shared by all connections whose limits are clones of these. Only
-    /// what a message has above 64 KiB counts, until its request is answered. One client can use a
-    /// quarter of it, a client on the same machine half. When the budget is spent, the content is
-    /// discarded and the response is `busy`. Default: 256 MiB.
+    /// Budget for collected content, shared by all connections whose limits are clones of these. A
+    /// message is charged for its bytes above 64 KiB until it is answered. One client can use a quarter
+    /// of the budget, a client on the same machine half. When it is spent, the content is discarded and
+    /// the response is `busy`. Default: 256 MiB.
     pub collected: Arc<Budget>,
     /// Requests of one connection that may be in flight. No more are read until one is answered, nor
     /// while their contents together reach [`Limits::content`]. Default: 16; 0 counts as 1.

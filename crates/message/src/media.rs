@@ -10,7 +10,7 @@ use super::{JSON, Message};
 /// JSON in HTTP (RFC 8259, 11).
 const APPLICATION_JSON: &str = "application/json";
 
-/// The name of JSON in a Content-Type. A response has that of its request.
+/// The name of JSON in a Content-Type. A response uses the one of its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum JsonName {
     /// `text/json`, as in frames.

@@ -13,7 +13,7 @@ use super::text::{BadText, Encoding};
 /// The type of JSON content.
 pub const JSON: &str = "text/json";
 
-/// A request or a response, however it travels.
+/// A request or a response, in a frame or over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The type: [`JSON`], or a name that the two ends have agreed on.

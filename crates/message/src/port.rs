@@ -9,9 +9,7 @@ use std::mem;
 use std::rc::Rc;
 
 use sockeye_http as http_core;
-use sockeye_proto::{
-    Address, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
-};
+use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::http::Rules;
 use super::refusal::{Refusal, idle};
@@ -112,7 +110,6 @@ impl ServerConfig {
 /// A connection whose protocol isn't detected yet.
 pub struct Port<H> {
     shared: Rc<ServerConfig>,
-    peer: Peer,
     expects: Expects,
     /// When it times out.
     until: Time,
@@ -135,7 +132,6 @@ impl<H: Handler + 'static> Port<H> {
     pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
         Self {
             shared,
-            peer: Peer { address: Address::Unix, via: 0 },
             expects: Expects::First,
             until: Time::NEVER,
             stop: Stop::No,
@@ -176,16 +172,6 @@ impl<H: Handler + 'static> Port<H> {
             }
         }
     }
-
-    fn on_eof(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        match self.expects {
-            Expects::First => turn.end(End::Close),
-            Expects::Second => {
-                return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<H: Handler + 'static> Protocol for Port<H> {
@@ -204,11 +190,11 @@ impl<H: Handler + 'static> Protocol for Port<H> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(peer) => {
-                self.peer = *peer;
-                self.until = turn.now() + self.shared.rules.limits.idle_timeout;
+            Event::Open(_) => self.until = turn.now() + self.shared.rules.limits.idle_timeout,
+            Event::Eof { .. } if self.expects == Expects::First => turn.end(End::Close),
+            Event::Eof { .. } => {
+                return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
             }
-            Event::Eof { .. } => return self.on_eof(turn),
             Event::Deadline => return self.on_deadline(turn),
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => {

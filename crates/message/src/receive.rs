@@ -1,4 +1,4 @@
-//! Content while it arrives, whichever way it travels.
+//! Content while it arrives, in frames or over HTTP.
 
 use sockeye_proto::{Client, Time, Turn};
 
@@ -17,7 +17,7 @@ pub(super) enum Receiver {
         /// Counts values and keys, if there could be too many.
         nodes: Option<JsonNodes>,
     },
-    /// To the handler, piece by piece. The number is that of the bytes still to come.
+    /// To the handler, piece by piece. The payload is the number of bytes still to come.
     Stream(u64),
     /// Nowhere: the refusal is sent when the content is complete.
     Refuse(Refusal, u64),
@@ -26,13 +26,13 @@ pub(super) enum Receiver {
 }
 
 impl Receiver {
-    /// For the content behind `header`. `client` is charged for what is collected.
+    /// Receives the content behind `header`. `client` is charged for content that is collected.
     pub(super) fn new(mode: ContentMode, header: Header, limits: &Limits, client: Client) -> Self {
         let len = header.content_length;
         if mode == ContentMode::Stream {
             return Self::Stream(len);
         }
-        let buffer = ContentBuffer::charged(len, limits.collected.account(client));
+        let buffer = ContentBuffer::new(len, Some(limits.collected.account(client)));
         Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
     }
 
@@ -59,7 +59,7 @@ impl Receiver {
                 if let Some(nodes) = nodes
                     && !nodes.take(piece)
                 {
-                    let limit = nodes.limit();
+                    let limit = nodes.limit;
                     let what = format!("the content has more than {limit} JSON values and keys");
                     *self = Self::Refuse(Refusal::new("too_complex", what), left);
                 } else if !buffer.take(piece) {
@@ -103,7 +103,7 @@ pub(super) struct IncomingRequest {
     pub(super) receiver: Receiver,
     /// When it times out if nothing more arrives.
     pub(super) timeout: Time,
-    /// The handler has returned [`Flow::Pause`](super::Flow::Pause).
+    /// The handler has returned [`Flow::Pause`].
     pub(super) paused: bool,
 }
 

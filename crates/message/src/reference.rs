@@ -25,7 +25,7 @@ const BINARY: &str = "binary/custom-server-binary-type";
 /// Bytes of such content that the response repeats.
 const REPEATED: usize = 10;
 
-/// Python converts no longer integer.
+/// Python does not convert integers with more digits.
 const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;
@@ -144,7 +144,7 @@ impl Handler for Reference {
         _: &Peer,
         mut responder: Responder<'_, '_>,
     ) -> Answer {
-        // Of other content only the beginning is read.
+        // Only JSON is parsed. Other content is answered from its first bytes.
         if message.is_json() && message.content.len() > LARGE {
             let reference = self.clone();
             responder.run(move || reference.answer(&message));

@@ -1,4 +1,4 @@
-//! Refusals: what is wrong with a message, as a code and a sentence.
+//! Refusals of messages, each with a code and a sentence.
 
 use std::borrow::Cow;
 use std::fmt;

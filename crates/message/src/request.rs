@@ -9,9 +9,9 @@ use super::{Header, Id, Message, Refusal, error_response, frame};
 /// A request that has no response yet.
 #[derive(Debug)]
 pub(super) struct PendingRequest {
-    /// Which request of the connection it is, from 0.
+    /// Its number on the connection, from 0.
     pub(super) number: u64,
-    /// The id to echo. A connection ends behind the response to a request without one.
+    /// The id to echo. The connection ends after the response to a request without one.
     pub(super) id: Option<Id>,
     /// After this time no response is sent.
     pub(super) deadline: Time,
@@ -46,7 +46,7 @@ impl PendingRequest {
         Self { id, deadline, ..Self::new(number, header.content_length) }
     }
 
-    /// Whether the connection may stay open behind the response.
+    /// Whether the connection may stay open after the response.
     pub(super) fn keeps_connection(&self) -> bool {
         self.id.is_some()
     }
@@ -55,7 +55,7 @@ impl PendingRequest {
         self.deadline <= turn.now()
     }
 
-    /// Whether `ticket` is a promise of this request. It is settled then.
+    /// Removes `ticket`. Returns whether it was a promise of this request.
     pub(super) fn take_ticket(&mut self, ticket: Ticket) -> bool {
         let at = self.tickets.iter().position(|one| *one == ticket);
         at.map(|at| self.tickets.swap_remove(at)).is_some()
@@ -79,7 +79,7 @@ impl PendingRequest {
         if frame::write(&header(&response), response.content, turn.out).is_none() {
             let what = "the response's content-type or encoding is too long";
             let error = error_response("internal", what);
-            // This one fits: the length of an id is limited.
+            // This header fits: the length of an id is limited.
             let _ = frame::write(&header(&error), error.content, turn.out);
         }
     }

@@ -6,7 +6,7 @@ use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};
 use super::request::PendingRequest;
 use super::{Answer, Message, Refusal, error_response};
 
-/// The call in which a request is answered: of a connection of frames, or of a request of HTTP.
+/// The call in which a request is answered: a turn of a connection of frames, or a request of HTTP.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'r, 't> {
     Frames(&'r Turn<'t>),
@@ -30,7 +30,7 @@ impl<'r, 't> Responder<'r, 't> {
         Self { call: Call::Frames(turn), peer, request }
     }
 
-    /// Sends `message` as the response. Past the request's deadline nothing is sent.
+    /// Sends `message` as the response, unless the request's deadline has passed.
     pub fn send(self, message: Message) -> Answer {
         Answer::now(message)
     }
@@ -52,9 +52,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::failure(text)
     }
 
-    /// The response follows when a promise of this responder is settled: in
-    /// [`Handler::on_settled`](super::Handler::on_settled). Without an open promise the response is
-    /// `internal`.
+    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a promise of
+    /// this responder is settled. Without an open promise the response is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

@@ -1,7 +1,6 @@
 //! The server's side of a connection of frames, as a [`Protocol`].
 //!
-//! This file reads requests and writes responses. [`late`](super::late) has what happens later:
-//! deadlines that pass, and promises that are settled.
+//! This file reads requests and writes responses. [`late`](super::late) handles deadlines and promises.
 
 use std::fmt;
 use std::rc::Rc;
@@ -27,7 +26,7 @@ pub struct Server<H> {
     pub(super) pending: Vec<PendingRequest>,
     /// The number of the next request.
     next: u64,
-    /// Once the server stops, or is about to, responses say that the connection ends.
+    /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
     /// Frames that begin later than this are not read.
     reads_until: Time,
@@ -59,7 +58,7 @@ impl<H: Handler> Server<H> {
         self.stop == Stop::Drain
     }
 
-    /// When the connection is idle for too long, if nothing arrives from now on.
+    /// When the connection times out if nothing arrives from now on.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         self.reads_until.min(turn.now() + self.limits.idle_timeout)
     }
@@ -107,8 +106,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Begins a request, and has it answered if `rest` holds all of its content. Returns how many
-    /// bytes of `rest` were consumed.
+    /// Starts a request, and has it answered if `rest` holds all of its content. Returns the bytes of
+    /// `rest` that were consumed.
     fn begin(
         &mut self,
         header: Header,
@@ -166,7 +165,7 @@ impl<H: Handler> Server<H> {
         Ok(piece.len())
     }
 
-    /// Has a complete request answered. `has_more`: more input has arrived behind it.
+    /// Passes a complete request to the handler. `has_more`: more input has arrived behind it.
     fn answer(
         &mut self,
         mut request: PendingRequest,
@@ -206,7 +205,7 @@ impl<H: Handler> Server<H> {
         response.fault
     }
 
-    /// Expects the next frame, or ends behind the request that was just read.
+    /// Expects the next frame, or ends the connection after the request that was just read.
     fn next_frame(
         &mut self,
         keeps_connection: bool,
@@ -292,15 +291,6 @@ impl<H: Handler> Server<H> {
             State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
         }
     }
-
-    fn on_drain(&mut self, turn: &Turn<'_>) {
-        self.stop = Stop::Drain;
-        self.begin_grace(turn);
-        let soon = self.idle_until(turn);
-        if let State::ExpectFrame { until } = &mut self.state {
-            *until = soon.min(*until);
-        }
-    }
 }
 
 pub(super) fn deadline_passed() -> Fault {
@@ -352,7 +342,14 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
             Event::LameDuck => self.stop = Stop::LameDuck,
-            Event::Drain { .. } => self.on_drain(turn),
+            Event::Drain { .. } => {
+                self.stop = Stop::Drain;
+                self.begin_grace(turn);
+                let soon = self.idle_until(turn);
+                if let State::ExpectFrame { until } = &mut self.state {
+                    *until = soon.min(*until);
+                }
+            }
             _ => {}
         }
         Ok(())

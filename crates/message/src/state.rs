@@ -21,7 +21,7 @@ use super::receive::{IncomingRequest, Receiver};
 pub(super) enum State {
     /// The first byte of a frame.
     ExpectFrame {
-        /// When the connection is idle for too long, unless a response is pending.
+        /// When an idle connection times out, unless a response is pending.
         until: Time,
     },
     /// The rest of a header.
@@ -30,8 +30,8 @@ pub(super) enum State {
     ExpectContent(Box<IncomingRequest>),
     /// Room in the output, or fewer requests in flight. Nothing is read.
     ExpectCapacity,
-    /// The pending responses; behind them the connection ends, with this fault if there is one.
-    /// Nothing is read.
+    /// The pending responses. Then the connection ends, with the fault if there is one. Nothing is
+    /// read.
     ExpectResponses(Result<End, Box<Fault>>),
     /// Nothing: the connection ends.
     ExpectNothing,
@@ -49,14 +49,14 @@ impl State {
         }
     }
 
-    /// Has the connection end with `fault`, if it is about to end in order.
+    /// Makes a connection that is about to end without a fault end with this one.
     pub(super) fn end_with(&mut self, fault: Fault) {
         if let Self::ExpectResponses(end @ Ok(_)) = self {
             *end = Err(Box::new(fault));
         }
     }
 
-    /// When something has to be done because nothing has arrived.
+    /// When the state times out if nothing arrives.
     pub(super) fn until(&self) -> Time {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,

@@ -1,4 +1,4 @@
-//! What `docs/message.md` says in bytes and numbers is true.
+//! Checks the exchanges and numbers in `docs/message.md`.
 
 #![forbid(unsafe_code)]
 
@@ -11,15 +11,15 @@ use sockeye_proto::harness::Harness;
 
 const MESSAGE: &str = include_str!("../../../docs/message.md");
 
-/// The contents of the blocks of this kind.
+/// The contents of the code blocks of this kind.
 fn blocks(kind: &str) -> Vec<&'static str> {
     let begin = format!("```{kind}\n");
     let blocks = MESSAGE.split(&begin).skip(1);
     blocks.map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// A request or response of HTTP as its bytes: the lines of its head end with CRLF, its content with
-/// nothing.
+/// The bytes of an HTTP request or response: the lines of its head end with CRLF, and no newline follows
+/// its content.
 fn http(block: &str) -> Vec<u8> {
     let (head, content) = block.split_once("\n\n").unwrap();
     let content = content.strip_suffix('\n').unwrap();
@@ -40,7 +40,7 @@ fn exchange(request: &[u8], response: &[u8]) {
     }
 }
 
-/// The bytes of a block with an offset, sixteen bytes and their text on a line.
+/// The bytes of a hex dump: an offset, sixteen bytes and their text on each line.
 fn bytes(block: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for line in block.lines() {
@@ -62,7 +62,7 @@ fn bytes(block: &str) -> Vec<u8> {
 // The page's responses are those of a little-endian machine.
 #[cfg(target_endian = "little")]
 #[test]
-fn every_exchange_on_the_page_about_messages_is_what_the_server_sends() {
+fn exchanges_in_frames_are_those_on_the_page() {
     let read = |kind| blocks(kind).into_iter().map(bytes).collect::<Vec<_>>();
     let (requests, responses) = (read("hex request"), read("hex response"));
     assert_eq!((requests.len(), responses.len()), (3, 3));
@@ -89,7 +89,7 @@ fn every_exchange_on_the_page_about_messages_is_what_the_server_sends() {
 }
 
 #[test]
-fn every_exchange_over_http_on_the_page_about_messages_is_what_the_port_sends() {
+fn exchanges_over_http_are_those_on_the_page() {
     let read = |kind| blocks(kind).into_iter().map(http).collect::<Vec<_>>();
     let (requests, responses) = (read("http request"), read("http response"));
     assert_eq!((requests.len(), responses.len()), (2, 2));
@@ -99,7 +99,7 @@ fn every_exchange_over_http_on_the_page_about_messages_is_what_the_port_sends() 
 }
 
 #[test]
-fn a_token_on_the_page_about_messages_is_what_tells_http() {
+fn the_page_lists_the_characters_of_a_token() {
     let begin = "three characters of a token: letters, digits, ``";
     let listed = MESSAGE.split_once(begin).unwrap().1.split("`` ").next().unwrap();
     for byte in 0..=255u8 {
@@ -113,7 +113,7 @@ fn a_token_on_the_page_about_messages_is_what_tells_http() {
 }
 
 #[test]
-fn the_limits_on_the_page_about_messages_are_the_defaults() {
+fn the_limits_on_the_page_are_the_defaults() {
     let (limits, http) = (Limits::default(), http_core::Limits::default());
     for line in [
         format!("| header | {},{:03} bytes |", limits.header / 1000, limits.header % 1000),

@@ -13,7 +13,7 @@ use super::*;
 #[derive(Default)]
 struct Record {
     responses: Vec<(u64, String)>,
-    ending: Option<ClientEnd>,
+    end: Option<ClientEnd>,
     open: Option<Promise>,
 }
 
@@ -40,8 +40,8 @@ impl ClientHandler for Many {
         }
         ClientAction::Continue
     }
-    fn on_end(&mut self, ending: ClientEnd) {
-        let earlier = self.record.borrow_mut().ending.replace(ending);
+    fn on_end(&mut self, end: ClientEnd) {
+        let earlier = self.record.borrow_mut().end.replace(end);
         assert!(earlier.is_none(), "called once");
     }
 }
@@ -87,7 +87,7 @@ fn the_first_request_is_sent_alone_and_then_the_window_is_filled() {
     server.output();
     let numbers: Vec<u64> = record.borrow().responses.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [0, 3, 1, 2, 4, 5, 6]);
-    assert_eq!(record.borrow().ending, Some(ClientEnd::Completed));
+    assert_eq!(record.borrow().end, Some(ClientEnd::Completed));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_server_that_echoes_no_id_gets_no_second_request() {
     server.input(&response(None, false, &result("one")));
     server.output();
     assert_eq!(record.borrow().responses, [(0, "one".to_owned())]);
-    assert_eq!(record.borrow().ending, Some(ClientEnd::NoKeepAlive));
+    assert_eq!(record.borrow().end, Some(ClientEnd::NoKeepAlive));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn the_end_says_why_the_connection_ended() {
         server.output();
         act(&mut server);
         server.output();
-        assert_eq!(record.borrow().ending, Some(expected));
+        assert_eq!(record.borrow().end, Some(expected));
     }
     for (garbage, says) in [
         (
@@ -157,7 +157,7 @@ fn the_end_says_why_the_connection_ended() {
     ] {
         let (mut server, record) = client(9, keep_alive());
         server.input(garbage);
-        match &record.borrow().ending {
+        match &record.borrow().end {
             Some(ClientEnd::BadResponse(what)) => assert!(what.contains(says), "{what}"),
             other => panic!("{other:?}"),
         }
@@ -170,9 +170,9 @@ fn a_response_may_come_before_the_request_is_sent() {
     let many = Many { left: 1, size: 1 << 20, pauses: false, record: Rc::clone(&record) };
     let mut server = Harness::new(Client::new(ClientConfig::default(), many));
     server.input(&response(None, false, &error_response("too_large", "too much")));
-    assert!(server.output().is_empty(), "the rest is of no use");
+    assert!(server.output().is_empty(), "the rest of the request is dropped");
     assert_eq!(record.borrow().responses, [(0, "Error: too much".to_owned())]);
-    assert_eq!(record.borrow().ending, Some(ClientEnd::Completed));
+    assert_eq!(record.borrow().end, Some(ClientEnd::Completed));
 }
 
 #[test]
@@ -194,19 +194,18 @@ fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
     record.borrow_mut().open.take().unwrap().keep(Box::new(()));
     server.deliver();
     server.output();
-    assert_eq!(record.borrow().ending, Some(ClientEnd::Completed));
+    assert_eq!(record.borrow().end, Some(ClientEnd::Completed));
 }
 
 #[test]
-fn our_two_sides_understand_each_other() {
-    let (mut asking, record) = client(50, keep_alive());
-    let mut answering = slow();
-    while record.borrow().ending.is_none() {
-        let asked = asking.output();
-        answering.input(&asked);
-        answering.run_jobs();
-        asking.input(&answering.output());
+fn our_client_completes_with_our_server() {
+    let (mut client, record) = client(50, keep_alive());
+    let mut server = slow();
+    while record.borrow().end.is_none() {
+        server.input(&client.output());
+        server.run_jobs();
+        client.input(&server.output());
     }
     assert_eq!(record.borrow().responses.len(), 50);
-    assert_eq!(record.borrow().ending, Some(ClientEnd::Completed));
+    assert_eq!(record.borrow().end, Some(ClientEnd::Completed));
 }

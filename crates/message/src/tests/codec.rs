@@ -1,4 +1,4 @@
-//! Frames, headers and texts by themselves.
+//! Frames, headers and text encodings, without a connection.
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn encodings_have_the_names_of_python() {
 }
 
 #[test]
-fn texts_and_their_bytes() {
+fn text_is_encoded_and_decoded() {
     let cases: &[(Encoding, &str, &[u8])] = &[
         (Encoding::Utf8, "é🐰", b"\xc3\xa9\xf0\x9f\x90\xb0"),
         (Encoding::Utf8Sig, "a", b"\xef\xbb\xbfa"),

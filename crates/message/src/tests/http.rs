@@ -38,30 +38,30 @@ pub(super) fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
 
 /// A response: its status, its fields, its content.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     fields: String,
     content: Vec<u8>,
 }
 
-impl Heard {
+impl HttpResponse {
     /// The responses in `output`, each of them with a length.
     pub(super) fn all(mut output: &[u8]) -> Vec<Self> {
-        let mut heard = Vec::new();
+        let mut response = Vec::new();
         while !output.is_empty() {
             let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
             let head = std::str::from_utf8(&output[..end + 2]).unwrap();
             let (line, fields) = head.split_once("\r\n").unwrap();
             let length = fields.lines().find_map(|line| line.strip_prefix("Content-Length: "));
             let length = length.map_or(0, |length| length.parse().unwrap());
-            heard.push(Self {
+            response.push(Self {
                 status: line[9..12].parse().unwrap(),
                 fields: fields.to_owned(),
                 content: output[end + 4..end + 4 + length].to_vec(),
             });
             output = &output[end + 4 + length..];
         }
-        heard
+        response
     }
 
     pub(super) fn json(&self) -> Value {
@@ -78,8 +78,9 @@ impl Heard {
     }
 }
 
-/// The one response to `input`, which is the same at once and byte by byte.
-fn hears(mut client: Harness, mut dripped: Harness, input: &[u8]) -> Heard {
+/// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response, which
+/// is the same.
+fn exchange(mut client: Harness, mut dripped: Harness, input: &[u8]) -> HttpResponse {
     client.input(input);
     let output = client.output();
     for byte in input {
@@ -88,13 +89,14 @@ fn hears(mut client: Harness, mut dripped: Harness, input: &[u8]) -> Heard {
         }
     }
     assert_eq!(dripped.output(), output, "byte by byte");
-    let mut heard = Heard::all(&output);
-    assert_eq!(heard.len(), 1, "{}", output.escape_ascii());
-    heard.remove(0)
+    let mut responses = HttpResponse::all(&output);
+    assert_eq!(responses.len(), 1, "{}", output.escape_ascii());
+    responses.remove(0)
 }
 
-fn says(input: &[u8]) -> Heard {
-    hears(connect(), connect(), input)
+/// [`exchange`] with the reference service.
+fn respond(input: &[u8]) -> HttpResponse {
+    exchange(connect(), connect(), input)
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_search_byte_for_byte() {
 }
 
 #[test]
-fn a_response_has_the_type_of_its_request() {
+fn a_response_uses_the_json_name_of_its_request() {
     let search = r#"{"action": "search", "value": "é"}"#;
     let utf16: Vec<u8> = search.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let latin: Vec<u8> = search.chars().map(|c| c as u8).collect();
@@ -119,7 +121,7 @@ fn a_response_has_the_type_of_its_request() {
     let text = "Content-Type: text/json; charset=utf-8";
     let application = "Content-Type: application/json";
     let binary = "Content-Type: binary/custom-server-binary-type";
-    for (content_type, content, response_type, response) in [
+    for (content_type, content, response_type, expected) in [
         ("text/json", search.as_bytes(), text, none),
         ("application/json", search.as_bytes(), application, none),
         ("Application/JSON; charset=UTF-8", search.as_bytes(), application, none),
@@ -134,11 +136,11 @@ fn a_response_has_the_type_of_its_request() {
         let mut chunks = vec![begin, end];
         chunks.retain(|chunk| !chunk.is_empty());
         for input in [post(&fields, content), chunked(&fields, &chunks)] {
-            let heard = says(&input);
-            assert_eq!(heard.status, 200, "{content_type}");
-            assert!(heard.has(response_type), "{content_type}: {}", heard.fields);
-            assert!(heard.has("X-Content-Type-Options: nosniff"));
-            assert_eq!(String::from_utf8(heard.content).unwrap(), response, "{content_type}");
+            let response = respond(&input);
+            assert_eq!(response.status, 200, "{content_type}");
+            assert!(response.has(response_type), "{content_type}: {}", response.fields);
+            assert!(response.has("X-Content-Type-Options: nosniff"));
+            assert_eq!(String::from_utf8(response.content).unwrap(), expected, "{content_type}");
         }
     }
 }
@@ -186,26 +188,26 @@ fn each_error_has_its_status_and_code() {
         (post("Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n", b"{}"), 400, "bad_header"),
     ] {
         let shown = input[..input.len().min(100)].escape_ascii().to_string();
-        let heard = says(&input);
-        assert_eq!((heard.status, heard.code().as_str()), (status, code), "{shown}");
+        let response = respond(&input);
+        assert_eq!((response.status, response.code().as_str()), (status, code), "{shown}");
         let name = if shown.contains("text/json") && code != "bad_header" {
             "Content-Type: text/json; charset=utf-8"
         } else {
             "Content-Type: application/json"
         };
-        assert!(heard.has(name), "{shown}: {}", heard.fields);
-        assert_eq!(heard.has("Allow: GET, HEAD, OPTIONS, POST"), status == 405, "{shown}");
-        assert_eq!(heard.has("Accept-Encoding: identity"), shown.contains("gzip\\r\\n\\r\\n{}"));
+        assert!(response.has(name), "{shown}: {}", response.fields);
+        assert_eq!(response.has("Allow: GET, HEAD, OPTIONS, POST"), status == 405, "{shown}");
+        assert_eq!(response.has("Accept-Encoding: identity"), shown.contains("gzip\\r\\n\\r\\n{}"));
     }
-    let heard = says(&typed("application/x-www-form-urlencoded", b"{\"action\":\"search\"}"));
-    let says = heard.json()["result"].as_str().unwrap().to_owned();
-    assert!(says.contains("-H 'content-type: application/json'"), "{says}");
-    assert!(heard.has("Accept: application/json, text/json, */*;q=0.5"));
+    let response = respond(&typed("application/x-www-form-urlencoded", b"{\"action\":\"search\"}"));
+    let result = response.json()["result"].as_str().unwrap().to_owned();
+    assert!(result.contains("-H 'content-type: application/json'"), "{result}");
+    assert!(response.has("Accept: application/json, text/json, */*;q=0.5"));
 }
 
 #[test]
 fn get_returns_a_description() {
-    let plain = |line: &str| says(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    let plain = |line: &str| respond(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     let help = plain("GET /?a=b");
     assert_eq!(help.status, 200);
     assert!(help.has("Content-Type: text/plain; charset=utf-8"));
@@ -215,9 +217,13 @@ fn get_returns_a_description() {
     let head = String::from_utf8(client.output()).unwrap();
     assert!(head.contains(&format!("{}\r\n", help.fields)), "{head}");
     for line in ["OPTIONS /", "OPTIONS *"] {
-        let heard = plain(line);
-        assert_eq!((heard.status, heard.content), (204, vec![]));
-        assert!(heard.fields.contains("Allow: GET, HEAD, OPTIONS, POST\r\n"), "{}", heard.fields);
+        let response = plain(line);
+        assert_eq!((response.status, response.content), (204, vec![]));
+        assert!(
+            response.fields.contains("Allow: GET, HEAD, OPTIONS, POST\r\n"),
+            "{}",
+            response.fields
+        );
     }
 }
 
@@ -229,12 +235,12 @@ fn content_above_the_limit_is_refused_at_once() {
     for request in
         [post(kind, &[0; 11]), chunked(kind, &[&[0; 11]]), chunked(kind, &[&[0; 10], &[0]])]
     {
-        let heard = hears(connect(), connect(), &request);
-        assert_eq!((heard.status, heard.code().as_str()), (413, "too_large"));
-        assert_eq!(heard.has("Connection: close"), request.ends_with(b"0\r\n\r\n"));
+        let response = exchange(connect(), connect(), &request);
+        assert_eq!((response.status, response.code().as_str()), (413, "too_large"));
+        assert_eq!(response.has("Connection: close"), request.ends_with(b"0\r\n\r\n"));
     }
     for request in [post(kind, &[0; 10]), chunked(kind, &[&[0; 9], &[0]])] {
-        assert_eq!(hears(connect(), connect(), &request).code(), "no");
+        assert_eq!(exchange(connect(), connect(), &request).code(), "no");
     }
 
     // With Expect: 100-continue, it is refused before the content is sent.
@@ -243,9 +249,9 @@ fn content_above_the_limit_is_refused_at_once() {
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 999999999\r\n\
           Expect: 100-continue\r\n\r\n",
     );
-    let heard = Heard::all(&client.output());
-    assert_eq!((heard.len(), heard[0].status), (1, 413));
-    assert!(heard[0].has("Connection: close"));
+    let responses = HttpResponse::all(&client.output());
+    assert_eq!((responses.len(), responses[0].status), (1, 413));
+    assert!(responses[0].has("Connection: close"));
     assert_eq!(client.end(), Some(End::Linger));
 
     let mut client = connect();
@@ -255,7 +261,7 @@ fn content_above_the_limit_is_refused_at_once() {
     );
     assert_eq!(client.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
     client.input(b"\"now\"");
-    assert_eq!(Heard::all(&client.output())[0].json(), json!({"result": "now"}));
+    assert_eq!(HttpResponse::all(&client.output())[0].json(), json!({"result": "now"}));
 }
 
 #[test]
@@ -265,18 +271,18 @@ fn timeouts_and_incomplete_requests_are_answered_in_json() {
         let mut client = connect();
         client.input(&request[..sent]);
         client.pass(seconds(after));
-        let heard = &Heard::all(&client.output())[0];
-        assert_eq!((heard.status, heard.code().as_str()), (408, "timeout"));
+        let response = &HttpResponse::all(&client.output())[0];
+        assert_eq!((response.status, response.code().as_str()), (408, "timeout"));
     }
     let mut client = connect();
     client.input(&request[..request.len() - 1]);
     client.eof();
-    let heard = &Heard::all(&client.output())[0];
-    assert_eq!((heard.status, heard.code().as_str()), (400, "incomplete"));
+    let response = &HttpResponse::all(&client.output())[0];
+    assert_eq!((response.status, response.code().as_str()), (400, "incomplete"));
 }
 
 #[test]
-fn answers_may_come_later_and_in_order() {
+fn later_responses_are_sent_in_the_order_of_the_requests() {
     let mut client = over_http(Limits::default(), Slow::default());
     let kind = "Content-Type: text/json\r\n";
     let asked: Vec<u8> = ["\"one\"", "\"now\"", "\"never\"", "\"forgotten\"", "\"two\""]
@@ -285,21 +291,21 @@ fn answers_may_come_later_and_in_order() {
         .collect();
     client.input(&asked);
     let mut output = client.output();
-    assert!(output.is_empty(), "the first is answered first");
+    assert!(output.is_empty(), "the first response is not ready");
     for _ in 0..asked.len() {
         client.run_jobs();
         output.extend(client.output());
     }
-    let heard = Heard::all(&output);
-    let statuses: Vec<_> = heard.iter().map(|heard| heard.status).collect();
+    let responses = HttpResponse::all(&output);
+    let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [200, 200, 500, 500, 200]);
-    assert_eq!(heard[0].json(), json!({"result": "one"}));
-    assert_eq!((heard[2].code(), heard[3].code()), ("internal".into(), "internal".into()));
-    assert_eq!(heard[4].json(), json!({"result": "two"}));
+    assert_eq!(responses[0].json(), json!({"result": "one"}));
+    assert_eq!((responses[2].code(), responses[3].code()), ("internal".into(), "internal".into()));
+    assert_eq!(responses[4].json(), json!({"result": "two"}));
 
     client.input(&post(kind, b"\"last\""));
     client.drop_jobs();
-    assert_eq!(Heard::all(&client.output())[0].code(), "internal");
+    assert_eq!(HttpResponse::all(&client.output())[0].code(), "internal");
     assert!(client.end().is_none(), "the connection goes on");
 }
 
@@ -324,7 +330,7 @@ fn a_response_that_http_cannot_send_is_our_fault() {
         client.input(&post("Content-Type: text/plain\r\n", content_type.as_bytes()));
         let output = client.output();
         assert!(!output.windows(10).any(|ten| ten == b"Set-Cookie"));
-        assert_eq!(Heard::all(&output)[0].status, status, "{content_type:?}");
+        assert_eq!(HttpResponse::all(&output)[0].status, status, "{content_type:?}");
     }
 }
 
@@ -337,11 +343,11 @@ impl Handler for Panics {
 }
 
 #[test]
-fn a_handler_that_panics_is_a_500() {
+fn a_panic_in_a_handler_is_answered_with_500() {
     let mut client = over_http(Limits::default(), Panics);
     client.input(&post("Content-Type: a/b\r\n", b""));
-    let heard = &Heard::all(&client.output())[0];
-    assert_eq!((heard.status, heard.code().as_str()), (500, "internal"));
+    let response = &HttpResponse::all(&client.output())[0];
+    assert_eq!((response.status, response.code().as_str()), (500, "internal"));
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }
 
@@ -350,19 +356,19 @@ const SIMPLE: &str = "Content-Type: text/plain\r\nOrigin: http://evil.example\r\
                       Sec-Fetch-Site: cross-site\r\n";
 
 #[test]
-fn a_message_from_a_page_of_another_site_reaches_no_handler() {
+fn a_message_from_a_page_of_another_site_is_refused_before_the_handler() {
     let client = || over_http(Limits::default(), Panics);
     for fields in [SIMPLE, "Content-Type: text/plain\r\nOrigin: null\r\n"] {
-        let heard = hears(client(), client(), &post(fields, b"hello"));
-        assert_eq!((heard.status, heard.code().as_str()), (403, "forbidden_origin"));
-        assert!(heard.has("Content-Type: application/json"), "{heard:?}");
+        let response = exchange(client(), client(), &post(fields, b"hello"));
+        assert_eq!((response.status, response.code().as_str()), (403, "forbidden_origin"));
+        assert!(response.has("Content-Type: application/json"), "{response:?}");
     }
     let own = "Content-Type: text/plain\r\nOrigin: http://a\r\n";
-    assert_eq!(says(&post(own, b"hello")).status, 200);
+    assert_eq!(respond(&post(own, b"hello")).status, 200);
 }
 
 #[test]
-fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
+fn refused_origins_and_hosts_get_a_hint() {
     let connect = |origins: AllowedOrigins, hosts: http_core::AllowedHosts| {
         let check = http_core::HostCheck::new(hosts.hint("--host NAME allows it"), |_| true);
         let shared = ServerConfig::new(Limits::default())
@@ -379,17 +385,16 @@ fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
         (&origins, &a, 403, "forbidden_origin", "--origin URL allows it"),
     ] {
         let connect = || connect(origins.clone(), hosts.clone());
-        let heard = hears(connect(), connect(), &post(SIMPLE, b"hello"));
-        assert_eq!((heard.status, heard.code().as_str()), (status, code));
-        let result = heard.json()["result"].as_str().unwrap().to_owned();
+        let response = exchange(connect(), connect(), &post(SIMPLE, b"hello"));
+        assert_eq!((response.status, response.code().as_str()), (status, code));
+        let result = response.json()["result"].as_str().unwrap().to_owned();
         assert!(result.contains(hint), "{result}");
     }
     let connect = || connect(evil.clone(), a.clone());
-    assert_eq!(hears(connect(), connect(), &post(SIMPLE, b"hello")).status, 200);
+    assert_eq!(exchange(connect(), connect(), &post(SIMPLE, b"hello")).status, 200);
 }
 
 proptest! {
-    /// A frame's response and a request's are the same message.
     #[test]
     fn http_and_frames_have_the_same_responses(
         content in prop_oneof![
@@ -410,9 +415,9 @@ proptest! {
         client.input(&framed(&header, &content));
         let framed = frames(&client.output()).remove(0).1;
         let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");
-        let heard = says(&post(&fields, &content));
-        prop_assert_eq!(&heard.content, &framed.content);
+        let response = respond(&post(&fields, &content));
+        prop_assert_eq!(&response.content, &framed.content);
         let is_error = super::super::ErrorResponse::of(&framed).is_some_and(|e| e.code.is_some());
-        prop_assert_eq!(heard.status >= 400, is_error);
+        prop_assert_eq!(response.status >= 400, is_error);
     }
 }

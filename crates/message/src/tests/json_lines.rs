@@ -1,4 +1,4 @@
-//! Messages over a wire that is for tests, with several requests in flight on one connection.
+//! Messages over the second wire of HTTP, which is for tests: requests are in flight in parallel.
 
 use sockeye_http::JsonLines;
 
@@ -10,7 +10,7 @@ fn connect(handler: impl Handler + 'static) -> Harness {
     Harness::new(JsonLines::new(config, Http::new(Rc::new(Limits::default()), handler)))
 }
 
-/// Begins a message with content of that length, or of any.
+/// Starts a message. `content` is the length of its content, or `true` if it is not known.
 fn begin(client: &mut Harness, stream: u32, content_type: &str, content: Value) {
     let fields = json!([["host", "a"], ["content-type", content_type]]);
     let line = json!({"stream": stream, "method": "POST", "path": "/", "fields": fields, "content": content});
@@ -26,15 +26,16 @@ fn end(client: &mut Harness, stream: u32) {
     client.input(format!("{}\n", json!({"stream": stream, "end": []})).as_bytes());
 }
 
-fn say(client: &mut Harness, stream: u32, text: &str) {
+/// Sends a whole message with JSON content.
+fn send(client: &mut Harness, stream: u32, text: &str) {
     let content = json!(text).to_string();
     begin(client, stream, "text/json", json!(content.len()));
     piece(client, stream, content.as_bytes());
     end(client, stream);
 }
 
-/// The streams that are answered by `output`, each with what is said, in their order.
-fn heard(mut output: &[u8]) -> Vec<(u64, Value)> {
+/// The streams of the responses in `output`, in their order, with the results.
+fn responses(mut output: &[u8]) -> Vec<(u64, Value)> {
     let (mut all, mut content) = (Vec::new(), std::collections::HashMap::<u64, Vec<u8>>::new());
     while !output.is_empty() {
         let end = output.iter().position(|byte| *byte == b'\n').unwrap();
@@ -55,44 +56,44 @@ fn heard(mut output: &[u8]) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn messages_are_answered_in_the_order_in_which_their_promises_are_kept() {
+fn responses_have_the_order_in_which_promises_are_kept() {
     let mut client = connect(Slow::default());
-    say(&mut client, 1, "first");
-    say(&mut client, 2, "now");
-    assert_eq!(heard(&client.output()), [(2, json!("now"))]);
-    say(&mut client, 3, "third");
+    send(&mut client, 1, "first");
+    send(&mut client, 2, "now");
+    assert_eq!(responses(&client.output()), [(2, json!("now"))]);
+    send(&mut client, 3, "third");
     client.run_jobs();
-    assert_eq!(heard(&client.output()), [(1, json!("first")), (3, json!("third"))]);
+    assert_eq!(responses(&client.output()), [(1, json!("first")), (3, json!("third"))]);
 }
 
 #[test]
-fn content_comes_piece_by_piece_beside_another_message() {
+fn content_is_streamed_with_pauses() {
     let mut client = connect(Piecewise::default());
     begin(&mut client, 1, "a/pause", json!(true));
     piece(&mut client, 1, &[7; 20]);
-    // It has paused: this waits, and holds up nobody.
+    // The handler has paused: this piece waits.
     piece(&mut client, 1, &[7; 30]);
     end(&mut client, 1);
-    assert_eq!(heard(&client.output()), []);
+    assert_eq!(responses(&client.output()), []);
     while client.run_jobs() > 0 {}
-    let told = heard(&client.output());
-    assert_eq!((told[0].0, told[0].1.as_str().unwrap().starts_with("50 of ")), (1, true));
+    let paused = responses(&client.output());
+    assert_eq!((paused[0].0, paused[0].1.as_str().unwrap().starts_with("50 of ")), (1, true));
     begin(&mut client, 2, "a/b", json!(5));
     piece(&mut client, 2, &[7; 5]);
     end(&mut client, 2);
-    assert_eq!(heard(&client.output()), [(2, json!("5 of 5"))]);
+    assert_eq!(responses(&client.output()), [(2, json!("5 of 5"))]);
 }
 
 #[test]
-fn the_handler_is_told_of_a_message_whose_client_gives_it_up() {
+fn the_handler_is_notified_when_the_client_cancels_a_message() {
     let handler = Slow::default();
     let cancelled = Rc::clone(&handler.cancelled);
     let mut client = connect(handler);
-    say(&mut client, 1, "first");
-    say(&mut client, 2, "second");
+    send(&mut client, 1, "first");
+    send(&mut client, 2, "second");
     client.input(b"{\"stream\": 1, \"cancel\": true}\n");
     assert_eq!(cancelled.take(), [0]);
     client.run_jobs();
-    assert_eq!(heard(&client.output()), [(2, json!("second"))]);
+    assert_eq!(responses(&client.output()), [(2, json!("second"))]);
     assert!(cancelled.take().is_empty());
 }

@@ -1,8 +1,8 @@
-//! Content that takes long to read, and JSON that would take much memory.
+//! Large content, JSON with many values, and the budget for collected content.
 
 use super::super::text::Encoding;
 use super::super::{LARGE, error_response};
-use super::http::{Heard, over_http, post};
+use super::http::{HttpResponse, over_http, post};
 use super::*;
 
 /// A search with a further key, too large to be parsed on the event loop.
@@ -32,7 +32,7 @@ fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first
     assert_eq!(results[1].0, Some(3));
     assert!(results[1].1.starts_with("Error: the content is not JSON"), "{results:?}");
     client.input(&ask_as(4, r#"{"action": "search", "value": "cat"}"#));
-    assert_eq!(frames(&client.output()).len(), 1, "the connection goes on");
+    assert_eq!(frames(&client.output()).len(), 1, "the connection stays open");
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn large_json_over_http_is_parsed_on_another_thread() {
     client.input(&post(json, b"{}"));
     assert!(client.output().is_empty());
     assert_eq!(client.run_jobs(), 1);
-    let heard = Heard::all(&client.output());
-    assert_eq!([heard[0].status, heard[1].status], [200, 200]);
-    assert!(heard[0].json()["result"].as_str().unwrap().starts_with("In the caves"));
+    let responses = HttpResponse::all(&client.output());
+    assert_eq!([responses[0].status, responses[1].status], [200, 200]);
+    assert!(responses[0].json()["result"].as_str().unwrap().starts_with("In the caves"));
 }
 
 #[test]
-fn work_that_is_lost_is_an_error() {
+fn a_lost_job_is_an_error() {
     let mut client = reference();
     client.input(&ask_as(1, &search("ring")));
     client.drop_jobs();
@@ -90,7 +90,7 @@ fn json_with_too_many_values_is_refused_and_the_connection_stays_open() {
         let frames = frames(&client.output());
         let code = |at: usize| frames[at].1.to_json().unwrap()["error"]["code"].clone();
         assert_eq!([code(0), code(1), code(2)], ["bad_request", "too_complex", "bad_request"]);
-        assert!(frames.iter().all(|(header, _)| header.keep_alive), "the connection goes on");
+        assert!(frames.iter().all(|(header, _)| header.keep_alive), "the connection stays open");
         assert_eq!(frames[1].0.id, Some(Id::number(2)));
     }
     // Without an id it is the only request.
@@ -132,10 +132,10 @@ fn json_with_too_many_values_over_http_is_413() {
         client.drip(&post(fields, &content));
         client.input(&http::chunked(fields, &[&content]));
         client.input(&post("Content-Type: application/json\r\n", list(10).as_bytes()));
-        let heard = Heard::all(&client.output());
-        let statuses: Vec<_> = heard.iter().map(|heard| heard.status).collect();
+        let responses = HttpResponse::all(&client.output());
+        let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
         assert_eq!(statuses, [413, 413, 413, 400]);
-        assert_eq!(heard[0].code(), "too_complex");
+        assert_eq!(responses[0].code(), "too_complex");
     }
 }
 
@@ -154,7 +154,7 @@ fn no_error_is_sent_after_the_deadline() {
     assert_eq!(results(&client.output()).len(), 1);
 }
 
-/// Answers with the code and the length of text in the request.
+/// Answers with the error whose code and length the request names.
 struct Errs;
 
 impl Handler for Errs {
@@ -185,8 +185,8 @@ fn the_status_of_an_error_follows_from_its_code_at_any_length() {
             let mut client = over_http(Limits::default(), Errs);
             client
                 .input(&post("Content-Type: text/json\r\n", format!("[{code},{len}]").as_bytes()));
-            let heard = Heard::all(&client.output());
-            assert_eq!(heard[0].status, status, "{code} {len}");
+            let responses = HttpResponse::all(&client.output());
+            assert_eq!(responses[0].status, status, "{code} {len}");
         }
     }
 }
@@ -218,12 +218,16 @@ fn collected_content_is_charged_until_its_request_is_answered() {
         second.input(part);
     }
     assert_eq!(code(&second.output()), "busy");
-    assert_eq!(budget.used(), held, "what was refused is given back");
+    assert_eq!(budget.used(), held, "refused content is not charged");
     second.input(&ask_as(2, "\"now\""));
-    assert_eq!(results(&second.output()), [(Some(2), "now".to_owned())], "the connection goes on");
+    assert_eq!(
+        results(&second.output()),
+        [(Some(2), "now".to_owned())],
+        "the connection stays open"
+    );
 
     first.input(&request[request.len() - 1..]);
-    assert_eq!(budget.used(), held + 1, "a job works on it");
+    assert_eq!(budget.used(), held + 1, "a job holds the content");
     assert_eq!(first.run_jobs(), 1);
     assert_eq!((frames(&first.output()).len(), budget.used()), (1, 0));
     second.input(&request);
@@ -238,10 +242,10 @@ fn content_above_the_budget_is_503_over_http() {
     let fields = "Content-Type: application/json\r\n";
     client.input(&post(fields, long(700 << 10).as_bytes()));
     client.input(&post(fields, long(60 << 10).as_bytes()));
-    let heard = Heard::all(&client.output());
-    assert_eq!((heard[0].status, heard[0].code()), (503, "busy".to_owned()));
-    assert!(heard[0].has("Retry-After: 1"));
-    assert_eq!(heard[1].status, 400, "what is free is answered as always");
+    let responses = HttpResponse::all(&client.output());
+    assert_eq!((responses[0].status, responses[0].code()), (503, "busy".to_owned()));
+    assert!(responses[0].has("Retry-After: 1"));
+    assert_eq!(responses[1].status, 400, "content below the free amount needs no budget");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn no_more_than_sixteen_requests_are_in_flight() {
 }
 
 #[test]
-fn requests_in_flight_hold_no_more_than_two_contents() {
+fn requests_in_flight_are_limited_by_their_contents_together() {
     let limits = Limits { content: 100, ..Limits::default() };
     let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
     let content = format!("\"{}\"", "x".repeat(58));
@@ -84,7 +84,7 @@ fn a_full_output_stops_reading_until_there_is_room() {
 }
 
 #[test]
-fn bad_content_is_answered_and_the_connection_goes_on() {
+fn bad_content_is_refused_and_the_connection_stays_open() {
     let mut client = reference();
     client.input(&[ask_as(1, "{"), ask_as(2, "{}")].concat());
     let output = client.output();
@@ -130,7 +130,7 @@ fn a_request_without_keep_alive_is_the_last() {
     assert_eq!(client.end(), Some(End::Linger));
 }
 
-/// Streams and counts content; pauses behind each piece if `pauses`; answers early at `stop`.
+/// Streams and counts content. Pauses after each piece if `pauses`. Answers early at `stop` bytes.
 #[derive(Default)]
 struct Counter {
     pauses: bool,
@@ -146,7 +146,7 @@ impl Handler for Counter {
     }
 
     fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
-        responder.fail("a stream was asked for")
+        responder.fail("content is streamed")
     }
 
     fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
@@ -179,7 +179,7 @@ fn counter(counter: Counter) -> Harness {
 }
 
 #[test]
-fn content_streams_and_an_empty_one_ends_at_once() {
+fn content_is_streamed_and_may_be_empty() {
     let mut client = counter(Counter::default());
     client.drip(&ask_as(1, &"x".repeat(300)));
     client.input(&[ask_as(2, ""), ask_as(3, "four")].concat());
@@ -208,7 +208,7 @@ fn a_pause_by_the_handler_does_not_count_as_a_timeout() {
 }
 
 #[test]
-fn content_that_is_answered_early_is_skipped() {
+fn the_rest_of_content_is_discarded_after_an_early_answer() {
     let open: Rc<RefCell<Option<Promise>>> = Rc::default();
     for keeps in [true, false] {
         let handler =

@@ -1,4 +1,4 @@
-//! Whole connections, driven by hand.
+//! Tests of whole connections, on the harness of `sockeye-proto`.
 
 mod client;
 mod codec;
@@ -47,7 +47,7 @@ fn ask(content: &str) -> Vec<u8> {
     ask_with("", content)
 }
 
-/// A JSON request with more keys, each behind a comma.
+/// A JSON request with more keys in its header. `keys` begins with a comma.
 fn ask_with(keys: &str, content: &str) -> Vec<u8> {
     let len = content.len();
     let header = format!(
@@ -97,8 +97,8 @@ fn code(output: &[u8]) -> String {
     value["error"]["code"].as_str().unwrap().to_owned()
 }
 
-/// Answers with the text of the request, when its job has run. `now` is answered at once, `never` by a promise
-/// that is dropped, `forgotten` without a promise.
+/// Answers with the string in the request, when its job has run. It answers `now` at once, drops the
+/// promise for `never`, and makes none for `forgotten`.
 #[derive(Debug, Default)]
 struct Slow {
     cancelled: Rc<std::cell::RefCell<Vec<u64>>>,

@@ -22,7 +22,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What RFC 9110, 5.6.2, lists.
+/// Whether RFC 9110, 5.6.2, lists `byte` as part of a token.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -32,7 +32,7 @@ fn three_bytes_are_always_enough_to_detect_the_protocol() {
     for a in 0..=255u8 {
         for b in 0..=255u8 {
             for c in 0..=255u8 {
-                let whole = PeerProtocol::detect(&[a, b, c]).expect("three are enough");
+                let whole = PeerProtocol::detect(&[a, b, c]).expect("three bytes are enough");
                 let expected = match (a, b, c) {
                     (0x16, 3, 0..5) => PeerProtocol::Tls,
                     _ if [a, b, c].into_iter().all(is_token) => PeerProtocol::Http,
@@ -81,7 +81,7 @@ fn frames_and_http_are_answered_on_one_port_in_pieces_of_any_size() {
 }
 
 #[test]
-fn a_header_whose_length_reads_like_a_method_is_a_frame() {
+fn a_frame_whose_length_looks_like_a_method_is_a_frame() {
     // 18,245 bytes: "GE".
     for blank in ["", " ", "\n", "\r\n\t"] {
         let json = format!(
@@ -98,7 +98,7 @@ fn a_header_whose_length_reads_like_a_method_is_a_frame() {
 }
 
 #[test]
-fn the_faults_of_frames_are_answered_in_frames_and_those_of_http_in_http() {
+fn errors_use_the_protocol_of_the_request() {
     for input in [&b"\0\0"[..], b"\x01\0x", b"\r\nPOST", b"PO\0", b"PO\x80", b"\x16\x03\x05"] {
         let mut client = port();
         for byte in input {
@@ -217,5 +217,5 @@ fn no_input_is_consumed_before_the_protocol_is_detected() {
     client.input(b"PO");
     assert_eq!(client.unused(), 2);
     client.input(b"ST");
-    assert_eq!(client.unused(), 4, "the server of HTTP waits for a whole head");
+    assert_eq!(client.unused(), 4, "the HTTP server waits for a complete head");
 }

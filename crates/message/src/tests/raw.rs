@@ -1,4 +1,5 @@
-//! What the Python server doesn't answer, or answers badly: each at once, byte by byte, pipelined.
+//! Requests that the Python server doesn't answer, or answers badly, sent at once, byte by byte and
+//! pipelined.
 
 use sockeye_proto::End;
 
@@ -126,7 +127,7 @@ fn empty_and_falsy_content_is_answered() {
 }
 
 #[test]
-fn the_reference_service_refuses_what_it_can_not_answer() {
+fn the_reference_service_refuses_values_of_other_types() {
     for content in [
         "null",
         "0",
@@ -157,9 +158,9 @@ fn text_is_read_in_its_encoding_and_answered_in_utf_8() {
 }
 
 #[test]
-fn a_peer_without_ids_gets_one_response_however_much_it_sends() {
+fn without_ids_only_the_first_request_is_answered() {
     let mut client = reference();
     client.input(&[ask("{}"), ask("{}")].concat());
     assert_eq!(results(&client.output()).len(), 1);
-    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the response");
+    assert_eq!(client.end(), Some(End::Linger), "a reset would destroy the response");
 }

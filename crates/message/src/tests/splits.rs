@@ -1,4 +1,4 @@
-//! What is said doesn't depend on how the input is cut, and nothing makes it panic.
+//! Responses don't depend on how the input is cut, and no input causes a panic.
 
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Timeouts, deadlines, the end of input, and draining.
+
 use sockeye_proto::End;
 
 use super::*;
@@ -37,7 +39,7 @@ fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     client.pass(seconds(59));
     client.input(&ask_as(1, "1"));
     client.pass(seconds(300));
-    assert!(client.fault().is_none(), "it waits for us");
+    assert!(client.fault().is_none(), "the client waits for our response");
     client.run_jobs();
     assert_eq!(results(&client.output()).len(), 1);
     client.pass(seconds(59));
@@ -105,7 +107,7 @@ fn a_deadline_that_passes_ends_a_connection_without_ids() {
 }
 
 #[test]
-fn content_whose_deadline_passes_is_skipped() {
+fn content_is_discarded_when_its_deadline_passes() {
     let mut client = slow();
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
     let request = ask_with(late, "\"late\"");
@@ -139,22 +141,21 @@ fn draining_gives_an_idle_connection_a_second_and_answers_started_requests() {
 
     let mut client = slow();
     let request = ask_as(2, "\"started\"");
-    client.input(&ask_as(1, "\"owed\""));
+    client.input(&ask_as(1, "\"pending\""));
     client.input(&request[..20]);
     client.drain();
-    client.input(&[&request[20..], &ask_as(3, "\"with it\"")].concat());
+    client.input(&[&request[20..], &ask_as(3, "\"in time\"")].concat());
     client.run_jobs();
     client.pass(seconds(1));
     client.input(&ask_as(4, "\"too late\""));
     client.run_jobs();
     let output = client.output();
-    let record = [(1, "owed"), (2, "started"), (3, "with it")];
+    let record = [(1, "pending"), (2, "started"), (3, "in time")];
     assert_eq!(results(&output), record.map(|(id, text)| (Some(id), text.to_owned())));
     assert!(frames(&output).iter().all(|(header, _)| !header.keep_alive));
     assert_eq!(client.end(), Some(End::Linger));
 }
 
-/// The waiting frames have arrived before the drain.
 #[test]
 fn draining_answers_frames_that_wait_for_capacity() {
     let mut client = slow();

@@ -1,4 +1,4 @@
-//! The exact bytes of the Python programs.
+//! Exchanges with the Python client and server, byte for byte.
 
 use std::cell::RefCell;
 
@@ -83,7 +83,7 @@ fn message_of(args: &[String]) -> Message {
 }
 
 #[test]
-fn our_client_sends_and_reads_what_the_python_programs_do() {
+fn our_client_matches_the_python_client_byte_for_byte() {
     for Vector { args, request, response } in vectors() {
         if args.is_empty() {
             continue;
