@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_object_of_strings_is_refused_with_the_place() {
+    fn invalid_answers_are_refused_with_the_reason() {
         let path = std::env::temp_dir().join(format!("sockeye-answers-{}", std::process::id()));
         let table = [
             ("{\"a\": \"b\", \"c\": \"d\"}", None),

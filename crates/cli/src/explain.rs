@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_as_a_browser_would() {
+    fn a_url_becomes_the_target_that_a_browser_sends() {
         for (url, asked) in [
             ("/", "/"),
             ("/a b?c=http://d#e", "/a%20b?c=http://d"),

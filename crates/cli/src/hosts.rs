@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_loopback_are_told_from_others() {
+    fn loopback_addresses_are_recognized() {
         for (address, loopback) in [
             ("127.0.0.1:8000", true),
             ("127.0.0.53:8000", true),

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_chose_cannot_forge_a_line_or_move_the_cursor() {
+    fn text_from_a_peer_cannot_forge_a_line_or_move_the_cursor() {
         let page = Page::default();
         let log = Log::to(page.clone()).unwrap();
         let subscriber = tracing_subscriber::fmt()
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_causes_many_lines_gets_few_and_a_count() {
+    fn many_lines_of_one_client_are_limited_and_counted() {
         let page = Page::default();
         let log = Log::to(page.clone()).unwrap();
         let subscriber = tracing_subscriber::fmt()
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_reads_blocks_nobody_and_counts_what_it_dropped() {
+    fn a_log_without_a_reader_never_blocks_and_counts_dropped_lines() {
         let page = Page::default();
         let log = Log::to(page.clone()).unwrap();
         let held = page.lock();

@@ -89,7 +89,7 @@ impl FromStr for Size {
             0 => Err("it must be at least one byte".into()),
             bytes => match isize::try_from(bytes) {
                 Ok(bytes) => Ok(Self(bytes as usize)),
-                Err(_) => Err("it is more than a computer has".into()),
+                Err(_) => Err("it is larger than any memory".into()),
             },
         }
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         let table = [
             ("10s", Some(10_000)),
             ("500ms", Some(500)),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_are_parsed() {
         let table = [
             ("65536", Some(65_536)),
             ("8K", Some(8_192)),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back_as_the_same() {
+    fn displayed_values_parse_to_themselves() {
         for text in ["3600s", "90s", "60s", "500ms", "1500us", "1ns"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn files_share_the_descriptors_that_connections_leave() {
+    fn files_share_the_descriptors_not_reserved_for_connections() {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {

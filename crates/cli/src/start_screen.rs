@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_a_url_on_a_line_of_its_own() {
+    fn each_address_is_a_url_on_its_own_line() {
         assert_eq!(
             screen(&["127.0.0.1:0", "[::1]:0"], &["127.0.0.1:8000", "[::1]:8001", "unix:/run/s"]),
             "Serving\n\
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_shown_as_urls_that_work() {
+    fn unspecified_addresses_are_shown_as_urls_that_work() {
         let urls = |listen: &str, bound: &str| {
             let screen = screen(&[listen], &[bound]);
             let urls = screen.lines().filter(|line| line.starts_with("http"));

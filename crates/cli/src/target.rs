@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_read_and_written_back() {
+    fn targets_are_parsed_and_displayed() {
         let tcp = |host: &str, port| Target::Tcp(host.into(), port);
         let message = |host: &str, port| Target::Message(host.into(), port);
         let table = [
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_and_written_back() {
+    fn urls_are_parsed_and_displayed() {
         for (text, back) in [
             ("http://localhost", "http://localhost/"),
             ("http://localhost:80/a?b#c", "http://localhost/a?b"),
@@ -243,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_needs_no_name_server() {
+    fn an_ip_address_is_not_looked_up() {
         let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
         assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
     }
 
     #[test]
-    fn rates_are_read_as_people_write_them() {
+    fn rates_are_parsed() {
         for (text, expected) in [("500", 500.0), ("20k", 20_000.0), ("0.5", 0.5)] {
             assert_eq!(rate(text), Ok(expected));
         }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_of_our_own_is_found() {
+    fn the_process_that_listens_on_a_tcp_address_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         assert_eq!(at(address), this_process());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listener_at_a_unix_socket_is_found() {
+    fn the_process_that_listens_on_a_unix_socket_is_found() {
         let path = std::env::temp_dir().join(format!("sockeye who {}", std::process::id()));
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn tables_of_the_kernel_are_read() {
+    fn kernel_tables_are_parsed() {
         const TCP: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_is_locked_makes_no_worker_wait() {
+    fn a_locked_buffer_does_not_block_a_worker() {
         let queue = queue();
         let held = lock(&queue.lanes[0][0]);
         assert!(put(&queue, "one\n"));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_counted() {
+    fn writes_without_room_are_counted() {
         let queue = queue();
         assert!(put(&queue, "0123456789") && put(&queue, "x"));
         assert!(!put(&queue, "lost") && !queue.put(10, |_| unreachable!()));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_all_of_it_but_not_for_ever() {
+    fn a_flush_waits_until_everything_is_written_or_times_out() {
         let (queue, written) = (Arc::new(queue()), Arc::new(Mutex::new(Vec::new())));
         start(&queue, "test", {
             let written = Arc::clone(&written);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_behind_a_write_is_gathered() {
+    fn bytes_that_follow_a_write_are_gathered() {
         let queue = Arc::new(Queue::new(1, Duration::from_secs(3600)));
         let written = Arc::new(Mutex::new(Vec::new()));
         start(&queue, "test", {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_called_in_time_with_nothing() {
+    fn the_thread_calls_write_when_it_is_due() {
         let queue = Arc::new(queue());
         let (sender, calls) = channel();
         start(&queue, "test", move |batch, _| {

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_writes_is_dropped_at_the_limit_and_counted() {
+    fn lines_above_the_limit_are_dropped_and_counted() {
         let queue = Arc::new(Queue::new(1, GATHER));
         let lines =
             Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_every_worker_is_in_the_file_once_and_whole() {
+    fn every_line_of_every_worker_is_written_once_and_complete() {
         const LINES: usize = 2000;
         let path = scratch("lines");
         let lines = Lines::start(3, Sink::file(path.clone()).unwrap()).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_reported_once_in_a_while_and_at_the_end() {
+    fn losses_are_reported_once_a_second_and_at_the_end() {
         let mut losses = Losses { dropped: 3, ..Losses::default() };
         losses.report(false);
         assert_eq!(losses.dropped, 0);

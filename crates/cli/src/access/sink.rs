@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_full_disk_tore_spoils_no_other() {
+    fn a_line_torn_by_a_full_disk_does_not_spoil_the_next() {
         let (mut disk, mut end) = (Disk(Vec::new(), 8, ErrorKind::StorageFull), End::Whole);
         let write = |disk: &mut Disk, end: &mut End, lines: &str| {
             write_whole(disk, &mut lines.into(), end, |_| unreachable!())
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_reader_has_no_room_for_is_written_later() {
+    fn lines_without_room_in_the_pipe_are_written_later() {
         let (mut pipe, mut end) = (Disk(Vec::new(), 6, ErrorKind::WouldBlock), End::Whole);
         let mut lines = b"one\ntwo\nthree\n".to_vec();
         write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_read_as_people_write_them() {
+    fn rules_are_parsed() {
         let rule = |text: &str| cache_rule(text).map(|rule| (rule.pattern, rule.value));
         let is = |pattern: &str, value: &str| Ok((pattern.to_owned(), value.to_owned()));
         assert_eq!(rule("max-age=60"), is("*", "max-age=60"));

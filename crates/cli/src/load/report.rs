@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_grouped_for_people() {
         for (number, text) in
             [(0.0, "0"), (0.53, "0.5"), (999.4, "999"), (1_234_567.0, "1,234,567")]
         {

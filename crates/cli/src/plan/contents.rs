@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_json_where_it_reads_as_json_and_binary_otherwise() {
+    fn the_default_type_is_json_for_valid_json_and_binary_otherwise() {
         /// What is sent, as --type and --encoding say; its type and encoding, and its bytes.
         type Row<'a> = (&'a [u8], (Option<&'a str>, Option<&'a str>), [&'a str; 2], &'a [u8]);
         let any = (None, None);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_that_cannot_have_the_content_is_refused() {
+    fn content_that_the_encoding_cannot_represent_is_refused() {
         for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
             let kind = Kind { content_type: None, encoding: Some(encoding) };
             let error = message(kind, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();

@@ -207,7 +207,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_closed_standard_output_is_told_at_the_end() {
+    fn a_closed_standard_output_is_reported_at_the_end() {
         let printer = Printer::start(Closed, false).unwrap();
         printer.print_last(|queue| queue.extend_from_slice(b"lost"));
         let error = printer.finish().unwrap_err();

@@ -143,7 +143,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn input_that_fails_says_so_and_an_interrupted_read_is_tried_again() {
+    fn read_errors_are_reported_and_interrupted_reads_repeated() {
         struct Stubborn(u32);
         impl Read for Stubborn {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_printed_for_its_reader() {
+    fn a_response_is_printed_in_every_style() {
         let json = Message::json_text("{\"a\": \"\u{e9}\u{1b}\"}".into());
         let lines = Message::text("text/plain", Encoding::Utf16, "one\ntwo\r\n").unwrap();
         let binary = Message::binary("a/b", &b"\x00\xff"[..]);
