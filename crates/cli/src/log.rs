@@ -23,7 +23,7 @@ use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that may wait in the queue: some thousand lines.
+/// Maximum number of queued bytes: some thousand lines.
 const QUEUE: usize = 512 * 1024;
 
 /// How long the end of the program waits for a standard error that takes no lines.
@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is written; writing waits while a test holds the lock.
+    /// Output in memory. Writing waits while a test holds the lock.
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
 

@@ -120,8 +120,8 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// A number, which may have decimals, times the scale of the unit after it, without a float's
-/// rounding. `None` if it is no number, has no known unit, or is far too large.
+/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding like
+/// floats. `None` if the number or unit is invalid, or the product overflows.
 fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MOST_DECIMALS: usize = 9;
     let text = text.trim();

@@ -25,7 +25,7 @@ use crate::start_screen::Screen;
 use crate::{hosts, signals, text, who_listens};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
-    let screen = Screen { what: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
+    let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
     run(plan, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
-    let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
+    let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = answers.service.clone();
     run(serve, &screen, answers.on_hangup(), log, move |_, started| {
         let check = hosts::check(hosts.clone(), &started.bound, Proxies::default());
@@ -51,7 +51,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
-    let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
+    let screen = Screen { heading: heading(&content), scheme: "http", notes: notes(&content) };
     let (mounts, budgets) = (content.mounts, content.budgets);
     let access = access
         .map(|(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get()))
@@ -83,7 +83,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
 }
 
 /// The first lines of the start screen: the folders, before the URLs.
-fn what(content: &Content) -> Vec<String> {
+fn heading(content: &Content) -> Vec<String> {
     match &content.places[..] {
         [place] if place.prefix == "/" => {
             vec![format!("Serving {} over HTTP at", place.path.display())]
@@ -117,7 +117,7 @@ fn notes(content: &Content) -> Vec<String> {
     vec![note.into()]
 }
 
-/// What a service gets to know of its server.
+/// The server, as its services see it.
 struct Started {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
@@ -211,7 +211,7 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             };
             let free = with_port(&address, 0);
             anyhow!(
-                "{address} is in use by {by}: stop it, or choose another port; --listen {free} takes \
+                "{address} is in use by {by}: stop it, or choose another port; --listen {free} picks \
                  a free one"
             )
         }

@@ -2,8 +2,8 @@
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at once,
 //!   the third ends the process.
-//! - SIGHUP: a server with `--answers` or an access log in a file reopens that. Any other drains if
-//!   standard error is a terminal, since that terminal was closed, and otherwise (a service, `nohup`)
+//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains if
+//!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
 //!   ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
@@ -21,7 +21,7 @@ use sockeye::engine::Handle;
 use crate::log::Log;
 use crate::quantity::Span;
 
-/// How long a stop at once waits for the last log lines.
+/// How long the process waits for the last log lines when it is stopped at once.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Catches signals from now on, so that none is lost while the server starts.

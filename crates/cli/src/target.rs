@@ -24,7 +24,7 @@ const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HO
 const LOAD_FORMS: &str =
     "a target is http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
 
-/// Parses a target of `sockeye send`: any but a URL.
+/// Parses a target of `sockeye send`: everything except a URL.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, SEND_FORMS)
 }
@@ -34,13 +34,13 @@ pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
     parse(text, LOAD_FORMS)
 }
 
-/// Parses a path or name, without `unix:`.
+/// Parses a path or abstract name, without `unix:`.
 pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
     parse(&format!("unix:{text}"), SEND_FORMS)
 }
 
 fn parse(text: &str, forms: &str) -> Result<Target, String> {
-    let takes_http = forms == LOAD_FORMS;
+    let allows_http = forms == LOAD_FORMS;
     let scheme = text.split(':').next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("unix") {
         return match text.parse() {
@@ -50,7 +50,7 @@ fn parse(text: &str, forms: &str) -> Result<Target, String> {
         };
     }
     let Some((_, rest)) = text.split_once("://") else {
-        let http = if takes_http { format!("http://{text}/, ") } else { String::new() };
+        let http = if allows_http { format!("http://{text}/, ") } else { String::new() };
         return Err(match authority(text) {
             Ok(_) => format!("did you mean {http}tcp://{text} or message://{text}?"),
             Err(_) => forms.into(),
@@ -60,7 +60,7 @@ fn parse(text: &str, forms: &str) -> Result<Target, String> {
     match &*scheme.to_ascii_lowercase() {
         "tcp" => server().map(|(host, port)| Target::Tcp(host, port)),
         "message" => server().map(|(host, port)| Target::Message(host, port)),
-        "http" if takes_http => url(rest),
+        "http" if allows_http => url(rest),
         _ => Err(format!("'{scheme}' is not supported; {forms}")),
     }
 }

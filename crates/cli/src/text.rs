@@ -5,8 +5,8 @@ use std::mem;
 use std::str;
 use std::time::Duration;
 
-/// Whether a terminal would act on a character: control characters (C0, DEL and C1), and those that
-/// change the direction of text.
+/// Whether a terminal would act on a character: control characters (C0, DEL and C1), and characters
+/// that change the direction of text.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -28,7 +28,7 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Makes bytes from a peer safe for a terminal, in any pieces. Line breaks and tabs stay, other control
+/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay, other control
 /// characters are escaped, and bytes that are not UTF-8 become `\xff`.
 #[derive(Debug, Default)]
 pub(crate) struct TerminalText {
@@ -55,7 +55,7 @@ impl TerminalText {
         show_text(&String::from_utf8_lossy(rest), shown);
     }
 
-    /// Appends the rest of the last call, which is no character.
+    /// Appends an incomplete character at the end, escaped.
     pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
         show_bytes(&mem::take(&mut self.partial), shown);
     }

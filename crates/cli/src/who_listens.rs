@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// The process that keeps a listener from `address`: its name and id.
+/// The name and id of the process whose listener has `address` in use.
 pub(crate) fn at(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
@@ -34,7 +34,7 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
 
 /// The inode of the socket that listens at `name`, in a table like `/proc/net/unix`.
 fn unix_listener(table: &str, name: &str) -> Option<u64> {
-    /// `__SO_ACCEPTCON`: it listens.
+    /// `__SO_ACCEPTCON`: the socket listens.
     const ACCEPTS: u32 = 1 << 16;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(3);
@@ -61,8 +61,8 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Whether a listener at `one` keeps another from `two`. Assumes that an unspecified IPv6 address
-/// takes IPv4 as well, which can be off.
+/// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified IPv6 address
+/// accepts IPv4 too, although that can be off.
 fn collides(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))

@@ -17,7 +17,7 @@ const LARGE: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
 
-/// Bytes to be written, in lanes.
+/// Bytes to be written, in lanes: each is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the other
@@ -29,7 +29,7 @@ pub(crate) struct Queue {
     refused: AtomicU64,
     /// The thread sleeps until something is put.
     asleep: AtomicBool,
-    /// The thread is to stop waiting.
+    /// Tells the thread to stop waiting.
     hurry: AtomicBool,
     /// The thread, and a channel to it for flushes.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
@@ -53,7 +53,7 @@ impl Queue {
         max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        // Tries each twice, since the thread may move from one to the other meanwhile.
+        // Tries each buffer twice, since the thread may move from one to the other meanwhile.
         let buffers = self.lanes.get(lane).into_iter().flatten();
         self.append(buffers.cycle().take(4).find_map(free), max, write)
     }
@@ -121,7 +121,7 @@ impl Queue {
         flushed.recv_timeout(timeout).is_ok()
     }
 
-    /// Gathers, then waits until something is queued or `due` has come.
+    /// Waits for `gather`, then until something is queued or `due` has passed.
     fn wait(&self, due: Option<Instant>) {
         let gathered = Instant::now() + self.gather;
         while !self.hurry.load(Ordering::Acquire) {
@@ -180,7 +180,7 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Parks this thread, at most until `until`. Returns false if that is over.
+/// Parks this thread, at most until `until`. Returns false if that has passed.
 fn sleep(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),

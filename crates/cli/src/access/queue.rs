@@ -1,7 +1,7 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has a lane of the [`Queue`] of its own, so it never waits. After a pause, a line is
-//! written at once; lines that follow it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause is
+//! written at once; the lines after it are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines};
 
-/// Bytes that may wait in a buffer of a worker: a quarter of a second's lines of the fastest.
+/// Maximum number of bytes in a buffer of a worker: enough for a quarter of a second at full speed.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const GATHER: Duration = Duration::from_millis(250);

@@ -57,7 +57,7 @@ impl Sink {
         Ok(Self::File { path, state })
     }
 
-    /// The path of a pipe without a reader.
+    /// The path, if it is a pipe without a reader.
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
             Self::File { path, state: State::NoReader(_) } => Some(path),
@@ -87,7 +87,7 @@ impl Sink {
     /// `lines` can't be written, and are lost.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         let Self::File { path, state } = self else {
-            // The lock keeps other lines apart.
+            // The lock keeps other lines from mixing with these.
             let result = io::stderr().lock().write_all(lines);
             return result.map(|()| lines.clear());
         };
@@ -143,7 +143,7 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
         match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return false,
-            // Some files are always ready and take nothing.
+            // Some files are always ready, but accept no bytes.
             Ok(_) => return !left.is_zero(),
         }
     }

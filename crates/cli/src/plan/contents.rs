@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_default_type_is_json_for_valid_json_and_binary_otherwise() {
-        /// What is sent, as --type and --encoding say; its type and encoding, and its bytes.
+        /// A content with --type and --encoding; the message's type and encoding, and its bytes.
         type Row<'a> = (&'a [u8], (Option<&'a str>, Option<&'a str>), [&'a str; 2], &'a [u8]);
         let any = (None, None);
         let table: [Row<'_>; 13] = [
@@ -115,7 +115,7 @@ mod tests {
             (b"{}{}", any, [BINARY, "binary"], b"{}{}"),
             (b"\"a\"", (None, Some("utf-16-le")), [JSON, "utf-16-le"], b"\"\0a\0\"\0"),
             ("\"é\"".as_bytes(), (Some(JSON), Some("L1")), [JSON, "L1"], b"\"\xe9\""),
-            // What is no JSON in UTF-8 is taken to be in its encoding already.
+            // Content that isn't JSON in UTF-8 is sent unchanged.
             (b"\"\xe9\"", (Some(JSON), Some("latin-1")), [JSON, "latin-1"], b"\"\xe9\""),
             (b"no json", (Some(JSON), None), [JSON, "utf-8"], b"no json"),
             (b"1", (Some("text/plain"), None), ["text/plain", "utf-8"], b"1"),

@@ -18,7 +18,7 @@ use crate::target::Target;
 const DESCRIPTORS_PER_THREAD: u64 = 8;
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What an echo server is to send back.
+/// The default bytes for an echo server.
 const ECHO: [u8; 64] = [b'.'; 64];
 
 /// A message that every `sockeye message` can answer.
@@ -36,7 +36,7 @@ pub(crate) struct Load {
 
 pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let first = flags.targets.first().context("a target is missing").or_usage()?;
-    let (speaks, asks) = match first {
+    let (kind, requests) = match first {
         Target::Http { .. } => (LoadKind::Http, http(&flags)?),
         Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
         Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
@@ -44,7 +44,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let addresses = addresses(flags.request.unix_socket.as_ref().unwrap_or(first))?;
     let connections = NonZeroUsize::new(flags.connections as usize);
     let threads = NonZeroUsize::new(flags.threads.into());
-    let mut plan = sockeye_load::Plan::new(speaks, asks);
+    let mut plan = sockeye_load::Plan::new(kind, requests);
     plan.connections = connections.context("--connections must be at least 1").or_usage()?;
     plan.threads = threads.context("--threads must be at least 1").or_usage()?;
     plan.until = match flags.requests {
@@ -89,16 +89,16 @@ fn http(flags: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
         body,
         chunked: typed.chunked,
     };
-    let mut asks = Vec::new();
+    let mut requests = Vec::new();
     for target in &flags.targets {
         if let Target::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
-            let ask = request.prepare().with_context(|| format!("cannot request {target}"));
-            asks.push(ask.or_usage()?);
+            let prepared = request.prepare().with_context(|| format!("cannot request {target}"));
+            requests.push(prepared.or_usage()?);
         }
     }
-    Ok(asks)
+    Ok(requests)
 }
 
 fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {

@@ -15,7 +15,7 @@ use crate::args;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
-/// File descriptors of a client besides its connections, with some to spare.
+/// File descriptors of a client besides its connections, with a margin.
 const OTHER_DESCRIPTORS: u64 = 32;
 
 /// How to connect, whatever is sent.

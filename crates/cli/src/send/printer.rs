@@ -14,7 +14,7 @@ use sockeye::proto::{Promise, Ticket, Turn};
 
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that may wait in the queue. The thread may hold as many again.
+/// Maximum number of queued bytes. The thread may hold as many again.
 const LIMIT: usize = 1024 * 1024;
 
 /// The result of [`Printer::print`].

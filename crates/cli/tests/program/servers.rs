@@ -240,7 +240,7 @@ fn an_address_in_use_is_refused_with_the_process_that_uses_it() {
     let said = text(&output.stderr);
     let expected = format!("{address} is in use by sockeye (pid {})", server.id());
     assert!(said.contains(&expected), "{said}");
-    assert!(said.contains("--listen 127.0.0.1:0 takes a free one"), "{said}");
+    assert!(said.contains("--listen 127.0.0.1:0 picks a free one"), "{said}");
     assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
 
     // A command with the same address twice gets another error.

@@ -23,8 +23,8 @@ impl Log for Page {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let sender = Sender { client: peer.address, by: None };
-        begin(self.format, &date, sender, request, notes);
+        let addresses = Addresses { client: peer.address, peer: None };
+        begin(self.format, &date, addresses, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {

@@ -188,8 +188,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the peer is to act: to send bytes back, or with `half_close`, to read what was written and
-    /// then end its side.
+    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was written
+    /// and then end its side.
     fn is_due(&self) -> bool {
         match self.settings.half_close {
             false => self.received < self.written,
@@ -235,7 +235,7 @@ impl Connection {
         Err(Fault::peer("closed_early", what))
     }
 
-    fn silent(&self) -> Fault {
+    fn timed_out(&self) -> Fault {
         let timeout = Span(self.settings.timeout);
         let what = if self.settings.half_close && self.all_written {
             let received = self.received;
@@ -261,7 +261,7 @@ impl Connection {
         written[..len] == received[..len]
     }
 
-    /// A hint if the peer is no echo server.
+    /// A hint for the user if the peer is no echo server.
     fn hint(&self) -> Option<String> {
         if self.settings.half_close || self.is_echo() {
             return None;
@@ -365,7 +365,7 @@ impl Protocol for Connection {
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
                 drop_unsent(turn);
-                return Err(self.silent());
+                return Err(self.timed_out());
             }
             Event::Drain { .. } => turn.end(End::Close),
             _ => {}

@@ -14,7 +14,7 @@ use std::thread;
 use bytes::Bytes;
 use sockeye::proto::Promise;
 
-/// The most bytes of a piece.
+/// Maximum size of a piece.
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// The value of a connection's promise.

@@ -44,7 +44,7 @@ impl fmt::Debug for Run {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// Sends what is left.
+    /// Sends the remaining messages.
     Sending,
     /// The last connection was not established, for this reason.
     NotConnected(String),
