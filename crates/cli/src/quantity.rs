@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `10s`, `1.5m`, `500ms`; `8K`, `8KiB`, `65536`.
+//! Durations, sizes and rates as people write them: `10s`, `1.5m`; `8K`, `8KiB`, `65536`; `20k`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -138,6 +138,17 @@ fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> 
     digits(whole)?.checked_mul(scale)?.checked_add(fraction)
 }
 
+/// Parses requests per second.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    const HELP: &str = "write requests per second, as 500, 20k or 0.5";
+    let (number, scale) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => (text, 1.0),
+    };
+    let rate = number.parse::<f64>().map_err(|_| HELP)? * scale;
+    if (1e-3..=1e9).contains(&rate) { Ok(rate) } else { Err(HELP.into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +199,16 @@ mod tests {
         ];
         for (text, bytes) in table {
             assert_eq!(text.parse::<Size>().ok().map(|size| size.0), bytes, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rates_are_parsed() {
+        for (text, expected) in [("500", 500.0), ("20k", 20_000.0), ("0.5", 0.5)] {
+            assert_eq!(rate(text), Ok(expected));
+        }
+        for text in ["", "0", "-1", "nan", "inf", "1m", "1e12"] {
+            assert!(rate(text).is_err(), "{text}");
         }
     }
 

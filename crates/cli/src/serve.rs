@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
 use crate::proxies::Proxies;
-use crate::signals::{DrainTimeouts, OnHangup};
+use crate::signals::OnHangup;
 use crate::start_screen::Screen;
 use crate::{hosts, signals, text, who_listens};
 
@@ -164,8 +164,8 @@ fn run<S: Service + 'static>(
     let started = Started { bound: bound.clone(), workers, descriptors };
     let running = server.start(move |shard| service(shard, &started));
     let running = running.context("cannot start the workers")?;
-    let timeouts = DrainTimeouts { lame_duck, drain };
-    let stopped = signals::watch(signals, running.handle(), timeouts, on_hangup, log.clone());
+    let handle = running.handle();
+    let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
     screen.show(&plan.listen, &bound).context("cannot start a thread")?;
 

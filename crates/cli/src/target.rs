@@ -145,17 +145,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// Parses requests per second.
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    const HELP: &str = "write requests per second, as 500, 20k or 0.5";
-    let (number, scale) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number, 1e3),
-        None => (text, 1.0),
-    };
-    let rate = number.parse::<f64>().map_err(|_| HELP)? * scale;
-    if (1e-3..=1e9).contains(&rate) { Ok(rate) } else { Err(HELP.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,15 +235,5 @@ mod tests {
     fn an_ip_address_is_not_looked_up() {
         let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
         assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
-    }
-
-    #[test]
-    fn rates_are_parsed() {
-        for (text, expected) in [("500", 500.0), ("20k", 20_000.0), ("0.5", 0.5)] {
-            assert_eq!(rate(text), Ok(expected));
-        }
-        for text in ["", "0", "-1", "nan", "inf", "1m", "1e12"] {
-            assert!(rate(text).is_err(), "{text}");
-        }
     }
 }

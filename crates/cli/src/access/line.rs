@@ -287,17 +287,12 @@ fn seconds(time: Duration, line: &mut Vec<u8>) {
     line.extend_from_slice(&decimals);
 }
 
-/// Whether a byte is written unchanged in both formats.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-}
-
-/// `is_plain` of every byte.
+/// Which bytes are written unchanged in both formats.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        plain[byte] = is_plain(byte as u8);
+        plain[byte] = matches!(byte as u8, b' '..=b'~') && !matches!(byte as u8, b'"' | b'\\');
         byte += 1;
     }
     plain

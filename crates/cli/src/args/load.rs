@@ -8,8 +8,8 @@ use sockeye::engine::Config;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::log::level;
-use crate::quantity::{Size, Span};
-use crate::target::{Target, rate, target_of_load, unix_socket};
+use crate::quantity::{Size, Span, rate};
+use crate::target::{Target, target_of_load, unix_socket};
 
 const EXAMPLES: &str = "\
 Examples:

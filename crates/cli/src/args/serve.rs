@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use sockeye::engine::{BadListenAddr, Config, ListenAddr};
-use sockeye::http_core::{AllowedHosts, BadHostName};
+use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -68,18 +68,6 @@ fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
     }
 }
 
-fn listen_http(text: &str) -> Result<ListenAddr, BadListenAddr> {
-    listen(text, &["http"])
-}
-
-fn listen_message(text: &str) -> Result<ListenAddr, BadListenAddr> {
-    listen(text, &["message", "http"])
-}
-
-fn host_name(text: &str) -> Result<String, BadHostName> {
-    AllowedHosts::default().allow(text).map(|_| text.to_owned())
-}
-
 /// A default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
     NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
@@ -94,8 +82,9 @@ pub(crate) struct Http {
     #[command(flatten)]
     pub(crate) content: Content,
 
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000", value_parser = listen_http)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
+    #[arg(value_parser = |text: &str| listen(text, &["http"]))]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]
@@ -193,7 +182,8 @@ pub(crate) struct Echo {
 #[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
-    #[arg(help = LISTEN, long_help = LISTEN_LONG, value_parser = listen_message)]
+    #[arg(help = LISTEN, long_help = LISTEN_LONG)]
+    #[arg(value_parser = |text: &str| listen(text, &["message", "http"]))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Dictionary for searches: a file with a JSON object of strings.
@@ -254,7 +244,7 @@ pub(crate) struct Hosts {
     /// trusted proxies are not checked. Can be given several times, or as a list with commas. Default:
     /// none.
     #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
-    #[arg(value_parser = host_name)]
+    #[arg(value_parser = |name: &str| AllowedHosts::default().allow(name).map(|_| name.to_owned()))]
     pub(crate) host: Vec<String>,
 }
 

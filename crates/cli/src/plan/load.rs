@@ -1,6 +1,5 @@
 //! The plan of `sockeye load`.
 
-use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use anyhow::Context;
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use sockeye::engine::driver;
 use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
 
-use super::contents::{self, Kind};
+use super::messages::{self, TypeFlags};
 use super::send::{addresses, reserve_descriptors};
 use crate::args;
 use crate::error::{Error, OrUsage};
@@ -68,7 +67,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
 fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     match (&flags.body, &flags.body_file) {
         (Some(text), _) => Ok(Some(text.clone().into())),
-        (None, Some(path)) => contents::read_file(path).map(Some),
+        (None, Some(path)) => messages::read_file(path).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -110,14 +109,7 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
 }
 
 fn message(flags: &args::Load) -> Result<PreparedRequest, Error> {
-    let typed = &flags.request;
-    let content = match (&typed.body, &typed.body_file) {
-        (Some(text), _) => vec![OsString::from(text)],
-        (None, None) => vec![SEARCH.into()],
-        (None, Some(_)) => Vec::new(),
-    };
-    let files: Vec<_> = typed.body_file.iter().cloned().collect();
-    let mut messages = contents::read(&content, &files, Kind::default())?;
-    let message = messages.pop().context("a message is missing").or_usage()?;
+    let content = body(&flags.request)?.unwrap_or(SEARCH.into());
+    let message = messages::message(TypeFlags::default(), content)?;
     PreparedRequest::message(&message).context("the message's header would be too long").or_usage()
 }

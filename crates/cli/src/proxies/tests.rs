@@ -211,7 +211,7 @@ proptest! {
         cut in any::<usize>(),
     ) {
         // The client is the first untrusted hop from the right.
-        let expected = hops.iter().rev().map(|(ip, _)| *ip).find(|ip| !proxies().trust(*ip));
+        let expected = hops.iter().rev().map(|(ip, _)| *ip).find(|ip| !proxies().trusts(*ip));
         prop_assume!(expected.is_some());
         let list: Vec<String> = hops
             .iter()

@@ -105,7 +105,7 @@ fn every_line_says_how_the_request_ended() {
     folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
     ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
-    until("four have ended", || lines(&log).len() >= 5);
+    until("all requests have ended", || lines(&log).len() >= 5);
     stop(server);
     let lines: Vec<Value> =
         lines(&log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -249,7 +249,7 @@ fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
 
-/// A pipe in a folder.
+/// Creates a FIFO in a folder.
 fn make_pipe(folder: &Folder) -> String {
     let path = folder.join("pipe");
     rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -300,7 +300,7 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
     stop(server);
 }
 
-/// More bytes than fit in a pipe, which holds 64 KiB.
+/// More lines than fit in a pipe, which holds 64 KiB.
 const LINES: usize = 400;
 
 fn fill(server: &Running) {

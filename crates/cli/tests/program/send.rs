@@ -9,7 +9,7 @@ use crate::support::{Folder, Running, run, run_on_terminal, sockeye, text};
 
 const MESSAGES: [&str; 2] = ["Message 1 from client.", "Message 2 from client."];
 
-/// Starts a server that calls `act` for each connection, with its number from 0.
+/// Starts a server that accepts this number of connections, and calls `act` for each.
 fn peer(
     connections: usize,
     mut act: impl FnMut(usize, TcpStream) + Send + 'static,

@@ -94,7 +94,7 @@ fn send_all(
         }
         sockeye::engine::run_client(run.config.clone(), connections)
             .context("the event loop failed")?;
-        if senders.iter().any(|sender| sender.borrow().was_connected()) {
+        if senders.iter().any(|sender| sender.borrow().connected) {
             addresses = &addresses[..1];
         } else if !others.is_empty() {
             tracing::info!(?address, "could not connect; trying the next address");
@@ -110,7 +110,7 @@ fn send_all(
 /// The next connection of a sender.
 fn open(run: &Rc<Run>, sender: &Rc<RefCell<Sender>>) -> Client<Connection> {
     let settings = ClientConfig {
-        mode: match sender.borrow().keeps_alive() {
+        mode: match sender.borrow().keep_alive {
             true => ConnectionMode::KeepAlive { in_flight: IN_FLIGHT },
             false => ConnectionMode::Single,
         },

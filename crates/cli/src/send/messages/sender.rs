@@ -58,23 +58,15 @@ pub(super) struct Sender {
     number: usize,
     /// Messages that have a response.
     answered: usize,
-    keep_alive: bool,
+    pub(super) keep_alive: bool,
     /// One of its connections was established.
-    connected: bool,
+    pub(super) connected: bool,
     state: State,
 }
 
 impl Sender {
     pub(super) fn new(number: usize, keep_alive: bool) -> Self {
         Self { number, answered: 0, keep_alive, connected: false, state: State::Sending }
-    }
-
-    pub(super) fn was_connected(&self) -> bool {
-        self.connected
-    }
-
-    pub(super) fn keeps_alive(&self) -> bool {
-        self.keep_alive
     }
 
     pub(super) fn has_more(&self, run: &Run) -> bool {

@@ -174,7 +174,7 @@ fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
     assert!(peer.output().ends_with(b"one"));
     peer.input(&response("", b"1"));
     peer.output();
-    assert!(!sending.sender.borrow().keeps_alive());
+    assert!(!sending.sender.borrow().keep_alive);
     let mut peer = sending.open();
     let request = peer.output();
     assert!(request.ends_with(b"}two"), "and nothing of the third");

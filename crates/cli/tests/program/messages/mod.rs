@@ -16,7 +16,7 @@ use crate::support::{Running, text};
 const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
 const FOUND: &str = "{\"result\": \"In the caves beneath the Misty Mountains. 💍\"}\n";
 
-/// Starts a server that calls `act` for each connection, with its number from 0.
+/// Starts a server that accepts this number of connections, and calls `act` for each.
 fn peer(
     connections: usize,
     mut act: impl FnMut(usize, TcpStream) + Send + 'static,
