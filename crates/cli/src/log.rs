@@ -25,7 +25,7 @@ use crate::writer::{self, Queue, lock};
 /// Maximum number of queued bytes: some thousand lines.
 const QUEUE: usize = 512 * 1024;
 
-/// How long the end of the program waits for a standard error that takes no lines.
+/// How long the end of the program waits for a standard error that accepts no lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
@@ -116,7 +116,7 @@ impl Log {
         let _ = self.queue.flush(LAST_LINES);
     }
 
-    /// Counts a line. Returns whether it is to be written.
+    /// Counts a line. Returns whether it is within the limits.
     fn writes(&self, line: Line) -> bool {
         let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
@@ -153,6 +153,7 @@ struct Limiter(Log);
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
+        // More severe levels are smaller.
         let is_limited =
             *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
         !is_limited || self.0.writes(Line::of(event))
@@ -235,7 +236,7 @@ mod tests {
         let output = Output::default();
         let log = Log::to(output.clone()).unwrap();
         let held = output.lock();
-        // Besides those in the queue, the thread may have taken as many to write.
+        // The thread may have taken as many lines as fit in the queue.
         let put = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
         for n in 0..put {
             log.say(format!("line {n}"));

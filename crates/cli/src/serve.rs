@@ -58,8 +58,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         .transpose()
         .context("cannot start a thread")?;
     let worker_log = access.clone();
-    let reopen = access.as_ref().and_then(AccessLog::reopener);
-    let on_hangup = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as OnHangup);
+    let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let result = run(serve, &screen, on_hangup, log, move |shard, started| {
         let check = hosts::check(hosts.clone(), &started.bound, proxies.clone());
         let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);

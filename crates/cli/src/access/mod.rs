@@ -27,6 +27,7 @@ use self::line::{Addresses, Dates};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
+use crate::signals::OnHangup;
 
 /// A running access log. Clones write to the same sink.
 #[derive(Clone)]
@@ -53,10 +54,10 @@ impl AccessLog {
         Ok(Self { lines: Lines::start(workers, sink)?, format, proxies, is_file })
     }
 
-    /// A function that reopens the file; `None` for standard error.
-    pub(crate) fn reopener(&self) -> Option<impl Fn() + Send + use<>> {
+    /// Reopens the file on SIGHUP; `None` for standard error.
+    pub(crate) fn on_hangup(&self) -> Option<OnHangup> {
         let lines = self.lines.clone();
-        self.is_file.then_some(move || lines.reopen())
+        self.is_file.then(|| Box::new(move |_: &_| lines.reopen()) as OnHangup)
     }
 
     /// The log of one worker, to be called on its thread.

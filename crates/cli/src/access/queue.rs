@@ -20,7 +20,7 @@ const MAX_QUEUED: usize = 1024 * 1024;
 const GATHER: Duration = Duration::from_millis(250);
 /// The least time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for a sink that takes no lines.
+/// How long the end of the program waits for a sink that accepts no lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The queue of lines. Clones share it.

@@ -79,8 +79,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes whole lines, in one call if the file takes them all, and removes what was written from
-    /// `lines`. What stays there is to be written first by the next call.
+    /// Writes whole lines, in one call if the file accepts them all, and removes written bytes from
+    /// `lines`. The next call must start with the rest.
     ///
     /// # Errors
     ///

@@ -205,7 +205,7 @@ impl Limits {
         (Kind { place: "", reason: String::new() }, Cause::Others)
     }
 
-    /// When left-out lines are to be reported next; `None` if there are none.
+    /// When left-out lines must be reported next; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         let left_out = self.counts.values().filter(|count| count.left_out() > 0);
         left_out.map(|count| count.since + PERIOD).min()

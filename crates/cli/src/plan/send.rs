@@ -18,7 +18,7 @@ use crate::target::Target;
 /// File descriptors of a client besides its connections, with a margin.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// How to connect, whatever is sent.
+/// The connections, for bytes and messages.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// At least one, in the order to try them.

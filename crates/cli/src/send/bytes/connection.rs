@@ -33,7 +33,7 @@ pub(super) enum Source {
 
 /// How received bytes are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Style {
     /// A line for each piece, escaped, with the connection's number.
     Labelled,
     /// With control characters escaped.
@@ -45,7 +45,7 @@ pub(super) enum Look {
 /// The settings of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    pub(super) look: Look,
+    pub(super) style: Style,
     /// End our side after sending, and read until the peer ends its side.
     pub(super) half_close: bool,
     /// How long the peer may neither send nor read while bytes are due from it.
@@ -318,15 +318,15 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
-        let Settings { look, printer, .. } = &self.settings;
-        let printed = printer.print(turn, |queue| match look {
-            Look::Labelled => {
+        let Settings { style, printer, .. } = &self.settings;
+        let printed = printer.print(turn, |queue| match style {
+            Style::Labelled => {
                 let quoted = text::quote(input);
                 // Writing to memory doesn't fail.
                 let _ = writeln!(queue, "connection {number}: received {quoted}");
             }
-            Look::Terminal => text.push(input, queue),
-            Look::AsReceived => queue.extend_from_slice(input),
+            Style::Terminal => text.push(input, queue),
+            Style::AsReceived => queue.extend_from_slice(input),
         });
         match printed {
             Printed::Queued => {

@@ -9,7 +9,7 @@ use crate::text;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Done,
-    /// Standard output has no reader, so there is no reason to go on.
+    /// Aborted, since standard output has no reader.
     Unread,
     /// The connection was never established, for this reason.
     NotConnected(String),

@@ -26,7 +26,7 @@ impl Sending {
             messages: contents.iter().map(message).collect(),
             total: contents.len(),
             timeout: Duration::from_secs(60),
-            look: Look::Text,
+            style: Style::Text,
             labelled: false,
             printer: Printer::default(),
             summary: RefCell::default(),
