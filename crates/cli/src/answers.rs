@@ -1,4 +1,4 @@
-//! The answers of `sockeye message`: those of the reference service, or of a file.
+//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::text;
 /// Maximum size of a file of answers.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// The answers to searches. The default are those of the reference service.
+/// The answers to searches. Default: those of the reference service.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) service: Reference,
@@ -24,7 +24,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Reads the answers of a file.
+    /// Reads answers from a file.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
     answers.with_context(doing).or_usage()
 }
 
-/// Reads to the end. Fails if there are more than `max` bytes, without reading on.
+/// Reads to the end. Fails after more than `max` bytes.
 pub(crate) fn read_at_most(source: impl Read, max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     source.take(max + 1).read_to_end(&mut content)?;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_object_of_strings_is_refused_with_the_place() {
+    fn invalid_answers_are_refused_with_the_reason() {
         let path = std::env::temp_dir().join(format!("sockeye-answers-{}", std::process::id()));
         let table = [
             ("{\"a\": \"b\", \"c\": \"d\"}", None),

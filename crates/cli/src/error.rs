@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use rustix::io::Errno;
 
-/// What ends the program.
+/// An error that ends the program.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// The command line, or an environment variable, is wrong: the same command fails again.
@@ -19,7 +19,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Adds what was done with a path of the command line, and tells whether that path is wrong.
+    /// An error of `doing` something with a path of the command line: of usage if the path is wrong.
     pub(crate) fn of_path(error: io::Error, doing: String) -> Self {
         let is_wrong = is_wrong_path(&error);
         let error = anyhow::Error::new(error).context(doing);
@@ -61,12 +61,12 @@ impl fmt::Display for Error {
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
     let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];
-    // A loop of links has no stable kind.
+    // `ErrorKind` has no stable kind for a loop of links.
     kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 pub(crate) trait OrUsage<T> {
-    /// Makes an error one of usage.
+    /// Turns an error into an error of usage.
     fn or_usage(self) -> Result<T, Error>;
 }
 

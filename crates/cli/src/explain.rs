@@ -31,11 +31,11 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     Ok(if explanation.status.code() < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A URL's host that isn't allowed at some of the addresses.
+/// A URL's host that isn't allowed at some addresses of `--listen`.
 struct RefusedHost {
     /// The response, the addresses, and how to allow the host.
     text: String,
-    /// No other address is listened on, and no clients are exempt.
+    /// Every address is a loopback address, and no clients are exempt.
     always: bool,
 }
 
@@ -67,7 +67,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    // Browsers don't send user and password in it.
+    // Browsers don't send the user and password.
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then_some(host)
 }
@@ -81,7 +81,7 @@ fn is_http(scheme: &str) -> bool {
 fn target(url: &str) -> anyhow::Result<String> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_http(scheme) => rest,
-        // A path may have anything in its query.
+        // A query may contain `://`.
         _ if url.starts_with('/') => url,
         _ => bail!("'{url}' is not a URL to explain: write http://HOST/PATH or /PATH"),
     };
@@ -110,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_as_a_browser_would() {
-        for (url, asked) in [
+    fn a_url_becomes_the_target_that_a_browser_sends() {
+        for (url, expected) in [
             ("/", "/"),
             ("/a b?c=http://d#e", "/a%20b?c=http://d"),
             ("/caf\u{e9}/%41", "/caf%C3%A9/%41"),
@@ -122,7 +122,7 @@ mod tests {
             ("http://[::1]:8000/a/../b", "/a/../b"),
             ("/a\"\n", "/a%22%0A"),
         ] {
-            assert_eq!(target(url).unwrap(), asked, "{url}");
+            assert_eq!(target(url).unwrap(), expected, "{url}");
         }
         for (url, expected) in [
             ("/a", None),

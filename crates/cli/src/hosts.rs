@@ -1,8 +1,8 @@
 //! The host names that requests may be for at loopback addresses.
 //!
-//! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are reached by names
-//! that this program can't know, and no browser connects to a Unix socket or in place of a trusted
-//! proxy.
+//! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are not checked, since
+//! this program can't know their names; nor are Unix sockets and trusted proxies, since browsers can't
+//! be their clients.
 
 use std::net::IpAddr;
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_loopback_are_told_from_others() {
+    fn loopback_addresses_are_recognized() {
         for (address, loopback) in [
             ("127.0.0.1:8000", true),
             ("127.0.0.53:8000", true),

@@ -16,17 +16,16 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that may wait in the queue: some thousand lines.
+/// Maximum number of queued bytes: some thousand lines.
 const QUEUE: usize = 512 * 1024;
 
-/// How long the end of the program waits for a standard error that takes no lines.
+/// How long the end of the program waits for a standard error that accepts no lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
@@ -71,15 +70,19 @@ impl Log {
 
     /// Logs the program's events of this level and above.
     pub(crate) fn take_events(&self, level: LevelFilter) {
-        let subscriber = tracing_subscriber::fmt()
+        // Fails only if there is a subscriber already, and `main` calls this once.
+        let _ = tracing::subscriber::set_global_default(self.subscriber(level));
+    }
+
+    fn subscriber(&self, level: LevelFilter) -> impl Subscriber + Send + Sync + use<> {
+        let log = self.clone();
+        tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
             .with_ansi(false)
-            .with_writer(self.clone())
+            .with_writer(move || log.clone())
             .finish()
-            .with(Limiter(self.clone()));
-        // It fails only if there is a subscriber already, and `main` calls this once.
-        let _ = tracing::subscriber::set_global_default(subscriber);
+            .with(Limiter(self.clone()))
     }
 
     /// Logs panics. A panic in a connection ends only that connection, so its message is an ordinary
@@ -113,7 +116,7 @@ impl Log {
         let _ = self.queue.flush(LAST_LINES);
     }
 
-    /// Counts a line. Returns whether it is to be written.
+    /// Counts a line. Returns whether it is within the limits.
     fn writes(&self, line: Line) -> bool {
         let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
@@ -144,20 +147,13 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// Drops events beyond the limit of their kind and client.
 struct Limiter(Log);
 
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
+        // More severe levels are smaller.
         let is_limited =
             *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
         !is_limited || self.0.writes(Line::of(event))
@@ -170,11 +166,11 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is written; writing waits while a test holds the lock.
+    /// Output in memory. Writing waits while a test holds the lock.
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Page {
+    impl Output {
         fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
             self.0.lock().unwrap()
         }
@@ -184,7 +180,7 @@ mod tests {
         }
     }
 
-    impl Write for Page {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.lock().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -196,19 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_chose_cannot_forge_a_line_or_move_the_cursor() {
-        let page = Page::default();
-        let log = Log::to(page.clone()).unwrap();
-        let subscriber = tracing_subscriber::fmt()
-            .with_target(false)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
+    fn text_from_a_peer_cannot_forge_a_line_or_move_the_cursor() {
+        let output = Output::default();
+        let log = Log::to(output.clone()).unwrap();
+        tracing::subscriber::with_default(log.subscriber(LevelFilter::INFO), || {
             tracing::info!(path = %"/\x1b[2J\n2026 ERROR forged", "closed");
         });
         log.flush();
-        let text = page.text();
+        let text = output.text();
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(!text.trim_end().chars().any(char::is_control), "{text:?}");
         assert!(text.contains("INFO"), "{text:?}");
@@ -216,17 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_causes_many_lines_gets_few_and_a_count() {
-        let page = Page::default();
-        let log = Log::to(page.clone()).unwrap();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::DEBUG)
-            .with_target(false)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish()
-            .with(Limiter(log.clone()));
-        tracing::subscriber::with_default(subscriber, || {
+    fn many_lines_of_one_client_are_limited_and_counted() {
+        let output = Output::default();
+        let log = Log::to(output.clone()).unwrap();
+        tracing::subscriber::with_default(log.subscriber(LevelFilter::DEBUG), || {
             for n in 0..1000 {
                 let peer = format!("192.0.2.7:{}", 1000 + n);
                 tracing::info!(%peer, reason = format!("the peer sent {n}"), "closed");
@@ -234,34 +218,34 @@ mod tests {
             }
             tracing::warn!(client = "192.0.2.8", "something else");
             assert!(log.writes(Line::of_text("panic", "a bug")));
-            let said = (0..20).filter(|_| log.writes(Line::of_text("panic", "a bug")));
-            assert_eq!(said.count(), 9);
+            let written = (0..20).filter(|_| log.writes(Line::of_text("panic", "a bug")));
+            assert_eq!(written.count(), 9);
             log.flush();
         });
-        let text = page.text();
+        let text = output.text();
         let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
         assert_eq!(count("INFO closed peer="), 10, "{text}");
-        let told = "INFO closed: 990 more from 192.0.2.7 in 1 s reason=the peer sent";
-        assert_eq!(count(told), 1, "{text}");
+        let report = "INFO closed: 990 more from 192.0.2.7 in 1 s reason=the peer sent";
+        assert_eq!(count(report), 1, "{text}");
         assert_eq!(count("a bug: 11 more in 1 s"), 1, "{text}");
         assert_eq!((count("DEBUG accepted"), count("WARN something else")), (1000, 1));
     }
 
     #[test]
-    fn a_log_that_nobody_reads_blocks_nobody_and_counts_what_it_dropped() {
-        let page = Page::default();
-        let log = Log::to(page.clone()).unwrap();
-        let held = page.lock();
-        // Besides those in the queue, the thread may have taken as many to write.
-        let said = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
-        for n in 0..said {
+    fn a_log_without_a_reader_never_blocks_and_counts_dropped_lines() {
+        let output = Output::default();
+        let log = Log::to(output.clone()).unwrap();
+        let held = output.lock();
+        // The thread may have taken as many lines as fit in the queue.
+        let put = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
+        for n in 0..put {
             log.say(format!("line {n}"));
         }
         drop(held);
         log.flush();
-        let text = page.text();
+        let text = output.text();
         let written = text.lines().filter(|line| line.starts_with("line ")).count();
-        let lost = said - written;
+        let lost = put - written;
         assert!(lost >= 10, "{lost}");
         assert!(text.contains(&format!("{lost} {DROPPED}")), "{lost} in {text}");
     }

@@ -53,7 +53,7 @@ impl FromStr for Trusted {
 /// All trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
-    networks: Vec<Network>,
+    pub(crate) networks: Vec<Network>,
     unix: bool,
 }
 
@@ -69,17 +69,13 @@ impl Proxies {
         proxies
     }
 
-    pub(crate) fn networks(&self) -> &[Network] {
-        &self.networks
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }
 
     pub(crate) fn is_trusted(&self, peer: Address) -> bool {
         match peer {
-            Address::Ip(address) => self.trust(address.ip()),
+            Address::Ip(address) => self.trusts(address.ip()),
             Address::Unix => self.unix,
         }
     }
@@ -112,7 +108,7 @@ impl Proxies {
         for hop in hops.take(MAX_HOPS) {
             let Some(ip) = hop else { return known.or(Some(peer)) };
             known = Some(Address::Ip(SocketAddr::new(ip, 0)));
-            if !self.trust(ip) {
+            if !self.trusts(ip) {
                 break;
             }
         }
@@ -134,7 +130,7 @@ impl Proxies {
         self.client(peer, x_forwarded_for, forwarded)
     }
 
-    fn trust(&self, ip: IpAddr) -> bool {
+    fn trusts(&self, ip: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(ip))
     }
 }

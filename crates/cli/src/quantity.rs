@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `10s`, `1.5m`, `500ms`; `8K`, `8KiB`, `65536`.
+//! Durations, sizes and rates as people write them: `10s`, `1.5m`; `8K`, `8KiB`, `65536`; `20k`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -89,7 +89,7 @@ impl FromStr for Size {
             0 => Err("it must be at least one byte".into()),
             bytes => match isize::try_from(bytes) {
                 Ok(bytes) => Ok(Self(bytes as usize)),
-                Err(_) => Err("it is more than a computer has".into()),
+                Err(_) => Err("it is larger than any memory".into()),
             },
         }
     }
@@ -120,8 +120,8 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// A number, which may have decimals, times the scale of the unit after it, without a float's
-/// rounding. `None` if it is no number, has no known unit, or is far too large.
+/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding like
+/// floats. `None` if the number or unit is invalid, or the product overflows.
 fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MOST_DECIMALS: usize = 9;
     let text = text.trim();
@@ -138,12 +138,23 @@ fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> 
     digits(whole)?.checked_mul(scale)?.checked_add(fraction)
 }
 
+/// Parses requests per second.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    const HELP: &str = "write requests per second, as 500, 20k or 0.5";
+    let (number, scale) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => (text, 1.0),
+    };
+    let rate = number.parse::<f64>().map_err(|_| HELP)? * scale;
+    if (1e-3..=1e9).contains(&rate) { Ok(rate) } else { Err(HELP.into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         let table = [
             ("10s", Some(10_000)),
             ("500ms", Some(500)),
@@ -172,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_are_parsed() {
         let table = [
             ("65536", Some(65_536)),
             ("8K", Some(8_192)),
@@ -192,7 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back_as_the_same() {
+    fn rates_are_parsed() {
+        for (text, expected) in [("500", 500.0), ("20k", 20_000.0), ("0.5", 0.5)] {
+            assert_eq!(rate(text), Ok(expected));
+        }
+        for text in ["", "0", "-1", "nan", "inf", "1m", "1e12"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn displayed_values_parse_to_themselves() {
         for text in ["3600s", "90s", "60s", "500ms", "1500us", "1ns"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }

@@ -20,12 +20,12 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
 use crate::proxies::Proxies;
-use crate::signals::{DrainTimeouts, OnHangup};
+use crate::signals::OnHangup;
 use crate::start_screen::Screen;
 use crate::{hosts, signals, text, who_listens};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
-    let screen = Screen { what: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
+    let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
     run(plan, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
-    let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
+    let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = answers.service.clone();
     run(serve, &screen, answers.on_hangup(), log, move |_, started| {
         let check = hosts::check(hosts.clone(), &started.bound, Proxies::default());
@@ -51,15 +51,14 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
-    let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
+    let screen = Screen { heading: heading(&content), scheme: "http", notes: notes(&content) };
     let (mounts, budgets) = (content.mounts, content.budgets);
     let access = access
         .map(|(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get()))
         .transpose()
         .context("cannot start a thread")?;
     let worker_log = access.clone();
-    let reopen = access.as_ref().and_then(AccessLog::reopener);
-    let on_hangup = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as OnHangup);
+    let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let result = run(serve, &screen, on_hangup, log, move |shard, started| {
         let check = hosts::check(hosts.clone(), &started.bound, proxies.clone());
         let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
@@ -83,7 +82,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
 }
 
 /// The first lines of the start screen: the folders, before the URLs.
-fn what(content: &Content) -> Vec<String> {
+fn heading(content: &Content) -> Vec<String> {
     match &content.places[..] {
         [place] if place.prefix == "/" => {
             vec![format!("Serving {} over HTTP at", place.path.display())]
@@ -117,7 +116,7 @@ fn notes(content: &Content) -> Vec<String> {
     vec![note.into()]
 }
 
-/// What a service gets to know of its server.
+/// The server, as its services see it.
 struct Started {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
@@ -164,8 +163,8 @@ fn run<S: Service + 'static>(
     let started = Started { bound: bound.clone(), workers, descriptors };
     let running = server.start(move |shard| service(shard, &started));
     let running = running.context("cannot start the workers")?;
-    let timeouts = DrainTimeouts { lame_duck, drain };
-    let stopped = signals::watch(signals, running.handle(), timeouts, on_hangup, log.clone());
+    let handle = running.handle();
+    let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
     screen.show(&plan.listen, &bound).context("cannot start a thread")?;
 
@@ -211,7 +210,7 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             };
             let free = with_port(&address, 0);
             anyhow!(
-                "{address} is in use by {by}: stop it, or choose another port; --listen {free} takes \
+                "{address} is in use by {by}: stop it, or choose another port; --listen {free} picks \
                  a free one"
             )
         }
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn files_share_the_descriptors_that_connections_leave() {
+    fn files_share_the_descriptors_not_reserved_for_connections() {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {

@@ -2,8 +2,8 @@
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at once,
 //!   the third ends the process.
-//! - SIGHUP: a server with `--answers` or an access log in a file reopens that. Any other drains if
-//!   standard error is a terminal, since that terminal was closed, and otherwise (a service, `nohup`)
+//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains if
+//!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
 //!   ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
@@ -20,8 +20,9 @@ use sockeye::engine::Handle;
 
 use crate::log::Log;
 use crate::quantity::Span;
+use crate::text;
 
-/// How long a stop at once waits for the last log lines.
+/// How long the process waits for the last log lines when it is stopped at once.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Catches signals from now on, so that none is lost while the server starts.
@@ -66,7 +67,7 @@ pub(crate) type OnHangup = Box<dyn FnMut(&Log) + Send>;
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
-    timeouts: DrainTimeouts,
+    [lame_duck, drain]: [Duration; 2],
     on_hangup: Option<OnHangup>,
     log: Log,
 ) -> io::Result<Arc<StoppedBy>> {
@@ -90,7 +91,7 @@ pub(crate) fn watch(
             count += 1;
             match count {
                 1 => {
-                    let line = timeouts.announce(handle.connections());
+                    let line = shutting_down(lame_duck, drain, handle.connections());
                     handle.drain();
                     log.say(line);
                 }
@@ -108,26 +109,16 @@ pub(crate) fn watch(
     Ok(stopped)
 }
 
-/// How long a drain may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DrainTimeouts {
-    pub(crate) lame_duck: Duration,
-    pub(crate) drain: Duration,
-}
-
-impl DrainTimeouts {
-    fn announce(self, connections: usize) -> String {
-        let (lame_duck, drain) = (Span(self.lame_duck), Span(self.drain));
-        let when = match self.lame_duck.is_zero() {
-            true => String::new(),
-            false => format!(" in {lame_duck:#}"),
-        };
-        let plural = if connections == 1 { "" } else { "s" };
-        format!(
-            "Shutting down{when}: {connections} connection{plural} open, waiting up to {drain:#}. \
-             Press Ctrl-C again to stop now."
-        )
-    }
+fn shutting_down(lame_duck: Duration, drain: Duration, connections: usize) -> String {
+    let when = match lame_duck.is_zero() {
+        true => String::new(),
+        false => format!(" in {:#}", Span(lame_duck)),
+    };
+    let (connections, drain) = (text::count(connections as u64, "connection"), Span(drain));
+    format!(
+        "Shutting down{when}: {connections} open, waiting up to {drain:#}. Press Ctrl-C again to stop \
+         now."
+    )
 }
 
 fn end(signal: i32) -> ! {

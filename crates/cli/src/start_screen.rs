@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct Screen {
-    /// What is served: the lines before the URLs.
-    pub(crate) what: Vec<String>,
+    /// The lines before the URLs: what is served.
+    pub(crate) heading: Vec<String>,
     /// The scheme of the URLs: `http`, `message` or `tcp`.
     pub(crate) scheme: &'static str,
     /// The lines after the URLs.
@@ -49,7 +49,7 @@ impl Screen {
         bound: &[Bound],
         outward: impl Fn() -> Vec<IpAddr>,
     ) -> String {
-        let mut lines = self.what.clone();
+        let mut lines = self.heading.clone();
         for bound in bound {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
@@ -76,7 +76,7 @@ fn reachable(
     if !ip.is_unspecified() {
         return vec![SocketAddr::new(ip, port).to_string()];
     }
-    // The listener of `:PORT` takes IPv4 too.
+    // The listener of `:PORT` accepts IPv4 too.
     let every = listen.iter().any(|listen| match listen {
         ListenAddr::Any(any) => *any == 0 || *any == port,
         _ => false,
@@ -122,13 +122,13 @@ mod tests {
             })
             .collect();
         let screen =
-            Screen { what: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
+            Screen { heading: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
         let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
         screen.text(&listen, &bound, outward)
     }
 
     #[test]
-    fn each_address_is_a_url_on_a_line_of_its_own() {
+    fn each_address_is_a_url_on_its_own_line() {
         assert_eq!(
             screen(&["127.0.0.1:0", "[::1]:0"], &["127.0.0.1:8000", "[::1]:8001", "unix:/run/s"]),
             "Serving\n\
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_shown_as_urls_that_work() {
+    fn unspecified_addresses_are_shown_as_urls_that_work() {
         let urls = |listen: &str, bound: &str| {
             let screen = screen(&[listen], &[bound]);
             let urls = screen.lines().filter(|line| line.starts_with("http"));

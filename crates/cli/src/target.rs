@@ -24,7 +24,7 @@ const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HO
 const LOAD_FORMS: &str =
     "a target is http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
 
-/// Parses a target of `sockeye send`: any but a URL.
+/// Parses a target of `sockeye send`: everything except a URL.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, SEND_FORMS)
 }
@@ -34,13 +34,13 @@ pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
     parse(text, LOAD_FORMS)
 }
 
-/// Parses a path or name, without `unix:`.
+/// Parses a path or abstract name, without `unix:`.
 pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
     parse(&format!("unix:{text}"), SEND_FORMS)
 }
 
 fn parse(text: &str, forms: &str) -> Result<Target, String> {
-    let takes_http = forms == LOAD_FORMS;
+    let allows_http = forms == LOAD_FORMS;
     let scheme = text.split(':').next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("unix") {
         return match text.parse() {
@@ -50,7 +50,7 @@ fn parse(text: &str, forms: &str) -> Result<Target, String> {
         };
     }
     let Some((_, rest)) = text.split_once("://") else {
-        let http = if takes_http { format!("http://{text}/, ") } else { String::new() };
+        let http = if allows_http { format!("http://{text}/, ") } else { String::new() };
         return Err(match authority(text) {
             Ok(_) => format!("did you mean {http}tcp://{text} or message://{text}?"),
             Err(_) => forms.into(),
@@ -60,7 +60,7 @@ fn parse(text: &str, forms: &str) -> Result<Target, String> {
     match &*scheme.to_ascii_lowercase() {
         "tcp" => server().map(|(host, port)| Target::Tcp(host, port)),
         "message" => server().map(|(host, port)| Target::Message(host, port)),
-        "http" if takes_http => url(rest),
+        "http" if allows_http => url(rest),
         _ => Err(format!("'{scheme}' is not supported; {forms}")),
     }
 }
@@ -145,23 +145,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// Parses requests per second.
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    const HELP: &str = "write requests per second, as 500, 20k or 0.5";
-    let (number, scale) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number, 1e3),
-        None => (text, 1.0),
-    };
-    let rate = number.parse::<f64>().map_err(|_| HELP)? * scale;
-    if (1e-3..=1e9).contains(&rate) { Ok(rate) } else { Err(HELP.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_read_and_written_back() {
+    fn targets_are_parsed_and_displayed() {
         let tcp = |host: &str, port| Target::Tcp(host.into(), port);
         let message = |host: &str, port| Target::Message(host.into(), port);
         let table = [
@@ -185,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_and_written_back() {
+    fn urls_are_parsed_and_displayed() {
         for (text, back) in [
             ("http://localhost", "http://localhost/"),
             ("http://localhost:80/a?b#c", "http://localhost/a?b"),
@@ -243,18 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_needs_no_name_server() {
+    fn an_ip_address_is_not_looked_up() {
         let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
         assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
-    }
-
-    #[test]
-    fn rates_are_read_as_people_write_them() {
-        for (text, expected) in [("500", 500.0), ("20k", 20_000.0), ("0.5", 0.5)] {
-            assert_eq!(rate(text), Ok(expected));
-        }
-        for text in ["", "0", "-1", "nan", "inf", "1m", "1e12"] {
-            assert!(rate(text).is_err(), "{text}");
-        }
     }
 }

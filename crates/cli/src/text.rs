@@ -5,8 +5,8 @@ use std::mem;
 use std::str;
 use std::time::Duration;
 
-/// Whether a terminal would act on a character: control characters (C0, DEL and C1), and those that
-/// change the direction of text.
+/// Whether a terminal would act on a character: control characters (C0, DEL and C1), and characters
+/// that change the direction of text.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -28,7 +28,7 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Makes bytes from a peer safe for a terminal, in any pieces. Line breaks and tabs stay, other control
+/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay, other control
 /// characters are escaped, and bytes that are not UTF-8 become `\xff`.
 #[derive(Debug, Default)]
 pub(crate) struct TerminalText {
@@ -55,7 +55,7 @@ impl TerminalText {
         show_text(&String::from_utf8_lossy(rest), shown);
     }
 
-    /// Appends the rest of the last call, which is no character.
+    /// Appends an incomplete character at the end, escaped.
     pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
         show_bytes(&mem::take(&mut self.partial), shown);
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_is_left() {
+    fn control_characters_are_escaped() {
         let evil = "a\x1b[2J\u{9b}31m\r\nb\x07\x7f å\u{202e}\u{2066}";
         let escaped = escape_controls(evil);
         assert_eq!(escaped, r"a\u{1b}[2J\u{9b}31m\r\nb\u{7}\u{7f} å\u{202e}\u{2066}");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_sends_cannot_command_a_terminal_however_it_is_cut() {
+    fn terminal_text_is_escaped_for_any_split_of_the_bytes() {
         let table: [(&[u8], &str); 6] = [
             (b"\x1b]0;x\x07a\tb\n", "\\u{1b}]0;x\\u{7}a\tb\n"),
             (b"a\r\n\x08\x7f", "a\\r\n\\u{8}\\u{7f}"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_bytes_can_be_told_apart() {
+    fn quoted_bytes_are_unambiguous() {
         let table: [(&[u8], &str); 5] = [
             (b"Hello World", r#""Hello World""#),
             ("grüße\n".as_bytes(), r#""grüße\n""#),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_read_well() {
+    fn amounts_are_formatted_for_people() {
         let table = [
             (0, "0 B"),
             (1023, "1023 B"),

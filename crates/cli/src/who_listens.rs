@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// The process that keeps a listener from `address`: its name and id.
+/// The name and id of the process whose listener has `address` in use.
 pub(crate) fn at(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
@@ -34,7 +34,7 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
 
 /// The inode of the socket that listens at `name`, in a table like `/proc/net/unix`.
 fn unix_listener(table: &str, name: &str) -> Option<u64> {
-    /// `__SO_ACCEPTCON`: it listens.
+    /// `__SO_ACCEPTCON`: the socket listens.
     const ACCEPTS: u32 = 1 << 16;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(3);
@@ -61,8 +61,8 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Whether a listener at `one` keeps another from `two`. Assumes that an unspecified IPv6 address
-/// takes IPv4 as well, which can be off.
+/// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified IPv6 address
+/// accepts IPv4 too, although that can be off.
 fn collides(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_of_our_own_is_found() {
+    fn the_process_that_listens_on_a_tcp_address_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         assert_eq!(at(address), this_process());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listener_at_a_unix_socket_is_found() {
+    fn the_process_that_listens_on_a_unix_socket_is_found() {
         let path = std::env::temp_dir().join(format!("sockeye who {}", std::process::id()));
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn tables_of_the_kernel_are_read() {
+    fn kernel_tables_are_parsed() {
         const TCP: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0

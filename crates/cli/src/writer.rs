@@ -17,7 +17,7 @@ const LARGE: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
 
-/// Bytes to be written, in lanes.
+/// Bytes to be written, in lanes: each is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the other
@@ -29,7 +29,7 @@ pub(crate) struct Queue {
     refused: AtomicU64,
     /// The thread sleeps until something is put.
     asleep: AtomicBool,
-    /// The thread is to stop waiting.
+    /// Tells the thread to stop waiting.
     hurry: AtomicBool,
     /// The thread, and a channel to it for flushes.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
@@ -53,7 +53,7 @@ impl Queue {
         max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        // Tries each twice, since the thread may move from one to the other meanwhile.
+        // Tries each buffer twice, since the thread may move from one to the other meanwhile.
         let buffers = self.lanes.get(lane).into_iter().flatten();
         self.append(buffers.cycle().take(4).find_map(free), max, write)
     }
@@ -121,7 +121,7 @@ impl Queue {
         flushed.recv_timeout(timeout).is_ok()
     }
 
-    /// Gathers, then waits until something is queued or `due` has come.
+    /// Waits for `gather`, then until something is queued or `due` has passed.
     fn wait(&self, due: Option<Instant>) {
         let gathered = Instant::now() + self.gather;
         while !self.hurry.load(Ordering::Acquire) {
@@ -180,7 +180,7 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Parks this thread, at most until `until`. Returns false if that is over.
+/// Parks this thread, at most until `until`. Returns false if that has passed.
 fn sleep(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_is_locked_makes_no_worker_wait() {
+    fn a_locked_buffer_does_not_block_a_worker() {
         let queue = queue();
         let held = lock(&queue.lanes[0][0]);
         assert!(put(&queue, "one\n"));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_counted() {
+    fn writes_without_room_are_counted() {
         let queue = queue();
         assert!(put(&queue, "0123456789") && put(&queue, "x"));
         assert!(!put(&queue, "lost") && !queue.put(10, |_| unreachable!()));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_all_of_it_but_not_for_ever() {
+    fn a_flush_waits_until_everything_is_written_or_times_out() {
         let (queue, written) = (Arc::new(queue()), Arc::new(Mutex::new(Vec::new())));
         start(&queue, "test", {
             let written = Arc::clone(&written);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_behind_a_write_is_gathered() {
+    fn bytes_that_follow_a_write_are_gathered() {
         let queue = Arc::new(Queue::new(1, Duration::from_secs(3600)));
         let written = Arc::new(Mutex::new(Vec::new()));
         start(&queue, "test", {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_called_in_time_with_nothing() {
+    fn the_thread_calls_write_when_it_is_due() {
         let queue = Arc::new(queue());
         let (sender, calls) = channel();
         start(&queue, "test", move |batch, _| {

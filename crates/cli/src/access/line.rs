@@ -18,7 +18,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The most bytes that [`end`] adds to the notes.
+/// The maximum number of bytes that [`end`] adds to the notes.
 pub(super) const END: usize = 256;
 
 /// Longer values are cut, and end with three dots.
@@ -26,7 +26,7 @@ const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
 
-/// Bytes before the notes that hold the position of the status in them.
+/// The first bytes of the notes: the position at which [`end`] inserts the status.
 const SPLIT: usize = 4;
 
 /// Formats the date, once a second.
@@ -68,27 +68,27 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
     }
 }
 
-/// Who sent a request.
+/// The addresses of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sender {
+pub(super) struct Addresses {
     pub(super) client: Address,
-    /// The connection's other end, if proxies are trusted.
-    pub(super) by: Option<Address>,
+    /// The connection's peer, if there are trusted proxies.
+    pub(super) peer: Option<Address>,
 }
 
 /// Appends the parts of a line that are known when a request starts.
 pub(super) fn begin(
     format: Format,
     date: &[u8],
-    sender: Sender,
+    addresses: Addresses,
     request: Begun<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
     notes.extend_from_slice(&[0; SPLIT]);
     let split = match format {
-        Format::Combined => begin_combined(date, sender.client, request, notes),
-        Format::Json => begin_json(date, sender, request, notes),
+        Format::Combined => begin_combined(date, addresses.client, request, notes),
+        Format::Json => begin_json(date, addresses, request, notes),
     };
     // Values are cut far below 4 GiB.
     let split = (split - start - SPLIT) as u32;
@@ -170,15 +170,15 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
 }
 
 /// Returns the position of the status: the end.
-fn begin_json(date: &[u8], sender: Sender, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    address(sender.client, notes);
+    address(addresses.client, notes);
     notes.push(b'"');
-    if let Some(by) = sender.by {
+    if let Some(peer) = addresses.peer {
         notes.extend_from_slice(b",\"by\":\"");
-        address(by, notes);
+        address(peer, notes);
         notes.push(b'"');
     }
     match request {
@@ -206,7 +206,7 @@ fn begin_json(date: &[u8], sender: Sender, request: Begun<'_>, notes: &mut Vec<u
     notes.len()
 }
 
-/// The fields Host, Referer and User-Agent; the first of a repeated one.
+/// The fields Host, Referer and User-Agent; of a repeated field, the first.
 fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     match request {
         Begun::Request(request) => {
@@ -287,17 +287,12 @@ fn seconds(time: Duration, line: &mut Vec<u8>) {
     line.extend_from_slice(&decimals);
 }
 
-/// Whether a byte is written unchanged in both formats.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-}
-
-/// `is_plain` of every byte.
+/// Which bytes are written unchanged in both formats.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        plain[byte] = is_plain(byte as u8);
+        plain[byte] = matches!(byte as u8, b' '..=b'~') && !matches!(byte as u8, b'"' | b'\\');
         byte += 1;
     }
     plain

@@ -23,12 +23,13 @@ use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
-use self::line::{Dates, Sender};
+use self::line::{Addresses, Dates};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
+use crate::signals::OnHangup;
 
-/// An access log that is written. Clones write to the same sink.
+/// A running access log. Clones write to the same sink.
 #[derive(Clone)]
 pub(crate) struct AccessLog {
     lines: Lines,
@@ -53,10 +54,10 @@ impl AccessLog {
         Ok(Self { lines: Lines::start(workers, sink)?, format, proxies, is_file })
     }
 
-    /// A function that reopens the file; `None` for standard error.
-    pub(crate) fn reopener(&self) -> Option<impl Fn() + Send + use<>> {
+    /// Reopens the file on SIGHUP; `None` for standard error.
+    pub(crate) fn on_hangup(&self) -> Option<OnHangup> {
         let lines = self.lines.clone();
-        self.is_file.then_some(move || lines.reopen())
+        self.is_file.then(|| Box::new(move |_: &_| lines.reopen()) as OnHangup)
     }
 
     /// The log of one worker, to be called on its thread.
@@ -64,7 +65,7 @@ impl AccessLog {
         Rc::new(Worker { log: self.clone(), number, dates: RefCell::default() })
     }
 
-    /// Writes what is left. The workers have ended.
+    /// Writes the last lines, after the workers have ended.
     pub(crate) fn finish(self) {
         self.lines.finish();
     }
@@ -83,12 +84,13 @@ impl Log for Worker {
         let mut dates = self.dates.borrow_mut();
         let date = dates.of(when, *format);
         let peer = peer.address;
-        let (client, by) = match request {
-            _ if proxies.is_empty() => (peer, None),
-            Begun::Request(request) => (proxies.client_of(peer, request), Some(peer)),
-            Begun::Unread(unread) => (proxies.client_of_unread(peer, &unread), Some(peer)),
+        let client = match request {
+            _ if proxies.is_empty() => peer,
+            Begun::Request(request) => proxies.client_of(peer, request),
+            Begun::Unread(unread) => proxies.client_of_unread(peer, &unread),
         };
-        line::begin(*format, date, Sender { client, by }, request, notes);
+        let addresses = Addresses { client, peer: (!proxies.is_empty()).then_some(peer) };
+        line::begin(*format, date, addresses, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {

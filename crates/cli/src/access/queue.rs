@@ -1,7 +1,7 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has a lane of the [`Queue`] of its own, so it never waits. After a pause, a line is
-//! written at once; lines that follow it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause is
+//! written at once; the lines after it are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -14,13 +14,13 @@ use tracing::{info, warn};
 use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines};
 
-/// Bytes that may wait in a buffer of a worker: a quarter of a second's lines of the fastest.
+/// Maximum number of bytes in a buffer of a worker: enough for a quarter of a second at full speed.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const GATHER: Duration = Duration::from_millis(250);
 /// The least time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for a sink that takes no lines.
+/// How long the end of the program waits for a sink that accepts no lines.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The queue of lines. Clones share it.
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_writes_is_dropped_at_the_limit_and_counted() {
+    fn lines_above_the_limit_are_dropped_and_counted() {
         let queue = Arc::new(Queue::new(1, GATHER));
         let lines =
             Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_every_worker_is_in_the_file_once_and_whole() {
+    fn every_line_of_every_worker_is_written_once_and_complete() {
         const LINES: usize = 2000;
         let path = scratch("lines");
         let lines = Lines::start(3, Sink::file(path.clone()).unwrap()).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_reported_once_in_a_while_and_at_the_end() {
+    fn losses_are_reported_once_a_second_and_at_the_end() {
         let mut losses = Losses { dropped: 3, ..Losses::default() };
         losses.report(false);
         assert_eq!(losses.dropped, 0);

@@ -57,7 +57,7 @@ impl Sink {
         Ok(Self::File { path, state })
     }
 
-    /// The path of a pipe without a reader.
+    /// The path, if it is a pipe without a reader.
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
             Self::File { path, state: State::NoReader(_) } => Some(path),
@@ -79,15 +79,15 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes whole lines, in one call if the file takes them all, and removes what was written from
-    /// `lines`. What stays there is to be written first by the next call.
+    /// Writes whole lines, in one call if the file accepts them all, and removes written bytes from
+    /// `lines`. The next call must start with the rest.
     ///
     /// # Errors
     ///
     /// `lines` can't be written, and are lost.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         let Self::File { path, state } = self else {
-            // The lock keeps other lines apart.
+            // The lock keeps other lines from mixing with these.
             let result = io::stderr().lock().write_all(lines);
             return result.map(|()| lines.clear());
         };
@@ -143,7 +143,7 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
         match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return false,
-            // Some files are always ready and take nothing.
+            // Some files are always ready, but accept no bytes.
             Ok(_) => return !left.is_zero(),
         }
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_full_disk_tore_spoils_no_other() {
+    fn a_line_torn_by_a_full_disk_does_not_spoil_the_next() {
         let (mut disk, mut end) = (Disk(Vec::new(), 8, ErrorKind::StorageFull), End::Whole);
         let write = |disk: &mut Disk, end: &mut End, lines: &str| {
             write_whole(disk, &mut lines.into(), end, |_| unreachable!())
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_reader_has_no_room_for_is_written_later() {
+    fn lines_without_room_in_the_pipe_are_written_later() {
         let (mut pipe, mut end) = (Disk(Vec::new(), 6, ErrorKind::WouldBlock), End::Whole);
         let mut lines = b"one\ntwo\nthree\n".to_vec();
         write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();

@@ -55,8 +55,9 @@ pub(crate) struct Content {
 
     /// Send a header with every file, as 'X-Frame-Options: DENY'.
     ///
-    /// An empty value removes a default header. Can be given several times. Default: X-Content-Type-Options: nosniff; with pages also
-    /// Referrer-Policy: strict-origin-when-cross-origin and X-Frame-Options: SAMEORIGIN.
+    /// An empty value removes a default header. Can be given several times. Default:
+    /// X-Content-Type-Options: nosniff; with pages also Referrer-Policy:
+    /// strict-origin-when-cross-origin and X-Frame-Options: SAMEORIGIN.
     #[arg(long, value_name = "NAME: VALUE", help_heading = "Headers", value_parser = header_rule)]
     pub(crate) header: Vec<HeaderRule>,
 
@@ -85,7 +86,7 @@ pub(crate) struct Content {
     #[arg(value_delimiter = ',', default_value = "zstd,br,gzip")]
     pub(crate) compress: Vec<Option<Coding>>,
 
-    /// Memory for compressed files, cached or being sent.
+    /// Maximum memory for compressed files, cached or being sent.
     ///
     /// All folders and workers share it. Above this, the least recently used files are dropped, and if
     /// that isn't enough, files are sent uncompressed.
@@ -138,7 +139,7 @@ fn type_rule(text: &str) -> Result<ByPattern, String> {
     ByPattern::checked(pattern, value)
 }
 
-/// A header for every file; without a value, one to remove.
+/// A header for every file; without a value, a default header to remove.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderRule {
     pub(crate) name: String,
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_read_as_people_write_them() {
+    fn rules_are_parsed() {
         let rule = |text: &str| cache_rule(text).map(|rule| (rule.pattern, rule.value));
         let is = |pattern: &str, value: &str| Ok((pattern.to_owned(), value.to_owned()));
         assert_eq!(rule("max-age=60"), is("*", "max-age=60"));

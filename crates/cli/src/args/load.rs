@@ -8,8 +8,8 @@ use sockeye::engine::Config;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::log::level;
-use crate::quantity::{Size, Span};
-use crate::target::{Target, rate, target_of_load, unix_socket};
+use crate::quantity::{Size, Span, rate};
+use crate::target::{Target, target_of_load, unix_socket};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,23 +25,22 @@ Examples:
 /// Send requests to a server over and over, and report how fast it responds.
 ///
 /// http://HOST[:PORT]/PATH is requested by HTTP/1.1; with several paths of one server, each connection
-/// requests them in turn. tcp://HOST:PORT and unix:PATH must send bytes back, like an echo server.
-/// message://HOST:PORT gets messages.
+/// requests them in turn. Servers at tcp://HOST:PORT and unix:PATH must be echo servers.
+/// message://HOST:PORT is sent messages.
 ///
-/// First, each request is sent once to learn what its response looks like; this isn't counted. Errors
-/// are a status of 400 or above, an error message, and anything that ends a connection before its
-/// response. Latencies are those of responses without errors. A percentile is shown if there are
-/// enough of them.
+/// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
+/// above, an error message, and a connection that ends before its response are errors. Only responses
+/// without errors have latencies. A percentile is shown if there are enough latencies.
 ///
-/// --duration starts with the first request. When it is over, open requests have at most 1s more, and
-/// are then counted as unanswered. If a response ends its connection, the server has 100ms to close
-/// it before sockeye does.
+/// --duration starts with the first request. At its end, requests in flight have 1s
+/// more, and are then counted as unanswered. If a response ends its connection, the server has 100ms
+/// to close it before sockeye does.
 ///
-/// --requests ends with the last response or failure, so time and rates include waiting for failed
-/// requests.
+/// With --requests, the load ends with the last response or failure, so time and rates include waiting
+/// for failed requests.
 ///
-/// Without --rate, a request follows the response before it, so a server that stalls also gets fewer
-/// requests, and latencies don't show it. With --rate, latencies count from when a request was due.
+/// Without --rate, a request is sent when the response before it has arrived, so a server that stalls
+/// gets fewer requests, and latencies hide the stall. With --rate, latencies count from when a request was due.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
@@ -66,7 +65,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Requests that a connection may have in flight.
+    /// Maximum number of requests in flight per connection.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
 
@@ -74,7 +73,7 @@ pub(crate) struct Load {
     #[arg(long, conflicts_with = "requests_per_connection")]
     pub(crate) close: bool,
 
-    /// Open a new connection after this number of requests. Default: when it is closed.
+    /// Open a new connection after this number of requests. Default: when it closes.
     #[arg(long, value_name = "N")]
     pub(crate) requests_per_connection: Option<NonZeroU64>,
 
@@ -86,17 +85,17 @@ pub(crate) struct Load {
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// Size of a response's content. A larger response is an error.
+    /// Maximum size of a response's content. A larger response is an error.
     ///
     /// With --verify, at most 256MiB, which are kept in memory.
     #[arg(long, value_name = "BYTES", default_value = "1GiB")]
     pub(crate) max_content: Size,
 
-    /// Time that the server may be silent while a response is due.
+    /// How long the server may be silent while a response is due.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
 
-    /// Time to connect.
+    /// Maximum time to connect.
     #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 

@@ -13,7 +13,7 @@ use crate::log::level;
 use crate::quantity::{Size, Span};
 use crate::target::{Target, target_of_send};
 
-/// The heading of the flags for message:// alone.
+/// The help heading of the flags that are only for message://.
 pub(super) const MESSAGES: &str = "Messages";
 
 const EXAMPLES: &str = "\
@@ -27,18 +27,18 @@ Examples:
 
 /// Send bytes or messages to a server, and print what it sends back.
 ///
-/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes, and closes when as
-/// many bytes have come back: for an echo server. For other servers, --half-close prints everything
-/// they send. With one connection, the received bytes are printed unchanged, but on a terminal with
-/// control characters escaped; with several, each piece is a line with its connection's number.
-/// Without contents, standard input is sent as it is read.
+/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an echo
+/// server, and closes when as many bytes have come back; with other servers, use --half-close to print
+/// everything they send. The bytes of a single connection are printed unchanged, but on a terminal
+/// control characters are escaped. With several connections, each received piece is printed as a line
+/// with its connection's number. Without contents, standard input is sent as it is read.
 ///
 /// To message://HOST:PORT, each content and each --file is a message, of type text/json if it is
 /// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its own
-/// (see --keep-alive). Content of responses is printed as UTF-8 text with a line break; binary content
-/// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error, invalid
-/// JSON, or the message itself, as from an echo server. Without contents and files, all of standard
-/// input is one message.
+/// (see --keep-alive). Text in responses is printed as UTF-8 with a line break; binary content is
+/// escaped on a terminal and unchanged elsewhere. These responses are failures: an error, invalid JSON,
+/// or the message itself, as from an echo server. Without contents and files, all of standard input is
+/// one message.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {
@@ -61,11 +61,11 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) half_close: bool,
 
-    /// Time that the server may neither send nor read while a response is due.
+    /// How long the server may neither send nor read while a response is due.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: Span,
 
-    /// Time to connect.
+    /// Maximum time to connect.
     #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 
@@ -110,7 +110,7 @@ pub(crate) struct MessageFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Size of a response's content. A larger response is an error.
+    /// Maximum size of a response's content. A larger response is an error.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().content.into())]
     pub(crate) max_content: Size,
 }

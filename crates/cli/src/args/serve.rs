@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use sockeye::engine::{BadListenAddr, Config, ListenAddr};
-use sockeye::http_core::{AllowedHosts, BadHostName};
+use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -17,8 +17,10 @@ use crate::quantity::{Size, Span};
 
 const LISTEN: &str = "Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH";
 const LISTEN_LONG: &str = "\
-Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH.\n\nAn IPv6 address is in brackets: [::1]:8000. *:8000 and 8000 \
-mean :8000. Port 0 takes a free port. unix:@NAME is an abstract socket. Can be given several times.";
+Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH.
+
+An IPv6 address is in brackets: [::1]:8000. *:8000 and 8000 mean :8000. Port 0 picks a free port. \
+unix:@NAME is an abstract socket. Can be given several times.";
 
 const HTTP_EXAMPLES: &str = "\
 Examples:
@@ -53,10 +55,10 @@ Examples:
   # Answer messages at 127.0.0.1:65432, and try it.
   sockeye message
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'
-  # Find other answers, and allow pages of one site to search by HTTP.
+  # Use a dictionary of your own, and allow pages of one site to search over HTTP.
   sockeye message --answers answers.json --origin https://example.org";
 
-/// Parses an address as `--listen` or the start screen has it, the latter with one of `schemes`.
+/// Parses an address in the form of `--listen`, or a URL of the start screen with one of `schemes`.
 fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
     match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
@@ -66,19 +68,7 @@ fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
     }
 }
 
-fn listen_http(text: &str) -> Result<ListenAddr, BadListenAddr> {
-    listen(text, &["http"])
-}
-
-fn listen_message(text: &str) -> Result<ListenAddr, BadListenAddr> {
-    listen(text, &["message", "http"])
-}
-
-fn host_name(text: &str) -> Result<String, BadHostName> {
-    AllowedHosts::default().allow(text).map(|_| text.to_owned())
-}
-
-/// A default limit of a library, none of which is 0.
+/// A default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
     NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
 }
@@ -92,8 +82,9 @@ pub(crate) struct Http {
     #[command(flatten)]
     pub(crate) content: Content,
 
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000", value_parser = listen_http)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
+    #[arg(value_parser = |text: &str| listen(text, &["http"]))]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]
@@ -109,7 +100,7 @@ pub(crate) struct Http {
     /// Format of the access log: combined or json.
     ///
     /// combined is the format of Apache and nginx, with two more columns: the duration in seconds,
-    /// and how the request ended. json is an object per line.
+    /// and how the request ended. json writes one JSON object per line.
     #[arg(long, value_name = "FORMAT", help_heading = "Access log", default_value = "combined")]
     #[arg(hide_possible_values = true)]
     pub(crate) access_log_format: Format,
@@ -126,22 +117,22 @@ pub(crate) struct Http {
     #[command(flatten)]
     pub(crate) hosts: Hosts,
 
-    /// Length of a request line. Longer ones get 414.
+    /// Maximum length of a request line. Longer ones get 414.
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     #[arg(default_value_t = http_core::Limits::default().request_line.into())]
     pub(crate) max_request_line: Size,
 
-    /// Size of a request's headers, with its request line. Larger ones get 431.
+    /// Maximum size of a request's line and headers. Larger ones get 431.
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     #[arg(default_value_t = http_core::Limits::default().head.into())]
     pub(crate) max_header: Size,
 
-    /// Number of a request's headers. Requests with more get 431.
+    /// Maximum number of a request's headers. Requests with more get 431.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     #[arg(default_value_t = nonzero(http_core::Limits::default().fields))]
     pub(crate) max_header_fields: NonZeroUsize,
 
-    /// Time to receive a request's headers, from their first byte.
+    /// Maximum time to receive a request's headers, from their first byte.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(http_core::Limits::default().head_timeout))]
     pub(crate) head_timeout: Span,
@@ -191,12 +182,13 @@ pub(crate) struct Echo {
 #[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
-    #[arg(help = LISTEN, long_help = LISTEN_LONG, value_parser = listen_message)]
+    #[arg(help = LISTEN, long_help = LISTEN_LONG)]
+    #[arg(value_parser = |text: &str| listen(text, &["message", "http"]))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Dictionary for searches: a file with a JSON object of strings.
     ///
-    /// SIGHUP reads it again; if it is invalid then, the old answers stay. Default: the three answers
+    /// SIGHUP reads it again; if it is invalid then, the old answers are kept. Default: the three answers
     /// of the reference service.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) answers: Option<PathBuf>,
@@ -220,12 +212,12 @@ pub(crate) struct Message {
     #[command(flatten)]
     pub(crate) serve: Serve,
 
-    /// Size of a message's content. Larger messages get an error.
+    /// Maximum size of a message's content. Larger messages get an error.
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     #[arg(default_value_t = message::Limits::default().content.into())]
     pub(crate) max_content: Size,
 
-    /// Time to receive a message's header, from its first byte.
+    /// Maximum time to receive a message's header, from its first byte.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().header_timeout))]
     pub(crate) header_timeout: Span,
@@ -252,7 +244,7 @@ pub(crate) struct Hosts {
     /// trusted proxies are not checked. Can be given several times, or as a list with commas. Default:
     /// none.
     #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
-    #[arg(value_parser = host_name)]
+    #[arg(value_parser = |name: &str| AllowedHosts::default().allow(name).map(|_| name.to_owned()))]
     pub(crate) host: Vec<String>,
 }
 
@@ -265,8 +257,8 @@ pub(crate) struct Serve {
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     ///
-    /// From info up, a client gets ten lines of a kind per minute, and another line with the number
-    /// of lines left out. debug and trace leave nothing out.
+    /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and then a
+    /// line with the number of those left out. Lines of debug and trace are never left out.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,
@@ -278,14 +270,14 @@ pub(crate) struct Serve {
     #[arg(default_value_t = nonzero(Config::default().max_connections))]
     pub(crate) max_connections: NonZeroUsize,
 
-    /// Connections per client address (IPv6: per /64).
+    /// Maximum number of connections per client address (IPv6: per /64).
     ///
     /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are exempt.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     #[arg(default_value_t = nonzero(Config::default().max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,
 
-    /// Output buffered per connection.
+    /// Maximum output buffered per connection.
     ///
     /// Above this, Sockeye stops reading from that client.
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
@@ -305,9 +297,9 @@ pub(crate) struct Serve {
     #[arg(default_value_t = Span(Config::default().lame_duck))]
     pub(crate) lame_duck: Span,
 
-    /// Time for requests in flight to finish after a signal to stop.
+    /// After a signal to stop, wait this long for requests in flight to finish.
     ///
-    /// Connections that are still open after it are cut.
+    /// Connections that are still open then are cut.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(Config::default().drain_timeout))]
     pub(crate) drain_timeout: Span,

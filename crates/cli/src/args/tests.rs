@@ -1,9 +1,9 @@
-//! The definition of the command line, and what it accepts.
+//! The command line: help, defaults, and accepted and refused lines.
 
 use super::*;
 
 #[test]
-fn the_definition_is_sound() {
+fn the_definition_passes_the_checks_of_clap() {
     CommandLine::definition().debug_assert();
 }
 
@@ -62,7 +62,7 @@ fn help_starts_with_one_line_for_each_flag_and_ends_with_examples() {
     }
 }
 
-/// The commands of the program in a Markdown page's blocks of shell commands.
+/// The commands of the program in the shell blocks of a Markdown page.
 fn commands(page: &str) -> Vec<Vec<String>> {
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let lines = blocks.flat_map(|block| {

@@ -43,12 +43,12 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
         }
     }
     let plan = Arc::new(plan);
-    let mut line = Line::new();
+    let mut line = ProgressLine { shown: false, terminal: io::stderr().is_terminal() };
     let outcome =
         sockeye_load::run(&plan, &probe, &stop, |seen| line.show(&report::progress(seen)));
     line.clear();
     let outcome = outcome.context("the event loop failed")?;
-    let report = Report::of(&plan, &targets, &outcome);
+    let report = Report { plan: &plan, targets: &targets, outcome: &outcome };
     let text = if json { report.json() } else { report.text() };
     match io::stdout().write_all(text.as_bytes()) {
         // The reader stopped early (`| head`).
@@ -77,16 +77,12 @@ fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
 }
 
 /// A line on a terminal that is overwritten. Prints nothing elsewhere.
-struct Line {
+struct ProgressLine {
     shown: bool,
     terminal: bool,
 }
 
-impl Line {
-    fn new() -> Self {
-        Self { shown: false, terminal: io::stderr().is_terminal() }
-    }
-
+impl ProgressLine {
     fn show(&mut self, text: &str) {
         if self.terminal {
             self.shown = true;

@@ -30,27 +30,15 @@ pub(super) fn progress(seen: &Progress) -> String {
 }
 
 pub(super) struct Report<'a> {
-    plan: &'a Plan,
-    targets: Vec<String>,
-    stats: &'a Stats,
-    time: Duration,
-    stopped: bool,
+    pub(super) plan: &'a Plan,
+    pub(super) targets: &'a [Target],
+    pub(super) outcome: &'a Outcome,
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn of(plan: &'a Plan, targets: &[Target], outcome: &'a Outcome) -> Self {
-        Self {
-            plan,
-            targets: targets.iter().map(ToString::to_string).collect(),
-            stats: &outcome.stats,
-            time: outcome.time,
-            stopped: outcome.stopped,
-        }
-    }
-
+impl Report<'_> {
     /// Whether there were responses and no errors.
     pub(super) fn is_good(&self) -> bool {
-        self.stats.responses > 0 && self.stats.failures.total() == 0
+        self.outcome.stats.responses > 0 && self.outcome.stats.failures.total() == 0
     }
 
     /// The report for people.
@@ -59,15 +47,15 @@ impl<'a> Report<'a> {
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<12}{value}");
         };
-        let stats = self.stats;
-        match &self.targets[..] {
+        let Outcome { stats, time, stopped } = self.outcome;
+        match self.targets {
             [] => {}
-            [target] => row("target", target.clone()),
+            [target] => row("target", target.to_string()),
             [first, others @ ..] => row("target", format!("{first} and {} more", others.len())),
         }
         row("load", self.load());
-        row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
-        let rate = per_second(stats.responses, self.time);
+        row("time", text::time(*time) + if *stopped { ", stopped early" } else { "" });
+        let rate = per_second(stats.responses, *time);
         let responses =
             format!("{}, {} per second", grouped(stats.responses as f64), grouped(rate));
         let errors = match self.error_responses() {
@@ -75,7 +63,7 @@ impl<'a> Report<'a> {
             errors => format!("; {} of them errors", grouped(errors as f64)),
         };
         row("responses", responses + &errors);
-        let rate = text::bytes(per_second(stats.received, self.time) as u64);
+        let rate = text::bytes(per_second(stats.received, *time) as u64);
         row("received", format!("{}, {rate} per second", text::bytes(stats.received)));
         row("sent", text::bytes(stats.sent));
         if stats.connected > self.plan.connections.get() as u64 {
@@ -103,22 +91,22 @@ impl<'a> Report<'a> {
         if stats.failures.total() == 0 {
             row("errors", "none".into());
         }
-        for (at, (trouble, count, says)) in stats.failures.iter().enumerate() {
+        for (at, (failure, count, first)) in stats.failures.iter().enumerate() {
             let name = if at == 0 { "errors" } else { "" };
-            let says = text::escape_controls(says);
-            row(name, format!("{count} × {}: {says}", trouble.code().replace('_', " ")));
+            let first = text::escape_controls(first);
+            row(name, format!("{count} × {}: {first}", failure.code().replace('_', " ")));
         }
         text
     }
 
     /// The number of responses that are errors. Their latencies aren't counted.
     fn error_responses(&self) -> u64 {
-        self.stats.responses - self.stats.measured()
+        self.outcome.stats.responses - self.outcome.stats.measured()
     }
 
     /// The percentiles with enough latencies.
     fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
-        let stats = self.stats;
+        let stats = &self.outcome.stats;
         let enough = move |(_, least): &(f64, u64)| stats.measured() >= *least;
         let of = move |(percent, _)| (percent, stats.percentile(percent));
         PERCENTILES.into_iter().filter(enough).map(of)
@@ -126,7 +114,7 @@ impl<'a> Report<'a> {
 
     /// Why requests that were due were not sent.
     fn why_not_sent(&self) -> String {
-        let Stats { unsent, unsent_unconnected, .. } = *self.stats;
+        let Stats { unsent, unsent_unconnected, .. } = self.outcome.stats;
         match unsent_unconnected {
             0 => "every connection was waiting for a response".into(),
             all if all == unsent => "no connection was established".into(),
@@ -160,24 +148,24 @@ impl<'a> Report<'a> {
 
     /// The report for programs. Latencies are in microseconds.
     pub(super) fn json(&self) -> String {
-        let stats = self.stats;
+        let Outcome { stats, time, stopped } = self.outcome;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let (least, mean, most) = stats.extremes();
+        let (min, mean, max) = stats.extremes();
         let mut latency = Map::new();
         if stats.measured() > 0 {
             latency.insert("count".into(), json!(stats.measured()));
-            latency.insert("min".into(), json!(micros(least)));
+            latency.insert("min".into(), json!(micros(min)));
             latency.insert("mean".into(), json!(micros(mean)));
             for (percent, value) in self.percentiles() {
                 latency.insert(format!("p{percent}"), json!(micros(value)));
             }
-            latency.insert("max".into(), json!(micros(most)));
+            latency.insert("max".into(), json!(micros(max)));
         }
-        let troubles: Map<String, Value> = stats
+        let failures: Map<String, Value> = stats
             .failures
             .iter()
-            .map(|(trouble, count, says)| {
-                (trouble.code().to_owned(), json!({ "count": count, "first": says }))
+            .map(|(failure, count, first)| {
+                (failure.code().to_owned(), json!({ "count": count, "first": first }))
             })
             .collect();
         let statuses: Map<String, Value> = (1..=5)
@@ -189,7 +177,7 @@ impl<'a> Report<'a> {
             Until::Requests(count) => json!({ "requests": count }),
         };
         let report = json!({
-            "targets": self.targets,
+            "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "load": {
                 "connections": self.plan.connections,
                 "threads": self.plan.threads,
@@ -198,11 +186,11 @@ impl<'a> Report<'a> {
                 "rate": self.plan.rate,
                 "until": until,
             },
-            "seconds": self.time.as_secs_f64(),
-            "stopped": self.stopped,
+            "seconds": time.as_secs_f64(),
+            "stopped": stopped,
             "replies": stats.responses,
             "error_replies": self.error_responses(),
-            "replies_per_second": per_second(stats.responses, self.time),
+            "replies_per_second": per_second(stats.responses, *time),
             "content_bytes": stats.content,
             "received_bytes": stats.received,
             "sent_bytes": stats.sent,
@@ -212,7 +200,7 @@ impl<'a> Report<'a> {
             "unmade_unconnected": stats.unsent_unconnected,
             "statuses": statuses,
             "latency_us": latency,
-            "errors": troubles,
+            "errors": failures,
         });
         format!("{report:#}\n")
     }
@@ -244,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_grouped_for_people() {
         for (number, text) in
             [(0.0, "0"), (0.53, "0.5"), (999.4, "999"), (1_234_567.0, "1,234,567")]
         {
@@ -268,7 +256,7 @@ mod tests {
             (stats.unsent, stats.unsent_unconnected, stats.unanswered) =
                 (unmade, unmade_unconnected, 3);
             let outcome = Outcome { stats, time: Duration::from_secs(1), stopped: false };
-            let report = Report::of(&plan, &[], &outcome);
+            let report = Report { plan: &plan, targets: &[], outcome: &outcome };
             let text = report.text();
             assert!(text.contains(&format!("not sent    {says}")), "{text}");
             assert!(text.contains("unanswered  3 requests: sent, no complete response"), "{text}");

@@ -13,19 +13,19 @@ use sockeye::proto::{Address, Client};
 use tracing::field::{Field, Visit, display};
 use tracing::{Event, Level, error, info, warn};
 
-/// Lines of a kind and a client that are written in a period.
+/// How many lines of a kind and a client are written in a period.
 const FIRST: u64 = 10;
 
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
-/// Counts of kinds and clients in memory, a few hundred bytes each. Further clients share a count per
-/// kind, and if there are too many kinds, one count.
+/// Maximum number of counts of a kind and a client; each takes a few hundred bytes. Further clients
+/// share a count per kind, and further kinds share one count.
 const MAX_COUNTS: usize = 1024;
 
-/// The least time between two searches for counts that are over, which visit all counts.
+/// The least time between two removals of counts whose period is over, which visit all counts.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Bytes that are kept of a client's name and of a reason.
+/// Longer names of clients and reasons are cut.
 const MAX_TEXT: usize = 96;
 
 /// The target of the events that report left-out lines, which are not limited.
@@ -162,7 +162,7 @@ pub(super) enum Verdict {
 pub(super) struct Limits {
     /// At most [`MAX_COUNTS`] of clients, and as many of kinds.
     counts: HashMap<(Kind, Cause), Count>,
-    /// When counts that are over were last removed.
+    /// When counts whose period is over were last removed.
     swept: Option<Instant>,
 }
 
@@ -205,7 +205,7 @@ impl Limits {
         (Kind { place: "", reason: String::new() }, Cause::Others)
     }
 
-    /// When left-out lines are to be reported next; `None` if there are none.
+    /// When left-out lines must be reported next; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         let left_out = self.counts.values().filter(|count| count.left_out() > 0);
         left_out.map(|count| count.since + PERIOD).min()

@@ -128,7 +128,7 @@ fn options(flags: &args::Content) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// Says why a path can't be served, and which folder exists.
+/// An error for a path that can't be served, with the nearest folder that exists.
 fn not_servable(error: OpenError) -> Error {
     // Its text includes its source.
     let reason = anyhow!("{error}");

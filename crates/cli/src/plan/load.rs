@@ -1,6 +1,5 @@
 //! The plan of `sockeye load`.
 
-use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use anyhow::Context;
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use sockeye::engine::driver;
 use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
 
-use super::contents::{self, Kind};
+use super::messages::{self, TypeFlags};
 use super::send::{addresses, reserve_descriptors};
 use crate::args;
 use crate::error::{Error, OrUsage};
@@ -18,7 +17,7 @@ use crate::target::Target;
 const DESCRIPTORS_PER_THREAD: u64 = 8;
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What an echo server is to send back.
+/// The default bytes for an echo server.
 const ECHO: [u8; 64] = [b'.'; 64];
 
 /// A message that every `sockeye message` can answer.
@@ -36,7 +35,7 @@ pub(crate) struct Load {
 
 pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let first = flags.targets.first().context("a target is missing").or_usage()?;
-    let (speaks, asks) = match first {
+    let (kind, requests) = match first {
         Target::Http { .. } => (LoadKind::Http, http(&flags)?),
         Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
         Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
@@ -44,7 +43,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let addresses = addresses(flags.request.unix_socket.as_ref().unwrap_or(first))?;
     let connections = NonZeroUsize::new(flags.connections as usize);
     let threads = NonZeroUsize::new(flags.threads.into());
-    let mut plan = sockeye_load::Plan::new(speaks, asks);
+    let mut plan = sockeye_load::Plan::new(kind, requests);
     plan.connections = connections.context("--connections must be at least 1").or_usage()?;
     plan.threads = threads.context("--threads must be at least 1").or_usage()?;
     plan.until = match flags.requests {
@@ -68,7 +67,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
 fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     match (&flags.body, &flags.body_file) {
         (Some(text), _) => Ok(Some(text.clone().into())),
-        (None, Some(path)) => contents::read_file(path).map(Some),
+        (None, Some(path)) => messages::read_file(path).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -89,16 +88,16 @@ fn http(flags: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
         body,
         chunked: typed.chunked,
     };
-    let mut asks = Vec::new();
+    let mut requests = Vec::new();
     for target in &flags.targets {
         if let Target::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
-            let ask = request.prepare().with_context(|| format!("cannot request {target}"));
-            asks.push(ask.or_usage()?);
+            let prepared = request.prepare().with_context(|| format!("cannot request {target}"));
+            requests.push(prepared.or_usage()?);
         }
     }
-    Ok(asks)
+    Ok(requests)
 }
 
 fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
@@ -110,14 +109,7 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
 }
 
 fn message(flags: &args::Load) -> Result<PreparedRequest, Error> {
-    let typed = &flags.request;
-    let content = match (&typed.body, &typed.body_file) {
-        (Some(text), _) => vec![OsString::from(text)],
-        (None, None) => vec![SEARCH.into()],
-        (None, Some(_)) => Vec::new(),
-    };
-    let files: Vec<_> = typed.body_file.iter().cloned().collect();
-    let mut messages = contents::read(&content, &files, Kind::default())?;
-    let message = messages.pop().context("a message is missing").or_usage()?;
+    let content = body(&flags.request)?.unwrap_or(SEARCH.into());
+    let message = messages::message(TypeFlags::default(), content)?;
     PreparedRequest::message(&message).context("the message's header would be too long").or_usage()
 }

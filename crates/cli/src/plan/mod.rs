@@ -1,8 +1,8 @@
-//! What will run: made from the flags, with every check that is possible before the command starts.
+//! Turns flags into plans, and checks everything that can be checked before a command starts.
 
 mod content;
-mod contents;
 mod load;
+mod messages;
 mod send;
 mod serve;
 #[cfg(test)]

@@ -10,15 +10,15 @@ use bytes::Bytes;
 use sockeye::engine::{Config, Linger, driver, raise_descriptor_limit};
 use sockeye::message::protocol::Message;
 
-use super::contents::{self, Kind};
+use super::messages::{self, TypeFlags};
 use crate::args;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
-/// File descriptors of a client besides its connections, with some to spare.
+/// File descriptors of a client besides its connections, with a margin.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// How to connect, whatever is sent.
+/// The connections, for bytes and messages.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// At least one, in the order to try them.
@@ -62,9 +62,9 @@ pub(crate) fn send_bytes(flags: args::Send) -> Result<Send, Error> {
 
 pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
     let typed = &flags.message;
-    let kind =
-        Kind { content_type: typed.content_type.as_deref(), encoding: typed.encoding.as_deref() };
-    let messages = contents::read(&flags.contents, &typed.file, kind)?;
+    let (content_type, encoding) = (typed.content_type.as_deref(), typed.encoding.as_deref());
+    let messages =
+        messages::read(&flags.contents, &typed.file, TypeFlags { content_type, encoding })?;
     let client = client(&flags)?;
     let create = |path: &PathBuf| {
         let doing = || format!("cannot write to {}", path.display());

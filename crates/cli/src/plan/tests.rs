@@ -1,4 +1,4 @@
-//! Command lines, and their plans.
+//! The plans of command lines.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn line_is_message(flags: &crate::args::Send) -> bool {
     matches!(flags.target, crate::target::Target::Message(..))
 }
 
-/// A folder of a test's own, gone afterwards.
+/// A temporary folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -78,7 +78,7 @@ fn flags_reach_the_plan() {
         "--drain-timeout",
         "2s",
     ]);
-    let Ok(Plan::Echo(echo)) = plan else { panic!("an echo was asked for") };
+    let Ok(Plan::Echo(echo)) = plan else { panic!("not a plan of echo") };
     assert_eq!(echo.listen, [ListenAddr::Any(0), ListenAddr::Unix("/tmp/s".into())]);
     assert_eq!(echo.workers.get(), 3);
     let config = echo.config;
@@ -88,7 +88,7 @@ fn flags_reach_the_plan() {
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
 }
 
-/// Tested here, since connections from loopback are never counted.
+/// Tested here, since connections from loopback don't count towards the limit.
 #[test]
 fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
     let folder = Folder::new("proxies");
@@ -107,7 +107,7 @@ fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_what_there_is() {
+fn errors_say_what_is_wrong_and_what_exists() {
     let folder = Folder::new("errors");
     let missing = folder.join("site/deep");
     let parent = &folder.0;
@@ -128,7 +128,7 @@ fn errors_say_what_is_wrong_and_what_there_is() {
 }
 
 #[test]
-fn messages_are_sent_as_they_were_typed_and_none_means_standard_input() {
+fn contents_are_sent_as_typed_and_none_means_standard_input() {
     let messages = |line: &[&str]| match plan(line) {
         Ok(Plan::Send(send)) => send.contents,
         other => panic!("{other:?}"),
@@ -162,7 +162,7 @@ fn the_flags_of_messages_reach_the_plan() {
         "--timeout",
         "1s",
     ];
-    let Ok(Plan::SendMessages(send)) = plan(&line) else { panic!("messages were asked for") };
+    let Ok(Plan::SendMessages(send)) = plan(&line) else { panic!("not a plan of send") };
     let contents: Vec<_> = send.messages.iter().map(|message| &message.content[..]).collect();
     assert_eq!(contents, [&b"one"[..], b"[1]"]);
     let types: Vec<_> = send.messages.iter().map(|message| &*message.content_type).collect();
@@ -174,7 +174,7 @@ fn the_flags_of_messages_reach_the_plan() {
     let line = ["message", "--max-content", "1K", "--header-timeout", "1s"];
     let timeouts = ["--content-timeout", "2s", "--idle-timeout", "3s", "--write-timeout", "4s"];
     let Ok(Plan::Message(message)) = plan(&[&line[..], &timeouts].concat()) else {
-        panic!("a server was asked for")
+        panic!("not a plan of message")
     };
     assert_eq!(message.limits.content, 1024);
     assert_eq!(message.limits.header_timeout, Duration::from_secs(1));

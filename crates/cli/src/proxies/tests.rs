@@ -1,4 +1,4 @@
-//! Lists as proxies make them, and as clients forge them.
+//! Lists that proxies append to, and that clients forge.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn proxies() -> Proxies {
     Proxies::new(["10.0.0.0/8", "fd00::/8", "unix"].map(|text| text.parse().unwrap()).to_vec())
 }
 
-/// Who is taken for the client, with these fields, behind the peer at `peer`.
+/// The client of a request with these fields on a connection from `peer`.
 fn client(peer: &str, fields: &[(&str, &str)]) -> String {
     let peer = match peer {
         "unix" => Address::Unix,
@@ -26,7 +26,7 @@ fn client(peer: &str, fields: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_rightmost_that_is_not_trusted_is_the_client() {
+fn the_rightmost_untrusted_address_is_the_client() {
     let x = "X-Forwarded-For";
     for (peer, fields, expected) in [
         ("10.0.0.1", &[][..], "10.0.0.1"),
@@ -35,13 +35,13 @@ fn the_rightmost_that_is_not_trusted_is_the_client() {
         ("unix", &[], "unix"),
         ("fd00::1", &[(x, "2001:db8::1")], "2001:db8::1"),
         ("::ffff:10.0.0.1", &[(x, "192.0.2.1")], "192.0.2.1"),
-        // Forged by the client on its left, proxies of ours on its right.
+        // Forged entries to the left of the client, trusted proxies to its right.
         ("10.0.0.1", &[(x, "198.51.100.9, 192.0.2.1, 10.0.0.7 ,10.0.0.8")], "192.0.2.1"),
         ("10.0.0.1", &[(x, "198.51.100.9"), (x, "192.0.2.1"), (x, "10.0.0.7")], "192.0.2.1"),
         ("10.0.0.1", &[(x, "nonsense, 192.0.2.1")], "192.0.2.1"),
-        // All are ours: the first of them began.
+        // All are trusted: the leftmost is the client.
         ("10.0.0.1", &[(x, "10.0.0.5, 10.0.0.6")], "10.0.0.5"),
-        // What can't be read hides who is behind it.
+        // Entries left of a malformed one are ignored.
         ("10.0.0.1", &[(x, "192.0.2.1, nonsense, 10.0.0.5")], "10.0.0.5"),
         ("10.0.0.1", &[(x, "192.0.2.1, nonsense")], "10.0.0.1"),
         ("10.0.0.1", &[(x, "")], "10.0.0.1"),
@@ -51,16 +51,16 @@ fn the_rightmost_that_is_not_trusted_is_the_client() {
         ("10.0.0.1", &[(x, "::ffff:192.0.2.1")], "192.0.2.1"),
         ("10.0.0.1", &[(x, "198.51.100.9, fe80::1%eth0")], "fe80::1"),
         ("10.0.0.1", &[(x, "198.51.100.9, [fe80::1%eth0]:80")], "fe80::1"),
-        // Nobody who isn't trusted is believed.
+        // Headers of an untrusted peer are ignored.
         ("192.0.2.7", &[(x, "198.51.100.9"), ("Forwarded", "for=198.51.100.9")], "192.0.2.7"),
     ] {
         assert_eq!(client(peer, fields), expected, "{peer} {fields:?}");
     }
 }
 
-/// `X-Forwarded-For` has no quoting, so that nothing of a client's reaches what a proxy appends.
+/// `X-Forwarded-For` has no quotes, so a client can't change the entries that a proxy appends.
 #[test]
-fn an_entry_of_the_client_takes_nothing_of_what_the_proxy_appends() {
+fn entries_of_the_client_do_not_change_those_of_the_proxy() {
     let quotes = ["\"", "\"\"", "\"a", "a\\", "\"a\\\"", "\\\"", "for=\"", "for=\"a\\"];
     let others =
         ["[", "]", "[::1", "::1]", ";", "=", "unknown", "_hidden", ":", ",,", " , ,", "\u{7f}"];
@@ -95,7 +95,7 @@ fn an_entry_of_the_client_takes_nothing_of_what_the_proxy_appends() {
 }
 
 #[test]
-fn a_malformed_entry_hides_who_is_behind_it() {
+fn entries_left_of_a_malformed_one_are_ignored() {
     for entry in [
         "unknown",
         "_hidden",
@@ -122,7 +122,7 @@ fn a_malformed_entry_hides_who_is_behind_it() {
 }
 
 #[test]
-fn of_a_long_list_only_the_end_is_read() {
+fn only_the_end_of_a_long_list_is_read() {
     let hops = |count| vec!["10.0.0.9"; count].join(", ");
     let x = "X-Forwarded-For";
     let behind = |count| format!("192.0.2.1, {}", hops(count));
@@ -133,7 +133,7 @@ fn of_a_long_list_only_the_end_is_read() {
 }
 
 #[test]
-fn forwarded_is_read_as_its_standard_has_it() {
+fn forwarded_is_parsed_by_rfc_7239() {
     // RFC 7239, 4 and 6.
     for (value, expected) in [
         ("for=192.0.2.43", "192.0.2.43"),
@@ -151,7 +151,7 @@ fn forwarded_is_read_as_its_standard_has_it() {
         ("for=\"192.0.2.43:_gazonk\"", "192.0.2.43"),
         ("for=\"[2001:db8::1]:_a.b-c\"", "2001:db8::1"),
         (";for=192.0.2.43; ;secret=a, ,", "192.0.2.43"),
-        // Malformed: what stands further left counts no more.
+        // Malformed: elements further left are ignored.
         ("for=192.0.2.43, for", "10.0.0.1"),
         ("for=192.0.2.43, for=", "10.0.0.1"),
         ("for=192.0.2.43, =a", "10.0.0.1"),
@@ -165,7 +165,7 @@ fn forwarded_is_read_as_its_standard_has_it() {
 }
 
 #[test]
-fn of_both_headers_the_one_counts_that_proxies_add_to() {
+fn x_forwarded_for_is_preferred_to_forwarded() {
     let forged = ("Forwarded", "for=198.51.100.9");
     assert_eq!(client("10.0.0.1", &[forged, ("X-Forwarded-For", "192.0.2.1")]), "192.0.2.1");
     assert_eq!(client("10.0.0.1", &[forged, ("X-Forwarded-For", "nonsense")]), "10.0.0.1");
@@ -173,7 +173,7 @@ fn of_both_headers_the_one_counts_that_proxies_add_to() {
 }
 
 #[test]
-fn who_is_trusted_is_read_with_a_hint() {
+fn trusted_proxies_are_parsed_with_a_hint() {
     assert_eq!("unix".parse(), Ok(Trusted::Unix));
     for bad in ["", "localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/x"] {
         let error = bad.parse::<Trusted>().unwrap_err();
@@ -191,7 +191,7 @@ fn ip() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-/// As a proxy writes it, in one of its ways.
+/// An address in one of the forms that proxies write.
 fn written(ip: IpAddr, way: u8) -> String {
     match (ip, way % 3) {
         (ip, 0) => ip.to_string(),
@@ -204,14 +204,14 @@ fn written(ip: IpAddr, way: u8) -> String {
 
 proptest! {
     #[test]
-    fn whatever_a_client_sends_it_stands_left_of_what_a_proxy_adds(
+    fn a_client_cannot_forge_its_address(
         forged in prop_oneof![".{0,60}", "[for=\"\\\\,;: 1.\\[\\]]{0,40}"],
         hops in proptest::collection::vec((ip(), any::<u8>()), 1..5),
         forwarded in any::<bool>(),
         cut in any::<usize>(),
     ) {
-        // The last hops are ours; what the client is taken for is found from the right.
-        let expected = hops.iter().rev().map(|(ip, _)| *ip).find(|ip| !proxies().trust(*ip));
+        // The client is the first untrusted hop from the right.
+        let expected = hops.iter().rev().map(|(ip, _)| *ip).find(|ip| !proxies().trusts(*ip));
         prop_assume!(expected.is_some());
         let list: Vec<String> = hops
             .iter()
@@ -221,7 +221,7 @@ proptest! {
             })
             .collect();
         let name = if forwarded { "Forwarded" } else { "X-Forwarded-For" };
-        // In one field with the client's, or in several.
+        // The entries are in one field with the forged ones, or in several fields.
         let cut = cut % list.len();
         let fields =
             [(name, forged.as_str()), (name, &list[..cut].join(", ")), (name, &list[cut..].join(","))];
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_can_be_sent_panics(
+    fn no_header_value_panics(
         bytes in proptest::collection::vec(any::<u8>(), 0..80),
         text in "[a-z0-9\"\\\\,;=:.\\[\\] ]{0,60}",
     ) {

@@ -3,7 +3,7 @@
 //! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the queue
 //! full pauses, so that its peer has to wait, and leaves a promise that is kept when there is room.
 //! Writing on the event loop would stop every deadline, so that after a pause of the reader (`less`)
-//! all peers would look silent.
+//! all peers would seem silent.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,7 +14,7 @@ use sockeye::proto::{Promise, Ticket, Turn};
 
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that may wait in the queue. The thread may hold as many again.
+/// Maximum number of queued bytes. The thread may hold as many again.
 const LIMIT: usize = 1024 * 1024;
 
 /// The result of [`Printer::print`].
@@ -44,18 +44,20 @@ struct State {
     error: Option<io::Error>,
 }
 
-impl Printer {
-    /// A printer without its thread.
-    fn new() -> Self {
+/// A printer without its thread.
+impl Default for Printer {
+    fn default() -> Self {
         Self { queue: Arc::new(Queue::new(1, Duration::ZERO)), state: Arc::default() }
     }
+}
 
+impl Printer {
     /// Starts the thread that writes to `target`. On a terminal, a flush ends an incomplete last line.
     pub(super) fn start(
         mut target: impl Write + Send + 'static,
         terminal: bool,
     ) -> io::Result<Self> {
-        let printer = Self::new();
+        let printer = Self::default();
         let own = printer.clone();
         let mut inside_line = false;
         writer::start(&printer.queue, "printer", move |bytes, flushing| {
@@ -138,12 +140,6 @@ impl Printer {
 pub(super) mod tests {
     use super::*;
 
-    impl Default for Printer {
-        fn default() -> Self {
-            Self::new()
-        }
-    }
-
     impl Printer {
         /// Takes everything that is queued, and wakes those that wait, like the thread.
         pub(in crate::send) fn read(&self) -> Vec<u8> {
@@ -163,11 +159,11 @@ pub(super) mod tests {
     /// Enough bytes to fill a printer's queue.
     pub(in crate::send) const TOO_MUCH: usize = LIMIT;
 
-    /// Collects what is written.
+    /// Output in memory.
     #[derive(Clone, Default)]
-    struct Sheet(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Sheet {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -186,11 +182,11 @@ pub(super) mod tests {
             (b"", true, b""),
             (b"Hello World", false, b"Hello World"),
         ] {
-            let sheet = Sheet::default();
-            let printer = Printer::start(sheet.clone(), ends_line).unwrap();
+            let output = Output::default();
+            let printer = Printer::start(output.clone(), ends_line).unwrap();
             printer.print_last(|queue| queue.extend_from_slice(bytes));
             printer.finish().unwrap();
-            assert_eq!(*sheet.0.lock().unwrap(), written);
+            assert_eq!(*output.0.lock().unwrap(), written);
         }
     }
 
@@ -207,7 +203,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_closed_standard_output_is_told_at_the_end() {
+    fn a_closed_standard_output_is_reported_at_the_end() {
         let printer = Printer::start(Closed, false).unwrap();
         printer.print_last(|queue| queue.extend_from_slice(b"lost"));
         let error = printer.finish().unwrap_err();

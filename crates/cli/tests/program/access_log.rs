@@ -1,4 +1,4 @@
-//! `sockeye http --access-log`: every request on a line, when it is over.
+//! `sockeye http --access-log`: a line for every finished request.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use crate::support::{Folder, Running, run, sockeye_with_small_files, text};
 
-/// A server of `folder` that logs, with more flags.
+/// A server of `folder` with an access log and more flags.
 fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
     let own = ["http", folder.text(), "--listen", "127.0.0.1:0", "--access-log", log];
     Running::start(&[&own, flags].concat())
 }
 
-/// Sends `requests`, and takes all that comes back.
+/// Sends `requests`, and reads all responses.
 fn ask(server: &Running, requests: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(requests.as_bytes()).unwrap();
@@ -32,7 +32,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\n\r\n")
 }
 
-/// The same, after which the connection closes.
+/// A GET that closes its connection.
 fn last(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
@@ -50,7 +50,7 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Waits until it is so.
+/// Waits until `holds` returns true; panics with `what` after 20 s.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -60,7 +60,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn no_line_is_lost_at_a_clean_stop() {
+fn a_clean_stop_loses_no_line() {
     let folder = Folder::new();
     folder.write("hello.txt", b"Hello World");
     let log = folder.join("log");
@@ -84,7 +84,7 @@ fn no_line_is_lost_at_a_clean_stop() {
 }
 
 #[test]
-fn it_says_how_each_request_ended() {
+fn every_line_says_how_the_request_ended() {
     let folder = Folder::new();
     folder.write("large", &vec![b'x'; 64 << 20]);
     folder.write("changing", &vec![b'x'; 64 << 20]);
@@ -98,14 +98,14 @@ fn it_says_how_each_request_ended() {
         peer.read_exact(&mut [0]).unwrap();
         peer
     };
-    // Told by its end: with bytes of the response unread it is a reset.
+    // Closing with unread bytes of the response resets the connection.
     drop(begun("/large?reset"));
     let _stalled = begun("/large?stalled");
     let mut cut = begun("/changing");
     folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
     ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
-    until("four have ended", || lines(&log).len() >= 5);
+    until("all requests have ended", || lines(&log).len() >= 5);
     stop(server);
     let lines: Vec<Value> =
         lines(&log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -132,7 +132,7 @@ fn it_says_how_each_request_ended() {
 }
 
 #[test]
-fn of_a_request_that_cannot_be_read_the_complete_fields_are_logged() {
+fn the_complete_fields_of_a_malformed_request_are_logged() {
     let folder = Folder::new();
     let log = folder.join("log");
     let fields = "Host: localhost\r\nX-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nUser-Agent: UA\r\n\
@@ -158,7 +158,7 @@ fn of_a_request_that_cannot_be_read_the_complete_fields_are_logged() {
             let server = start(&folder, &log, &[&own, flags].concat());
             for (line, rest, _) in requests {
                 let mut peer = server.connect();
-                // More than is read of it may be refused before it is sent.
+                // The server may refuse the request before all of it is sent.
                 let _ = peer.write_all(format!("{line}\r\n{fields}{rest}").as_bytes());
                 let _ = peer.read_to_end(&mut Vec::new());
             }
@@ -184,7 +184,7 @@ fn of_a_request_that_cannot_be_read_the_complete_fields_are_logged() {
 }
 
 #[test]
-fn a_log_that_was_moved_away_is_begun_anew_on_a_hang_up() {
+fn sighup_reopens_a_log_that_was_moved_away() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let (log, old) = (folder.join("log"), folder.join("log.1"));
@@ -206,7 +206,7 @@ fn a_log_that_was_moved_away_is_begun_anew_on_a_hang_up() {
 }
 
 #[test]
-fn a_file_that_is_there_is_appended_to() {
+fn an_existing_file_is_appended_to() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     folder.write("log", b"an older line\n");
@@ -219,7 +219,7 @@ fn a_file_that_is_there_is_appended_to() {
 }
 
 #[test]
-fn with_a_hyphen_it_goes_to_standard_error() {
+fn a_hyphen_logs_to_standard_error() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let server = start(&folder, "-", &["--access-log-format", "json"]);
@@ -229,9 +229,9 @@ fn with_a_hyphen_it_goes_to_standard_error() {
     assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
 }
 
-/// As one on a full disk. The signal that comes with the limit would end the process.
+/// The limit on file sizes acts like a full disk. By default, SIGXFSZ would end the process.
 #[test]
-fn a_log_that_may_not_grow_loses_lines_and_stops_nothing() {
+fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let older = "an older line\n".repeat(100);
@@ -249,7 +249,7 @@ fn a_log_that_may_not_grow_loses_lines_and_stops_nothing() {
     assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
 
-/// A pipe in a folder.
+/// Creates a FIFO in a folder.
 fn make_pipe(folder: &Folder) -> String {
     let path = folder.join("pipe");
     rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -262,14 +262,14 @@ fn reader(path: &str) -> File {
     OpenOptions::new().read(true).custom_flags(nonblocking).open(path).unwrap()
 }
 
-/// Reads what is there, behind `text`.
+/// Appends the bytes in the pipe to `text`.
 fn read_on(pipe: &mut File, text: &mut Vec<u8>) {
-    // What has been read stays read.
+    // On `WouldBlock`, `text` has everything that was read before.
     let _ = pipe.read_to_end(text);
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_nothing_and_is_written_when_somebody_does() {
+fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let pipe = make_pipe(&folder);
@@ -279,7 +279,7 @@ fn a_pipe_that_nobody_reads_holds_up_nothing_and_is_written_when_somebody_does()
         said.contains("WARN the pipe of the access log has no reader") && said.contains(&pipe),
         "{said}"
     );
-    // Once more when a reader has gone away.
+    // Again after a reader has gone away.
     for target in ["/?first", "/?second"] {
         until("losses are reported", || {
             assert!(ask(&server, &last("/?lost")).ends_with("hello"));
@@ -300,7 +300,7 @@ fn a_pipe_that_nobody_reads_holds_up_nothing_and_is_written_when_somebody_does()
     stop(server);
 }
 
-/// More than a pipe has room for, which is 64 KiB.
+/// More lines than fit in a pipe, which holds 64 KiB.
 const LINES: usize = 400;
 
 fn fill(server: &Running) {
@@ -328,7 +328,7 @@ fn lines_wait_for_a_slow_reader() {
 }
 
 #[test]
-fn a_reader_that_reads_nothing_does_not_hold_up_the_end() {
+fn a_reader_that_never_reads_does_not_delay_the_end() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let pipe = make_pipe(&folder);
@@ -337,7 +337,7 @@ fn a_reader_that_reads_nothing_does_not_hold_up_the_end() {
     fill(&server);
     let said = stop(server);
     assert!(said.contains("not written in time"), "{said}");
-    // Each line is in the pipe, or among those that are counted as lost.
+    // Each line is in the pipe or counted as lost.
     let lost: usize = said
         .split("lines=")
         .skip(1)
@@ -352,7 +352,7 @@ fn a_reader_that_reads_nothing_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_refused_before_anything_begins() {
+fn an_unwritable_log_is_refused_at_start() {
     let folder = Folder::new();
     let log = folder.join("no/such/folder/log");
     let output = run(&["http", folder.text(), "--access-log", &log]);

@@ -1,4 +1,4 @@
-//! `sockeye http` with several folders, and with flags that change how they are answered for.
+//! `sockeye http` with several folders, and with flags that change the responses.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -29,7 +29,7 @@ fn get(server: &Running, path: &str, fields: &str) -> String {
 }
 
 #[test]
-fn several_folders_are_served_and_the_screen_says_where() {
+fn several_folders_are_served_and_listed_on_the_start_screen() {
     let (site, docs) = (Folder::new(), Folder::new());
     site.write("index.html", b"the site");
     docs.write("index.html", b"the docs");
@@ -69,7 +69,7 @@ fn a_deleted_file_is_closed_without_another_request() {
 }
 
 #[test]
-fn a_folder_whose_path_looks_like_a_place_is_a_folder() {
+fn a_path_with_an_equals_sign_is_a_folder_if_it_exists() {
     let folder = Folder::new();
     let inner = folder.join("a=b");
     std::fs::create_dir(&inner).unwrap();
@@ -78,7 +78,7 @@ fn a_folder_whose_path_looks_like_a_place_is_a_folder() {
 }
 
 #[test]
-fn flags_change_how_files_are_answered_for() {
+fn flags_change_the_responses() {
     let folder = Folder::new();
     folder.write("index.html", b"the app");
     folder.write("about.html", b"about");
@@ -129,7 +129,7 @@ fn flags_change_how_files_are_answered_for() {
 }
 
 #[test]
-fn what_flags_cannot_mean_is_refused_with_what_they_could() {
+fn wrong_flags_are_refused_with_a_hint() {
     let folder = Folder::new();
     let here = folder.text();
     let place = format!("/.git={here}");
@@ -152,7 +152,7 @@ fn what_flags_cannot_mean_is_refused_with_what_they_could() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_the_log_has_the_client() {
+fn the_access_log_has_the_client_behind_a_trusted_proxy() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let (log, socket) = (folder.join("log"), folder.join("socket"));

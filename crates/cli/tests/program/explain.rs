@@ -1,4 +1,4 @@
-//! `sockeye explain`: what `sockeye http` would answer, and why.
+//! `sockeye explain`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use rustix::process::{Signal, geteuid};
 
 use crate::support::{Folder, Running, run, sockeye, text};
 
-/// The exit code, and what is said of `url` in a folder with these flags.
+/// The exit code and the output of `sockeye explain`.
 fn explain(url: &str, flags: &[&str]) -> (i32, String) {
     let output = run(&[&["explain", url], flags].concat());
     let said = text(&output.stdout) + &text(&output.stderr);
@@ -60,7 +60,7 @@ fn a_missing_permission_is_named() {
         command.uid(NOBODY).gid(NOBODY);
     }
     let output = match command.output() {
-        // Where root alone may run the program, nobody else can be asked.
+        // Only root may run the program here, so this can't be tested.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
         output => output.unwrap(),
     };
@@ -70,7 +70,7 @@ fn a_missing_permission_is_named() {
 }
 
 #[test]
-fn the_log_has_the_same_reason_at_debug() {
+fn the_debug_log_has_the_same_reason() {
     let folder = Folder::new();
     let flags = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
     for path in ["/nothing", "/.git/config"] {
@@ -88,7 +88,7 @@ fn the_log_has_the_same_reason_at_debug() {
 }
 
 #[test]
-fn what_cannot_be_explained_is_refused() {
+fn wrong_command_lines_are_refused() {
     let folder = Folder::new();
     let missing = folder.join("missing");
     for (url, flags, code, says) in [

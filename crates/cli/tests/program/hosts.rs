@@ -1,5 +1,5 @@
-//! Requests that a browser sends for a website that isn't ours: by a name that leads to this machine,
-//! or from a page of another origin.
+//! Requests that a browser sends for another website: to a host name that resolves to this machine, or
+//! from a page of another origin.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use crate::support::{Folder, Running, run, sockeye, text};
 
 const EVIL: &str = "evil.example";
 
-/// What is said to a request for `/` with these header lines.
+/// The response to a request for `/` with these header lines.
 fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let head = format!("{method} / HTTP/1.1\r\nConnection: close\r\n{lines}\r\n");
@@ -35,14 +35,14 @@ fn server(folder: &Folder, flags: &[&str]) -> Running {
     Running::start(&[&["http", folder.text(), "--listen", "127.0.0.1:0"], flags].concat())
 }
 
-/// Stops it. Returns what it has logged.
+/// Stops the server. Returns its log.
 fn logged(mut server: Running) -> String {
     server.signal(Signal::TERM);
     server.end().1
 }
 
 #[test]
-fn a_name_that_is_not_allowed_is_refused_at_a_loopback_address_and_logged() {
+fn unknown_hosts_are_refused_at_loopback_addresses_and_logged() {
     let folder = site();
     let server = server(&folder, &["--workers", "2"]);
     let local = server.address().to_string();
@@ -69,7 +69,7 @@ fn a_name_that_is_not_allowed_is_refused_at_a_loopback_address_and_logged() {
 }
 
 #[test]
-fn names_are_allowed_by_flags_and_by_the_environment() {
+fn hosts_are_allowed_by_flags_and_the_environment() {
     let folder = site();
     let typed = server(&folder, &["--host", "a.example", "--host", "B.example.,c.example:80"]);
     let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
@@ -83,7 +83,7 @@ fn names_are_allowed_by_flags_and_by_the_environment() {
 }
 
 #[test]
-fn neither_unix_sockets_nor_trusted_proxies_nor_other_addresses_are_checked() {
+fn only_loopback_addresses_without_a_proxy_are_checked() {
     let folder = site();
     let socket = folder.join("socket");
     let unix = format!("unix:{socket}");
@@ -106,7 +106,7 @@ fn neither_unix_sockets_nor_trusted_proxies_nor_other_addresses_are_checked() {
 }
 
 #[test]
-fn a_message_service_refuses_pages_of_other_sites() {
+fn a_message_server_refuses_pages_of_other_sites() {
     let flags = ["message", "--listen", "127.0.0.1:0"];
     let host = "Host: localhost";
     let json = "Content-Type: text/plain";
@@ -168,8 +168,8 @@ fn explain_says_which_hosts_are_refused() {
 }
 
 #[test]
-fn what_could_allow_nothing_or_everything_is_refused() {
-    // No server could start there.
+fn wildcards_and_invalid_names_are_refused() {
+    // This machine doesn't have that address, so no server starts if the flags are accepted.
     let at = ["--listen", "192.0.2.1:0"];
     for (args, code, says) in [
         (["http", "--host", "*"], 2, "such as www.example.org"),

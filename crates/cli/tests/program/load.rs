@@ -16,7 +16,7 @@ fn site(folder: &Folder) -> Running {
     Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0"])
 }
 
-/// A server that answers each connection's requests with `answer`, until it says no more.
+/// A server that calls `answer` for the requests of each connection until it returns false.
 fn peer(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -42,7 +42,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn every_request_is_made_and_counted_whatever_is_spoken() {
+fn every_request_is_sent_and_counted_for_every_protocol() {
     let folder = Folder::new();
     let http = site(&folder);
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
@@ -67,12 +67,12 @@ fn every_request_is_made_and_counted_whatever_is_spoken() {
 }
 
 #[test]
-fn several_paths_are_asked_in_turn_and_heads_have_no_content() {
+fn several_paths_are_requested_in_turn_and_head_has_no_content() {
     let folder = Folder::new();
     let server = site(&folder);
     let small = format!("{}/small.txt", server.url());
     let large = format!("{}/large.bin", server.url());
-    // Of two connections one might ask an odd number of times.
+    // With two connections, one might send an odd number of requests.
     let common = ["--connections", "1", "--requests", "40", "--verify"];
     let (code, report) = load(&[&[small.as_str(), &large], &common[..]].concat());
     assert_eq!(code, Some(0), "{report:#}");
@@ -86,7 +86,7 @@ fn several_paths_are_asked_in_turn_and_heads_have_no_content() {
 }
 
 #[test]
-fn a_socket_of_the_file_system_is_loaded_too() {
+fn a_unix_socket_can_be_loaded() {
     let folder = Folder::new();
     folder.write("index.html", b"everywhere");
     let socket = folder.join("socket");
@@ -120,7 +120,7 @@ fn a_body_is_sent_with_its_length_or_in_chunks() {
         let peer = thread::spawn(move || {
             for _ in 0..3 {
                 let (mut stream, _) = listener.accept().unwrap();
-                // The authority has a port that no table can know.
+                // The port in the Host header differs for each run.
                 let wanted = request
                     .replace("Host: h", &format!("Host: {}", listener.local_addr().unwrap()));
                 let mut got = vec![0; wanted.len()];
@@ -138,7 +138,7 @@ fn a_body_is_sent_with_its_length_or_in_chunks() {
 }
 
 #[test]
-fn errors_are_told_by_kind_and_show_in_the_exit_code() {
+fn errors_are_counted_by_kind_and_set_the_exit_code() {
     let table: [(&str, String); 4] = [
         ("closed", peer(|stream, number| stream.write_all(OK).is_ok() && number == 0)),
         (
@@ -156,9 +156,9 @@ fn errors_are_told_by_kind_and_show_in_the_exit_code() {
         (
             "different",
             peer(|stream, number| {
-                let reply = String::from_utf8_lossy(OK)
+                let response = String::from_utf8_lossy(OK)
                     .replace("hi", if number == 0 { "hi" } else { "ho" });
-                stream.write_all(reply.as_bytes()).is_ok()
+                stream.write_all(response.as_bytes()).is_ok()
             }),
         ),
     ];
@@ -170,9 +170,9 @@ fn errors_are_told_by_kind_and_show_in_the_exit_code() {
     }
 }
 
-/// Answers well, and then never to the end: until the client has gone.
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
+/// Sends content until the client closes, but never all of it.
 fn drip(stream: &mut TcpStream) -> bool {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
     let _ = stream.write_all(head);
@@ -181,7 +181,7 @@ fn drip(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn everything_ends_by_the_duration_whatever_the_server_does() {
+fn the_load_ends_by_the_duration_whatever_the_server_does() {
     let url = peer(|stream, _| drip(stream));
     let output = run(&["load", &url, "--duration", "500ms", "--max-content", "100G"]);
     assert_eq!(output.status.code(), Some(1));
@@ -200,9 +200,9 @@ fn everything_ends_by_the_duration_whatever_the_server_does() {
 }
 
 #[test]
-fn the_time_of_a_number_of_requests_includes_the_wait_for_those_that_fail() {
+fn the_time_of_requests_includes_waiting_for_failed_ones() {
     for answered in [0, 2] {
-        // One more: the request that is made first, before the load.
+        // One more: the probe before the load.
         let left = std::sync::atomic::AtomicU32::new(answered + 1);
         let url = peer(move |stream, _| {
             let order = std::sync::atomic::Ordering::Relaxed;
@@ -222,10 +222,10 @@ fn the_time_of_a_number_of_requests_includes_the_wait_for_those_that_fail() {
 }
 
 #[test]
-fn a_connection_that_a_server_leaves_open_behind_its_last_reply_is_closed_and_another_opened() {
-    let reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
-    for reply in [&reply[..], b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"] {
-        let url = peer(move |stream, _| stream.write_all(reply).is_ok());
+fn a_connection_left_open_after_its_last_response_is_replaced() {
+    let response = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+    for response in [&response[..], b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"] {
+        let url = peer(move |stream, _| stream.write_all(response).is_ok());
         let flags = ["--requests", "20", "--connections", "2", "--timeout", "1h"];
         let (code, report) = load(&[&[&*url], &flags[..]].concat());
         assert_eq!((code, &report["connected"]), (Some(0), &20.into()), "{report:#}");
@@ -233,7 +233,7 @@ fn a_connection_that_a_server_leaves_open_behind_its_last_reply_is_closed_and_an
 }
 
 #[test]
-fn errors_are_left_out_of_latencies_and_percentiles_need_enough_of_them() {
+fn latencies_exclude_errors_and_percentiles_need_enough_latencies() {
     let count = std::sync::atomic::AtomicU32::new(0);
     let url = peer(move |stream, _| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -256,7 +256,7 @@ fn errors_are_left_out_of_latencies_and_percentiles_need_enough_of_them() {
 }
 
 #[test]
-fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
+fn a_server_of_another_protocol_is_an_error() {
     let folder = Folder::new();
     let http = site(&folder);
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
@@ -281,7 +281,7 @@ fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_told_at_once() {
+fn an_unresponsive_server_is_reported_before_the_load() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
     drop(listener);
@@ -293,8 +293,8 @@ fn a_server_that_does_not_answer_is_told_at_once() {
 }
 
 #[test]
-fn a_server_that_is_gone_ends_a_load_of_so_many_requests() {
-    // It answers what is asked first, and then nobody listens any more.
+fn a_load_of_requests_ends_when_the_server_is_gone() {
+    // The server responds to the probe, and then stops listening.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
     let peer = thread::spawn(move || {
@@ -319,7 +319,7 @@ fn ctrl_c_ends_it_with_the_results_so_far() {
     let mut command = sockeye(&["load", server.url(), "--duration", "1h", "--log", "debug"]);
     let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-    // The request that is made first has been answered: its connection is closed.
+    // The probe has its response: its connection is closed.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("closed") {
@@ -331,7 +331,7 @@ fn ctrl_c_ends_it_with_the_results_so_far() {
 }
 
 #[test]
-fn the_report_is_for_people_unless_json_is_asked_for() {
+fn the_report_is_text_unless_json_is_requested() {
     let server = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
     let output = run(&["load", server.url(), "--requests", "10", "--connections", "2"]);
     let report = text(&output.stdout);

@@ -1,4 +1,4 @@
-//! What the log says, and how much of it one client can cause.
+//! The log, and the limit on lines of one client.
 
 use std::io::{Read, Write};
 
@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::{Folder, Running};
 
-/// Sends a request on a connection of its own. Returns the status.
+/// Sends a request on a new connection. Returns the status.
 fn ask(server: &Running, request: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(request.as_bytes()).unwrap();
@@ -16,12 +16,12 @@ fn ask(server: &Running, request: &str) -> String {
 }
 
 #[test]
-fn a_scanner_gets_ten_lines_of_a_kind_and_a_count_at_the_end() {
+fn a_scanner_causes_ten_lines_of_a_kind_and_a_count_at_the_end() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let mut server = Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
     for n in 0..40 {
-        // The first ask for what there isn't, in order: nothing to write of.
+        // A 404 closes the connection in order, so it isn't logged.
         let missing = format!(
             "GET /wp-login.php?{n} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         );
@@ -45,7 +45,7 @@ fn a_scanner_gets_ten_lines_of_a_kind_and_a_count_at_the_end() {
 }
 
 #[test]
-fn who_asks_for_everything_gets_everything() {
+fn debug_lines_are_not_limited() {
     let folder = Folder::new();
     let args = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
     let mut server = Running::start(&args);

@@ -1,4 +1,4 @@
-//! The program as a user runs it: started, asked over sockets, stopped by signals.
+//! The program as a user runs it: started, used over sockets, stopped by signals.
 
 mod access_log;
 mod content;

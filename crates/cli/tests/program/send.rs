@@ -1,4 +1,4 @@
-//! `sockeye send`, against our echo and against peers that misbehave.
+//! `sockeye send`, against our echo server and peers that misbehave.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::support::{Folder, Running, run, run_on_terminal, sockeye, text};
 
 const MESSAGES: [&str; 2] = ["Message 1 from client.", "Message 2 from client."];
 
-/// A peer that treats the n-th connection, from 0, as `act` says.
+/// Starts a server that accepts this number of connections, and calls `act` for each.
 fn peer(
     connections: usize,
     mut act: impl FnMut(usize, TcpStream) + Send + 'static,
@@ -24,14 +24,14 @@ fn peer(
     (url, thread)
 }
 
-/// Sends back this number of bytes.
+/// Reads this number of bytes and sends them back.
 fn give_back(stream: &mut TcpStream, bytes: usize) {
     let mut buffer = vec![0; bytes];
     stream.read_exact(&mut buffer).unwrap();
     stream.write_all(&buffer).unwrap();
 }
 
-/// Waits until the other side has closed, in whatever way.
+/// Waits until the other side has closed or reset the connection.
 fn wait_for_the_end(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
@@ -61,12 +61,12 @@ fn send_input(args: &[&str], input: Vec<u8>) -> Output {
 }
 
 #[test]
-fn messages_come_back_on_every_connection() {
+fn every_connection_prints_what_comes_back() {
     let server = echo();
     let args = [&["send", server.url()], &MESSAGES[..], &["--connections", "3"]].concat();
     let output = run(&args);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    // However they were cut on the way, the pieces of each connection make up its messages.
+    // The network may split the bytes of a connection anywhere.
     for number in 1..=3 {
         let label = format!("connection {number}: received \"");
         let pieces: String = text(&output.stdout)
@@ -80,7 +80,7 @@ fn messages_come_back_on_every_connection() {
 }
 
 #[test]
-fn one_connection_prints_the_bytes_as_they_came() {
+fn one_connection_prints_bytes_unchanged() {
     let server = echo();
     let output = run(&["send", server.url(), "\u{1b}[1m", "two"]);
     assert_eq!(output.stdout, b"\x1b[1mtwo");
@@ -88,7 +88,7 @@ fn one_connection_prints_the_bytes_as_they_came() {
 }
 
 #[test]
-fn on_a_terminal_a_peer_commands_nothing_and_the_report_begins_a_line() {
+fn on_a_terminal_output_is_escaped_and_the_report_starts_a_line() {
     let server = echo();
     for (content, shown) in [
         ("Hello World", "Hello World\n"),
@@ -112,7 +112,7 @@ fn on_a_terminal_a_peer_commands_nothing_and_the_report_begins_a_line() {
 }
 
 #[test]
-fn standard_input_is_sent_as_it_comes_and_comes_back_whole() {
+fn standard_input_is_sent_as_it_is_read() {
     let server = echo();
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
     let output = send_input(&["send", server.url()], input.clone());
@@ -128,9 +128,9 @@ fn standard_input_is_sent_as_it_comes_and_comes_back_whole() {
 }
 
 #[test]
-fn a_half_close_is_sent_and_everything_to_the_peers_end_is_read() {
-    let reply: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 253) as u8).collect();
-    let answer = reply.clone();
+fn half_close_reads_everything_until_the_peers_end() {
+    let response: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 253) as u8).collect();
+    let answer = response.clone();
     let (url, thread) = peer(2, move |_, mut stream| {
         let mut request = Vec::new();
         stream.read_to_end(&mut request).unwrap();
@@ -138,7 +138,7 @@ fn a_half_close_is_sent_and_everything_to_the_peers_end_is_read() {
     });
     let output = send_input(&["send", &url, "--half-close"], b"all".to_vec());
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(output.stdout == reply, "{} bytes came", output.stdout.len());
+    assert!(output.stdout == response, "{} bytes came", output.stdout.len());
     let output = send_input(&["send", &url, "--half-close"], Vec::new());
     assert_eq!(output.stdout, b"nothing");
     thread.join().unwrap();
@@ -153,7 +153,7 @@ fn a_half_close_is_sent_and_everything_to_the_peers_end_is_read() {
 }
 
 #[test]
-fn a_port_of_http_is_named_as_what_it_is() {
+fn an_http_server_is_recognized() {
     let folder = Folder::new();
     folder.write("index.html", &[b'x'; 300]);
     let args = ["http", folder.text(), "--listen", "127.0.0.1:0"];
@@ -174,7 +174,7 @@ fn a_port_of_http_is_named_as_what_it_is() {
 }
 
 #[test]
-fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
+fn a_closed_pipe_on_standard_output_is_no_error() {
     let server = echo();
     let mut command = sockeye(&["send", server.url()]);
     command.stdin(std::fs::File::open("/dev/zero").unwrap());
@@ -188,7 +188,7 @@ fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
 }
 
 #[test]
-fn a_name_is_tried_at_all_of_its_addresses() {
+fn all_addresses_of_a_name_are_tried() {
     let (url, thread) = peer(1, |_, mut stream| give_back(&mut stream, 5));
     // The peer has no IPv6 address, and `localhost` may have one.
     let output = run(&["send", &url.replace("127.0.0.1", "localhost"), "hello"]);
@@ -213,7 +213,7 @@ fn a_refused_connection_is_an_error() {
 }
 
 #[test]
-fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
+fn an_early_close_is_an_error_with_the_progress() {
     let (url, thread) = peer(1, |_, mut stream| {
         stream.read_exact(&mut [0; 11]).unwrap();
         stream.write_all(b"Hello").unwrap();
@@ -250,10 +250,10 @@ fn a_silent_peer_is_an_error_after_the_timeout() {
 }
 
 #[test]
-fn a_peer_that_reads_nothing_is_let_go_too() {
+fn a_peer_that_reads_nothing_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    // Nobody accepts: the kernel connects all the same and takes what fits its buffers.
+    // Nobody accepts, but the kernel still connects and buffers some bytes.
     let mut command = sockeye(&["send", &format!("tcp://{address}"), "--timeout", "50ms"]);
     command.stdin(std::fs::File::open("/dev/zero").unwrap());
     let output = command.output().unwrap();
@@ -263,7 +263,7 @@ fn a_peer_that_reads_nothing_is_let_go_too() {
 }
 
 #[test]
-fn the_others_go_on_when_one_fails() {
+fn the_other_connections_continue_when_one_fails() {
     let (url, thread) = peer(3, |n, mut stream| match n {
         1 => drop(stream.read_exact(&mut [0; 5])),
         _ => give_back(&mut stream, 5),

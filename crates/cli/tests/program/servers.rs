@@ -27,7 +27,7 @@ fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     response
 }
 
-/// A server in the middle of a response that its peer doesn't read, so that a drain has to wait.
+/// A server with a response in flight that its peer doesn't read, so that a drain has to wait.
 fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
     folder.write("large", &vec![b'x'; 64 << 20]);
     let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];
@@ -39,7 +39,7 @@ fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
 }
 
 #[test]
-fn an_echo_gives_back_everything_also_after_a_half_close() {
+fn echo_returns_everything_even_after_a_half_close() {
     let mut server = echo();
     assert!(server.url().starts_with("tcp://127.0.0.1:"), "{:?}", server.screen);
     let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -65,7 +65,7 @@ fn an_echo_gives_back_everything_also_after_a_half_close() {
 }
 
 #[test]
-fn a_folder_is_served_and_the_screen_says_that_it_has_no_index() {
+fn the_start_screen_notes_a_folder_without_index() {
     let folder = Folder::new();
     folder.write("hello.txt", b"Hello World");
     let server = Running::start(&[&["http", folder.text()], &ANY_PORT[..]].concat());
@@ -91,7 +91,7 @@ fn a_single_file_is_served() {
 }
 
 #[test]
-fn every_address_can_be_reached_by_the_urls_on_the_screen() {
+fn the_urls_on_the_start_screen_work() {
     let folder = Folder::new();
     folder.write("index.html", b"everywhere");
     let socket = folder.join("socket");
@@ -110,15 +110,15 @@ fn every_address_can_be_reached_by_the_urls_on_the_screen() {
 }
 
 #[test]
-fn flags_come_from_the_environment_too() {
+fn flags_are_read_from_the_environment() {
     let mut command = sockeye(&["echo"]);
     let server = Running::start_by(command.env("SOCKEYE_LISTEN", "127.0.0.1:0"));
     assert_ne!(server.address().port(), 65432);
 }
 
-/// The signal that comes with the limit would end the process.
+/// By default, SIGXFSZ would end the process.
 #[test]
-fn a_standard_error_that_may_not_grow_stops_nothing() {
+fn the_server_survives_the_file_size_limit_on_standard_error() {
     let folder = Folder::new();
     let older = "an older line\n".repeat(100);
     folder.write("log", older.as_bytes());
@@ -133,14 +133,14 @@ fn a_standard_error_that_may_not_grow_stops_nothing() {
         peer.read_to_string(&mut echoed).unwrap();
         assert_eq!(echoed, "hello");
     }
-    // It says that it drains, and waits until that is written or lost.
+    // The server logs that it shuts down, and waits until that line is written or lost.
     server.signal(Signal::TERM);
     assert_eq!(server.end().0, Some(0));
     assert_eq!(fs::read_to_string(&log).unwrap(), older);
 }
 
 #[test]
-fn what_is_not_finished_by_the_deadline_is_cut_and_counted() {
+fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
     let folder = Folder::new();
     let (mut server, _peer) = stuck(&folder, "20ms");
     server.signal(Signal::TERM);
@@ -168,7 +168,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn a_hang_up_stops_no_server_without_a_terminal() {
+fn sighup_does_not_stop_a_server_without_a_terminal() {
     let mut server = echo();
     server.signal(Signal::HUP);
     let mut peer = server.connect();
@@ -180,7 +180,7 @@ fn a_hang_up_stops_no_server_without_a_terminal() {
 }
 
 #[test]
-fn an_address_is_listened_at_as_it_is_written_and_shown() {
+fn every_form_of_an_address_is_accepted_and_shown() {
     let folder = Folder::new();
     let ours = |name: &str| format!("unix:@sockeye-test-{}-{name}", std::process::id());
     for (command, listen, shown) in [
@@ -208,7 +208,7 @@ fn an_address_is_listened_at_as_it_is_written_and_shown() {
 }
 
 #[test]
-fn an_abstract_socket_is_reached_by_our_clients_and_taken_once() {
+fn an_abstract_socket_works_for_clients_and_only_one_server() {
     let folder = Folder::new();
     folder.write("index.html", b"home");
     let name = format!("@sockeye-test-{}", std::process::id());
@@ -232,7 +232,7 @@ fn an_abstract_socket_is_reached_by_our_clients_and_taken_once() {
 }
 
 #[test]
-fn a_taken_address_is_refused_with_who_has_it() {
+fn an_address_in_use_is_refused_with_the_process_that_uses_it() {
     let server = echo();
     let address = server.address().to_string();
     let output = run(&["echo", "--listen", &address]);
@@ -240,10 +240,10 @@ fn a_taken_address_is_refused_with_who_has_it() {
     let said = text(&output.stderr);
     let expected = format!("{address} is in use by sockeye (pid {})", server.id());
     assert!(said.contains(&expected), "{said}");
-    assert!(said.contains("--listen 127.0.0.1:0 takes a free one"), "{said}");
+    assert!(said.contains("--listen 127.0.0.1:0 picks a free one"), "{said}");
     assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
 
-    // A command that takes an address twice gets another error.
+    // A command with the same address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;
     drop(server);
     let output = run(&["echo", "--listen", &address, "--listen", port]);
@@ -252,7 +252,7 @@ fn a_taken_address_is_refused_with_who_has_it() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_before_anything_begins() {
+fn paths_that_cannot_be_served_are_refused_at_start() {
     let folder = Folder::new();
     let missing = folder.join("nothing");
     let table: [(&[&str], i32, &str); 5] = [
@@ -272,7 +272,7 @@ fn what_cannot_be_served_is_refused_before_anything_begins() {
 }
 
 #[test]
-fn a_closed_standard_output_is_no_reason_not_to_serve() {
+fn the_server_runs_with_a_closed_standard_output() {
     let folder = Folder::new();
     let socket = folder.join("socket");
     let mut child = sockeye(&["echo", "--listen", &format!("unix:{socket}")])
@@ -296,7 +296,7 @@ fn a_closed_standard_output_is_no_reason_not_to_serve() {
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_holds_up_neither_serving_nor_the_end() {
+fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
     let folder = Folder::new();
     let socket = folder.join("socket");
     let (mut out, _unread) = UnixStream::pair().unwrap();

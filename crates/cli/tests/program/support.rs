@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 
-/// The program, with nothing of this process's environment that it would listen to.
+/// The program, without the `SOCKEYE_` variables of this process.
 pub(crate) fn sockeye(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
     for (name, _) in std::env::vars_os() {
@@ -21,8 +21,8 @@ pub(crate) fn sockeye(args: &[&str]) -> Command {
     command
 }
 
-/// The program, which may not make a file larger than 1 KiB. Its standard error goes to `stderr`,
-/// where that is a file.
+/// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file `stderr`,
+/// if given.
 pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> Command {
     let plain = sockeye(args);
     let mut command = Command::new("sh");
@@ -41,8 +41,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     sockeye(args).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Runs the program to its end with a terminal for its output. Returns what the terminal was sent, and
-/// the exit code.
+/// Runs the program to its end on a terminal. Returns the output and the exit code.
 pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
     let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     rustix::pty::grantpt(&pty).unwrap();
@@ -52,7 +51,7 @@ pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
     let mut command = sockeye(args);
     command.stdin(Stdio::null()).stdout(terminal()).stderr(terminal());
     let mut child = command.spawn().unwrap();
-    // It holds the terminal too, whose end is seen when nobody does.
+    // Closes this process's side of the terminal: reading ends when no process has it open.
     drop(command);
     let (mut pty, mut shown) = (std::fs::File::from(pty), Vec::new());
     let mut piece = [0; 4096];
@@ -62,7 +61,6 @@ pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
     (text(&shown).replace("\r\n", "\n"), child.wait().unwrap().code())
 }
 
-/// What was printed, as text.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -140,7 +138,7 @@ impl Drop for Running {
     }
 }
 
-/// A folder of a test's own, gone afterwards.
+/// A temporary folder, deleted on drop.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

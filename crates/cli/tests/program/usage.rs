@@ -1,4 +1,4 @@
-//! Exit codes: 2 for a wrong command line, which a supervisor doesn't start again; 1 for a failure.
+//! Exit codes: 2 for a wrong command line, so that supervisors don't retry; 1 for a failure.
 
 use std::net::TcpListener;
 
@@ -35,7 +35,7 @@ fn a_wrong_command_line_ends_with_2() {
     check(
         2,
         &[
-            // Words.
+            // Unknown names and missing arguments.
             ("htpp", "'http'"),
             ("http --lisen :0", "--listen"),
             ("http {dir} --spa=perhaps", "perhaps"),
@@ -66,8 +66,8 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --workers 1025", "1..=1024"),
             ("http {dir} --idle-timeout 0s", "longer than 0s"),
             ("http {dir} --idle-timeout 9000h", "at most a year"),
-            ("echo --max-buffered 99999999999G", "more than a computer has"),
-            // What the server says and believes.
+            ("echo --max-buffered 99999999999G", "larger than any memory"),
+            // Headers, proxies and logs.
             ("http {dir} --cache-control :", "a pattern is missing"),
             ("http {dir} --content-type *.foo:text", "'*.foo: text/x-foo'"),
             ("http {dir} --header ETag:x", "the server sets ETag"),

@@ -1,4 +1,4 @@
-//! Lines of requests that a server has really read.
+//! Lines of requests to a real server.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use sockeye::proto::{Peer, Reason};
 
 use super::*;
 
-/// A log that keeps its lines.
+/// A log in memory.
 #[derive(Debug)]
 struct Page {
     format: Format,
@@ -23,8 +23,8 @@ impl Log for Page {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let sender = Sender { client: peer.address, by: None };
-        begin(self.format, &date, sender, request, notes);
+        let addresses = Addresses { client: peer.address, peer: None };
+        begin(self.format, &date, addresses, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {
@@ -35,28 +35,28 @@ impl Log for Page {
     }
 }
 
-/// Answers with five bytes, or under `/never` not at all.
+/// Responds with five bytes, but never to `/never`.
 struct Hello;
 
 impl Handler for Hello {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if request.path() == b"/never" {
-            return reply.later();
+            return responder.later();
         }
-        reply.send(Status::OK, &Fields::new(), Body::Static(b"hello"))
+        responder.send(Status::OK, &Fields::new(), Body::Static(b"hello"))
     }
 }
 
-/// What stands in the log after these bytes.
+/// The log after the client has sent `input`.
 fn log_of(format: Format, input: &[u8]) -> String {
     log_with(format, |client| client.input(input))
 }
 
-/// What stands in the log after a client did so.
+/// The log after the client has done `act`.
 fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
     let page = Rc::new(Page { format, lines: RefCell::default() });
-    let shared = ServerConfig::new(Limits::default()).logging(page.clone());
-    let mut client = Harness::new(Server::new(Rc::new(shared), |_: &Peer| Hello));
+    let config = ServerConfig::new(Limits::default()).logging(page.clone());
+    let mut client = Harness::new(Server::new(Rc::new(config), |_: &Peer| Hello));
     act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);
@@ -67,7 +67,7 @@ const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.example:8000\r\n\
     User-Agent: Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx\r\nReferer: http://b/\r\nreferer: c\r\n\r\n";
 
 #[test]
-fn a_combined_line_is_as_other_servers_have_it_with_more_behind() {
+fn a_combined_line_adds_two_columns_to_the_common_format() {
     assert_eq!(
         log_of(Format::Combined, REQUEST.as_bytes()),
         "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"http://b/\" \
@@ -88,7 +88,7 @@ fn a_combined_line_is_as_other_servers_have_it_with_more_behind() {
 }
 
 #[test]
-fn a_json_line_has_the_same_members_always() {
+fn a_json_line_always_has_the_same_members() {
     let line = log_of(Format::Json, REQUEST.as_bytes());
     assert!(line.contains("\\u00e9\\u0009x"), "{line}");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -124,7 +124,7 @@ fn extension_methods_are_written_as_they_were_sent() {
 }
 
 #[test]
-fn what_is_refused_is_told_as_far_as_it_came_and_why() {
+fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
     let after = |seconds: u64, input: &[u8]| {
         let lines = [Format::Combined, Format::Json].map(|format| {
             let wait = Duration::from_secs(seconds);
@@ -150,7 +150,7 @@ fn what_is_refused_is_told_as_far_as_it_came_and_why() {
     assert_eq!(json, expected);
     assert!(json["bytes"].as_u64() > Some(0));
 
-    // Each part is known when it has come whole, and is what it should be.
+    // A part is logged if it is complete and valid.
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
     type Row<'a> = (&'a [u8], u64, u16, [Option<&'a str>; 4]);
     let table: [Row<'_>; 8] = [
@@ -181,28 +181,28 @@ fn what_is_refused_is_told_as_far_as_it_came_and_why() {
             None => assert_eq!(json["target"], serde_json::Value::Null),
         }
     }
-    // What was read, and then refused.
+    // Parsed, and then refused.
     let (_, json) = after(0, b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
     assert_eq!((&json["target"], &json["reason"]), (&"/a".into(), &"bad_request".into()));
-    // What is answered has no reason.
+    // A successful request has no reason.
     let (_, json) = after(0, REQUEST.as_bytes());
     assert_eq!(json.get("reason"), None);
 }
 
 #[test]
-fn what_is_too_long_for_a_line_is_cut_and_says_so() {
+fn long_values_are_cut_and_end_with_dots() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
     for format in [Format::Combined, Format::Json] {
         let line = log_of(format, long.as_bytes());
         assert!(line.len() < 1500 && line.contains("aaa...\""), "{}", line.len());
-        // Also what is refused for being too long.
+        // Also a request that is refused for its length.
         let line = log_of(format, format!("GET /{}", "a".repeat(9000)).as_bytes());
         assert!(line.len() < 1500 && line.contains("aaa...\""), "{line}");
     }
 }
 
 #[test]
-fn addresses_and_numbers_are_written_as_everywhere() {
+fn addresses_and_durations_have_the_usual_form() {
     for (text, shown) in [
         ("192.0.2.1:8", "192.0.2.1"),
         ("255.0.10.100:8", "255.0.10.100"),
@@ -232,7 +232,7 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn whatever_a_client_sends_a_line_is_one_line_of_printable_ascii(
+    fn every_line_is_one_line_of_printable_ascii(
         target in anything(),
         agent in anything(),
         whole in any::<bool>(),
@@ -249,7 +249,7 @@ proptest! {
                 if format == Format::Json {
                     prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
                 } else {
-                    // Quotes stand only around the three that have them.
+                    // Only the three quoted values have quotes.
                     prop_assert_eq!(line.matches('"').count(), 6, "{}", line);
                 }
             }

@@ -1,4 +1,4 @@
-//! Which lines are written, and how the others are reported.
+//! Written lines, and reports of left-out lines.
 
 use super::*;
 
@@ -24,12 +24,12 @@ fn reported(limits: &mut Limits, now: Instant, all: bool) -> Vec<String> {
 }
 
 #[test]
-fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
+fn the_first_lines_of_a_client_are_written_and_further_ones_counted() {
     let (mut limits, start) = (Limits::default(), Instant::now());
-    // Each request has a connection, and a port, of its own.
+    // Each request has its own connection and port.
     let scan = |n| line("close", "the peer sent no colon", &format!("192.0.2.7:{}", 1000 + n));
     assert_eq!(written(&mut limits, start, 5000, scan), 10);
-    // Other clients and other kinds are not limited by it.
+    // Other clients and other kinds have their own counts.
     let other = |_| line("close", "the peer sent no colon", "192.0.2.8:1");
     assert_eq!(written(&mut limits, start, 3, other), 3);
     let another = |_| line("close", "a file could not be read: EIO", "192.0.2.7:1");
@@ -39,7 +39,7 @@ fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
 
     assert_eq!(limits.due(), Some(start + PERIOD));
     assert_eq!(reported(&mut limits, start + seconds(59), false), [""; 0]);
-    // Lines between the end of the period and its report belong to it.
+    // Lines between the end of the period and its report are part of that report.
     assert_eq!(written(&mut limits, start + PERIOD, 7, scan), 0);
     let now = start + PERIOD;
     assert_eq!(reported(&mut limits, now, false), ["closed: 4997 more from 192.0.2.7 in 60 s"]);
@@ -56,7 +56,7 @@ fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
 }
 
 #[test]
-fn a_few_lines_now_and_then_are_all_written() {
+fn occasional_lines_are_all_written() {
     let (mut limits, start) = (Limits::default(), Instant::now());
     for minute in 0..10 {
         let now = start + minute * PERIOD;
@@ -66,7 +66,7 @@ fn a_few_lines_now_and_then_are_all_written() {
 }
 
 #[test]
-fn clients_beyond_the_room_are_counted_together_and_none_is_forgotten() {
+fn clients_beyond_the_limit_share_a_count() {
     let (mut limits, start) = (Limits::default(), Instant::now());
     let client = |n: u64| format!("10.{}.{}.{}:1", n / 65536, n / 256 % 256, n % 256);
     let many = |n| line("close", "the peer sent no colon", &client(n % 5000));
@@ -88,7 +88,7 @@ fn clients_beyond_the_room_are_counted_together_and_none_is_forgotten() {
     let left_out: u64 = limits.take(start, true).iter().map(|lines| lines.count.left_out()).sum();
     assert_eq!(first + left_out, all);
 
-    // Counts that are over make room.
+    // Counts whose period is over are removed.
     let late = start + PERIOD;
     assert_eq!(written(&mut limits, late, 20, |_| line("close", "", "192.0.2.7:1")), 10);
     let reported = reported(&mut limits, late, true);
@@ -96,7 +96,7 @@ fn clients_beyond_the_room_are_counted_together_and_none_is_forgotten() {
 }
 
 #[test]
-fn a_kind_is_the_words_in_front_of_a_value_and_a_client_has_no_port() {
+fn a_kind_is_the_text_before_the_first_value_and_a_client_has_no_port() {
     for (reason, kind) in [
         ("the peer was silent for 60 s", "the peer was silent for"),
         ("the socket failed: timed out", "the socket failed"),

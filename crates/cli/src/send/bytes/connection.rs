@@ -33,7 +33,7 @@ pub(super) enum Source {
 
 /// How received bytes are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Style {
     /// A line for each piece, escaped, with the connection's number.
     Labelled,
     /// With control characters escaped.
@@ -45,7 +45,7 @@ pub(super) enum Look {
 /// The settings of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    pub(super) look: Look,
+    pub(super) style: Style,
     /// End our side after sending, and read until the peer ends its side.
     pub(super) half_close: bool,
     /// How long the peer may neither send nor read while bytes are due from it.
@@ -188,8 +188,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the peer is to act: to send bytes back, or with `half_close`, to read what was written and
-    /// then end its side.
+    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was written
+    /// and then end its side.
     fn is_due(&self) -> bool {
         match self.settings.half_close {
             false => self.received < self.written,
@@ -235,7 +235,7 @@ impl Connection {
         Err(Fault::peer("closed_early", what))
     }
 
-    fn silent(&self) -> Fault {
+    fn timed_out(&self) -> Fault {
         let timeout = Span(self.settings.timeout);
         let what = if self.settings.half_close && self.all_written {
             let received = self.received;
@@ -261,7 +261,7 @@ impl Connection {
         written[..len] == received[..len]
     }
 
-    /// A hint if the peer is no echo server.
+    /// A hint for the user if the peer is no echo server.
     fn hint(&self) -> Option<String> {
         if self.settings.half_close || self.is_echo() {
             return None;
@@ -318,15 +318,15 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
-        let Settings { look, printer, .. } = &self.settings;
-        let printed = printer.print(turn, |queue| match look {
-            Look::Labelled => {
+        let Settings { style, printer, .. } = &self.settings;
+        let printed = printer.print(turn, |queue| match style {
+            Style::Labelled => {
                 let quoted = text::quote(input);
                 // Writing to memory doesn't fail.
                 let _ = writeln!(queue, "connection {number}: received {quoted}");
             }
-            Look::Terminal => text.push(input, queue),
-            Look::AsReceived => queue.extend_from_slice(input),
+            Style::Terminal => text.push(input, queue),
+            Style::AsReceived => queue.extend_from_slice(input),
         });
         match printed {
             Printed::Queued => {
@@ -365,7 +365,7 @@ impl Protocol for Connection {
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
                 drop_unsent(turn);
-                return Err(self.silent());
+                return Err(self.timed_out());
             }
             Event::Drain { .. } => turn.end(End::Close),
             _ => {}

@@ -8,13 +8,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
 use sockeye::proto::Promise;
 
-/// The most bytes of a piece.
+use crate::writer::lock;
+
+/// Maximum size of a piece.
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// The value of a connection's promise.
@@ -41,12 +43,6 @@ struct State {
     requests: Vec<(usize, Promise)>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The input of one connection. The others don't wait for it after it is dropped.
 pub(super) struct Input {
     shared: Arc<Shared>,
@@ -56,14 +52,14 @@ pub(super) struct Input {
 impl Input {
     /// Requests the next piece, which comes as a message when all inputs have requested it.
     pub(super) fn request(&self, promise: Promise) {
-        self.shared.lock().requests.push((self.number, promise));
+        lock(&self.shared.state).requests.push((self.number, promise));
         self.shared.changed.notify_all();
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.shared.state);
         state.inputs -= 1;
         let place = state.requests.iter().position(|(number, _)| *number == self.number);
         let promise = place.map(|place| state.requests.swap_remove(place));
@@ -90,7 +86,7 @@ pub(super) fn share(source: impl Read + Send + 'static, count: usize) -> io::Res
 
 fn inputs(count: usize) -> (Arc<Shared>, Vec<Input>) {
     let shared = Arc::<Shared>::default();
-    shared.lock().inputs = count;
+    lock(&shared.state).inputs = count;
     let input = |number| Input { shared: Arc::clone(&shared), number };
     let inputs = (0..count).map(input).collect();
     (shared, inputs)
@@ -100,14 +96,14 @@ fn serve(shared: &Shared, mut source: impl Read) {
     let mut buffer = vec![0; PIECE];
     loop {
         let waiting = |state: &mut State| state.requests.len() < state.inputs;
-        let state = shared.changed.wait_while(shared.lock(), waiting);
+        let state = shared.changed.wait_while(lock(&shared.state), waiting);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         if state.inputs == 0 {
             return;
         }
         drop(state);
         let piece = read(&mut source, &mut buffer);
-        let requests = mem::take(&mut shared.lock().requests);
+        let requests = mem::take(&mut lock(&shared.state).requests);
         for (_, promise) in requests {
             promise.keep(Box::new(piece.clone()));
         }
@@ -136,14 +132,14 @@ pub(super) mod tests {
     pub(in crate::send) fn input_alone() -> (Input, impl Fn(Piece)) {
         let (shared, mut inputs) = inputs(1);
         let answer = move |piece| {
-            let (_, promise) = shared.lock().requests.pop().expect("a request");
+            let (_, promise) = lock(&shared.state).requests.pop().expect("a request");
             promise.keep(Box::new(piece));
         };
         (inputs.remove(0), answer)
     }
 
     #[test]
-    fn input_that_fails_says_so_and_an_interrupted_read_is_tried_again() {
+    fn read_errors_are_reported_and_interrupted_reads_repeated() {
         struct Stubborn(u32);
         impl Read for Stubborn {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use sockeye::engine::driver;
 use sockeye::proto::Protocol;
 
-use self::connection::{Connection, Look, Settings, Source};
+use self::connection::{Connection, Settings, Source, Style};
 use self::input::PIECE;
 use self::report::{Report, Summary};
 use super::finish;
@@ -36,10 +36,10 @@ use crate::plan::Send;
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
-    let look = match plan.client.connections {
-        1 if terminal => Look::Terminal,
-        1 => Look::AsReceived,
-        _ => Look::Labelled,
+    let style = match plan.client.connections {
+        1 if terminal => Style::Terminal,
+        1 => Style::AsReceived,
+        _ => Style::Labelled,
     };
     // Printed bytes may end within a line, so complaints wait until everything is printed.
     let held_back = Rc::new(RefCell::new(Vec::new()));
@@ -48,14 +48,14 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     for (at, address) in plan.client.addresses.iter().enumerate() {
         let complain = {
             let (log, held_back) = (log.clone(), Rc::clone(&held_back));
-            move |complaint: String| match look {
-                Look::Labelled => log.say(complaint),
+            move |complaint: String| match style {
+                Style::Labelled => log.say(complaint),
                 _ => held_back.borrow_mut().push(complaint),
             }
         };
         let report = Rc::new(RefCell::new(Report::new(complain)));
         let settings = Settings {
-            look,
+            style,
             half_close: plan.half_close,
             timeout: plan.client.timeout,
             printer: printer.clone(),

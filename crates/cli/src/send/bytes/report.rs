@@ -9,7 +9,7 @@ use crate::text;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Done,
-    /// Standard output has no reader, so there is no reason to go on.
+    /// Aborted, since standard output has no reader.
     Unread,
     /// The connection was never established, for this reason.
     NotConnected(String),
@@ -20,13 +20,13 @@ pub(super) enum Ending {
 /// Collects the outcomes of connections to one address.
 pub(super) struct Report {
     summary: Summary,
-    /// Complaints about connections that were not established. The next address may do better.
+    /// Complaints about connections that were not established. The next address may work.
     unconnected: Vec<String>,
     complain: Box<dyn FnMut(String)>,
 }
 
 impl Report {
-    /// Complains about failures as they happen, but about failures to connect at the end.
+    /// Complains about failures at once, but about failures to connect only at the end.
     pub(super) fn new(complain: impl FnMut(String) + 'static) -> Self {
         Self { summary: Summary::default(), unconnected: Vec::new(), complain: Box::new(complain) }
     }

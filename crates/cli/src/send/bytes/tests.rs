@@ -1,4 +1,4 @@
-//! The connection, with a peer that the test plays.
+//! The connection, with a simulated peer.
 
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ impl Printed {
     }
 }
 
-fn connect_from(source: Source, look: Look) -> (Harness, Printed) {
-    connect_by(source, look, false)
+fn connect_from(source: Source, style: Style) -> (Harness, Printed) {
+    connect_by(source, style, false)
 }
 
-fn connect_by(source: Source, look: Look, half_close: bool) -> (Harness, Printed) {
+fn connect_by(source: Source, style: Style, half_close: bool) -> (Harness, Printed) {
     let complaints = Rc::new(RefCell::new(Vec::new()));
     let report = Rc::new(RefCell::new(Report::new({
         let complaints = Rc::clone(&complaints);
@@ -40,7 +40,7 @@ fn connect_by(source: Source, look: Look, half_close: bool) -> (Harness, Printed
     })));
     let printer = Printer::default();
     let settings = Settings {
-        look,
+        style,
         half_close,
         timeout: Duration::from_secs(60),
         printer: printer.clone(),
@@ -55,14 +55,14 @@ fn source(contents: &[&'static [u8]]) -> Source {
     Source::Contents(pieces(&contents))
 }
 
-fn connect_of(messages: &[&'static [u8]], look: Look) -> (Harness, Printed) {
-    connect_from(source(messages), look)
+fn connect_of(messages: &[&'static [u8]], style: Style) -> (Harness, Printed) {
+    connect_from(source(messages), style)
 }
 
 #[test]
-fn messages_go_out_in_order_and_the_connection_ends_when_all_came_back() {
+fn contents_are_sent_in_order_and_the_connection_ends_when_all_came_back() {
     let (mut peer, printed) =
-        connect_of(&[b"Message 1 from client.", b"Message 2 from client."], Look::Labelled);
+        connect_of(&[b"Message 1 from client.", b"Message 2 from client."], Style::Labelled);
     assert_eq!(peer.output(), b"Message 1 from client.Message 2 from client.");
     peer.input(b"Message 1 from client.Mess");
     assert!(!peer.finished());
@@ -79,20 +79,20 @@ fn messages_go_out_in_order_and_the_connection_ends_when_all_came_back() {
 }
 
 #[test]
-fn a_single_connection_prints_the_bytes_as_they_came() {
-    let (mut peer, printed) = connect_of(&[b"\x00\xff\n"], Look::AsReceived);
+fn a_single_connection_prints_bytes_unchanged() {
+    let (mut peer, printed) = connect_of(&[b"\x00\xff\n"], Style::AsReceived);
     let sent = peer.output();
     peer.drip(&sent);
     assert_eq!(printed.printer.read(), b"\x00\xff\n");
 }
 
 #[test]
-fn on_a_terminal_control_characters_are_escaped_however_they_are_cut() {
-    let (mut peer, printed) = connect_of(&[b"0123456789"], Look::Terminal);
+fn a_terminal_gets_escaped_characters_for_any_split_of_the_bytes() {
+    let (mut peer, printed) = connect_of(&[b"0123456789"], Style::Terminal);
     peer.output();
     peer.drip("\x1b[2J\u{9b}\u{e9}\n\t".as_bytes());
     assert_eq!(String::from_utf8(printed.printer.read()).unwrap(), "\\u{1b}[2J\\u{9b}\u{e9}\n\t");
-    let (mut peer, printed) = connect_of(&[b"0123456789"], Look::Terminal);
+    let (mut peer, printed) = connect_of(&[b"0123456789"], Style::Terminal);
     peer.input(b"a\xe2\x82");
     peer.eof();
     peer.output();
@@ -100,9 +100,9 @@ fn on_a_terminal_control_characters_are_escaped_however_they_are_cut() {
 }
 
 #[test]
-fn a_half_close_follows_what_is_sent_and_the_peers_end_is_waited_for() {
+fn half_close_ends_our_side_and_waits_for_the_peers_end() {
     for messages in [&[&b"GET /\r\n"[..]][..], &[b""]] {
-        let (mut peer, printed) = connect_by(source(messages), Look::AsReceived, true);
+        let (mut peer, printed) = connect_by(source(messages), Style::AsReceived, true);
         let sent = peer.output();
         assert_eq!((sent, peer.end()), (messages.concat(), Some(End::Finish)));
         peer.pass(Duration::from_secs(59));
@@ -121,13 +121,13 @@ fn a_half_close_follows_what_is_sent_and_the_peers_end_is_waited_for() {
 }
 
 #[test]
-fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
+fn half_close_has_no_timeout_before_the_end_of_input() {
     let (input, answer) = input_alone();
-    let (mut peer, printed) = connect_by(Source::Input(input), Look::AsReceived, true);
+    let (mut peer, printed) = connect_by(Source::Input(input), Style::AsReceived, true);
     answer(Piece::Bytes(Bytes::from_static(b"Hello ")));
     peer.deliver();
     assert_eq!(peer.output(), b"Hello ");
-    // Somebody is thinking, and the peer is not asked for anything yet.
+    // There is no input yet, so nothing is due from the peer.
     peer.pass(Duration::from_secs(3600));
     assert_eq!((peer.fault(), peer.end()), (None, None));
     answer(Piece::End);
@@ -142,7 +142,7 @@ fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
     );
 
     let (input, _answer) = input_alone();
-    let (mut peer, printed) = connect_by(Source::Input(input), Look::AsReceived, true);
+    let (mut peer, printed) = connect_by(Source::Input(input), Style::AsReceived, true);
     peer.input(b"welcome");
     peer.eof();
     peer.output();
@@ -153,9 +153,9 @@ fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
 }
 
 #[test]
-fn a_peer_that_sends_something_else_than_it_got_is_not_called_an_echo() {
+fn a_peer_that_is_no_echo_server_is_recognized() {
     const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    let (mut peer, printed) = connect_of(&[b"Hello"], Look::AsReceived);
+    let (mut peer, printed) = connect_of(&[b"Hello"], Style::AsReceived);
     peer.output();
     peer.input(HTTP);
     assert!(peer.finished());
@@ -177,7 +177,7 @@ fn a_peer_that_sends_something_else_than_it_got_is_not_called_an_echo() {
              the peer does not send back what it receives; --half-close reads everything",
         ),
     ] {
-        let (mut peer, printed) = connect_of(&[&[b'x'; 40]], Look::AsReceived);
+        let (mut peer, printed) = connect_of(&[&[b'x'; 40]], Style::AsReceived);
         peer.output();
         peer.drip(sends);
         peer.eof();
@@ -187,16 +187,16 @@ fn a_peer_that_sends_something_else_than_it_got_is_not_called_an_echo() {
 }
 
 #[test]
-fn nothing_to_send_ends_at_once() {
-    let (mut peer, printed) = connect_of(&[b""], Look::AsReceived);
+fn empty_contents_end_the_connection_at_once() {
+    let (mut peer, printed) = connect_of(&[b""], Style::AsReceived);
     assert!(peer.finished());
     assert_eq!(peer.output(), b"");
     assert_eq!(printed.summary(), "1 connection: 1 finished; sent 0 B, received 0 B");
 }
 
 #[test]
-fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
-    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
+fn an_early_close_is_an_error_with_the_progress() {
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Style::AsReceived);
     assert_eq!(peer.output(), b"Hello World");
     peer.input(b"Hello");
     peer.eof();
@@ -210,8 +210,8 @@ fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
 }
 
 #[test]
-fn a_silent_peer_is_let_go_after_a_minute_without_progress() {
-    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
+fn a_silent_peer_times_out_after_a_minute_without_progress() {
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Style::AsReceived);
     peer.pass(Duration::from_secs(59));
     assert_eq!(peer.output(), b"Hello World");
     peer.pass(Duration::from_secs(59));
@@ -227,10 +227,10 @@ fn a_silent_peer_is_let_go_after_a_minute_without_progress() {
 }
 
 #[test]
-fn a_large_message_waits_for_room_and_is_read_back_meanwhile() {
+fn large_content_is_written_and_read_back_in_pieces() {
     let message: &'static [u8] = vec![b'x'; 10 * PIECE].leak();
-    let (mut peer, printed) = connect_of(&[message], Look::AsReceived);
-    // `output` makes room again and again, so all of it comes in one call, piece by piece.
+    let (mut peer, printed) = connect_of(&[message], Style::AsReceived);
+    // `output` makes room after each piece, so one call returns everything.
     let out = peer.output();
     assert_eq!(out.len(), message.len());
     for piece in out.chunks(1000) {
@@ -241,10 +241,10 @@ fn a_large_message_waits_for_room_and_is_read_back_meanwhile() {
 }
 
 #[test]
-fn input_is_asked_for_a_piece_at_a_time_and_silence_between_is_nobodys_fault() {
+fn input_is_requested_by_the_piece_and_waiting_for_it_is_no_timeout() {
     let (input, answer) = input_alone();
-    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
-    // Somebody is thinking about what to type.
+    let (mut peer, printed) = connect_from(Source::Input(input), Style::AsReceived);
+    // There is no input yet.
     peer.pass(Duration::from_secs(3600));
     answer(Piece::Bytes(Bytes::from_static(b"Hello ")));
     peer.deliver();
@@ -265,9 +265,9 @@ fn input_is_asked_for_a_piece_at_a_time_and_silence_between_is_nobodys_fault() {
 }
 
 #[test]
-fn input_that_fails_ends_the_connection_and_says_whose_fault_it_was() {
+fn failed_input_ends_the_connection_as_our_fault() {
     let (input, answer) = input_alone();
-    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
+    let (mut peer, printed) = connect_from(Source::Input(input), Style::AsReceived);
     answer(Piece::Failed("is a directory".into()));
     peer.deliver();
     assert_eq!(peer.fault().unwrap().code, "input_failed");
@@ -278,9 +278,9 @@ fn input_that_fails_ends_the_connection_and_says_whose_fault_it_was() {
 }
 
 #[test]
-fn a_peer_that_leaves_while_there_is_input_is_an_error() {
+fn a_peer_that_closes_before_the_end_of_input_is_an_error() {
     let (input, _answer) = input_alone();
-    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
+    let (mut peer, printed) = connect_from(Source::Input(input), Style::AsReceived);
     peer.eof();
     assert_eq!(
         printed.complaint(),
@@ -289,13 +289,13 @@ fn a_peer_that_leaves_while_there_is_input_is_an_error() {
 }
 
 #[test]
-fn a_connection_that_ends_leaves_the_input_to_the_others() {
+fn the_other_connections_get_input_after_one_ends() {
     let input: &[u8] = b"for all";
     let mut inputs = input::share(input, 2).unwrap().into_iter().map(Source::Input);
-    let (mut staying, printed) = connect_from(inputs.next().unwrap(), Look::AsReceived);
-    let (leaving, _) = connect_from(inputs.next().unwrap(), Look::AsReceived);
+    let (mut staying, printed) = connect_from(inputs.next().unwrap(), Style::AsReceived);
+    let (leaving, _) = connect_from(inputs.next().unwrap(), Style::AsReceived);
     drop(leaving);
-    // The thread answers when it gets to it.
+    // Another thread keeps the promises.
     let mut sent = Vec::new();
     while sent != input {
         std::thread::yield_now();
@@ -311,9 +311,9 @@ fn a_connection_that_ends_leaves_the_input_to_the_others() {
 }
 
 #[test]
-fn a_slow_standard_output_stops_the_reading_and_is_not_the_peers_silence() {
+fn a_slow_standard_output_pauses_reading_without_a_timeout() {
     let message: &'static [u8] = vec![b'x'; TOO_MUCH + 5].leak();
-    let (mut peer, printed) = connect_of(&[message], Look::AsReceived);
+    let (mut peer, printed) = connect_of(&[message], Style::AsReceived);
     assert_eq!(peer.output().len(), message.len());
     peer.input(&message[..TOO_MUCH]);
     peer.input(&message[TOO_MUCH..]);
@@ -327,8 +327,8 @@ fn a_slow_standard_output_stops_the_reading_and_is_not_the_peers_silence() {
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_ends_the_connection_without_an_error() {
-    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
+fn a_standard_output_without_a_reader_ends_the_connection_without_an_error() {
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Style::AsReceived);
     printed.printer.close();
     peer.input(b"Hello");
     assert!(peer.finished());
@@ -338,7 +338,7 @@ fn a_standard_output_that_nobody_reads_ends_the_connection_without_an_error() {
 }
 
 #[test]
-fn messages_are_cut_into_pieces_and_put_together_again() {
+fn contents_are_cut_into_pieces() {
     let messages = [Bytes::from(vec![1; 2 * PIECE + 1]), Bytes::new(), Bytes::from_static(b"abc")];
     let pieces = pieces(&messages);
     let lengths: Vec<usize> = pieces.iter().map(Bytes::len).collect();

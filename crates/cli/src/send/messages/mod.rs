@@ -22,7 +22,7 @@ use sockeye::message::protocol::{Client, ClientConfig, ConnectionMode, Limits};
 use sockeye::proto::Protocol;
 
 use self::sender::{Connection, Run, Sender};
-use self::show::Look;
+use self::show::Style;
 use self::summary::Summary;
 use super::finish;
 use super::printer::Printer;
@@ -40,10 +40,12 @@ const IN_FLIGHT: usize = 16;
 /// and in the exit code.
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.unzip();
-    let (printer, look) = match file {
-        Some(file) => (Printer::start(file, false), Look::AsReceived),
-        None if io::stdout().is_terminal() => (Printer::start(io::stdout(), false), Look::Terminal),
-        None => (Printer::start(io::stdout(), false), Look::Text),
+    let (printer, style) = match file {
+        Some(file) => (Printer::start(file, false), Style::AsReceived),
+        None if io::stdout().is_terminal() => {
+            (Printer::start(io::stdout(), false), Style::Terminal)
+        }
+        None => (Printer::start(io::stdout(), false), Style::Text),
     };
     let printer = printer.context("cannot start a thread")?;
     let started = Instant::now();
@@ -57,7 +59,7 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
         total: plan.messages.len().saturating_mul(plan.count),
         messages: plan.messages,
         timeout: plan.client.timeout,
-        look,
+        style,
         labelled: plan.client.connections > 1,
         printer: printer.clone(),
         summary: RefCell::new(Summary::default()),
@@ -94,7 +96,7 @@ fn send_all(
         }
         sockeye::engine::run_client(run.config.clone(), connections)
             .context("the event loop failed")?;
-        if senders.iter().any(|sender| sender.borrow().was_connected()) {
+        if senders.iter().any(|sender| sender.borrow().connected) {
             addresses = &addresses[..1];
         } else if !others.is_empty() {
             tracing::info!(?address, "could not connect; trying the next address");
@@ -110,7 +112,7 @@ fn send_all(
 /// The next connection of a sender.
 fn open(run: &Rc<Run>, sender: &Rc<RefCell<Sender>>) -> Client<Connection> {
     let settings = ClientConfig {
-        mode: match sender.borrow().keeps_alive() {
+        mode: match sender.borrow().keep_alive {
             true => ConnectionMode::KeepAlive { in_flight: IN_FLIGHT },
             false => ConnectionMode::Single,
         },

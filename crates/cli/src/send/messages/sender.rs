@@ -13,7 +13,7 @@ use sockeye::message::protocol::{
 };
 use sockeye::proto::{Abandoned, Ticket, Turn};
 
-use super::show::{Look, show};
+use super::show::{Style, show};
 use super::summary::Summary;
 use crate::quantity::Span;
 use crate::send::printer::{Printed, Printer};
@@ -28,7 +28,7 @@ pub(super) struct Run {
     pub(super) total: usize,
     /// How long the peer may neither send nor read while a response is due.
     pub(super) timeout: Duration,
-    pub(super) look: Look,
+    pub(super) style: Style,
     /// Print the sender's number with each response.
     pub(super) labelled: bool,
     pub(super) printer: Printer,
@@ -44,7 +44,7 @@ impl fmt::Debug for Run {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// Sends what is left.
+    /// Sends the remaining messages.
     Sending,
     /// The last connection was not established, for this reason.
     NotConnected(String),
@@ -58,23 +58,15 @@ pub(super) struct Sender {
     number: usize,
     /// Messages that have a response.
     answered: usize,
-    keep_alive: bool,
+    pub(super) keep_alive: bool,
     /// One of its connections was established.
-    connected: bool,
+    pub(super) connected: bool,
     state: State,
 }
 
 impl Sender {
     pub(super) fn new(number: usize, keep_alive: bool) -> Self {
         Self { number, answered: 0, keep_alive, connected: false, state: State::Sending }
-    }
-
-    pub(super) fn was_connected(&self) -> bool {
-        self.connected
-    }
-
-    pub(super) fn keeps_alive(&self) -> bool {
-        self.keep_alive
     }
 
     pub(super) fn has_more(&self, run: &Run) -> bool {
@@ -175,9 +167,9 @@ impl Connection {
     }
 
     fn print(&mut self, number: u64, response: Message, turn: &Turn<'_>) -> ClientAction {
-        let Run { printer, look, .. } = &*self.run;
+        let Run { printer, style, .. } = &*self.run;
         let label = self.run.labelled.then_some(self.sender.borrow().number);
-        match printer.print(turn, |queue| show(&response, *look, label, queue)) {
+        match printer.print(turn, |queue| show(&response, *style, label, queue)) {
             Printed::Queued => {
                 self.note(number, &response);
                 ClientAction::Continue
@@ -213,7 +205,7 @@ impl Connection {
                 ),
             },
             ClientEnd::Refused(error) => {
-                format!("the peer refused to go on: {}", error_text(&error))
+                format!("the peer sent an error: {}", error_text(&error))
             }
             ClientEnd::TimedOut { unanswered } => {
                 let timeout = Span(self.run.timeout);
@@ -260,8 +252,8 @@ impl ClientHandler for Connection {
     fn on_end(&mut self, ending: ClientEnd) {
         if let Some((number, response)) = self.unprinted.take() {
             let label = self.run.labelled.then_some(self.sender.borrow().number);
-            let look = self.run.look;
-            self.run.printer.print_last(|queue| show(&response, look, label, queue));
+            let style = self.run.style;
+            self.run.printer.print_last(|queue| show(&response, style, label, queue));
             self.note(number, &response);
         }
         let mut sender = self.sender.borrow_mut();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_summary_counts_what_became_of_every_message() {
+    fn the_summary_counts_every_outcome() {
         let base = Summary {
             wanted: 3,
             answered: 3,

@@ -1,4 +1,4 @@
-//! Senders and their connections, with a peer that the test plays.
+//! Senders and their connections, with a simulated peer.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
 use super::*;
 use crate::send::printer::tests::TOO_MUCH;
 
-/// A sender, and what it shares with others.
+/// A sender and its run.
 struct Sending {
     run: Rc<Run>,
     sender: Rc<RefCell<Sender>>,
@@ -26,7 +26,7 @@ impl Sending {
             messages: contents.iter().map(message).collect(),
             total: contents.len(),
             timeout: Duration::from_secs(60),
-            look: Look::Text,
+            style: Style::Text,
             labelled: false,
             printer: Printer::default(),
             summary: RefCell::default(),
@@ -75,22 +75,25 @@ fn response(more: &str, content: &[u8]) -> Vec<u8> {
     [&len, header.as_bytes(), content].concat()
 }
 
-/// What a peer that keeps connections puts into a response's header.
+/// The header keys of a response that keeps the connection alive.
 fn id(id: u64) -> String {
     format!(", \"id\": {id}, \"connection\": \"keep-alive\"")
 }
 
 #[test]
-fn a_slow_standard_output_delays_responses_and_is_not_the_peers_silence() {
+fn a_slow_standard_output_delays_responses_without_a_timeout() {
     let sending = Sending::new(&["one", "two"], true);
     let mut peer = sending.open();
     peer.output();
     let large = vec![b'x'; TOO_MUCH];
     peer.input(&response(&id(0), &large));
     assert_eq!(sending.counts(), (1, 0));
-    assert!(!peer.output().is_empty(), "the peer keeps connections, so the next is sent");
+    assert!(
+        !peer.output().is_empty(),
+        "the peer keeps the connection alive, so the next message is sent"
+    );
     peer.input(&response(&id(1), b"the second"));
-    assert_eq!(sending.counts(), (1, 0), "there is no room for it");
+    assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
     peer.pass(Duration::from_secs(3600));
     assert_eq!(sending.printer().read(), large);
     peer.deliver();
@@ -100,7 +103,7 @@ fn a_slow_standard_output_delays_responses_and_is_not_the_peers_silence() {
     assert_eq!(sending.complaint(), "");
 }
 
-/// Takes input as responses, and its end as a reset.
+/// Treats input as responses, and its end as a reset.
 struct Resetting(Connection);
 
 impl Protocol for Resetting {
@@ -124,7 +127,7 @@ impl Protocol for Resetting {
 }
 
 #[test]
-fn a_response_that_waits_when_its_connection_breaks_is_still_printed() {
+fn a_waiting_response_is_printed_although_the_connection_breaks() {
     let sending = Sending::new(&["one", "two", "three"], true);
     let connection = Connection::new(Rc::clone(&sending.sender), Rc::clone(&sending.run));
     let mut peer = Harness::new(Resetting(connection));
@@ -139,7 +142,7 @@ fn a_response_that_waits_when_its_connection_breaks_is_still_printed() {
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_ends_the_sender_without_an_error() {
+fn a_standard_output_without_a_reader_ends_the_sender_without_an_error() {
     let sending = Sending::new(&["one", "two"], false);
     sending.printer().close();
     let mut peer = sending.open();
@@ -165,13 +168,13 @@ fn a_sender_opens_another_connection_after_each_response() {
 }
 
 #[test]
-fn a_peer_that_turns_out_to_be_old_is_not_asked_to_keep_connections_again() {
+fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
     let sending = Sending::new(&["one", "two", "three"], true);
     let mut peer = sending.open();
     assert!(peer.output().ends_with(b"one"));
     peer.input(&response("", b"1"));
     peer.output();
-    assert!(!sending.sender.borrow().keeps_alive());
+    assert!(!sending.sender.borrow().keep_alive);
     let mut peer = sending.open();
     let request = peer.output();
     assert!(request.ends_with(b"}two"), "and nothing of the third");

@@ -1,4 +1,4 @@
-//! What shows the flags of clients.
+//! Probes for the flags of clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ fn echo() -> Running {
     Running::start(&["echo", "--listen", "127.0.0.1:0"])
 }
 
-/// A peer that treats the n-th connection, from 0, as `act` says.
+/// Starts a server that calls `act` for each connection, with its number from 0.
 fn peer(act: impl Fn(usize, TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,25 +30,25 @@ fn peer(act: impl Fn(usize, TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
-/// Sends to our echo.
+/// Sends to our echo server.
 pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
     let server = echo();
     run.run(&[&[server.url()], contents].concat())
 }
 
-/// Sends to a server that answers when its client has ended its side.
+/// Sends to a server that responds after the client has ended its side.
 pub(super) fn to_one_that_waits(run: &Run<'_>) -> String {
     let address = peer(|_, mut stream| {
         let mut request = String::new();
         if stream.read_to_string(&mut request).is_ok() {
-            // One that has not waited has gone.
+            // Without --half-close, the client has closed.
             let _ = write!(stream, "after the end of {request}");
         }
     });
     run.run(&[&format!("tcp://{address}"), "hi"])
 }
 
-/// Sends to a server that answers each message with what it sees of it.
+/// Sends to a server that describes each message in its response.
 pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
     let address = peer(|_, mut stream| {
         while stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
@@ -64,9 +64,9 @@ pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
             if header["connection"] == "keep-alive" {
                 extra = json!({ "connection": "keep-alive", "id": header["id"] });
             }
-            let reply = frame("text/json", "utf-8", extra, seen.to_string().as_bytes());
-            // One that has seen enough has gone.
-            let _ = stream.write_all(&reply);
+            let response = frame("text/json", "utf-8", extra, seen.to_string().as_bytes());
+            // The client may have closed.
+            let _ = stream.write_all(&response);
         }
     });
     run.run(&[&[&*format!("message://{address}")], contents].concat())
@@ -78,7 +78,7 @@ pub(super) fn output_of_message(run: &Run<'_>) -> String {
     written.unwrap_or_else(|_| format!("no file: {}", printed.replace("binary", "text")))
 }
 
-/// A peer for a test that waits for it: it lives as long as what this holds.
+/// A peer that keeps clients waiting. Dropping it closes its sockets.
 pub(super) struct Waiting {
     url: String,
     _server: Option<Running>,
@@ -86,17 +86,17 @@ pub(super) struct Waiting {
     _first: Option<TcpStream>,
 }
 
-/// Connects everybody, and says nothing.
+/// Accepts connections, and sends nothing.
 pub(super) fn silent_peer() -> Waiting {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
     Waiting { url, _server: None, _listener: Some(listener), _first: None }
 }
 
-/// Its queue is full: the kernel answers nobody who connects.
+/// Has a full accept queue, so connecting takes until the timeout.
 pub(super) fn full_peer() -> Waiting {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    // To listen again sets the length of the queue: one connection fits.
+    // Listening again sets the length of the queue: one connection fits.
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
     let first = TcpStream::connect(address).unwrap();
@@ -110,8 +110,8 @@ pub(super) fn our_echo() -> Waiting {
     Waiting { url, _server: Some(server), _listener: None, _first: None }
 }
 
-/// Runs the command with the default, and meanwhile as it is, twice: the second run begins later
-/// than the default does, whoever is scheduled first. Says whether both end before the default.
+/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second run
+/// surely starts after the one with the default. Returns [`FIRST`] if both end before it.
 pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
     let peer = peer();
     let args = [&[&*peer.url], contents].concat();
@@ -126,17 +126,17 @@ pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting
     if ended.is_none() { FIRST.into() } else { format!("the default ended first; {printed}") }
 }
 
-/// Loads our echo.
+/// Loads our echo server.
 pub(super) fn load_echo(run: &Run<'_>) -> String {
     let server = echo();
     run.run(&[server.url()])
 }
 
-/// What an echo is sent by default.
+/// The number of bytes that an echo server is sent by default.
 const DOTS: usize = 64;
 
-/// Loads an echo that, except on the first connection, where the response is learned, waits for two
-/// requests before it answers.
+/// Loads an echo server that waits for two requests before it responds, except on the first
+/// connection, on which the client learns the response.
 pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     let address = peer(|number, mut stream| {
         let mut bytes = vec![0; if number == 0 { DOTS } else { 2 * DOTS }];
@@ -147,7 +147,7 @@ pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     run.run(&[&format!("tcp://{address}"), "--requests", "2"])
 }
 
-/// Loads a server whose later responses have another content than the first.
+/// Loads a server whose later responses differ from the first.
 pub(super) fn load_falsified(run: &Run<'_>) -> String {
     let address = peer(|number, stream| {
         let content = if number == 0 { "ok" } else { "no" };
@@ -170,19 +170,19 @@ pub(super) fn load_recorded(run: &Run<'_>) -> String {
 
 /// Answers all requests of a connection. Leaves the last one in `request`.
 fn answer_all(mut stream: TcpStream, content: &str, request: &mut String) {
-    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", content.len());
     let mut received = String::new();
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         received.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
         if is_whole(&received) {
             *request = std::mem::take(&mut received);
-            let _ = stream.write_all(reply.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         }
     }
 }
 
-/// Whether this is a request with its body.
+/// Whether `request` is complete, with its body.
 fn is_whole(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
     if head.contains("chunked") {
@@ -192,7 +192,7 @@ fn is_whole(request: &str) -> bool {
     body.len() == length.map_or(0, |length| length.parse().unwrap())
 }
 
-/// Loads a host where nobody listens, which a Unix socket may stand for.
+/// Loads a port without a listener, unless --unix-socket is set.
 pub(super) fn load_socket(run: &Run<'_>) -> String {
     let unix = format!("unix:{}", run.folder.join("socket"));
     let _server = Running::start(&["http", run.folder.text(), "--listen", &unix]);

@@ -1,5 +1,5 @@
-//! Every flag of every command, through the program: what it does without the flag, with the flag,
-//! and with the flag's environment variable.
+//! The effect of every flag of every command: the program runs without the flag, with the flag, and
+//! with the flag's environment variable.
 //!
 //! To add a flag, add a row to [`rows`]. The tests fail while `--help` lists a flag without a row.
 
@@ -14,20 +14,20 @@ use rustix::process::Signal;
 
 use crate::support::{Folder, Running, run, sockeye, text};
 
-/// The value of a flag that takes none.
+/// The value of a flag that takes no value.
 const SWITCH: &str = "";
 
-/// A flag, and what shows its effect. `{dir}` in a value stands for the row's own folder.
+/// A flag, and how to observe its effect. `{dir}` in a value is the run's folder.
 struct Row {
     flag: &'static str,
     value: &'static str,
-    /// More flags, separated by spaces, which the run without the flag has as well.
+    /// More flags of all runs, separated by spaces.
     base: &'static str,
-    /// Runs the program, and returns what it has seen.
+    /// Runs the program, and returns what was observed.
     probe: Probe,
-    /// What is seen without the flag; `None` where that would have to be waited for.
+    /// What is observed without the flag; `None` if that would take too long.
     without: Option<&'static str>,
-    /// What is seen with the flag.
+    /// What is observed with the flag.
     with: &'static str,
 }
 
@@ -44,7 +44,7 @@ const fn row(
     Row { flag, value, base: "", probe, without: Some(without), with }
 }
 
-/// A flag whose default would have to be waited for: `with` must show that it is not the default.
+/// A flag whose default would take too long to observe. `with` must differ from the default.
 const fn only(flag: &'static str, value: &'static str, probe: Probe, with: &'static str) -> Row {
     Row { flag, value, base: "", probe, without: None, with }
 }
@@ -59,7 +59,7 @@ impl Row {
         format!("SOCKEYE_{}", self.flag[2..].to_uppercase().replace('-', "_"))
     }
 
-    /// Fails unless the flag has its effect, by whatever it is set.
+    /// Fails unless the flag and its environment variable have the effect.
     fn check(&self, command: &'static str) {
         let see = |by| {
             let run = Run { command, row: self, by, folder: servers::site() };
@@ -117,17 +117,17 @@ impl Run<'_> {
         command
     }
 
-    /// The same without the flag, at the same place.
+    /// The same run without the flag, in a new folder.
     fn plain(&self) -> Self {
         Self { by: By::Nothing, folder: servers::site(), ..*self }
     }
 
-    /// A server at a free port.
+    /// Starts a server on a free port.
     fn start(&self) -> Running {
         Running::start_by(&mut self.server())
     }
 
-    /// A server at this address.
+    /// Starts a server at this address.
     fn start_at(&self, listen: &str) -> Running {
         Running::start_by(self.server().env("SOCKEYE_LISTEN", listen))
     }
@@ -139,7 +139,7 @@ impl Run<'_> {
         }
     }
 
-    /// Runs to the end. Returns what was printed, and the exit code.
+    /// Runs to the end. Returns the output and the exit code.
     fn run(&self, args: &[&str]) -> String {
         let output = self.command(args).stdin(Stdio::null()).output().unwrap();
         let code = output.status.code();
@@ -147,7 +147,7 @@ impl Run<'_> {
     }
 }
 
-/// Stops a server in order. Returns what it has logged.
+/// Stops a server cleanly. Returns the rest of its log.
 fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
     let (code, said) = server.end();
@@ -159,7 +159,7 @@ fn stop(mut server: Running) -> String {
 fn listed(command: &str) -> BTreeSet<String> {
     let help = text(&run(&[command, "--help"]).stdout);
     let flags = help.lines().filter_map(|line| {
-        // Other text has a margin of none or of ten columns.
+        // Other lines have a margin of no or ten columns.
         let is_flag = line.starts_with("      --") || line.starts_with("  -");
         let words = is_flag.then(|| line.split_whitespace())?;
         let mut flags = words.filter(|word| word.starts_with("--"));
@@ -194,7 +194,7 @@ fn every_flag_of_message_has_an_effect() {
 }
 
 #[test]
-fn explain_has_the_flags_of_http_and_answers_by_those_of_content() {
+fn every_flag_of_explain_is_accepted_and_content_flags_have_an_effect() {
     check("explain", &[rows::EXPLAIN]);
 }
 

@@ -1,4 +1,4 @@
-//! The rows: each flag, a value, a probe, and what it sees without the flag and with it.
+//! A row for each flag: a value, a probe, and its results without and with the flag.
 
 use super::clients::*;
 use super::servers::*;
@@ -58,7 +58,7 @@ pub(super) const MESSAGE: &[Row] = &[
     only("--content-timeout", "50ms", |run| closes_first(run, begin_of_content), FIRST),
 ];
 
-/// Those of `http`: the ones of content change the answer, the others are accepted.
+/// The flags of `http`: those of content change the response, the others are accepted.
 pub(super) const EXPLAIN: &[Row] = &[
     row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
     row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
@@ -118,7 +118,7 @@ pub(super) const SEND: &[Row] = &[
     row("--max-content", "1", |run| to_messages(run, &["x"]), "exit code Some(0)", "Some(1)"),
 ];
 
-/// A load that is short and tells everything.
+/// Short loads with a JSON report.
 const SHORT: &str = "--json --requests 30";
 const ALONE: &str = "--json --requests 4 --connections 1";
 

@@ -1,4 +1,4 @@
-//! What shows the flags of servers, and those of `explain`.
+//! Probes for the flags of servers and of `explain`.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,18 +14,18 @@ use super::{Run, stop};
 use crate::messages::frames::{frame, search};
 use crate::support::{Folder, Running};
 
-/// Whatever has a deadline of 50 ms is over before its like with the default, which is longer and
-/// began earlier.
+/// A run with a timeout of 50 ms ends before one with the default, which is longer, although that one
+/// started earlier.
 pub(super) const FIRST: &str = "ends before the default does";
 const LATER: &str = "lasts as long as with the default";
 
-/// A thousand times `x`, compressed by gzip.
+/// `x` a thousand times, compressed with gzip.
 const XS_GZ: [u8; 29] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 168, 24, 5, 163, 96, 20, 12, 119, 0, 0, 230, 201, 65, 59,
     232, 3, 0, 0,
 ];
 
-/// What every run of a row finds in its folder.
+/// The folder of every run.
 pub(super) fn site() -> Folder {
     let folder = Folder::new();
     folder.write("index.html", b"the app");
@@ -38,7 +38,7 @@ pub(super) fn site() -> Folder {
     folder.write("xs.txt.gz", &XS_GZ);
     folder.write("16k", &vec![b'x'; 16 << 10]);
     folder.write("answers.json", br#"{"one": "eins"}"#);
-    // It has no blocks on the disk.
+    // A sparse file, which takes no space on the disk.
     File::create(folder.join("large")).unwrap().set_len(1 << 30).unwrap();
     fs::create_dir(folder.join("sub")).unwrap();
     folder
@@ -52,32 +52,32 @@ fn head(path: &str) -> String {
     )
 }
 
-/// Sends a request. Returns all that comes.
+/// Sends a request. Returns everything that the server sends.
 fn ask(server: &Running, request: &[u8]) -> String {
     let mut stream = server.connect();
     stream.write_all(request).unwrap();
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).unwrap();
-    String::from_utf8_lossy(&reply).into_owned()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    String::from_utf8_lossy(&response).into_owned()
 }
 
-/// What a server answers to a GET.
+/// The response to a GET.
 pub(super) fn get(run: &Run<'_>, path: &str) -> String {
     ask(&run.start(), head(path).as_bytes())
 }
 
-/// A request that says no more than it has to.
+/// A request with the fewest headers.
 pub(super) fn of_curl(run: &Run<'_>) -> String {
     ask(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
-/// A request under another name than the server's.
+/// A request for another host than the server's.
 pub(super) fn of_another_host(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
     ask(&run.start(), request.as_bytes())
 }
 
-/// A request of another site's page.
+/// A request from a page of another origin.
 pub(super) fn of_another_origin(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://www.example.org\r\n\
                    Connection: close\r\n\r\n";
@@ -105,7 +105,7 @@ pub(super) fn encoding(run: &Run<'_>, path: &str) -> String {
     has_not(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
 }
 
-/// Whether another request may be answered with another encoding.
+/// Whether the response varies with Accept-Encoding.
 pub(super) fn varies(run: &Run<'_>, path: &str) -> String {
     has_not(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
 }
@@ -125,7 +125,7 @@ pub(super) fn etags(run: &Run<'_>, see: fn(&Run<'_>, &str) -> String) -> String 
     if etag("/one.txt") == etag("/two.txt") { "one ETag".into() } else { "two ETags".into() }
 }
 
-/// A request that each server answers.
+/// A request that every server responds to.
 fn greeting(run: &Run<'_>) -> Vec<u8> {
     match run.command {
         "http" => head("/about").replace("close", "keep-alive").into(),
@@ -134,19 +134,19 @@ fn greeting(run: &Run<'_>) -> Vec<u8> {
     }
 }
 
-/// Sends a request, and waits for the beginning of its answer; false if the connection ends.
+/// Sends a request, and waits for the first byte of its response; false if the connection ends.
 fn is_answered(run: &Run<'_>, stream: &mut (impl Read + Write)) -> bool {
-    // A connection that was refused may take no more.
+    // Writing to a refused connection may fail.
     let sent = stream.write_all(&greeting(run)).is_ok();
     sent && stream.read(&mut [0]).is_ok_and(|count| count == 1)
 }
 
-/// What a message server answers to a search.
+/// The response of a message server to a search.
 pub(super) fn search_one(run: &Run<'_>) -> String {
     ask(&run.start(), &search("one", None))
 }
 
-/// What is logged of one connection.
+/// The log of one connection.
 pub(super) fn log_of_one(run: &Run<'_>) -> String {
     let server = run.start();
     assert!(is_answered(run, &mut server.connect()));
@@ -160,7 +160,7 @@ pub(super) fn access_log(run: &Run<'_>) -> String {
     fs::read_to_string(run.folder.join("log")).unwrap_or_else(|_| "no log".into())
 }
 
-/// How many sockets listen at the server's port: one for each worker.
+/// How many sockets listen on the server's port: one for each worker.
 pub(super) fn listeners(run: &Run<'_>) -> String {
     const LISTENING: &str = "0A";
     let server = run.start();
@@ -174,7 +174,7 @@ pub(super) fn listeners(run: &Run<'_>) -> String {
     format!(" {} listeners", table.lines().filter(listens).count())
 }
 
-/// Whether a second connection is accepted while the first is there, by the log.
+/// Whether a second connection is accepted while the first is open, according to the log.
 pub(super) fn two_at_once(run: &Run<'_>) -> String {
     let server = run.start();
     let mut first = server.connect();
@@ -193,8 +193,8 @@ pub(super) fn two_at_once(run: &Run<'_>) -> String {
     if events[1] == "accepted" { "at once".into() } else { "in turn".into() }
 }
 
-/// Whether it starts and answers. Loopback is exempt from the count of each address, so that what the
-/// flag does is held by the tests of the plan and of the engine.
+/// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests of
+/// the plan and of the engine check the effect.
 pub(super) fn answers_loopback(run: &Run<'_>) -> String {
     let server = run.start();
     let (mut first, mut second) = (server.connect(), server.connect());
@@ -202,8 +202,7 @@ pub(super) fn answers_loopback(run: &Run<'_>) -> String {
     format!("{answered:?}")
 }
 
-/// What a peer sends that floods a server, in pieces: what is answered to it is larger than the
-/// kernel's buffers of a Unix socket.
+/// Requests in pieces whose responses are larger than the kernel's buffers of a Unix socket.
 fn flood_of(command: &str) -> Vec<u8> {
     match command {
         "http" => {
@@ -217,12 +216,12 @@ fn flood_of(command: &str) -> Vec<u8> {
     }
 }
 
-/// Whether a server reads on from a peer that reads nothing.
+/// Whether a server keeps reading from a peer that reads nothing.
 pub(super) fn floods_without_reading(run: &Run<'_>) -> String {
     let socket = run.folder.join("socket");
     let _server = run.start_at(&format!("unix:{socket}"));
     let mut stream = UnixStream::connect(socket).unwrap();
-    // Otherwise it stops, and ends the connection when the write timeout is over.
+    // Otherwise it stops reading, and closes the connection after the write timeout.
     let all = stream.write_all(&flood_of(run.command)).is_ok();
     if all { "all was read".into() } else { "it stopped reading".into() }
 }
@@ -242,7 +241,7 @@ pub(super) fn begin_of_content(_: &str, mut stream: &TcpStream) {
     stream.write_all(&frame[..frame.len() - 1]).unwrap();
 }
 
-/// Asks and asks, and reads nothing.
+/// Sends requests without end, and reads nothing.
 pub(super) fn flood(command: &str, stream: &TcpStream) {
     let mut stream = stream.try_clone().unwrap();
     let requests = match command {
@@ -252,9 +251,9 @@ pub(super) fn flood(command: &str, stream: &TcpStream) {
     thread::spawn(move || while stream.write_all(&requests).is_ok() {});
 }
 
-/// Begins the same on a connection of a server with the default, and then on two of this server, one
-/// after the other: the second begins later than the default does, whoever is scheduled first. Says
-/// whether both are closed before the one with the default.
+/// Calls `begin` on a connection to a server with the default timeout, and then on two connections, one
+/// after the other, to a server with the row's flag: the second surely starts after the one with the
+/// default. Returns [`FIRST`] if both are closed before that.
 pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
     let open = |run: &Run<'_>| {
         let server = run.start();
@@ -270,7 +269,7 @@ pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String
     if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
 }
 
-/// Like that, for a drain that waits for a connection.
+/// Like [`closes_first`], for a drain that waits for a connection.
 pub(super) fn drains_first(run: &Run<'_>) -> String {
     let begin = |run: &Run<'_>| {
         let socket = run.folder.join("socket");
@@ -302,7 +301,7 @@ pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
     server.signal(Signal::TERM);
     assert!(server.next_line().starts_with("Shutting down"));
     let address = server.address();
-    // The worker that served the first connection has noticed the signal.
+    // Now the worker that served the first connection has noticed the signal.
     let serve = |_| {
         let mut stream = TcpStream::connect(address)?;
         stream.shutdown(Shutdown::Write)?;
@@ -314,7 +313,7 @@ pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
 
 /// Waits until the other side has closed, without reading.
 fn wait_for_close(stream: &impl AsFd, timeout: Option<&Timespec>) -> bool {
-    // A reset is reported whether it is asked for or not.
+    // `poll` always reports a reset.
     let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
     poll(&mut fds, timeout).unwrap() > 0
 }

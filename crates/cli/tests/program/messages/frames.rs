@@ -1,14 +1,14 @@
-//! Messages as bytes, made and read without the code that is tested.
+//! Builds and parses frames without the code under test.
 
 use std::io::Read;
 
 use serde_json::{Value, json};
 
-/// What the other implementation sends and answers: bytes of a request, and of its response.
+/// A recorded exchange of the reference implementation: the bytes of a request and of its response.
 pub(crate) struct Vector {
     pub(crate) request: Vec<u8>,
-    /// `None` where it never answers.
-    pub(crate) reply: Option<Vec<u8>>,
+    /// `None` if the reference server never responds.
+    pub(crate) response: Option<Vec<u8>>,
 }
 
 /// The recorded exchanges.
@@ -20,7 +20,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         .iter()
         .map(|vector| Vector {
             request: bytes(&vector["request_hex"]).unwrap(),
-            reply: bytes(&vector["response_hex"]),
+            response: bytes(&vector["response_hex"]),
         })
         .collect()
 }
@@ -30,7 +30,7 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(byte).collect()
 }
 
-/// A frame with the four keys and those of `extra`.
+/// A frame with the four required header keys and those of `extra`.
 pub(crate) fn frame(content_type: &str, encoding: &str, extra: Value, content: &[u8]) -> Vec<u8> {
     let mut header = json!({
         "byteorder": "little",
@@ -44,7 +44,7 @@ pub(crate) fn frame(content_type: &str, encoding: &str, extra: Value, content: &
     with_header(header.to_string().as_bytes(), content)
 }
 
-/// A frame with this header, whatever it says.
+/// A frame with this header, valid or not.
 pub(crate) fn with_header(header: &[u8], content: &[u8]) -> Vec<u8> {
     let len = u16::try_from(header.len()).unwrap();
     [&len.to_be_bytes(), header, content].concat()
@@ -55,7 +55,7 @@ pub(crate) fn json_frame(content: &Value) -> Vec<u8> {
     frame("text/json", "utf-8", json!({}), content.to_string().as_bytes())
 }
 
-/// A search, that wants more to follow on its connection where there is an id.
+/// A search. An id asks the server to keep the connection alive.
 pub(crate) fn search(value: &str, id: Option<u64>) -> Vec<u8> {
     let extra = id.map_or(json!({}), |id| json!({ "id": id, "connection": "keep-alive" }));
     let content = json!({ "action": "search", "value": value }).to_string();
@@ -76,7 +76,7 @@ impl Frame {
         serde_json::from_slice(&self.content).unwrap()
     }
 
-    /// The code of an error response, which a client that prints results prints, too.
+    /// The code of an error response.
     pub(crate) fn code(&self) -> String {
         let json = self.json();
         assert!(json["result"].as_str().unwrap().starts_with("Error: "), "{json}");
@@ -84,7 +84,7 @@ impl Frame {
     }
 }
 
-/// Reads one frame, and nothing behind it.
+/// Reads one frame, and nothing after it.
 pub(crate) fn read_frame(from: &mut impl Read) -> Frame {
     let mut bytes = vec![0; 2];
     from.read_exact(&mut bytes).unwrap();
@@ -100,7 +100,7 @@ pub(crate) fn read_frame(from: &mut impl Read) -> Frame {
     Frame { bytes, header, content }
 }
 
-/// What is left to be read is nothing.
+/// Asserts that nothing is left to read.
 pub(crate) fn assert_end(from: &mut impl Read) {
     let mut rest = Vec::new();
     from.read_to_end(&mut rest).unwrap();

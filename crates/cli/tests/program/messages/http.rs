@@ -1,4 +1,4 @@
-//! `sockeye message`, asked over HTTP.
+//! `sockeye message` over HTTP.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use super::frames::{assert_end, read_frame, search};
 use super::service;
 use crate::support::Running;
 
-/// A response: its status, its fields with their names in small letters, and its content.
+/// A response: its status, its fields with lowercase names, and its content.
 struct Reply {
     status: u16,
     fields: Vec<(String, String)>,
@@ -18,7 +18,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Reads one response, and nothing behind it.
+    /// Reads one response, and nothing after it.
     fn read(from: &mut impl BufRead) -> Self {
         let mut line = || {
             let mut line = String::new();
@@ -30,11 +30,11 @@ impl Reply {
         while let Some((name, value)) = line().split_once(": ") {
             fields.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut reply = Self { status, fields, content: Vec::new() };
-        let length = reply.field("content-length").map_or(0, |length| length.parse().unwrap());
-        reply.content.resize(length, 0);
-        from.read_exact(&mut reply.content).unwrap();
-        reply
+        let mut response = Self { status, fields, content: Vec::new() };
+        let length = response.field("content-length").map_or(0, |length| length.parse().unwrap());
+        response.content.resize(length, 0);
+        from.read_exact(&mut response.content).unwrap();
+        response
     }
 
     fn field(&self, name: &str) -> Option<&str> {
@@ -65,26 +65,26 @@ fn ask(server: &Running, request: &[u8]) -> Reply {
 const SEARCH: &[u8] = br#"{"action":"search","value":"ring"}"#;
 
 #[test]
-fn a_request_is_answered_with_what_a_frame_would_be() {
+fn an_http_request_gets_the_answer_of_a_frame() {
     let server = service(&[]);
     assert!(server.screen.iter().any(|line| line.contains("HTTP")), "{:?}", server.screen);
     let mut peer = server.connect();
     peer.write_all(&search("ring", None)).unwrap();
     let framed = read_frame(&mut peer);
 
-    let reply = ask(&server, &post("text/json", SEARCH));
-    assert_eq!((reply.status, &reply.content), (200, &framed.content));
-    assert_eq!(reply.field("content-type"), Some("text/json; charset=utf-8"));
-    let reply = ask(&server, &post("application/json", SEARCH));
-    assert_eq!((reply.status, &reply.content), (200, &framed.content));
-    assert_eq!(reply.field("content-type"), Some("application/json"));
-    let reply = ask(&server, &post("a/b", b"plain words"));
-    assert_eq!(reply.field("content-type"), Some("binary/custom-server-binary-type"));
-    assert_eq!(reply.content, b"First 10 bytes of request: plain word");
+    let response = ask(&server, &post("text/json", SEARCH));
+    assert_eq!((response.status, &response.content), (200, &framed.content));
+    assert_eq!(response.field("content-type"), Some("text/json; charset=utf-8"));
+    let response = ask(&server, &post("application/json", SEARCH));
+    assert_eq!((response.status, &response.content), (200, &framed.content));
+    assert_eq!(response.field("content-type"), Some("application/json"));
+    let response = ask(&server, &post("a/b", b"plain words"));
+    assert_eq!(response.field("content-type"), Some("binary/custom-server-binary-type"));
+    assert_eq!(response.content, b"First 10 bytes of request: plain word");
 }
 
 #[test]
-fn many_requests_on_one_connection_byte_by_byte_and_in_chunks() {
+fn requests_on_one_connection_arrive_in_any_pieces_and_chunks() {
     let mut server = service(&[]);
     let mut peer = server.connect();
     peer.set_nodelay(true).unwrap();
@@ -108,7 +108,7 @@ fn many_requests_on_one_connection_byte_by_byte_and_in_chunks() {
 }
 
 #[test]
-fn what_is_wrong_has_a_status_and_says_so_in_json() {
+fn errors_have_a_status_and_a_json_body() {
     let server = service(&["--max-content", "1K", "--content-timeout", "30ms"]);
     let plain = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
     for (request, status, code) in [
@@ -124,10 +124,10 @@ fn what_is_wrong_has_a_status_and_says_so_in_json() {
         (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), 400, "bad_header"),
     ] {
         let shown = String::from_utf8_lossy(&request).into_owned();
-        let reply = ask(&server, &request);
-        assert_eq!(reply.status, status, "{shown}");
-        assert_eq!(reply.json()["error"]["code"], code, "{shown}");
-        assert!(reply.json()["result"].as_str().unwrap().starts_with("Error: "), "{shown}");
+        let response = ask(&server, &request);
+        assert_eq!(response.status, status, "{shown}");
+        assert_eq!(response.json()["error"]["code"], code, "{shown}");
+        assert!(response.json()["result"].as_str().unwrap().starts_with("Error: "), "{shown}");
     }
     let mut peer = server.connect();
     peer.write_all(b"\0\0").unwrap();
@@ -139,7 +139,7 @@ fn what_is_wrong_has_a_status_and_says_so_in_json() {
 }
 
 #[test]
-fn a_request_whose_sender_ends_its_side_has_its_reply() {
+fn an_http_request_followed_by_a_half_close_gets_its_response() {
     let server = service(&[]);
     let mut peer = server.connect();
     peer.write_all(&post("text/json", SEARCH)).unwrap();
@@ -155,10 +155,10 @@ fn frames_only_speaks_no_http() {
     assert!(!server.screen.iter().any(|line| line.contains("HTTP")), "{:?}", server.screen);
     let mut peer: TcpStream = server.connect();
     peer.write_all(&post("text/json", SEARCH)).unwrap();
-    let reply = read_frame(&mut peer);
-    assert_eq!(reply.code(), "bad_header");
+    let response = read_frame(&mut peer);
+    assert_eq!(response.code(), "bad_header");
     assert_eq!(
-        reply.json()["result"],
+        response.json()["result"],
         json!("Error: this port speaks frames with a JSON header, and not HTTP")
     );
 }

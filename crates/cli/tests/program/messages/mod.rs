@@ -12,11 +12,11 @@ use std::thread::{self, JoinHandle};
 
 use crate::support::{Running, text};
 
-/// A message as one types it, and what our service answers.
+/// A search as a user types it, and the response of our server.
 const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
 const FOUND: &str = "{\"result\": \"In the caves beneath the Misty Mountains. 💍\"}\n";
 
-/// A peer that treats the n-th connection, from 0, as `act` says.
+/// Starts a server that accepts this number of connections, and calls `act` for each.
 fn peer(
     connections: usize,
     mut act: impl FnMut(usize, TcpStream) + Send + 'static,

@@ -1,4 +1,4 @@
-//! `sockeye send message://…`, against our service and against peers that a test plays.
+//! `sockeye send message://…`, against our server and simulated peers.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -10,22 +10,22 @@ use super::{FOUND, SEARCH, peer, said, service};
 use crate::support::{Folder, run, sockeye, text};
 
 #[test]
-fn what_is_sent_is_byte_for_byte_what_the_other_implementation_sends() {
+fn frames_are_byte_for_byte_those_of_the_reference_client() {
     for (at, vector) in vectors().into_iter().enumerate() {
         let Frame { bytes, header, content } = read_frame(&mut &vector.request[..]);
-        // A client that sends more keys than ours does.
+        // Another client, which sends more keys than ours.
         if !header["id"].is_null() {
             continue;
         }
         assert_eq!(bytes, vector.request);
         let closes = at % 2 == 0;
-        let reply = vector.reply.clone();
+        let response = vector.response.clone();
         let (url, thread) = peer(1, move |_, mut stream| {
             let mut request = vec![0; vector.request.len()];
             stream.read_exact(&mut request).unwrap();
             assert_eq!(text(&request[2..]), text(&vector.request[2..]));
-            let Some(reply) = &vector.reply else { return };
-            stream.write_all(reply).unwrap();
+            let Some(response) = &vector.response else { return };
+            stream.write_all(response).unwrap();
             if !closes {
                 // The client closes when it has its response, and has sent nothing else.
                 assert_eq!(stream.read(&mut [0]).unwrap(), 0);
@@ -33,21 +33,21 @@ fn what_is_sent_is_byte_for_byte_what_the_other_implementation_sends() {
         });
         let output = run(&["send", &url, "--", &text(&content)]);
         thread.join().unwrap();
-        let Some(reply) = reply else {
+        let Some(response) = response else {
             assert_eq!(output.status.code(), Some(1));
             continue;
         };
-        let reply = read_frame(&mut &reply[..]);
-        let is_text = reply.header["content-type"] == "text/json";
+        let response = read_frame(&mut &response[..]);
+        let is_text = response.header["content-type"] == "text/json";
         let end = if is_text { "\n" } else { "" };
-        assert_eq!(text(&output.stdout), text(&reply.content) + end);
-        let is_error = text(&reply.content).contains("Error: ");
+        assert_eq!(text(&output.stdout), text(&response.content) + end);
+        let is_error = text(&response.content).contains("Error: ");
         assert_eq!(output.status.code(), Some(i32::from(is_error)), "{}", said(&output));
     }
 }
 
 #[test]
-fn each_message_has_a_connection_of_its_own() {
+fn each_message_has_its_own_connection() {
     let (url, thread) = peer(4, |n, mut stream| {
         let request = read_frame(&mut stream);
         assert!(request.header["id"].is_null(), "{:?}", request.header);
@@ -63,7 +63,7 @@ fn each_message_has_a_connection_of_its_own() {
 }
 
 #[test]
-fn our_service_is_asked_over_one_connection_and_over_many() {
+fn our_server_answers_over_one_connection_and_over_many() {
     let server = service(&[]);
     let url = server.url();
     let output = run(&["send", url, SEARCH, "hello world"]);
@@ -84,7 +84,7 @@ fn our_service_is_asked_over_one_connection_and_over_many() {
 }
 
 #[test]
-fn keep_alive_uses_one_connection_where_the_peer_echoes_ids() {
+fn keep_alive_uses_one_connection_if_the_peer_supports_it() {
     let (url, thread) = peer(1, |_, mut stream| {
         for n in 0..5 {
             let request = read_frame(&mut stream);
@@ -92,8 +92,8 @@ fn keep_alive_uses_one_connection_where_the_peer_echoes_ids() {
             let id = request.header["id"].clone();
             let content = json!(n).to_string();
             let extra = json!({ "id": id, "connection": "keep-alive" });
-            let reply = frame("text/json", "utf-8", extra, content.as_bytes());
-            stream.write_all(&reply).unwrap();
+            let response = frame("text/json", "utf-8", extra, content.as_bytes());
+            stream.write_all(&response).unwrap();
         }
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
@@ -106,12 +106,12 @@ fn keep_alive_uses_one_connection_where_the_peer_echoes_ids() {
 }
 
 #[test]
-fn keep_alive_falls_back_to_a_connection_for_each_where_the_peer_is_old() {
+fn keep_alive_falls_back_to_one_connection_per_message() {
     let (url, thread) = peer(3, |n, mut stream| {
         let request = read_frame(&mut stream);
         assert_eq!(request.header["id"].is_null(), n > 0, "{:?}", request.header);
         stream.write_all(&json_frame(&json!(n))).unwrap();
-        // It has sent nothing more on a connection that would have swallowed it.
+        // The client has sent nothing more on a connection whose server would have ignored it.
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
     let output = run(&["send", &url, "a", "b", "c", "--keep-alive"]);
@@ -121,7 +121,7 @@ fn keep_alive_falls_back_to_a_connection_for_each_where_the_peer_is_old() {
 }
 
 #[test]
-fn large_contents_go_both_ways_and_into_files() {
+fn large_contents_are_sent_received_and_written_to_files() {
     let folder = Folder::new();
     let content: Vec<u8> = (0..8_u32 << 20).map(|n| (n % 251) as u8).collect();
     folder.write("content", &content);
@@ -159,7 +159,7 @@ fn standard_input_is_one_message() {
 }
 
 #[test]
-fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
+fn a_closed_pipe_on_standard_output_is_no_error() {
     let server = service(&[]);
     for flags in [&[][..], &["--keep-alive"]] {
         let line = ["send", server.url(), SEARCH, "--count", "1000000000"];

@@ -1,4 +1,4 @@
-//! `sockeye send message://…` where something goes wrong.
+//! Failures of `sockeye send message://…`.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,14 +9,14 @@ use super::frames::{frame, json_frame, read_frame};
 use super::{FOUND, SEARCH, peer, said, service};
 use crate::support::{Folder, Running, run, text};
 
-/// Waits until the other side has closed, in whatever way.
+/// Waits until the other side has closed or reset the connection.
 fn wait_for_the_end(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
 }
 
 #[test]
-fn an_error_for_an_answer_is_printed_and_told_and_the_others_go_on() {
+fn an_error_response_is_printed_and_reported_and_the_others_continue() {
     let server = service(&[]);
     let output = run(&["send", server.url(), r#"{"action": "delete"}"#, SEARCH]);
     assert_eq!(output.status.code(), Some(1));
@@ -28,7 +28,7 @@ fn an_error_for_an_answer_is_printed_and_told_and_the_others_go_on() {
 }
 
 #[test]
-fn a_refusal_reaches_who_is_still_sending() {
+fn an_early_error_response_is_read_while_sending() {
     let folder = Folder::new();
     folder.write("content", &vec![0; 8 << 20]);
     let server = service(&["--max-content", "1K"]);
@@ -41,7 +41,7 @@ fn a_refusal_reaches_who_is_still_sending() {
 }
 
 #[test]
-fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
+fn a_missing_response_is_an_error_that_says_what_the_peer_did() {
     type Act = fn(TcpStream);
     let half: Act = |mut stream| {
         read_frame(&mut stream);
@@ -99,7 +99,7 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
 }
 
 #[test]
-fn a_message_that_comes_back_as_it_was_is_no_answer() {
+fn a_message_that_is_sent_back_unchanged_is_a_failure() {
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
     let url = echo.url().replace("tcp://", "message://");
     for content in [SEARCH, "hello", ""] {
@@ -116,7 +116,7 @@ fn a_message_that_comes_back_as_it_was_is_no_answer() {
 }
 
 #[test]
-fn a_reply_of_json_that_is_none_is_an_error_that_says_where() {
+fn invalid_json_in_a_response_is_an_error_with_the_position() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     for (encoding, content, says) in [
         ("utf-8", &b"{\"a\": nothing}"[..], Some("expected ident at line 1 column 8")),
@@ -127,10 +127,10 @@ fn a_reply_of_json_that_is_none_is_an_error_that_says_where() {
         ("utf-16", b"[\0]\0", None),
         ("utf-8", deep.as_bytes(), None),
     ] {
-        let reply = frame("text/json", encoding, json!({}), content);
+        let response = frame("text/json", encoding, json!({}), content);
         let (url, thread) = peer(1, move |_, mut stream| {
             read_frame(&mut stream);
-            stream.write_all(&reply).unwrap();
+            stream.write_all(&response).unwrap();
         });
         let output = run(&["send", &url, "hello"]);
         thread.join().unwrap();
@@ -148,8 +148,8 @@ fn a_reply_of_json_that_is_none_is_an_error_that_says_where() {
 }
 
 #[test]
-fn the_others_go_on_when_one_fails() {
-    // Three connections twice, less the one that isn't opened again.
+fn the_other_connections_continue_when_one_fails() {
+    // Three connections twice, except the one that isn't opened again.
     let (url, thread) = peer(5, |n, mut stream| {
         read_frame(&mut stream);
         if n != 1 {
@@ -178,7 +178,7 @@ fn a_refused_connection_is_an_error() {
 }
 
 #[test]
-fn a_name_is_tried_at_all_of_its_addresses() {
+fn all_addresses_of_a_name_are_tried() {
     let (url, thread) = peer(2, |n, mut stream| {
         read_frame(&mut stream);
         stream.write_all(&json_frame(&json!(n))).unwrap();
@@ -191,7 +191,7 @@ fn a_name_is_tried_at_all_of_its_addresses() {
 }
 
 #[test]
-fn a_file_that_takes_nothing_is_an_error() {
+fn a_full_output_file_is_an_error() {
     let server = service(&[]);
     let output = run(&["send", server.url(), SEARCH, "--output", "/dev/full"]);
     assert_eq!(output.status.code(), Some(1));
@@ -203,7 +203,7 @@ fn a_file_that_takes_nothing_is_an_error() {
 }
 
 #[test]
-fn what_cannot_be_sent_or_written_is_refused_before_anything_begins() {
+fn bad_files_and_encodings_are_refused_before_connecting() {
     let folder = Folder::new();
     let (missing, deep) = (folder.join("missing"), folder.join("no/where"));
     let url = "message://127.0.0.1:1";

@@ -1,4 +1,4 @@
-//! `sockeye message`, asked over plain sockets.
+//! `sockeye message` with frames.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -11,17 +11,17 @@ use super::frames::{assert_end, frame, read_frame, search, vectors, with_header}
 use super::service;
 use crate::support::{Folder, Running, run, text};
 
-/// What a search on a connection of its own finds.
+/// The result of a search on a new connection.
 fn find(server: &Running, value: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(&search(value, None)).unwrap();
-    let reply = read_frame(&mut peer);
+    let response = read_frame(&mut peer);
     assert_end(&mut peer);
-    reply.json()["result"].as_str().unwrap().to_owned()
+    response.json()["result"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn every_recorded_request_has_its_recorded_reply_and_then_the_connection_ends() {
+fn every_recorded_request_gets_its_recorded_response_and_a_close() {
     let server = service(&[]);
     assert!(server.url().starts_with("message://127.0.0.1:"), "{:?}", server.screen);
     for vector in vectors() {
@@ -33,26 +33,26 @@ fn every_recorded_request_has_its_recorded_reply_and_then_the_connection_ends() 
         for send in [&whole as &dyn Fn(&mut TcpStream) -> std::io::Result<()>, &bytewise] {
             let mut peer = server.connect();
             send(&mut peer).unwrap();
-            let reply = read_frame(&mut peer);
+            let response = read_frame(&mut peer);
             assert_end(&mut peer);
-            match &vector.reply {
-                Some(expected) => assert_eq!(text(&reply.bytes[2..]), text(&expected[2..])),
-                // Empty content, which the other implementation leaves without an answer.
-                None => assert_eq!(reply.content, b"First 10 bytes of request: "),
+            match &vector.response {
+                Some(expected) => assert_eq!(text(&response.bytes[2..]), text(&expected[2..])),
+                // Empty content, to which the reference server never responds.
+                None => assert_eq!(response.content, b"First 10 bytes of request: "),
             }
-            assert_eq!(&reply.bytes[..2], u16_of(&reply.bytes), "the length is the header's");
+            assert_eq!(&response.bytes[..2], u16_of(&response.bytes), "the length is the header's");
         }
     }
 }
 
-/// The length of a frame's header as its first two bytes should say it.
+/// The first two bytes of a frame: the length of its header.
 fn u16_of(frame: &[u8]) -> [u8; 2] {
     let end = frame.iter().position(|byte| *byte == b'}').unwrap();
     u16::try_from(end - 1).unwrap().to_be_bytes()
 }
 
 #[test]
-fn faults_are_answered_with_their_codes() {
+fn faults_get_error_responses_with_their_codes() {
     let server = service(&["--max-content", "1K", "--frames-only"]);
     let header = |change: &dyn Fn(&mut Value)| {
         let mut header = json!({
@@ -79,7 +79,7 @@ fn faults_are_answered_with_their_codes() {
         (length(json!(1.5)), "bad_header"),
         (length(json!(true)), "bad_header"),
         (length(json!("2")), "bad_header"),
-        // Refused by its header alone: none of the content has come.
+        // Refused for its header: no content was sent yet.
         (length(json!(1025)), "too_large"),
         (length(json!(u64::MAX)), "too_large"),
         (frame("text/json", "utf-8", json!({}), b"{\"action\": "), "bad_content"),
@@ -91,16 +91,16 @@ fn faults_are_answered_with_their_codes() {
         let shown = String::from_utf8_lossy(&request).into_owned();
         let mut peer = server.connect();
         peer.write_all(&request).unwrap();
-        let reply = read_frame(&mut peer);
-        assert_eq!(reply.code(), code, "{shown}");
+        let response = read_frame(&mut peer);
+        assert_eq!(response.code(), code, "{shown}");
         assert_end(&mut peer);
     }
-    // It still answers.
+    // The server still responds.
     assert_eq!(find(&server, "nothing-here"), "No match for 'nothing-here'.");
 }
 
 #[test]
-fn many_messages_on_one_connection_are_answered_under_their_ids() {
+fn responses_on_one_connection_have_the_ids_of_their_messages() {
     const MANY: u64 = 200;
     let mut server = service(&[]);
     let mut peer = server.connect();
@@ -114,9 +114,9 @@ fn many_messages_on_one_connection_are_answered_under_their_ids() {
     });
     let mut ids = Vec::new();
     for _ in 0..MANY {
-        let reply = read_frame(&mut peer);
-        let id = reply.header["id"].as_u64().unwrap();
-        assert_eq!(reply.json()["result"], format!("No match for '{id}'."));
+        let response = read_frame(&mut peer);
+        let id = response.header["id"].as_u64().unwrap();
+        assert_eq!(response.json()["result"], format!("No match for '{id}'."));
         ids.push(id);
     }
     writer.join().unwrap();
@@ -133,7 +133,7 @@ fn many_messages_on_one_connection_are_answered_under_their_ids() {
 }
 
 #[test]
-fn the_end_of_a_peers_side_still_has_its_reply() {
+fn a_request_followed_by_a_half_close_gets_its_response() {
     let server = service(&[]);
     let mut peer = server.connect();
     peer.write_all(&search("ring", None)).unwrap();
@@ -143,7 +143,7 @@ fn the_end_of_a_peers_side_still_has_its_reply() {
 }
 
 #[test]
-fn what_follows_an_old_peers_request_is_not_answered_and_does_not_eat_the_reply() {
+fn bytes_after_a_request_without_keep_alive_are_ignored() {
     let server = service(&[]);
     let mut peer = server.connect();
     peer.write_all(&search("ring", None).repeat(100)).unwrap();
@@ -152,18 +152,18 @@ fn what_follows_an_old_peers_request_is_not_answered_and_does_not_eat_the_reply(
 }
 
 #[test]
-fn a_large_content_is_taken_up_to_its_limit() {
+fn large_content_is_accepted_up_to_the_limit() {
     let server = service(&[]);
     let content = vec![b'x'; 8 << 20];
     let mut peer = server.connect();
     peer.write_all(&frame("a/b", "binary", json!({}), &content)).unwrap();
-    let reply = read_frame(&mut peer);
-    assert_eq!(reply.content, b"First 10 bytes of request: xxxxxxxxxx");
+    let response = read_frame(&mut peer);
+    assert_eq!(response.content, b"First 10 bytes of request: xxxxxxxxxx");
     assert_end(&mut peer);
 }
 
 #[test]
-fn who_is_too_slow_is_told_and_who_is_idle_is_let_go() {
+fn slow_peers_get_an_error_and_idle_ones_are_closed() {
     let timeouts = ["--header-timeout", "30ms", "--content-timeout", "30ms"];
     let server = service(&[&timeouts[..], &["--idle-timeout", "1h"]].concat());
     let request = search("ring", None);
@@ -179,17 +179,17 @@ fn who_is_too_slow_is_told_and_who_is_idle_is_let_go() {
 }
 
 #[test]
-fn a_peer_that_asks_and_asks_and_reads_nothing_is_not_read_from_and_let_go() {
+fn a_peer_that_never_reads_is_no_longer_read_from_and_times_out() {
     let server = service(&["--write-timeout", "50ms"]);
     let mut peer = server.connect();
     let request = search(&"x".repeat(60_000), Some(1));
-    // It stops reading, so what we send piles up, and waits; then it closes.
+    // The server stops reading, so that writing blocks, and then closes after its write timeout.
     while peer.write_all(&request).is_ok() {}
     assert_eq!(find(&server, "x"), "No match for 'x'.");
 }
 
 #[test]
-fn answers_come_from_a_file_that_is_read_again_on_a_hang_up() {
+fn sighup_reads_the_answers_file_again() {
     let folder = Folder::new();
     let path = folder.join("answers.json");
     folder.write("answers.json", "{\"one\": \"eins 🐟\"}".as_bytes());
@@ -223,7 +223,7 @@ fn answers_come_from_a_file_that_is_read_again_on_a_hang_up() {
 }
 
 #[test]
-fn broken_answers_are_an_error_before_anything_begins() {
+fn an_invalid_answers_file_is_refused_at_start() {
     let folder = Folder::new();
     folder.write("answers.json", b"{\"one\": \"eins\",}");
     let path = folder.join("answers.json");
@@ -236,7 +236,7 @@ fn broken_answers_are_an_error_before_anything_begins() {
 }
 
 #[test]
-fn a_hang_up_stops_no_server_without_answers_of_its_own() {
+fn sighup_does_not_stop_a_server_without_an_answers_file() {
     let mut server = service(&[]);
     server.signal(Signal::HUP);
     assert_eq!(find(&server, "x"), "No match for 'x'.");

@@ -25,20 +25,20 @@ const MAX_CONTENT: u64 = 1 << 30;
 
 /// The values of `--type` and `--encoding`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kind<'a> {
+pub(super) struct TypeFlags<'a> {
     pub(super) content_type: Option<&'a str>,
     pub(super) encoding: Option<&'a str>,
 }
 
-fn message(kind: Kind<'_>, content: Bytes) -> Result<Message, Error> {
+pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, Error> {
     let of = |content_type: &str, encoding: &str, content| Message {
         content_type: content_type.to_owned().into(),
         content_encoding: encoding.to_owned().into(),
         content,
     };
     let json = str::from_utf8(&content).ok().filter(|text| is_json(text));
-    let is_json = kind.content_type.map_or(json.is_some(), |name| name == JSON);
-    if let (true, Some(text), Some(name)) = (is_json, json, kind.encoding) {
+    let is_json = flags.content_type.map_or(json.is_some(), |name| name == JSON);
+    if let (true, Some(text), Some(name)) = (is_json, json, flags.encoding) {
         let encoding = Encoding::of(name).with_context(|| {
             format!(
                 "--encoding {name} is unknown: JSON can be sent in utf-8, utf-16, latin-1 or ascii; \
@@ -50,9 +50,9 @@ fn message(kind: Kind<'_>, content: Bytes) -> Result<Message, Error> {
         // The header has the name as it was typed.
         return Ok(of(JSON, name, encoded.into()));
     }
-    let content_type = kind.content_type.unwrap_or(if is_json { JSON } else { BINARY });
+    let content_type = flags.content_type.unwrap_or(if is_json { JSON } else { BINARY });
     let is_text = content_type.starts_with("text/");
-    let encoding = kind.encoding.unwrap_or(if is_text { "utf-8" } else { "binary" });
+    let encoding = flags.encoding.unwrap_or(if is_text { "utf-8" } else { "binary" });
     Ok(of(content_type, encoding, content))
 }
 
@@ -72,20 +72,20 @@ fn excerpt(content: &[u8]) -> String {
 pub(super) fn read(
     contents: &[OsString],
     files: &[PathBuf],
-    kind: Kind<'_>,
+    flags: TypeFlags<'_>,
 ) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     for content in contents {
-        let message = message(kind, Bytes::copy_from_slice(content.as_bytes()));
+        let message = message(flags, Bytes::copy_from_slice(content.as_bytes()));
         messages.push(message.map_err(Error::into_usage)?);
     }
     for path in files {
-        messages.push(message(kind, read_file(path)?)?);
+        messages.push(message(flags, read_file(path)?)?);
     }
     if messages.is_empty() {
         let content = read_at_most(io::stdin(), MAX_CONTENT);
         let content = content.context("cannot read standard input")?;
-        messages.push(message(kind, content.into())?);
+        messages.push(message(flags, content.into())?);
     }
     Ok(messages)
 }
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_json_where_it_reads_as_json_and_binary_otherwise() {
-        /// What is sent, as --type and --encoding say; its type and encoding, and its bytes.
+    fn the_default_type_is_json_for_valid_json_and_binary_otherwise() {
+        /// A content with --type and --encoding; the message's type and encoding, and its bytes.
         type Row<'a> = (&'a [u8], (Option<&'a str>, Option<&'a str>), [&'a str; 2], &'a [u8]);
         let any = (None, None);
         let table: [Row<'_>; 13] = [
@@ -115,15 +115,15 @@ mod tests {
             (b"{}{}", any, [BINARY, "binary"], b"{}{}"),
             (b"\"a\"", (None, Some("utf-16-le")), [JSON, "utf-16-le"], b"\"\0a\0\"\0"),
             ("\"é\"".as_bytes(), (Some(JSON), Some("L1")), [JSON, "L1"], b"\"\xe9\""),
-            // What is no JSON in UTF-8 is taken to be in its encoding already.
+            // Content that isn't JSON in UTF-8 is sent unchanged.
             (b"\"\xe9\"", (Some(JSON), Some("latin-1")), [JSON, "latin-1"], b"\"\xe9\""),
             (b"no json", (Some(JSON), None), [JSON, "utf-8"], b"no json"),
             (b"1", (Some("text/plain"), None), ["text/plain", "utf-8"], b"1"),
             (b"1", (Some("x/y"), Some("z")), ["x/y", "z"], b"1"),
         ];
         for (content, (content_type, encoding), [expected_type, expected_encoding], sent) in table {
-            let kind = Kind { content_type, encoding };
-            let message = message(kind, Bytes::from_static(content)).unwrap();
+            let flags = TypeFlags { content_type, encoding };
+            let message = message(flags, Bytes::from_static(content)).unwrap();
             assert_eq!(message.content_type, expected_type, "{}", text::quote(content));
             assert_eq!(message.content_encoding, expected_encoding, "{}", text::quote(content));
             assert_eq!(message.content, sent, "{}", text::quote(content));
@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_that_cannot_have_the_content_is_refused() {
+    fn content_that_the_encoding_cannot_represent_is_refused() {
         for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
-            let kind = Kind { content_type: None, encoding: Some(encoding) };
-            let error = message(kind, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
+            let flags = TypeFlags { content_type: None, encoding: Some(encoding) };
+            let error = message(flags, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(says), "{error}");
         }
