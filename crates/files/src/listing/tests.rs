@@ -228,7 +228,7 @@ fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
 #[test]
 fn the_tag_tells_what_is_shown_apart() {
     let store = trouble();
-    let etag = |query, format| document(&store, "/docs/", query, format).view().etag().to_owned();
+    let etag = |query, format| document(&store, "/docs/", query, format).view.etag.to_owned();
     let tags = [
         etag("", Format::Html),
         etag("", Format::Json),

@@ -55,12 +55,6 @@ impl Identity {
         same_file && same_content && same_change
     }
 
-    /// The same identity with another size, for content that was made of it.
-    #[must_use]
-    pub(crate) fn with_size(self, size: u64) -> Self {
-        Self { size, ..self }
-    }
-
     /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and after a
     /// restart. A salt distinguishes contents whose identity is not settled.
     #[must_use]
