@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_boundary_is_of_one_length_and_of_chance() {
+    fn boundaries_are_random_and_of_fixed_length() {
         let (one, other) = (Boundary::new(), Boundary::new());
         assert_eq!((one.0.len(), other.0.len()), (32, 32));
         assert_ne!(one.0, other.0);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_is_one_block_and_a_long_or_foreign_one_has_a_header_in_front() {
+    fn long_and_non_ascii_names_have_a_pax_header() {
         for (name, blocks) in [
             (&b"a"[..], 1),
             (&[b'a'; 100], 1),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_counts_its_own_digits() {
+    fn record_lengths_include_their_own_digits() {
         for value in 0..2000 {
             let value = vec![b'x'; value];
             let len = record_len(b"path", &value);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_byte_for_byte_what_the_format_says() {
+    fn headers_have_the_exact_ustar_bytes() {
         let mut out = Vec::new();
         entry(b"docs/a.txt", 10).write_header(&mut out);
         let expected: &[(usize, &[u8])] = &[
@@ -219,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_are_as_long_as_was_foretold_and_are_read_back(
+        fn headers_have_the_computed_length_and_parse(
             name in "[a-zé/]{1,20}|[a-z]{90,300}|[é]{40,60}",
             size in prop_oneof![0u64..100_000, MOST - 3..MOST + 3, Just(1 << 50)],
             modified in prop_oneof![0i64..3_000_000_000, Just(-5), Just(i64::MAX)],
