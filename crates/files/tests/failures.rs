@@ -165,7 +165,7 @@ fn the_rest() {
 }
 
 #[test]
-fn failures_of_ours_are_warned_of_once_a_minute_with_what_to_do() {
+fn server_failures_are_logged_once_a_minute_with_a_remedy() {
     without_descriptors();
     each_kind();
     budget_of_open_files();

@@ -45,7 +45,7 @@ fn get(client: &mut Harness) {
 }
 
 #[test]
-fn a_stale_precompressed_file_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
+fn stale_precompressed_files_are_logged_once_and_again_after_a_change() {
     let root = env::temp_dir().join(format!("sockeye-warnings-{}", process::id()));
     fs::create_dir_all(&root).unwrap();
     let beside = root.join("page.html.gz");

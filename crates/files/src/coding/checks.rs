@@ -13,8 +13,7 @@ use tracing::warn;
 
 use super::compare::{Comparison, Mismatch, compare};
 use super::compressed_cache::hold_for_comparing;
-use super::content_reader::ContentReader;
-use crate::file::content::Content;
+use crate::file::content::{Content, ContentReader};
 use crate::file::representation::Representation;
 use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_original_is_told_and_how() {
+    fn each_mismatch_with_the_original_is_named() {
         let original = text();
         let mut other = original.clone();
         *other.last_mut().unwrap() ^= 1;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_and_one_of_a_whole_buffer_are_themselves() {
+    fn contents_at_buffer_boundaries_compare_equal() {
         for len in [0, 1, BUFFER - 1, BUFFER, BUFFER + 1, 2 * BUFFER] {
             let original = vec![b'x'; len];
             for coding in Coding::ALL {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_nothing_is_compared() {
+    fn nothing_beyond_the_limit_is_compared() {
         let original = text();
         let mut other = original.clone();
         *other.last_mut().unwrap() ^= 1;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_cut_where_it_grows_beyond_the_original() {
+    fn decompressing_a_bomb_stops_at_the_length_of_the_original() {
         let original = vec![0; 1000];
         for coding in Coding::ALL {
             let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zstd_window_that_a_browser_may_refuse_is_refused() {
+    fn zstd_windows_that_browsers_may_refuse_are_refused() {
         let original = text();
         for (log, expected) in [
             (ZSTD_WINDOW_LOG, Comparison::Same),
@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn content_of_any_kind_survives_every_coding(
+        fn every_content_survives_every_coding(
             content in proptest::collection::vec(any::<u8>(), 0..2000),
             times in 1..20_usize,
         ) {
@@ -264,7 +264,7 @@ mod tests {
         /// One wrong byte is never taken for the original, unless it is one that says nothing (a
         /// file's name in a gzip header, say).
         #[test]
-        fn one_wrong_byte_never_unpacks_to_something_else(
+        fn one_wrong_byte_never_decompresses_to_other_content(
             at in any::<prop::sample::Index>(),
             wrong in 1..=255_u8,
         ) {
@@ -279,7 +279,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken_without_a_panic(
+        fn any_bytes_are_parsed_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             for coding in Coding::ALL {

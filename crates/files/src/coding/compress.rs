@@ -66,7 +66,7 @@ mod tests {
     use crate::tests::decompress;
 
     #[test]
-    fn text_gets_smaller_and_comes_back() {
+    fn compressed_text_is_smaller_and_decompresses() {
         let text = include_str!("compress.rs").as_bytes();
         for coding in Coding::ALL {
             let compressed = compress(coding, text, text.len()).unwrap().expect("it is worth it");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_gets_no_smaller_is_not_compressed() {
+    fn incompressible_content_is_not_compressed() {
         // Each byte depends on all before it: nothing repeats for long.
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_is_shorter_than_was_said_is_an_error() {
+    fn content_shorter_than_its_stated_length_is_an_error() {
         let text = "text ".repeat(1000);
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();

@@ -53,7 +53,8 @@ pub(crate) enum CompressionResult {
 #[derive(Debug)]
 pub(crate) struct CompressedCache {
     compressed: Arc<Budget>,
-    working: Arc<Budget>,
+    /// The budget for the memory of compressors and decompressors at work.
+    pub(crate) working: Arc<Budget>,
     in_progress: SingleFlight<Key, CompressionResult>,
     state: Mutex<State>,
 }
@@ -92,11 +93,6 @@ impl CompressedCache {
             in_progress: SingleFlight::default(),
             state: Mutex::new(State { folders: 0, contents, history }),
         }
-    }
-
-    /// The budget for the memory of compressors at work.
-    pub(crate) fn working(&self) -> &Arc<Budget> {
-        &self.working
     }
 
     /// A number for another folder, for its keys.

@@ -10,16 +10,16 @@ use sockeye_proto::{Cancel, Time};
 use super::checks::{File, PrecompressedChecks};
 use super::compress::{compress, longest};
 use super::compressed_cache::{CompressedCache, CompressionResult, Key};
-use super::content_reader::ContentReader;
 use super::encodings::Encodings;
 use super::file_entry::FileEntry;
 use super::precompressed::Precompressed;
-use crate::file::content::{Compressed, Content};
+use crate::file::content::{Compressed, Content, ContentReader};
 use crate::file::reader::{LoadError, Reader};
 use crate::file::representation::Representation;
 use crate::naming::mime;
 use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
+use crate::store::identity::Identity;
 
 /// Whether there are compressors, and decompressors to check precompressed files with.
 const CODES: bool = cfg!(feature = "compression");
@@ -39,7 +39,7 @@ impl Encoder {
         Self {
             precompressed: CODES && codings.precompressed,
             on_demand: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
-            checks: PrecompressedChecks::new(Arc::clone(cache.working())),
+            checks: PrecompressedChecks::new(Arc::clone(&cache.working)),
             cache: Arc::clone(cache),
             folder: cache.add_folder(),
         }
@@ -79,8 +79,8 @@ impl Encoder {
         if known.map_or(!precompressed.any, |known| precompressed.are(known)) {
             return Ok(Arc::clone(file));
         }
-        let encodings = match file.encodings() {
-            Some(encodings) => encodings.clone().with_precompressed(precompressed),
+        let encodings = match file.encodings.as_deref() {
+            Some(encodings) => Encodings { precompressed, ..encodings.clone() },
             None => Encodings::new(precompressed, [false; Coding::ALL.len()]),
         };
         Ok(Arc::new(FileEntry::new(file.original.clone(), encodings)))
@@ -137,14 +137,14 @@ impl Encoder {
             Ok(CompressionResult::Futile) => None,
             Ok(CompressionResult::Refused) | Err(_) => return unchanged(),
         };
-        let Some(mut encodings) = file.encodings().cloned() else { return unchanged() };
+        let Some(mut encodings) = file.encodings.as_deref().cloned() else { return unchanged() };
         encodings.add(coding, compressed);
         Arc::new(FileEntry::new(original.clone(), encodings))
     }
 }
 
 fn encoded(original: &Representation, coding: Coding, content: &Arc<Compressed>) -> Representation {
-    let identity = original.identity.with_size(content.len() as u64);
+    let identity = Identity { size: content.len() as u64, ..original.identity };
     let etag = Digest::of(content.bytes()).etag();
     original.encoded(coding, &etag, identity, false, Content::Compressed(Arc::downgrade(content)))
 }

@@ -11,8 +11,8 @@ use crate::request::accept_encoding::Accepted;
 /// The representations of a file besides the file itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Encodings {
-    precompressed: Precompressed,
-    on_demand: [OnDemand; Coding::ALL.len()],
+    pub(crate) precompressed: Precompressed,
+    pub(crate) on_demand: [OnDemand; Coding::ALL.len()],
 }
 
 /// The file in a coding that it is compressed in on demand.
@@ -30,10 +30,6 @@ impl Encodings {
     pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
         let on_demand = on_demand.map(|is| if is { OnDemand::NotYet } else { OnDemand::Never });
         Self { precompressed, on_demand }
-    }
-
-    pub(crate) fn with_precompressed(self, precompressed: Precompressed) -> Self {
-        Self { precompressed, ..self }
     }
 
     /// Whether responses depend on `Accept-Encoding`, now or once more is known.
@@ -63,10 +59,6 @@ impl Encodings {
         let coding = select(accepted, offers)?;
         let on_demand = &self.on_demand[coding as usize];
         Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
-    }
-
-    pub(crate) fn precompressed(&self) -> &Precompressed {
-        &self.precompressed
     }
 
     /// Adds the result of compressing the file. If that didn't pay, no other coding is tried: content

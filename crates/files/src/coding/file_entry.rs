@@ -16,7 +16,7 @@ pub(crate) struct FileEntry {
     /// The file as it is.
     pub(crate) original: Representation,
     /// Its other representations; `None` if there are none.
-    encodings: Option<Box<Encodings>>,
+    pub(crate) encodings: Option<Box<Encodings>>,
 }
 
 /// The representation for a request (RFC 9110, 3.2: the selected representation).
@@ -109,12 +109,8 @@ impl FileEntry {
         std::iter::once(&self.original).chain(encodings)
     }
 
-    pub(crate) fn encodings(&self) -> Option<&Encodings> {
-        self.encodings.as_deref()
-    }
-
     pub(crate) fn precompressed(&self) -> Option<&Precompressed> {
-        self.encodings.as_ref().map(|encodings| encodings.precompressed())
+        self.encodings.as_ref().map(|encodings| &encodings.precompressed)
     }
 
     /// Whether this is the file of `before`, with the same precompressed files.

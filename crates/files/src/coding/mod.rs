@@ -6,7 +6,6 @@
 //! - `precompressed`: those that are files; `checks`, `compare`: whether they decode to the original.
 //! - `compress`: compressing on demand; `compressed_cache`: its results, for all shards.
 //! - `codec`: the encoders and decoders; none without the feature `compression`.
-//! - `content_reader`: reading a file for them.
 
 pub(crate) mod checks;
 #[cfg_attr(not(feature = "compression"), path = "no_codec.rs")]
@@ -14,7 +13,6 @@ pub(crate) mod codec;
 mod compare;
 mod compress;
 pub(crate) mod compressed_cache;
-mod content_reader;
 pub(crate) mod encoder;
 mod encodings;
 pub(crate) mod file_entry;

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_liked_best_goes_then_precompressed_files_then_the_small_then_our_order() {
+    fn weight_decides_then_precompression_then_length_then_preference() {
         for (value, [zstd, br, gzip], expected) in [
             (ALL, [None, None, None], Option::None),
             (ALL, [OnDemand, OnDemand, OnDemand], Some("zstd")),
@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_sent_that_is_refused_or_not_there_or_less_liked_than_another(
+        fn the_selected_coding_exists_and_is_accepted_with_the_highest_weight(
             weights in proptest::array::uniform4(0..5_u16),
             offers in proptest::array::uniform3(offer()),
         ) {

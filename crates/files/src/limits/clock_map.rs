@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_used_entry_stays_and_one_that_is_not_used_goes() {
+    fn used_entries_stay_and_unused_ones_are_evicted() {
         let mut map = ClockMap::new();
         map.insert_within(8, 0, 'a', 1);
         for key in 1..100 {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_too_heavy_replaces_its_namesake_and_evicts_no_other() {
+    fn too_heavy_values_remove_the_old_value_of_their_key_and_evict_no_other() {
         let mut map = ClockMap::new();
         map.insert_within(8, 1, 'a', 4);
         map.insert_within(8, 2, 'b', 4);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_entry_that_may_go_is_evicted() {
+    fn only_evictable_entries_are_evicted() {
         let mut map = ClockMap::new();
         (0..4).for_each(|key| map.insert(key, key, 1));
         map.get(&2);
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_weight_holds_and_no_old_value_comes_back(
+        fn weights_stay_within_the_limit_and_values_are_current(
             steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
             most in 0..20_usize,
         ) {

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_charged_and_held_and_afterwards_only_held() {
+    fn shared_leases_count_in_total_but_are_not_charged() {
         let budget = Budget::new("listings", 100);
         let client = Client::V4([192, 0, 2, 1]);
         let mut lease = Lease::new(&budget, client).unwrap();

@@ -22,7 +22,7 @@ const BATCHES: usize = 1024 * 1024;
 /// What the listings and archives of all shards share.
 #[derive(Debug)]
 pub(crate) struct ListingCache {
-    budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     listings: FolderCache<Listing>,
     manifests: FolderCache<Manifest>,
 }
@@ -59,10 +59,6 @@ impl ListingCache {
             listings: FolderCache::new(|listing| Some(listing.rows.weight())),
             manifests: FolderCache::new(Manifest::weight),
         }
-    }
-
-    pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
     }
 
     /// Reads the folder, unless it was a moment ago. Blocks.

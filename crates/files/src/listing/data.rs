@@ -46,10 +46,6 @@ pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
     put!(out, "{}\"}}", if kind == Kind::Folder { "/" } else { "" });
 }
 
-pub(super) fn json_closing(out: &mut Vec<u8>) {
-    put!(out, "\n]}}\n");
-}
-
 pub(super) fn text_row(row: Row<'_>, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     put!(out, "{}\t", Moment::new(modified));

@@ -1,13 +1,14 @@
 //! Writing a view, piece by piece as there is room.
 
 use super::query::Format;
+use super::text::put;
 use super::view::View;
 use super::{data, html};
 
 /// A view, and the part of it that was written.
 #[derive(Debug)]
 pub(crate) struct Document {
-    view: View,
+    pub(crate) view: View,
     next: Next,
 }
 
@@ -22,10 +23,6 @@ enum Next {
 impl Document {
     pub(crate) fn new(view: View) -> Self {
         Self { view, next: Next::Opening }
-    }
-
-    pub(crate) fn view(&self) -> &View {
-        &self.view
     }
 
     /// Appends to `out` until it has `enough` bytes or everything is written. Rows, and what is around
@@ -54,7 +51,7 @@ impl Document {
         let Some(row) = view.rows().get(at) else {
             match format {
                 Format::Html => html::closing(view, out),
-                Format::Json => data::json_closing(out),
+                Format::Json => put!(out, "\n]}}\n"),
                 Format::Text | Format::Tar => data::text_closing(view, out),
             }
             return Next::Nothing;

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_read_once_in_a_second() {
+    fn folders_are_read_at_most_once_per_second() {
         let cache = cache();
         assert_eq!(get(&cache, "a", at(10), 1), 1);
         assert_eq!(get(&cache, "a", Stamp { secs: 11, nanos: 4 }, 2), 1);
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_not_remembered() {
+    fn failures_are_not_cached() {
         let cache = cache();
         assert_eq!(cache.get(b"a", at(10), || Err("no")).map(|read| read.0), Err("no"));
         assert_eq!(get(&cache, "a", at(10), 1), 1);
     }
 
     #[test]
-    fn few_and_light_ones_are_remembered() {
+    fn only_a_few_light_folders_are_cached() {
         let cache = cache();
         for name in 0..100 {
             get(&cache, &name.to_string(), at(10), 1);

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_set_apart() {
+    fn counts_have_thousands_separators() {
         for (count, expected) in [
             (0, "0"),
             (999, "999"),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_at_the_edges() {
+    fn moments_at_leap_days_and_limits() {
         for (secs, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59Z"),
@@ -144,7 +144,7 @@ mod tests {
     proptest! {
         /// Against the dates that HTTP is written with.
         #[test]
-        fn every_moment_is_the_one_that_http_would_write(secs in 0u64..253_402_300_800) {
+        fn moments_agree_with_http_dates(secs in 0u64..253_402_300_800) {
             let moment = Moment::new(secs as i64).to_string();
             let http = date::format(WallTime::from_secs(secs));
             let http = std::str::from_utf8(&http).unwrap();

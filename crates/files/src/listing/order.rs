@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_that_people_expect() {
+    fn names_are_in_natural_order() {
         let sorted = [
             "", "!", "007", "7", "7a", "08", "10", "A", "a", "a.txt", "a0", "a00", "a1", "a01b",
             "a1c", "a2", "a10", "B", "b", "ä",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_minds_no_case() {
+    fn filters_ignore_case() {
         for (part, name, found) in [
             ("", "anything", true),
             ("READ", "readme.md", true),

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_say_what_is_wanted() {
+    fn valid_and_invalid_queries() {
         assert_eq!(ListingQuery::parse(None, true), Ok(ListingQuery::default()));
         assert_eq!(parsed("utm_source=x&&=&lang"), Ok(ListingQuery::default()));
         assert_eq!(
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_for_people_unless_programs_ask() {
+    fn only_html_is_paged_by_default() {
         let paging = |query, format| parsed(query).unwrap().paging(format);
         assert_eq!(paging("", Format::Html), Some((0, 1000)));
         assert_eq!(paging("page=3", Format::Html), Some((2, 1000)));
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_liked_form_wins_and_html_a_draw() {
+    fn the_format_with_the_highest_weight_wins_and_html_wins_ties() {
         for (accept, format) in [
             (&[][..], Format::Html),
             (&["*/*"], Format::Html),
@@ -337,7 +337,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_link_asks_for_what_it_was_made_of(
+        fn links_parse_to_the_query_they_were_made_of(
             sort in prop_oneof![Just(Sort::Name), Just(Sort::Size), Just(Sort::Date)],
             descending: bool,
             filter in proptest::collection::vec(any::<u8>(), 0..20),
@@ -353,7 +353,7 @@ mod tests {
         }
 
         #[test]
-        fn any_query_and_any_field_are_taken_without_a_panic(
+        fn any_query_or_accept_field_is_parsed_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
             let _ = ListingQuery::parse(Some(&bytes), true);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readme_is_found_whatever_its_case_and_the_best_of_several() {
+    fn readmes_are_found_in_any_case_and_by_preference() {
         let store = Memory::new();
         for (name, content) in [
             ("README", "plain"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_readme_is_cut_and_says_so() {
+    fn long_readmes_are_cut_and_marked() {
         let store = Memory::new();
         store.write("README.md", vec![b'a'; MAX_README]);
         let readme = listing(&store, "").readme(&store, b"").unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_memory_does_not_hold_is_not_listed() {
+    fn folders_beyond_the_memory_budget_are_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
         let listed = read(&store, "", crate::tests::lease(100 * 24));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_nobody_waits_for_is_not_read_to_its_end() {
+    fn reading_a_folder_stops_when_nobody_waits() {
         let store = Memory::new();
         (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
         let (waiter, cancel) = Waiter::new();

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_small_and_a_name_that_is_none_is_not_taken() {
+    fn rows_are_small_and_refuse_overlong_names() {
         assert_eq!(size_of::<Compact>(), 24);
         let mut rows = Rows::default();
         let row = Row { name: &[b'a'; 256], kind: Kind::File, size: 0, modified: 0 };
@@ -194,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_page_is_a_part_of_the_whole_in_order(
+        fn a_page_is_a_slice_of_all_sorted_rows(
             all in proptest::collection::vec(("[a-c0-2]{1,4}", any::<bool>(), 0u64..4, 0i64..4), 0..40),
             sort in prop_oneof![Just(Sort::Name), Just(Sort::Size), Just(Sort::Date)],
             descending: bool,

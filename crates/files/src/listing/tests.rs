@@ -50,7 +50,7 @@ fn trouble() -> Memory {
 }
 
 #[test]
-fn the_policy_lets_this_style_and_this_script_through_and_no_other() {
+fn the_policy_allows_only_our_style_and_script() {
     for (text, which) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
         let wanted = format!("{which} 'sha256-{}';", base64(&Sha256::digest(text)));
         assert!(POLICY.contains(&wanted), "the policy should have {wanted}");
@@ -76,7 +76,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_page_shows_its_entries_folders_first_and_nothing_of_them_is_markup() {
+fn pages_list_folders_first_and_escape_names() {
     let page = written(&trouble(), "/docs/", "", Format::Html);
     let rows: Vec<_> = page.lines().filter(|line| line.starts_with("<tr class")).collect();
     let expected = [
@@ -104,7 +104,7 @@ fn a_page_shows_its_entries_folders_first_and_nothing_of_them_is_markup() {
 }
 
 #[test]
-fn the_way_back_is_relative_and_escaped() {
+fn links_to_folders_above_are_relative_and_escaped() {
     let store = Memory::new();
     store.write("a <b>/c&/d/e", "");
     let path = "/a%20%3Cb%3E/c%26/d/";
@@ -160,7 +160,7 @@ fn sorting_filtering_and_paging_are_links_and_a_form() {
 }
 
 #[test]
-fn a_readme_stands_below_as_text() {
+fn the_readme_is_shown_as_text_below_the_table() {
     let store = Memory::new();
     store.write("README.md", "# Title\n\n<script>alert(1)</script>\n");
     let page = written(&store, "/", "", Format::Html);
@@ -191,7 +191,7 @@ fn json_has_the_documented_shape() {
 }
 
 #[test]
-fn text_is_lines_of_three_columns() {
+fn plain_text_has_three_columns() {
     assert_eq!(
         written(&trouble(), "/docs/", "q=b", Format::Text),
         "1970-01-01T00:00:00Z\t-\tsub/\n\
@@ -201,7 +201,7 @@ fn text_is_lines_of_three_columns() {
 }
 
 #[test]
-fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
+fn documents_are_written_in_pieces_of_the_requested_size() {
     let store = Memory::new();
     (0..2000).for_each(|at| store.write(&format!("{at:06}"), ""));
     for format in [Format::Html, Format::Json, Format::Text] {
@@ -226,9 +226,9 @@ fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
 }
 
 #[test]
-fn the_tag_tells_what_is_shown_apart() {
+fn etags_differ_when_content_differs() {
     let store = trouble();
-    let etag = |query, format| document(&store, "/docs/", query, format).view().etag().to_owned();
+    let etag = |query, format| document(&store, "/docs/", query, format).view.etag.to_owned();
     let tags = [
         etag("", Format::Html),
         etag("", Format::Json),

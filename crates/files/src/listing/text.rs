@@ -194,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn text_keeps_its_lines_and_nothing_else_that_can_not_be_seen() {
+    fn text_keeps_line_breaks_and_escapes_other_invisible_characters() {
         let text = b"# A\r\n\tb <c>\n\x1b[2J\xffend";
         assert_eq!(written(html_lines, text), "# A\n\tb &lt;c&gt;\n\\x1b[2J\\xffend");
     }
 
     proptest! {
         #[test]
-        fn nothing_that_means_something_gets_through(
+        fn no_special_or_invisible_character_is_left_unescaped(
             name in proptest::collection::vec(any::<u8>(), 0..40),
             text in ".{0,20}",
         ) {
@@ -225,7 +225,7 @@ mod tests {
         }
 
         #[test]
-        fn a_url_is_read_back_as_the_name(name in proptest::collection::vec(1u8.., 1..40)) {
+        fn urls_parse_to_the_name_they_were_made_of(name in proptest::collection::vec(1u8.., 1..40)) {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
             if crate::naming::path::may_hold(b"", &name) {

@@ -26,7 +26,8 @@ pub(crate) struct View {
     pub(crate) cut: bool,
     pub(crate) readme: Option<Readme>,
     rows: Shown,
-    etag: String,
+    /// The same for the same response.
+    pub(crate) etag: String,
     /// The client is charged for the rows, even if they are shared.
     _lease: Lease,
 }
@@ -117,11 +118,6 @@ impl View {
             Shown::Whole(listing) => &listing.rows,
             Shown::These(rows) => rows,
         }
-    }
-
-    /// An ETag: the same for the same response.
-    pub(crate) fn etag(&self) -> &str {
-        &self.etag
     }
 
     fn make_etag(&self) -> String {

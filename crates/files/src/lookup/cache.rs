@@ -2,7 +2,7 @@
 //!
 //! Entries that are requested once (a scan, a flood of misses) are evicted first: see
 //! [`ClockMap`]. An entry that is not requested any more holds its memory until another needs it, and
-//! its descriptors for a few seconds ([`LookupCache::deadline`]): an open file keeps its space on the
+//! its descriptors for a few seconds ([`LookupCache::close_idle`]): an open file keeps its space on the
 //! disk after it was deleted, and its file system from being unmounted.
 
 use std::fmt;
@@ -70,8 +70,8 @@ pub(crate) struct LookupCache {
     limits: CacheLimits,
     entries: ClockMap<Rc<[u8]>, Cached>,
     descriptors: usize,
-    /// When to look for descriptors to close. `None` while there are none.
-    deadline: Option<Time>,
+    /// When [`LookupCache::close_idle`] is to be called. `None` while it has nothing to close.
+    pub(crate) deadline: Option<Time>,
 }
 
 impl Cached {
@@ -205,11 +205,6 @@ impl LookupCache {
             }
             stale
         });
-    }
-
-    /// When [`LookupCache::close_idle`] has something to do.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.deadline
     }
 
     /// Drops entries with descriptors that are not requested any more.

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_folder_answers_for_has_no_place() {
+    fn keys_outside_all_prefixes_find_no_mount() {
         let docs = mounts(&["/docs"]).unwrap();
         for key in ["", "doc", "docsearch", "x/docs"] {
             assert_eq!(docs.find(key.as_bytes()), None, "{key}");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_must_be_one_that_a_request_can_name_and_free() {
+    fn prefixes_must_be_requestable_and_unused() {
         for (prefixes, why) in [
             (
                 &["/.git"][..],

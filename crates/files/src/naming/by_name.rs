@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_patterns() {
+    fn patterns_match_names() {
         for (pattern, name, expected) in [
             ("*", "", true),
             ("*", "a/b.css", true),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_matches_counts_and_values_fit_a_field() {
+    fn the_first_match_counts_and_values_are_valid_fields() {
         let mut values = ByName::new();
         values.add("a.css", "one").unwrap();
         values.add("*.css", " two ").unwrap();

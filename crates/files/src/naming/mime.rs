@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_may_choose() {
+    fn owners_may_choose_types() {
         let mut choices = ByName::new();
         choices.add("*.bin", "image/png").unwrap();
         choices.add("*.log", "text/plain").unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_compressible_and_what_is_compressed_does_not() {
+    fn text_is_compressible_and_compressed_formats_are_not() {
         for (name, expected) in [
             ("a.html", true),
             ("a.css", true),

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_name_something() {
+    fn valid_paths_and_their_keys() {
         for (raw, expected) in [
             ("/", ""),
             ("/index.html", "index.html"),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_are_refused_and_why() {
+    fn invalid_paths_and_their_refusals() {
         use Refusal::*;
         for (raw, expected) in [
             ("", NotAbsolute),
@@ -303,14 +303,14 @@ mod tests {
 
     /// An overlong encoding of a dot or a slash is just bytes: file names are not decoded again.
     #[test]
-    fn overlong_encodings_are_bytes_and_nothing_more() {
+    fn overlong_utf8_is_not_decoded() {
         assert_eq!(key("/%c0%ae%c0%ae/x"), Ok(b"\xc0\xae\xc0\xae/x".to_vec()));
         assert_eq!(key("/%c0%afetc"), Ok(b"\xc0\xafetc".to_vec()));
         assert_eq!(key("/%ef%bc%8f"), Ok("\u{ff0f}".as_bytes().to_vec()));
     }
 
     #[test]
-    fn names_end_where_the_file_system_ends_them() {
+    fn names_beyond_the_file_systems_limits_are_refused() {
         let segment = "a".repeat(MAX_SEGMENT);
         assert!(key(&format!("/{segment}")).is_ok());
         assert_eq!(key(&format!("/{segment}a")), Err(Refusal::TooLong));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_shows_what_can_be_asked_for() {
+    fn folders_list_exactly_the_names_that_can_be_requested() {
         for (folder, child, shown) in [
             ("", "a", true),
             ("docs", "a b\n", true),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_knows_whether_it_wants_a_folder() {
+    fn paths_with_a_final_slash_name_folders() {
         for (raw, name, folder) in
             [("/", "", true), ("/a", "a", false), ("/a/", "a", true), ("/a/b", "a/b", false)]
         {
@@ -354,7 +354,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_plain_is_good(name in "[a./\\\\\\x00%]{0,12}") {
+        fn names_that_pass_the_quick_check_are_valid(name in "[a./\\\\\\x00%]{0,12}") {
             if is_plain(name.as_bytes()) {
                 prop_assert_eq!(check_segments(name.as_bytes()), Ok(()));
             }
@@ -364,7 +364,7 @@ mod tests {
     proptest! {
         /// What comes out of any bytes is a name that a walk from the folder can't leave it by.
         #[test]
-        fn no_decoded_name_climbs(
+        fn no_decoded_name_leaves_the_folder(
             parts in proptest::collection::vec(
                 prop_oneof![
                     Just("/"), Just(".."), Just("."), Just("%2e"), Just("%2E"), Just("%2f"),
@@ -391,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken_without_a_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_parsed_without_a_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = RequestPath::parse(&raw, &mut Vec::new());
         }
     }

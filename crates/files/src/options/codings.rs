@@ -58,14 +58,6 @@ impl Coding {
 /// BREACH attack does not apply: files contain neither data of a request nor secrets of other users.
 ///
 /// Without the crate's feature `compression`, every file is sent uncompressed.
-///
-/// ```
-/// use sockeye_files::{Coding, Codings, Options};
-///
-/// let mut options = Options::default();
-/// options.codings = Codings::NONE;
-/// options.codings.on_demand = vec![Coding::Gzip];
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codings {
     /// Send precompressed files: `page.html.zst`, `page.html.br` and `page.html.gz` in place of

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_what_browsers_send() {
+    fn valid_and_invalid_origins() {
         for fresh in
             ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
         {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_depends_on_who_asks_where_only_some_may() {
+    fn listed_origins_are_echoed_and_others_are_not() {
         let base = Fields::new();
         let granted = |cors: &Cors, origin: &'static str| {
             let fields = cors.grant(&base, Some(origin.as_bytes())).into_owned().and(&cors.fixed());
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_that_asks_first_is_told() {
+    fn preflight_requests_of_allowed_origins_are_answered() {
         let text = |cors: &Cors, origin: &[u8], names: Option<&[u8]>| {
             let fields = cors.preflight(origin, names)?;
             Some(String::from_utf8(fields.as_bytes().to_vec()).unwrap())

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_made_of_blocks() {
+    fn fields_are_added_and_removed() {
         let fields = Fields::new().with("A", b"1: 2").unwrap().with("B", b"").unwrap();
         let fields = with(fields, "A", "3");
         assert_eq!(fields.as_bytes(), b"A: 1: 2\r\nB: \r\nA: 3\r\n");

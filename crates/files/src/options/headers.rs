@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_have_more_to_lose() {
+    fn pages_get_more_headers_than_other_files() {
         let mut headers = Headers::default();
         assert_eq!(names(&headers, false), ["X-Content-Type-Options"]);
         assert_eq!(
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_has_by_itself_is_not_set_here() {
+    fn headers_made_for_each_file_can_not_be_set() {
         let mut headers = Headers::none();
         for name in ["etag", "Cache-Control", "Content-Length", "Date", "VARY"] {
             assert_eq!(headers.set(name, "x"), Err(BadField::Reserved), "{name}");

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_lists() {
+    fn lists_and_their_weights() {
         for (value, expected) in [
             // As browsers, curl and libraries send it.
             ("gzip, deflate, br, zstd", (1000, 1000, 1000, 1)),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn several_fields_are_one_list_and_none_is_no_wish() {
+    fn several_fields_are_one_list_and_without_one_only_identity_is_accepted() {
         assert_eq!(weights(&["gzip;q=0.5", "br"]), (0, 1000, 500, 1));
         assert_eq!(weights(&["*;q=0", "", "br"]), (0, 1000, 0, 0));
         assert_eq!(weights(&[]), (0, 0, 0, 1000));
@@ -202,7 +202,7 @@ mod tests {
     proptest! {
         /// Spaces and the division into fields don't matter, and each member counts as it does alone.
         #[test]
-        fn every_member_counts_wherever_it_stands(
+        fn every_member_counts_in_any_position(
             members in proptest::collection::vec(
                 (
                     prop_oneof![
@@ -237,7 +237,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken_without_a_panic_and_within_the_scale(
+        fn any_bytes_are_parsed_to_weights_within_range(
             value in proptest::collection::vec(
                 prop_oneof![
                     any::<u8>(),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_a_list_allocates_nothing() {
+    fn parsing_a_list_allocates_nothing() {
         let measured = allocation_counter::measure(|| {
             let values = [&b"gzip, deflate, br, zstd"[..], b"identity;q=0.5, *;q=0"];
             assert_eq!(accepted(values).identity(), 500);

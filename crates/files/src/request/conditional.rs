@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_tags_is_compared_weakly_or_strongly() {
+    fn etag_lists_are_compared_weakly_and_strongly() {
         for (list, weak, strong) in [
             ("\"a\"", true, true),
             ("W/\"a\"", true, false),
@@ -168,7 +168,7 @@ mod tests {
 
     /// The content has the tag "a" and was modified at 5, or nobody knows when.
     #[test]
-    fn conditions_are_judged_in_the_order_of_the_standard() {
+    fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
         use Precondition::*;
         let table: &[(&Lines, Precondition, Precondition)] = &[
             (&[], Send, Send),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_counts_for_the_very_same_content_only() {
+    fn if_range_requires_the_same_content() {
         let table: &[(&Lines, bool, bool)] = &[
             (&[], true, true),
             (&[("range", "\"a\"")], true, true),

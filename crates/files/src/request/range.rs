@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_what_they_come_to() {
+    fn range_fields_and_the_parts_they_select() {
         for (value, expected) in [
             ("bytes=0-0", "0+1"),
             ("bytes=0-", "0+1000"),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn more_ranges_than_the_limit_are_ignored_and_as_many_are_not() {
+    fn more_ranges_than_the_limit_are_ignored() {
         let query = |count: u64| {
             let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
@@ -235,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_content_range_counts_from_zero_to_the_last_byte() {
+    fn content_range_names_the_first_and_last_byte() {
         assert_eq!(Part { start: 5, len: 5 }.content_range(1000), "bytes 5-9/1000");
     }
 
     proptest! {
         #[test]
-        fn no_byte_is_sent_twice_and_none_from_beyond(
+        fn requested_bytes_are_sent_once_and_none_beyond_the_file(
             specs in proptest::collection::vec((0u64..3000, 0u64..3000, 0u8..3), 1..16),
             size in 1u64..2500,
         ) {
@@ -276,7 +276,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken_without_a_panic(
+        fn any_bytes_are_parsed_without_a_panic(
             value in proptest::collection::vec(any::<u8>(), 0..64),
             size in any::<u64>(),
         ) {

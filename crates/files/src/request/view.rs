@@ -163,7 +163,7 @@ mod tests {
     use crate::tests::request;
 
     #[test]
-    fn a_page_is_asked_for_by_those_who_take_html() {
+    fn navigation_requests_accept_html() {
         for (path, accept, mode, expected) in [
             ("/", None, None, true),
             ("/users/7", None, None, true),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_list_are_one_list() {
+    fn repeated_list_fields_are_joined() {
         for (lines, list) in [
             (&[][..], None),
             (&[("accept", "a")][..], Some(&b"a"[..])),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_field_that_is_there_twice_none_counts() {
+    fn repeated_single_fields_are_ignored() {
         for (times, single, some) in [
             (0, SingleValue::None, false),
             (1, SingleValue::One(b"a"), true),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_get_has_a_range() {
+    fn ranges_count_for_get_only() {
         let kept = request("/", &[("range", "bytes=0-1")]);
         assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::One(b"bytes=0-1"));
         let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";

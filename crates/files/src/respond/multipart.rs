@@ -28,10 +28,6 @@ impl Boundary {
         let range = format!("\r\nContent-Range: {}\r\n\r\n", part.content_range(size));
         [open.as_bytes(), kind, range.as_bytes()].concat()
     }
-
-    fn end(&self) -> String {
-        format!("\r\n--{}--\r\n", self.0)
-    }
 }
 
 /// Answers with parts of a file. All are written at once: they are few, what is between them is short,
@@ -48,7 +44,7 @@ pub(crate) fn send(
     let size = selected.file.size();
     let head = |(at, part): (usize, &Part)| boundary.head(at == 0, kind, *part, size);
     let heads: Vec<Vec<u8>> = parts.iter().enumerate().map(head).collect();
-    let end = boundary.end();
+    let end = format!("\r\n--{}--\r\n", boundary.0);
     let around = heads.iter().map(Vec::len).sum::<usize>() + end.len();
     let len = parts.iter().map(|part| part.len).sum::<u64>() + around as u64;
     let kind = format!("multipart/byteranges; boundary={}", boundary.0);
@@ -79,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_boundary_is_of_one_length_and_of_chance() {
+    fn boundaries_are_random_and_of_fixed_length() {
         let (one, other) = (Boundary::new(), Boundary::new());
         assert_eq!((one.0.len(), other.0.len()), (32, 32));
         assert_ne!(one.0, other.0);

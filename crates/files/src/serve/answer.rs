@@ -203,10 +203,4 @@ impl Site {
     pub(crate) fn allow(&self, status: Status, responder: Responder<'_, '_>) -> Answer {
         responder.error(status, &self.inner.allow, "Files are only read here.")
     }
-
-    /// Answers a method that HTTP does not define (RFC 9110, 9.1).
-    pub(crate) fn unknown_method(&self, name: &str, responder: Responder<'_, '_>) -> Answer {
-        let text = format!("Nothing here knows the method {name}. Files are only read here.");
-        responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
-    }
 }

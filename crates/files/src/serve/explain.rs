@@ -90,18 +90,15 @@ impl Mounts {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
-            (Target::Listing, Purpose::Requested) if !self.is_known(&entry, query) => {
-                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+            (Target::Listing, Purpose::Requested) => {
+                let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
+                if ListingQuery::parse(query, archives).is_err() {
+                    (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+                }
             }
             _ => {}
         }
         explanation
-    }
-
-    /// Whether a query is valid for the listing of this folder.
-    fn is_known(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
-        let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
-        ListingQuery::parse(query, archives).is_ok()
     }
 
     fn explained(
@@ -202,11 +199,9 @@ impl fmt::Display for Explanation {
 }
 
 fn shown(path: &Path) -> String {
-    path.to_string_lossy().chars().flat_map(escaped).collect()
-}
-
-fn escaped(character: char) -> impl Iterator<Item = char> {
-    let plain = (!character.is_control()).then_some(character);
-    let escaped = character.is_control().then(|| character.escape_default());
-    plain.into_iter().chain(escaped.into_iter().flatten())
+    let escaped = |text: String, char: char| match char.is_control() {
+        true => text + &char.escape_default().to_string(),
+        false => text + char.encode_utf8(&mut [0; 4]),
+    };
+    path.to_string_lossy().chars().fold(String::new(), escaped)
 }

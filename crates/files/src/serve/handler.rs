@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use sockeye_http::{
-    Answer, Handler, Handlers, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
+    Answer, Fields, Handler, Handlers, KeptRequest, Method, Request, Responder, Status, Stream,
+    StreamEvent,
 };
 use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
@@ -69,8 +70,8 @@ impl Files {
             }
             Progress::Listing(responder) => {
                 self.site.listed(responder.now());
-                let (answer, listing) =
-                    PendingListing::begin(self.site.mounts(), keep(), responder);
+                let mounts = &self.site.inner.mounts;
+                let (answer, listing) = PendingListing::begin(mounts, keep(), responder);
                 listing.into_iter().for_each(|listing| self.wait(Pending::Listing(listing)));
                 answer
             }
@@ -137,7 +138,12 @@ impl Handler for Files {
                 self.settle(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, responder),
-            Method::Extension(name) => self.site.unknown_method(name, responder),
+            // HTTP does not define it (RFC 9110, 9.1).
+            Method::Extension(name) => {
+                let text =
+                    format!("Nothing here knows the method {name}. Files are only read here.");
+                responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
+            }
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, responder),
         }
     }

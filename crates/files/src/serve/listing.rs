@@ -133,7 +133,7 @@ impl PendingListing {
             Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
                 let client = responder.client(&self.request.view());
-                let budget = self.folder.listings.budget();
+                let budget = &self.folder.listings.budget;
                 self.folder.budgets.note_spent(budget, client, responder.now());
                 (busy(responder), None)
             }
@@ -154,7 +154,7 @@ impl PendingListing {
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
         let (Head { fields, .. }, _, responder) =
-            match self.evaluate("folder", document.view().etag(), None, responder) {
+            match self.evaluate("folder", &document.view.etag, None, responder) {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
@@ -172,9 +172,9 @@ impl PendingListing {
         archive: ArchiveWriter,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let len = archive.manifest().len();
+        let len = archive.manifest.len;
         let (Head { fields, .. }, ranges, responder) =
-            match self.evaluate("archive", archive.manifest().etag(), Some(len), responder) {
+            match self.evaluate("archive", &archive.manifest.etag, Some(len), responder) {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };

@@ -77,7 +77,7 @@ mod tests {
     use crate::options::cors::Cors;
 
     #[test]
-    fn a_download_has_a_name_that_nothing_can_break_out_of() {
+    fn download_names_are_escaped() {
         for (title, expected) in [
             ("docs", "attachment; filename=\"docs.tar\""),
             (
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_s_fields_are_sent_but_for_the_policy() {
+    fn owner_headers_except_the_policy_are_sent() {
         let mut options = Options::default();
         options.headers.set("Content-Security-Policy", "default-src 'self'").unwrap();
         options.headers.set("X-Frame-Options", "DENY").unwrap();

@@ -106,10 +106,6 @@ impl Site {
         }
     }
 
-    pub(super) fn mounts(&self) -> &Mounts {
-        &self.inner.mounts
-    }
-
     pub(super) fn context(&self, entry: &Entry) -> ResponseContext<'_> {
         let Inner { boundary, retry, .. } = &*self.inner;
         let budgets = self.budgets(entry);
@@ -154,7 +150,7 @@ pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl Timed for Site {
     fn deadline(&self) -> Option<Time> {
-        let cache = self.inner.cache.borrow().deadline();
+        let cache = self.inner.cache.borrow().deadline;
         let listed = self.inner.forget_listings.get();
         let reports = self.inner.of_folders.iter().filter_map(|budgets| budgets.reports_due());
         cache.into_iter().chain(listed).chain(reports).min()

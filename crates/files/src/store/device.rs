@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_disk_is_read_by_threads_until_it_has_recovered() {
+    fn slow_disks_are_read_by_threads_until_they_recover() {
         let disk = Device::new(7, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
         disk.note_send(SLOW);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_has_a_file_closed_by_a_thread_where_that_may_block() {
+    fn loops_leave_closing_that_may_block_to_a_thread() {
         mark_loop();
         for (access, size, by_thread) in [
             (Access::Thread, 1, true),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_closes_its_files_itself() {
+    fn jobs_close_files_themselves() {
         let device = Arc::new(Device::new(7, Access::Thread, false));
         let (sender, receiver) = channel();
         device.closer.set(Some(sender)).unwrap();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_known_as_long_as_a_file_of_it_is_open() {
+    fn devices_are_kept_while_a_file_is_open() {
         let file = std::fs::File::open("/proc/self/stat").unwrap();
         let device = Device::of(u64::MAX, file.as_fd());
         assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX, file.as_fd())));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_are_told_apart() {
+    fn file_system_types_decide_access() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
             assert_eq!(access_to(file.as_fd()).0, access, "{path}");

@@ -120,7 +120,7 @@ mod tests {
     use crate::store::traits::{Opened, Store};
 
     #[test]
-    fn a_content_has_one_tag_wherever_it_is() {
+    fn equal_contents_have_equal_etags() {
         // The reference of XXH3-128 for nothing at all, so that a tag is the same tomorrow.
         assert_eq!(Digest::of(b"").etag(), "\"99aa06d3014798d86001c324468d497f\"");
         let store = Memory::new();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_bounded_and_those_that_are_asked_for_stay() {
+    fn digests_are_bounded_and_used_ones_stay() {
         let digests = Digests::default();
         let identity = |inode| Identity { inode, ..Identity::default() };
         for inode in 0..5 * MOST as u64 {

@@ -373,7 +373,7 @@ mod tests {
     use crate::tests::scratch::Scratch;
 
     #[test]
-    fn a_root_that_is_swapped_is_one_folder_for_a_lookup_and_another_for_the_next() {
+    fn each_lookup_uses_one_root_even_if_its_link_is_switched() {
         let scratch = Scratch::new();
         let [old, new, root] = ["old", "new", "root"].map(|name| scratch.path().join(name));
         for (folder, name) in [(&old, "a"), (&old, "b"), (&new, "b"), (&new, "c")] {

@@ -55,12 +55,6 @@ impl Identity {
         same_file && same_content && same_change
     }
 
-    /// The same identity with another size, for content that was made of it.
-    #[must_use]
-    pub(crate) fn with_size(self, size: u64) -> Self {
-        Self { size, ..self }
-    }
-
     /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and after a
     /// restart. A salt distinguishes contents whose identity is not settled.
     #[must_use]
@@ -92,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_settles_when_the_clock_has_moved_on() {
+    fn identities_settle_when_the_clock_advances() {
         assert!(!file().is_settled(at(100, 4)), "changed in the future");
         assert!(!file().is_settled(at(100, 5)), "changed in this tick");
         assert!(file().is_settled(at(100, 6)));
@@ -102,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_counts_for_the_content_and_the_tag() {
+    fn every_part_of_the_identity_affects_content_and_etag() {
         let changes: [fn(&mut Identity); 5] = [
             |it| it.device += 1,
             |it| it.inode += 1,
@@ -122,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn losing_its_name_leaves_the_content_as_it_was() {
+    fn unlinking_does_not_change_the_content() {
         let unlinked = Identity { changed: at(200, 0), links: 0, ..file() };
         assert!(file().has_content_of(&unlinked));
         let rewritten = Identity { modified: at(200, 0), ..unlinked };

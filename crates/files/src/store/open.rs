@@ -245,7 +245,7 @@ mod tests {
 
     /// Both ways of opening, against the same names.
     #[test]
-    fn names_stay_beneath_the_root_either_way() {
+    fn names_stay_beneath_the_root_with_and_without_openat2() {
         let scratch = Scratch::new();
         let root = scratch.path().join("root");
         fs::create_dir_all(root.join("sub")).unwrap();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_a_name_without_links() {
+    fn links_resolve_to_names_without_links() {
         let scratch = Scratch::new();
         let root = scratch.path();
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_is_told_from_a_file_system_that_permits_nothing() {
+    fn eperm_of_a_sandbox_is_distinguished_from_a_file_systems() {
         let forbidden = Error::Forbidden("openat2");
         for (error, elsewhere, why) in [
             (Errno::PERM, Err(Errno::PERM), forbidden),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_disturbed_is_made_again() {
+    fn disturbed_calls_are_retried() {
         let after = |errors: &[Errno]| {
             let (mut left, mut calls) = (errors.iter(), 0);
             let called = retry(|| {

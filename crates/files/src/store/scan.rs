@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_asked_for_is_shown() {
+    fn only_requestable_entries_are_listed() {
         let scratch = Scratch::new();
         let root = scratch.path().join("root");
         fs::create_dir_all(root.join("sub/deep")).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_in_memory_lists_alike() {
+    fn the_store_in_memory_lists_like_the_disk() {
         let files = Memory::new();
         for (name, content) in [("a", "123"), ("sub/b", "1"), ("sub/deep/c", ""), (".d/e", "")] {
             files.write(name, content);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn listing_ends_when_it_is_broken_off() {
+    fn listing_stops_when_the_callback_breaks() {
         let files = Memory::new();
         (0..10).for_each(|at| files.write(&at.to_string(), ""));
         let mut seen = 0;

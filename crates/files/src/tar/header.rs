@@ -56,7 +56,8 @@ impl Entry<'_> {
         }
         out.extend_from_slice(&block(b"././@PaxHeader", b'x', records.len() as u64, self.modified));
         out.extend_from_slice(&records);
-        pad(out, records.len());
+        let padding = round_up(records.len() as u64) as usize - records.len();
+        out.resize(out.len() + padding, 0);
         // For readers that don't know pax headers: as near as it can be.
         let mut plain = self.name.to_vec();
         plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
@@ -73,11 +74,6 @@ impl Entry<'_> {
             Kind::Folder => b'5',
             Kind::File => b'0',
         }
-    }
-
-    fn needs_name(&self) -> bool {
-        // A short name that is not UTF-8 is best left as it is: pax names are UTF-8.
-        self.name.len() > NAME || (!self.name.is_ascii() && std::str::from_utf8(self.name).is_ok())
     }
 
     /// The length of [`Entry::records`], without making them.
@@ -99,8 +95,10 @@ impl Entry<'_> {
     }
 
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
-        if self.needs_name() {
-            if std::str::from_utf8(self.name).is_err() {
+        let is_utf8 = std::str::from_utf8(self.name).is_ok();
+        // A short name that is not UTF-8 is best left as it is: pax names are UTF-8.
+        if self.name.len() > NAME || (is_utf8 && !self.name.is_ascii()) {
+            if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
             }
             each(b"path", self.name);
@@ -130,12 +128,6 @@ pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// Appends the padding of `len` bytes.
-fn pad(out: &mut Vec<u8>, len: usize) {
-    let missing = round_up(len as u64) as usize - len;
-    out.resize(out.len() + missing, 0);
-}
-
 /// One header block. Longer names are truncated, larger sizes and times clamped: a pax header has them.
 fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
@@ -148,7 +140,7 @@ fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as 
     octal(&mut block[116..124], 0);
     octal(&mut block[124..136], size.min(MOST));
     octal(&mut block[136..148], modified);
-    // The sum is taken with blanks in its own place.
+    // The checksum counts its own field as blanks.
     block[148..156].fill(b' ');
     block[156] = type_flag;
     block[257..265].copy_from_slice(b"ustar\x0000");
@@ -180,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_is_one_block_and_a_long_or_foreign_one_has_a_header_in_front() {
+    fn long_and_non_ascii_names_have_a_pax_header() {
         for (name, blocks) in [
             (&b"a"[..], 1),
             (&[b'a'; 100], 1),
@@ -197,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_counts_its_own_digits() {
+    fn record_lengths_include_their_own_digits() {
         for value in 0..2000 {
             let value = vec![b'x'; value];
             let len = record_len(b"path", &value);
@@ -206,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_byte_for_byte_what_the_format_says() {
+    fn headers_have_the_exact_ustar_bytes() {
         let mut out = Vec::new();
         entry(b"docs/a.txt", 10).write_header(&mut out);
         let expected: &[(usize, &[u8])] = &[
@@ -227,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_are_as_long_as_was_foretold_and_are_read_back(
+        fn headers_have_the_computed_length_and_parse(
             name in "[a-zé/]{1,20}|[a-z]{90,300}|[é]{40,60}",
             size in prop_oneof![0u64..100_000, MOST - 3..MOST + 3, Just(1 << 50)],
             modified in prop_oneof![0i64..3_000_000_000, Just(-5), Just(i64::MAX)],

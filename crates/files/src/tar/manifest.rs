@@ -61,8 +61,10 @@ pub(crate) struct Manifest {
     // Invariant: each item's name lies whole in `names`.
     names: Vec<u8>,
     items: Vec<Item>,
-    len: u64,
-    etag: String,
+    /// The length of the archive, in bytes.
+    pub(crate) len: u64,
+    /// Strong, quotes included.
+    pub(crate) etag: String,
     /// Whether a later change of any file would show.
     settled: bool,
     _held: Permit,
@@ -166,16 +168,6 @@ impl Manifest {
             (device, inode, size, modified, changed).hash(&mut hasher);
         }
         format!("\"{:016x}-tar\"", hasher.finish())
-    }
-
-    /// The length of the archive, in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// A strong entity tag, with its quotes.
-    pub(crate) fn etag(&self) -> &str {
-        &self.etag
     }
 
     /// The bytes of memory that it holds.

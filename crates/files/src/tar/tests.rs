@@ -68,8 +68,8 @@ fn read(source: &dyn FileSource, offset: u64, len: u64) -> io::Result<Vec<u8>> {
 
 fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
     let manifest = manifest(store, folder).unwrap();
-    let all = bytes(store, &manifest, 0, manifest.len()).unwrap();
-    assert_eq!(all.len() as u64, manifest.len());
+    let all = bytes(store, &manifest, 0, manifest.len).unwrap();
+    assert_eq!(all.len() as u64, manifest.len);
     all
 }
 
@@ -95,7 +95,7 @@ fn settled(files: &[(&str, usize)]) -> Memory {
 }
 
 #[test]
-fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
+fn archives_contain_all_requestable_entries_in_order() {
     let store = settled(&[
         ("docs/b", 513),
         ("docs/a/z", 0),
@@ -112,10 +112,10 @@ fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
 }
 
 #[test]
-fn the_tag_stands_for_the_archive() {
+fn etags_identify_archives() {
     let files = &[("a", 5), ("sub/b", 100_000)];
     let (one, other) = (settled(files), settled(files));
-    let etag = |store: &Memory| manifest(store, "").unwrap().etag().to_owned();
+    let etag = |store: &Memory| manifest(store, "").unwrap().etag.clone();
     assert_eq!(etag(&one), etag(&other));
     other.replace("a", "12345");
     other.pass(3_000_000_000);
@@ -123,11 +123,7 @@ fn the_tag_stands_for_the_archive() {
 
     one.write("a", "54321");
     let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
-    assert_ne!(
-        first.etag(),
-        second.etag(),
-        "what may change unseen has a tag of its own each time"
-    );
+    assert_ne!(first.etag, second.etag, "what may change unseen has a tag of its own each time");
     assert_eq!(first.weight(), None, "and is not remembered");
     one.pass(3_000_000_000);
     assert_eq!(etag(&one), etag(&one));
@@ -135,7 +131,7 @@ fn the_tag_stands_for_the_archive() {
 }
 
 #[test]
-fn a_file_that_changes_breaks_the_archive_off() {
+fn a_changed_file_aborts_the_archive() {
     const LARGE: usize = 100_000;
     type Change = fn(&Memory, &str);
     let changes: [Change; 4] = [
@@ -149,7 +145,7 @@ fn a_file_that_changes_breaks_the_archive_off() {
             let store = settled(&[(name, size)]);
             let manifest = manifest(&store, "").unwrap();
             change(&store, name);
-            let broken = bytes(&store, &manifest, 0, manifest.len()).unwrap_err();
+            let broken = bytes(&store, &manifest, 0, manifest.len).unwrap_err();
             let expected =
                 if at == 3 { ArchiveAborted::Absent(DENIED) } else { ArchiveAborted::Changed };
             assert_eq!(broken, expected, "{name} {at}");
@@ -160,15 +156,15 @@ fn a_file_that_changes_breaks_the_archive_off() {
 }
 
 #[test]
-fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
+fn a_small_file_that_changes_while_read_aborts_the_archive() {
     let store = settled(&[("a", 10)]);
     let manifest = manifest(&store, "").unwrap();
     store.change_when_read("a", ["9876543210"]);
-    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(ArchiveAborted::Changed));
+    assert_eq!(bytes(&store, &manifest, 0, manifest.len), Err(ArchiveAborted::Changed));
 }
 
 #[test]
-fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
+fn changes_of_large_files_are_detected_before_the_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
     let range =
@@ -181,7 +177,7 @@ fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
 }
 
 #[test]
-fn what_is_too_much_is_refused() {
+fn archives_beyond_the_limits_are_refused() {
     let deep = "d/".repeat(MAX_DEPTH);
     let store = settled(&[(&format!("{deep}x"), 1)]);
     assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(ArchiveError::TooDeep));
@@ -242,7 +238,7 @@ fn gnu_tar_extracts_an_archive() {
 }
 
 #[test]
-fn names_that_are_no_text_are_compressed_as_they_are() {
+fn names_that_are_not_utf8_are_archived_unchanged() {
     let scratch = Scratch::new();
     let long = [&[0xe9; 150][..], b".txt"].concat();
     for name in [&b"latin\xe9"[..], &long] {
@@ -259,7 +255,7 @@ proptest! {
 
     /// Any part of an archive is that part of the whole.
     #[test]
-    fn a_part_is_what_it_is_of_the_whole(
+    fn any_part_equals_the_slice_of_the_whole(
         files in proptest::collection::btree_map(
             "([a-c]/){0,2}[d-f]{1,3}|[é]{60}|x{120}",
             prop_oneof![0usize..1200, 511usize..514, 32_700usize..33_000, Just(150_000)],

@@ -24,7 +24,7 @@ pub(crate) const BATCH: usize = 128 * 1024;
 /// The part of an archive that is not sent yet.
 #[derive(Debug)]
 pub(crate) struct ArchiveWriter {
-    manifest: Arc<Manifest>,
+    pub(crate) manifest: Arc<Manifest>,
     position: u64,
     end: u64,
     /// For the batches, and for keeping the manifest.
@@ -68,18 +68,14 @@ impl From<Absent> for ArchiveAborted {
 impl ArchiveWriter {
     /// Writes the whole archive, within `memory`.
     pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
-        let end = manifest.len();
+        let end = manifest.len;
         Self { manifest, position: 0, end, _memory: memory }
     }
 
     /// Writes only the bytes from `start` to before `end`.
     pub(crate) fn part(self, start: u64, end: u64) -> Self {
-        debug_assert!(start <= end && end <= self.manifest.len());
+        debug_assert!(start <= end && end <= self.manifest.len);
         Self { position: start, end, ..self }
-    }
-
-    pub(crate) fn manifest(&self) -> &Manifest {
-        &self.manifest
     }
 
     /// The next batch. Blocks.
@@ -92,7 +88,7 @@ impl ArchiveWriter {
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
             let index = self.manifest.find(self.position);
             if index == self.manifest.count() {
-                let zeros = self.end.min(self.manifest.len()) - self.position;
+                let zeros = self.end.min(self.manifest.len) - self.position;
                 debug_assert!(zeros <= END);
                 self.put(&mut batch.bytes, &[0; END as usize][..zeros as usize]);
                 continue;

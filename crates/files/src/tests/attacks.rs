@@ -33,7 +33,7 @@ fn client(root: &Path) -> Client {
 }
 
 #[test]
-fn no_path_leads_out() {
+fn no_path_leaves_the_folder() {
     let (_scratch, root) = folder();
     symlink("../secret", root.join("link")).unwrap();
     symlink("..", root.join("up")).unwrap();
@@ -84,7 +84,7 @@ fn no_path_leads_out() {
 
 proptest! {
     #[test]
-    fn no_mixture_of_dots_slashes_and_escapes_leads_out(
+    fn no_mixture_of_dots_slashes_and_escapes_leaves_the_folder(
         parts in proptest::collection::vec(
             prop_oneof![
                 Just("/"), Just(".."), Just("."), Just("%2e"), Just("%2f"), Just("%5c"),
@@ -101,7 +101,7 @@ proptest! {
 }
 
 #[test]
-fn a_link_that_is_swapped_in_a_loop_never_gives_a_byte_from_outside() {
+fn a_link_swapped_in_a_loop_never_exposes_files_outside() {
     const LOOKS: u64 = 3000;
     let (scratch, root) = folder();
     fs::create_dir(scratch.path().join("outside")).unwrap();
@@ -141,7 +141,7 @@ impl Drop for Stop<'_> {
 }
 
 #[test]
-fn pipes_sockets_and_what_may_not_be_read_are_refused_without_a_wait() {
+fn special_and_unreadable_files_are_refused_without_blocking() {
     let (_scratch, root) = folder();
     let (pipe, socket) = (root.join("pipe"), root.join("socket"));
     rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -207,7 +207,7 @@ fn a_single_file_is_served_at_the_root_and_under_its_name() {
 }
 
 #[test]
-fn a_large_file_goes_out_whole_and_is_cut_when_it_is_written_over() {
+fn overwriting_a_large_file_aborts_its_response() {
     let (_scratch, root) = folder();
     let content = "0123456789".repeat(50_000);
     fs::write(root.join("large"), &content).unwrap();
@@ -221,7 +221,7 @@ fn a_large_file_goes_out_whole_and_is_cut_when_it_is_written_over() {
 }
 
 #[test]
-fn what_can_not_be_served_says_why() {
+fn folders_that_can_not_be_opened_say_why() {
     let (scratch, root) = folder();
     let open = |path: &Path| Folder::open(path).unwrap_err();
     let missing = root.join("none");

@@ -51,7 +51,7 @@ fn content(got: &Got) -> Vec<u8> {
 }
 
 #[test]
-fn the_content_decides_and_not_the_times() {
+fn contents_decide_and_not_times() {
     let good = compressed(Coding::Brotli, &page(2));
     for (name, precompressed, is_sent) in [
         ("the file", good.clone(), true),
@@ -86,7 +86,7 @@ fn the_content_decides_and_not_the_times() {
 
 /// Beyond the part that is compared, the times decide.
 #[test]
-fn of_a_large_file_the_beginning_and_the_times_decide() {
+fn large_files_are_compared_by_beginning_and_times() {
     let scratch = Scratch::new();
     let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
@@ -110,7 +110,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
 /// Repeated deploys, of the page first and of its precompressed files after it: every request gets a page
 /// that is at least as new as the one at the time of the request.
 #[test]
-fn what_is_swapped_while_it_is_served_is_never_stale() {
+fn files_swapped_while_served_are_never_stale() {
     let scratch = Scratch::new();
     let root = scratch.path().to_owned();
     let replace = |name: &str, content: &[u8]| {

@@ -48,7 +48,7 @@ fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {
 }
 
 #[test]
-fn a_client_that_reads_nothing_keeps_its_share_of_open_files() {
+fn unread_responses_hold_a_clients_share_of_open_files() {
     let large = "x".repeat(SMALL as usize + 1);
     let site = site_of(
         &[("a", &large), ("b", &large), ("c", &large)],
@@ -95,7 +95,7 @@ fn pipelined_requests_wait_while_two_files_are_unsent() {
 }
 
 #[test]
-fn a_client_that_keeps_its_share_of_compressed_bytes_gets_files_as_they_are() {
+fn clients_beyond_their_share_of_compressed_bytes_get_files_uncompressed() {
     // Compressed to a half: 100 KiB each.
     let hex = |skip: usize| -> String {
         noise().skip(skip).take(100 << 10).map(|byte| format!("{byte:02x}")).collect()
@@ -118,7 +118,7 @@ fn a_client_that_keeps_its_share_of_compressed_bytes_gets_files_as_they_are() {
 }
 
 #[test]
-fn forms_that_nobody_is_sent_make_room_for_others() {
+fn unsent_compressed_contents_are_evicted_for_others() {
     let pages: Vec<_> = (0..40).map(|number| (format!("{number}.txt"), text(60_000))).collect();
     let files: Vec<_> =
         pages.iter().map(|(name, page)| (&**name, format!("{name} {page}"))).collect();
@@ -136,7 +136,7 @@ fn forms_that_nobody_is_sent_make_room_for_others() {
 }
 
 #[test]
-fn a_client_that_keeps_its_share_of_listings_is_refused_and_others_are_not() {
+fn clients_beyond_their_share_of_listings_are_refused() {
     let names: Vec<_> = (0..20_000).map(|number| format!("d/name-{number:05}")).collect();
     let files: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
     // A listing of it takes 20,000 × 34 bytes.
@@ -151,7 +151,7 @@ fn a_client_that_keeps_its_share_of_listings_is_refused_and_others_are_not() {
 }
 
 #[test]
-fn nobody_is_charged_for_a_head() {
+fn head_requests_are_not_charged() {
     let large = "x".repeat(SMALL as usize + 1);
     let site = site_of(&[("a", &large)], BudgetLimits { open_files: 0, ..Default::default() });
     let mut client = Client::new(&site);
@@ -161,7 +161,7 @@ fn nobody_is_charged_for_a_head() {
 }
 
 #[test]
-fn a_client_that_keeps_its_share_of_archives_is_refused_and_others_are_not() {
+fn clients_beyond_their_share_of_archives_are_refused() {
     let large = "x".repeat(200_000);
     let site = site_of(
         &[("d/a", &large), ("d/b", &large)],
@@ -177,7 +177,7 @@ fn a_client_that_keeps_its_share_of_archives_is_refused_and_others_are_not() {
 }
 
 #[test]
-fn folders_make_room_for_each_other() {
+fn folders_evict_each_others_compressed_contents() {
     let hex = |skip| -> String {
         noise().skip(skip).take(100 << 10).map(|byte| format!("{byte:02x}")).collect()
     };
@@ -200,7 +200,7 @@ fn folders_make_room_for_each_other() {
 }
 
 #[test]
-fn an_archive_is_charged_for_its_files_until_the_last_is_sent() {
+fn archives_are_charged_until_their_last_file_is_sent() {
     let (store, _) = memory(&[("d/a", &"x".repeat(200_000))]);
     let options = Options { listing: true, ..Options::default() };
     let budgets = Budgets::new(BudgetLimits::default());
@@ -212,7 +212,7 @@ fn an_archive_is_charged_for_its_files_until_the_last_is_sent() {
 }
 
 #[test]
-fn each_client_has_a_large_file_read_for_itself() {
+fn each_client_has_its_own_job_to_read_a_large_file() {
     let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
         let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
@@ -234,7 +234,7 @@ fn each_client_has_a_large_file_read_for_itself() {
 }
 
 #[test]
-fn a_fallback_for_whose_form_there_is_no_room_says_the_same_as_with_it() {
+fn fallbacks_have_the_same_fields_with_and_without_compression() {
     let hex: String = noise().take(100 << 10).map(|byte| format!("{byte:02x}")).collect();
     let (store, _) = memory(&[("index.html", &hex)]);
     store.pass(3_000_000_000);
@@ -256,7 +256,7 @@ fn a_fallback_for_whose_form_there_is_no_room_says_the_same_as_with_it() {
 }
 
 #[test]
-fn a_large_file_that_still_changes_is_not_compressed() {
+fn unsettled_large_files_are_not_compressed() {
     let (store, site) = memory(&[]);
     store.write("a.txt", &*text(60_000));
     let mut client = Client::new(&site);

@@ -6,7 +6,7 @@ use super::{Client, figure, memory};
 use crate::store::memory::InjectedFault;
 
 #[test]
-fn those_who_ask_for_the_same_name_wait_for_one_look_up() {
+fn requests_for_one_name_share_a_lookup() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut clients: Vec<Client> = (0..5).map(|_| Client::new(&site)).collect();
     for client in &mut clients {
@@ -37,7 +37,7 @@ fn different_names_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_lookup_that_everybody_left_is_not_run_and_the_next_begins_anew() {
+fn abandoned_lookups_are_not_run_and_the_next_request_starts_one() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -50,7 +50,7 @@ fn a_lookup_that_everybody_left_is_not_run_and_the_next_begins_anew() {
 }
 
 #[test]
-fn one_who_joins_the_lookup_of_a_connection_that_leaves_is_answered() {
+fn joined_lookups_outlive_the_connection_that_started_them() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -62,7 +62,7 @@ fn one_who_joins_the_lookup_of_a_connection_that_leaves_is_answered() {
 }
 
 #[test]
-fn a_lookup_that_is_refused_is_a_503_and_who_joined_it_tries_for_itself() {
+fn refused_lookups_are_503_and_joined_requests_retry() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -78,7 +78,7 @@ fn a_lookup_that_is_refused_is_a_503_and_who_joined_it_tries_for_itself() {
 }
 
 #[test]
-fn a_lookup_that_is_refused_is_answered_with_what_is_known() {
+fn refused_lookups_are_answered_from_the_cache() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/a.txt").text(), "Hello");
@@ -91,7 +91,7 @@ fn a_lookup_that_is_refused_is_answered_with_what_is_known() {
 }
 
 #[test]
-fn a_lookup_that_panics_is_a_500_and_the_name_is_not_lost() {
+fn panicking_lookups_are_500_and_the_name_can_be_requested_again() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     store.fail("a.txt", Some(InjectedFault::Panic));
     let mut client = Client::new(&site);
@@ -105,7 +105,7 @@ fn a_lookup_that_panics_is_a_500_and_the_name_is_not_lost() {
 }
 
 #[test]
-fn a_failed_lookup_that_nobody_heard_of_begins_anew() {
+fn abandoned_failed_lookups_are_retried() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut first = Client::new(&site);
     first.ask("GET", "/a.txt", "");
@@ -115,7 +115,7 @@ fn a_failed_lookup_that_nobody_heard_of_begins_anew() {
 }
 
 #[test]
-fn look_ups_that_everybody_left_do_not_pile_up() {
+fn abandoned_lookups_do_not_accumulate() {
     let (_, site) = memory(&[]);
     for number in 0..1000 {
         let mut client = Client::new(&site);

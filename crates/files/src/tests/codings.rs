@@ -56,7 +56,7 @@ pub(super) fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
 pub(super) const VARY: Option<&str> = Some("Accept-Encoding");
 
 #[test]
-fn text_is_compressed_as_each_client_likes_it() {
+fn text_is_compressed_in_the_preferred_coding_of_each_client() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let mut client = Client::new(&site);
@@ -90,7 +90,7 @@ fn text_is_compressed_as_each_client_likes_it() {
 }
 
 #[test]
-fn what_is_small_or_large_or_compressed_by_itself_or_noise_is_sent_as_it_is() {
+fn small_large_and_incompressible_files_are_sent_uncompressed() {
     let store = Memory::new();
     for (name, content) in [
         ("small.txt", text(500).into_bytes()),
@@ -113,7 +113,7 @@ fn what_is_small_or_large_or_compressed_by_itself_or_noise_is_sent_as_it_is() {
 }
 
 #[test]
-fn the_owner_chooses() {
+fn owners_choose_the_codings() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
@@ -134,7 +134,7 @@ fn the_owner_chooses() {
 }
 
 #[test]
-fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
+fn each_encoding_has_its_own_etag_in_200_304_and_head() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
@@ -185,7 +185,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
 }
 
 #[test]
-fn text_that_changes_is_compressed_anew_and_what_stays_is_not() {
+fn only_changed_text_is_compressed_again() {
     let (first, second) = (text(100_000), text(100_000).replace("This", "That"));
     let (store, site) = memory(&[("page.html", &first)]);
     let mut client = Client::new(&site);
@@ -226,7 +226,7 @@ fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
 
 /// The compressed old file is ready after another connection has found the new file.
 #[test]
-fn an_old_compressed_form_does_not_replace_a_newer_file() {
+fn late_compression_results_do_not_replace_newer_files() {
     let (first, second) = (text(5000), text(5000).replace("This", "That"));
     let (store, site) = memory(&[("page.html", &first)]);
     let (mut early, mut late) = (Client::new(&site), Client::new(&site));
@@ -245,7 +245,7 @@ fn an_old_compressed_form_does_not_replace_a_newer_file() {
 }
 
 #[test]
-fn those_who_ask_for_the_same_coding_wait_for_one_packing() {
+fn requests_for_one_coding_share_a_job() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let mut clients: Vec<Client> = (0..5).map(|_| Client::new(&site)).collect();
@@ -262,7 +262,7 @@ fn those_who_ask_for_the_same_coding_wait_for_one_packing() {
 }
 
 #[test]
-fn another_shard_compresses_nothing_that_one_has_compressed() {
+fn shards_share_compressed_contents() {
     let page = text(100_000);
     let store = Memory::new();
     store.write("page.html", &*page);
@@ -278,7 +278,7 @@ fn another_shard_compresses_nothing_that_one_has_compressed() {
 }
 
 #[test]
-fn a_packing_that_is_thrown_away_leaves_the_file() {
+fn refused_compression_jobs_are_answered_with_the_original() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
@@ -295,7 +295,7 @@ fn a_packing_that_is_thrown_away_leaves_the_file() {
 }
 
 #[test]
-fn a_packing_that_everybody_left_is_not_done() {
+fn abandoned_compression_jobs_are_not_run() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let mut first = Client::new(&site);
@@ -308,7 +308,7 @@ fn a_packing_that_everybody_left_is_not_done() {
 }
 
 #[test]
-fn what_does_not_fit_the_cache_is_still_answered_in_a_coding() {
+fn files_too_large_for_the_cache_are_still_sent_compressed() {
     let page = text(100_000);
     let store = Memory::new();
     store.write("page.html", &*page);
@@ -323,7 +323,7 @@ fn what_does_not_fit_the_cache_is_still_answered_in_a_coding() {
 }
 
 #[test]
-fn the_forms_of_a_file_count_against_the_limits() {
+fn encodings_count_against_the_cache_limits() {
     // Compressed to half of it, and so kept as a descriptor, too.
     let large: String =
         noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
@@ -354,7 +354,7 @@ proptest! {
 
     /// For all requests, the decoded content of the response is the file.
     #[test]
-    fn the_content_is_the_file_whatever_is_accepted(
+    fn responses_decode_to_the_file_for_any_accept_encoding(
         members in proptest::collection::vec(
             (
                 prop_oneof![

@@ -5,7 +5,7 @@ use crate::store::memory::InjectedFault;
 use crate::{Absent, Denied, OpenFilesOf, Permission, SMALL, Special};
 
 #[test]
-fn a_file_comes_with_all_that_is_said_about_it() {
+fn files_are_sent_with_all_their_headers() {
     let (_, site) = memory(&[("a.html", "<p>Hello"), ("empty.txt", "")]);
     let mut client = Client::new(&site);
     let got = client.get("/a.html");
@@ -23,7 +23,7 @@ fn a_file_comes_with_all_that_is_said_about_it() {
 }
 
 #[test]
-fn head_says_what_get_would_and_sends_nothing() {
+fn head_has_the_fields_of_get_and_no_content() {
     let (_, site) = memory(&[("a.txt", "Hello"), ("docs/index.html", "docs")]);
     let mut client = Client::new(&site);
     for path in ["/a.txt", "/docs/", "/docs", "/none", "/%00"] {
@@ -38,7 +38,7 @@ fn head_says_what_get_would_and_sends_nothing() {
 }
 
 #[test]
-fn names_lead_where_they_should() {
+fn paths_and_their_responses() {
     let files = [
         ("index.html", "home"),
         ("a b.txt", "space"),
@@ -77,7 +77,7 @@ fn names_lead_where_they_should() {
 }
 
 #[test]
-fn a_folder_without_its_slash_is_a_redirect_that_keeps_the_query_and_the_host() {
+fn folders_without_a_slash_redirect_and_keep_the_query() {
     let (_, site) = memory(&[("docs/deep/index.html", ""), ("a b/index.html", "")]);
     let mut client = Client::new(&site);
     for (path, location) in [
@@ -101,7 +101,7 @@ fn a_folder_without_its_slash_is_a_redirect_that_keeps_the_query_and_the_host() 
 }
 
 #[test]
-fn other_methods_are_told_what_there_is() {
+fn other_known_methods_get_405_and_unknown_ones_501() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let got = Client::new(&site).request(method, "/a.txt", "Content-Length: 0\r\n");
@@ -124,7 +124,7 @@ fn other_methods_are_told_what_there_is() {
 }
 
 #[test]
-fn a_client_that_has_the_content_is_told_so() {
+fn matching_etags_and_dates_get_304() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
@@ -159,7 +159,7 @@ fn a_client_that_has_the_content_is_told_so() {
 }
 
 #[test]
-fn a_client_that_wants_another_content_gets_none() {
+fn failed_preconditions_get_412() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
@@ -189,7 +189,7 @@ fn a_client_that_wants_another_content_gets_none() {
 }
 
 #[test]
-fn a_large_file_is_sent_as_a_file_and_a_small_one_from_memory() {
+fn large_files_are_sent_from_descriptors_and_small_ones_from_memory() {
     let small = "s".repeat(SMALL as usize);
     let large = "l".repeat(SMALL as usize + 1);
     let (store, site) = memory(&[("small", &small), ("large", &large)]);
@@ -209,7 +209,7 @@ fn a_large_file_is_sent_as_a_file_and_a_small_one_from_memory() {
 }
 
 #[test]
-fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
+fn store_errors_map_to_statuses_without_details() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     for (fault, status, retry) in [

@@ -54,7 +54,7 @@ fn dechunked(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_folder_is_listed_in_the_form_that_the_client_likes() {
+fn folders_are_listed_in_the_accepted_format() {
     let (_, mut client) = listed(&[("docs/a.txt", "A"), ("docs/sub/b.txt", "B")]);
     for (target, accept, kind, part) in [
         ("/docs/", "", "text/html; charset=utf-8", "<bdi>a.txt</bdi>"),
@@ -74,7 +74,7 @@ fn a_folder_is_listed_in_the_form_that_the_client_likes() {
         assert!(got.text().contains(part), "{target}: {}", got.text());
 
         let head = ask(&mut client, "HEAD", target, accept);
-        assert_eq!((lines(&head), &*head.body), (but_for_what_is_made(&got), &b""[..]));
+        assert_eq!((lines(&head), &*head.body), (fields_of_get_and_head(&got), &b""[..]));
         let known = format!("{accept}If-None-Match: {}\r\n", got.field("ETag").unwrap());
         let again = ask(&mut client, "GET", target, &known);
         assert_eq!((again.status, again.body), (304, Vec::new()));
@@ -89,7 +89,7 @@ fn lines(got: &Got) -> Vec<&str> {
 }
 
 /// The headers of GET that HEAD has, too: without those that are known only after reading the folder.
-fn but_for_what_is_made(got: &Got) -> Vec<&str> {
+fn fields_of_get_and_head(got: &Got) -> Vec<&str> {
     let mut lines = lines(got);
     lines.retain(|line| {
         !["ETag", "Content-Length", "Transfer-Encoding"].iter().any(|name| line.starts_with(name))
@@ -98,7 +98,7 @@ fn but_for_what_is_made(got: &Got) -> Vec<&str> {
 }
 
 #[test]
-fn a_folder_is_not_listed_where_nobody_said_so() {
+fn folders_are_not_listed_by_default() {
     let (_, site) = memory(&[("docs/a.txt", "A")]);
     let mut client = Client::new(&site);
     for target in ["/docs/", "/docs/?format=json", "/docs/?format=tar", "/?format=tar"] {
@@ -112,7 +112,7 @@ fn a_folder_is_not_listed_where_nobody_said_so() {
 }
 
 #[test]
-fn why_a_folder_is_listed_is_explained() {
+fn listings_are_explained() {
     let options = Options { listing: true, ..Options::default() };
     let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with(options));
     let why = mounts.explain("/docs/").to_string();
@@ -164,7 +164,7 @@ fn the_etag_of_a_listing_changes_with_what_it_offers() {
 }
 
 #[test]
-fn the_own_page_of_a_folder_goes_before_its_listing_unless_that_is_asked_for() {
+fn index_html_precedes_the_listing_unless_a_format_is_requested() {
     let (_, mut client) = listed(&[("index.html", "home"), ("a.txt", "A")]);
     assert_eq!(ask(&mut client, "GET", "/", "").text(), "home");
     assert_eq!(ask(&mut client, "GET", "/?sort=size", "").text(), "home");
@@ -177,7 +177,7 @@ fn the_own_page_of_a_folder_goes_before_its_listing_unless_that_is_asked_for() {
 }
 
 #[test]
-fn what_can_not_be_listed_says_so() {
+fn unlistable_folders_get_their_status() {
     let (store, mut client) = listed(&[("docs/a.txt", "A"), ("shut/b", "")]);
     store.fail(
         "shut",
@@ -203,7 +203,7 @@ fn what_can_not_be_listed_says_so() {
 }
 
 #[test]
-fn a_large_folder_comes_in_pieces_and_none_of_it_is_held_back() {
+fn large_listings_are_sent_in_pieces_until_complete() {
     let store = Memory::new();
     (0..5000).for_each(|at| store.write(&format!("file {at:05}.txt"), ""));
     let mut client = Client::new(&listing(&store));
@@ -219,7 +219,7 @@ fn a_large_folder_comes_in_pieces_and_none_of_it_is_held_back() {
 }
 
 #[test]
-fn a_client_that_does_not_read_gets_no_more_than_there_is_room_for() {
+fn listings_are_written_only_while_there_is_room() {
     let store = Memory::new();
     (0..20_000).for_each(|at| store.write(&format!("file {at:05}.txt"), ""));
     let mut client = Client::new(&listing(&store));
@@ -230,7 +230,7 @@ fn a_client_that_does_not_read_gets_no_more_than_there_is_room_for() {
 }
 
 #[test]
-fn a_folder_is_read_once_for_many_who_ask() {
+fn concurrent_requests_read_a_folder_once() {
     let (store, _) = listed(&[("docs/a.txt", "A")]);
     let site = listing(&store);
     let mut clients: Vec<_> = (0..10).map(|_| Client::new(&site)).collect();
@@ -246,7 +246,7 @@ fn a_folder_is_read_once_for_many_who_ask() {
 }
 
 #[test]
-fn an_archive_is_resumed_where_it_was_cut() {
+fn aborted_archive_downloads_can_be_resumed() {
     let large = "0123456789".repeat(20_000);
     let (store, mut client) = listed(&[("docs/a.txt", "A"), ("docs/large", &large)]);
     let whole = ask(&mut client, "GET", "/docs/?format=tar", "");
@@ -270,7 +270,7 @@ fn an_archive_is_resumed_where_it_was_cut() {
     let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=99999999-\r\n");
     assert_eq!(got.field("Content-Range"), Some(&*format!("bytes */{size}")));
     let got = ask(&mut client, "HEAD", "/docs/?format=tar", "");
-    assert_eq!((lines(&got), &*got.body), (but_for_what_is_made(&whole), &b""[..]));
+    assert_eq!((lines(&got), &*got.body), (fields_of_get_and_head(&whole), &b""[..]));
     let known = format!("If-None-Match: {etag}\r\n");
     assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &known).status, 304);
     let fields = "If-Match: \"other\"\r\n".to_owned();
@@ -284,7 +284,7 @@ fn an_archive_is_resumed_where_it_was_cut() {
 }
 
 #[test]
-fn an_archive_of_many_files_has_few_of_them_open() {
+fn archives_keep_few_files_open() {
     let large = "x".repeat(100_000);
     let names: Vec<_> = (0..50).map(|at| format!("f{at:02}")).collect();
     let files: Vec<_> = names.iter().map(|name| (&**name, &*large)).collect();
@@ -308,7 +308,7 @@ fn an_archive_of_many_files_has_few_of_them_open() {
 }
 
 #[test]
-fn a_file_that_changes_under_an_archive_cuts_the_connection() {
+fn a_changed_file_aborts_an_archive_response() {
     let large = "x".repeat(300_000);
     let (store, mut client) = listed(&[("a", &large), ("b", &large), ("c", "small")]);
     client.ask("GET", "/?format=tar", "");
@@ -329,7 +329,7 @@ fn a_file_that_changes_under_an_archive_cuts_the_connection() {
 }
 
 #[test]
-fn each_folder_has_the_listing_that_its_owner_wants() {
+fn each_mount_has_its_own_listing_options() {
     let options = Options { listing: true, ..Options::default() };
     let (open, shut) = (memory(&[("a", "")]).0, memory(&[("b", "")]).0);
     let mounts = Mounts::from(Folder::new(shut)).at("/pub", Folder::new(open).with(options));

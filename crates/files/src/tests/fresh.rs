@@ -7,7 +7,7 @@ use crate::SMALL;
 use crate::store::memory::Memory;
 
 #[test]
-fn a_change_is_seen_a_second_later_and_a_path_is_looked_up_once_in_it() {
+fn changes_are_visible_after_a_second_and_paths_looked_up_once_in_it() {
     let (store, site) = memory(&[("a.txt", "old")]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/a.txt").text(), "old");
@@ -23,7 +23,7 @@ fn a_change_is_seen_a_second_later_and_a_path_is_looked_up_once_in_it() {
 }
 
 #[test]
-fn what_comes_goes_and_changes_its_kind_is_seen() {
+fn created_removed_and_retyped_names_are_noticed() {
     let (store, site) = memory(&[("a", "file")]);
     let mut client = Client::new(&site);
     let mut after = |change: &dyn Fn()| {
@@ -42,7 +42,7 @@ fn what_comes_goes_and_changes_its_kind_is_seen() {
 }
 
 #[test]
-fn what_has_not_changed_is_not_read_again() {
+fn unchanged_files_are_not_read_again() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
@@ -58,7 +58,7 @@ fn what_has_not_changed_is_not_read_again() {
 /// Two contents within one tick of the clock have the same identity: neither is cached for long, and they
 /// have different ETags.
 #[test]
-fn two_writes_in_one_tick_are_told_apart() {
+fn two_writes_in_one_clock_tick_are_distinguished() {
     let store = Memory::new();
     store.pass(5);
     store.write("a.txt", "one");
@@ -82,7 +82,7 @@ fn two_writes_in_one_tick_are_told_apart() {
 }
 
 #[test]
-fn shards_agree_on_the_tag() {
+fn shards_agree_on_etags() {
     let (store, first) = memory(&[("a.txt", "Hello")]);
     let second = site(store);
     let etag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
@@ -100,7 +100,7 @@ fn a_small_file_that_changes_while_it_is_read_is_read_again() {
 }
 
 #[test]
-fn a_small_file_that_never_stops_changing_is_given_up() {
+fn small_files_that_keep_changing_get_503() {
     let (store, site) = memory(&[("a.txt", "old")]);
     store.change_when_read("a.txt", (1..100).map(|size| "x".repeat(size)));
     let got = Client::new(&site).get("/a.txt");
@@ -108,7 +108,7 @@ fn a_small_file_that_never_stops_changing_is_given_up() {
 }
 
 #[test]
-fn a_large_file_that_changes_while_it_is_sent_is_not_completed() {
+fn changing_a_large_file_aborts_its_response() {
     let content = "l".repeat(SMALL as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
@@ -122,7 +122,7 @@ fn a_large_file_that_changes_while_it_is_sent_is_not_completed() {
 }
 
 #[test]
-fn a_large_file_that_is_replaced_goes_on_being_sent() {
+fn replaced_large_files_are_sent_to_the_end() {
     let content = "l".repeat(SMALL as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
@@ -136,7 +136,7 @@ fn a_large_file_that_is_replaced_goes_on_being_sent() {
 }
 
 #[test]
-fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
+fn large_files_changed_in_place_are_looked_up_again_before_sending() {
     let content = "l".repeat(SMALL as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     let mut client = Client::new(&site);
@@ -150,7 +150,7 @@ fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
 
 /// A long lookup started before a change that a request which joins late must see.
 #[test]
-fn one_who_joins_late_waits_for_a_lookup_of_its_own() {
+fn requests_that_join_an_old_lookup_start_another() {
     let (store, site) = memory(&[("a.txt", "old")]);
     let (mut early, mut late) = (Client::new(&site), Client::new(&site));
     early.ask("GET", "/a.txt", "");
@@ -168,7 +168,7 @@ fn one_who_joins_late_waits_for_a_lookup_of_its_own() {
 
 /// Checking whether an open file has changed may block, and requests are answered on the loop.
 #[test]
-fn a_file_that_only_threads_may_read_is_checked_by_looking_it_up() {
+fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {
         let (store, site) = memory(&[("large.jpg", &"x".repeat(SMALL as usize + 1))]);
         store.pass(1_000_000);

@@ -9,7 +9,7 @@ fn site(files: &[(&str, &str)], options: Options) -> Site {
 }
 
 #[test]
-fn files_are_kept_as_long_as_their_names_and_types_tell() {
+fn cache_control_depends_on_name_and_type() {
     let expected = [
         ("index.html", "no-cache"),
         ("index.3f9a2b1c.html", "no-cache"),
@@ -37,7 +37,7 @@ fn files_are_kept_as_long_as_their_names_and_types_tell() {
 }
 
 #[test]
-fn an_owner_may_say_how_long_and_what_they_are() {
+fn owners_may_set_caching_and_types() {
     let mut caching = ByName::new();
     caching.add("*.html", "").unwrap();
     caching.add("/img/*", "max-age=5").unwrap();
@@ -61,7 +61,7 @@ fn an_owner_may_say_how_long_and_what_they_are() {
 }
 
 #[test]
-fn pages_are_protected_and_an_owner_may_change_how() {
+fn pages_get_security_headers_that_owners_may_change() {
     let names =
         ["X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Permissions-Policy"];
     let sent = |options: Options, path: &str| {
@@ -92,7 +92,7 @@ fn pages_are_protected_and_an_owner_may_change_how() {
 
 /// Responses without the file are not cached as long as the file.
 #[test]
-fn what_is_no_file_is_not_kept_as_one() {
+fn errors_and_redirects_are_not_cached_like_files() {
     let mut caching = ByName::new();
     caching.add("*", "public, max-age=31536000").unwrap();
     let options = Options { caching, spa: true, ..Options::default() };
@@ -139,7 +139,7 @@ fn responses(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
 }
 
 #[test]
-fn no_other_site_may_read_unless_it_is_said() {
+fn no_other_site_may_read_by_default() {
     for (status, got) in responses(Cors::default(), "https://a.example") {
         assert_eq!(got.status.to_string(), status);
         assert!(!got.head.contains("Access-Control") && !got.head.contains("Vary"), "{}", got.head);
@@ -147,7 +147,7 @@ fn no_other_site_may_read_unless_it_is_said() {
 }
 
 #[test]
-fn every_site_may_read_where_that_is_said() {
+fn any_site_may_read_if_all_are_allowed() {
     for (status, got) in responses(Cors::any(), "https://a.example") {
         assert_eq!(got.status.to_string(), status);
         assert_eq!(got.field("Access-Control-Allow-Origin"), Some("*"), "{status}");
@@ -158,7 +158,7 @@ fn every_site_may_read_where_that_is_said() {
 }
 
 #[test]
-fn some_sites_may_read_where_they_are_named() {
+fn only_listed_sites_may_read() {
     let some = || Cors::origins(["https://a.example", "https://b.example"]).unwrap();
     for (origin, granted) in [
         ("https://a.example", Some("https://a.example")),
@@ -176,7 +176,7 @@ fn some_sites_may_read_where_they_are_named() {
 }
 
 #[test]
-fn a_browser_that_asks_first_is_told_what_a_script_may() {
+fn preflight_requests_are_answered() {
     let options = Options { cors: Cors::any(), ..Options::default() };
     let site = site(&[("a.txt", "Hello")], options);
     let asks = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n";

@@ -9,7 +9,7 @@ use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 /// The harness copies input and output, so requests are compared with one of the same shape that touches
 /// no file.
 #[test]
-fn a_hot_name_is_answered_without_an_allocation() {
+fn cached_files_are_sent_without_an_allocation() {
     let large = "l".repeat(SMALL as usize + 1);
     let shared = "s".repeat(SMALL as usize);
     let files = [("a.txt", "Hello"), ("a b", "Hello"), ("shared", &*shared), ("large", &*large)];
@@ -41,7 +41,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
 
 /// The same, for compressed files.
 #[test]
-fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
+fn cached_compressed_files_are_sent_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
     let (store, site) = memory(&[("on-demand.txt", &text), ("beside.txt", &text)]);
     store.write("beside.txt.br", crate::tests::compressed(Coding::Brotli, text.as_bytes()));
@@ -67,7 +67,7 @@ fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
 }
 
 #[test]
-fn a_scan_through_many_names_stays_within_the_limits_and_leaves_the_hot_one() {
+fn scans_stay_within_the_limits_and_keep_hot_entries() {
     let store = Memory::new();
     for number in 0..200 {
         store.write(&format!("small/{number}"), "x".repeat(1000));
@@ -95,12 +95,12 @@ fn a_scan_through_many_names_stays_within_the_limits_and_leaves_the_hot_one() {
 }
 
 #[test]
-fn a_connection_that_waits_for_nothing_costs_two_words() {
+fn idle_handlers_are_two_words_large() {
     assert_eq!(size_of::<Files>(), 2 * size_of::<usize>());
 }
 
 #[test]
-fn with_no_room_at_all_everything_is_still_answered() {
+fn requests_are_answered_with_a_cache_of_size_zero() {
     let (store, _) = memory(&[("a.txt", "Hello")]);
     let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
     let site = Folder::new(store).site(none);
@@ -113,7 +113,7 @@ fn with_no_room_at_all_everything_is_still_answered() {
 /// A cached entry is found by the path as it was sent, if it needs no decoding. A key that only looks like
 /// the path is another name.
 #[test]
-fn a_name_with_a_percent_sign_is_not_found_as_it_was_sent() {
+fn names_with_a_percent_sign_are_not_found_by_their_raw_path() {
     let files = [("a%62", "percent"), ("ab", "letters"), ("%2e%2e", "dots"), ("100%", "all")];
     let (_store, site) = memory(&files);
     let mut client = Client::new(&site);

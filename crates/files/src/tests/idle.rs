@@ -20,7 +20,7 @@ fn drive(site: &Site, now: Time) {
 }
 
 #[test]
-fn a_file_is_closed_when_nobody_has_asked_for_it_for_five_seconds() {
+fn files_are_closed_after_five_seconds_without_a_request() {
     let large = "x".repeat(SMALL as usize + 1);
     let (_store, site) = memory(&[("small", "x"), ("one", &large), ("other", &large)]);
     let mut client = Client::new(&site);
@@ -51,7 +51,7 @@ fn a_file_is_closed_when_nobody_has_asked_for_it_for_five_seconds() {
 }
 
 #[test]
-fn many_open_files_are_looked_through_once_in_a_second() {
+fn open_files_are_searched_at_most_once_per_second() {
     let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
     let large = "x".repeat(SMALL as usize + 1);
     let (_store, site) = memory(&names.iter().map(|name| (&**name, &*large)).collect::<Vec<_>>());
@@ -76,7 +76,7 @@ fn open_below(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_deleted_file_gives_its_space_back() {
+fn deleted_files_free_their_space() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("large.txt"), "A line of text.\n".repeat(10_000)).unwrap();
     let site = Folder::open(scratch.path()).unwrap().site(CacheLimits::default());
@@ -90,7 +90,7 @@ fn a_deleted_file_gives_its_space_back() {
 }
 
 #[test]
-fn what_was_read_of_a_folder_to_be_listed_is_forgotten() {
+fn cached_listings_are_dropped() {
     let (store, _) = memory(&[("d/a", ""), ("d/b", "")]);
     store.pass(3_000_000_000);
     let budgets = Budgets::new(BudgetLimits::default());

@@ -89,7 +89,7 @@ fn folder() -> Site {
 }
 
 #[test]
-fn a_folder_answers_the_same_on_both_wires_one_after_the_other_and_all_at_once() {
+fn both_wires_get_the_same_responses() {
     let site = folder();
     let expected: Vec<Response> = REQUESTS
         .iter()
@@ -137,7 +137,7 @@ fn without_boundary((status, fields, content): &Response) -> (u64, Vec<(String, 
 }
 
 #[test]
-fn a_lookup_is_dropped_with_its_stream() {
+fn resetting_a_stream_cancels_its_lookup() {
     let mut client = Harness::new(JsonLines::new(Rc::default(), folder()));
     ask(&mut client, 1, "GET", "/small.txt", "");
     client.input(b"{\"stream\": 1, \"cancel\": true}\n");

@@ -78,7 +78,7 @@ fn ask(client: &mut Client, target: &str) -> Got {
 }
 
 #[test]
-fn a_link_is_as_hidden_as_what_it_leads_to() {
+fn links_to_hidden_names_are_hidden() {
     let (_scratch, root) = folder();
     let mounts = Mounts::from(Folder::open(&root).unwrap());
     let mut client = client(&root, Options::default());
@@ -129,7 +129,7 @@ fn a_link_is_as_hidden_as_what_it_leads_to() {
 }
 
 #[test]
-fn no_list_and_no_archive_has_a_link_to_a_hidden_name() {
+fn listings_and_archives_leave_out_links_to_hidden_names() {
     let (_scratch, root) = folder();
     let mut client = client(&root, Options { listing: true, ..Options::default() });
     let list = ask(&mut client, "/?format=text");
@@ -148,7 +148,7 @@ fn no_list_and_no_archive_has_a_link_to_a_hidden_name() {
 
 /// The status does not tell what is beneath a hidden name.
 #[test]
-fn a_hidden_name_that_may_not_be_read_is_not_told_of() {
+fn unreadable_hidden_names_are_not_disclosed() {
     let (_scratch, root) = folder();
     fs::set_permissions(root.join(".git"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(root.join(".env"), fs::Permissions::from_mode(0o000)).unwrap();
@@ -160,7 +160,7 @@ fn a_hidden_name_that_may_not_be_read_is_not_told_of() {
 }
 
 #[test]
-fn an_app_has_no_page_for_a_link_to_a_hidden_name() {
+fn links_to_hidden_names_get_no_fallback_page() {
     let (_scratch, root) = folder();
     fs::write(root.join("index.html"), "app").unwrap();
     let mut client = client(&root, Options { spa: true, ..Options::default() });
@@ -170,7 +170,7 @@ fn an_app_has_no_page_for_a_link_to_a_hidden_name() {
 }
 
 #[test]
-fn a_precompressed_file_that_links_to_a_hidden_name_is_none() {
+fn precompressed_links_to_hidden_names_are_ignored() {
     let scratch = Scratch::new();
     let root = scratch.path();
     let page = text(5000);
@@ -190,7 +190,7 @@ fn a_precompressed_file_that_links_to_a_hidden_name_is_none() {
 
 /// Links are read and checked before their targets are opened, and may be replaced meanwhile.
 #[test]
-fn a_link_that_is_swapped_in_a_loop_never_shows_a_hidden_name() {
+fn a_link_swapped_in_a_loop_never_exposes_hidden_names() {
     const LOOKS: usize = 3000;
     let (_scratch, root) = folder();
     fs::create_dir(root.join("real")).unwrap();

@@ -24,7 +24,7 @@ fn answers(site: &Site, expected: &[(&str, u16, &str)]) {
 }
 
 #[test]
-fn a_page_is_found_without_its_extension() {
+fn pages_are_found_without_their_extension() {
     let files = [
         ("index.html", "home"),
         ("about.html", "about"),
@@ -89,7 +89,7 @@ fn clean_urls_can_be_turned_off() {
 }
 
 #[test]
-fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
+fn created_and_removed_pages_are_noticed_under_clean_urls() {
     let (store, site) = site(&[("a.html", "page")], |_| {});
     let mut client = Client::new(&site);
     let mut after = |change: &dyn Fn()| {
@@ -109,14 +109,14 @@ fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
 
 /// A page without permission is not a missing one.
 #[test]
-fn a_page_that_can_not_be_had_says_so_under_its_clean_url() {
+fn unreadable_pages_get_their_status_under_clean_urls() {
     let (store, site) = site(&[("a.html", "page")], |_| {});
     store.fail("a.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     assert_eq!(Client::new(&site).get("/a").status, 503);
 }
 
 #[test]
-fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
+fn navigations_get_the_page_of_a_single_page_app() {
     let files = [("index.html", "app"), ("app.js", "script"), ("docs/index.html", "docs")];
     let (_, site) = site(&files, |it| it.spa = true);
     let ask = |method: &str, path: &str, fields: &str| -> Got {
@@ -159,19 +159,19 @@ fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
 }
 
 #[test]
-fn an_app_without_a_page_is_a_404() {
+fn single_page_apps_without_a_page_get_404() {
     let (_, site) = site(&[("app.js", "script")], |it| it.spa = true);
     answers(&site, &[("/users/7", 404, "404 Not Found\n"), ("/", 404, "404 Not Found\n")]);
 }
 
 #[test]
-fn without_the_option_there_is_no_page_for_an_app() {
+fn without_spa_there_is_no_fallback_page() {
     let (_, site) = site(&[("index.html", "app")], |_| {});
     answers(&site, &[("/users/7", 404, "404 Not Found\n")]);
 }
 
 #[test]
-fn the_folders_own_page_says_that_there_is_nothing() {
+fn missing_names_get_the_folders_404_page() {
     let (store, site) = site(&[("404.html", "<p>Lost?"), ("empty/a.txt", "")], |_| {});
     let mut client = Client::new(&site);
     let direct = client.get("/404.html");
@@ -200,7 +200,7 @@ fn the_folders_own_page_says_that_there_is_nothing() {
 }
 
 #[test]
-fn a_large_page_says_that_there_is_nothing_too() {
+fn large_404_pages_are_sent() {
     let page = "x".repeat(SMALL as usize + 1);
     let (_, site) = site(&[("404.html", &page)], |_| {});
     answers(&site, &[("/none", 404, &page)]);
@@ -208,7 +208,7 @@ fn a_large_page_says_that_there_is_nothing_too() {
 
 /// The error page is looked up once for all missing names.
 #[test]
-fn names_that_are_missing_share_their_page() {
+fn missing_names_share_the_404_page() {
     let (store, site) = site(&[("404.html", "lost")], |it| it.clean_urls = false);
     let mut client = Client::new(&site);
     for number in 0..10 {
@@ -218,7 +218,7 @@ fn names_that_are_missing_share_their_page() {
 }
 
 #[test]
-fn a_page_that_can_not_be_had_leaves_the_short_one() {
+fn an_unreadable_404_page_is_replaced_by_the_default() {
     let (store, site) = site(&[("404.html", "lost")], |_| {});
     store.fail("404.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     answers(&site, &[("/none", 404, "404 Not Found\n")]);

@@ -6,7 +6,7 @@ use crate::store::memory::{InjectedFault, Memory};
 use crate::{Coding, Codings};
 
 #[test]
-fn the_smallest_precompressed_file_is_sent_to_whom_it_is_all_the_same() {
+fn with_equal_weights_the_smallest_precompressed_file_is_sent() {
     let script = text(5000);
     let store = Memory::new();
     store.write("app.js", &*script);
@@ -35,7 +35,7 @@ fn the_smallest_precompressed_file_is_sent_to_whom_it_is_all_the_same() {
 
 /// Every file with a precompressed one varies, whatever its type and size.
 #[test]
-fn precompressed_files_are_for_files_of_every_kind() {
+fn precompressed_files_are_used_for_every_type() {
     let content = text(100_000);
     for name in ["model.bin", "font.woff2", "page.html", "data"] {
         let store = Memory::new();
@@ -53,7 +53,7 @@ fn precompressed_files_are_for_files_of_every_kind() {
 }
 
 #[test]
-fn a_precompressed_file_of_an_index_and_of_a_clean_url_is_found() {
+fn precompressed_index_and_clean_url_pages_are_found() {
     let page = text(3000);
     let store = Memory::new();
     for name in ["docs/index.html", "about.html", "404.html"] {
@@ -72,7 +72,7 @@ fn a_precompressed_file_of_an_index_and_of_a_clean_url_is_found() {
 }
 
 #[test]
-fn a_range_is_one_of_the_form_that_is_sent() {
+fn ranges_are_of_the_selected_representation() {
     let page = text(5000);
     let store = Memory::new();
     for name in ["plain.html", "compressed.html"] {
@@ -128,7 +128,7 @@ fn a_range_is_one_of_the_form_that_is_sent() {
 }
 
 #[test]
-fn a_precompressed_file_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
+fn precompressed_files_with_other_content_are_never_sent() {
     let (old, new) = (text(5000), text(5000).replace("This", "That"));
     for (name, bytes) in [
         ("stale", compressed(Coding::Gzip, &old)),
@@ -160,7 +160,7 @@ fn a_precompressed_file_that_is_not_the_file_is_never_sent_whatever_the_times_sa
 }
 
 #[test]
-fn a_precompressed_file_that_is_older_is_sent_where_it_is_the_file() {
+fn older_precompressed_files_with_the_same_content_are_sent() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html.gz", compressed(Coding::Gzip, &page));
@@ -172,7 +172,7 @@ fn a_precompressed_file_that_is_older_is_sent_where_it_is_the_file() {
 }
 
 #[test]
-fn a_change_of_either_is_seen_a_second_later() {
+fn changes_of_original_and_precompressed_files_are_visible_after_a_second() {
     let (first, second) = (text(5000), text(5000).replace("This", "That"));
     let store = Memory::new();
     store.write("page.html", &*first);
@@ -209,7 +209,7 @@ fn a_change_of_either_is_seen_a_second_later() {
 }
 
 #[test]
-fn a_precompressed_file_that_can_not_be_had_costs_nothing_but_the_coding() {
+fn unreadable_precompressed_files_are_ignored() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);

@@ -21,7 +21,7 @@ fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Got {
 }
 
 #[test]
-fn one_range_is_that_part_and_says_where_it_lies() {
+fn single_ranges_are_sent_with_content_range() {
     let (mut client, large) = both();
     for (view, small_part, large_part) in [
         ("bytes=0-0", 0..1, 0..1),
@@ -51,7 +51,7 @@ fn one_range_is_that_part_and_says_where_it_lies() {
 }
 
 #[test]
-fn a_range_beyond_the_file_is_told_its_length() {
+fn ranges_beyond_the_file_get_416_with_its_length() {
     let (mut client, _) = both();
     for view in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
         let got = range(&mut client, "/small", view, "");
@@ -64,7 +64,7 @@ fn a_range_beyond_the_file_is_told_its_length() {
 }
 
 #[test]
-fn what_is_no_range_of_bytes_is_ignored() {
+fn invalid_ranges_are_ignored() {
     let (mut client, _) = both();
     for view in
         ["lines=1-2", "bytes=5-3", "bytes=x-", "bytes=", "bytes", "bytes=0-1\r\nRange: bytes=0-1"]
@@ -81,7 +81,7 @@ fn what_is_no_range_of_bytes_is_ignored() {
 
 /// RFC 9110, 14.2: a range is defined for GET alone.
 #[test]
-fn head_ignores_a_range_as_the_standard_wants() {
+fn head_ignores_ranges() {
     let (mut client, _) = both();
     for view in ["bytes=0-1", "bytes=100-"] {
         let head = client.request("HEAD", "/small", &format!("Range: {view}\r\n"));
@@ -90,7 +90,7 @@ fn head_ignores_a_range_as_the_standard_wants() {
 }
 
 #[test]
-fn a_range_of_another_content_is_all_of_this_one() {
+fn if_range_for_other_content_gets_the_whole_file() {
     let (mut client, _) = both();
     let first = client.get("/small");
     let etag = first.field("ETag").unwrap();
@@ -120,7 +120,7 @@ fn a_range_of_another_content_is_all_of_this_one() {
 }
 
 #[test]
-fn the_conditions_come_before_the_range() {
+fn preconditions_precede_ranges() {
     let (mut client, _) = both();
     let etag = client.get("/small").field("ETag").unwrap().to_owned();
     let mut status = |more: String| range(&mut client, "/small", "bytes=2-3", &more).status;
@@ -131,7 +131,7 @@ fn the_conditions_come_before_the_range() {
 }
 
 #[test]
-fn a_range_of_a_file_that_changes_under_it_is_not_completed() {
+fn changing_a_file_aborts_the_response_with_its_range() {
     let content = DIGITS.repeat(10_000);
     let (store, site) = memory(&[("large", &content)]);
     let mut client = Client::new(&site);
@@ -161,7 +161,7 @@ fn parts(got: &Got) -> Vec<(String, String)> {
 }
 
 #[test]
-fn several_ranges_come_as_parts_in_the_order_they_were_asked_for() {
+fn several_ranges_are_sent_as_parts_in_the_requested_order() {
     let small: String = DIGITS.repeat(200);
     let large = DIGITS.repeat(10_000);
     let (_, site) = memory(&[("small.txt", &small), ("large.txt", &large)]);
@@ -190,7 +190,7 @@ fn several_ranges_come_as_parts_in_the_order_they_were_asked_for() {
 }
 
 #[test]
-fn ranges_that_are_one_after_all_are_sent_as_one() {
+fn merged_ranges_are_sent_as_one() {
     let (mut client, large) = both();
     let got = range(&mut client, "/large", "bytes=0-99,50-199,200-299", "");
     assert_eq!((got.status, got.text()), (206, &large[..300]));
@@ -199,7 +199,7 @@ fn ranges_that_are_one_after_all_are_sent_as_one() {
 
 /// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its parts.
 #[test]
-fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
+fn no_ranges_make_a_response_much_larger_than_the_file() {
     let (mut client, large) = both();
     let overlapping = (0..16).map(|at| format!("{at}-")).collect::<Vec<_>>().join(",");
     let many = (0..1000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
@@ -223,7 +223,7 @@ fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
 
 /// A download from disk that is aborted anywhere and resumed, again and again.
 #[test]
-fn a_download_is_resumed_bit_for_bit() {
+fn downloads_can_be_resumed_exactly() {
     let scratch = Scratch::new();
     let content: Vec<u8> =
         (0u32..80_000).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
@@ -251,7 +251,7 @@ fn a_download_is_resumed_bit_for_bit() {
 }
 
 #[test]
-fn a_part_that_changed_under_a_reply_is_not_completed() {
+fn changing_a_file_aborts_a_multipart_response() {
     let content = DIGITS.repeat(10_000);
     let (store, site) = memory(&[("large", &content)]);
     let mut client = Client::new(&site);

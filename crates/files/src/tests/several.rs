@@ -17,7 +17,7 @@ fn folder(files: &[(&str, &str)]) -> Folder {
 }
 
 #[test]
-fn each_folder_answers_beneath_its_prefix() {
+fn each_folder_is_served_beneath_its_prefix() {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("data.csv"), "a,b").unwrap();
     let site = folder(&[
@@ -66,7 +66,7 @@ fn each_folder_answers_beneath_its_prefix() {
 }
 
 #[test]
-fn where_no_folder_is_there_is_nothing() {
+fn paths_outside_all_mounts_get_404() {
     let mounts = Mounts::new().at("docs", folder(&[("index.html", "docs")])).unwrap();
     let mut client = Client::new(&mounts.site(CacheLimits::default()));
     for path in ["/", "/none", "/.git"] {

@@ -24,7 +24,7 @@ fn etag(site: &Site, path: &str) -> String {
 }
 
 #[test]
-fn a_tag_survives_a_deploy_of_the_same_content_up_to_a_size() {
+fn etags_of_small_files_survive_a_deployment() {
     for (size, survives) in [
         (0, true),
         (SMALL as usize, true),
@@ -51,7 +51,7 @@ fn a_tag_survives_a_deploy_of_the_same_content_up_to_a_size() {
 /// The kind of ETag depends on the size only: all requests get the same ETag, in any state of the
 /// caches.
 #[test]
-fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
+fn etags_are_equal_on_every_shard_and_before_and_after_caching() {
     for size in [10, SMALL as usize + 10, LIMIT, LIMIT + 10] {
         let (store, _) = memory(&[("file", &"x".repeat(size))]);
         let folder = folder(&store);
@@ -69,7 +69,7 @@ fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
 }
 
 #[test]
-fn a_content_is_read_once_for_all_shards() {
+fn contents_are_read_once_for_all_shards() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let folder = folder(&store);
     let first = etag(&folder.site(CacheLimits::default()), "/file");
@@ -81,7 +81,7 @@ fn a_content_is_read_once_for_all_shards() {
 }
 
 #[test]
-fn a_file_that_changes_while_its_tag_is_made_is_read_again() {
+fn files_that_change_while_hashed_are_read_again() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let expected = {
         let (store, _) = memory(&[("file", &"z".repeat(LIMIT))]);
@@ -93,7 +93,7 @@ fn a_file_that_changes_while_its_tag_is_made_is_read_again() {
 }
 
 #[test]
-fn two_contents_within_one_tick_have_two_tags() {
+fn two_contents_within_one_clock_tick_have_different_etags() {
     for size in [LIMIT, LIMIT + 1] {
         let store = Memory::new();
         store.write("file", "x".repeat(size));
@@ -110,7 +110,7 @@ fn two_contents_within_one_tick_have_two_tags() {
 
 /// The date of a reproducible build is not sent as `Last-Modified`.
 #[test]
-fn a_date_that_tools_make_up_is_not_sent() {
+fn artificial_modification_dates_are_not_sent() {
     let scratch = Scratch::new();
     let path = scratch.path().join("a.txt");
     for (secs, dated) in [(0, false), (1, false), (315_532_800, false), (316_000_000, true)] {

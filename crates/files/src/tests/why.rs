@@ -15,7 +15,7 @@ fn line(text: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn every_rule_has_its_story() {
+fn every_rule_is_explained() {
     let scratch = Scratch::new();
     let root = scratch.path().join("site");
     fs::create_dir_all(root.join("docs")).unwrap();
@@ -98,7 +98,7 @@ fn every_rule_has_its_story() {
 }
 
 #[test]
-fn an_app_and_a_single_file_have_theirs() {
+fn apps_and_single_files_are_explained() {
     let scratch = Scratch::new();
     let index = scratch.path().join("index.html");
     fs::write(&index, "x").unwrap();

@@ -46,7 +46,7 @@ fn made(result: CompressionResult) -> Arc<Compressed> {
 }
 
 #[test]
-fn a_file_is_compressed_once_for_each_content_and_coding() {
+fn files_are_compressed_once_per_content_and_coding() {
     let cache = cache(8);
     let count = Cell::new(0);
     let make = || {
@@ -73,7 +73,7 @@ fn a_file_is_compressed_once_for_each_content_and_coding() {
 }
 
 #[test]
-fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
+fn failures_are_retried_and_hold_no_budget() {
     let cache = cache(8);
     let failed =
         cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
@@ -114,7 +114,7 @@ fn a_second_shard_waits_for_the_first() {
 }
 
 #[test]
-fn unused_contents_are_evicted_and_those_that_are_sent_are_shared_and_stay() {
+fn unused_contents_are_evicted_and_contents_being_sent_are_not() {
     let cache = cache(4);
     let sent: Vec<Bytes> =
         (0..2).map(|etag| made(get(&cache, &etag.to_string(), b's')).content()).collect();
@@ -138,7 +138,7 @@ fn unused_contents_are_evicted_and_those_that_are_sent_are_shared_and_stay() {
 }
 
 #[test]
-fn a_content_that_an_entry_refers_to_is_evicted_too() {
+fn contents_that_only_entries_refer_to_are_evicted() {
     let cache = cache(4);
     let known = Arc::downgrade(&made(get(&cache, TAG, b'a')));
     assert_eq!(living(&known).map(|content| content[0]), Some(b'a'));
@@ -149,7 +149,7 @@ fn a_content_that_an_entry_refers_to_is_evicted_too() {
 }
 
 #[test]
-fn what_compressors_need_is_taken_before_they_begin() {
+fn memory_for_a_compressor_is_reserved_before_it_starts() {
     let cache = within(32 << 20, 1 << 20);
     let result =
         cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
@@ -161,7 +161,7 @@ fn what_compressors_need_is_taken_before_they_begin() {
 }
 
 #[test]
-fn a_content_that_is_evicted_again_and_again_is_not_compressed_for_a_while() {
+fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
     let cache = cache(1);
     let at = |secs| Time::ZERO + Duration::from_secs(secs);
     for second in 0..2 {
@@ -177,7 +177,7 @@ fn a_content_that_is_evicted_again_and_again_is_not_compressed_for_a_while() {
 }
 
 #[test]
-fn a_content_that_is_being_sent_stays_reachable() {
+fn contents_being_sent_stay_in_the_cache() {
     let cache = cache(2);
     let content = made(get(&cache, TAG, b'a'));
     let known = Arc::downgrade(&content);
