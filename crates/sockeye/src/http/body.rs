@@ -13,14 +13,10 @@ use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Kind, Reply}
 /// the response if the body is larger.
 #[derive(Debug)]
 pub struct Body {
-    content: Content,
+    pub(super) content: Content,
 }
 
 impl Body {
-    pub(super) fn new(content: Content) -> Self {
-        Self { content }
-    }
-
     /// The length in bytes, or `None` for a chunked body.
     #[must_use]
     pub fn length(&self) -> Option<u64> {

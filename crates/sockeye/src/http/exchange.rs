@@ -50,7 +50,7 @@ pub(super) struct Exchange {
     request_body: RequestBody,
     /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
-    /// Charges a collected body until the response begins and the work that makes it has ended.
+    /// Charges a collected body until the response starts and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
     /// State of a response whose source can wait to be woken.
     follow: Option<Follow>,
@@ -107,7 +107,7 @@ impl Handler for Exchange {
         let Ok(head) = convert::request(request) else {
             return convert::refuse_unsupported(responder);
         };
-        let mut request = head.map(|()| Body::new(request.content()));
+        let mut request = head.map(|()| Body { content: request.content() });
         request.extensions_mut().insert(self.peer);
         let reply = (self.shard.answer)(request);
         self.answer(reply, responder)
@@ -235,7 +235,7 @@ impl Exchange {
                 let ticket = promise.ticket();
                 let (link, open) = ResponseLink::new(responder.remote());
                 self.expects = Expects::Reply { ticket, _open: Some(open) };
-                take(PendingReply::new(promise, link, self.permit.clone()));
+                take(PendingReply { promise, link, permit: self.permit.clone() });
                 responder.later()
             }
             Kind::Run(work) => self.run(work, responder),
@@ -326,7 +326,7 @@ impl Exchange {
                     let end = promise.ticket();
                     let (link, open) = ResponseLink::new(stream.remote());
                     this.expects = Expects::Sender { end, endless, open };
-                    start(Sender::new(link, promise, this.number));
+                    start(Sender { link, end: promise, exchange: this.number });
                     stream.later()
                 }
             }

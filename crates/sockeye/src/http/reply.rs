@@ -295,17 +295,13 @@ impl fmt::Debug for Reply {
 /// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
-    promise: Promise,
-    link: ResponseLink,
-    /// Charges a collected body until the response begins.
-    permit: Option<Arc<Permit>>,
+    pub(super) promise: Promise,
+    pub(super) link: ResponseLink,
+    /// Charges a collected body until the response starts.
+    pub(super) permit: Option<Arc<Permit>>,
 }
 
 impl PendingReply {
-    pub(super) fn new(promise: Promise, link: ResponseLink, permit: Option<Arc<Permit>>) -> Self {
-        Self { promise, link, permit }
-    }
-
     /// Whether the connection is closed, or the response would be too late.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -51,9 +51,11 @@ impl OpenResponse {
 /// says when that is noticed.
 #[derive(Debug)]
 pub struct Sender {
-    link: ResponseLink,
-    end: Promise,
-    exchange: u64,
+    pub(super) link: ResponseLink,
+    /// The promise to keep at the end of the content.
+    pub(super) end: Promise,
+    /// The number of the exchange.
+    pub(super) exchange: u64,
 }
 
 /// Content from a [`Sender`], for one exchange of the connection.
@@ -68,10 +70,6 @@ pub(super) struct Finished {
 }
 
 impl Sender {
-    pub(super) fn new(link: ResponseLink, end: Promise, exchange: u64) -> Self {
-        Self { link, end, exchange }
-    }
-
     /// Sends a piece. Blocks while 16 pieces wait.
     ///
     /// # Errors

@@ -69,13 +69,9 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is the error
 /// `internal`.
 #[derive(Debug)]
-pub struct PendingReply(Promise);
+pub struct PendingReply(pub(super) Promise);
 
 impl PendingReply {
-    pub(super) fn new(promise: Promise) -> Self {
-        Self(promise)
-    }
-
     /// Sends the response. One that is too late is dropped.
     pub fn send(self, response: Result<Message, Error>) {
         self.0.keep(Box::new(response));
