@@ -100,7 +100,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
         && args.servers.len() < Kind::ALL.len()
         && args.servers.contains(&Kind::Before)
     {
-        return Err("the server before wants --before FILE".into());
+        return Err("the server before needs --before FILE".into());
     }
     Ok(Some(args))
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_wrong_argument() {
         for (line, says) in [
             ("--rounds", "--rounds needs a value"),
             ("--rounds many", "--rounds needs a number, not many"),
@@ -157,7 +157,7 @@ mod tests {
             ("--seconds 0", "--seconds needs 0.1 to 3600"),
             ("--seconds NaN", "--seconds needs 0.1 to 3600"),
             ("--rows 3k", "there is no row 3k; --help lists them"),
-            ("--servers ours,before", "the server before wants --before FILE"),
+            ("--servers ours,before", "the server before needs --before FILE"),
             ("--servers apache", "there is no server apache; --help lists them"),
             ("--fast", "unknown option --fast; --help lists the options"),
         ] {

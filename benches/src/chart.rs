@@ -37,7 +37,7 @@ const LINE: f64 = 15.0;
 const LINE_CHARS: usize = 140;
 /// Longer bars are cut off here, with their value beside them, so that one slow server leaves room
 /// for the others.
-const MOST: f64 = 3.0;
+const MAX_RATIO: f64 = 3.0;
 
 const STYLE: &str = "\
 .paper{fill:#fff;stroke:#d1d9e0}.t{fill:#1f2328}.m{fill:#59636e}.b{fill:#b6bfc9}.o{fill:#c9304a}\
@@ -97,7 +97,7 @@ pub(crate) fn chart(report: &Report) -> String {
         y += LINE;
     }
     let height = y + MARGIN;
-    let head = "Server CPU time per request, in that of a bare server";
+    let head = "Server CPU time per request, relative to a bare server";
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          font-family=\"system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif\" \
@@ -134,7 +134,7 @@ fn draw(svg: &mut String, x: f64, y: f64, panel: &Panel<'_>) {
     text(svg, (x, y + 11.0), "t\" font-weight=\"600", panel.row.title);
     let (zero, top) = (x + LEFT, y + TITLE);
     let bottom = top + panel.bars.len() as f64 * STEP;
-    for tick in 0..=MOST as u32 {
+    for tick in 0..=MAX_RATIO as u32 {
         let at = zero + place(f64::from(tick));
         if tick != 1 {
             line(svg, "g", (at, top), (at, bottom));
@@ -163,14 +163,15 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
         place(median),
     );
     let mut end = zero + place(median);
-    if median > MOST {
+    if median > MAX_RATIO {
         // Cut off.
         let at = end - 14.0;
         line(svg, "c", (at, middle + BAR), (at + 6.0, middle - BAR));
     } else if high > low {
         let (from, to) = (zero + place(low), zero + place(high));
         let (above, below) = (middle - 2.5, middle + 2.5);
-        let last = if high > MOST { String::new() } else { format!("M{to:.1} {above}V{below}") };
+        let last =
+            if high > MAX_RATIO { String::new() } else { format!("M{to:.1} {above}V{below}") };
         let _ = writeln!(
             svg,
             "<path class=\"w\" d=\"M{from:.1} {above}V{below}M{from:.1} {middle}H{to:.1}{last}\"/>",
@@ -189,7 +190,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
 
 /// The distance of a ratio from zero.
 fn place(value: f64) -> f64 {
-    value.clamp(0.0, MOST) / MOST * LONGEST
+    value.clamp(0.0, MAX_RATIO) / MAX_RATIO * LONGEST
 }
 
 /// The lines of the footnote: the machine, and the confidence of the figures.
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_that_is_too_long_is_broken_off_and_says_how_long_it_is() {
+    fn a_bar_that_is_too_long_is_cut_off_and_shows_its_value() {
         let svg = chart(&report());
         let longest = format!("width=\"{LONGEST:.1}\"");
         assert_eq!(svg.lines().filter(|line| line.contains(&longest)).count(), 1);

@@ -16,7 +16,7 @@ use crate::{
     cpu::{self, Busy, Spent},
     kind::Kind,
     memory::{self, Memory},
-    probe::{self, Reply},
+    probe::{self, Response},
     rows::{FOUND, ROWS, Row, Shape, content},
     servers::{self, Server, Setup},
 };
@@ -178,7 +178,7 @@ impl Turn<'_> {
                 run.server * 100.0,
                 run.client * 100.0,
                 run.others * 100.0,
-                if again { ": once more" } else { "" },
+                if again { ": disturbed, so repeated" } else { "" },
             );
             if !again {
                 return Ok(Some(run));
@@ -261,9 +261,9 @@ impl Turn<'_> {
             return Err("the limit has no response to copy".into());
         };
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
-        let reply = Reply { head: head.into_bytes(), body: content(file.size) };
+        let response = Response { head: head.into_bytes(), body: content(file.size) };
         let asks = load.asks()?;
-        Ok(asks.iter().map(|ask| (ask.wire(false).len(), reply.clone())).collect())
+        Ok(asks.iter().map(|ask| (ask.wire(false).len(), response.clone())).collect())
     }
 
     /// Makes each request once, and checks the responses.
@@ -274,25 +274,25 @@ impl Turn<'_> {
         let mut socket = probe::connect(address)?;
         for (at, ask) in load.asks()?.iter().enumerate() {
             let request = ask.wire(last);
-            let reply = match load {
+            let response = match load {
                 Shape::Echo => continue,
                 Shape::Message { .. } => {
                     let frame = probe::frame(address, request)?;
-                    Reply { head: Vec::new(), body: frame }
+                    Response { head: Vec::new(), body: frame }
                 }
                 _ => probe::exchange(&mut socket, request)?,
             };
             let right = match (load, load.file()) {
-                (_, Some(file)) => reply.body == content(file.size),
+                (_, Some(file)) => response.body == content(file.size),
                 // The limit always sends the same response.
-                (Shape::Mix, _) => reply.body == if at == 0 { b"55" } else { b"75" },
-                (Shape::Message { .. }, _) => reply.body.ends_with(FOUND),
-                _ => !reply.body.is_empty(),
+                (Shape::Mix, _) => response.body == if at == 0 { b"55" } else { b"75" },
+                (Shape::Message { .. }, _) => response.body.ends_with(FOUND),
+                _ => !response.body.is_empty(),
             };
             if !right {
                 return Err("the response has unexpected content".into());
             }
-            turns.push((request.len(), reply));
+            turns.push((request.len(), response));
         }
         Ok(turns)
     }

@@ -52,7 +52,7 @@ const MOST: usize = 40;
 /// Counts, and then shows, checks or records the figures.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => show(&measure()?, &kept()?),
+        [] => show(&measure()?, &baseline()?),
         ["--check"] => return check(&measure()?),
         ["--write"] => std::fs::write(path(), measure()?.text())?,
         ["profile", name] => {
@@ -75,7 +75,7 @@ fn recorded() -> Result<Counts> {
     Counts::read(&text(&path())?)
 }
 
-fn kept() -> Result<Baseline> {
+fn baseline() -> Result<Baseline> {
     Baseline::read(&text(&path().with_file_name("baseline.txt"))?)
 }
 
@@ -138,7 +138,7 @@ fn show(counts: &Counts, baseline: &Baseline) {
 
 /// Fails if a figure has grown, is not recorded, or exceeds the baseline's ceiling.
 fn check(counts: &Counts) -> Result<ExitCode> {
-    let baseline = kept()?;
+    let baseline = baseline()?;
     show(counts, &baseline);
     let grown = counts.grown(&recorded()?, GROWTH);
     for line in &grown {

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_at_work_is_seen_to_run() {
+    fn a_busy_process_uses_cpu_time() {
         let start = Spent::of(std::process::id()).unwrap();
         // The kernel updates the account within some milliseconds.
         while Spent::of(std::process::id()).unwrap().since(start).ran.is_zero() {

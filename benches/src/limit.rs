@@ -31,16 +31,16 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["echo"] => serve("tcp", echo::Echo::default),
         ["response", file, ref most @ ..] if most.len() < 2 => {
             let response = response::Response::from_memory(fs::read(file)?, number(most.first())?);
-            serve("http", || response.peer(response::Ends::blank_line()))
+            serve("http", || response.peer(response::RequestEnd::blank_line()))
         }
         ["file", head, body] => {
             let response = response::Response::from_file(fs::read(head)?, fs::File::open(body)?)?;
-            serve("http", || response.peer(response::Ends::blank_line()))
+            serve("http", || response.peer(response::RequestEnd::blank_line()))
         }
         ["frames", len, file, ref most @ ..] if most.len() < 2 => {
             let len = len.parse()?;
             let response = response::Response::from_memory(fs::read(file)?, number(most.first())?);
-            serve("message", || response.peer(response::Ends::every(len)))
+            serve("message", || response.peer(response::RequestEnd::every(len)))
         }
         ["cycle", lengths, ref files @ ..] if !files.is_empty() => {
             let lengths: Vec<usize> =

@@ -14,7 +14,7 @@ const HEAD_MAX: usize = 8 << 10;
 
 /// A response.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
 }
@@ -28,7 +28,7 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Sends a request and reads the response to its last byte.
-pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> {
+pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Response> {
     socket.write_all(request)?;
     // There is one response, so nothing is read past it.
     let mut reader = BufReader::new(socket);
@@ -49,7 +49,7 @@ pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> 
     if !reader.buffer().is_empty() {
         return Err("the response is longer than its Content-Length".into());
     }
-    Ok(Reply { head, body })
+    Ok(Response { head, body })
 }
 
 /// Reads to the end of a line. Returns its length.
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_says_how_its_reply_ends() {
+    fn the_end_of_a_response_is_read_from_its_head() {
         let of = |fields: &str| framing(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes());
         assert_eq!(of("content-LENGTH: 13\r\n").unwrap(), Framing::Length(13));
         assert_eq!(of("transfer-encoding: chunked\r\n").unwrap(), Framing::Chunks);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_put_together() {
+    fn chunks_are_joined() {
         let mut body = Vec::new();
         chunks(&mut &b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n"[..], &mut body).unwrap();
         assert_eq!(body, b"abc0123456789");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_how_long_the_content_is() {
+    fn the_content_length_is_read_from_the_header() {
         assert_eq!(frame_length(br#"{"content-length": 43, "id": 7}"#).unwrap(), 43);
         assert_eq!(frame_length(br#"{"a": 1, "content-length": 0}"#).unwrap(), 0);
         assert!(frame_length(b"{}").is_err());

@@ -2,5 +2,5 @@
 
 use std::error::Error;
 
-/// Whatever went wrong, as a sentence: a bench has nobody who would match on a kind.
+/// An error is a sentence: nothing here distinguishes kinds of errors.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;

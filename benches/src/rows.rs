@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_has_the_size_that_was_asked_for() {
+    fn content_has_the_requested_size() {
         assert_eq!(content(13), b"Hello, world.");
         assert_eq!(content(100_000).len(), 100_000);
     }

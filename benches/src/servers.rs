@@ -11,7 +11,7 @@ use crate::{
     cpu::Cores,
     kind::{From, Kind},
     pages,
-    probe::Reply,
+    probe::Response,
     programs::{self, Other},
     rows::{FILES, Shape, content},
 };
@@ -21,12 +21,11 @@ mod ours;
 mod peers;
 mod process;
 mod system;
-mod words;
 
 pub(crate) use process::Server;
 
 /// A request's length, and the limit's response to it.
-pub(crate) type Turn = (usize, Reply);
+pub(crate) type Turn = (usize, Response);
 
 /// Maximum number of attempts of a disturbed run.
 const TRIES: u32 = 5;
@@ -67,7 +66,7 @@ impl Setup {
             None => Some(programs::build_ours()?),
         };
         let before = args.before.clone();
-        let nginx = if wants(Kind::Nginx) { programs::said_by("nginx", "-V") } else { None };
+        let nginx = if wants(Kind::Nginx) { programs::version_output("nginx", "-V") } else { None };
         let mut others = Vec::new();
         for kind in args.servers.iter().copied().filter(|kind| kind.from() != From::Tree) {
             match programs::other(kind, args.quick) {
@@ -96,7 +95,7 @@ impl Setup {
     /// With our server only.
     pub(crate) fn only_ours() -> Result<Self> {
         let args = crate::args::parse(&["--servers".to_owned(), "ours".to_owned()])?;
-        let mut args = args.ok_or("no help was asked for")?;
+        let mut args = args.ok_or("unexpected --help")?;
         args.rows.clear();
         Self::new(&args)
     }

@@ -242,8 +242,11 @@ fn log(report: &Report) -> Option<String> {
     let kinds = report.kinds.iter().filter(|kind| **kind != Kind::Limit);
     let added: Vec<String> = kinds.filter_map(added).collect();
     let list = added.join(", ");
-    (!added.is_empty())
-        .then(|| format!("An access log adds to a small response, in limits: {list}.\n"))
+    (!added.is_empty()).then(|| {
+        format!(
+            "An access log adds to a small response, in multiples of the limit's cost: {list}.\n"
+        )
+    })
 }
 
 /// The machine.
@@ -294,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_named_also_around_leap_days() {
+    fn dates_are_right_around_leap_days() {
         for (seconds, day) in [
             (0, "1970-01-01"),
             (951_782_399, "2000-02-28"),
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_that_stands_alone_says_when_it_is_rough() {
+    fn rough_ratios_are_marked() {
         let of = |median, low, high, confident| Estimate { median, low, high, confident };
         assert_eq!(approximately(of(1.05, 1.0, 1.1, true)), "1.05");
         assert_eq!(approximately(of(1.05, 0.9, 1.1, true)), "≈ 1.05");
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         for (number, text) in [(0.2, "0"), (999.0, "999"), (10_000.0, "10,000"), (-24.0, "-24")] {
             assert_eq!(grouped(number), text);
         }

@@ -21,8 +21,8 @@ const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 ///
 /// # Panics
 ///
-/// If the results differ from each other or from the simple decoder's; and if an unread body hides
-/// the request after it, or is taken for a request.
+/// If the results differ from each other or from the simple decoder's; or if an unread body hides
+/// the request after it, or is parsed as a request.
 pub fn chunked_body(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     let limits = limits();
@@ -56,7 +56,7 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
         }
     }
     let Read { whole, ended, .. } = read.take();
-    assert!(!ended || client.fault().is_none(), "complete and refused");
+    assert!(!ended || client.fault().is_none(), "a body is complete and invalid");
     ended.then(|| Whole { len: len - client.unused(), ..whole })
 }
 

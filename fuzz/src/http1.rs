@@ -62,7 +62,7 @@ fn outcome<'a>(
     (outcome, seen.take())
 }
 
-/// Parses the output as responses to `seen`, and possibly one more that refuses something.
+/// Parses the output as responses to `seen`, and possibly an error response after them.
 fn check(outcome: &Outcome, seen: &[SeenRequest], stream: &[u8]) {
     let mut rest = &outcome.output[..];
     for seen in seen {
@@ -104,7 +104,7 @@ fn check(outcome: &Outcome, seen: &[SeenRequest], stream: &[u8]) {
     let response = Head::read(rest);
     assert!(
         (400..600).contains(&response.status),
-        "the status of a refusal is not {}",
+        "an error response has the status {}",
         response.status
     );
     let content = rest.len() - response.len;
@@ -135,7 +135,7 @@ impl Head {
         let mut response = httparse::Response::new(&mut fields);
         let len = match response.parse(bytes) {
             Ok(httparse::Status::Complete(len)) => len,
-            other => panic!("no response, but {other:?}: {}", bytes.escape_ascii()),
+            other => panic!("not a response, but {other:?}: {}", bytes.escape_ascii()),
         };
         let status = response.code.expect("a complete head has a status");
         let field = |name| response.headers.iter().find(|field| field.name == name);

@@ -1,4 +1,4 @@
-//! A handler of HTTP requests that uses all that a handler can do, selected by path.
+//! A handler of HTTP requests that uses every feature of handlers, selected by path.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ pub(crate) struct SeenRequest {
     pub(crate) upgrade: bool,
 }
 
-/// What to do after a job has run.
+/// The next step after a job has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Then {
     #[default]
@@ -49,6 +49,7 @@ pub(crate) struct Several {
     seen: Rc<RefCell<Vec<SeenRequest>>>,
     path: Vec<u8>,
     body: Vec<u8>,
+    /// Number of pieces that are still to be written.
     left: usize,
     then: Then,
 }
@@ -72,7 +73,7 @@ impl Several {
         responder.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 
-    fn write_on(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+    fn write_more(&mut self, mut stream: Stream<'_, '_>) -> Answer {
         while self.left > 0 && !stream.is_full() {
             stream.write(&BIG[..BIG.len() / 3]);
             self.left -= 1;
@@ -100,7 +101,7 @@ impl Handler for Several {
             b"/known" => responder.stream(Status::OK, &fields, Some(4)).read(),
             b"/more" => {
                 self.left = 7;
-                self.write_on(responder.stream(Status::OK, &fields, None))
+                self.write_more(responder.stream(Status::OK, &fields, None))
             }
             b"/events" => {
                 let stream = responder.stream(Status::OK, &fields, None);
@@ -153,14 +154,14 @@ impl Handler for Several {
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         if self.path == b"/twice" {
             self.left = self.body.len().min(7);
-            return self.write_on(responder.stream(Status::CREATED, &Fields::new(), None));
+            return self.write_more(responder.stream(Status::CREATED, &Fields::new(), None));
         }
         self.send_body(responder, trailers)
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
         match event {
-            StreamEvent::Room => self.write_on(stream),
+            StreamEvent::Room => self.write_more(stream),
             StreamEvent::Body(piece) => {
                 for byte in piece {
                     let many = *byte == b'!' && self.path == b"/pipe";
@@ -176,7 +177,7 @@ impl Handler for Several {
                 let mut fields = Fields::new();
                 for (name, value) in trailers.fields() {
                     let name = str::from_utf8(name).expect("a token");
-                    // Fields that frame a message are refused.
+                    // Fields that frame a message can't be added.
                     let _ = fields.push(name, value);
                 }
                 stream.end_with(&fields)
@@ -188,7 +189,7 @@ impl Handler for Several {
             // Responses with an end of their own continue.
             StreamEvent::Drain => match &self.path[..] {
                 b"/pipe" | b"/known" => stream.read(),
-                b"/more" | b"/twice" => self.write_on(stream),
+                b"/more" | b"/twice" => self.write_more(stream),
                 _ => stream.end(),
             },
             _ => stream.abort(),

@@ -33,8 +33,8 @@ struct Read {
 ///
 /// # Panics
 ///
-/// If the results differ, if `httparse` reads an accepted head differently, if the length of the
-/// body is not what the fields say, or if the same head, written again, is read differently.
+/// If the results differ; if `httparse` parses an accepted head differently; if the length of the
+/// body contradicts the fields; or if the same head, serialized again, is parsed differently.
 pub fn head(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     let shared = Rc::new(ServerConfig::new(limits()));

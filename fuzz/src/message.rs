@@ -76,7 +76,7 @@ pub(crate) fn check(outcome: &Outcome) {
         if header["content-type"] != "text/json" {
             continue;
         }
-        let content: Value = serde_json::from_slice(content).expect("our JSON is JSON");
+        let content: Value = serde_json::from_slice(content).expect("the content is JSON");
         let result = content["result"].as_str().expect("a result is text");
         if let Some(error) = content.get("error") {
             let code = error["code"].as_str().expect("an error has a code");
@@ -157,8 +157,9 @@ impl Handler for Small {
             "text" => match message.to_text() {
                 Ok(text) => {
                     let encoding =
-                        Encoding::of(&message.content_encoding).expect("it was read in it");
-                    let answer = Message::text("text", encoding, &text).expect("it was read in it");
+                        Encoding::of(&message.content_encoding).expect("a supported encoding");
+                    let answer =
+                        Message::text("text", encoding, &text).expect("a supported encoding");
                     assert_eq!(answer.to_text().as_ref(), Ok(&text), "text survives {encoding:?}");
                     responder.send(answer)
                 }
@@ -195,7 +196,7 @@ impl Handler for Small {
             }
             // Continue with the content.
             Ok(_) => responder.later(),
-            Err(Abandoned) => responder.error("internal", "it was lost"),
+            Err(Abandoned) => responder.error("internal", "the promise was abandoned"),
         }
     }
 }

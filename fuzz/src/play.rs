@@ -21,8 +21,8 @@ pub(crate) struct Outcome {
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = &self.output[..self.output.len().min(SHOWN)];
-        write!(f, "{} bytes, \"{}\", {:?}", self.output.len(), said.escape_ascii(), self.fault)
+        let shown = &self.output[..self.output.len().min(SHOWN)];
+        write!(f, "{} bytes, \"{}\", {:?}", self.output.len(), shown.escape_ascii(), self.fault)
     }
 }
 

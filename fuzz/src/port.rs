@@ -148,7 +148,7 @@ fn undated(outcome: &Outcome) -> Outcome {
     Outcome { output, fault: outcome.fault.clone() }
 }
 
-/// Parses the output as responses to `seen`, and possibly one more that refuses something.
+/// Parses the output as responses to `seen`, and possibly an error response after them.
 fn check(outcome: &Outcome, seen: &[bool]) {
     let mut rest = &outcome.output[..];
     let mut seen = seen.iter();
@@ -159,7 +159,7 @@ fn check(outcome: &Outcome, seen: &[bool]) {
             continue;
         }
         let head_only = seen.next();
-        assert!(head_only.is_some() || outcome.fault.is_some(), "nobody seen for this");
+        assert!(head_only.is_some() || outcome.fault.is_some(), "a response without a request");
         let length = match response.content {
             Framing::Length(length) if head_only != Some(&true) => length,
             // These responses are written whole.
@@ -175,12 +175,11 @@ fn check(outcome: &Outcome, seen: &[bool]) {
         if response.status >= 400 {
             let content: Value = serde_json::from_slice(content).expect("an error is JSON");
             let code = content["error"]["code"].as_str().expect("an error has a code");
-            assert!(CODES.contains(&code) || HTTP_CODES.contains(&code), "who knows {code}?");
+            assert!(CODES.contains(&code) || HTTP_CODES.contains(&code), "unknown code {code}");
             let result = content["result"].as_str().expect("a result is text");
             assert!(result.starts_with("Error: "), "an error without the prefix: {result}");
         }
     }
-    // The last one may have had no response: its sender ended in the middle of its head, or the
-    // like.
+    // The last request may have no response, for example if the client ended in the middle of a head.
     assert!(seen.next().is_none() || outcome.fault.is_some(), "a request without a response");
 }

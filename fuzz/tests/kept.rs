@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sockeye_fuzz::TARGETS;
 
-/// The inputs in a folder, sorted. None if the folder doesn't exist.
+/// The inputs in a folder, sorted. Empty if the folder doesn't exist.
 fn inputs(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

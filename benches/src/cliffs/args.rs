@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_looked_for_unless_some_are_named() {
+    fn all_cliffs_are_measured_unless_some_are_named() {
         let all = parsed("--rounds 3").unwrap().unwrap();
         assert_eq!((all.cliffs.len(), all.rounds), (CLIFFS.len(), 3));
         let some = parsed("idle --seconds 2 corking").unwrap().unwrap();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_wrong_argument() {
         for (line, says) in [
             ("niagara", "there is no cliff niagara; --help lists them"),
             ("--rounds", "--rounds needs a value"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cliff_is_in_the_help_and_has_something_to_look_at() {
+    fn every_cliff_is_in_the_help_and_has_a_case() {
         for name in CLIFFS {
             assert!(HELP.contains(&format!("  {name} ")), "{name}");
             assert!(name == "corking" || cases::all().any(|case| case.cliff == name), "{name}");

@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use super::beside::Counts;
+use super::strain::Counts;
 use crate::{Result, probe};
 
 const LINE: usize = 16;
@@ -20,7 +20,7 @@ pub(super) fn version(number: u64, size: usize) -> Vec<u8> {
 
 /// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Made {
+enum Classified {
     /// A complete version.
     Whole,
     /// A part of a version, or nothing. The file has such content while it is overwritten.
@@ -29,15 +29,15 @@ enum Made {
     Torn,
 }
 
-fn made_of(content: &[u8], size: usize) -> Made {
+fn classify(content: &[u8], size: usize) -> Classified {
     let mut lines = content.chunks(LINE);
     let first = lines.next().unwrap_or_default();
     if !lines.all(|line| first.starts_with(line)) {
-        Made::Torn
+        Classified::Torn
     } else if content.len() < size {
-        Made::Part
+        Classified::Part
     } else {
-        Made::Whole
+        Classified::Whole
     }
 }
 
@@ -66,10 +66,10 @@ impl Checks {
         };
         socket.write_all(REQUEST)?;
         match probe::exchange(socket, b"") {
-            Ok(reply) => match made_of(&reply.body, self.size) {
-                Made::Whole => self.whole += 1,
-                Made::Part => self.part += 1,
-                Made::Torn => self.torn += 1,
+            Ok(response) => match classify(&response.body, self.size) {
+                Classified::Whole => self.whole += 1,
+                Classified::Part => self.part += 1,
+                Classified::Torn => self.torn += 1,
             },
             // The server cuts a response that it can't complete.
             Err(error) if is_cut(&*error) => {
@@ -102,17 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_parts_of_two_versions_is_told_from_what_has_part_of_one() {
+    fn a_mix_of_two_versions_is_distinguished_from_a_part_of_one() {
         let (one, two) = (version(1, 64), version(2, 64));
         assert_eq!(one.len(), 64);
         for (content, made) in [
-            (&one[..], Made::Whole),
-            (&one[..40], Made::Part),
-            (b"", Made::Part),
-            (&[&one[..32], &two[32..]].concat()[..], Made::Torn),
-            (&[&one[..40], &two[40..]].concat()[..], Made::Torn),
+            (&one[..], Classified::Whole),
+            (&one[..40], Classified::Part),
+            (b"", Classified::Part),
+            (&[&one[..32], &two[32..]].concat()[..], Classified::Torn),
+            (&[&one[..40], &two[40..]].concat()[..], Classified::Torn),
         ] {
-            assert_eq!(made_of(content, 64), made);
+            assert_eq!(classify(content, 64), made);
         }
     }
 }

@@ -14,16 +14,16 @@
 //! [`waiting`] measures the cost of idle connections, and [`wire`] the system calls and segments of
 //! each kind of response.
 //!
-//! Other servers, and files that the kernel has to read from a disk, are not measured: "cold"
-//! refers to our cache.
+//! Other servers are not measured, nor files that the kernel has to read from a disk: "cold" refers
+//! to our cache.
 
 mod args;
-mod beside;
 mod cases;
 mod change;
-mod ground;
+mod fixture;
 mod run;
 mod scene;
+mod strain;
 mod streams;
 mod table;
 mod trace;

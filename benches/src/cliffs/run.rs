@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use super::{
     args::Args,
     cases,
-    ground::Ground,
+    fixture::Fixture,
     scene::{Case, Sample, Shows, Side, count_calls, measure},
     trace::Calls,
     waiting, wire,
@@ -58,46 +58,46 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     if memory::raise_descriptors()? < DESCRIPTORS {
         return Err(format!("this needs {DESCRIPTORS} descriptors: see ulimit -n").into());
     }
-    let mut ground = Ground::new(args.server.as_deref())?;
-    cpu::pin(ground.cores().client)?;
+    let mut fixture = Fixture::new(args.server.as_deref())?;
+    cpu::pin(fixture.cores().client)?;
     let mut report = Report { rounds: args.rounds, length: args.length, ..Report::default() };
     for case in cases::all().filter(|case| args.cliffs.contains(&case.cliff)) {
         eprintln!("{}: {}", case.cliff, case.title);
         let mut row = Row { case, samples: Vec::new(), calls: None };
-        if let Err(error) = look(&mut ground, args, &mut row) {
+        if let Err(error) = look(&mut fixture, args, &mut row) {
             report.failures.push(format!("{}: {error}", case.title));
         }
         report.rows.push(row);
     }
-    report.waiting = waiting::run(&ground, &args.cliffs)?;
+    report.waiting = waiting::run(&fixture, &args.cliffs)?;
     if args.cliffs.contains(&"readers") {
-        report.left = Some(waiting::deadline(&ground)?);
+        report.left = Some(waiting::deadline(&fixture)?);
     }
     if args.cliffs.contains(&"corking") {
-        report.wire = wire::run(&mut ground)?;
+        report.wire = wire::run(&mut fixture)?;
     }
     Ok(report)
 }
 
-fn look(ground: &mut Ground, args: &Args, row: &mut Row) -> Result<()> {
+fn look(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()> {
     let case = row.case;
     for round in 0..args.rounds {
         for side in [Side::Plain, Side::Strained] {
-            let sample = once(ground, args, case, side, round)?;
+            let sample = once(fixture, args, case, side, round)?;
             row.samples.push((side, sample));
         }
     }
     if case.shows == Shows::CostAndCalls {
-        let mut count = |side| count_calls(ground, |ground| (case.make)(ground, side));
+        let mut count = |side| count_calls(fixture, |fixture| (case.make)(fixture, side));
         row.calls = Some([count(Side::Plain)?, count(Side::Strained)?]);
     }
     Ok(())
 }
 
 /// One run, repeated if it is disturbed.
-fn once(ground: &Ground, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
+fn once(fixture: &Fixture, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
     for attempt in 1.. {
-        let sample = measure((case.make)(ground, side)?, ground.cores(), args.length, round)?;
+        let sample = measure((case.make)(fixture, side)?, fixture.cores(), args.length, round)?;
         let again = sample.is_disturbed() && attempt < args.tries;
         eprintln!(
             "  {:>8}  {:8.2} µs  {:8.0}/s  others {:.0} %{}",
@@ -105,7 +105,7 @@ fn once(ground: &Ground, args: &Args, case: &Case, side: Side, round: usize) -> 
             sample.micros(),
             sample.per_second(),
             sample.others * 100.0,
-            if again { ": once more" } else { "" },
+            if again { ": disturbed, so repeated" } else { "" },
         );
         if !again {
             return Ok(sample);

@@ -8,8 +8,8 @@ use std::{
 use sockeye_load::Worker;
 
 use super::{
-    beside::{Counts, Strain},
-    ground::Ground,
+    fixture::Fixture,
+    strain::{Counts, Strain},
     trace::{self, Calls},
 };
 use crate::{
@@ -44,7 +44,7 @@ impl Scene {
         Self { strain: Strain::default(), client, server, once: false }
     }
 
-    pub(super) fn beside(self, strain: Strain) -> Self {
+    pub(super) fn with_strain(self, strain: Strain) -> Self {
         Self { strain, ..self }
     }
 }
@@ -56,7 +56,7 @@ pub(super) struct Case {
     pub(super) cliff: &'static str,
     /// The title in the table.
     pub(super) title: &'static str,
-    pub(super) make: fn(&Ground, Side) -> Result<Scene>,
+    pub(super) make: fn(&Fixture, Side) -> Result<Scene>,
     pub(super) shows: Shows,
 }
 
@@ -144,11 +144,11 @@ pub(super) fn measure(
 
 /// Counts the system calls of a request over one connection.
 pub(super) fn count_calls(
-    ground: &mut Ground,
-    make: impl Fn(&Ground) -> Result<Scene>,
+    fixture: &mut Fixture,
+    make: impl Fn(&Fixture) -> Result<Scene>,
 ) -> Result<Calls> {
-    ground.traced(REQUESTS, |ground| {
-        let Scene { strain, mut client, server, .. } = make(ground)?;
+    fixture.traced(REQUESTS, |fixture| {
+        let Scene { strain, mut client, server, .. } = make(fixture)?;
         settle(&server)?;
         let begin = trace::now();
         let responses = run_client(&mut client, None)?;

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    beside::Counts,
     run::{Report, Row},
     scene::{Sample, Shows, Side},
+    strain::Counts,
     trace::Calls,
     waiting, wire,
 };
@@ -111,7 +111,7 @@ fn named(text: &mut String, title: &str, calls: &Calls) {
     }
 }
 
-/// The counts of threads beside the load, over all rounds.
+/// The counts of the strains' threads, over all rounds.
 fn counts(text: &mut String, row: &Row) {
     for (side, name) in [(Side::Plain, "plain"), (Side::Strained, "strained")] {
         let mut sum = Counts::new();
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_whole_where_they_are() {
+    fn whole_counts_have_no_decimals() {
         for (count, text) in [(1.0, "1"), (0.0, "0"), (1.25, "1.25"), (10.0, "10"), (0.5, "0.5")] {
             assert_eq!(few(count), text);
         }

@@ -23,7 +23,7 @@ impl Calls {
     /// Parses the output of strace for `window`, in which `requests` requests were made.
     pub(super) fn within(text: &str, window: &Window, requests: u64) -> Self {
         let mut calls = BTreeMap::<String, f64>::new();
-        for name in text.lines().filter_map(|line| begun(line, window)) {
+        for name in text.lines().filter_map(|line| started_call(line, window)) {
             *calls.entry(name.to_owned()).or_default() += 1.0 / requests as f64;
         }
         Self(calls)
@@ -47,7 +47,7 @@ impl Calls {
 /// The name of the call that started within `window` according to a line:
 /// `7 1790000000.123456 recvfrom(5, ...`. The end of a call that blocked has a line of its own,
 /// which doesn't count.
-fn begun<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
+fn started_call<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let mut words = line.split_ascii_whitespace();
     let time = words.nth(1)?.parse().ok()?;
     let (name, _) = words.next()?.split_once('(')?;
@@ -72,7 +72,7 @@ mod tests {
 ";
 
     #[test]
-    fn calls_count_that_were_begun_while_requests_were_made() {
+    fn only_calls_that_start_in_the_window_are_counted() {
         let window = Duration::from_millis(100_400)..Duration::from_millis(101_500);
         let calls = Calls::within(TEXT, &window, 2);
         assert_eq!(calls.of(&["recvfrom"]), 1.0);

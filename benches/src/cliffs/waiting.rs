@@ -4,8 +4,8 @@
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
 use super::{
-    beside::{Reads, Strain, idle, readers},
-    ground::Ground,
+    fixture::Fixture,
+    strain::{Reads, Strain, idle, readers},
 };
 use crate::{Result, cpu::Spent, memory, servers::Server};
 
@@ -24,13 +24,13 @@ const KINDS: [Kind; 3] = [
     Kind { cliff: "idle", title: "10,000 idle connections", count: 10_000, open: idle },
     Kind {
         cliff: "readers",
-        title: "1,000 that asked for 1 GiB and read nothing",
+        title: "1,000 that request 1 GiB and read nothing",
         count: 1_000,
         open: |address, count| readers(address, count, Reads::Nothing),
     },
     Kind {
         cliff: "readers",
-        title: "1,000 that asked for 1 GiB and read 16 KiB each second",
+        title: "1,000 that request 1 GiB and read 16 KiB each second",
         count: 1_000,
         open: |address, count| readers(address, count, SOME),
     },
@@ -51,13 +51,13 @@ pub(super) struct Seen {
 }
 
 /// Measures the kinds that belong to `cliffs`.
-pub(super) fn run(ground: &Ground, cliffs: &[&str]) -> Result<Vec<Seen>> {
+pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<Seen>> {
     let wanted = KINDS.iter().filter(|kind| cliffs.contains(&kind.cliff));
-    wanted.map(|kind| look(ground, kind)).collect()
+    wanted.map(|kind| look(fixture, kind)).collect()
 }
 
-fn look(ground: &Ground, kind: &Kind) -> Result<Seen> {
-    let server = ground.serve("site", &[])?;
+fn look(fixture: &Fixture, kind: &Kind) -> Result<Seen> {
+    let server = fixture.serve("site", &[])?;
     // The first requests also allocate what is allocated once.
     drop((kind.open)(server.address, 1)?);
     let before = memory::field(server.pid(), "Anonymous:")?;
@@ -92,10 +92,10 @@ pub(super) const TIMEOUT: &str = "4s";
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Lets slow readers wait for longer than the write timeout.
-pub(super) fn deadline(ground: &Ground) -> Result<Left> {
+pub(super) fn deadline(fixture: &Fixture) -> Result<Left> {
     const COUNT: usize = 200;
     let left = |reads| -> Result<usize> {
-        let server = ground.serve("site", &["--write-timeout", TIMEOUT])?;
+        let server = fixture.serve("site", &["--write-timeout", TIMEOUT])?;
         let none = sockets(&server)?;
         let strain = readers(server.address, COUNT, reads)?;
         thread::sleep(PATIENCE);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    ground::Ground,
+    fixture::Fixture,
     trace::{self, Calls},
 };
 use crate::{Result, probe, servers::Server};
@@ -24,7 +24,7 @@ const TIMED: usize = 100;
 const TRACED: u64 = 200;
 /// Longer than any response here should take, and shorter than a delayed acknowledgement.
 const STALLED: Duration = Duration::from_millis(30);
-/// A response is complete when nothing has come for this long.
+/// A response is complete when nothing has arrived for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// One of our services.
@@ -132,14 +132,15 @@ pub(super) struct Seen {
 pub(super) const OF: usize = TIMED;
 
 /// Requests every kind of response.
-pub(super) fn run(ground: &mut Ground) -> Result<Vec<Seen>> {
-    let one =
-        |kind: &Kind| look(ground, kind).map_err(|error| format!("{}: {error}", kind.title).into());
+pub(super) fn run(fixture: &mut Fixture) -> Result<Vec<Seen>> {
+    let one = |kind: &Kind| {
+        look(fixture, kind).map_err(|error| format!("{}: {error}", kind.title).into())
+    };
     KINDS.iter().map(one).collect()
 }
 
-fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
-    let server = start(ground, kind)?;
+fn look(fixture: &mut Fixture, kind: &Kind) -> Result<Seen> {
+    let server = start(fixture, kind)?;
     let lengths = learn(server.address, kind)?;
     let mut client = Client::new(server.address, kind, &lengths);
     let (mut stalled, mut before) = (0, None);
@@ -156,8 +157,8 @@ fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
     let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);
     drop(server);
 
-    let calls = ground.traced(TRACED, |ground| {
-        let server = start(ground, kind)?;
+    let calls = fixture.traced(TRACED, |fixture| {
+        let server = start(fixture, kind)?;
         let mut client = Client::new(server.address, kind, &lengths);
         // The first response needs lookups.
         client.exchange()?;
@@ -171,10 +172,10 @@ fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
     Ok(Seen { title: kind.title, bytes: lengths.iter().sum(), calls, segments, stalled })
 }
 
-fn start(ground: &Ground, kind: &Kind) -> Result<Server> {
+fn start(fixture: &Fixture, kind: &Kind) -> Result<Server> {
     match kind.service {
-        Service::Files => ground.serve("site", &["--listing"]),
-        Service::Streams => ground.streams(),
+        Service::Files => fixture.serve("site", &["--listing"]),
+        Service::Streams => fixture.streams(),
     }
 }
 

@@ -16,10 +16,10 @@ use crate::Result;
 
 /// Figures, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Baseline(BTreeMap<String, Kept>);
+pub(super) struct Baseline(BTreeMap<String, Entry>);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Kept {
+struct Entry {
     figure: f64,
     /// The ceiling in the line.
     at_most: Option<f64>,
@@ -35,8 +35,8 @@ impl Baseline {
                 Some((figure, ceiling)) => (figure, Some(ceiling.parse()?)),
                 None => (rest, None),
             };
-            let kept = Kept { figure: figure.parse()?, at_most };
-            if baseline.insert(name.to_owned(), kept).is_some() {
+            let entry = Entry { figure: figure.parse()?, at_most };
+            if baseline.insert(name.to_owned(), entry).is_some() {
                 return Err(format!("{name} is in the baseline twice").into());
             }
         }
@@ -45,23 +45,23 @@ impl Baseline {
 
     /// The figure of `name`.
     pub(super) fn get(&self, name: &str) -> Option<f64> {
-        self.0.get(name).map(|kept| kept.figure)
+        self.0.get(name).map(|entry| entry.figure)
     }
 
     /// The ceiling of `name`, if it has one.
-    fn ceiling(name: &str, kept: Kept) -> Option<f64> {
+    fn ceiling(name: &str, entry: Entry) -> Option<f64> {
         let is_exact = name.ends_with(".calls") || name.ends_with(".allocations");
-        kept.at_most.or(is_exact.then_some(kept.figure + NOISE))
+        entry.at_most.or(is_exact.then_some(entry.figure + NOISE))
     }
 
     /// Sentences about the ceilings that `counts` exceeds, and the figures that it lacks.
     pub(super) fn exceeded(&self, counts: &Counts) -> Vec<String> {
-        let sentence = |(name, kept): (&String, &Kept)| {
+        let sentence = |(name, entry): (&String, &Entry)| {
             let Some(figure) = counts.get(name) else {
                 return Some(format!("{name} is no longer counted"));
             };
-            let ceiling = Self::ceiling(name, *kept)?;
-            let limit = kept.at_most.unwrap_or(kept.figure);
+            let ceiling = Self::ceiling(name, *entry)?;
+            let limit = entry.at_most.unwrap_or(entry.figure);
             (figure > ceiling).then(|| format!("{name} is {figure}; the baseline allows {limit}"))
         };
         self.0.iter().filter_map(sentence).collect()
@@ -74,12 +74,12 @@ mod tests {
 
     /// A copy of the ceilings, so that a change of one is deliberate.
     #[test]
-    fn the_baseline_has_its_ceilings_and_counts_all_that_is_recorded() {
+    fn the_baseline_has_its_ceilings_and_all_its_figures_are_counted() {
         let baseline = Baseline::read(include_str!("../../baseline.txt")).unwrap();
         let stated: Vec<_> = baseline
             .0
             .iter()
-            .filter_map(|(name, kept)| Some((&**name, kept.figure, kept.at_most?)))
+            .filter_map(|(name, entry)| Some((&**name, entry.figure, entry.at_most?)))
             .collect();
         assert_eq!(
             stated,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exceeds_a_ceiling_or_is_missing_is_told() {
+    fn exceeded_and_missing_figures_are_reported() {
         let baseline = Baseline::read(
             "# A comment.\na.instructions = 100, at most 105\nb.instructions = 100\n\
              c.calls = 3\nd.allocations = 0\ne.calls = 3\nf.bytes = 300\ng.calls = 1\n",

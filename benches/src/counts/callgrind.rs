@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 10;
 
 /// The costs of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Costs {
     pub(super) instructions: f64,
     pub(super) allocations: f64,
 }
@@ -27,14 +27,14 @@ pub(super) struct Found {
 ///
 /// Instructions are counted within the turns only. Calls are counted from the start of the program,
 /// so those of a run with a single turn are subtracted.
-pub(super) fn count(name: &str) -> Result<Found> {
+pub(super) fn count(name: &str) -> Result<Costs> {
     let run = |turns| -> Result<_> {
         let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
         let (instructions, calls) = read(&text).ok_or("callgrind counted nothing")?;
         Ok((instructions as f64, calls as f64, requests))
     };
     let ((_, few, first), (instructions, many, requests)) = (run(1)?, run(TURNS)?);
-    Ok(Found {
+    Ok(Costs {
         instructions: instructions / requests,
         allocations: (many - few) / (requests - first),
     })
@@ -69,7 +69,7 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
     Some((function, count.replace(',', "").parse().ok()?))
 }
 
-/// Runs a scene under callgrind. Returns what `take` makes of the output, and the number of
+/// Runs a scene under callgrind. Returns the result of `take` for the output, and the number of
 /// requests. A busy machine may need several attempts.
 fn collect(
     name: &str,
@@ -85,7 +85,7 @@ fn collect(
     Err(format!("{name} was too slow, {ATTEMPTS} times: is the machine busy?").into())
 }
 
-/// Runs a scene once. Returns what `take` makes of the output, and what the scene prints.
+/// Runs a scene once. Returns the result of `take` for the output, and what the scene prints.
 fn attempt(
     name: &str,
     turns: usize,

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_and_what_is_new_are_told_and_what_shrinks_is_not() {
+    fn growth_and_new_figures_are_reported() {
         let old = Counts::read("a.x = 100\nb.x = 100\nc.x = 0\nd.x = 3\n").unwrap();
         let new = Counts::read("a.x = 106\nb.x = 50\nc.x = 1\nd.x = 3.04\ne.x = 1\n").unwrap();
         let grown = new.grown(&old, 1.05);

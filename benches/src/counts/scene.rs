@@ -42,7 +42,7 @@ const PEERS: usize = 16;
 /// Number of turns until the file is in the cache, and memory in the pools.
 const WARM_UP: usize = 50;
 
-/// Printed if a name may have been looked up again meanwhile.
+/// Printed if a name may have been looked up again during the counted turns.
 pub(super) const LATE: &str = "late";
 
 /// Makes the turns, and prints the number of requests in the counted ones.
@@ -131,7 +131,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to learn the length of its response. It ends when nothing comes for
+    /// Makes each request once, to learn the length of its response. It ends when nothing arrives for
     /// some turns, because the first response may wait for a lookup on another thread.
     fn learn(&mut self) -> Result<()> {
         for at in 0..self.asks.len() {
@@ -179,9 +179,9 @@ impl Scene {
             turn(&mut self.shard)?;
         }
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            let mut reply = vec![0; self.lens[at(number)]];
+            let mut response = vec![0; self.lens[at(number)]];
             peer.set_nonblocking(false)?;
-            peer.read_exact(&mut reply)?;
+            peer.read_exact(&mut response)?;
             peer.set_nonblocking(true)?;
         }
         // Clients with different heads keep their own.

@@ -6,7 +6,7 @@ use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 use sockeye_engine::driver::Target;
 use sockeye_load::{Share, Until, Worker};
 
-use super::callgrind::{self, Found};
+use super::callgrind::{self, Costs};
 use crate::{
     Result,
     rows::Row,
@@ -32,7 +32,7 @@ pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
 }
 
 /// Counts a request's instructions and allocations, in all threads.
-pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Found> {
+pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Costs> {
     let (mut instructions, mut allocations) = (Vec::new(), Vec::new());
     for requests in RUNS {
         let out = setup.path("instructions");
@@ -41,7 +41,7 @@ pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Found> {
         instructions.push(all as f64);
         allocations.push(of_memory as f64);
     }
-    Ok(Found { instructions: a_request(&instructions), allocations: a_request(&allocations) })
+    Ok(Costs { instructions: a_request(&instructions), allocations: a_request(&allocations) })
 }
 
 /// The costs of each additional request of the longer run.

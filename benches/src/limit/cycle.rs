@@ -26,24 +26,25 @@ impl Cycle {
         Self { steps: lengths.zip(responses).collect() }
     }
 
-    pub(super) fn peer(&self) -> Turning<'_> {
-        Turning { cycle: self, at: 0, seen: 0, sent: None }
+    pub(super) fn peer(&self) -> CycleConnection<'_> {
+        CycleConnection { cycle: self, at: 0, seen: 0, sent: None }
     }
 }
 
-/// One connection: the index of the current request, the number of its bytes that have arrived, and
-/// of the bytes of the previous response that were sent. A client sends a request after the
-/// previous response.
+/// One connection. A client sends a request after the previous response.
 #[derive(Debug)]
-pub(super) struct Turning<'a> {
+pub(super) struct CycleConnection<'a> {
     cycle: &'a Cycle,
+    /// The index of the current request.
     at: usize,
+    /// Number of bytes of the request that have arrived.
     seen: usize,
+    /// Number of bytes of the response that were sent, while it is incomplete.
     sent: Option<usize>,
 }
 
-impl Turning<'_> {
-    fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
+impl CycleConnection<'_> {
+    fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         let (_, response) = &self.cycle.steps[self.at];
         let sent = self.sent.unwrap_or(0);
         let piece = &response[sent..response.len().min(sent + QUANTUM)];
@@ -58,10 +59,10 @@ impl Turning<'_> {
     }
 }
 
-impl Peer for Turning<'_> {
+impl Peer for CycleConnection<'_> {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
         if self.sent.is_some() {
-            return self.pay(socket);
+            return self.send_rest(socket);
         }
         let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
         if received == 0 {
@@ -73,6 +74,6 @@ impl Peer for Turning<'_> {
             return Ok(Next::Input);
         }
         self.seen -= length;
-        self.pay(socket)
+        self.send_rest(socket)
     }
 }

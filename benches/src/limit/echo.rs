@@ -12,23 +12,23 @@ use super::serve::{Next, Peer};
 /// An echo. It reads nothing while it holds bytes that the kernel didn't accept.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
-    tail: Vec<u8>,
+    unsent: Vec<u8>,
 }
 
 impl Peer for Echo {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
-        if !self.tail.is_empty() {
-            let sent = send_some(socket, &self.tail)?;
-            self.tail.drain(..sent);
-            return Ok(if self.tail.is_empty() { Next::Input } else { Next::Room });
+        if !self.unsent.is_empty() {
+            let sent = send_some(socket, &self.unsent)?;
+            self.unsent.drain(..sent);
+            return Ok(if self.unsent.is_empty() { Next::Input } else { Next::Room });
         }
         let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
         if received == 0 {
             return Ok(Next::Close);
         }
         let sent = send_some(socket, &scratch[..received])?;
-        self.tail.extend_from_slice(&scratch[sent..received]);
-        Ok(if self.tail.is_empty() { Next::Input } else { Next::Room })
+        self.unsent.extend_from_slice(&scratch[sent..received]);
+        Ok(if self.unsent.is_empty() { Next::Input } else { Next::Room })
     }
 }
 

@@ -18,8 +18,8 @@ use super::{
 const BATCH: usize = 64;
 /// Maximum size of a batch.
 const BATCH_BYTES: usize = 256 << 10;
-/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers cost
-/// more calls, and above 128 KiB, a response of 1 MiB costs two or three times as much.
+/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers need
+/// more calls; with larger ones, a response of 1 MiB costs two or three times as much.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
@@ -56,12 +56,12 @@ impl Response {
         Ok(Self { body: Body::File { head, file }, len, most: None })
     }
 
-    pub(super) fn peer(&self, ends: Ends) -> Owed<'_> {
-        Owed { response: self, ends, bytes: 0, left: self.most }
+    pub(super) fn peer(&self, end: RequestEnd) -> ResponseConnection<'_> {
+        ResponseConnection { response: self, end, unsent: 0, left: self.most }
     }
 
-    /// Sends once, from where `owed` bytes are left. Returns how much the kernel accepted, of how
-    /// much.
+    /// Makes one call to send a part of the last `owed` bytes. Returns the numbers of bytes that the
+    /// kernel accepted, and that it was offered.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.
         let at = (self.len - owed % self.len) % self.len;
@@ -72,32 +72,32 @@ impl Response {
             }
             Body::File { head, file } => (head, file),
         };
-        let (sent, asked) = if at < head.len() {
+        let (sent, offered) = if at < head.len() {
             let rest = &head[at..];
             (send(socket, rest, SendFlags::NOSIGNAL | SendFlags::MORE), rest.len())
         } else {
-            let asked = QUANTUM.min(self.len - at);
+            let offered = QUANTUM.min(self.len - at);
             let mut offset = (at - head.len()) as u64;
-            (sendfile(socket, file, Some(&mut offset), asked), asked)
+            (sendfile(socket, file, Some(&mut offset), offered), offered)
         };
         match sent {
-            Ok(sent) => Ok((sent, asked)),
-            Err(Errno::AGAIN) => Ok((0, asked)),
+            Ok(sent) => Ok((sent, offered)),
+            Err(Errno::AGAIN) => Ok((0, offered)),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// How the end of a request is found, and the progress.
+/// How to find the end of a request, with the progress.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ends {
+pub(super) enum RequestEnd {
     /// At a blank line. The payload is the number of its bytes that have arrived.
     BlankLine { matched: usize },
     /// By its length, with the number of bytes that have arrived.
     Every { len: usize, seen: usize },
 }
 
-impl Ends {
+impl RequestEnd {
     pub(super) fn blank_line() -> Self {
         Self::BlankLine { matched: 0 }
     }
@@ -122,22 +122,22 @@ impl Ends {
 
 /// One connection: the progress of its request, and the bytes to send.
 #[derive(Debug)]
-pub(super) struct Owed<'a> {
+pub(super) struct ResponseConnection<'a> {
     response: &'a Response,
-    ends: Ends,
-    bytes: usize,
+    end: RequestEnd,
+    unsent: usize,
     /// Number of responses until the connection closes.
     left: Option<usize>,
 }
 
-impl Owed<'_> {
-    fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
+impl ResponseConnection<'_> {
+    fn send_rest(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         let mut quantum = QUANTUM;
-        while self.bytes > 0 {
-            let (sent, asked) = self.response.send(socket, self.bytes)?;
-            self.bytes -= sent;
+        while self.unsent > 0 {
+            let (sent, offered) = self.response.send(socket, self.unsent)?;
+            self.unsent -= sent;
             quantum = quantum.saturating_sub(sent);
-            if self.bytes > 0 && (sent < asked || quantum == 0) {
+            if self.unsent > 0 && (sent < offered || quantum == 0) {
                 return Ok(Next::Room);
             }
         }
@@ -145,21 +145,21 @@ impl Owed<'_> {
     }
 }
 
-impl Peer for Owed<'_> {
+impl Peer for ResponseConnection<'_> {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
-        if self.bytes > 0 {
-            return self.pay(socket);
+        if self.unsent > 0 {
+            return self.send_rest(socket);
         }
         let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
         if received == 0 {
             return Ok(Next::Close);
         }
-        match self.ends.count(&scratch[..received]) {
+        match self.end.count(&scratch[..received]) {
             0 => Ok(Next::Input),
             requests => {
-                self.bytes = requests * self.response.len;
+                self.unsent = requests * self.response.len;
                 self.left = self.left.map(|left| left.saturating_sub(requests));
-                self.pay(socket)
+                self.send_rest(socket)
             }
         }
     }
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn requests_of_one_length_are_counted_however_the_bytes_are_split() {
-        let mut ends = Ends::every(4);
-        let counts: Vec<usize> = [3, 1, 8, 5, 2, 1].map(|len| ends.count(&vec![0; len])).into();
+        let mut end = RequestEnd::every(4);
+        let counts: Vec<usize> = [3, 1, 8, 5, 2, 1].map(|len| end.count(&vec![0; len])).into();
         assert_eq!(counts, [0, 1, 2, 1, 0, 1]);
     }
 

@@ -7,7 +7,7 @@ mod system;
 use std::path::PathBuf;
 
 pub(crate) use self::cargo::build_ours;
-pub(crate) use self::system::said_by;
+pub(crate) use self::system::version_output;
 use crate::{
     Result,
     kind::{From, Kind},
@@ -36,14 +36,14 @@ pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
     let (program, version) = match kind.from() {
         From::Tree => return Err("it is part of this tree".into()),
         From::System { .. } => {
-            let said = said_by(kind.name(), "-v");
+            let said = version_output(kind.name(), "-v");
             let version = said.as_deref().and_then(system::version).map(str::to_owned);
             (kind.name().into(), version.ok_or("it is not installed; use --install")?)
         }
         From::Install { .. } => {
             let programs = [peers::installed(kind)?, kind.name().into()];
             let found = programs.into_iter().find_map(|program: PathBuf| {
-                let said = said_by(program.to_str()?, "--version")?;
+                let said = version_output(program.to_str()?, "--version")?;
                 Some((program, system::version(&said)?.to_owned()))
             });
             found.ok_or("it is not installed; use --install, which takes some minutes")?

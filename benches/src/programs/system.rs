@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The programs that compress a page's files. Their packages have the same names.
-const PACKERS: [&str; 2] = ["brotli", "gzip"];
+const COMPRESSORS: [&str; 2] = ["brotli", "gzip"];
 
 /// Installs the packages that its arguments name. It keeps their services from starting, now and at
 /// boot.
@@ -37,8 +37,8 @@ pub(super) fn install(wanted: &[Kind]) -> Result<()> {
         From::System { package } => Some((kind.name(), package)),
         _ => None,
     });
-    let all = servers.chain(PACKERS.map(|name| (name, name)));
-    let missing = all.filter(|(program, _)| said_by(program, "--version").is_none());
+    let all = servers.chain(COMPRESSORS.map(|name| (name, name)));
+    let missing = all.filter(|(program, _)| version_output(program, "--version").is_none());
     let missing: Vec<&str> = missing.map(|(_, package)| package).collect();
     if missing.is_empty() {
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) fn install(wanted: &[Kind]) -> Result<()> {
 }
 
 /// The version output of a program, on stdout or stderr, or `None` if it isn't installed.
-pub(crate) fn said_by(program: &str, flag: &str) -> Option<String> {
+pub(crate) fn version_output(program: &str, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).output().ok()?;
     String::from_utf8([output.stdout, output.stderr].concat()).ok()
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_servers_say() {
+    fn versions_are_found_in_the_output_of_servers() {
         for (said, found) in [
             ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
             ("lighttpd/1.4.69 (ssl) - a light and fast webserver\n", Some("1.4.69")),

@@ -1,11 +1,12 @@
 //! Starts the servers of this tree: the program, the handler of the row `mix`, and the limit.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
 use super::{Server, Setup, Turn};
 use crate::{
     Result,
     kind::Kind,
+    programs::Program,
     rows::{SENDFILE_FROM, Shape},
 };
 
@@ -59,9 +60,9 @@ impl Setup {
         // All responses with a file are equal.
         let turns = if load.file().is_some() { &turns[..turns.len().min(1)] } else { turns };
         let mut paths = Vec::new();
-        for (at, (_, reply)) in turns.iter().enumerate() {
+        for (at, (_, response)) in turns.iter().enumerate() {
             let path = self.dir.join(format!("response-{at}"));
-            fs::write(&path, [&reply.head[..], &reply.body].concat())?;
+            fs::write(&path, [&response.head[..], &response.body].concat())?;
             paths.push(path);
         }
         let lengths: Vec<String> = turns.iter().map(|(length, _)| length.to_string()).collect();
@@ -81,5 +82,38 @@ impl Setup {
             command.arg(most.to_string());
         }
         Ok(command)
+    }
+
+    /// A setup with only our server: `server`, or the one built from this tree.
+    pub(crate) fn ours_at(server: Option<&str>) -> Result<Self> {
+        let mut words = vec!["--servers".to_owned(), "ours".to_owned()];
+        words.extend(server.into_iter().flat_map(|path| ["--server".to_owned(), path.to_owned()]));
+        let mut args = crate::args::parse(&words)?.ok_or("unexpected --help")?;
+        args.rows.clear();
+        Self::new(&args)
+    }
+
+    /// Starts one of our programs with these arguments on the server's core. With `trace`, strace
+    /// writes the program's system calls to that file, with their times.
+    pub(crate) fn start_with_args(
+        &self,
+        program: Program,
+        words: &[&OsStr],
+        trace: Option<&Path>,
+    ) -> Result<Server> {
+        let path = match program {
+            Program::Sockeye => self.sockeye.clone().ok_or("no sockeye to measure")?,
+            Program::Bench => env::current_exe()?,
+        };
+        let mut command = match trace {
+            None => Command::new(path),
+            Some(out) => {
+                let mut command = Command::new("strace");
+                command.args(["-f", "-ttt", "-s", "0", "-o"]).arg(out).arg(path);
+                command
+            }
+        };
+        command.args(words);
+        self.spawn(Kind::Ours, command, None)
     }
 }

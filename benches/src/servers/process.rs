@@ -60,7 +60,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Stops the program, which is a child of this process if that is a tracer, and waits for both.
+    /// Stops the program and waits for its end. If a tracer runs it, this waits for both.
     pub(crate) fn end(mut self) -> Result<()> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;

@@ -111,24 +111,11 @@
 //! ```
 //!
 //! The module `harness` of sockeye-proto, with its feature `harness`, tests a protocol byte by byte, without
-//! sockets. With [`Remote`], connections tell each other something: see the example `chat`.
+//! sockets. With [`Remote`], connections notify each other: see the example `chat`.
 //!
 //! # An axum app
 //!
-//! The crate `sockeye-tower` runs it, or any other `tower::Service`:
-//!
-//! ```
-//! use axum::{Router, routing::get};
-//! use sockeye::http::Options;
-//!
-//! let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-//! let app = Router::new().route("/", get(|| async { "Hello World" }));
-//! let addresses = ["127.0.0.1:0".parse()?];
-//! let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
-//! # serving.handle().drain();
-//! serving.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! The crate `sockeye-tower` runs it, or any other `tower::Service`.
 //!
 //! # Don't block the event loop
 //!
@@ -141,7 +128,7 @@
 //! |---|---|---|---|
 //! | blocking work | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Reply::run`](message::Reply::run) |
 //! | a response from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Reply::later`](message::Reply::later) |
-//! | repeated news from elsewhere | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
+//! | repeated notifications | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
 //!
 //! # Modules and features
 //!
@@ -152,7 +139,7 @@
 //! | [`files`] | a folder, or one file, as HTTP responses |
 //! | [`http_core`] | HTTP/1.1 as a protocol, with handlers that read requests without copying them |
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
-//! | [`proto`] | [`Protocol`], what it gets, an echo, and a harness for tests |
+//! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests |
 //!
 //! | feature | default | adds |
 //! |---|---|---|

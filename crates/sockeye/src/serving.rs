@@ -42,13 +42,13 @@ impl std::error::Error for ServeError {
 /// | to | call |
 /// |---|---|
 /// | serve until somebody stops it | [`Serving::join`] |
-/// | shut down, and wait until it has | [`Handle::drain`], then [`Serving::join`] |
+/// | shut down, and wait for the end | [`Handle::drain`], then [`Serving::join`] |
 /// | wait in async code, in any executor | [`Serving::stopped`], then [`Serving::join`] |
 /// | serve until the process ends | [`Serving::detach`] |
 ///
 /// Dropping this starts a drain and doesn't wait for it: listeners close, idle connections close,
-/// and requests in flight are completed for up to [`Config::drain_timeout`]. If the process ends
-/// meanwhile, they are cut.
+/// and requests in flight have up to [`Config::drain_timeout`] to complete. If the process ends
+/// before that, they are cut.
 #[derive(Debug)]
 #[must_use = "the service drains when this is dropped"]
 pub struct Serving {
@@ -58,8 +58,8 @@ pub struct Serving {
 
 impl Serving {
     /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls
-    /// `service` to make its own, with its number and the addresses of the listeners, in the order
-    /// of [`Peer::via`](crate::Peer::via).
+    /// `service` once to make its own service. The arguments are the number of the thread, and the
+    /// addresses of the listeners, which [`Peer::via`](crate::Peer::via) indexes.
     ///
     /// # Errors
     ///

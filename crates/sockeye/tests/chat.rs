@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sockeye::{Bound, Config, Linger, ListenAddr, Serving};
 
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../examples/chat.rs"]
 mod chat;
 

@@ -128,7 +128,7 @@ fn wait(future: impl Future<Output = ()>) -> usize {
     while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         polled += 1;
         while unpark.1.load(Ordering::SeqCst) < polled {
-            assert!(start.elapsed() < PATIENCE, "nobody wakes us");
+            assert!(start.elapsed() < PATIENCE, "the future was never woken");
             thread::park_timeout(PATIENCE);
         }
     }
@@ -136,7 +136,7 @@ fn wait(future: impl Future<Output = ()>) -> usize {
 }
 
 /// Serves on two threads, and passes the `PendingReply` of each request to the test.
-fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpStream) {
+fn serve_until_answered() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpStream) {
     let (asked, pending_replies) = mpsc::channel();
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
@@ -166,7 +166,7 @@ fn rest(client: &mut TcpStream) -> String {
 
 #[test]
 fn a_future_is_ready_when_the_last_worker_has_ended() {
-    let (serving, pending_replies, mut client) = waits_for_the_test();
+    let (serving, pending_replies, mut client) = serve_until_answered();
     let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
     let (stopped, mut given_up) = (serving.stopped(), Box::pin(serving.stopped()));
     let mut nobody = Context::from_waker(Waker::noop());
@@ -185,7 +185,7 @@ fn a_future_is_ready_when_the_last_worker_has_ended() {
 
 #[test]
 fn a_service_that_is_dropped_completes_requests_in_flight_and_ends() {
-    let (serving, pending_replies, mut client) = waits_for_the_test();
+    let (serving, pending_replies, mut client) = serve_until_answered();
     let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
     let stopped = serving.stopped();
     drop(serving);
@@ -197,8 +197,8 @@ fn a_service_that_is_dropped_completes_requests_in_flight_and_ends() {
 }
 
 #[test]
-fn a_detached_service_goes_on_until_its_handle_stops_it() {
-    let (serving, pending_replies, mut client) = waits_for_the_test();
+fn a_detached_service_runs_until_its_handle_stops_it() {
+    let (serving, pending_replies, mut client) = serve_until_answered();
     let address = serving.ip_addresses().next().expect("TCP");
     let stopped = serving.stopped();
     let handle = serving.detach();
@@ -218,7 +218,7 @@ fn the_last_worker_removes_the_file_of_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("sockeye-library-{}.sock", std::process::id()));
     let serving =
         http::serve(&[path.clone().into()], Options::default(), |_: Request<Body>| "Hello");
-    let serving = serving.expect("a free name");
+    let serving = serving.expect("an unused path");
     assert!(path.exists());
     let stopped = serving.stopped();
     drop(serving);

@@ -231,7 +231,7 @@ fn a_request_with_large_content_delays_no_other() {
 }
 
 #[test]
-fn large_content_can_have_every_kind_of_reply() {
+fn large_content_can_get_every_kind_of_response() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
@@ -240,7 +240,7 @@ fn large_content_can_have_every_kind_of_reply() {
             })),
             Some("dropped") => Ok(Reply::later(drop)),
             Some("run") => Ok(Reply::run(|| json_message(&json!("elsewhere")))),
-            Some("panic") => panic!("as it was asked to"),
+            Some("panic") => panic!("on purpose"),
             Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
             _ => Ok(Reply::from(json_message(&value))),
         }

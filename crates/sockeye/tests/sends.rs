@@ -241,7 +241,7 @@ fn pipelined_responses_are_sent_together_except_files_between_them() {
 }
 
 #[test]
-fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
+fn all_pieces_written_in_one_turn_are_sent_at_once() {
     const PIECE: &[u8] = b"twenty bytes of text";
     let pieces = |request: Request<Body>| -> Reply {
         let count = request.uri().path().trim_start_matches('/').parse().unwrap();
@@ -259,7 +259,7 @@ fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
 }
 
 #[test]
-fn connections_that_do_nothing_cost_a_request_no_call() {
+fn idle_connections_add_no_system_call_to_a_request() {
     let scratch = Scratch::new("beside");
     let mut scene = Scene::new(scratch.service());
     let small = [request("GET /small.txt", "")];
@@ -276,7 +276,7 @@ fn connections_that_do_nothing_cost_a_request_no_call() {
 }
 
 #[test]
-fn connections_that_come_together_and_are_over_at_once_are_never_registered() {
+fn short_connections_are_never_registered() {
     let scratch = Scratch::new("first-turn");
     let mut scene = Scene::new(scratch.service());
     let last = request("GET /small.txt", "Connection: close\r\n");

@@ -13,10 +13,10 @@ use sockeye::http::Incomplete;
 use sockeye::http_core::Content;
 use sockeye::proto::Promise;
 
-/// With this many buffered bytes, reading from the client stops.
+/// Reading from the client stops when this number of bytes is buffered.
 const HIGH_WATER: usize = 128 * 1024;
 
-/// With fewer buffered bytes, reading from the client resumes.
+/// Reading from the client resumes when fewer bytes are buffered.
 const LOW_WATER: usize = 32 * 1024;
 
 /// The message of a promise that is kept when a body has room again.
@@ -24,8 +24,8 @@ pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 192 KiB; a client that sends faster than this is polled is slowed down. If this
-/// is dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
+/// It buffers up to 192 KiB, and slows down a client that sends faster than it is polled. If it is
+/// dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
     /// Number of bytes that are still to be polled, if known.
@@ -48,7 +48,7 @@ struct State {
     buffered: usize,
     end: Option<Result<HeaderMap, Incomplete>>,
     waker: Option<Waker>,
-    /// Is kept when there is room.
+    /// The promise to keep when there is room.
     room: Option<Promise>,
     /// The [`RequestBody`] was dropped.
     dropped: bool,
@@ -76,11 +76,11 @@ impl Shared {
 /// incomplete.
 pub(crate) struct BodyWriter(Arc<Shared>);
 
-/// What comes after [`BodyWriter::write`].
+/// The state of a body after [`BodyWriter::write`].
 pub(crate) enum Written {
     /// There is room for more.
     HasRoom,
-    /// There is no room. [`BodyWriter::notify_when_room`] says when there is.
+    /// There is no room: see [`BodyWriter::notify_when_room`].
     Full,
     /// The body was dropped.
     Unwanted,
@@ -196,7 +196,7 @@ impl Drop for RequestBody {
         state.buffered = 0;
         let room = state.room.take();
         drop(state);
-        // Abandoning the promise tells the event loop. It is done without the lock.
+        // Abandoning the promise notifies the event loop. This happens without the lock.
         drop(room);
     }
 }

@@ -9,22 +9,16 @@ use sockeye::Time;
 use sockeye::proto::Timed;
 use tokio::task::AbortHandle;
 
-/// How long a task may run after its request's body has turned out to be incomplete: enough to
-/// delete a file or to roll back a transaction.
+/// Time for a task to end after its request's body turned out to be incomplete: enough to delete a
+/// file or to roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients which
-/// leave can't pile up tasks.
+/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients that
+/// leave can't accumulate tasks.
 const MAX_TASKS: usize = 1024;
 
 /// Aborts a task when it is dropped.
-pub(crate) struct AbortOnDrop(AbortHandle);
-
-impl AbortOnDrop {
-    pub(crate) fn new(handle: AbortHandle) -> Self {
-        Self(handle)
-    }
-}
+pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -74,7 +68,7 @@ mod tests {
 
     fn endless(runtime: &Runtime) -> (AbortOnDrop, JoinHandle<()>) {
         let join = runtime.spawn(std::future::pending());
-        (AbortOnDrop::new(join.abort_handle()), join)
+        (AbortOnDrop(join.abort_handle()), join)
     }
 
     fn was_aborted(runtime: &Runtime, join: JoinHandle<()>) -> bool {
@@ -103,11 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn tasks_in_their_grace_period_are_limited_and_finished_ones_are_removed() {
+    fn ending_tasks_are_limited_and_finished_ones_are_removed() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let ending = EndingTasks::default();
         let done = runtime.spawn(async {});
-        ending.push(AbortOnDrop::new(done.abort_handle()), Time::ZERO);
+        ending.push(AbortOnDrop(done.abort_handle()), Time::ZERO);
         runtime.block_on(done).unwrap();
         let mut joins = VecDeque::new();
         for _ in 0..=MAX_TASKS {

@@ -50,11 +50,11 @@ struct Current {
     request_body: BodyWriter,
     /// The promise that is kept when the request's body has room again.
     room: Option<Ticket>,
-    /// Whether the request's body is read.
+    /// Whether the event loop reads the request's body.
     reads: bool,
     /// Whether the output is full.
     full: bool,
-    /// Whether the response has no end of its own.
+    /// Whether the response is an event stream, which draining ends.
     endless: bool,
     task: AbortOnDrop,
 }
@@ -81,8 +81,8 @@ where
             return convert::refuse_unsupported(responder);
         };
         let (request_body, body) = body::body(request.content());
-        let mut for_task = head.map(|()| body);
-        for_task.extensions_mut().insert(self.peer);
+        let mut service_request = head.map(|()| body);
+        service_request.extensions_mut().insert(self.peer);
 
         // A client that expects `100 Continue` gets it when the service first polls the body.
         let has_body = request.content() != Content::None;
@@ -95,10 +95,10 @@ where
         });
         let promise = responder.promise();
         let awaited = Some(promise.ticket());
-        let (batch_requests, to_task) = mpsc::unbounded_channel();
+        let (batch_requests, batch_receiver) = mpsc::unbounded_channel();
         let service = self.shard.service.clone();
         let unpolled = self.shard.watchdog.watch_next(responder.now());
-        let task = task::answer(service, for_task, promise, to_task, unpolled);
+        let task = task::answer(service, service_request, promise, batch_receiver, unpolled);
         let task = self.shard.runtime.spawn(task);
         self.current = Some(Current {
             head_only: request.method() == http_core::Method::Head,
@@ -109,7 +109,7 @@ where
             reads: has_body && !expects_continue,
             full: false,
             endless: false,
-            task: AbortOnDrop::new(task.abort_handle()),
+            task: AbortOnDrop(task.abort_handle()),
         });
         self.wait(responder)
     }
@@ -211,8 +211,8 @@ impl Current {
         self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
-    /// Takes the message that the request's body has room, or, if that promise was abandoned, that
-    /// the service has dropped the body. Returns whether it was this message.
+    /// Handles the message that the request's body has room. If its promise was abandoned, the
+    /// service has dropped the body. Returns whether this was that message.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;
@@ -227,7 +227,7 @@ impl<S> Exchange<S> {
     /// Sends a response if it is complete, else its head and the part of its body that was ready.
     fn begin(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
         let ResponseStart { mut head, length, mut first } = start;
-        // The server chooses the Transfer-Encoding. Chunked is what it would choose.
+        // The server sets the Transfer-Encoding. It would also set chunked.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
         }
@@ -237,9 +237,9 @@ impl<S> Exchange<S> {
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
-        // In a response to HEAD, an empty body doesn't tell the length of GET's: the service may
-        // have left it out. Neither does a Content-Length of 0, which axum adds to every empty
-        // body.
+        // The empty body of a response to HEAD doesn't show the length of the response to GET: the
+        // service may have left the content out. Neither does a Content-Length of 0, which axum
+        // adds to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
         if let (Some(declared), Some(actual)) = (declared, actual)
@@ -304,16 +304,16 @@ impl<S> Exchange<S> {
         self.wait_streaming(stream)
     }
 
-    /// Waits for the request's body and the task, before the response begins.
+    /// Waits for the request's body and the task, before the response starts.
     fn wait(&mut self, responder: Responder<'_, '_>) -> Answer {
         match &self.current {
-            // The service limits the body, which is never held here as a whole.
+            // The service limits the body, which is never buffered as a whole here.
             Some(current) if current.reads => responder.read_up_to(u64::MAX),
             _ => responder.later(),
         }
     }
 
-    /// Waits for room, the request's body and the task, after the response has begun.
+    /// Waits for room, the request's body and the task, after the response has started.
     fn wait_streaming(&mut self, stream: Stream<'_, '_>) -> Answer {
         match &self.current {
             Some(current) if current.full => stream.more(),
@@ -337,7 +337,7 @@ impl<S> Exchange<S> {
 static EMPTY_FRAMES: Fault = Fault {
     blame: Blame::Ours,
     code: "empty_body_frames",
-    what: Cow::Borrowed("had a response whose body gave 1,024 empty frames in a row"),
+    what: Cow::Borrowed("had a response whose body returned 1,024 empty frames in a row"),
 };
 
 fn is_chunked(headers: &HeaderMap) -> bool {

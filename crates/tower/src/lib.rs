@@ -27,7 +27,7 @@
 //!                        ──pieces──▶ RequestBody; while it is full, nothing is read from the client
 //!         ◀── event loop ◀──head── response
 //!                        ──request──▶ when the output has room
-//!                        ◀──batch── what is ready of the body, up to 64 KiB
+//!                        ◀──batch── the part of the body that is ready, up to 64 KiB
 //! ```
 //!
 //! # Requests
@@ -44,7 +44,7 @@
 //!   to 1,024 tasks per worker), then it is aborted.
 //! - When a client resets its connection, or the server closes it, the task is aborted at its next
 //!   `await`: its future and both bodies are dropped. A client that only ended its side
-//!   (half-close) still gets its response. Once the response has begun, it is cancelled when
+//!   (half-close) still gets its response. Once the response has started, it is cancelled when
 //!   nothing has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
 //!   because a client that closed an event stream without a reset looks the same. A stream to a
@@ -55,16 +55,17 @@
 //!
 //! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service
 //!   sets, or the exact size of the body (`size_hint`). Without either, the body is sent in chunks,
-//!   or with its length if all of it is ready at once. If the two differ, the response is a 500. If
+//!   or with its length if all of it is ready at once. If the service's Content-Length and the size
+//!   of the body differ, the response is a 500. If
 //!   the body turns out to be shorter or longer than the Content-Length, the connection is closed.
 //! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section
-//!   8.6). Its body isn't polled. An empty body with a Content-Length of 0, which axum adds,
-//!   doesn't count.
-//! - A response that has not begun within
+//!   8.6). Its body isn't polled. If the body is empty, a Content-Length of 0, which
+//!   axum adds, is left out.
+//! - A response that has not started within
 //!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) (default: none) is a
-//!   503, and its task is aborted at its next `await`. The time starts again with the last piece of
+//!   503, and its task is aborted at its next `await`. The timeout restarts with the last piece of
 //!   the request's body.
-//! - A panic or an error of the service is a 500. After the response has begun, it closes the
+//! - A panic or an error of the service is a 500. After the response has started, it closes the
 //!   connection, so that the client notices. So do 1,024 empty frames in a row. The log says why.
 //! - On shutdown, responses of `text/event-stream` are completed. Others have until the drain
 //!   deadline.
@@ -95,7 +96,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! If a request has not been polled for 1 s, the server logs one warning.
+//! If the runtime has not polled a new request for 1 s, the server logs a warning, once.
 //!
 //! # Limitations
 //!
@@ -149,7 +150,7 @@ where
     B: Body<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    // Each worker has a clone, made on its thread, so that the service need not be `Sync`.
+    // Each worker makes a clone on its own thread, so that the service need not be `Sync`.
     let (service, runtime) = (Mutex::new(service), runtime.clone());
     let warned = Arc::default();
     let (workers, config) = (options.workers, options.config.clone());

@@ -1,4 +1,5 @@
-//! The task that calls the service, and passes the response to the event loop as that asks for it.
+//! The task that calls the service, and passes the response to the event loop in batches that the event
+//! loop requests.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -41,7 +42,7 @@ pub(crate) struct Batch {
 pub(crate) enum BodyEnd {
     Complete(HeaderMap),
     Failed,
-    /// It gave [`MAX_EMPTY_FRAMES`] empty frames in a row.
+    /// It returned [`MAX_EMPTY_FRAMES`] empty frames in a row.
     EmptyFrames,
 }
 
@@ -79,7 +80,7 @@ pub(crate) async fn answer<S, B>(
     }
     let mut body = pin!(body);
     let mut empty = 0;
-    // The head goes out with what is ready of the body, and doesn't wait for more.
+    // The head is sent with the part of the body that is ready, and doesn't wait for more.
     let first = poll_fn(|cx| {
         Poll::Ready(match poll_batch(body.as_mut(), &mut empty, &batch_requests, cx) {
             Poll::Ready(batch) => batch,
@@ -96,8 +97,8 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request is over, because its client left, that is no fault
-/// of the service.
+/// Logs that the service failed. If the request is over, because its client left, the service is not
+/// to blame, and the level is lower.
 fn log_failure(
     what: &str,
     error: &impl fmt::Display,
@@ -110,7 +111,7 @@ fn log_failure(
     }
 }
 
-/// Takes what is ready of a body. `empty` is the number of empty frames that came last.
+/// Collects the part of a body that is ready. `empty` counts the empty frames in a row so far.
 fn poll_batch<B: Body>(
     mut body: Pin<&mut B>,
     empty: &mut u32,

@@ -39,7 +39,7 @@ impl Watchdog {
         Self { watched: Rc::default(), warned, current_thread }
     }
 
-    /// Returns the token for the next task if that is to be watched.
+    /// Returns a token for the next task, if no other task is watched.
     pub(crate) fn watch_next(&self, now: Time) -> PollToken {
         let mut watched = self.watched.borrow_mut();
         if watched.is_some() || self.warned.load(Ordering::Relaxed) {

@@ -8,9 +8,9 @@ use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{
-        beside::{Reads, idle, readers},
-        ground::Ground,
+        fixture::Fixture,
         scene::{Case, Scene, Shows, Side, run_client, settle},
+        strain::{Reads, idle, readers},
     },
 };
 
@@ -32,14 +32,14 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "readers",
-        title: "100 busy connections, with 1,000 that asked for 1 GiB and read nothing",
-        make: |ground, side| with_readers(ground, side, Reads::Nothing),
+        title: "100 busy connections, with 1,000 that request 1 GiB and read nothing",
+        make: |fixture, side| with_readers(fixture, side, Reads::Nothing),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "readers",
         title: "the same, and read 16 KiB each second",
-        make: |ground, side| with_readers(ground, side, Reads::Some(16 << 10)),
+        make: |fixture, side| with_readers(fixture, side, Reads::Some(16 << 10)),
         shows: Shows::Cost,
     },
     Case {
@@ -56,45 +56,45 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn with_idle(ground: &Ground, side: Side) -> Result<Scene> {
-    let server = ground.serve("site", &[])?;
-    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+fn with_idle(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let server = fixture.serve("site", &[])?;
+    let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
     let count = if side == Side::Strained { IDLE } else { 0 };
     let strain = idle(server.address, count)?;
-    Ok(Scene::new(server, client).beside(strain))
+    Ok(Scene::new(server, client).with_strain(strain))
 }
 
-fn with_readers(ground: &Ground, side: Side, reads: Reads) -> Result<Scene> {
-    let server = ground.serve("site", &[])?;
-    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+fn with_readers(fixture: &Fixture, side: Side, reads: Reads) -> Result<Scene> {
+    let server = fixture.serve("site", &[])?;
+    let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
     let count = if side == Side::Strained { READERS } else { 0 };
     let strain = readers(server.address, count, reads)?;
     if reads == Reads::Nothing {
         settle(&server)?;
     }
-    Ok(Scene::new(server, client).beside(strain))
+    Ok(Scene::new(server, client).with_strain(strain))
 }
 
-fn after_requests(ground: &Ground, side: Side) -> Result<Scene> {
-    let server = ground.serve("site", &[])?;
+fn after_requests(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let server = fixture.serve("site", &[])?;
     if side == Side::Strained {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.pipeline = const { NonZeroUsize::new(16).unwrap() };
         plan.until = Until::Requests(MANY);
-        run_client(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut fixture.client(&server, plan)?, None)?;
     }
-    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))
 }
 
-fn after_connections(ground: &Ground, side: Side) -> Result<Scene> {
-    let server = ground.serve("site", &[])?;
+fn after_connections(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let server = fixture.serve("site", &[])?;
     if side == Side::Strained {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.per_connection = Some(NonZeroU64::MIN);
         plan.until = Until::Requests(GONE);
-        run_client(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut fixture.client(&server, plan)?, None)?;
     }
-    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))
 }

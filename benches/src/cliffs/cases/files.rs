@@ -13,10 +13,10 @@ use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{
-        beside::{Counts, Strain},
         change,
-        ground::{Ground, file_name, learn, put_in_place},
+        fixture::{Fixture, file_name, learn, put_in_place},
         scene::{Case, Scene, Shows, Side, run_client},
+        strain::{Counts, Strain},
     },
 };
 
@@ -28,7 +28,7 @@ const LARGE: usize = 100_000;
 const CACHED: usize = 4_000;
 /// Number of files that the cache can't hold.
 const UNCACHED: usize = 20_000;
-/// Requests per second beside expensive ones, which doesn't saturate the server.
+/// Requests per second during expensive ones. They don't saturate the server.
 const RATE: f64 = 2_000.0;
 
 pub(super) const CASES: &[Case] = &[
@@ -53,25 +53,25 @@ pub(super) const CASES: &[Case] = &[
     Case {
         cliff: "folder",
         title: "a hot file, while a folder of 100,000 is listed repeatedly",
-        make: beside_listing,
+        make: during_listing,
         shows: Shows::Latency,
     },
     Case {
         cliff: "changing",
         title: "a hot file of 4 KiB, replaced ten times per second",
-        make: |ground, side| changing(ground, side, 4 << 10, put_in_place),
+        make: |fixture, side| changing(fixture, side, 4 << 10, put_in_place),
         shows: Shows::Cost,
     },
     Case {
         cliff: "changing",
         title: "the same, overwritten",
-        make: |ground, side| changing(ground, side, 4 << 10, write_over),
+        make: |fixture, side| changing(fixture, side, 4 << 10, write_over),
         shows: Shows::Cost,
     },
     Case {
         cliff: "changing",
         title: "a hot file of 100 KiB, replaced ten times per second",
-        make: |ground, side| changing(ground, side, 100 << 10, put_in_place),
+        make: |fixture, side| changing(fixture, side, 100 << 10, put_in_place),
         shows: Shows::Cost,
     },
     Case {
@@ -83,15 +83,15 @@ pub(super) const CASES: &[Case] = &[
     Case {
         cliff: "cold",
         title: "a hot file, while others request 20,000 files in turn",
-        make: beside_cold,
+        make: during_cold,
         shows: Shows::Latency,
     },
 ];
 
-fn hot(ground: &Ground, side: Side) -> Result<Scene> {
-    let folder = ground.folder_of(if side == Side::Strained { LARGE } else { FEW })?;
-    let server = ground.serve(&folder, &[])?;
-    let client = ground.client(&server, load(BUSY, get(&format!("/{}", file_name(1)))?)?)?;
+fn hot(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let folder = fixture.folder_of(if side == Side::Strained { LARGE } else { FEW })?;
+    let server = fixture.serve(&folder, &[])?;
+    let client = fixture.client(&server, load(BUSY, get(&format!("/{}", file_name(1)))?)?)?;
     Ok(Scene::new(server, client))
 }
 
@@ -108,22 +108,22 @@ fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
 }
 
 /// A load on many files, whose connections start at different ones.
-fn spread_load(ground: &Ground, folder: usize, count: usize) -> Result<Scene> {
-    let name = ground.folder_of(folder)?;
+fn spread_load(fixture: &Fixture, folder: usize, count: usize) -> Result<Scene> {
+    let name = fixture.folder_of(folder)?;
     let mut plan = load(BUSY, spread(folder, count)?)?;
     plan.staggered = true;
-    let server = ground.serve(&name, &[])?;
-    let client = ground.client(&server, plan)?;
+    let server = fixture.serve(&name, &[])?;
+    let client = fixture.client(&server, plan)?;
     Ok(Scene::new(server, client))
 }
 
-fn any(ground: &Ground, side: Side) -> Result<Scene> {
+fn any(fixture: &Fixture, side: Side) -> Result<Scene> {
     let folder = if side == Side::Strained { LARGE } else { SOME };
-    spread_load(ground, folder, SOME)
+    spread_load(fixture, folder, SOME)
 }
 
-fn misses(ground: &Ground, side: Side) -> Result<Scene> {
-    spread_load(ground, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
+fn misses(fixture: &Fixture, side: Side) -> Result<Scene> {
+    spread_load(fixture, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
 }
 
 /// Another load on its own thread, at full speed.
@@ -135,32 +135,32 @@ fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<S
         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
             run_client(&mut worker, Some(Duration::from_millis(20)))?;
         }
-        Ok(Counts::from([("requests beside", worker.responses())]))
+        Ok(Counts::from([("other requests", worker.responses())]))
     }))
 }
 
 /// A load that doesn't saturate the server.
-fn at_a_rate(ground: &Ground, server: &crate::servers::Server) -> Result<Worker> {
+fn at_a_rate(fixture: &Fixture, server: &crate::servers::Server) -> Result<Worker> {
     let mut plan = load(16, get(&format!("/{}", file_name(1)))?)?;
     plan.rate = Some(RATE);
-    ground.client(server, plan)
+    fixture.client(server, plan)
 }
 
-fn beside_listing(ground: &Ground, side: Side) -> Result<Scene> {
-    let folder = ground.folder_of(LARGE)?;
-    let server = ground.serve(&folder, &["--listing"])?;
-    let client = at_a_rate(ground, &server)?;
+fn during_listing(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let folder = fixture.folder_of(LARGE)?;
+    let server = fixture.serve(&folder, &["--listing"])?;
+    let client = at_a_rate(fixture, &server)?;
     let strain = match side {
         Side::Plain => Strain::default(),
         Side::Strained => others(&server, load(1, get("/?format=json")?)?)?,
     };
-    Ok(Scene::new(server, client).beside(strain))
+    Ok(Scene::new(server, client).with_strain(strain))
 }
 
-fn beside_cold(ground: &Ground, side: Side) -> Result<Scene> {
-    let folder = ground.folder_of(LARGE)?;
-    let server = ground.serve(&folder, &[])?;
-    let client = at_a_rate(ground, &server)?;
+fn during_cold(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let folder = fixture.folder_of(LARGE)?;
+    let server = fixture.serve(&folder, &[])?;
+    let client = at_a_rate(fixture, &server)?;
     let strain = match side {
         Side::Plain => Strain::default(),
         Side::Strained => {
@@ -170,22 +170,22 @@ fn beside_cold(ground: &Ground, side: Side) -> Result<Scene> {
             others(&server, plan)?
         }
     };
-    Ok(Scene::new(server, client).beside(strain))
+    Ok(Scene::new(server, client).with_strain(strain))
 }
 
 /// Requests each file once. The client learns the responses from another server.
-fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
-    let folder = ground.folder_of(SOME)?;
+fn first_touch(fixture: &Fixture, side: Side) -> Result<Scene> {
+    let folder = fixture.folder_of(SOME)?;
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
     plan.staggered = true;
     plan.until = Until::Requests(CACHED as u64);
-    let probe = learn(&ground.serve(&folder, &[])?, &plan)?;
-    let server = ground.serve(&folder, &[])?;
+    let probe = learn(&fixture.serve(&folder, &[])?, &plan)?;
+    let server = fixture.serve(&folder, &[])?;
     if side == Side::Plain {
-        let mut first = ground.client_that_knows(&server, plan.clone(), probe.clone())?;
+        let mut first = fixture.client_that_knows(&server, plan.clone(), probe.clone())?;
         run_client(&mut first, None)?;
     }
-    let client = ground.client_that_knows(&server, plan, probe)?;
+    let client = fixture.client_that_knows(&server, plan, probe)?;
     Ok(Scene { once: true, ..Scene::new(server, client) })
 }
 
@@ -196,11 +196,11 @@ fn write_over(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
-fn changing(ground: &Ground, side: Side, size: usize, write: Write) -> Result<Scene> {
-    let path: PathBuf = ground.path("site").join("changing.txt");
+fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
+    let path: PathBuf = fixture.path("site").join("changing.txt");
     put_in_place(&path, &change::version(0, size))?;
-    let server = ground.serve("site", &[])?;
-    let client = ground.client(&server, load(BUSY, get("/changing.txt")?)?)?;
+    let server = fixture.serve("site", &[])?;
+    let client = fixture.client(&server, load(BUSY, get("/changing.txt")?)?)?;
     let address = server.address;
     let period = match side {
         Side::Plain => None,
@@ -220,5 +220,5 @@ fn changing(ground: &Ground, side: Side, size: usize, write: Write) -> Result<Sc
         }
         Ok(checks.counts(number))
     });
-    Ok(Scene::new(server, client).beside(strain))
+    Ok(Scene::new(server, client).with_strain(strain))
 }

@@ -6,7 +6,7 @@ use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{
-        ground::Ground,
+        fixture::Fixture,
         scene::{Case, Scene, Shows, Side},
     },
 };
@@ -21,25 +21,25 @@ pub(super) const CASES: &[Case] = &[
     Case {
         cliff: "heads",
         title: "a head of 45 bytes, and a browser's of 1.5 KiB",
-        make: |ground, side| heads(ground, side, 1),
+        make: |fixture, side| heads(fixture, side, 1),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "heads",
         title: "the same, each with different fields",
-        make: |ground, side| heads(ground, side, HEADS),
+        make: |fixture, side| heads(fixture, side, HEADS),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "writes",
         title: "2,000 bytes from a handler, in one piece and in 100 at once",
-        make: |ground, side| writes(ground, side, "/pieces"),
+        make: |fixture, side| writes(fixture, side, "/pieces"),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "writes",
         title: "the same, in 100 pieces, each from a job of the pool",
-        make: |ground, side| writes(ground, side, "/turns"),
+        make: |fixture, side| writes(fixture, side, "/turns"),
         shows: Shows::CostAndCalls,
     },
 ];
@@ -78,20 +78,20 @@ fn browser(number: usize) -> Result<PreparedRequest> {
     Ok(request.prepare()?)
 }
 
-fn heads(ground: &Ground, side: Side, different: usize) -> Result<Scene> {
+fn heads(fixture: &Fixture, side: Side, different: usize) -> Result<Scene> {
     let asks = match side {
         Side::Plain => get("/small.txt")?,
         Side::Strained => (0..different).map(browser).collect::<Result<_>>()?,
     };
-    let server = ground.serve("site", &[])?;
-    let client = ground.client(&server, load(BUSY, asks)?)?;
+    let server = fixture.serve("site", &[])?;
+    let client = fixture.client(&server, load(BUSY, asks)?)?;
     Ok(Scene::new(server, client))
 }
 
-fn writes(ground: &Ground, side: Side, path: &str) -> Result<Scene> {
+fn writes(fixture: &Fixture, side: Side, path: &str) -> Result<Scene> {
     let path = if side == Side::Strained { path } else { "/whole" };
-    let server = ground.streams()?;
-    let client = ground.client(&server, load(BUSY, get(path)?)?)?;
+    let server = fixture.streams()?;
+    let client = fixture.client(&server, load(BUSY, get(path)?)?)?;
     Ok(Scene::new(server, client))
 }
 

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use sockeye_http::Content;
 
-use super::incomplete::{BodyWaiter, Incomplete};
-use super::reply::{BodyReceiver, CollectFn, Kind, Reply};
+use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Kind, Reply};
 
 /// A request's body, which has not been read yet.
 ///
@@ -14,14 +13,10 @@ use super::reply::{BodyReceiver, CollectFn, Kind, Reply};
 /// the response if the body is larger.
 #[derive(Debug)]
 pub struct Body {
-    content: Content,
+    pub(super) content: Content,
 }
 
 impl Body {
-    pub(super) fn new(content: Content) -> Self {
-        Self { content }
-    }
-
     /// The length in bytes, or `None` for a chunked body.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
@@ -38,8 +33,8 @@ impl Body {
         self.content == Content::None
     }
 
-    /// Reads the body into memory, and responds with what `then` makes of it. Without a body,
-    /// `then` is called at once.
+    /// Reads the body into memory, and responds with the result of `then`. If there is no body, `then`
+    /// is called at once.
     ///
     /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once
     /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_connection_are_left_out_or_refused() {
+    fn connection_fields_are_left_out_or_refused() {
         let open = ResponseHead { status: Status::OK, close: false, length: None };
         let closing = ResponseHead { close: true, ..open };
         let length = ResponseHead { length: Some(12), ..open };

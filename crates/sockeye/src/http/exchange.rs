@@ -13,14 +13,14 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use sockeye_http::{
     self as http_core, Answer, Fields, Handler, Responder, Status, Stream, StreamEvent, Trailers,
 };
-use sockeye_proto::{Abandoned, Budget, Client, Message, Peer, Permit, Protocol, Ticket, Time};
+use sockeye_proto::{
+    Abandoned, Budget, Client, Job, JobKind, Message, Peer, Permit, Promise, Protocol, Ticket, Time,
+};
 use tracing::warn;
 
 use super::body::Body;
 use super::convert::{self, ResponseHead};
-use super::incomplete::BodyWaiter;
-use super::job::job;
-use super::reply::{BodyReceiver, CollectFn, Content, Kind, PendingReply, Reply, Work};
+use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Content, Kind, PendingReply, Reply, Work};
 use super::sender::{OpenResponse, ResponseLink, Sender, SourceWaker};
 use super::source::BodySource;
 
@@ -48,9 +48,9 @@ pub(super) struct Exchange {
     /// Whether the method is HEAD.
     head_only: bool,
     request_body: RequestBody,
-    /// Number of empty pieces that the source has just given in a row.
+    /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
-    /// Charges a collected body until the response begins and the work that makes it has ended.
+    /// Charges a collected body until the response starts and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
     /// State of a response whose source can wait to be woken.
     follow: Option<Follow>,
@@ -67,7 +67,7 @@ enum RequestBody {
 /// State of a response whose source can wait to be woken.
 struct Follow {
     _open: OpenResponse,
-    /// A wake-up came while the source was not waiting.
+    /// The source was woken while it was not waiting.
     woken: bool,
     /// The server drains.
     draining: bool,
@@ -107,7 +107,7 @@ impl Handler for Exchange {
         let Ok(head) = convert::request(request) else {
             return convert::refuse_unsupported(responder);
         };
-        let mut request = head.map(|()| Body::new(request.content()));
+        let mut request = head.map(|()| Body { content: request.content() });
         request.extensions_mut().insert(self.peer);
         let reply = (self.shard.answer)(request);
         self.answer(reply, responder)
@@ -145,7 +145,7 @@ impl Handler for Exchange {
         };
         match receiver {
             Some(receiver) => self.answer(receiver.piece(piece), responder),
-            None => self.fail("part of a body came that was not asked for", responder),
+            None => self.fail("part of a body arrived that no handler reads", responder),
         }
     }
 
@@ -164,7 +164,7 @@ impl Handler for Exchange {
         };
         match reply {
             Some(reply) => self.answer(reply, responder),
-            None => self.fail("a body ended that was not asked for", responder),
+            None => self.fail("a body ended that no handler reads", responder),
         }
     }
 
@@ -174,7 +174,7 @@ impl Handler for Exchange {
     }
 
     fn on_incomplete(&mut self, _: Time) {
-        // Dropping the `BodyWaiter` tells the owner.
+        // Dropping the `BodyWaiter` notifies the handler.
         self.expects = Expects::Nothing;
     }
 
@@ -235,14 +235,14 @@ impl Exchange {
                 let ticket = promise.ticket();
                 let (link, open) = ResponseLink::new(responder.remote());
                 self.expects = Expects::Reply { ticket, _open: Some(open) };
-                take(PendingReply::new(promise, link, self.permit.clone()));
+                take(PendingReply { promise, link, permit: self.permit.clone() });
                 responder.later()
             }
             Kind::Run(work) => self.run(work, responder),
             Kind::Collect { .. } | Kind::Receive { .. }
                 if self.request_body != RequestBody::Unread =>
             {
-                self.fail("a handler asked for the body twice", responder)
+                self.fail("a handler tried to read the body twice", responder)
             }
             Kind::Collect { limit, length, then } => {
                 self.request_body = RequestBody::Reading;
@@ -259,7 +259,7 @@ impl Exchange {
                 responder.read_up_to(limit)
             }
             Kind::ReadMore(_) if self.request_body != RequestBody::Reading => {
-                self.fail("Reply::read_more came without a body to read", responder)
+                self.fail("a handler returned Reply::read_more without a body to read", responder)
             }
             Kind::ReadMore(receiver) => {
                 self.expects = Expects::BodyPiece(receiver);
@@ -276,13 +276,15 @@ impl Exchange {
         self.expects = Expects::Reply { ticket: promise.ticket(), _open: None };
         // The job may outlive its request. The body is charged until the job has ended.
         let permit = self.permit.clone();
-        let work = Box::new(move || {
+        let work: Work = Box::new(move || {
             let reply = work();
             drop(permit);
             reply
         });
+        let mut job = ReplyJob(Some((promise, work)));
+        let client = Client::of(self.peer.address);
         // A job that is refused is dropped here, and responds with 503.
-        drop(responder.spawn(job(Client::of(self.peer.address), promise, work)));
+        drop(responder.spawn(Job::new(JobKind::Other, client, move || job.run())));
         responder.later()
     }
 
@@ -324,7 +326,7 @@ impl Exchange {
                     let end = promise.ticket();
                     let (link, open) = ResponseLink::new(stream.remote());
                     this.expects = Expects::Sender { end, endless, open };
-                    start(Sender::new(link, promise, this.number));
+                    start(Sender { link, end: promise, exchange: this.number });
                     stream.later()
                 }
             }
@@ -341,7 +343,7 @@ impl Exchange {
         // The server writes the status, 101. This one is only checked.
         self.with_head(StatusCode::OK, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
-                let text = format!("Ask for this with an upgrade to {name}.");
+                let text = format!("This needs an upgrade of the connection to {name}.");
                 responder.error(Status::BAD_REQUEST, &Fields::new(), &text)
             })
         })
@@ -391,8 +393,29 @@ impl Exchange {
     }
 }
 
+/// A job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of run,
+/// because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is
+/// abandoned.
+struct ReplyJob(Option<(Promise, Work)>);
+
+impl ReplyJob {
+    fn run(&mut self) {
+        if let Some((promise, work)) = self.0.take() {
+            promise.keep(Box::new(work()));
+        }
+    }
+}
+
+impl Drop for ReplyJob {
+    fn drop(&mut self) {
+        if let Some((promise, _)) = self.0.take() {
+            promise.keep(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
+        }
+    }
+}
+
 /// Makes room in `collected` for `more` bytes if the budget allows it. Capacity at least doubles
-/// when it grows, so that the budget is asked a few times per body and not for each piece.
+/// when it grows, so that the budget is charged a few times per body and not for each piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {

@@ -1,6 +1,7 @@
 //! What a handler returns: a response, or how it will be made.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use sockeye_proto::{Permit, Promise, Protocol};
 
-use super::incomplete::{BodyWaiter, Incomplete};
 use super::sender::{ResponseLink, Sender, SourceWaker};
 use super::source::{BodySource, Pieces};
 
@@ -35,10 +35,10 @@ use super::source::{BodySource, Pieces};
 /// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
 /// connection closes.
 ///
-/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6): the
-/// length of its body, which is not sent, or, if the body is empty, the one that the handler sets.
-/// Content that would be sent piece by piece is announced with `Transfer-Encoding: chunked`. 204
-/// and 304 have neither.
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It is
+/// the length of the handler's body, which is not sent; if the body is empty, it is the value that
+/// the handler sets. Content that would be sent piece by piece has `Transfer-Encoding: chunked`
+/// instead. Responses of 204 and 304 have neither.
 ///
 /// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
 /// 500, and logged.
@@ -75,7 +75,7 @@ pub(super) enum Kind {
     },
 }
 
-/// Where the content of a response comes from that is sent piece by piece.
+/// The origin of content that is sent piece by piece.
 pub(super) enum Content {
     Sender {
         /// The content has no end of its own.
@@ -157,8 +157,8 @@ impl Reply {
         Self::follow(event_stream(), make)
     }
 
-    /// Sends content from `source`, which the event loop asks for more whenever there is room. No
-    /// thread waits for a slow client.
+    /// Sends content from `source`, which the event loop calls whenever there is room. No thread waits
+    /// for a slow client.
     pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
@@ -290,22 +290,18 @@ impl fmt::Debug for Reply {
 
 /// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
-/// [`PendingReply::is_gone`] says whether the client still waits. A client that only ends its side
-/// of the connection may still read, so it waits; one that resets the connection does not. After
+/// [`PendingReply::is_gone`] says whether the client has left. A client that only ends its side of
+/// the connection may still read, so it counts as waiting; one that resets the connection has left. After
 /// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
-    promise: Promise,
-    link: ResponseLink,
-    /// Charges a collected body until the response begins.
-    permit: Option<Arc<Permit>>,
+    pub(super) promise: Promise,
+    pub(super) link: ResponseLink,
+    /// Charges a collected body until the response starts.
+    pub(super) permit: Option<Arc<Permit>>,
 }
 
 impl PendingReply {
-    pub(super) fn new(promise: Promise, link: ResponseLink, permit: Option<Arc<Permit>>) -> Self {
-        Self { promise, link, permit }
-    }
-
     /// Whether the connection is closed, or the response would be too late.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -320,26 +316,66 @@ impl PendingReply {
     }
 }
 
-/// Takes a request's body as it arrives: see [`Body::receive`](super::Body::receive).
+/// Receives a request's body as it arrives: see [`Body::receive`](super::Body::receive).
 pub trait BodyReceiver: Send + 'static {
-    /// Takes a piece of the body, of 1 byte to 64 KiB. To get the next piece, it returns
-    /// [`Reply::read_more`] with itself, possibly from the work of a [`Reply::run`], during which
+    /// Receives a piece of the body, of 1 byte to 64 KiB. To get the next piece, return
+    /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until then,
     /// nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
     /// This runs on the event loop: don't block.
     fn piece(self: Box<Self>, piece: &[u8]) -> Reply;
 
-    /// Takes the end of the body, with its trailers, and makes the response.
+    /// Receives the end of the body, with its trailers, and makes the response.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
 
     /// The body is incomplete. The server has answered the request itself, if it could. By default,
     /// this drops the receiver.
     ///
-    /// While the work of a [`Reply::run`] owns the receiver, this is called after it has returned
-    /// the receiver. If that work no longer runs, because its client has left, the receiver is
-    /// dropped. This may run on the event loop: don't block.
+    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it. If
+    /// the work never ran, because the client left first, the receiver is dropped instead. This may
+    /// run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
+    }
+}
+
+/// The rest of a request's body will never come: the client left, ended its side of the connection,
+/// was too slow, or sent an invalid or too large body; or the budget for bodies is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete;
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body is incomplete")
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
+/// Waits for the rest of a body. If this is dropped before the body is complete, it calls
+/// `on_incomplete`.
+pub(super) struct BodyWaiter<T> {
+    inner: Option<T>,
+    on_incomplete: fn(T),
+}
+
+impl<T> BodyWaiter<T> {
+    pub(super) fn new(inner: T, on_incomplete: fn(T)) -> Self {
+        Self { inner: Some(inner), on_incomplete }
+    }
+
+    /// Takes `inner` out, for a part of the body that has arrived.
+    pub(super) fn into_inner(mut self) -> Option<T> {
+        self.inner.take()
+    }
+}
+
+impl<T> Drop for BodyWaiter<T> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            // The panic hook reports a panic. It is no reason to end the connection.
+            let _ = catch_unwind(AssertUnwindSafe(|| (self.on_incomplete)(inner)));
+        }
     }
 }
 

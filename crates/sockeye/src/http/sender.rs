@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use sockeye_proto::{Message, Promise, Remote, SendError};
 
-/// A response, as other threads see it.
+/// A handle to a response, for other threads.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseLink {
     remote: Remote,
@@ -16,7 +16,7 @@ pub(super) struct ResponseLink {
     draining: Weak<AtomicBool>,
 }
 
-/// The exchange's end of a [`ResponseLink`]. Dropping it marks the response as over.
+/// The exchange's side of a [`ResponseLink`]. Dropping it marks the response as over.
 #[derive(Debug)]
 pub(super) struct OpenResponse(Arc<AtomicBool>);
 
@@ -51,9 +51,11 @@ impl OpenResponse {
 /// says when that is noticed.
 #[derive(Debug)]
 pub struct Sender {
-    link: ResponseLink,
-    end: Promise,
-    exchange: u64,
+    pub(super) link: ResponseLink,
+    /// The promise to keep at the end of the content.
+    pub(super) end: Promise,
+    /// The number of the exchange.
+    pub(super) exchange: u64,
 }
 
 /// Content from a [`Sender`], for one exchange of the connection.
@@ -68,10 +70,6 @@ pub(super) struct Finished {
 }
 
 impl Sender {
-    pub(super) fn new(link: ResponseLink, end: Promise, exchange: u64) -> Self {
-        Self { link, end, exchange }
-    }
-
     /// Sends a piece. Blocks while 16 pieces wait.
     ///
     /// # Errors
@@ -184,9 +182,9 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Asks the source for more, if it waits. This never blocks and never fails, also on an event
-    /// loop. Several calls may count as one. None is lost: the source is asked after the call, and
-    /// sees what was written before the call.
+    /// Calls the source again, if it waits. This never blocks and never fails, also on an event loop.
+    /// Several calls may count as one. None is lost: the source is called after this, and sees what
+    /// was written before this.
     pub fn wake(&self) {
         self.0.remote.wake();
     }
@@ -213,7 +211,7 @@ mod tests {
     /// Between a sender's check that its response is not over and the arrival of its piece, the
     /// response may end and the next request of the connection may begin.
     #[test]
-    fn a_late_piece_of_an_older_response_does_not_get_into_a_newer_one() {
+    fn a_late_piece_does_not_get_into_the_next_response() {
         let (out, senders) = mpsc::channel();
         let service = HttpService::new(move |_: Request<Body>| {
             let out = out.clone();

@@ -1,11 +1,11 @@
-//! Content of a response that the event loop asks for.
+//! Content of a response that the event loop pulls from a source.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// Gives the content of a response, piece by piece, whenever there is room for more. It is dropped
+/// Returns the content of a response, piece by piece, whenever there is room for more. It is dropped
 /// when the client leaves.
 pub trait BodySource: Send + 'static {
     /// Returns the next piece. The result also contains the source, so that a job can own it
@@ -15,12 +15,12 @@ pub trait BodySource: Send + 'static {
     fn next(self: Box<Self>) -> SourceNext;
 }
 
-/// What a [`BodySource`] gives next.
+/// What a [`BodySource`] returns.
 pub enum SourceNext {
     /// A piece of content, and the source of the piece after it. An empty piece sends nothing;
     /// 1,024 of them in a row abort the response.
     Piece(Bytes, Box<dyn BodySource>),
-    /// Nothing yet. The source is asked again after
+    /// Nothing yet. The source is called again after
     /// [`SourceWaker::wake`](super::SourceWaker::wake), and possibly without a reason. Only a
     /// source of [`Reply::follow`](super::Reply::follow) may return this: it aborts any other
     /// response, which nothing could wake.

@@ -1,8 +1,8 @@
 //! A message service from a closure.
 //!
-//! A message is content with a type and an encoding; [`protocol`] is how messages are sent. The
-//! closure gets a [`Request`] and returns a [`Message`], an [`Error`], or a [`Reply`], which can
-//! come later:
+//! A message is content with a type and an encoding; the module [`protocol`] says how messages are
+//! sent. The closure gets a [`Request`] and returns a [`Message`], an [`Error`], or a [`Reply`],
+//! which can be made later:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -43,7 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Over HTTP, Content-Type is the message's type and encoding, and the body its content.
+//! Over HTTP, Content-Type has the message's type and encoding, and the body is its content.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on

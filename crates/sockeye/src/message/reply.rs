@@ -15,14 +15,12 @@ pub struct Request {
     pub message: Message,
     /// The client that sent it.
     pub peer: Peer,
-    /// How long the client waits for the response, if it said so. A response that is later is not
-    /// sent.
+    /// How long the client waits for the response, if it said so. A later response is not sent.
     pub time_left: Option<Duration>,
 }
 
-/// What a handler returns: a response, or how it will be made.
-///
-/// A [`Message`], an [`Error`] and a `Result` of them convert into it.
+/// What a handler returns: a response, or how it will be made. A [`Message`], an [`Error`] and a
+/// `Result` of them convert into it.
 pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {
@@ -71,33 +69,29 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is the error
 /// `internal`.
 #[derive(Debug)]
-pub struct PendingReply(Promise);
+pub struct PendingReply(pub(super) Promise);
 
 impl PendingReply {
-    pub(super) fn new(promise: Promise) -> Self {
-        Self(promise)
-    }
-
     /// Sends the response. One that is too late is dropped.
     pub fn send(self, response: Result<Message, Error>) {
         self.0.keep(Box::new(response));
     }
 }
 
-/// A response that says what went wrong: a code for programs and a sentence for people.
+/// An error response: a code for programs and a sentence for people.
 ///
-/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` the
-/// code. Over HTTP it also has a status: 404 for `not_found`, that of the protocol for one of its
-/// codes, and 422 for any other.
+/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` is the
+/// code. Over HTTP it also has a status: 404 for `not_found`, the protocol's status for one of the
+/// protocol's codes, and 422 for any other code.
 ///
-/// A [`Refusal`] converts into it: the client's fault, which is logged as that. So does a
-/// [`serde_json::Error`], for a response that can't be written: the code is `internal`.
+/// Two errors convert into it: a [`Refusal`], which is logged as the client's fault; and a
+/// [`serde_json::Error`] of a response that can't be written, whose code is `internal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) ErrorKind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ErrorKind {
-    /// What the handler says.
+    /// An error of the handler's own.
     Handler { code: Cow<'static, str>, text: Cow<'static, str> },
     /// The content of the request can't be read.
     Content(Refusal),

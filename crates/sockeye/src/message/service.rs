@@ -18,7 +18,7 @@ use crate::serving::{ServeError, Serving};
 ///
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
 /// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
-/// instead, so that reading it delays nobody. A panic on the event loop ends its connection; one on
+/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its connection; one on
 /// the pool is answered with the error `internal`.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ impl Handler for ClosureHandler {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {
                 Kind::Now(result) => promise.keep(Box::new(result)),
-                Kind::Later(take) => take(PendingReply::new(promise)),
+                Kind::Later(take) => take(PendingReply(promise)),
                 Kind::Run(work) => promise.keep(Box::new(work())),
             };
             // A job that is refused is dropped, which abandons its promise.
@@ -69,7 +69,7 @@ impl Handler for ClosureHandler {
         }
         match (self.answer)(request).0 {
             Kind::Now(result) => return send(result, responder),
-            Kind::Later(take) => take(PendingReply::new(responder.promise())),
+            Kind::Later(take) => take(PendingReply(responder.promise())),
             Kind::Run(work) => {
                 responder.run(work);
             }

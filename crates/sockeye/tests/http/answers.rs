@@ -204,7 +204,7 @@ fn a_response_to_head_has_the_content_length_of_get_or_none() {
 }
 
 #[test]
-fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
+fn other_threads_can_respond_and_a_dropped_pending_reply_is_a_500() {
     let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {
         let to_worker = to_worker.clone();
@@ -228,7 +228,7 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_each_by_its_own() {
+fn each_pipelined_request_gets_its_own_response_in_order() {
     // The first response comes later, and then from a job.
     let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |request: Request<Body>| {
@@ -273,7 +273,7 @@ fn blocking_work_runs_on_the_pool_and_is_counted() {
 }
 
 #[test]
-fn work_that_the_pool_has_no_room_for_is_a_503() {
+fn work_is_answered_with_503_if_the_pool_is_full() {
     let http = HttpService::new(|_: Request<Body>| Reply::run(|| "never"));
     let server =
         http_core::Server::new(Rc::new(http_core::ServerConfig::default()), http.handlers());
@@ -282,11 +282,11 @@ fn work_that_the_pool_has_no_room_for_is_a_503() {
     client.drop_jobs();
     let output = String::from_utf8(client.output()).unwrap();
     assert!(output.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{output}");
-    assert!(!client.finished(), "the connection goes on");
+    assert!(!client.finished(), "the connection stays open");
 }
 
 #[test]
-fn a_panic_is_a_500_for_that_request_and_the_server_lives() {
+fn a_panic_is_a_500_for_its_request_only() {
     let (serving, address) = serve(|request: Request<Body>| {
         assert_ne!(request.method(), Method::DELETE, "on purpose");
         "alive"

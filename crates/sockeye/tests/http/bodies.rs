@@ -111,7 +111,7 @@ impl BodyReceiver for Count {
 }
 
 #[test]
-fn a_receiver_takes_a_body_in_pieces_with_work_in_between() {
+fn a_receiver_gets_a_body_in_pieces_and_runs_work_between_them() {
     let pieces = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&pieces);
     let (serving, address) = serve(move |request: Request<Body>| {
@@ -172,7 +172,7 @@ impl BodyReceiver for Gate {
 }
 
 #[test]
-fn a_sender_waits_while_the_receiver_does() {
+fn backpressure_slows_the_client_while_the_receiver_blocks() {
     const BYTES: usize = 64 << 20;
     let (go, may_go) = mpsc::channel();
     let may_go = Arc::new(Mutex::new(may_go));
@@ -215,7 +215,7 @@ fn a_sender_waits_while_the_receiver_does() {
 }
 
 #[test]
-fn a_receiver_is_dropped_when_the_client_goes() {
+fn a_receiver_is_dropped_when_the_client_leaves() {
     struct Dropped(mpsc::Sender<()>);
 
     impl Drop for Dropped {

@@ -37,7 +37,7 @@ pub(crate) fn serve_with<R: Into<Reply>>(
 pub(crate) fn until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < PATIENCE, "it never is");
+        assert!(start.elapsed() < PATIENCE, "timed out");
         thread::yield_now();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/http_echo.rs"]
 mod http_echo;
 

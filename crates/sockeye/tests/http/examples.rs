@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, stop};
 
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/http_events.rs"]
 mod http_events;
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/http_hello.rs"]
 mod http_hello;
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/http_json.rs"]
 mod http_json;
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/http_upload.rs"]
 mod http_upload;
-#[expect(dead_code, reason = "its main is not what runs here")]
+#[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/protocol.rs"]
 mod protocol;
 
@@ -131,7 +131,7 @@ fn every_event_reaches_all_listeners() {
 }
 
 #[test]
-fn netstrings_come_back_backwards() {
+fn netstrings_come_back_reversed() {
     let (running, address) = protocol::serve(any_port()).unwrap();
     let mut client = Client::new(&address);
     for part in ["5:he", "llo,0:,1", ":x,"] {

@@ -38,13 +38,13 @@ fn times_out(client: &mut Harness) {
     let output = output(client);
     assert!(output.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{output}");
     assert!(!output.contains("Connection: close"), "{output}");
-    assert!(client.end().is_none(), "the connection goes on");
+    assert!(client.end().is_none(), "the connection stays open");
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
-fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
+fn a_missing_response_is_a_503_and_a_late_one_is_dropped() {
     let (to_test, pending_replies) = mpsc::channel::<PendingReply>();
     let mut client = client(move |_: Request<Body>| {
         let to_test = to_test.clone();
@@ -68,7 +68,7 @@ fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
 }
 
 #[test]
-fn work_that_takes_too_long_is_a_503_and_its_outcome_is_dropped() {
+fn work_that_times_out_is_a_503_and_its_result_is_dropped() {
     let mut client = client(|request: Request<Body>| match request.uri().path() {
         "/now" => "now".into(),
         _ => Reply::run(|| "done"),
@@ -82,7 +82,7 @@ fn work_that_takes_too_long_is_a_503_and_its_outcome_is_dropped() {
 }
 
 #[test]
-fn the_time_runs_anew_when_the_body_has_come() {
+fn the_timeout_restarts_when_the_body_is_complete() {
     let mut client = client(|request: Request<Body>| {
         request.into_body().collect(100, |body| Reply::run(move || body))
     });
@@ -96,7 +96,7 @@ fn the_time_runs_anew_when_the_body_has_come() {
 }
 
 #[test]
-fn a_body_is_charged_until_a_late_reply_lets_go_of_it() {
+fn a_body_is_charged_until_a_late_response_releases_it() {
     let budget = Budget::new("bytes", 1 << 20);
     let (to_test, pending_replies) = mpsc::channel::<PendingReply>();
     let mut client = client_with(&budget, move |request: Request<Body>| {

@@ -96,7 +96,7 @@ fn a_pending_reply_is_gone_after_a_reset() {
 }
 
 #[test]
-fn a_reset_that_comes_together_with_a_request_is_noticed() {
+fn a_reset_right_after_a_request_is_noticed() {
     let scene = Scene::new(LONG);
     let mut client = scene.client();
     client.head("GET /", &[]);
@@ -176,7 +176,7 @@ fn a_silent_stream_to_a_half_closed_client_is_cancelled() {
 }
 
 #[test]
-fn clients_of_a_silent_stream_that_just_close_leave_nothing_behind() {
+fn a_silent_stream_is_dropped_after_its_client_closes() {
     const CLIENTS: u64 = 20;
     let scene = Scene::new(SHORT);
     let senders: Vec<Sender> = (0..CLIENTS)
@@ -192,7 +192,7 @@ fn clients_of_a_silent_stream_that_just_close_leave_nothing_behind() {
 }
 
 #[test]
-fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
+fn a_half_closed_client_gets_late_and_pipelined_responses() {
     let scene = Scene::new(SHORT);
     let mut client = scene.client();
     client.head("GET /later", &[]);

@@ -62,7 +62,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
 }
 
 #[test]
-fn a_length_that_a_handler_sets_has_to_be_kept() {
+fn a_stream_that_breaks_its_content_length_is_cut() {
     let (serving, address, senders) = senders(of_ten);
     for (pieces, whole) in [(&["12345", "67890"][..], true), (&["12345"], false)] {
         let mut client = Client::new(&address);
@@ -107,7 +107,7 @@ fn a_sender_that_is_dropped_cuts_the_response() {
 }
 
 #[test]
-fn to_head_nothing_is_sent_and_no_sender_begins() {
+fn a_response_to_head_starts_no_sender() {
     let (serving, address, senders) = senders(of_ten);
     let mut client = Client::new(&address);
     assert_eq!(client.ask("HEAD /").field("content-length"), Some("10"));
@@ -150,7 +150,7 @@ fn a_fast_sender_waits_for_a_slow_client_and_fails_when_it_leaves() {
 }
 
 #[test]
-fn a_piece_for_an_older_response_does_not_get_into_a_newer_one() {
+fn a_late_piece_does_not_get_into_the_next_response() {
     let (serving, address, senders) = senders(of_ten);
     let mut client = Client::new(&address);
     client.head("GET /none", &[]);
@@ -175,7 +175,7 @@ fn a_piece_for_an_older_response_does_not_get_into_a_newer_one() {
 }
 
 #[test]
-fn events_come_one_by_one_and_stopping_ends_them_in_order() {
+fn events_arrive_one_by_one_and_draining_completes_the_response() {
     let (serving, address, senders) =
         senders(|out, _| Reply::events(move |sender| out.send(sender).unwrap()));
     let mut client = Client::new(&address);
@@ -195,7 +195,7 @@ fn events_come_one_by_one_and_stopping_ends_them_in_order() {
 }
 
 #[test]
-fn a_stream_that_has_an_end_may_come_to_it_while_the_server_stops() {
+fn a_stream_can_be_completed_while_the_server_drains() {
     let (serving, address, senders) = senders(stream);
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
@@ -211,7 +211,7 @@ fn a_stream_that_has_an_end_may_come_to_it_while_the_server_stops() {
 }
 
 #[test]
-fn a_sender_does_not_wait_for_the_loop_on_the_loop() {
+fn a_sender_never_blocks_on_the_event_loop() {
     let (serving, address) = serve(|_: Request<Body>| {
         Reply::stream(Response::new(()), |sender| while sender.send("more").is_ok() {})
     });
@@ -248,7 +248,7 @@ impl BodySource for Down {
 }
 
 #[test]
-fn a_source_gives_pieces_and_has_work_done_for_them() {
+fn a_source_returns_pieces_and_runs_work() {
     let (serving, address) = serve(|request: Request<Body>| {
         let from = request.uri().path()[1..].parse().unwrap();
         Reply::pull(Response::new(()), Down(from))
@@ -264,7 +264,7 @@ fn a_source_gives_pieces_and_has_work_done_for_them() {
 }
 
 #[test]
-fn pieces_are_taken_as_the_client_reads() {
+fn a_source_is_called_only_as_fast_as_the_client_reads() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -385,7 +385,7 @@ fn queued()
 }
 
 #[test]
-fn a_source_that_waits_is_asked_again_when_it_is_woken() {
+fn a_waiting_source_is_called_again_when_it_is_woken() {
     let (serving, address, queue, wakes) = queued();
     let say = |piece: &'static str| {
         queue.lock().unwrap().push_back(Given::Piece(piece.into()));
@@ -446,7 +446,7 @@ fn a_source_that_nothing_can_wake_aborts_its_response() {
 }
 
 #[test]
-fn a_source_that_is_woken_again_and_again_gives_no_more_than_there_is_room_for() {
+fn wakeups_do_not_exceed_the_output_limit() {
     let (serving, address, queue, wakes) = queued();
     let mut client = Client::new(&address);
     client.head("GET /", &[]);

@@ -166,7 +166,7 @@ fn responses_do_not_depend_on_the_network() {
 }
 
 #[test]
-fn clients_that_break_off_anywhere_leave_nothing_behind() {
+fn interrupted_clients_leave_nothing_behind() {
     seeds(0..40, |seed| {
         let mut rng = Rng::new(seed);
         let faults = gentle(&mut rng);

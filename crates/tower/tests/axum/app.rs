@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sockeye::Peer;
 use sockeye::http::{AllowedHosts, Options};
 
-use super::Scene;
+use super::RunningApp;
 
 async fn who(Extension(peer): Extension<Peer>) -> String {
     peer.address.to_string()
@@ -62,8 +62,8 @@ fn app() -> Router {
 
 #[test]
 fn extractors_state_and_nested_routers_work() {
-    let scene = Scene::new(app());
-    let mut client = scene.client();
+    let running = RunningApp::new(app());
+    let mut client = running.client();
     assert_eq!(client.ask("GET /").text(), "Hello");
     assert_eq!(client.ask("POST /count").text(), "0");
     assert_eq!(client.ask("POST /count").text(), "1");
@@ -84,27 +84,27 @@ fn extractors_state_and_nested_routers_work() {
     let answer = client.ask("GET /nowhere");
     assert_eq!((answer.status, answer.text()), (404, "nobody knows it"));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
 fn any_method_reaches_the_service() {
     let method = |method: Method| async move { method.to_string() };
     let app = Router::new().route("/any", any(method)).route("/get", get(|| async {}));
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     for method in ["PROPFIND", "get", "M-SEARCH"] {
         assert_eq!(client.ask(&format!("{method} /any")).text(), method);
-        assert_eq!(client.ask(&format!("{method} /get")).status, 405, "as axum has it");
+        assert_eq!(client.ask(&format!("{method} /get")).status, 405, "by axum");
     }
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
 fn the_server_frames_responses() {
-    let scene = Scene::new(app());
-    let mut client = scene.client();
+    let running = RunningApp::new(app());
+    let mut client = running.client();
     let answer = client.ask("HEAD /");
     assert_eq!((answer.status, answer.field("content-length")), (200, Some("5")));
     assert_eq!(client.ask("HEAD /large").field("content-length"), Some("5000000"));
@@ -119,23 +119,23 @@ fn the_server_frames_responses() {
     }
     assert_eq!(client.ask("GET /close").field("connection"), Some("close"));
     assert!(client.is_over());
-    scene.stop();
+    running.stop();
 }
 
 #[test]
-fn a_panic_is_a_500_and_hurts_nobody_else() {
-    let scene = Scene::new(app());
-    let mut client = scene.client();
+fn a_panic_is_a_500_for_its_request_only() {
+    let running = RunningApp::new(app());
+    let mut client = running.client();
     assert_eq!(client.ask("GET /panic").status, 500);
     assert_eq!(client.ask("GET /").text(), "Hello");
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
 fn bodies_are_limited_by_the_app() {
-    let scene = Scene::new(app());
-    let mut client = scene.client();
+    let running = RunningApp::new(app());
+    let mut client = running.client();
     assert_eq!(client.ask_with("POST /bytes", &[b'x'; 300_000]).body, [b'x'; 300_000]);
     client.head("POST /bytes", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n0\r\n\r\n");
@@ -144,15 +144,15 @@ fn bodies_are_limited_by_the_app() {
     // One byte above the limit of axum's extractors.
     assert_eq!(client.ask_with("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
-fn a_runtime_that_has_gone_is_a_500() {
-    let scene = Scene::new(app());
-    let mut client = scene.client();
+fn a_request_after_the_runtime_shut_down_is_a_500() {
+    let running = RunningApp::new(app());
+    let mut client = running.client();
     assert_eq!(client.ask("GET /").text(), "Hello");
-    let Scene { runtime, serving, .. } = scene;
+    let RunningApp { runtime, serving, .. } = running;
     runtime.shutdown_background();
     assert_eq!(client.ask("GET /").status, 500);
     drop(client);

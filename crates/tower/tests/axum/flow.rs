@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::StreamExt;
 
-use super::Scene;
+use super::RunningApp;
 use super::client::Client;
 
 /// A stream of the messages of a channel.
@@ -42,10 +42,10 @@ fn streaming() -> (Router, mpsc::Sender<Piece>) {
 }
 
 #[test]
-fn a_response_comes_as_it_is_made() {
+fn a_response_is_sent_while_it_is_made() {
     let (app, send) = streaming();
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     client.head("GET /", &[]);
     assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
     for piece in ["one", "two", "three"] {
@@ -55,25 +55,25 @@ fn a_response_comes_as_it_is_made() {
     drop(send);
     assert_eq!(client.chunk(), None);
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
 fn a_response_that_fails_is_cut() {
     let (app, send) = streaming();
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     client.head("GET /", &[]);
     send.blocking_send(Ok("some".into())).unwrap();
     client.answer_head();
     assert_eq!(client.chunk().unwrap(), b"some");
     send.blocking_send(Err(std::io::Error::other("on purpose"))).unwrap();
     assert_eq!(client.rest(), b"", "there is no last chunk");
-    assert_eq!(scene.stop().closed_for("reply_aborted"), 1);
+    assert_eq!(running.stop().closed_for("reply_aborted"), 1);
 }
 
 #[test]
-fn events_come_one_by_one_and_stopping_ends_them_in_order() {
+fn events_arrive_one_by_one_and_draining_completes_the_response() {
     let (send, receive) = mpsc::channel::<&'static str>(1);
     let receive = Arc::new(Mutex::new(Some(receive)));
     let app = Router::new().route(
@@ -85,24 +85,24 @@ fn events_come_one_by_one_and_stopping_ends_them_in_order() {
             )
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     client.head("GET /", &[]);
     assert_eq!(client.answer_head().field("content-type"), Some("text/event-stream"));
     for text in ["one", "two"] {
         send.blocking_send(text).unwrap();
         assert_eq!(client.chunk().unwrap(), format!("data: {text}\n\n").as_bytes());
     }
-    scene.serving.handle().drain();
+    running.serving.handle().drain();
     assert_eq!(client.chunk(), None);
-    scene.stop();
+    running.stop();
     // The stream is dropped with its task.
     let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
     gone.block_on(send.closed());
 }
 
 #[test]
-fn a_slow_client_holds_back_what_makes_the_response() {
+fn a_slow_client_slows_the_response_stream_down() {
     const PIECES: usize = 2000;
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
@@ -115,8 +115,8 @@ fn a_slow_client_holds_back_what_makes_the_response() {
             }))
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     client.head("GET /", &[]);
     client.answer_head();
     let (mut seen, mut same) = (0, 0);
@@ -132,11 +132,11 @@ fn a_slow_client_holds_back_what_makes_the_response() {
     }
     assert_eq!(bytes, PIECES * 64 * 1024);
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
-fn a_slow_service_holds_back_the_client() {
+fn a_slow_service_slows_the_client_down() {
     const BYTES: usize = 64 << 20;
     let go = Arc::new(Notify::new());
     let may_go = Arc::clone(&go);
@@ -152,8 +152,8 @@ fn a_slow_service_holds_back_the_client() {
             bytes.to_string()
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = TcpStream::connect(&scene.address).unwrap();
+    let running = RunningApp::new(app);
+    let mut client = TcpStream::connect(&running.address).unwrap();
     let head = format!(
         "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {BYTES}\r\n\r\n"
     );
@@ -179,18 +179,18 @@ fn a_slow_service_holds_back_the_client() {
         client.write_all(&chunk[..count]).unwrap();
         sent += count;
     }
-    let mut reply = String::new();
-    client.read_to_string(&mut reply).unwrap();
-    assert!(reply.ends_with(&format!("\r\n\r\n{BYTES}")), "{reply}");
-    scene.stop();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    assert!(response.ends_with(&format!("\r\n\r\n{BYTES}")), "{response}");
+    running.stop();
 }
 
 #[test]
 fn large_bodies_flow_both_ways_at_once() {
     const BYTES: usize = 32 << 20;
     let app = Router::new().route("/", post(|body: Body| async move { body }));
-    let scene = Scene::new(app);
-    let mut client = TcpStream::connect(&scene.address).unwrap();
+    let running = RunningApp::new(app);
+    let mut client = TcpStream::connect(&running.address).unwrap();
     let mut sender = client.try_clone().unwrap();
     let sending = thread::spawn(move || {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
@@ -200,16 +200,16 @@ fn large_bodies_flow_both_ways_at_once() {
             sender.write_all(part).unwrap();
         }
     });
-    let mut reply = Vec::new();
-    client.read_to_end(&mut reply).unwrap();
+    let mut response = Vec::new();
+    client.read_to_end(&mut response).unwrap();
     sending.join().unwrap();
-    let head = reply.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let head = response.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
     // With a length, because the request has one.
-    assert!(reply[..head].windows(15).any(|name| name.eq_ignore_ascii_case(b"content-length:")));
-    assert_eq!(reply.len() - head, BYTES);
-    assert!(reply[head..].iter().enumerate().all(|(at, byte)| *byte == (at / 3) as u8));
+    assert!(response[..head].windows(15).any(|name| name.eq_ignore_ascii_case(b"content-length:")));
+    assert_eq!(response.len() - head, BYTES);
+    assert!(response[head..].iter().enumerate().all(|(at, byte)| *byte == (at / 3) as u8));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
@@ -222,14 +222,14 @@ fn trailers_go_both_ways() {
         Response::new(Body::new(StreamBody::new(tokio_stream::iter(frames))))
     }
 
-    let scene = Scene::new(Router::new().route("/", post(handler)));
-    let mut client = scene.client();
+    let running = RunningApp::new(Router::new().route("/", post(handler)));
+    let mut client = running.client();
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n0\r\nX-Sum: 3\r\nx-sum: 4\r\n\r\n");
     let answer = client.answer();
     assert_eq!((answer.text(), &*answer.trailers), ("abc", "x-sum: 3\r\nx-sum: 4\r\n"));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
@@ -243,8 +243,8 @@ fn a_client_gets_100_continue_when_the_service_polls_the_body() {
             (StatusCode::OK, body.collect().await.unwrap().to_bytes())
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     let expects = ["Expect: 100-continue", "Content-Length: 5"];
     client.head("POST /", &expects);
     assert_eq!(client.answer_head().status, 100);
@@ -253,7 +253,7 @@ fn a_client_gets_100_continue_when_the_service_polls_the_body() {
     client.head("POST /", &[&expects[..], &["X-Unwanted: 1"]].concat());
     assert_eq!(client.answer().status, 403);
     assert!(client.is_over());
-    scene.stop();
+    running.stop();
 }
 
 /// Sends a message when it is dropped.
@@ -277,8 +277,8 @@ fn a_task_is_aborted_when_its_client_leaves() {
             std::future::pending::<()>().await;
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = TcpStream::connect(&scene.address).unwrap();
+    let running = RunningApp::new(app);
+    let mut client = TcpStream::connect(&running.address).unwrap();
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /never HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
@@ -287,7 +287,7 @@ fn a_task_is_aborted_when_its_client_leaves() {
     assert_eq!(client.peek(&mut [0]).unwrap(), 1);
     drop(client);
     was_dropped.recv().unwrap();
-    scene.stop();
+    running.stop();
 }
 
 #[test]
@@ -302,14 +302,14 @@ fn an_incomplete_body_ends_its_task() {
             let _ = body.collect().await;
         }),
     );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     client.head("POST /", &["Content-Length: 10"]);
     client.send("four");
     has_begun.recv().unwrap();
     drop(client);
     was_dropped.recv().unwrap();
-    scene.stop();
+    running.stop();
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn pipelined_requests_are_answered_in_order() {
             n.to_string()
         }),
     );
-    let scene = Scene::new(app);
-    let mut client: Client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client: Client = running.client();
     let requests: String =
         (0..10).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
     client.send(requests);
@@ -333,5 +333,5 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(client.answer().text(), n.to_string());
     }
     drop(client);
-    scene.stop();
+    running.stop();
 }

@@ -16,7 +16,7 @@ use sockeye::http::Limits;
 use sockeye_tower::RequestBody;
 use tower_service::Service;
 
-use super::Scene;
+use super::RunningApp;
 
 /// A body of unknown length, all of which is ready.
 fn stream_of(text: &'static str) -> Body {
@@ -70,8 +70,8 @@ fn head_has_the_content_length_of_get_or_none() {
             "/304",
             any(|| async { (StatusCode::NOT_MODIFIED, [(header::CONTENT_LENGTH, "5")]) }),
         );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     for (path, status, length) in [
         ("/text", 200, Some("5")),
         ("/any-text", 200, Some("5")),
@@ -95,7 +95,7 @@ fn head_has_the_content_length_of_get_or_none() {
     }
     assert_eq!(client.ask("GET /by-hand").field("content-length"), Some("7"));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 /// A service without axum, which sends content in response to HEAD, too.
@@ -117,8 +117,8 @@ impl Service<Request<RequestBody>> for Bare {
 }
 
 #[test]
-fn a_service_that_ignores_head_has_its_content_left_out() {
-    let scene = Scene::with(
+fn content_in_response_to_head_is_not_sent() {
+    let running = RunningApp::with(
         Limits::default(),
         Bare(|path| match path {
             "/text" => "Hello".into_response(),
@@ -132,7 +132,7 @@ fn a_service_that_ignores_head_has_its_content_left_out() {
             _ => ([(header::CONTENT_LENGTH, "6")], "Hello").into_response(),
         }),
     );
-    let mut client = scene.client();
+    let mut client = running.client();
     for (path, status, length) in [
         ("/text", 200, Some("5")),
         ("/empty", 200, None),
@@ -147,11 +147,11 @@ fn a_service_that_ignores_head_has_its_content_left_out() {
     }
     assert_eq!(client.ask("GET /empty").field("content-length"), Some("0"));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 #[test]
-fn a_content_length_that_is_not_the_bodys_is_a_500_and_the_connection_goes_on() {
+fn a_wrong_content_length_is_a_500_and_the_connection_stays_open() {
     let says = |length: &'static str, body: &'static [u8]| {
         get(move || async move { ([(header::CONTENT_LENGTH, length)], body) })
     };
@@ -162,15 +162,15 @@ fn a_content_length_that_is_not_the_bodys_is_a_500_and_the_connection_goes_on() 
         .route("/empty", says("5", b""))
         .route("/large", says("5", &[b'x'; 1 << 20]))
         .route("/right", says("10", b"Hello, you"));
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     for path in ["/short", "/long", "/none", "/empty", "/large"] {
         let answer = client.ask(&format!("GET {path}"));
         assert_eq!((answer.status, answer.text()), (500, "500 Internal Server Error\n"), "{path}");
     }
     assert_eq!(client.ask("GET /right").text(), "Hello, you");
     drop(client);
-    assert_eq!(scene.stop().closed_for("reply_aborted"), 0);
+    assert_eq!(running.stop().closed_for("reply_aborted"), 0);
 }
 
 #[test]
@@ -186,13 +186,13 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
         .route("/short", with_length("4"))
         .route("/long", with_length("6"))
         .route("/right", with_length("5"));
-    let scene = Scene::new(app);
-    assert_eq!(scene.client().ask("GET /right").text(), "Hello");
+    let running = RunningApp::new(app);
+    assert_eq!(running.client().ask("GET /right").text(), "Hello");
     for (path, rest) in [("/short", ""), ("/long", "Hello")] {
-        let mut client = scene.client();
+        let mut client = running.client();
         client.head(&format!("GET {path}"), &[]);
         assert_eq!(client.answer_head().status, 200);
         assert_eq!(client.rest(), rest.as_bytes(), "{path}");
     }
-    assert_eq!(scene.stop().closed_for("reply_aborted"), 2);
+    assert_eq!(running.stop().closed_for("reply_aborted"), 2);
 }

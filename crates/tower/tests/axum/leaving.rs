@@ -14,7 +14,7 @@ use sockeye::http::Limits;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt;
 
-use super::Scene;
+use super::RunningApp;
 use super::client::{Client, PATIENCE};
 
 /// Sends a message when it is dropped.
@@ -89,19 +89,19 @@ fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
 }
 
 /// A client with an unread response, so that it closes with a reset.
-fn client_of(scene: &Scene) -> Client {
-    let mut client = scene.client();
+fn client_of(running: &RunningApp) -> Client {
+    let mut client = running.client();
     client.head("GET /", &[]);
     client.wait();
     client
 }
 
 #[test]
-fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection() {
+fn a_task_is_dropped_when_its_client_resets_the_connection() {
     let (app, began, dropped) = app();
-    let scene = Scene::with(limits(LONG), app);
+    let running = RunningApp::with(limits(LONG), app);
     for path in ["/never", "/silent", "/pour"] {
-        let mut client = client_of(&scene);
+        let mut client = client_of(&running);
         client.head(&format!("GET {path}"), &[]);
         began.recv_timeout(PATIENCE).unwrap();
         assert!(dropped.try_recv().is_err(), "{path}");
@@ -110,13 +110,13 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
     }
     // A body that is larger than the buffer pauses the connection. After a reset, the task has a
     // grace period.
-    let mut client = client_of(&scene);
+    let mut client = client_of(&running);
     client.head("POST /unread", &["Content-Length: 1000000"]);
     began.recv_timeout(PATIENCE).unwrap();
     client.send(vec![b'x'; 400_000]);
     client.reset();
     dropped.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(scene.stop().closed_for("reset"), 4);
+    assert_eq!(running.stop().closed_for("reset"), 4);
 }
 
 /// An app that reads bodies and reports on the returned channel how they ended. `/busy` waits for
@@ -134,7 +134,7 @@ fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
                 // Cleaning up may take several steps.
                 tokio::task::yield_now().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                collect.send(said(end.map(|_| ()))).unwrap();
+                collect.send(outcome(end.map(|_| ()))).unwrap();
             }),
         )
         .route(
@@ -143,7 +143,7 @@ fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
                 let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
                 busy.send(format!("{} bytes", first.len())).unwrap();
                 go.notified().await;
-                busy.send(said(body.collect().await.map(|_| ()))).unwrap();
+                busy.send(outcome(body.collect().await.map(|_| ()))).unwrap();
             }),
         )
         .route(
@@ -160,7 +160,7 @@ fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
     (app, notifications)
 }
 
-fn said(end: Result<(), axum::Error>) -> String {
+fn outcome(end: Result<(), axum::Error>) -> String {
     end.map_or_else(|error| error.to_string(), |()| "complete".to_owned())
 }
 
@@ -173,7 +173,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     // Longer than a delayed acknowledgement.
     limits.body_timeout = Duration::from_millis(300);
     let (app, notifications) = uploads(&GO);
-    let scene = Scene::with(limits, app);
+    let running = RunningApp::with(limits, app);
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
         client.end();
@@ -193,7 +193,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         (chunked, "3\r\nabc\r\n", end, 400),
         (chunked, "3\r\nabc\r\nx", wait, 400),
     ] {
-        let mut client = if status == 0 { client_of(&scene) } else { scene.client() };
+        let mut client = if status == 0 { client_of(&running) } else { running.client() };
         client.head("POST /collect", &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{field} {body}");
@@ -201,7 +201,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     }
     // A task that is busy at that moment.
     for cut in [reset, end] {
-        let mut client = client_of(&scene);
+        let mut client = client_of(&running);
         client.head("POST /busy", &[length]);
         client.send("abc");
         assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
@@ -210,7 +210,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
     }
     // A task whose response has started.
-    let mut client = scene.client();
+    let mut client = running.client();
     client.head("POST /echo", &[chunked]);
     client.send("3\r\nabc\r\n");
     client.answer_head();
@@ -218,24 +218,24 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     client.end();
     assert_eq!(client.rest(), b"", "there is no last chunk");
     assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
-    let mut client = scene.client();
+    let mut client = running.client();
     client.ask_with("POST /collect", b"abc");
     assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "complete");
     drop(client);
-    scene.stop();
+    running.stop();
     assert!(notifications.try_recv().is_err(), "each is notified once");
 }
 
 #[test]
 fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     let (app, began, dropped) = app();
-    let scene = Scene::with(limits(SHORT), app);
+    let running = RunningApp::with(limits(SHORT), app);
     // One client still reads, the other has left.
-    let mut reads = scene.client();
+    let mut reads = running.client();
     reads.head("GET /silent", &[]);
     reads.answer_head();
     reads.end();
-    let mut gone = scene.client();
+    let mut gone = running.client();
     gone.head("GET /silent", &[]);
     gone.answer_head();
     drop(gone);
@@ -244,11 +244,11 @@ fn a_silent_stream_to_a_half_closed_client_is_dropped() {
         began.recv_timeout(PATIENCE).unwrap();
         dropped.recv_timeout(PATIENCE).unwrap();
     }
-    assert_eq!(scene.stop().closed_for("half_closed_timeout"), 2);
+    assert_eq!(running.stop().closed_for("half_closed_timeout"), 2);
 }
 
 #[test]
-fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
+fn a_half_closed_client_gets_late_and_pipelined_responses() {
     static GO: Notify = Notify::const_new();
 
     let (app, _began, dropped) = app();
@@ -256,13 +256,13 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
         GO.notified().await;
         n.to_string()
     });
-    let scene = Scene::with(limits(SHORT), app.route("/late/{n}", late));
-    let mut client = scene.client();
+    let running = RunningApp::with(limits(SHORT), app.route("/late/{n}", late));
+    let mut client = running.client();
     client.head("GET /late/1", &[]);
     client.head("GET /late/2", &[]);
     client.end();
     // A stream whose client ended its side later has timed out.
-    let mut other = scene.client();
+    let mut other = running.client();
     other.head("GET /silent", &[]);
     other.end();
     dropped.recv_timeout(PATIENCE).unwrap();
@@ -271,24 +271,24 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
         assert_eq!(client.answer().text(), text);
     }
     assert!(client.is_over());
-    scene.stop();
+    running.stop();
 }
 
 #[test]
-fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
+fn a_response_timeout_is_a_503_and_drops_the_task() {
     let (app, began, dropped) = app();
     // Long enough for a task to start on a busy machine.
     let response_timeout = Some(Duration::from_secs(1));
     let limits = Limits { response_timeout, ..Limits::default() };
-    let scene = Scene::with(limits, app);
-    let mut client = scene.client();
+    let running = RunningApp::with(limits, app);
+    let mut client = running.client();
     assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
     began.recv_timeout(PATIENCE).unwrap();
     dropped.recv_timeout(PATIENCE).unwrap();
     // The connection stays open: there is a response, which may be a 503 on a very busy machine.
     assert!(matches!(client.ask("GET /").status, 200 | 503));
     drop(client);
-    scene.stop();
+    running.stop();
 }
 
 /// A response with `count` empty frames, then a piece. With `yields`, each frame needs its own
@@ -315,16 +315,16 @@ fn endless_empty_frames_abort_the_response() {
             |Path((count, yields)): Path<(usize, bool)>| async move { empty_frames(count, yields) },
         ),
     );
-    let scene = Scene::new(app);
-    let mut client = scene.client();
+    let running = RunningApp::new(app);
+    let mut client = running.client();
     for yields in [false, true] {
         // The maximum number in a row.
         assert_eq!(client.ask(&format!("GET /1023/{yields}")).text(), "piece");
-        let mut client = scene.client();
+        let mut client = running.client();
         client.head(&format!("GET /{}/{yields}", usize::MAX - 1), &[]);
         client.answer_head();
         assert_eq!(client.rest(), b"", "there is no last chunk");
     }
     drop(client);
-    assert_eq!(scene.stop().closed_for("empty_body_frames"), 2);
+    assert_eq!(running.stop().closed_for("empty_body_frames"), 2);
 }

@@ -1,6 +1,6 @@
 //! axum apps on the engine, over plain sockets.
 
-#[expect(dead_code, reason = "it can more than is asked of it here")]
+#[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
 mod client;
 
@@ -24,13 +24,13 @@ use tokio::runtime::Runtime;
 use tower_service::Service;
 
 /// A running app.
-struct Scene {
+struct RunningApp {
     runtime: Runtime,
     serving: Serving,
     address: String,
 }
 
-impl Scene {
+impl RunningApp {
     fn new(app: Router) -> Self {
         Self::with(Limits::default(), app)
     }

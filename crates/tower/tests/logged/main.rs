@@ -1,6 +1,6 @@
 //! Log lines about services. This is a program of its own, because it has one log for all threads.
 
-#[expect(dead_code, reason = "it can more than is asked of it here")]
+#[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
 mod client;
 
@@ -86,7 +86,7 @@ fn stop_serving(serving: Serving) {
 }
 
 #[test]
-fn both_lengths_are_logged_where_they_differ() {
+fn a_wrong_content_length_is_logged_with_both_lengths() {
     let lines = LINES.lock().unwrap();
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let wrong = get(|| async { ([(header::CONTENT_LENGTH, "12345")], "seven b") });
@@ -98,7 +98,7 @@ fn both_lengths_are_logged_where_they_differ() {
 }
 
 #[test]
-fn a_runtime_that_nothing_drives_causes_a_warning_and_its_requests_wait() {
+fn an_undriven_runtime_causes_a_warning_and_its_requests_wait() {
     let lines = LINES.lock().unwrap();
     let runtime = Builder::new_current_thread().build().unwrap();
     let app = Router::new().route("/", get(|| async { "at last" }));

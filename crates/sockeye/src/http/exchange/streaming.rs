@@ -13,7 +13,7 @@ use super::super::sender::{Finished, Sent};
 use super::super::source::SourceNext;
 use super::{Exchange, Expects};
 
-/// Number of pieces that are taken from a source before other connections get their turn.
+/// Maximum number of pieces from one source per turn, so that other connections get theirs.
 const PIECES_PER_TURN: usize = 1024;
 
 /// Number of empty pieces in a row that abort a response.
@@ -22,7 +22,7 @@ const MAX_EMPTY_PIECES: u32 = 1024;
 static EMPTY_PIECES: Fault = Fault {
     blame: Blame::Ours,
     code: "empty_body_pieces",
-    what: Cow::Borrowed("had a source that gave 1,024 empty pieces in a row"),
+    what: Cow::Borrowed("had a source that returned 1,024 empty pieces in a row"),
 };
 
 impl Exchange {
@@ -57,7 +57,7 @@ impl Exchange {
         }
     }
 
-    /// Writes what a source gives, until it has to wait or ends.
+    /// Writes the pieces of a source until it has to wait or ends.
     pub(super) fn advance(&mut self, mut next: SourceNext, mut stream: Stream<'_, '_>) -> Answer {
         let mut taken = 0;
         loop {
@@ -76,7 +76,7 @@ impl Exchange {
                 }
                 SourceNext::Wait(source) => match &mut self.follow {
                     Some(follow) if follow.draining => next = SourceNext::End,
-                    // What it was woken for may have come after it looked.
+                    // It may have been woken just after it found nothing.
                     Some(follow) if follow.woken => {
                         follow.woken = false;
                         next = source.next();
@@ -85,7 +85,7 @@ impl Exchange {
                     None => {
                         error!(
                             target: "sockeye", peer = %self.peer.address,
-                            "a source waits that nothing can wake: use Reply::follow for it"
+                            "a source waits, but nothing can wake it: use Reply::follow"
                         );
                         return stream.abort();
                     }
@@ -104,7 +104,7 @@ impl Exchange {
         }
     }
 
-    /// Takes content from a [`Sender`](super::Sender).
+    /// Writes content from a [`Sender`](super::Sender).
     fn on_sent(
         &mut self,
         body: Result<Message, Abandoned>,
@@ -120,7 +120,7 @@ impl Exchange {
         self.wait(expects, stream)
     }
 
-    /// Takes the end from a [`Sender`](super::Sender), or what a job of the source made.
+    /// Handles the end from a [`Sender`](super::Sender), or the result of a job of the source.
     fn on_settled(
         &mut self,
         ticket: Ticket,

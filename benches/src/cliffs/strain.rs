@@ -1,4 +1,4 @@
-//! The strain beside a load: idle connections, and busy threads.
+//! What strains a server during a load: idle connections, slow readers, and busy threads.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Result, memory};
 
-/// Counts from a thread beside a load, by description.
+/// Counts from a thread that runs during a load, by description.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
 
 /// A strain on the server. It lasts until [`Strain::end`].
@@ -50,7 +50,7 @@ impl Strain {
         let Some(thread) = self.thread else { return Ok(Counts::new()) };
         thread.stop.store(true, Ordering::Relaxed);
         let counted = thread.handle.join();
-        Ok(counted.map_err(|_| "a thread beside the load panicked")??)
+        Ok(counted.map_err(|_| "a thread of the strain panicked")??)
     }
 }
 

@@ -34,16 +34,16 @@ struct Trace {
 
 /// Makes folders and servers.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct Fixture {
     setup: Setup,
     trace: Option<Trace>,
 }
 
-impl Ground {
+impl Fixture {
     /// With the given server, or the one that is built from this tree.
     pub(super) fn new(server: Option<&str>) -> Result<Self> {
-        let ground = Self { setup: Setup::ours_at(server)?, trace: None };
-        let site = ground.path("site");
+        let fixture = Self { setup: Setup::ours_at(server)?, trace: None };
+        let site = fixture.path("site");
         fs::create_dir_all(site.join("list"))?;
         for (name, size) in
             [("small.txt", 13), ("16k.bin", 16 << 10), ("100k.bin", 100 << 10), ("1m.bin", 1 << 20)]
@@ -54,7 +54,7 @@ impl Ground {
             fs::write(site.join("list").join(file_name(number)), content(EACH))?;
         }
         File::create(site.join("huge.bin"))?.set_len(HUGE)?;
-        Ok(ground)
+        Ok(fixture)
     }
 
     pub(super) fn cores(&self) -> Cores {
@@ -97,7 +97,7 @@ impl Ground {
     }
 
     fn start(&self, program: Program, words: &[&OsStr]) -> Result<Server> {
-        self.setup.start_words(program, words, self.trace.as_ref().map(|trace| &*trace.out))
+        self.setup.start_with_args(program, words, self.trace.as_ref().map(|trace| &*trace.out))
     }
 
     /// A client that has learned the responses of `server`. It runs until it is stopped, or to the
@@ -107,7 +107,7 @@ impl Ground {
         self.client_that_knows(server, plan, probe)
     }
 
-    /// As [`Ground::client`], for a client that has learned from another server, so that its first
+    /// As [`Fixture::client`], for a client that has learned from another server, so that its first
     /// request is the server's first.
     pub(super) fn client_that_knows(
         &self,
@@ -151,7 +151,7 @@ pub(super) fn file_name(number: usize) -> String {
 
 /// Replaces a file atomically: writes a temporary file, and renames it.
 pub(super) fn put_in_place(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    fs::write(&beside, content)?;
-    fs::rename(beside, path)
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, content)?;
+    fs::rename(temporary, path)
 }
