@@ -89,20 +89,16 @@ fn target(url: &str) -> anyhow::Result<String> {
     let rest = rest.split('#').next().unwrap_or_default();
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let slash = if rest[at..].starts_with('/') { "" } else { "/" };
-    Ok(format!("{slash}{}", encoded(&rest[at..])))
-}
-
-/// Percent-encodes the bytes that a target can't contain (RFC 3986).
-fn encoded(text: &str) -> String {
-    let mut target = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    let mut target = slash.to_owned();
+    // Bytes that a target can't contain are percent-encoded (RFC 3986).
+    for byte in rest[at..].bytes() {
         if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
             target.push(byte.into());
         } else {
             target.push_str(&format!("%{byte:02X}"));
         }
     }
-    target
+    Ok(target)
 }
 
 #[cfg(test)]

@@ -46,7 +46,9 @@ impl FromStr for Trusted {
         if text == "unix" {
             return Ok(Self::Unix);
         }
-        text.parse().map(Self::Network).map_err(|error| format!("{error}, or unix"))
+        text.parse()
+            .map(Self::Network)
+            .map_err(|error| format!("{error}; for all Unix sockets, write unix"))
     }
 }
 

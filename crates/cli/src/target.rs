@@ -26,21 +26,21 @@ const LOAD_FORMS: &str =
 
 /// Parses a target of `sockeye send`: everything except a URL.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
-    parse(text, SEND_FORMS)
+    parse(text, false)
 }
 
 /// Parses a target of `sockeye load`.
 pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
-    parse(text, LOAD_FORMS)
+    parse(text, true)
 }
 
 /// Parses a path or abstract name, without `unix:`.
 pub(crate) fn unix_socket(text: &str) -> Result<Target, String> {
-    parse(&format!("unix:{text}"), SEND_FORMS)
+    parse(&format!("unix:{text}"), false)
 }
 
-fn parse(text: &str, forms: &str) -> Result<Target, String> {
-    let allows_http = forms == LOAD_FORMS;
+fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
+    let forms = if allows_http { LOAD_FORMS } else { SEND_FORMS };
     let scheme = text.split(':').next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("unix") {
         return match text.parse() {

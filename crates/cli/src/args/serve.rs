@@ -59,13 +59,15 @@ Examples:
   sockeye message --answers answers.json --origin https://example.org";
 
 /// Parses an address in the form of `--listen`, or a URL of the start screen with one of `schemes`.
-fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
-    match text.split_once("://") {
+fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, String> {
+    let address = match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
-            address.strip_suffix('/').unwrap_or(address).parse()
+            address.strip_suffix('/').unwrap_or(address)
         }
-        _ => text.parse(),
-    }
+        _ => text,
+    };
+    let forms = "HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME";
+    address.parse().map_err(|error: BadListenAddr| format!("{} ({forms})", error.reason()))
 }
 
 /// A default limit of the library, which is never 0.
@@ -163,6 +165,7 @@ pub(crate) struct Explain {
 pub(crate) struct Echo {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
+    #[arg(value_parser = |text: &str| listen(text, &["tcp"]))]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]

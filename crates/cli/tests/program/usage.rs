@@ -74,7 +74,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --cors example.org", "https://example.org"),
             ("http {dir} --compress none,gzip", "--compress none can't be combined"),
             ("http {dir} --compress zip", "zstd, br, gzip"),
-            ("http {dir} --trusted-proxy 10.0.0.0/33", "or unix"),
+            ("http {dir} --trusted-proxy 10.0.0.0/33", "write unix"),
             ("http {dir} --host *", "such as www.example.org"),
             ("http {dir} --log loud", "info"),
             ("http {dir} --access-log-format common", "combined"),
@@ -136,7 +136,7 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_LISTEN", "localhost", "port"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
-        ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "or unix"),
+        ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
     ] {
         let output = sockeye(&["http", folder.text()]).env(name, value).output().unwrap();
         let said = text(&output.stderr);

@@ -201,7 +201,7 @@ fn an_early_close_is_an_error_with_the_progress() {
     peer.input(b"Hello");
     peer.eof();
     assert_eq!(peer.fault().unwrap().code, "closed_early");
-    assert_eq!(printed.printer.read(), b"Hello", "what came is printed all the same");
+    assert_eq!(printed.printer.read(), b"Hello", "received bytes are printed");
     assert_eq!(
         printed.complaint(),
         "connection 1: the peer closed the connection when 5 of 11 bytes had come back"
@@ -317,7 +317,7 @@ fn a_slow_standard_output_pauses_reading_without_a_timeout() {
     assert_eq!(peer.output().len(), message.len());
     peer.input(&message[..TOO_MUCH]);
     peer.input(&message[TOO_MUCH..]);
-    assert_eq!(peer.unused(), 5, "there is no room for them");
+    assert_eq!(peer.unused(), 5, "there is no room for the last bytes");
     peer.pass(Duration::from_secs(3600));
     assert!(peer.fault().is_none());
     assert_eq!(printed.printer.read().len(), TOO_MUCH);

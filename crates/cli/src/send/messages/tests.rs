@@ -133,7 +133,7 @@ fn a_waiting_response_is_printed_although_the_connection_breaks() {
     let mut peer = Harness::new(Resetting(connection));
     peer.input(&vec![b'x'; TOO_MUCH]);
     peer.input(b"last words");
-    assert_eq!(sending.counts(), (1, 0), "there is no room for the second");
+    assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
     peer.eof();
     assert_eq!(sending.counts(), (2, 0));
     assert!(sending.printer().read().ends_with(b"xlast words"));
@@ -177,7 +177,7 @@ fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
     assert!(!sending.sender.borrow().keep_alive);
     let mut peer = sending.open();
     let request = peer.output();
-    assert!(request.ends_with(b"}two"), "and nothing of the third");
+    assert!(request.ends_with(b"}two"), "the third message is not sent");
     let header = String::from_utf8(request).unwrap();
     assert!(!header.contains("keep-alive"), "{header}");
 }

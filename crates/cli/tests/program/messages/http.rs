@@ -11,13 +11,13 @@ use super::service;
 use crate::support::Running;
 
 /// A response: its status, its fields with lowercase names, and its content.
-struct Reply {
+struct Response {
     status: u16,
     fields: Vec<(String, String)>,
     content: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     /// Reads one response, and nothing after it.
     fn read(from: &mut impl BufRead) -> Self {
         let mut line = || {
@@ -56,10 +56,10 @@ fn post(content_type: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content].concat()
 }
 
-fn ask(server: &Running, request: &[u8]) -> Reply {
+fn ask(server: &Running, request: &[u8]) -> Response {
     let mut peer = server.connect();
     peer.write_all(request).unwrap();
-    Reply::read(&mut BufReader::new(peer))
+    Response::read(&mut BufReader::new(peer))
 }
 
 const SEARCH: &[u8] = br#"{"action":"search","value":"ring"}"#;
@@ -88,22 +88,22 @@ fn requests_on_one_connection_arrive_in_any_pieces_and_chunks() {
     let mut server = service(&[]);
     let mut peer = server.connect();
     peer.set_nodelay(true).unwrap();
-    let mut replies = BufReader::new(peer.try_clone().unwrap());
+    let mut responses = BufReader::new(peer.try_clone().unwrap());
     for byte in post("text/json", SEARCH) {
         peer.write_all(&[byte]).unwrap();
     }
-    assert_eq!(Reply::read(&mut replies).status, 200);
+    assert_eq!(Response::read(&mut responses).status, 200);
     peer.write_all(
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n\
           3\r\nabc\r\n8\r\ndefghijk\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     )
     .unwrap();
-    assert_eq!(Reply::read(&mut replies).content, b"First 10 bytes of request: abcdefghij");
-    let help = Reply::read(&mut replies);
+    assert_eq!(Response::read(&mut responses).content, b"First 10 bytes of request: abcdefghij");
+    let help = Response::read(&mut responses);
     assert!(String::from_utf8(help.content).unwrap().contains("POST a message to /"));
     server.signal(Signal::TERM);
     assert_end(&mut peer);
-    drop((peer, replies));
+    drop((peer, responses));
     assert_eq!(server.end().0, Some(0));
 }
 
@@ -144,9 +144,9 @@ fn an_http_request_followed_by_a_half_close_gets_its_response() {
     let mut peer = server.connect();
     peer.write_all(&post("text/json", SEARCH)).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let mut replies = BufReader::new(peer);
-    assert!(Reply::read(&mut replies).json()["result"].as_str().unwrap().contains("Misty"));
-    assert_end(&mut replies);
+    let mut responses = BufReader::new(peer);
+    assert!(Response::read(&mut responses).json()["result"].as_str().unwrap().contains("Misty"));
+    assert_end(&mut responses);
 }
 
 #[test]
