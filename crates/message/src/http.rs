@@ -97,7 +97,8 @@ struct HttpError {
 
 impl HttpError {
     fn new(code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Refusal::new(code, reason).into()
+        let refusal = Refusal::new(code, reason);
+        Self { refusal, fields: Fields::new(), json: JsonName::default() }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -123,12 +124,6 @@ impl HttpError {
     }
 }
 
-impl From<Refusal> for HttpError {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, fields: Fields::new(), json: JsonName::default() }
-    }
-}
-
 impl<H: Handler> Http<H> {
     /// A connection whose requests `handler` answers. Only the limits on content apply here; the HTTP server enforces
     /// the others ([`Limits::http`]). Pages of other origins are refused.
@@ -151,7 +146,7 @@ impl<H: Handler> http_core::Handlers for Http<H> {
 }
 
 impl<H: Handler> HttpRequest<H> {
-    /// The header of the message that `request` is, and the name of JSON for its response.
+    /// Reads `request` as a message. Returns its header, and the name of JSON for its response.
     fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), HttpError> {
         let mut types = request.fields_named("content-type");
         let Some(value) = types.next() else {
@@ -185,7 +180,7 @@ impl<H: Handler> HttpRequest<H> {
         };
         match header.check(&self.shared.rules.limits) {
             Ok(()) => Ok((header, json)),
-            Err(refusal) => Err(HttpError { json, ..refusal.into() }),
+            Err(refusal) => Err(HttpError { refusal, fields: Fields::new(), json }),
         }
     }
 
