@@ -9,19 +9,18 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::response::{Extent, RequestContext, Response, ResponseReader, reader};
-use crate::schedule::Schedule;
 use crate::state::{Closed, WorkerState};
 use crate::stats::Stats;
 
 /// Requests of this many bytes are sent without a copy, and sending them counts as progress.
 const LARGE: usize = 16 * 1024;
-/// Kernel timers are imprecise: this long before a request is due, the connection begins to check the
-/// time in every turn.
+/// Kernel timers are imprecise, so a connection checks the time in every turn from this long before a
+/// request is due.
 const EARLY: Duration = Duration::from_micros(1_200);
 
-/// Time for a server that has announced the end of the connection to close it. The side that closes
-/// first keeps the port for a minute (TIME_WAIT), and a client runs out of ports. Once the server has
-/// not closed one in time, we close at once (RFC 9112, 9.6).
+/// Time for the server to close a connection whose end it has announced (RFC 9112, 9.6). The side that
+/// closes first keeps the port for a minute (TIME_WAIT), and a client would run out of ports. After the
+/// first connection that is not closed in time, the worker closes such connections at once.
 const CLOSING: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +108,6 @@ impl Connection {
         self.stage == Stage::Open
             && self.pending.len() < self.worker.plan.pipeline.get()
             && !self.is_exhausted()
-    }
-
-    /// When the next request is due; `None` without a rate: at once.
-    fn due(&self) -> Option<Time> {
-        self.worker.slots.borrow()[self.number].schedule.as_ref().map(Schedule::next)
     }
 
     /// Sends the requests that are due, and closes the connection if none is left. With a request due
@@ -210,7 +204,7 @@ impl Connection {
             self.worker.give_back(self.pending.len());
             self.pending.clear();
             turn.out.clear();
-            // An earlier mark may lie beyond what is ever sent.
+            // Replaces an earlier mark, which may lie beyond the bytes that are sent.
             turn.mark();
             self.stage = Stage::ServerCloses;
             if self.worker.we_close.get() {
@@ -231,7 +225,7 @@ impl Connection {
         Fault::peer(failure.code(), what)
     }
 
-    /// Drops what has not been sent, for other connections to send.
+    /// Drops requests that have not been sent, for other connections to send.
     fn give_back_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = self.written.saturating_sub(turn.unsent());
         let count = self.pending.iter().take_while(|request| request.at < sent).count();
@@ -291,7 +285,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The load ends before the connection has.
+    /// Records what the connection was waiting for when the load ended.
     fn note_unfinished(&self, extent: Option<Extent>) {
         self.worker.stats.borrow_mut().unanswered += self.pending.len() as u64;
         let what = match extent {
@@ -331,7 +325,7 @@ impl Connection {
     }
 }
 
-/// The first request of a connection: its place in the plan. `number` is that among all connections.
+/// The place in the plan of a connection's first request. `number` counts all connections.
 fn first_request(plan: &Plan, number: usize) -> usize {
     if plan.staggered { number * plan.requests.len() / plan.connections.get() } else { 0 }
 }
@@ -368,7 +362,8 @@ impl Protocol for Connection {
             _ if self.pending.is_empty() => None,
             _ => Some(self.progress + self.worker.plan.timeout),
         };
-        let due = self.due().filter(|_| !self.polling && self.can_send());
+        let schedule = self.worker.slots.borrow()[self.number].schedule;
+        let due = schedule.filter(|_| !self.polling && self.can_send()).map(|it| it.next());
         let early = EARLY.as_nanos() as u64;
         let due = due.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(early)));
         [timeout, due].into_iter().flatten().min()
@@ -383,7 +378,7 @@ mod tests {
     use crate::plan::{LoadKind, PreparedRequest};
 
     #[test]
-    fn staggered_connections_begin_evenly_apart() {
+    fn staggered_connections_start_evenly_apart() {
         let requests = vec![PreparedRequest::bytes("x".into()); 10];
         let mut plan = Plan::new(LoadKind::Echo, requests);
         plan.connections = NonZeroUsize::new(4).unwrap();

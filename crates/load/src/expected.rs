@@ -1,4 +1,4 @@
-//! The responses that a load expects, as a first request has found them.
+//! The responses that a load expects, as the probe has found them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,12 @@ pub(crate) struct ExpectedResponse {
     pub(crate) content_len: u64,
     /// The server keeps the connection open, for messages.
     pub(crate) keep_alive: bool,
-    /// The text of the error that it is.
+    /// The text of the error, if the response is one.
     pub(crate) error: Option<String>,
 }
 
-/// For each request of a plan, the response on a connection that stays open, and on one that ends.
+/// For each request of a plan, the response on a connection that stays open, and the one to the last
+/// request of a connection.
 pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
 
 /// The result of [`probe`](crate::probe).
@@ -37,7 +38,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The requests whose responses are errors: their places in the plan, and the texts.
+    /// The requests whose responses are errors: their places in the plan, and the texts of the errors.
     pub fn errors(&self) -> impl Iterator<Item = (usize, &str)> {
         self.expected.iter().enumerate().filter_map(|(at, expected)| {
             let expected = expected.iter().flatten().next()?;

@@ -12,7 +12,7 @@ use crate::plan::PreparedRequest;
 pub struct HttpRequest {
     /// The method, case-sensitive.
     pub method: String,
-    /// The authority, as the `Host` field has it.
+    /// The value of the `Host` field.
     pub host: String,
     /// The path, and the query if there is one.
     pub target: String,
@@ -59,7 +59,7 @@ impl HttpRequest {
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
-        // A field's name is a token, too.
+        // A method is a token, as a field name is.
         if Fields::new().push(method, b"").is_err() {
             return bad(format!("'{method}' is not a valid method"));
         }
@@ -96,7 +96,8 @@ impl HttpRequest {
             let framing = format!("{framing}{connection}\r\n");
             [line.as_bytes(), fields.as_bytes(), framing.as_bytes(), &content].concat().into()
         };
-        Ok(PreparedRequest::http(wire(""), wire("Connection: close\r\n"), method == "HEAD"))
+        let (keep, last) = (wire(""), wire("Connection: close\r\n"));
+        Ok(PreparedRequest { keep, last, is_head: method == "HEAD" })
     }
 }
 
@@ -136,7 +137,7 @@ mod tests {
             fields: vec![(name.into(), value.into())],
             ..HttpRequest::get("h", "/")
         };
-        for (request, says) in [
+        for (request, expected) in [
             (HttpRequest { method: "GE T".into(), ..HttpRequest::get("h", "/") }, "'GE T'"),
             (HttpRequest::get("h", "/a b"), "a URL can't contain ' '"),
             (HttpRequest::get("h", "/a\r\nb"), "contain '\\r'"),
@@ -145,7 +146,7 @@ mod tests {
             (with("A b", "c"), "not a token"),
         ] {
             let error = request.prepare().unwrap_err();
-            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

@@ -36,11 +36,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Latencies.** The clock is read once in a turn of the event loop, so the precision of a latency is
-//! the length of a turn: that of one request with one connection, some hundred microseconds with
-//! hundreds of busy connections. Without a rate, a latency counts from the turn in which the request was
-//! sent, and does not include the requests that a stalled server kept us from sending. With a rate, it
-//! counts from when the request was due, so a stall shows in every request that it delayed.
+//! **Latencies.** The clock is read once in each turn of the event loop, so a latency is as precise as a
+//! turn is long: one request with one connection, some hundred microseconds with hundreds of busy
+//! connections. Without a rate, a latency counts from the turn in which the request was sent, so requests
+//! that a stalled server delayed before they were sent don't show it. With a rate, a latency counts from
+//! when the request was due, so a stall shows in every request that it delayed.
 
 #![forbid(unsafe_code)]
 

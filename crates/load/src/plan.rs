@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_message::{Header, Id, Message, frame};
 
-/// A load. It always ends: with [`Until::Requests`], also when the server is gone.
+/// A load. It always ends, even with [`Until::Requests`] and a server that has stopped.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
     pub kind: LoadKind,
-    /// At least one request. Each connection sends them in order, again and again.
+    /// One or more requests. Each connection sends them in order, again and again.
     pub requests: Vec<PreparedRequest>,
-    /// Let connections start at different places in [`Plan::requests`], evenly apart. Default: all
+    /// Start connections at different places in [`Plan::requests`], evenly apart. Default: `false`, all
     /// start at the first.
     pub staggered: bool,
     /// Connections in all. Default: 64.
@@ -22,18 +22,18 @@ pub struct Plan {
     pub threads: NonZeroUsize,
     /// When the load ends. Default: after 10 s.
     pub until: Until,
-    /// Requests a second in all. Default: as many as are answered.
+    /// Requests a second in all. Default: no rate; each response is followed by the next request.
     pub rate: Option<f64>,
     /// Requests in flight on one connection. Default: 1.
     pub pipeline: NonZeroUsize,
     /// Requests on one connection, after which it is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
-    /// Compare all content with that of the first response.
+    /// Compare all content with that of the first response. Default: `false`.
     pub verify: bool,
     /// Bytes of one response's content; above it, the response is a
     /// [`Failure::BadResponse`](crate::Failure::BadResponse). Default: 1 GiB.
     pub max_content: u64,
-    /// Time without a sign of the server while a response is pending. Default: 10 s.
+    /// Time in which the server makes no progress while a response is pending. Default: 10 s.
     pub timeout: Duration,
     /// Time to connect. Default: 10 s.
     pub connect_timeout: Duration,
@@ -66,7 +66,7 @@ impl Plan {
         }
     }
 
-    /// How many requests one connection sends at most.
+    /// The most requests that one connection sends.
     pub(crate) fn max_per_connection(&self) -> u64 {
         self.per_connection.map_or(u64::MAX, NonZeroU64::get)
     }
@@ -97,9 +97,9 @@ pub enum Until {
 #[derive(Clone, Debug)]
 pub struct PreparedRequest {
     /// The bytes on a connection that stays open.
-    keep: Bytes,
+    pub(crate) keep: Bytes,
     /// The bytes as the last request of a connection.
-    last: Bytes,
+    pub(crate) last: Bytes,
     /// The response has no content, whatever its head says: HTTP's `HEAD`.
     pub(crate) is_head: bool,
 }
@@ -109,10 +109,6 @@ impl PreparedRequest {
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
         Self { keep: bytes.clone(), last: bytes, is_head: false }
-    }
-
-    pub(crate) fn http(keep: Bytes, last: Bytes, is_head: bool) -> Self {
-        Self { keep, last, is_head }
     }
 
     /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a connection.

@@ -1,4 +1,4 @@
-//! Sends each request once before a load: which address answers, and what do the responses look like?
+//! Sends each request once before a load, to find an address that answers and the expected responses.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -15,9 +15,9 @@ use crate::worker::{Share, Worker};
 /// No address gave a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeError {
-    /// The failure at the last address that was tried.
+    /// A description of the failure at the last address that was tried.
     pub text: String,
-    /// Its kind.
+    /// The kind of that failure.
     pub failure: Failure,
 }
 
@@ -34,7 +34,7 @@ impl std::error::Error for ProbeError {}
 ///
 /// # Errors
 ///
-/// When none accepts a connection, or a request has no response, or none in time.
+/// When no target accepts a connection, or a request gets no response in time.
 pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();
@@ -71,7 +71,7 @@ fn probe_target(
             let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
             Ok(learned.into_iter().next().map(|(_, response)| response))
         };
-        // Missing if the server closed the connection before.
+        // `None` if the server closed the connection before this request.
         if max > 1 && keep.is_none() {
             *keep = send(false)?;
         }
@@ -113,8 +113,8 @@ fn send_once(
         Until::Requests(_) => None,
     };
     let wanted = requests.len() as u64;
-    // One connection is enough: what it leaves out is sent again on its own. Nobody waits for the
-    // server to close it.
+    // One connection is enough: the caller sends the requests again that it leaves unanswered. After
+    // the last response, nothing waits for the server to close it.
     let go_on = |responses, failures| (failures == 0 || responses > 0) && responses < wanted;
     let left = time.map(|time| time.saturating_sub(started.elapsed()));
     worker.run(left, go_on).map_err(socket_error)?;

@@ -1,4 +1,4 @@
-//! When the requests of a connection are due, whatever the server does.
+//! When the requests of a connection are due. This does not depend on the server.
 
 use std::time::Duration;
 

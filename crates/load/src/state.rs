@@ -1,4 +1,4 @@
-//! What the connections of one worker share.
+//! The state that the connections of one worker share.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct WorkerState {
     pub(crate) left: Cell<u64>,
     /// No more requests are sent.
     pub(crate) over: Cell<bool>,
-    /// When the last response came.
+    /// When the last response was complete.
     pub(crate) last_response: Cell<Time>,
     /// When the last request or connection failed.
     pub(crate) last_failure: Cell<Time>,
@@ -39,7 +39,7 @@ pub(crate) struct WorkerState {
     pub(crate) learned: RefCell<Vec<(usize, ExpectedResponse)>>,
 }
 
-/// A connection, across the times that it is opened again.
+/// What is kept of a connection when it is reopened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) established: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closed {
     pub(crate) number: usize,
-    /// It ended without a response, so the next one waits.
+    /// It ended without a response, so it is reopened after a delay.
     pub(crate) fruitless: bool,
 }
 

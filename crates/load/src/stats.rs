@@ -62,7 +62,7 @@ impl Stats {
         self.latencies.0.saturating_record(nanos);
     }
 
-    /// Adds the counts of another worker.
+    /// Adds the counts and latencies of another worker.
     pub(crate) fn merge(&mut self, other: Self) {
         self.responses += other.responses;
         self.content += other.content;

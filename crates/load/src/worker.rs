@@ -18,12 +18,11 @@ use crate::plan::{Plan, Until};
 use crate::state::WorkerState;
 use crate::stats::Stats;
 
-/// Time before a connection is reopened that ended without a response.
+/// Delay before reopening a connection that ended without a response.
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
-/// Time in which pending responses are waited for at the end of a load.
+/// Time to wait for pending responses at the end of a load.
 const GRACE: Duration = Duration::from_secs(1);
-/// A load that ends after a number of requests fails when each of its connections has failed this often
-/// in a row.
+/// A load with a number of requests is abandoned after this many failures in a row per connection.
 const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.
@@ -46,7 +45,7 @@ impl Share {
         Self { first: 0, connections: plan.connections.get(), requests }
     }
 
-    /// The shares of the plan's threads, each with a connection at least.
+    /// The shares of the plan's threads, each with at least one connection.
     #[must_use]
     pub fn of_threads(plan: &Plan) -> Vec<Self> {
         let all = Self::all(plan);
@@ -80,11 +79,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts to connect.
+    /// A worker whose connections are being established.
     ///
     /// # Errors
     ///
-    /// When there is no poller.
+    /// When the poller can't be created.
     pub fn new(plan: Arc<Plan>, probe: &Probe, share: Share) -> io::Result<Self> {
         let driver = Epoll::new()?;
         let started = driver.now();
@@ -167,7 +166,7 @@ impl Worker {
         self.shard.stop();
         let mut stats = state.stats.take();
         if !sent_all {
-            // Of a number of requests, no more are due than are left.
+            // With a number of requests, no more are due than are left.
             stats.unsent = (waiting + unconnected).min(left);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
@@ -229,7 +228,7 @@ impl Worker {
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // A connection that can't be opened is in this list again when `open` returns.
+        // Taken first: `open` puts a connection that can't be opened back into this list.
         let closed = self.state.closed.take();
         if self.state.is_over() {
             self.delayed.clear();
@@ -259,7 +258,7 @@ fn config(plan: &Plan) -> Config {
         max_buffered_output: usize::MAX,
         // A `Connection` has its own timeout.
         write_timeout: Duration::from_secs(366 * 24 * 3600),
-        // Input behind the last response is not read.
+        // Input after the last response is not read.
         linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
         ..Config::default()
     }

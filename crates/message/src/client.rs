@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 
-use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Ticket, Time, Turn};
 
 use super::client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
 use super::frame::{self, ContentBuffer};
@@ -32,6 +32,7 @@ pub struct Client<H> {
     server_closes: bool,
     /// A response whose content is arriving.
     response: Option<Box<(Header, ContentBuffer)>>,
+    /// Bytes of requests that the kernel has not taken, when last checked.
     unsent: u64,
     /// When the server last read or sent something, or a first request became pending.
     progress: Time,
@@ -262,14 +263,6 @@ impl<H: ClientHandler> Client<H> {
         Err(self.fail(ClientEnd::TimedOut { unanswered }, fault, turn))
     }
 
-    fn note_progress(&mut self, turn: &Turn<'_>) {
-        let unsent = turn.unsent();
-        if unsent < self.unsent {
-            self.progress = turn.now();
-        }
-        self.unsent = unsent;
-    }
-
     fn on_settled(
         &mut self,
         ticket: Ticket,
@@ -286,14 +279,6 @@ impl<H: ClientHandler> Client<H> {
             turn.resume();
         }
         self.act(action, turn)
-    }
-
-    fn on_closed(&mut self, reason: &Reason) {
-        let state = mem::replace(&mut self.state, ClientState::Ended(ClientEnd::Stopped));
-        self.handler.on_end(match state {
-            ClientState::Ended(end) => end,
-            _ => ClientEnd::Failed(reason.to_string()),
-        });
     }
 }
 
@@ -322,7 +307,7 @@ pub fn other_protocol(input: &[u8]) -> Option<String> {
 
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // An earlier mark may lie beyond what is ever sent.
+    // Replaces an earlier mark, which may lie beyond the bytes that are sent.
     turn.mark();
 }
 
@@ -351,10 +336,18 @@ impl<H: ClientHandler> Protocol for Client<H> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Event::Closed(reason) = event {
-            self.on_closed(reason);
+            let state = mem::replace(&mut self.state, ClientState::Ended(ClientEnd::Stopped));
+            self.handler.on_end(match state {
+                ClientState::Ended(end) => end,
+                _ => ClientEnd::Failed(reason.to_string()),
+            });
             return Ok(());
         }
-        self.note_progress(turn);
+        let unsent = turn.unsent();
+        if unsent < self.unsent {
+            self.progress = turn.now();
+        }
+        self.unsent = unsent;
         match event {
             Event::Open(_) => {
                 self.state = ClientState::Open;

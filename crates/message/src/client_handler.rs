@@ -1,4 +1,4 @@
-//! What a client sends, what it does with the responses, and how it uses its connection.
+//! The handler and the configuration of a client.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{ErrorResponse, Limits, Message, Settled};
 /// How a client uses its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionMode {
-    /// One request and one response, as old servers expect it.
+    /// One request and one response. Old servers support nothing else.
     Single,
     /// Many requests, with ids. The second is sent after the response to the first, which shows
     /// whether the server knows ids.

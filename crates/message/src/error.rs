@@ -1,12 +1,12 @@
 //! Error responses.
 //!
-//! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `, so
-//! that any client that prints results prints it. Its `error` has a stable `code`.
+//! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `, for
+//! clients that only print results. Its `error` has a stable `code`.
 
 use super::json;
 use super::message::Message;
 
-/// What the text of an error response begins with.
+/// The beginning of an error response's `result`.
 const PREFIX: &str = "Error: ";
 
 /// An error response: `code` for programs, `text` for people.

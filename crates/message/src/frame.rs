@@ -10,11 +10,10 @@ use super::{Header, Limits, Refusal};
 /// Bytes of the length in front of a header.
 const PREFIX: usize = 2;
 
-/// Content of up to this many bytes is copied behind its header: one piece is cheaper to send than
-/// two.
+/// Content of up to this many bytes is copied to its header: one piece is cheaper to send than two.
 const MAX_COPIED: usize = 1024;
 
-/// Bytes of content that are not charged: every connection may hold as much.
+/// Bytes of content that every connection may hold without charge.
 const FREE: usize = 64 * 1024;
 
 /// Reads the header at the front of `input`. Returns it and the number of bytes before the content;

@@ -39,8 +39,8 @@ pub trait Handler {
     fn on_message(&mut self, message: Message, peer: &Peer, responder: Responder<'_, '_>)
     -> Answer;
 
-    /// Takes a piece of content in [`ContentMode::Stream`]. Requests don't mix: the content of one is
-    /// complete before that of the next begins.
+    /// Takes a piece of content in [`ContentMode::Stream`]. The content of one request is complete before
+    /// that of the next arrives.
     fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         let _ = (piece, responder);
         Flow::More

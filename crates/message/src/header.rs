@@ -1,7 +1,7 @@
 //! The header of a frame: it is read strictly, and written as Python writes it.
 //!
-//! Keys may come in any order and with any spacing, and unknown ones are ignored. A known key that is
-//! repeated is refused: two readers could understand it in two ways.
+//! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known key
+//! is refused, since readers differ in which value they use.
 
 use std::borrow::Cow;
 

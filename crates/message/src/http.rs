@@ -1,4 +1,4 @@
-//! Messages over HTTP: has a [`Handler`] of messages answer HTTP requests.
+//! Messages over HTTP: a [`Handler`] of messages answers HTTP requests.
 //!
 //! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its body is
 //! the content. The status of the response shows whether it is an error. `application/json` and
@@ -43,19 +43,19 @@ What is wrong is answered with a status of 400 or above and a JSON object:
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
-/// What the connections of one server share.
+/// The limits and rules that the connections of one server share.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) limits: Rc<Limits>,
     pub(super) origins: AllowedOrigins,
 }
 
-/// Has a handler of messages answer the requests of one HTTP connection.
+/// Answers the requests of one HTTP connection with a [`Handler`] of messages.
 pub struct Http<H> {
     shared: Rc<Shared<H>>,
 }
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 struct Shared<H> {
     rules: Rc<Rules>,
     /// The number of the next message.
@@ -63,7 +63,7 @@ struct Shared<H> {
     handler: RefCell<H>,
 }
 
-/// Has the connection's handler of messages answer one request.
+/// Answers one HTTP request with the connection's [`Handler`] of messages.
 pub struct HttpRequest<H: Handler> {
     shared: Rc<Shared<H>>,
     peer: Peer,
@@ -97,7 +97,8 @@ struct HttpError {
 
 impl HttpError {
     fn new(code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Refusal::new(code, reason).into()
+        let refusal = Refusal::new(code, reason);
+        Self { refusal, fields: Fields::new(), json: JsonName::default() }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -123,14 +124,8 @@ impl HttpError {
     }
 }
 
-impl From<Refusal> for HttpError {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, fields: Fields::new(), json: JsonName::default() }
-    }
-}
-
 impl<H: Handler> Http<H> {
-    /// Has `handler` answer requests. Only the limits on content apply here; the HTTP server enforces
+    /// A connection whose requests `handler` answers. Only the limits on content apply here; the HTTP server enforces
     /// the others ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
@@ -151,7 +146,7 @@ impl<H: Handler> http_core::Handlers for Http<H> {
 }
 
 impl<H: Handler> HttpRequest<H> {
-    /// The header of the message that `request` is, and the name of JSON for its response.
+    /// Reads `request` as a message. Returns its header, and the name of JSON for its response.
     fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), HttpError> {
         let mut types = request.fields_named("content-type");
         let Some(value) = types.next() else {
@@ -185,7 +180,7 @@ impl<H: Handler> HttpRequest<H> {
         };
         match header.check(&self.shared.rules.limits) {
             Ok(()) => Ok((header, json)),
-            Err(refusal) => Err(HttpError { json, ..refusal.into() }),
+            Err(refusal) => Err(HttpError { refusal, fields: Fields::new(), json }),
         }
     }
 

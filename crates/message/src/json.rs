@@ -8,12 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::value::RawValue;
 
-/// A value as JSON text.
-///
-/// # Errors
-///
-/// When the value has a map whose keys are not strings, or its `Serialize` fails. A
-/// [`serde_json::Value`] never fails.
+/// A value as JSON text. Fails as [`Message::json`](super::Message::json) does.
 pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut json = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut json, Spaced))?;
@@ -28,7 +23,7 @@ pub(super) fn write_string(json: &mut Vec<u8>, text: &str) {
 
 /// The members of a JSON object with the keys that a caller has named.
 pub(super) struct Members<'t, const N: usize> {
-    /// The values as they are written; of a key that is repeated, the last one.
+    /// The values as they are written. A repeated key has its last value.
     pub(super) values: [Option<&'t str>; N],
     /// The position, among the caller's keys, of a key that is repeated.
     pub(super) repeated: Option<usize>,
@@ -70,7 +65,7 @@ impl<'t, const N: usize> Visitor<'t> for Keys<'_, N> {
     }
 }
 
-/// Reads a key as its position among these.
+/// Reads a key as its position among these keys; `None` if it is none of them.
 struct Key<'k>(&'k [&'k str]);
 
 impl<'t> DeserializeSeed<'t> for Key<'_> {

@@ -1,9 +1,10 @@
 //! Protection against cross-site requests: which web pages may send messages over HTTP.
 //!
-//! A browser sends some requests, such as a POST of `text/plain`, for any page to any server that it
-//! can reach, and only hides the response from the page. So requests from pages of other origins are
-//! refused before a handler sees them. Browsers send the origin of a page in `Origin` (RFC 6454, 7) and
-//! `Sec-Fetch-Site` (Fetch Metadata). Other programs send neither.
+//! Any page can make a browser send some requests, such as a POST of `text/plain`, to any server that the
+//! browser can reach. The browser only hides the response from the page. So requests from pages of other
+//! origins are refused before a handler sees them. Browsers send the origin of a page in `Origin` (RFC
+//! 6454, 7), and its relation to the server in `Sec-Fetch-Site` (Fetch Metadata). Other programs send
+//! neither.
 
 use std::borrow::Cow;
 
@@ -24,7 +25,7 @@ impl AllowedOrigins {
         self
     }
 
-    /// Adds a sentence to refusals that says how to allow an origin, without its full stop.
+    /// Adds a sentence to refusals, without its full stop, that says how to allow an origin.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
@@ -54,7 +55,7 @@ impl AllowedOrigins {
     }
 }
 
-/// The default port of the origin's scheme, with its colon, and the host.
+/// The default port of an origin's scheme, such as `:80`, and its host.
 fn parts(origin: &[u8]) -> Option<(&'static [u8], &[u8])> {
     const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", b":443")];
     SCHEMES.into_iter().find_map(|(scheme, port)| {
@@ -75,13 +76,10 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 /// Whether `origin` is that of the server with the name `host`. Either scheme counts: a proxy in front
 /// of the server may use TLS.
 fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
-    match (parts(origin), host) {
-        (Some((port, origin)), Some(host)) => is_same_host(origin, host, port),
-        _ => false,
-    }
+    parts(origin).zip(host).is_some_and(|((port, origin), host)| is_same_host(origin, host, port))
 }
 
-/// Whether the hosts and their ports are the same. `port` is the default.
+/// Whether two hosts and their ports are the same. `port` is the default.
 fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
     let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
     !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))
@@ -117,12 +115,12 @@ mod tests {
             ("Host: [::1]:80\r\n", "Origin: http://[::1]\r\n", true),
             (HOST, "Sec-Fetch-Site: none\r\n", true),
             (HOST, "Sec-Fetch-Site: same-origin\r\n", true),
-            // Allowed ones, wherever they are.
+            // Pages of allowed origins.
             (HOST, "Origin: https://app.example\r\nSec-Fetch-Site: cross-site\r\n", true),
             (HOST, "Origin: https://app.example:443\r\n", true),
             (HOST, "Origin: http://other.example\r\n", true),
             (HOST, "Origin: app://x\r\n", true),
-            // Others.
+            // Pages of other origins.
             (HOST, "Origin: http://evil.example\r\n", false),
             (HOST, "Origin: http://localhost:8000\r\n", false),
             (HOST, "Origin: http://localhost\r\n", false),
@@ -147,7 +145,7 @@ mod tests {
                 assert_eq!(is_allowed(&origins, line, &fields), allowed, "{line} {fields}");
             }
         }
-        // The host of an absolute target wins; without any, no origin is the server's own.
+        // An absolute target overrides Host. Without both, no origin is the server's own.
         let line = "POST http://a.example/ HTTP/1.1";
         assert!(is_allowed(&origins, line, "Host: b.example\r\nOrigin: http://a.example\r\n"));
         assert!(!is_allowed(&origins, line, "Host: b.example\r\nOrigin: http://b.example\r\n"));

@@ -1,4 +1,4 @@
-//! One port for frames and HTTP: detects by the first bytes of a connection which one it carries.
+//! One port for frames and HTTP. The first bytes of a connection show which of them it carries.
 //!
 //! A [`Port`] consumes no input. As soon as the bytes can only be frames or only HTTP, it switches the
 //! connection to a [`Server`] or an [`http_core::Server`], which reads from the first byte and starts
@@ -57,7 +57,7 @@ impl PeerProtocol {
     }
 }
 
-/// What the connections of one shard share.
+/// The configuration that the connections of one shard share.
 #[derive(Debug)]
 pub struct ServerConfig {
     rules: Rc<Rules>,
@@ -118,7 +118,7 @@ pub struct Port<H> {
     handler: Option<H>,
 }
 
-/// What is expected next.
+/// The byte that is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     /// The first byte.

@@ -1,4 +1,4 @@
-//! How a handler answers one request.
+//! Responders, with which handlers answer requests.
 
 use sockeye_http as http_core;
 use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};

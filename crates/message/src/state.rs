@@ -1,4 +1,4 @@
-//! What a server's connection expects next.
+//! The states of a server's connection, named for what it expects next.
 //!
 //! ```text
 //!   ──▶ ExpectFrame ───▶ ExpectHeader ───▶ ExpectContent
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Makes a connection that is about to end without a fault end with this one.
+    /// Sets the fault with which the connection ends, if it is about to end without one.
     pub(super) fn end_with(&mut self, fault: Fault) {
         if let Self::ExpectResponses(end @ Ok(_)) = self {
             *end = Err(Box::new(fault));

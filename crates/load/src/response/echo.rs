@@ -1,4 +1,4 @@
-//! Responses of an echo: the bytes of the request.
+//! Reads responses of an echo: the bytes of the request.
 
 use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;

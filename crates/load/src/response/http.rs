@@ -1,4 +1,4 @@
-//! Responses of HTTP/1.1.
+//! Reads responses of HTTP/1.1.
 
 use sockeye_http::client::{self, Piece, Shape};
 
@@ -11,11 +11,11 @@ use crate::expected::ExpectedResponse;
 pub(crate) struct HttpReader {
     responses: client::ResponseReader,
     status: u16,
-    /// The length of the content, if the head has it.
+    /// The length of the content, if the head gives it.
     length: Option<u64>,
     interim: u32,
     content: Content,
-    /// The head, if nothing was expected.
+    /// What the head looks like, if none was expected.
     shape: Option<Shape>,
 }
 
@@ -50,7 +50,8 @@ impl ResponseReader for HttpReader {
         };
         let mut used = 0;
         loop {
-            let (count, piece) = self.responses.read(&input[used..], method, shape)?;
+            let read = self.responses.read(&input[used..], method, shape);
+            let (count, piece) = read.map_err(|error| BadResponse(error.0.into()))?;
             used += count;
             match piece {
                 Piece::Short => return Ok((used, None)),
@@ -90,11 +91,5 @@ impl ResponseReader for HttpReader {
             client::Extent::Head(bytes) => Extent::head(bytes),
             client::Extent::Content => Extent::content(self.content.len, self.length),
         }
-    }
-}
-
-impl From<client::BadResponse> for BadResponse {
-    fn from(error: client::BadResponse) -> Self {
-        Self(error.0.into())
     }
 }

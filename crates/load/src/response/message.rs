@@ -1,4 +1,4 @@
-//! Responses of messages in frames. All requests have the same id, so that all responses are alike.
+//! Reads responses in frames. All requests have the same id, so that all responses can be equal.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::expected::ExpectedResponse;
 
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
-/// Bytes of content that is kept because it may be an error response, which are short.
+/// Content of at most this many bytes is kept, since it may be an error response.
 const MAX_ERROR: u64 = 64 * 1024;
 
 #[derive(Debug, Default)]
@@ -21,28 +21,29 @@ pub(crate) struct MessageReader {
     header: usize,
     /// Bytes of content to come, once the header is complete.
     left: Option<u64>,
-    /// The response, if its header is not the expected one.
-    other: Option<Box<Other>>,
+    /// The header and content, if the header is not the expected one.
+    unexpected: Option<Box<Unexpected>>,
     content: Content,
 }
 
 #[derive(Debug)]
-struct Other {
+struct Unexpected {
     header: Header,
-    /// The header as it came.
+    /// The header as it was received.
     bytes: Bytes,
     /// The content, if it may be an error response.
     content: Vec<u8>,
 }
 
 impl MessageReader {
-    /// Reads a header. Returns the bytes of its content and its own; `None` if it is incomplete.
+    /// Reads a header. Returns the length of the content and that of the header; `None` if the header is
+    /// incomplete.
     fn read_header(
         &mut self,
         input: &[u8],
         context: &RequestContext<'_>,
     ) -> Result<Option<(u64, usize)>, BadResponse> {
-        // Fast path: it is the expected one, and need not be parsed.
+        // Fast path: an expected header needs no parsing.
         if let Some(expected) = context.expected
             && input.starts_with(&expected.header)
         {
@@ -58,7 +59,7 @@ impl MessageReader {
             return Err(BadResponse::too_large(context));
         }
         let bytes = Bytes::copy_from_slice(&input[..len]);
-        self.other = Some(Box::new(Other { header, bytes, content: Vec::new() }));
+        self.unexpected = Some(Box::new(Unexpected { header, bytes, content: Vec::new() }));
         Ok(Some((left, len)))
     }
 
@@ -66,14 +67,14 @@ impl MessageReader {
         (self.header, self.left) = (0, None);
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
         let mut response = Response { status: 200, content_len, mismatch, ..Response::default() };
-        let Some(other) = self.other.take() else {
+        let Some(unexpected) = self.unexpected.take() else {
             if let Some(expected) = context.expected {
                 response.error.clone_from(&expected.error);
                 response.persistent = !context.last && expected.keep_alive;
             }
             return response;
         };
-        let Other { header, bytes, content } = *other;
+        let Unexpected { header, bytes, content } = *unexpected;
         let keep_alive = header.keep_alive;
         let message = header.into_message(content.into());
         let sent = context.request.wire(context.last);
@@ -116,10 +117,10 @@ impl ResponseReader for MessageReader {
         let rest = &input[used..];
         let piece = usize::try_from(left).map_or(rest, |left| &rest[..left.min(rest.len())]);
         self.content.take(piece, &context)?;
-        if let Some(other) = &mut self.other
-            && other.header.content_length <= MAX_ERROR
+        if let Some(unexpected) = &mut self.unexpected
+            && unexpected.header.content_length <= MAX_ERROR
         {
-            other.content.extend_from_slice(piece);
+            unexpected.content.extend_from_slice(piece);
         }
         used += piece.len();
         self.left = Some(left - piece.len() as u64);

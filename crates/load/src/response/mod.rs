@@ -1,4 +1,4 @@
-//! Readers of responses: where each ends, and whether it is good.
+//! Readers of responses: they find where a response ends, and whether it is an error.
 
 mod echo;
 mod http;

@@ -8,21 +8,20 @@ use crate::expected::ExpectedResponse;
 use crate::failure::Failure;
 use crate::plan::{Plan, PreparedRequest};
 
-/// Content of more bytes is not kept for comparisons.
+/// The most bytes of content that are kept for comparisons.
 const MAX_KEPT: usize = 256 << 20;
 
 /// Reads the responses of one connection.
 pub(crate) trait ResponseReader: fmt::Debug {
-    /// Reads on in a response. Returns the bytes consumed, and the response if it is complete.
+    /// Reads more of a response. Returns the bytes consumed, and the response if it is complete.
     fn read(
         &mut self,
         input: &[u8],
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse>;
 
-    /// The server has ended its side. Returns a response that this completes.
-    fn end_of_input(&mut self, context: RequestContext<'_>) -> Option<Response> {
-        let _ = context;
+    /// The server has ended its side. Returns the response if its content lasts until then.
+    fn end_of_input(&mut self, _: RequestContext<'_>) -> Option<Response> {
         None
     }
 
@@ -37,7 +36,7 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) request: &'a PreparedRequest,
     /// It is the last request on its connection.
     pub(crate) last: bool,
-    /// What its response probably looks like.
+    /// The expected response, if the probe has learned it.
     pub(crate) expected: Option<&'a ExpectedResponse>,
 }
 
@@ -48,19 +47,19 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Bytes of content.
     pub(crate) content_len: u64,
-    /// What the response says, if it is an error.
+    /// The text of the error, if the response is one.
     pub(crate) error: Option<String>,
     /// The content is not what was expected.
     pub(crate) mismatch: bool,
-    /// The server takes another request on this connection.
+    /// The server keeps the connection open.
     pub(crate) persistent: bool,
     /// Interim responses before it, for HTTP.
     pub(crate) interim: u32,
-    /// What later responses are expected to look like, if nothing was expected.
+    /// What to expect of later responses, if nothing was expected of this one.
     pub(crate) learned: Option<ExpectedResponse>,
 }
 
-/// The peer sent something that is not a response: the end of a sentence that begins with "the peer".
+/// Why the received bytes are not a response: the end of a sentence that begins with "the peer".
 #[derive(Debug)]
 pub(crate) struct BadResponse(pub(crate) String);
 
@@ -105,7 +104,7 @@ impl Extent {
     }
 }
 
-/// Content while it arrives: counted and, if the plan says so, compared or kept.
+/// Content while it arrives: counted and, with [`Plan::verify`], compared or kept.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) len: u64,

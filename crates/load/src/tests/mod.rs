@@ -1,4 +1,4 @@
-//! Connections driven by hand.
+//! Tests of connections, on the harness of `sockeye-proto`.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::rc::Rc;
@@ -25,9 +25,9 @@ fn plan() -> Plan {
 
 /// A connection of `plan` that sends `requests` requests and expects `response`.
 fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>) {
-    let asked =
+    let context =
         RequestContext { plan: &plan, request: &plan.requests[0], last: false, expected: None };
-    let response = match reader(plan.kind).read(response, asked) {
+    let response = match reader(plan.kind).read(response, context) {
         Ok((_, Some(response))) => response.learned,
         other => panic!("no response: {other:?}"),
     };
@@ -52,7 +52,7 @@ fn failures(state: &WorkerState) -> Vec<(Failure, u64)> {
 }
 
 #[test]
-fn a_request_follows_each_response_until_all_are_made() {
+fn the_next_request_is_sent_after_each_response() {
     let (mut server, state) = open(plan(), 3, OK);
     for answered in 0..3 {
         assert_eq!(server.output(), GET);
@@ -65,7 +65,7 @@ fn a_request_follows_each_response_until_all_are_made() {
 }
 
 #[test]
-fn as_many_requests_are_in_flight_as_the_pipeline_is_deep() {
+fn the_pipeline_limits_requests_in_flight() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan, 5, OK);
@@ -78,7 +78,7 @@ fn as_many_requests_are_in_flight_as_the_pipeline_is_deep() {
 }
 
 #[test]
-fn the_last_request_of_a_connection_says_so_and_the_server_closes() {
+fn the_last_request_of_a_connection_asks_the_server_to_close_it() {
     let mut plan = plan();
     plan.per_connection = NonZeroU64::new(2);
     let (mut server, state) = open(plan, 9, OK);
@@ -109,7 +109,7 @@ fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
 }
 
 #[test]
-fn each_end_without_a_response_has_its_own_kind_of_failure() {
+fn each_way_to_fail_has_its_kind_and_text() {
     enum Then {
         Eof,
         Reset,
@@ -156,7 +156,7 @@ fn each_end_without_a_response_has_its_own_kind_of_failure() {
         (&OK[..20], Then::Silence, Failure::Timeout, head),
         (CLOSED, Then::Reset, Failure::Reset, ""),
     ];
-    for (input, then, failure, says) in cases {
+    for (input, then, failure, expected) in cases {
         let (mut server, state) = open(plan(), 9, OK);
         server.output();
         server.input(input);
@@ -165,21 +165,21 @@ fn each_end_without_a_response_has_its_own_kind_of_failure() {
             Then::Reset => server.end_for(&Reason::Reset),
             Then::Silence => server.pass(Duration::from_secs(11)),
         }
-        if says.is_empty() {
-            assert_eq!(failures(&state), [], "a reset behind a response that ends the connection");
+        if expected.is_empty() {
+            assert_eq!(failures(&state), [], "a reset after a response that ends the connection");
             continue;
         }
         server.output();
         assert_eq!(failures(&state), [(failure, 1)], "{}", input.escape_ascii());
         let stats = state.stats.borrow();
-        let said = stats.failures.iter().next().unwrap().2;
-        assert!(said.contains(says), "{said}: {}", input.escape_ascii());
+        let text = stats.failures.iter().next().unwrap().2;
+        assert!(text.contains(expected), "{text}: {}", input.escape_ascii());
         assert_eq!(state.closed.borrow().len(), 1);
     }
 }
 
 #[test]
-fn we_close_a_connection_that_the_server_leaves_open_behind_its_last_response() {
+fn connections_that_the_server_leaves_open_are_closed() {
     for last in [
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -207,13 +207,13 @@ fn we_close_a_connection_that_the_server_leaves_open_behind_its_last_response() 
 }
 
 #[test]
-fn requests_that_were_not_sent_are_given_back_and_not_counted() {
+fn unsent_requests_are_left_for_other_connections() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan.clone(), 3, OK);
-    assert!(state.is_over(), "all are written");
+    assert!(state.is_over(), "all requests are written");
     server.end_for(&Reason::Reset);
-    assert!(!state.is_over(), "and none was sent");
+    assert!(!state.is_over(), "no request was sent");
     assert_eq!(failures(&state), [(Failure::Reset, 1)], "the connection");
 
     let (mut server, state) = open(plan, 3, OK);
@@ -224,7 +224,7 @@ fn requests_that_were_not_sent_are_given_back_and_not_counted() {
 }
 
 #[test]
-fn requests_that_are_unanswered_when_the_load_ends_are_counted() {
+fn unanswered_requests_are_counted_at_the_end() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan, 9, OK);
@@ -260,8 +260,8 @@ fn content_is_bounded_and_interim_responses_are_counted() {
         server.input(&[b"HTTP/1.1 103 x\r\n\r\n", OK].concat());
         assert_eq!((responses(&state), state.stats.borrow().statuses[1]), (1, 1));
         server.input(response);
-        let says = server.fault().unwrap().to_string();
-        assert!(says.contains("more than 2 B (max-content)"), "{says}");
+        let fault = server.fault().unwrap().to_string();
+        assert!(fault.contains("more than 2 B (max-content)"), "{fault}");
         assert_eq!(failures(&state), [(Failure::BadResponse, 1)]);
     }
 }
@@ -291,7 +291,7 @@ fn errors_are_counted_by_status_and_content_is_compared_with_verify() {
     assert!(finished(&mut server));
     assert_eq!(failures(&state), [(Failure::ErrorResponse, 1), (Failure::Mismatch, 2)]);
     assert_eq!(state.stats.borrow().statuses, [0, 0, 4, 0, 0, 1]);
-    assert_eq!(state.stats.borrow().measured(), 4, "an error's latency is that of no answer");
+    assert_eq!(state.stats.borrow().measured(), 4, "errors have no latency");
 }
 
 #[test]
@@ -326,13 +326,17 @@ fn a_request_is_sent_when_it_is_due_and_not_before() {
     server.pass(Duration::from_millis(98));
     assert_eq!(server.output(), b"");
     server.pass(Duration::from_millis(1));
-    assert_eq!(server.output(), b"", "it looks in every turn, and it is not time yet");
+    assert_eq!(
+        server.output(),
+        b"",
+        "it checks the time in every turn, and the request is not due"
+    );
     server.pass(Duration::from_millis(2));
     assert_eq!(server.output(), GET);
 }
 
 #[test]
-fn an_echo_and_messages_are_counted_by_their_length() {
+fn echoes_and_messages_end_by_their_length() {
     let mut plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("abc".into())]);
     plan.verify = true;
     let (mut server, state) = open(plan, 3, b"abc");
@@ -343,18 +347,18 @@ fn an_echo_and_messages_are_counted_by_their_length() {
     let plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("abc".into())]);
     let (mut server, state) = open(plan, 2, b"abx");
     server.drip(b"abx");
-    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "it is no echo");
+    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "the server does not echo");
 
     let message = sockeye_message::Message::json_text(r#"{"a": 1}"#.into());
-    let ask = PreparedRequest::message(&message).unwrap();
+    let request = PreparedRequest::message(&message).unwrap();
     // A response is a frame like a request; the request itself counts as an error.
     let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
     let response = PreparedRequest::message(&answer).unwrap().wire(false).clone();
-    let sent = ask.wire(false).clone();
-    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![ask.clone()]), 1, &sent);
+    let sent = request.wire(false).clone();
+    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![request.clone()]), 1, &sent);
     server.input(&sent);
-    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "it echoes");
-    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![ask]), 3, &response);
+    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "the server echoes");
+    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![request]), 3, &response);
     server.drip(&response);
     server.input(&response);
     let error = sockeye_message::Message::json_text(r#"{"result": "Error: no."}"#.into());

@@ -61,13 +61,13 @@ impl Handler for Piecewise {
 fn content_is_streamed_with_pauses_and_early_answers() {
     let limits = Limits { content: 100, ..Limits::default() };
     let mut client = over_http(limits, Piecewise::default());
-    for (request, says) in [
+    for (request, expected) in [
         (post("Content-Type: a/b\r\n", &[7; 50]), "50 of 50"),
         (post("Content-Type: a/b\r\n", b""), "0 of 0"),
         (chunked("Content-Type: a/b\r\n", &[&[7; 20], &[7; 30]]), "50 of 100"),
     ] {
         client.input(&request);
-        assert_eq!(HttpResponse::all(&client.output())[0].json(), json!({ "result": says }));
+        assert_eq!(HttpResponse::all(&client.output())[0].json(), json!({ "result": expected }));
     }
     for request in [
         post("Content-Type: a/pause\r\n", &[7; 50]),

@@ -20,7 +20,7 @@ fn header(key: &str, value: Option<&str>) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Sends `input` at once and in pieces, with bytes behind it, and returns the one response.
+/// Sends `input` at once, byte by byte, and followed by more. Returns the one response.
 fn in_all_ways(input: &[u8]) -> Vec<u8> {
     let mut at_once = reference();
     at_once.input(input);
@@ -28,7 +28,7 @@ fn in_all_ways(input: &[u8]) -> Vec<u8> {
 
     let mut dripped = reference();
     for byte in input {
-        // Input behind the byte that shows the error is not offered.
+        // A connection with a fault takes no more input.
         if dripped.fault().is_none() {
             dripped.input(&[*byte]);
         }

@@ -12,7 +12,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     ends.push(input.len());
     ends.sort_unstable();
     for end in ends {
-        // Input behind the end of a connection is not offered.
+        // A connection that has ended takes no more input.
         if client.fault().is_none() && client.end().is_none() {
             client.input(&input[start..end]);
         }
