@@ -1,7 +1,7 @@
 //! Content types by file name.
 //!
-//! Most come from a maintained table; [`OURS`] has those that it lacks or has wrong. Every text type
-//! says that it is UTF-8, so that browsers don't guess.
+//! Most come from the crate `mime_guess2`; [`OURS`] has types that it lacks or has wrong. Every text type
+//! has a charset, UTF-8, so that browsers don't guess.
 
 use std::str;
 
@@ -16,7 +16,7 @@ const OURS: &[(&str, &str)] = &[
     ("js", "text/javascript; charset=utf-8"),
     ("mjs", "text/javascript; charset=utf-8"),
     ("cjs", "text/javascript; charset=utf-8"),
-    // Source code. In the table, `ts` is a video.
+    // Source code. In `mime_guess2`, `ts` is a video.
     ("ts", "text/plain; charset=utf-8"),
     ("mts", "text/plain; charset=utf-8"),
     ("tsx", "text/plain; charset=utf-8"),
@@ -109,7 +109,7 @@ fn has_charset(kind: &str) -> bool {
 
 /// Types that are not text and compress well. Others are compressed already (pictures, sound,
 /// archives), or unknown.
-const LOOSE: &[&str] = &[
+const COMPRESSIBLE: &[&str] = &[
     "application/wasm",
     "application/vnd.ms-fontobject",
     "application/rtf",
@@ -123,7 +123,7 @@ const LOOSE: &[&str] = &[
 
 /// Whether content of this type compresses well.
 pub(crate) fn is_compressible(kind: &str) -> bool {
-    is_text(kind) || LOOSE.contains(&essence(kind))
+    is_text(kind) || COMPRESSIBLE.contains(&essence(kind))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Header fields made of parts that were checked before.
+//! Header fields whose names and values are known to be valid.
 
 use sockeye_http::Fields;
 
 /// Adds a field, whose name and value are known to be valid.
 pub(crate) fn push(fields: &mut Fields, name: &str, value: &[u8]) {
     let pushed = fields.push(name, value);
-    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
+    debug_assert_eq!(pushed, Ok(()), "{name} is valid");
 }
 
 /// `fields` and one more.
