@@ -46,20 +46,6 @@
 //!   of the current content.
 //! - A cached small file is sent without a system call and without an allocation.
 //!
-//! A request's way:
-//!
-//! ```text
-//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
-//!                                           │                    from memory, or from a descriptor
-//!                                           └── unknown, or older than a second
-//!                                                  │ one job per name
-//!                                                  ▼
-//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and waiting requests
-//! ```
-//!
-//! The folders of the source import only from those before them: `limits`, `naming`, `options`,
-//! `request`, `store`, `file`, `coding`, `respond`, `tar`, `listing`, `lookup`, `serve`.
-//!
 //! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip; without
 //! it every file is sent uncompressed, since precompressed files can't be checked either. `memory` has a
 //! store in memory, for tests.

@@ -59,7 +59,7 @@ impl<'a> File<'a> {
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether it is still what it was when it was opened.
+    /// Whether its content is unchanged since it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
@@ -72,7 +72,7 @@ impl<'a> File<'a> {
 
 impl PrecompressedChecks {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::new(ClockMap::new()), working }
+        Self { known: Mutex::default(), working }
     }
 
     /// The result of an earlier check.

@@ -261,8 +261,8 @@ mod tests {
             }
         }
 
-        /// One wrong byte is never taken for the original, unless it is one that says nothing (a
-        /// file's name in a gzip header, say).
+        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a gzip
+        /// header, for example).
         #[test]
         fn one_wrong_byte_never_decompresses_to_other_content(
             at in any::<prop::sample::Index>(),

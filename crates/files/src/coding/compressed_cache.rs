@@ -58,7 +58,7 @@ pub(crate) struct CompressedCache {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The number of the latest folder.
     folders: u32,
@@ -85,12 +85,11 @@ pub(crate) struct Key {
 
 impl CompressedCache {
     pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
-        let (contents, history) = (ClockMap::new(), ClockMap::new());
         Self {
             compressed: Arc::clone(compressed),
             working: Arc::clone(working),
             in_progress: SingleFlight::default(),
-            state: Mutex::new(State { folders: 0, contents, history }),
+            state: Mutex::default(),
         }
     }
 

@@ -31,11 +31,13 @@ struct Slot<K, V> {
     used: bool,
 }
 
-impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
-    pub(crate) fn new() -> Self {
+impl<K, V> Default for ClockMap<K, V> {
+    fn default() -> Self {
         Self { index: HashMap::default(), slots: Vec::new(), hand: 0, weight: 0 }
     }
+}
 
+impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn used_entries_stay_and_unused_ones_are_evicted() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         map.insert_within(8, 0, 'a', 1);
         for key in 1..100 {
             map.insert_within(8, key, 'b', 1);
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn too_heavy_values_remove_the_old_value_of_their_key_and_evict_no_other() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         map.insert_within(8, 1, 'a', 4);
         map.insert_within(8, 2, 'b', 4);
         map.insert_within(8, 3, 'c', 9);
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn only_evictable_entries_are_evicted() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         (0..4).for_each(|key| map.insert(key, key, 1));
         map.get(&2);
         assert_eq!(map.evict(|value| *value >= 2), Some((3, 3)));
@@ -190,7 +192,7 @@ mod tests {
             steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
             most in 0..20_usize,
         ) {
-            let mut map = ClockMap::new();
+            let mut map = ClockMap::default();
             let mut last = HashMap::new();
             for (step, (key, put)) in steps.into_iter().enumerate() {
                 match put {

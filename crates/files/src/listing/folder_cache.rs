@@ -32,7 +32,7 @@ type Known<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
-        Self { folders: Mutex::new(ClockMap::new()), reading: SingleFlight::default(), weigh }
+        Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
     /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of `read`. Errors

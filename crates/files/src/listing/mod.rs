@@ -7,8 +7,7 @@
 //!           rows      one second                             piece by piece, on the loop
 //! ```
 //!
-//! A job makes the document, with the `cache` that all shards share, or an archive with `tar`. `serve` answers
-//! the requests.
+//! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.
 //!
 //! The entries of a listing are limited, and the memory of all listings by a budget. The text of a long
 //! response is never in memory as a whole.

@@ -97,7 +97,7 @@ impl Cached {
 
 impl LookupCache {
     pub(crate) fn new(limits: CacheLimits) -> Self {
-        Self { limits, entries: ClockMap::new(), descriptors: 0, deadline: None }
+        Self { limits, entries: ClockMap::default(), descriptors: 0, deadline: None }
     }
 
     /// The entry of `key`, fresh or not.

@@ -120,7 +120,7 @@ mod tests {
     /// Names and values of fields.
     type Lines = [(&'static str, &'static str)];
 
-    /// A request with conditions, whose names are shortened to what tells them apart.
+    /// A request with conditions, whose names are abbreviated.
     fn conditional(lines: &Lines) -> KeptRequest {
         let fields: Vec<_> = lines
             .iter()

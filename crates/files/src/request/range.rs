@@ -181,10 +181,10 @@ mod tests {
             ("bytes=1000-2000", "416"),
             ("bytes=-0", "416"),
             ("bytes=-0,1000-", "416"),
-            // Beyond the file, beside one that isn't.
+            // One beyond the file and one in it.
             ("bytes=1000-,5-9", "5+5"),
             ("bytes=-0,5-9", "5+5"),
-            // Far from each other: in the order they were asked for.
+            // Far from each other: in the requested order.
             ("bytes=0-9,500-509", "0+10 500+10"),
             ("bytes=500-509,0-9", "500+10 0+10"),
             ("bytes=0-9,-10", "0+10 990+10"),

@@ -160,8 +160,7 @@ impl Site {
         responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
     }
 
-    /// Redirects to the path of a folder with its final slash, which relative links need, or to that of a page
-    /// without one.
+    /// Redirects to a folder with its final slash, which relative links need, or to a page without one.
     fn redirect(
         &self,
         slash: Slash,

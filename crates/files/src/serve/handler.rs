@@ -54,7 +54,7 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Handles the progress of a request that arrived at `since`. `keep` copies the request if it has to wait.
+    /// Handles the progress of a request that arrived at `since`. `keep` copies a request that has to wait.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,

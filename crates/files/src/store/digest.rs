@@ -65,15 +65,9 @@ impl Digest {
 }
 
 /// The digests of files by identity, shared by all shards, so that each file is read once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Digests {
     known: Mutex<ClockMap<Identity, Digest>>,
-}
-
-impl Default for Digests {
-    fn default() -> Self {
-        Self { known: Mutex::new(ClockMap::new()) }
-    }
 }
 
 impl Digests {
