@@ -1,8 +1,8 @@
 //! A folder, or a single file, as HTTP responses.
 //!
-//! [`Folder`] is what a program opens, with [`Options`]; [`Mounts`] places several at their paths. Each
-//! shard (an event loop on one core) makes a [`Site`] of them, and each connection gets its handler
-//! there:
+//! A program opens a [`Folder`] with [`Options`], or several and serves each at a path of its own
+//! ([`Mounts`]). Each shard (an event loop on one core) makes a [`Site`] of them, which answers the
+//! requests of its connections:
 //!
 //! ```
 //! use std::rc::Rc;
@@ -32,8 +32,8 @@
 //!   demand, once.
 //! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on. Downloads
 //!   of archives can be resumed, too.
-//! - [`Mounts::explain`] says why a URL is answered as it is. Each absence is logged with its reason, at
-//!   debug.
+//! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served is
+//!   logged at level debug.
 //!
 //! What it guarantees:
 //!
@@ -42,23 +42,9 @@
 //! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up at most
 //!   once in that time.
 //! - No response mixes two contents of a file: small files are read whole and checked again; large ones
-//!   are checked before their last part is sent. A range is sent only of the content that the client's
-//!   ETag or date names.
+//!   are checked before their last part is sent. A range is sent only if the client's ETag or date is that
+//!   of the current content.
 //! - A cached small file is sent without a system call and without an allocation.
-//!
-//! A request's way:
-//!
-//! ```text
-//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
-//!                                           │                    from memory, or from a descriptor
-//!                                           └── unknown, or older than a second
-//!                                                  │ one job per name
-//!                                                  ▼
-//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and all who wait
-//! ```
-//!
-//! The folders of the source import only from those before them: `limits`, `naming`, `options`,
-//! `request`, `store`, `file`, `coding`, `respond`, `tar`, `listing`, `lookup`, `serve`.
 //!
 //! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip; without
 //! it every file is sent uncompressed, since precompressed files can't be checked either. `memory` has a

@@ -1,9 +1,9 @@
 //! Whether a precompressed file has the same content as the file beside it.
 //!
-//! Modification times don't tell: a build that makes all times equal, a checkout, a copy or a
-//! forgotten `gzip -k` leaves a compressed file beside an original that it was not made of, and clients
-//! that accept the coding would get yesterday's page. So it is decompressed and compared, once for
-//! each pair of files, and the result is kept until one of them changes.
+//! Modification times are no proof: after a build that makes all times equal, a checkout or a copy, a
+//! compressed file can be older than its original without a sign of it, and clients that accept the coding
+//! would get an old page. So it is decompressed and compared, once for each pair of files, and the result is
+//! cached until one of them changes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -20,14 +20,14 @@ use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// How much of a file is compared, in bytes. Beyond it, modification times decide: decompressing takes
-/// about 4 ms for each MiB and coding.
+/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing takes
+/// about 4 ms per MiB and coding.
 pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
 
-/// The most pairs of files whose result is kept: about 2 MiB.
+/// The most cached results, which take about 2 MiB.
 const PAIRS: usize = 8192;
 
-/// The results for a folder, for all shards.
+/// The results for a folder, shared by all shards.
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the precompressed file may be sent.
@@ -49,7 +49,7 @@ pub(crate) struct File<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) content: &'a Content,
     pub(crate) identity: &'a Identity,
-    /// Whether the identity would show any later change.
+    /// Whether any later change will change the identity.
     pub(crate) settled: bool,
 }
 
@@ -59,7 +59,7 @@ impl<'a> File<'a> {
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether it is still what it was when it was opened.
+    /// Whether its content is unchanged since it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
@@ -72,7 +72,7 @@ impl<'a> File<'a> {
 
 impl PrecompressedChecks {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::new(ClockMap::new()), working }
+        Self { known: Mutex::default(), working }
     }
 
     /// The result of an earlier check.
@@ -85,12 +85,11 @@ impl PrecompressedChecks {
         lock(&self.known).get(&Pair::of(coding, original, precompressed)).copied()
     }
 
-    /// Whether the precompressed file may be sent in place of the original. Blocks, for as long as
-    /// decompressing takes.
+    /// Whether the precompressed file may be sent in place of the original. Blocks while it decompresses.
     ///
-    /// The log has one warning for each that may not. There is neither a warning nor a lasting result
-    /// when one of the two can't be read or changes meanwhile, when there is no memory, and when nobody
-    /// waits any more.
+    /// Logs one warning for each file that may not be sent. If a file can't be read or changes meanwhile,
+    /// if memory is short, or if nobody waits any more, it returns false without a warning, and the result
+    /// is not cached.
     pub(crate) fn check(
         &self,
         coding: Coding,
@@ -101,7 +100,7 @@ impl PrecompressedChecks {
         let Some(_working) = hold_for_comparing(&self.working) else { return false };
         let [expected, compressed] =
             [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
-        // Content that makes a decoder panic is treated as content that it refuses.
+        // Content that makes a decoder panic is treated as corrupt.
         let compared =
             catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, COMPARED)))
                 .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
@@ -118,11 +117,11 @@ impl PrecompressedChecks {
         if original.settled && precompressed.settled {
             let pair = Pair::of(coding, original.identity, precompressed.identity);
             let mut known = lock(&self.known);
-            // Another shard may have been first, and has logged it then.
-            let is_news = known.peek(&pair).is_none();
+            // Another shard may have checked and logged it before.
+            let is_new = known.peek(&pair).is_none();
             known.insert_within(PAIRS, pair, mismatch.is_none(), 1);
             drop(known);
-            if let (Some(mismatch), true) = (mismatch, is_news) {
+            if let (Some(mismatch), true) = (mismatch, is_new) {
                 warn!(
                     target: "sockeye",
                     file = ?String::from_utf8_lossy(original.name),
@@ -138,7 +137,7 @@ impl PrecompressedChecks {
 
 impl Pair {
     fn of(coding: Coding, original: &Identity, precompressed: &Identity) -> Self {
-        // Another name for a file changes `links`, and not its content.
+        // Another name for a file changes `links` but not its content.
         let [original, precompressed] =
             [original, precompressed].map(|identity| Identity { links: 0, ..*identity });
         Self { coding, original, precompressed }

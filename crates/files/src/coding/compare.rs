@@ -1,9 +1,9 @@
 //! Whether compressed content is the original: both are read together, a buffer at a time.
 //!
-//! However large they are, and whatever the compressed one would grow to, this holds three buffers and
-//! the decoder's window, which each coding bounds; and it stops at the first difference. What a
-//! browser would not decode is not the original either, even if a tool would: a zstd window beyond
-//! RFC 9659's, a large-window brotli stream, a second member after the first.
+//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which each
+//! coding limits, and it stops at the first difference. Content that browsers don't decode counts as
+//! different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window brotli stream, a
+//! second member after the first.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -32,7 +32,7 @@ pub(crate) enum Mismatch {
     Truncated,
     /// There are bytes after its end.
     Trailing,
-    /// Only its beginning was compared, and it is older than the original.
+    /// Only its beginning was compared, and the file is older than the original.
     Older,
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn compare(
             break Mismatch::Truncated;
         }
         if (step.consumed, step.produced) == (0, 0) && start < end {
-            // No decoder stops while it has input and room; with one that did, this would not end.
+            // No decoder should stop while it has input and room: this loop would not end.
             break Mismatch::Corrupt;
         }
     };
@@ -223,7 +223,7 @@ mod tests {
         for coding in Coding::ALL {
             let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
             if coding != Coding::Gzip {
-                // These two are only some kilobytes: what lies behind them stands for more.
+                // These two are only some kilobytes: the rest makes sure that not all is read.
                 bomb.resize(1024 * 1024, 0);
             }
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());
@@ -261,8 +261,8 @@ mod tests {
             }
         }
 
-        /// One wrong byte is never taken for the original, unless it is one that says nothing (a
-        /// file's name in a gzip header, say).
+        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a gzip
+        /// header, for example).
         #[test]
         fn one_wrong_byte_never_decompresses_to_other_content(
             at in any::<prop::sample::Index>(),
@@ -288,7 +288,7 @@ mod tests {
         }
     }
 
-    /// What other code makes of it.
+    /// Decompressed by other code than the tested.
     fn decompressed(coding: Coding, compressed: &[u8]) -> Vec<u8> {
         crate::tests::decompress(coding.name(), compressed)
     }

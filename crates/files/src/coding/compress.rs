@@ -1,12 +1,12 @@
-//! Compressing content on demand: see [`super::compressed_cache`] for how often.
+//! Compressing content on demand; [`super::compressed_cache`] has the results.
 
 use std::io::{self, Read, Write};
 
 use super::codec::encode;
 use crate::options::codings::Coding;
 
-/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth: the
-/// client would decode it for nothing.
+/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth, which is
+/// not worth decoding.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub(crate) const fn longest(len: usize) -> usize {
 struct Bounded {
     bytes: Vec<u8>,
     most: usize,
-    /// Kept, since not every encoder passes it on.
+    /// Kept here, since not every encoder returns it.
     error: Option<io::ErrorKind>,
 }
 

@@ -1,13 +1,13 @@
-//! Files that were compressed on demand: each once, shared by all who request it, and counted for as
-//! long as anybody holds it.
+//! The contents that were compressed on demand, shared by all shards and responses.
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
 //!   content outlives a lookup, a `touch`, and a deployment that changes nothing.
-//! - The compressed contents of all folders together are within a budget. When it is spent, the least
-//!   used that are not being sent are dropped; if that is not enough, the file is sent uncompressed.
-//! - A content that is dropped again and again is not compressed for a while: more is requested than
-//!   fits, and compressing it anew for each request costs more than it saves.
-//! - Two shards that want the same one compress it once: the second waits, on its job's thread.
+//! - A budget limits the compressed contents of all folders together, as long as anything holds them. When
+//!   it is spent, the least used ones that are not being sent are evicted. If that is not enough, the file
+//!   is sent uncompressed.
+//! - A content that is evicted repeatedly is not compressed for a while: more is requested than fits, and
+//!   compressing it again for each request costs more than it saves.
+//! - If two shards need the same content, the job of the second waits for that of the first.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -21,20 +21,19 @@ use crate::limits::lock::lock;
 use crate::limits::single_flight::SingleFlight;
 use crate::options::codings::Coding;
 
-/// Smaller files are sent uncompressed: with their headers they fit a packet or two either way.
+/// Smaller files are sent uncompressed: with headers, they fit into one or two packets anyway.
 pub(crate) const SHORTEST: u64 = 1024;
 
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
 pub(crate) const LONGEST: u64 = 8 * 1024 * 1024;
 
-/// The bytes that a compressed content costs besides its own, roughly.
+/// The approximate overhead of a cached content, in bytes.
 const OVERHEAD: u64 = 256;
 
-/// How often a content is compressed within [`CHURN`]. Then it is sent uncompressed until that has
-/// passed.
+/// How often a content is compressed within [`CHURN`]. After that it is sent uncompressed.
 const MOST_OFTEN: u32 = 2;
 
-/// See [`MOST_OFTEN`].
+/// The time over which [`MOST_OFTEN`] is counted.
 const CHURN: Duration = Duration::from_secs(60);
 
 /// The most contents whose [`History`] is kept.
@@ -59,9 +58,9 @@ pub(crate) struct CompressedCache {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// How many folders there are.
+    /// The number of the latest folder.
     folders: u32,
     contents: ClockMap<Key, Arc<Compressed>>,
     history: ClockMap<Key, History>,
@@ -86,28 +85,27 @@ pub(crate) struct Key {
 
 impl CompressedCache {
     pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
-        let (contents, history) = (ClockMap::new(), ClockMap::new());
         Self {
             compressed: Arc::clone(compressed),
             working: Arc::clone(working),
             in_progress: SingleFlight::default(),
-            state: Mutex::new(State { folders: 0, contents, history }),
+            state: Mutex::default(),
         }
     }
 
-    /// A number for another folder, for its keys.
+    /// Returns a new folder number, for keys.
     pub(crate) fn add_folder(&self) -> u32 {
         let mut state = lock(&self.state);
         state.folders += 1;
         state.folders
     }
 
-    /// Whether files of this length are compressed at all: those that are sure to fit.
+    /// Whether files of this length are compressed: those that are worth it, and sure to fit.
     pub(crate) fn takes(&self, len: u64) -> bool {
         (SHORTEST..=LONGEST).contains(&len) && len <= self.compressed.total() / 4
     }
 
-    /// Whether the content may be compressed at `now`: not if it was too often lately.
+    /// Whether the content may be compressed at `now`: not if that happened too often lately.
     pub(crate) fn may_compress(&self, key: &Key, now: Time) -> bool {
         if self.in_progress.contains(key) {
             return true;
@@ -116,12 +114,12 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MOST_OFTEN
     }
 
-    /// The compressed content: the one that there is, or the one that `compress` makes, which has at
-    /// most `most` bytes (`None`: compressing doesn't pay). The request came at `now`. Blocks.
+    /// The cached content, or the result of `compress`, which has at most `most` bytes and is `None` if
+    /// compressing saves too little. `now` is when the request arrived. Blocks.
     ///
     /// # Errors
     ///
-    /// Those of `compress`. Nothing is kept then.
+    /// Those of `compress`. They are not cached.
     pub(crate) fn get(
         &self,
         key: &Key,
@@ -156,7 +154,7 @@ impl CompressedCache {
         let Some(mut permit) = self.reserve(most + OVERHEAD) else {
             return Ok(CompressionResult::Refused);
         };
-        // A compressor that finds no memory would end the process.
+        // If an allocation of the compressor failed, the process would abort.
         if !is_available(working) {
             return Ok(CompressionResult::Refused);
         }
@@ -181,13 +179,13 @@ impl CompressedCache {
         Ok(result)
     }
 
-    /// Takes `amount` of the budget. Drops contents that are not being sent for it.
+    /// Takes `amount` of the budget. If it is spent, evicts contents that are not being sent.
     fn reserve(&self, amount: u64) -> Option<Permit> {
         loop {
             if let Some(permit) = self.compressed.hold(amount) {
                 return Some(permit);
             }
-            // Dropped outside of the lock.
+            // Dropped after the lock was released.
             let dropped = lock(&self.state).evict()?;
             drop(dropped);
         }
@@ -201,12 +199,12 @@ impl State {
         known.unwrap_or(History { times: 0, since: now, futile: false })
     }
 
-    /// Removes a content that is not being sent, and was not since the last look at it.
+    /// Removes a content that is not being sent, and was not sent since the last check.
     fn evict(&mut self) -> Option<Compressed> {
         for _ in 0..self.contents.len() {
             let may_go = |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
             let (key, content) = self.contents.evict(may_go)?;
-            // From here on no cached entry can reach it. One may have done so a moment ago.
+            // Lookup entries can't reach it any more, but one may have just started to send it.
             let content = match Arc::try_unwrap(content) {
                 Ok(content) if content.is_unique() => return Some(content),
                 Ok(content) => Arc::new(content),
@@ -218,8 +216,8 @@ impl State {
     }
 }
 
-/// The most memory that compressing `len` bytes takes besides its result: measured at the levels of
-/// [`super::codec`], and rounded up.
+/// The most memory that compressing `len` bytes takes besides its result, measured at the levels of
+/// [`super::codec`] and rounded up.
 pub(crate) fn working_memory(coding: Coding, len: u64) -> u64 {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
@@ -231,13 +229,13 @@ pub(crate) fn working_memory(coding: Coding, len: u64) -> u64 {
     }
 }
 
-/// Whether the process can have this much memory now.
+/// Whether the process can allocate this much memory now.
 fn is_available(bytes: u64) -> bool {
     usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
 
-/// Takes the memory for comparing a file with a compressed form of it: the largest window that a
-/// decoder may need, and what it has besides.
+/// Takes memory of the budget for comparing a precompressed file with its original: for the largest window
+/// of a decoder, and its other state.
 pub(crate) fn hold_for_comparing(working: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
     working.hold(WINDOWS).filter(|_| is_available(WINDOWS))

@@ -21,8 +21,8 @@ use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
 use crate::store::identity::Identity;
 
-/// Whether there are compressors, and decompressors to check precompressed files with.
-const CODES: bool = cfg!(feature = "compression");
+/// Whether there are compressors and decompressors. The latter check precompressed files.
+const HAS_CODECS: bool = cfg!(feature = "compression");
 
 #[derive(Debug)]
 pub(crate) struct Encoder {
@@ -37,8 +37,8 @@ pub(crate) struct Encoder {
 impl Encoder {
     pub(crate) fn new(codings: &Codings, cache: &Arc<CompressedCache>) -> Self {
         Self {
-            precompressed: CODES && codings.precompressed,
-            on_demand: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
+            precompressed: HAS_CODECS && codings.precompressed,
+            on_demand: Coding::ALL.map(|coding| HAS_CODECS && codings.on_demand.contains(&coding)),
             checks: PrecompressedChecks::new(Arc::clone(&cache.working)),
             cache: Arc::clone(cache),
             folder: cache.add_folder(),
@@ -50,13 +50,13 @@ impl Encoder {
     /// # Errors
     ///
     /// [`LoadError::NeedsReading`].
-    pub(crate) fn equip(
+    pub(crate) fn entry(
         &self,
         reader: &Reader<'_>,
         file: Representation,
     ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
-        // A file that still changes and isn't in memory would be another before it is compressed.
+        // A file that may still change and isn't in memory could change before it is compressed.
         let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
             && self.cache.takes(file.size())
             && file.content_type().is_some_and(mime::is_compressible);
@@ -76,7 +76,7 @@ impl Encoder {
     ) -> Result<Arc<FileEntry>, LoadError> {
         let known = file.precompressed();
         let precompressed = self.find(reader, &file.original, known)?;
-        if known.map_or(!precompressed.any, |known| precompressed.are(known)) {
+        if known.map_or(!precompressed.any, |known| precompressed.is_same(known)) {
             return Ok(Arc::clone(file));
         }
         let encodings = match file.encodings.as_deref() {
@@ -98,7 +98,7 @@ impl Encoder {
         }
     }
 
-    /// Whether a file may be compressed at `now`: not if it was too often lately.
+    /// See [`CompressedCache::may_compress`].
     pub(crate) fn may_compress(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
         self.cache.may_compress(&self.key(file, coding), now)
     }
@@ -107,8 +107,8 @@ impl Encoder {
         Key { folder: self.folder, etag: file.original.etag.as_str().into(), coding }
     }
 
-    /// The same file with one more encoding, or marked as not worth compressing. It is unchanged if
-    /// there is no memory at `now`, when the request came, or compressing fails. Blocks.
+    /// The same file with one more encoding, or marked as not worth compressing. It is unchanged if memory
+    /// is short or compressing fails. `now` is when the request arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,
@@ -121,7 +121,7 @@ impl Encoder {
         let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
         let result = self.cache.get(&self.key(file, coding), longest(len) as u64, now, || {
             let content = ContentReader::new(&original.content, cancel);
-            // Content that makes a compressor panic doesn't get smaller.
+            // Content that makes a compressor panic is treated as incompressible.
             let Ok(compressed) = catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
             else {
                 return Ok(None);

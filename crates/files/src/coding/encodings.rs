@@ -15,10 +15,10 @@ pub(crate) struct Encodings {
     pub(crate) on_demand: [OnDemand; Coding::ALL.len()],
 }
 
-/// The file in a coding that it is compressed in on demand.
+/// The state of a coding that the file may be compressed in on demand.
 #[derive(Clone, Debug)]
 pub(crate) enum OnDemand {
-    /// It is not, or compressing doesn't pay.
+    /// It is off, or the file is not worth compressing.
     Never,
     NotYet,
     /// It was compressed; the cache may have dropped the content since.
@@ -32,7 +32,7 @@ impl Encodings {
         Self { precompressed, on_demand }
     }
 
-    /// Whether responses depend on `Accept-Encoding`, now or once more is known.
+    /// Whether responses depend on `Accept-Encoding`, now or later.
     pub(crate) fn varies(&self) -> bool {
         let is_some = |encoding: &OnDemand| !matches!(encoding, OnDemand::Never);
         self.precompressed.any || self.on_demand.iter().any(is_some)
@@ -40,10 +40,10 @@ impl Encodings {
 
     /// Selects a coding and its representation; `None` is the file as it is.
     ///
-    /// A range is never of content that is compressed on demand: a client that resumes a download
-    /// should find the same content tomorrow, and most that request ranges (of video, of documents)
-    /// want the bytes of the file. A precompressed file has a lasting ETag, so clients that accept its
-    /// coding get ranges of it.
+    /// Ranges are never of content that is compressed on demand: a client that resumes a download later
+    /// should get the same content, and most clients that request ranges (of videos, of documents) need the
+    /// bytes of the file. A precompressed file has a lasting ETag, so it is sent in ranges to clients that
+    /// accept its coding.
     pub(crate) fn select(
         &self,
         accepted: Accepted,
@@ -61,8 +61,8 @@ impl Encodings {
         Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
     }
 
-    /// Adds the result of compressing the file. If that didn't pay, no other coding is tried: content
-    /// that one can't make smaller, none can.
+    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is tried,
+    /// since none would do much better.
     pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
         match compressed {
             Some(compressed) => {

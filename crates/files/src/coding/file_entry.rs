@@ -10,7 +10,7 @@ use crate::file::representation::Representation;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 
-/// A file, and everything that its responses are made of.
+/// A file with its representations.
 #[derive(Clone, Debug)]
 pub(crate) struct FileEntry {
     /// The file as it is.
@@ -23,20 +23,20 @@ pub(crate) struct FileEntry {
 #[derive(Debug)]
 pub(crate) struct Selected<'a> {
     pub(crate) file: &'a Representation,
-    /// Its content, if the cache of compressed contents keeps it.
+    /// Its content, if that is from the cache of compressed contents.
     pub(crate) compressed: Option<Bytes>,
 }
 
-/// What a request is answered with.
+/// What to do for a request.
 #[derive(Debug)]
 pub(crate) enum Selection<'a> {
     Send(Selected<'a>),
-    /// The file in this coding, once it is compressed.
+    /// The file has to be compressed in this coding first.
     Compress(Coding),
 }
 
 impl<'a> Selected<'a> {
-    /// A representation that keeps its content.
+    /// A representation that holds its content.
     pub(crate) fn of(file: &'a Representation) -> Self {
         Self { file, compressed: None }
     }
@@ -69,7 +69,7 @@ impl FileEntry {
     }
 
     fn negotiate<'f>(&'f self, encodings: &'f Encodings, view: RequestView<'_>) -> Selection<'f> {
-        let accepted = view.accept_encoding().settle();
+        let accepted = view.accept_encoding().finish();
         let Some((coding, found)) = encodings.select(accepted, view.range().is_some()) else {
             return Selection::Send(Selected::of(&self.original));
         };
@@ -83,14 +83,14 @@ impl FileEntry {
                 Some(content) => {
                     Selection::Send(Selected { file, compressed: Some(content.content()) })
                 }
-                // Dropped since.
+                // Evicted since.
                 None => Selection::Compress(coding),
             },
             Content::Memory(_) | Content::Open(_) => Selection::Send(Selected::of(file)),
         }
     }
 
-    /// As [`FileEntry::select`], but the file as it is where it would be compressed first.
+    /// As [`FileEntry::select`], but the uncompressed file if it would have to be compressed first.
     pub(crate) fn select_ready(&self, view: RequestView<'_>) -> Selected<'_> {
         match self.select(view) {
             Selection::Send(selected) => selected,
@@ -118,6 +118,6 @@ impl FileEntry {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));
         let (file, known) = (&self.original, &before.original);
-        this.are(that) && file.etag == known.etag && file.head == known.head
+        this.is_same(that) && file.etag == known.etag && file.head == known.head
     }
 }

@@ -1,9 +1,9 @@
-//! Content codings (RFC 9110, 8.4) of files: which there are, and which is sent.
+//! The representations of files in content codings (RFC 9110, 8.4), and which of them is sent.
 //!
 //! - `encoder`: a folder's encodings, for all shards.
 //! - `file_entry`: a file in all its representations, and the choice among them.
 //! - `encodings`: the encodings of one file; `select`: which of them is sent.
-//! - `precompressed`: those that are files; `checks`, `compare`: whether they decode to the original.
+//! - `precompressed`: precompressed files; `checks`, `compare`: whether they decode to the original.
 //! - `compress`: compressing on demand; `compressed_cache`: its results, for all shards.
 //! - `codec`: the encoders and decoders; none without the feature `compression`.
 

@@ -1,5 +1,5 @@
-//! Stands in for `codec` without the feature `compression`. No file is offered in a coding then
-//! ([`super::encoder`]), so nothing here is called.
+//! Replaces `codec` without the feature `compression`. [`super::encoder`] then offers no file in a coding,
+//! so nothing here is called.
 
 use std::io::{self, Read, Write};
 

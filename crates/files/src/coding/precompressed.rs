@@ -10,16 +10,16 @@ use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Opened};
 
-/// For smaller files, no precompressed ones are looked for: the fields that a coding needs are longer
-/// than what it could save.
+/// The precompressed forms of smaller files are ignored: the additional headers are longer than the bytes
+/// saved.
 const SMALLEST: u64 = 64;
 
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Precompressed {
-    /// Those that may be sent.
+    /// The files that may be sent.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether there is one at all. One that may not be sent now may be later, so responses vary.
+    /// Whether any exists. One that may not be sent now may be sent later, so responses have `Vary`.
     pub(crate) any: bool,
 }
 
@@ -32,15 +32,15 @@ impl Precompressed {
         self.files.iter().flatten().map(|file| &**file)
     }
 
-    /// Whether these are the very same.
-    pub(crate) fn are(&self, others: &Self) -> bool {
+    /// Whether both have the same representations, by pointer.
+    pub(crate) fn is_same(&self, others: &Self) -> bool {
         let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
         self.any == others.any
             && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
     }
 
-    /// Looks for the precompressed files beside `file`. Blocks. `known` are those that an earlier
-    /// lookup found beside it; any other is decompressed and compared with the file.
+    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an earlier
+    /// lookup; any other file is decompressed and compared with the original.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Precompressed {
         for coding in Coding::ALL {
             let name = [&*file.name, coding.extension()].concat();
             let now = reader.store.now();
-            // If it can't be opened, its original is sent.
+            // One that can't be opened is not sent.
             let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
             precompressed.any = true;
             let known = known.and_then(|known| known.files[coding as usize].as_ref());
@@ -82,12 +82,12 @@ struct Found<'a> {
     name: &'a [u8],
     opened: Arc<dyn OpenFile>,
     identity: Identity,
-    /// Whether the identity would show any later change.
+    /// Whether any later change will change the identity.
     settled: bool,
 }
 
 impl Found<'_> {
-    /// The original in this coding, if that is what was found.
+    /// The original in this coding, if the found file is that.
     fn checked(
         self,
         reader: &Reader<'_>,
@@ -97,7 +97,7 @@ impl Found<'_> {
     ) -> Result<Option<Representation>, LoadError> {
         let Self { name, opened, identity, settled } = self;
         let known = checks.known(coding, &original.identity, &identity);
-        // One that is no smaller is of no use.
+        // One that is not smaller is useless.
         if identity.size >= original.size() || known == Some(false) {
             return Ok(None);
         }

@@ -1,9 +1,9 @@
-//! Which coding a file is sent in: of those that there are, the one that the client prefers.
+//! Which coding a file is sent in: of the available ones, the one that the client prefers.
 
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;
 
-/// What there is of a file in one coding.
+/// Whether a file is available in a coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     None,
@@ -13,17 +13,17 @@ pub(crate) enum Offer {
     Precompressed(u64),
 }
 
-/// Selects a coding; `None` is the file as it is, which is also sent if the client accepts nothing that
-/// there is: a 406 would not give it more.
+/// Selects a coding; `None` is the uncompressed file. That is also sent to a client that accepts no available
+/// representation: a 406 would be no more useful.
 ///
-/// With equal weights, precompressed files come first: somebody took the time to make them small. Of
-/// two, the smaller one is sent; of two on demand, the first of [`Coding::ALL`].
+/// With equal weights, precompressed files come first, the shortest of them before the others: they are
+/// usually compressed best. Then come the codings on demand, in the order of [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
     let least = accepted.identity().max(1);
     let mut best = None;
     for coding in Coding::ALL {
         let (weight, offer) = (accepted.weight(coding), offers[coding as usize]);
-        // A coding saves bytes: with equal weights it comes before none.
+        // With the weight of `identity`, a coding is preferred: it saves bytes.
         if offer == Offer::None || weight < least {
             continue;
         }
@@ -80,7 +80,7 @@ mod tests {
             (ALL, [Precompressed(60), Precompressed(50), Precompressed(40)], Some("gzip")),
             (ALL, [Precompressed(40), Precompressed(40), Precompressed(40)], Some("zstd")),
             (ALL, [Precompressed(50), OnDemand, Precompressed(50)], Some("zstd")),
-            // Nothing that there is will do: it is sent as it is.
+            // No available representation is accepted: the file is sent uncompressed.
             ("identity;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
             ("*;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
             ("identity;q=0, br", [Precompressed(9), None, OnDemand], Option::None),

@@ -1,4 +1,4 @@
-//! Where the content of a representation is.
+//! The content of a representation: in memory, or an open file.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,12 @@ use sockeye_proto::{Cancel, Permit};
 
 use crate::store::traits::OpenFile;
 
-/// The size up to which files are kept in memory, in bytes; of larger ones, a descriptor is kept. Up
-/// to about 16 KiB, sending from memory is cheaper than a second system call, and at 32 KiB it saves a
-/// descriptor for little.
+/// Files of up to this size, in bytes, are kept in memory; larger ones are kept open. Up to about 16 KiB,
+/// sending from memory is cheaper than a second system call. Up to 32 KiB it costs little more, and saves a
+/// descriptor.
 pub const SMALL: u64 = 32 * 1024;
 
-/// Where a content is.
+/// The content of a representation, or where it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Memory(Bytes),
@@ -29,7 +29,7 @@ pub(crate) struct Compressed {
     content: Bytes,
     /// Sent since [`Compressed::take_used`].
     used: AtomicBool,
-    /// Lives as long as the bytes do: this is dropped only while nobody else has them.
+    /// Freed with the bytes: the cache drops this only if nobody else holds them.
     _permit: Permit,
 }
 
@@ -41,9 +41,9 @@ impl Compressed {
         Self { content, used: AtomicBool::new(true), _permit: permit }
     }
 
-    /// The content, to be sent.
+    /// The content, to be sent; marks it as used.
     pub(crate) fn content(&self) -> Bytes {
-        // Only written when it changes: other cores read it.
+        // Written only if it changes, so that cores can share the cache line.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -54,7 +54,7 @@ impl Compressed {
         self.content.len()
     }
 
-    /// The content, to be read.
+    /// The content, without marking it as used.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.content
     }
@@ -64,7 +64,7 @@ impl Compressed {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether nobody else has its bytes.
+    /// Whether no response holds its bytes.
     pub(crate) fn is_unique(&self) -> bool {
         self.content.is_unique()
     }
@@ -79,7 +79,7 @@ pub(crate) struct ContentReader<'a> {
 }
 
 impl<'a> ContentReader<'a> {
-    /// Reading fails once it is cancelled.
+    /// Reading fails once `cancel` is set.
     pub(crate) fn new(content: &'a Content, cancel: Cancel) -> Self {
         Self { content, at: 0, cancel }
     }

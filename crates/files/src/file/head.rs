@@ -1,4 +1,4 @@
-//! The fields of a file's responses: made once for each file, off the loop.
+//! The fields of a file's responses. They are made once for each file, in its lookup.
 
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
@@ -20,11 +20,11 @@ pub(crate) struct Head {
 /// For a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For pages, and what is deployed together with them: caches revalidate it for each use, which is
-/// answered by a 304 of few bytes. A page with yesterday's script is broken.
+/// For pages, and files that are deployed with them: caches revalidate them for each use, which a short
+/// 304 answers. Otherwise a page could be combined with an old script.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
-/// For pictures, fonts, films and archives: rarely replaced under their names, and large.
+/// For images, fonts, videos and archives: large, and rarely replaced under their names.
 const A_WHILE: &str = "max-age=600";
 
 impl Head {
@@ -65,7 +65,7 @@ fn default_caching(name: &[u8], kind: &str) -> &'static str {
     }
 }
 
-/// Whether a browser shows it as a page, with links or scripts.
+/// Whether a browser shows this type as a page, with links or scripts.
 fn is_page(kind: &str) -> bool {
     matches!(
         mime::essence(kind),

@@ -1,4 +1,4 @@
-//! Reading files in a lookup: from where, how much, and which digests are known. Blocks.
+//! Reading files in a lookup. Blocks.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::store::traits::{OpenFile, Store};
 pub(crate) enum Effort<'a> {
     /// A few system calls, and reading small files.
     Quick,
-    /// Reading whole files, as long as somebody waits for it.
+    /// Reading whole files, unless it is cancelled.
     Thorough(&'a Cancel),
 }
 
-/// What a lookup reads files with.
+/// Reads the files of a lookup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     pub(crate) store: &'a dyn Store,
@@ -47,7 +47,7 @@ impl From<Absent> for LoadError {
 }
 
 impl Effort<'_> {
-    /// Whether somebody still waits.
+    /// Set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> Cancel {
         match self {
             Self::Quick => Cancel::default(),
@@ -57,8 +57,7 @@ impl Effort<'_> {
 }
 
 impl Reader<'_> {
-    /// The content of an open file: its bytes if it is small. Never half of one content and half of
-    /// another.
+    /// The content of an open file: its bytes if it is small, never a mixture of two contents.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,

@@ -21,12 +21,12 @@ pub(crate) struct Representation {
     /// The name of the file in its folder.
     pub(crate) name: Box<[u8]>,
     pub(crate) identity: Identity,
-    /// Whether `identity` would show any later change.
+    /// Whether any later change will change `identity`.
     pub(crate) settled: bool,
     pub(crate) etag: String,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
-    /// The response with all of it, made when it is first sent.
+    /// The response with all of the content, made when it is first sent.
     prepared: OnceLock<PreparedResponse>,
     pub(crate) content: Content,
     /// Whether the fields have `Vary: Accept-Encoding`.
@@ -54,7 +54,7 @@ impl Representation {
         Self { name, identity, settled, etag, modified, head, prepared, content, varies: false }
     }
 
-    /// Whether it was made of the file with this name and identity.
+    /// Whether it is of the file with this name and identity.
     pub(crate) fn is_of(&self, name: &[u8], identity: &Identity) -> bool {
         self.has_content_of(identity) && *self.name == *name
     }
@@ -73,7 +73,7 @@ impl Representation {
         std::str::from_utf8(value(&self.head.fields, "Content-Type")?).ok()
     }
 
-    /// All of the content; nothing if the cache of compressed contents keeps it.
+    /// All of the content; empty if it is in the cache of compressed contents.
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.content {
             Content::Memory(content) => Body::Shared(content),
@@ -85,7 +85,7 @@ impl Representation {
         }
     }
 
-    /// The response with all of the content; without it, if the cache of compressed contents keeps it.
+    /// The response with all of the content; without content if that is in the cache of compressed contents.
     pub(crate) fn prepared(&self) -> &PreparedResponse {
         let make = || match &self.content {
             Content::Compressed(_) => {
@@ -98,7 +98,7 @@ impl Representation {
         self.prepared.get_or_init(make)
     }
 
-    /// The fields, to be changed. The prepared response is made anew.
+    /// The fields, to be changed. Drops the prepared response.
     fn head_mut(&mut self) -> &mut Head {
         self.prepared = OnceLock::new();
         &mut self.head
@@ -134,8 +134,8 @@ impl Representation {
         Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// The fields of the file in a coding that it would have to be compressed in first. Its length and
-    /// its ETag are not known yet, and left out (RFC 9110, 9.3.2).
+    /// The fields of the file in a coding before it is compressed. Its length and ETag are not known yet,
+    /// and left out (RFC 9110, 9.3.2).
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
@@ -151,8 +151,8 @@ impl Representation {
     }
 }
 
-/// An ETag: of the digest, or of the identity if the content was not read. An identity that is not
-/// settled gets an ETag that is never used again: it might name two contents.
+/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not settled,
+/// the ETag is never used again, since two contents may have the same identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
@@ -162,8 +162,8 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
     }
 }
 
-/// 1980-01-02. An earlier date was written by a tool for reproducible builds (the first second of
-/// 1970, the first day of a zip), and says nothing about the content.
+/// 1980-01-02. Tools for reproducible builds set earlier dates (the first second of 1970, the first day
+/// that zip can represent), which don't depend on the content.
 const DATED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.

@@ -1,7 +1,7 @@
 //! A map with a limit: the cache policy of this crate, the clock algorithm.
 //!
-//! A hand goes round the entries. An entry that was used since the hand last passed stays; one that
-//! was not is evicted. So keys that are used once go first, and no use moves an entry.
+//! A hand goes round the entries. It evicts each entry that was not used since it last passed. So entries
+//! that are used only once are evicted first, and a use only sets a mark.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ use std::mem;
 
 use foldhash::quality::RandomState;
 
-/// A map whose entries have weights.
+/// A map whose entries have weights. The users limit the sum.
 #[derive(Debug)]
 pub(crate) struct ClockMap<K, V> {
     // Invariant: `index[slots[i].key] == i` for every slot, and nothing else is in the index.
-    // The hasher has a random key, and maps are bounded: keys that collide on purpose cost little.
+    // The hasher has a random key and maps are bounded, so colliding keys cost little.
     index: HashMap<K, usize, RandomState>,
     slots: Vec<Slot<K, V>>,
     hand: usize,
@@ -31,11 +31,13 @@ struct Slot<K, V> {
     used: bool,
 }
 
-impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
-    pub(crate) fn new() -> Self {
+impl<K, V> Default for ClockMap<K, V> {
+    fn default() -> Self {
         Self { index: HashMap::default(), slots: Vec::new(), hand: 0, weight: 0 }
     }
+}
 
+impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -91,9 +93,9 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next unused entry that `may_go`. `None` where none may.
+    /// Evicts the next unused entry that `may_go` allows. `None` if it allows none.
     pub(crate) fn evict(&mut self, mut may_go: impl FnMut(&V) -> bool) -> Option<(K, V)> {
-        // In the first round marks are removed, in the second an entry is.
+        // The first round clears marks, the second finds an entry without one.
         for _ in 0..=2 * self.slots.len() {
             let Some(slot) = self.slots.get_mut(self.hand) else {
                 self.hand = 0;
@@ -107,7 +109,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         None
     }
 
-    /// Moves the hand over a few entries, and removes those that are `stale`.
+    /// Moves the hand over `count` entries, and removes those that are `stale`.
     pub(crate) fn sweep(&mut self, count: usize, mut stale: impl FnMut(&V) -> bool) {
         for _ in 0..count {
             match self.slots.get(self.hand) {
@@ -120,7 +122,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
 
     /// Removes the entries that are not to be kept.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        // From the end: what takes the place of a removed entry was looked at.
+        // From the end: the entry that is moved to the place of a removed one was checked before.
         for at in (0..self.slots.len()).rev() {
             if !keep(&self.slots[at].value) {
                 self.remove_at(at);
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn used_entries_stay_and_unused_ones_are_evicted() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         map.insert_within(8, 0, 'a', 1);
         for key in 1..100 {
             map.insert_within(8, key, 'b', 1);
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn too_heavy_values_remove_the_old_value_of_their_key_and_evict_no_other() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         map.insert_within(8, 1, 'a', 4);
         map.insert_within(8, 2, 'b', 4);
         map.insert_within(8, 3, 'c', 9);
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn only_evictable_entries_are_evicted() {
-        let mut map = ClockMap::new();
+        let mut map = ClockMap::default();
         (0..4).for_each(|key| map.insert(key, key, 1));
         map.get(&2);
         assert_eq!(map.evict(|value| *value >= 2), Some((3, 3)));
@@ -190,7 +192,7 @@ mod tests {
             steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
             most in 0..20_usize,
         ) {
-            let mut map = ClockMap::new();
+            let mut map = ClockMap::default();
             let mut last = HashMap::new();
             for (step, (key, put)) in steps.into_iter().enumerate() {
                 match put {

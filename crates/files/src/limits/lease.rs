@@ -1,13 +1,13 @@
-//! Memory for listings and archives: charged to the client, and counted in all.
+//! Memory for listings and archives: charged to a client, and counted against the total of a budget.
 
 use std::sync::Arc;
 
 use sockeye_proto::{Budget, Client, Permit};
 
-/// Memory for what is being made for one client, given back when it is dropped.
+/// Memory for the result of one client's request, freed when it is dropped.
 ///
-/// The result may be shared: then it counts in all ([`Lease::share`]), and each client that reads it is
-/// charged.
+/// A result that clients share only counts against the total ([`Lease::share`]); each client that reads it
+/// is charged separately.
 #[derive(Debug)]
 pub(crate) struct Lease {
     held: Permit,
@@ -15,12 +15,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A lease of nothing yet.
+    /// A lease of 0 bytes.
     pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
         Some(Self { held: budget.hold(0)?, charged: budget.charge(client, 0)? })
     }
 
-    /// Makes it a lease of `bytes`. Returns false and changes nothing if the budget has less.
+    /// Changes the lease to `bytes`. Returns false and changes nothing if the budget has less.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let (before, bytes) = (self.charged.amount(), bytes as u64);
@@ -29,7 +29,7 @@ impl Lease {
         }
         let is_held = self.held.resize(bytes);
         if !is_held {
-            // It can always be made smaller.
+            // A permit can always be made smaller.
             let _ = self.charged.resize(before);
         }
         is_held
@@ -41,7 +41,7 @@ impl Lease {
         self.charged.resize(bytes as u64)
     }
 
-    /// Stops charging the client; what is left counts in all.
+    /// Stops charging the client. The permit that is left counts against the total.
     pub(crate) fn share(self) -> Permit {
         self.held
     }

@@ -1,4 +1,4 @@
-//! Mutexes whose data is valid after each statement, so that a panic breaks none of it.
+//! Locking mutexes whose data stays valid if a thread panics while it holds the lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

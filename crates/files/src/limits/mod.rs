@@ -1,9 +1,9 @@
-//! What bounds memory and work.
+//! Limits on memory and work.
 //!
 //! - `clock_map`: a map with a limit, the cache policy of this crate.
-//! - `single_flight`: work that several threads want at a time, done once.
-//! - `lease`: memory that is charged to a client while something is made for it.
-//! - `lock`: locking what a panic can't have broken.
+//! - `single_flight`: work that several threads need at the same time, done once.
+//! - `lease`: memory that is charged to a client.
+//! - `lock`: locking mutexes without poisoning.
 
 pub(crate) mod clock_map;
 pub(crate) mod lease;

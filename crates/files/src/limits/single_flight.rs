@@ -1,4 +1,4 @@
-//! Work that several threads want at a time: one does it, the others wait for its result.
+//! Work that several threads need at the same time: one does it, the others wait for its result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,25 +19,25 @@ impl<K, V> Default for SingleFlight<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
-    /// Whether somebody works on `key`.
+    /// Whether a thread works on `key`.
     pub(crate) fn contains(&self, key: &K) -> bool {
         lock(&self.results).contains_key(key)
     }
 
-    /// The result for `key`: that of a thread which works on it now, else that of `work`. Blocks.
+    /// The result for `key`: waits for the thread that works on it, or calls `work`. Blocks.
     ///
-    /// `work` looks for a result that is known already first: another thread may have just ended.
+    /// `work` should first check whether the result exists: another thread may have just finished.
     ///
     /// # Errors
     ///
-    /// Those of `work`. A thread that waited tries for itself then.
+    /// Those of `work`. Each thread that waited then calls its own `work`.
     pub(crate) fn run<E>(&self, key: &K, work: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let result = Arc::clone(lock(&self.results).entry(key.clone()).or_default());
         let mut result = lock(&result);
         if let Some(value) = &*result {
             return Ok(value.clone());
         }
-        // However this ends, threads that come later don't wait here.
+        // Also after an error or a panic: later threads don't wait for this result.
         let _remove = Remove { flight: self, key };
         let value = work()?;
         *result = Some(value.clone());

@@ -1,11 +1,11 @@
-//! The parts that every HTML listing has.
+//! The style, script and icons of HTML listings.
 
 pub(super) const STYLE: &str = include_str!("style.css");
 pub(super) const SCRIPT: &str = include_str!("script.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 
-/// The policy of the page: it may use its own style and script, whose hashes a test checks, and send its
-/// own form.
+/// The `Content-Security-Policy` of a listing: it allows the style and script, by hashes that a test checks,
+/// and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; \
     style-src 'sha256-XMXzMzP/eYCQNW+EPlL606+Bjzwx+HSqiEEyOypMhD4='; script-src 'sha256-K+Bf1PlBsZoXc7ntXJgJsCUm/S1zXR9cDj01Elxanzc='; img-src data:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'self'";

@@ -1,4 +1,4 @@
-//! Reading folders for listings and archives, on a job's thread, and keeping what was read.
+//! Reads folders for listings and archives, on threads of jobs, and caches the results.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::store::traits::Store;
 use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
-/// The memory of each archive that is being sent, besides its manifest: two batches.
+/// The memory for each archive that is being sent, besides its manifest, in bytes: two batches.
 const BATCHES: usize = 1024 * 1024;
 
-/// What the listings and archives of all shards share.
+/// The cached listings and archive manifests of a folder, shared by all shards.
 #[derive(Debug)]
 pub(crate) struct ListingCache {
     pub(crate) budget: Arc<Budget>,
@@ -27,18 +27,18 @@ pub(crate) struct ListingCache {
     manifests: FolderCache<Manifest>,
 }
 
-/// What is requested of a folder.
+/// A request for a listing or an archive.
 #[derive(Debug)]
 pub(crate) struct ListingRequest {
-    /// Its name in the store.
+    /// The name of the folder in the store.
     pub(crate) folder: Box<[u8]>,
     /// The requested path, percent-encoded.
     pub(crate) path: Box<[u8]>,
-    /// Its name in an archive.
+    /// The name of the folder in an archive.
     pub(crate) title: Box<[u8]>,
     pub(crate) query: ListingQuery,
     pub(crate) format: Format,
-    /// Whether a page offers the archive.
+    /// Whether a page links to the archive.
     pub(crate) archives: bool,
     /// The client that is charged.
     pub(crate) client: Client,
@@ -61,11 +61,7 @@ impl ListingCache {
         }
     }
 
-    /// Reads the folder, unless it was a moment ago. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Why there is no listing or archive.
+    /// Makes the listing or archive from the cache, or reads the folder. Blocks.
     pub(crate) fn make(
         &self,
         store: &dyn Store,
@@ -79,7 +75,7 @@ impl ListingCache {
         }
     }
 
-    /// Drops what is stale at `now`, except what is being sent.
+    /// Drops listings and manifests that are stale at `now`.
     pub(crate) fn forget_stale(&self, now: Stamp) {
         self.listings.forget_stale(now);
         self.manifests.forget_stale(now);
@@ -95,7 +91,7 @@ impl ListingCache {
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
-        // Only the first page of the whole folder has it.
+        // Only the first page of the unfiltered folder shows the README.
         let whole = format == Format::Html && query.filter.is_empty() && query.page.is_none();
         let readme = if whole { listing.readme(store, &folder) } else { None };
         let view = View::new(listing, query, format, archives, path, readme, lease()?)?;
@@ -109,7 +105,7 @@ impl ListingCache {
     ) -> Result<ArchiveWriter, ArchiveError> {
         let ListingRequest { folder, title, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
-        // No name has a NUL: the parts of a key are unambiguous.
+        // No name contains a NUL, so keys are unambiguous.
         let key = [title, &b"\0"[..], folder].concat();
         let make = || Manifest::make(store, folder, title, lease()?, cancel);
         let manifest = self.manifests.get(&key, store.now(), make)?;

@@ -1,4 +1,4 @@
-//! A listing for programs: JSON, and plain text in columns.
+//! Listings for programs: JSON, and plain text in columns.
 //!
 //! ```json
 //! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":true,"entries":[
@@ -7,9 +7,9 @@
 //! ]}
 //! ```
 //!
-//! The counts are those of all pages; `page` and `pages` are before `complete` if there are pages.
-//! `complete` is false if the folder has more entries than can be listed. `size` is in bytes. `url` is
-//! relative to the folder's and exact; in `name`, a byte that is not UTF-8 becomes U+FFFD.
+//! The counts are those of all pages. If the listing is paged, `page` and `pages` come before `complete`.
+//! `complete` is false if the folder has more entries than can be listed. `size` is in bytes. `url` is exact
+//! and relative to the folder's; in `name`, a byte that is not UTF-8 becomes U+FFFD.
 //!
 //! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for a
 //! folder) and the name (with a slash after a folder's).

@@ -1,11 +1,11 @@
-//! Writing a view, piece by piece as there is room.
+//! Writes a view in pieces.
 
 use super::query::Format;
 use super::text::put;
 use super::view::View;
 use super::{data, html};
 
-/// A view, and the part of it that was written.
+/// A view, and the position in it up to which it is written.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) view: View,
@@ -25,8 +25,8 @@ impl Document {
         Self { view, next: Next::Opening }
     }
 
-    /// Appends to `out` until it has `enough` bytes or everything is written. Rows, and what is around
-    /// them, are not split. Returns whether there is more.
+    /// Appends to `out` until it has `enough` bytes or everything is written; splits no row. Returns whether
+    /// there is more.
     pub(crate) fn fill(&mut self, out: &mut Vec<u8>, enough: usize) -> bool {
         while out.len() < enough && self.next != Next::Nothing {
             self.next = self.step(out);

@@ -1,8 +1,8 @@
-//! What was read of folders within the last second: many who ask for the same folder have it read
-//! once.
+//! Listings or manifests that were read within the last second, so that many requests for one folder read
+//! it once.
 //!
-//! A request that comes while a folder is read waits, on its job's thread: a second read beside the
-//! first would slow down both.
+//! If a folder is being read, the jobs of other requests wait for the result: a second read at the same time
+//! would slow down both.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,34 +12,31 @@ use crate::limits::single_flight::SingleFlight;
 use crate::store::identity::Stamp;
 use crate::store::traits::FRESH;
 
-/// The most bytes of what was read that are kept.
+/// The most bytes that are cached.
 const BYTES: usize = 16 * 1024 * 1024;
 
-/// The weight of each folder at least: at most 16 are kept.
+/// The minimum weight of a folder, so that at most 16 are cached.
 const LEAST: usize = BYTES / 16;
 
-/// What was read, by the names of the folders.
+/// The values by folder name.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
     folders: Mutex<ClockMap<Box<[u8]>, Known<T>>>,
     reading: SingleFlight<Box<[u8]>, Known<T>>,
-    /// The bytes that a value holds; `None` if it must not be kept.
+    /// The bytes of memory that a value holds; `None` if it must not be cached.
     weigh: fn(&T) -> Option<usize>,
 }
 
-/// When a folder was read, and what was found.
+/// When a folder was read, and the value.
 type Known<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
-        Self { folders: Mutex::new(ClockMap::new()), reading: SingleFlight::default(), weigh }
+        Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// What `folder` held less than [`FRESH`] before `now`, else what `read` finds.
-    ///
-    /// # Errors
-    ///
-    /// Those of `read`; they are not kept.
+    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of `read`. Errors
+    /// are not cached.
     pub(crate) fn get<E>(
         &self,
         folder: &[u8],
@@ -60,14 +57,14 @@ impl<T> FolderCache<T> {
                 }
                 Ok(known)
             })?;
-            // Another thread may have started to read it too long ago.
+            // The thread that was waited for may have started too long ago.
             if is_fresh(at, now) {
                 return Ok(found);
             }
         }
     }
 
-    /// Drops what is not fresh at `now`.
+    /// Drops the values that are not fresh at `now`.
     pub(crate) fn forget_stale(&self, now: Stamp) {
         lock(&self.folders).retain(|(at, _)| is_fresh(*at, now));
     }
@@ -77,7 +74,7 @@ impl<T> FolderCache<T> {
     }
 }
 
-/// Whether what was read at `at` may be used at `now`. If the clock was set back, it may not.
+/// Whether a value that was read at `at` may be used at `now`: not if the clock was set back.
 fn is_fresh(at: Stamp, now: Stamp) -> bool {
     let until = Stamp { secs: at.secs.saturating_add(FRESH.as_secs() as i64), nanos: at.nanos };
     at <= now && now < until

@@ -1,6 +1,5 @@
-//! A listing as an HTML page. It loads nothing, and works without its script.
-//!
-//! The script, which is in the page, filters while the user types, and shows local times.
+//! A listing as an HTML page. It loads no other resources. Its script filters while the user types and shows
+//! local times; the page works without it.
 
 use super::assets::{ICONS, SCRIPT, STYLE};
 use super::human::{Count, Moment, Size};
@@ -84,13 +83,13 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
         put!(
             out,
             "<tr role=\"row\"><td class=\"none\" role=\"cell\" colspan=\"3\">{}</td></tr>\n",
-            nothing(view)
+            empty_text(view)
         );
     }
     put!(out, "</tbody>\n</table>\n");
     pages(view, out);
     if let Some(readme) = &view.readme {
-        explain(readme, out);
+        readme_section(readme, out);
     }
     put!(out, "</main>\n<footer>");
     put!(
@@ -104,8 +103,8 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
 }
 
-/// Why there are no rows.
-fn nothing(view: &View) -> &'static str {
+/// The text instead of rows.
+fn empty_text(view: &View) -> &'static str {
     let Totals { folders, files, .. } = view.totals;
     if folders + files > 0 {
         "There is no such page."
@@ -116,7 +115,7 @@ fn nothing(view: &View) -> &'static str {
     }
 }
 
-/// Relative links to the folders above: they are right wherever the root is.
+/// Links to the folders above. They are relative, so they work with any URL of the root.
 fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
     let Some((_, above)) = segments.split_last() else { return };
     put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
@@ -132,7 +131,7 @@ fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
     put!(out, "</ol></nav>\n");
 }
 
-/// The numbers of folders and files.
+/// The numbers of folders and files, and their size.
 fn summary(view: &View, out: &mut Vec<u8>) {
     let Totals { folders, files, bytes } = view.totals;
     let several = |count: u64| if count == 1 { "" } else { "s" };
@@ -158,7 +157,7 @@ fn summary(view: &View, out: &mut Vec<u8>) {
     put!(out, "</p>\n");
 }
 
-/// The filter and the download.
+/// The filter form and the download link.
 fn bar(view: &View, out: &mut Vec<u8>) {
     let query = &view.query;
     put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
@@ -225,13 +224,13 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
-    // Small screens don't lay the rows out as a table: the roles keep it one for screen readers.
+    // On small screens the style lays the rows out as blocks. The roles keep the table for screen readers.
     put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
     {
         let current = view.query.sort == sort;
-        // People look for the largest and the latest first.
+        // Sizes and dates are sorted with the largest and latest first.
         let descending = if current { !view.query.descending } else { sort != Sort::Name };
         put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
         let arrow = match (current, view.query.descending) {
@@ -266,7 +265,7 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
 }
 
 /// The README, as plain text.
-fn explain(readme: &Readme, out: &mut Vec<u8>) {
+fn readme_section(readme: &Readme, out: &mut Vec<u8>) {
     let link = |out: &mut Vec<u8>| {
         put!(out, "<a href=\"");
         text::url(&readme.name, out);

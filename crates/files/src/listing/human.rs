@@ -13,7 +13,7 @@ impl fmt::Display for Size {
         }
         let mut unit: u128 = 1024;
         for name in UNITS {
-            // Tenths, rounded: what rounds up to 1024 is one of the next unit.
+            // Rounded to tenths. A value that rounds up to 1024 is shown in the next unit.
             let tenths = (u128::from(self.0) * 10 + unit / 2) / unit;
             if tenths < 100 {
                 return write!(f, "{}.{} {name}", tenths / 10, tenths % 10);
@@ -24,7 +24,7 @@ impl fmt::Display for Size {
             }
             unit *= 1024;
         }
-        // 16 EiB is one byte more than there is.
+        // 2^64 - 1 rounds up to this.
         f.write_str("16 EiB")
     }
 }
@@ -62,8 +62,8 @@ impl Moment {
     /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
         let secs = secs.clamp(Self::EDGES.0, Self::EDGES.1);
-        // The proleptic Gregorian calendar, in years that begin in March, so that the leap day is the
-        // last of its year. There are 719,468 days from the first of March of year 0 to 1970.
+        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day is the
+        // last of its year. There are 719,468 days from March 1st of year 0 to 1970.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =
@@ -142,7 +142,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the dates that HTTP is written with.
+        /// Compared with `http::date`.
         #[test]
         fn moments_agree_with_http_dates(secs in 0u64..253_402_300_800) {
             let moment = Moment::new(secs as i64).to_string();

@@ -1,4 +1,4 @@
-//! A folder as a listing, for people and for programs.
+//! Listings of folders, for people and programs.
 //!
 //! ```text
 //!  query, Accept ─▶ query ─┐
@@ -7,10 +7,9 @@
 //!           rows      one second                             piece by piece, on the loop
 //! ```
 //!
-//! A job makes the document, from the `cache` that all shards share; it makes an archive in the same
-//! way, with `tar`. Requests are answered in `serve`.
+//! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.
 //!
-//! A listing is bounded in entries and in bytes, all listings together by a budget, and the text of a
+//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a long
 //! response is never in memory as a whole.
 
 pub(crate) mod assets;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Compares names as people do: ignoring case, and numbers by value, so that `file9` comes before
-/// `File10`. Names that are equal so are compared by their bytes: no two different names are equal.
+/// Compares names in natural order: ignores case, and compares numbers by value, so that `file9` comes before
+/// `File10`. Different names that are equal in this order are compared by bytes.
 pub(super) fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -57,7 +57,7 @@ impl Filter {
     }
 }
 
-/// In lower case; what is not UTF-8 stays as it is.
+/// Converts text to lower case; invalid UTF-8 stays unchanged.
 fn lower(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() {
         if text.iter().any(u8::is_ascii_uppercase) {

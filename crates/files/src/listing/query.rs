@@ -81,7 +81,7 @@ impl ListingQuery {
     ///
     /// # Errors
     ///
-    /// What is valid, when a value is not.
+    /// A text that names the valid values.
     pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, &'static str> {
         let mut query = Self::default();
         for pair in raw.unwrap_or_default().split(|byte| *byte == b'&') {
@@ -118,7 +118,7 @@ impl ListingQuery {
         Ok(query)
     }
 
-    /// The page, counted from 0, and the entries per page; `None` for all on one.
+    /// The page, counted from 0, and the entries per page; `None` for all entries on one page.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
         let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
@@ -142,7 +142,7 @@ impl ListingQuery {
         query.link(out);
     }
 
-    /// Writes the query with its question mark, for an attribute in HTML. Defaults are left out.
+    /// Writes the query with its question mark, for an HTML attribute. Defaults are left out.
     fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
@@ -152,7 +152,7 @@ impl ListingQuery {
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
         }
-        // An empty link would lead to the current URL with its query.
+        // An empty link would lead to the current URL with its query, so there is at least one pair.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
         }
@@ -198,15 +198,15 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// A number from 1 on.
+/// Parses a number from 1 on.
 fn number(value: &[u8]) -> Option<u32> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits)?;
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if there is none, or if it accepts
-/// none of ours: a page is better than a refusal.
+/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if the field is missing or accepts no
+/// available format: a page is more useful than a 406.
 pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     let mut best = (Format::Html, 0);
     for (format, kind) in [
@@ -222,7 +222,7 @@ pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     best.0
 }
 
-/// The weight of a type, in thousandths: that of the most specific range. 0 without one.
+/// The weight of a type, in thousandths: that of the most specific range that includes it, or 0.
 fn quality(accept: &[u8], kind: &[u8]) -> u16 {
     let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let mut best = (0, 0);

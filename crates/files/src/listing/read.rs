@@ -1,4 +1,4 @@
-//! Reading all entries of a folder, off the loop.
+//! Reads all entries of a folder, in a job.
 
 use std::ops::ControlFlow;
 
@@ -20,13 +20,13 @@ pub(crate) const MAX_README: usize = 64 * 1024;
 /// The names of README files, in lower case. The first that exists is shown.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
-/// The number of entries between two checks of the memory for them, and of whether somebody waits.
+/// The number of entries between two checks of the memory budget and for cancellation.
 const CHECKED: usize = 1024;
 
 /// The entries of a folder.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    /// By name.
+    /// Sorted by name.
     pub(crate) rows: Rows,
     /// Whether there are more than [`MAX_ENTRIES`].
     pub(crate) cut: bool,
@@ -38,7 +38,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] also if `lease` can't hold it, or nobody waits any more.
+    /// [`Absent::Exhausted`] also if `lease` can't be resized for it, or `cancel` is set.
     pub(crate) fn read(
         store: &dyn Store,
         folder: &[u8],
@@ -68,7 +68,7 @@ impl Listing {
         Ok(Self { rows, cut, _held: lease.share() })
     }
 
-    /// The README of the folder, read now. `None` if there is none, or it can't be read.
+    /// Reads the README of the folder. `None` if there is none, or it can't be read.
     pub(crate) fn readme(&self, store: &dyn Store, folder: &[u8]) -> Option<Readme> {
         let named = |readme: &[u8]| {
             let this =

@@ -1,4 +1,4 @@
-//! The entries of a folder in little memory: all names in one buffer, and 24 bytes for each entry.
+//! The entries of a folder in a compact form: all names in one buffer, and 24 bytes per entry.
 
 use std::cmp::Ordering;
 
@@ -76,8 +76,8 @@ impl Rows {
         Row { name, kind, size, modified }
     }
 
-    /// Sorts the rows in `part`: they are those that would be there if all were sorted. The order of the
-    /// others is not specified.
+    /// Sorts so that the rows in `part` are those that would be there if all were sorted. The order of the
+    /// others is unspecified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
         let name = |row: &Compact| &names[row.start as usize..][..usize::from(row.len)];

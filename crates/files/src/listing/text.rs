@@ -1,15 +1,15 @@
-//! Writing file names into HTML, URLs, JSON and plain text.
+//! Writes file names into HTML, URLs, JSON and plain text.
 //!
-//! A file name is any bytes. For people, invisible characters are escaped, so that a name is never
-//! markup, never moves the cursor and never reverses the text: `\x0a` for a control, `\xff` for a byte
-//! that is not UTF-8, `\u{202e}` for a character that sets the direction. No name that can be requested
-//! has a backslash, so escapes are unambiguous.
+//! A file name can be any bytes. Invisible characters are escaped where names are shown, so that a name is
+//! never markup, never moves the cursor and never reverses the text: `\x0a` for a control character, `\xff`
+//! for a byte that is not UTF-8, `\u{202e}` for a character that sets the direction. No listed name contains
+//! a backslash, so escapes are unambiguous.
 
-/// Writes to memory, which doesn't fail.
+/// Formats into a `Vec<u8>`, which can't fail.
 macro_rules! put {
     ($out:expr, $($format:tt)*) => {{
         let written = std::io::Write::write_fmt(&mut *$out, format_args!($($format)*));
-        debug_assert!(written.is_ok(), "memory takes all that is written");
+        debug_assert!(written.is_ok(), "writing to memory can't fail");
     }};
 }
 pub(super) use put;
@@ -51,7 +51,7 @@ pub(super) fn plain(name: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a name as HTML, for text and for values of attributes in double quotes.
+/// Writes a name as HTML, for text and quoted attributes.
 pub(super) fn html(name: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     plain(name, out);
@@ -73,7 +73,7 @@ pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Escapes what was written from `start` on.
+/// Escapes the HTML that was written from `start` on.
 fn escape_from(start: usize, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
     if !out[start..].iter().any(special) {
@@ -228,7 +228,7 @@ mod tests {
         fn urls_parse_to_the_name_they_were_made_of(name in proptest::collection::vec(1u8.., 1..40)) {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
-            if crate::naming::path::may_hold(b"", &name) {
+            if crate::naming::path::is_requestable(b"", &name) {
                 let wanted = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
                 prop_assert_eq!(wanted.map(crate::RequestPath::key), Ok(&name[..]));
             }

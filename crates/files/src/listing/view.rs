@@ -1,4 +1,4 @@
-//! The part of a folder that a request asks for: its entries, in their order.
+//! The part of a folder that a request selects, in the requested order.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::traits::Kind;
 
-/// The entries of a response, and what it says about all of them.
+/// The entries of a response, and its sums and page numbers.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) query: ListingQuery,
     pub(crate) format: Format,
-    /// Whether it offers the folder as an archive.
+    /// Whether a page links to the archive.
     pub(crate) archives: bool,
     /// The requested path of the folder, percent-encoded, with its final slash.
     pub(crate) path: Box<[u8]>,
@@ -32,11 +32,11 @@ pub(crate) struct View {
     _lease: Lease,
 }
 
-/// The rows: those of the listing itself if all are shown in its order.
+/// The rows of the response. If these are all, sorted by name, they are shared with the listing.
 #[derive(Debug)]
 enum Shown {
     Whole(Arc<Listing>),
-    These(Rows),
+    Selected(Rows),
 }
 
 /// The sums over the entries of all pages.
@@ -57,11 +57,8 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Selects what `query` asks for from a listing.
-    ///
-    /// # Errors
-    ///
-    /// [`Absent::Exhausted`] if `lease` can't hold it.
+    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease` can't be
+    /// resized for them.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -74,8 +71,8 @@ impl View {
         let cut = listing.cut;
         let sorted = query.sort == Sort::Name && !query.descending;
         let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
-        // The whole is shared, a selection is copied. Either way the client is charged for all of it, so
-        // one client can't keep many folders in memory.
+        // A selection is copied. The client is charged for the whole listing in any case, so that one
+        // client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
@@ -103,7 +100,7 @@ impl View {
                 rows.part(part)
             };
             let _ = lease.resize(rows.weight());
-            Shown::These(rows)
+            Shown::Selected(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
         let (rows, etag, _lease) = (shown, String::new(), lease);
@@ -116,7 +113,7 @@ impl View {
     pub(crate) fn rows(&self) -> &Rows {
         match &self.rows {
             Shown::Whole(listing) => &listing.rows,
-            Shown::These(rows) => rows,
+            Shown::Selected(rows) => rows,
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a shard has looked up: bounded in entries, in bytes and in descriptors.
+//! The results of a shard's lookups, limited in entries, bytes and descriptors.
 //!
 //! Entries that are requested once (a scan, a flood of misses) are evicted first: see
 //! [`ClockMap`]. An entry that is not requested any more holds its memory until another needs it, and
 //! its descriptors for a few seconds ([`LookupCache::close_idle`]): an open file keeps its space on the
-//! disk after it was deleted, and its file system from being unmounted.
+//! disk after it was deleted, and prevents unmounting its file system.
 
 use std::fmt;
 use std::rc::Rc;
@@ -16,27 +16,27 @@ use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
 use crate::store::traits::FRESH;
 
-/// How long a cached descriptor is used without checking that its file is unchanged. A change that is
-/// seen before a response begins gives the new content; one that is seen later aborts the response.
+/// How long a cached descriptor is used without checking that its file is unchanged. If the check finds a
+/// change, the file is looked up again; a change during a response aborts that.
 const CHECKED: Duration = Duration::from_millis(10);
 
-/// What an entry costs besides its key and its content: its fields, its prepared response, its slot.
-/// A rough figure, so that a flood of tiny entries is bounded in bytes as well.
+/// The approximate cost of an entry besides its key and content, in bytes: of its fields, its prepared
+/// response and its slot. So a flood of tiny entries is limited in bytes, too.
 const OVERHEAD: usize = 1536;
 
-/// How many slots are checked for stale entries, each time one is inserted.
+/// The number of slots that are checked for stale entries when one is inserted.
 const SWEEP: usize = 2;
 
-/// An entry is stale when it was not requested for this long.
+/// An entry is stale if it was not requested for this long.
 const STALE: Duration = Duration::from_secs(60);
 
-/// An entry with descriptors is dropped when it was not requested for this long.
+/// An entry with descriptors is dropped if it was not requested for this long.
 const OPEN: Duration = Duration::from_secs(5);
 
 /// The shortest time between two searches for descriptors to close.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How much one shard keeps.
+/// The limits of a shard's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
     /// Names that were looked up, found or not. Default: 4,096.
@@ -56,11 +56,11 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a path that is sent as the key names this entry: one with a `%` names another.
+    /// Whether a raw path equal to the key names this entry: a key with a `%` differs from its raw path.
     plain: bool,
-    /// When its lookup began; `None` once it is known to be out of date.
+    /// When its lookup started; `None` once it is known to be outdated.
     looked_up: Option<Time>,
-    /// When its open files were last seen to be unchanged.
+    /// When its open files were last known to be unchanged.
     checked: Time,
     requested: Time,
 }
@@ -75,15 +75,14 @@ pub(crate) struct LookupCache {
 }
 
 impl Cached {
-    /// Whether a request may be answered with it: its lookup is fresh, and its open files are still
-    /// the ones that were looked up.
+    /// Whether a request may be answered with it: its lookup is fresh, and its open files are unchanged.
     fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + FRESH);
         is_fresh && (now < self.checked + CHECKED || self.check(now))
     }
 
-    /// Checks the open files. The name is looked up again if one has changed, or if checking might
-    /// block: then a thread does it, in a lookup.
+    /// Checks the open files. If one has changed, or if checking might block, a thread looks the name up
+    /// again.
     fn check(&mut self, now: Time) -> bool {
         let mut files = self.entry.open_files();
         let unchanged = files.all(|file| file.access() != Access::Thread && file.is_unchanged());
@@ -98,7 +97,7 @@ impl Cached {
 
 impl LookupCache {
     pub(crate) fn new(limits: CacheLimits) -> Self {
-        Self { limits, entries: ClockMap::new(), descriptors: 0, deadline: None }
+        Self { limits, entries: ClockMap::default(), descriptors: 0, deadline: None }
     }
 
     /// The entry of `key`, fresh or not.
@@ -114,18 +113,18 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// As [`LookupCache::fresh`], of a path as it was sent, without its slash, if it needs no decoding.
-    /// What is a key here was checked before.
+    /// As [`LookupCache::fresh`], for a raw path without its first slash, if it needs no decoding. A path
+    /// that is a key here was checked before.
     pub(crate) fn fresh_as_sent(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.entries.get(path).filter(|cached| cached.plain)?;
         cached.requested = now;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Keeps the result of a lookup that began at `looked_up`, unless a later one is known. Makes
-    /// room for it first; what can't fit at all is not kept.
+    /// Inserts the result of a lookup that started at `looked_up`, unless a later one is known, and evicts
+    /// others for it. A result that doesn't fit is dropped.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
-        // A lack of resources says nothing about the name.
+        // A lack of resources doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
             return;
         }
@@ -133,7 +132,7 @@ impl LookupCache {
             if known.looked_up > Some(looked_up) {
                 return;
             }
-            // Many wait for the same lookup; all but the first put what is there already.
+            // Another request that waited for the same lookup has inserted it.
             if Arc::ptr_eq(&known.entry, &entry) {
                 (known.looked_up, known.checked) = (Some(looked_up), now);
                 return;
@@ -145,8 +144,8 @@ impl LookupCache {
         self.add(key, Cached { entry, plain, looked_up, checked: now, requested: now });
     }
 
-    /// Keeps the same file with one encoding more, unless another file is known by now. The time of
-    /// its lookup stays as it was.
+    /// Replaces the entry by the same file with one more encoding, unless another file is known by now. The
+    /// time of its lookup stays.
     pub(crate) fn put_encoded(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(known) = self.entries.peek(key) else { return };
         if Arc::ptr_eq(&known.entry, entry) || !entry.continues(&known.entry) {

@@ -1,4 +1,4 @@
-//! The result of a lookup, ready to be sent: made off the loop, and cached.
+//! The result of a lookup, ready to be sent.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::respond::instead::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::OpenFile;
 
-/// What a key leads to.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The mount that answers; `None` if none does.
+    /// The index of the mount that the key is in, if any.
     pub(crate) mount: Option<usize>,
     pub(crate) target: Target,
 }
@@ -22,9 +22,9 @@ pub(crate) struct Entry {
 pub(crate) enum Target {
     /// A file, found by this rule.
     File(Rule, Arc<FileEntry>),
-    /// The same path with or without a final slash.
+    /// A redirect to the same path with or without a final slash.
     Redirect(Slash),
-    /// A folder without a page, which is listed.
+    /// A folder without an `index.html`, which is listed.
     Listing,
     Absent(Absent),
 }

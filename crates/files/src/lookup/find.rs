@@ -1,5 +1,5 @@
-//! A lookup: which file a key leads to, by which rule, opened and read as far as it is cached. Runs off
-//! the loop and may block.
+//! A lookup: which file a key names, and by which rule. Opens the file, and reads it if it is small. Runs on
+//! a thread and may block.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::respond::instead::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
-/// How often a file that changes while it is read is read.
+/// How often a file is read that changes meanwhile.
 const TRIES: usize = 8;
 
 /// The page of a folder.
@@ -28,8 +28,8 @@ const HTML: &[u8] = b".html";
 
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
-/// Looks `key` up. Blocks. Returns `known`, the result of an earlier lookup, if it still holds: then
-/// nothing is read. `None` if it takes more than `effort`.
+/// Looks `key` up. Blocks. Returns `known`, the result of an earlier lookup, without reading the file if that
+/// is unchanged. `None` if it takes more than `effort`.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
@@ -62,16 +62,16 @@ pub(crate) fn look_up(
     Some(Arc::new(Entry { mount: Some(mount), target }))
 }
 
-/// Looks `key` up with all the effort that it takes.
+/// Looks `key` up, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
     let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
-    found.expect("nothing takes more effort")
+    found.expect("the effort is not limited")
 }
 
 /// One lookup in one folder.
 struct Lookup<'a> {
     folder: &'a Folder,
-    /// What an earlier one found.
+    /// The file that an earlier lookup found.
     known: Option<(Rule, &'a Arc<FileEntry>)>,
     reader: Reader<'a>,
 }
@@ -93,12 +93,12 @@ impl Lookup<'_> {
     fn named(&self, name: &[u8]) -> Result<Target, LoadError> {
         match self.load(name, Rule::File) {
             Ok(Some(file)) => Ok(file),
-            // The page beside a folder comes before a folder without one.
-            Ok(None) => match self.clean(name)? {
+            // `name.html` precedes the folder `name`, unless that has an `index.html`.
+            Ok(None) => match self.clean_url(name)? {
                 Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
                 _ => Ok(Target::Redirect(Slash::Add)),
             },
-            Err(MISSING) => self.clean(name)?.ok_or(MISSING),
+            Err(MISSING) => self.clean_url(name)?.ok_or(MISSING),
             Err(error) => Err(error),
         }
     }
@@ -126,8 +126,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The page of a name that leaves out its extension.
-    fn clean(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
+    /// The page of a name that leaves out `.html`.
+    fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML) {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ impl Lookup<'_> {
         matches!(self.reader.store.open(name), Ok(Opened::File(..)))
     }
 
-    /// Opens `name`, and reads it as far as it is cached or hashed; `None` if it is a folder.
+    /// Opens `name`, and reads what is cached or hashed of it; `None` if it is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..TRIES {
             match self.load_once(name, rule) {
@@ -154,7 +154,7 @@ impl Lookup<'_> {
 
     fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         let Self { reader, folder, .. } = self;
-        // The clock first: what is written after it was read has a later stamp.
+        // The clock is read first, so that every later write has a later stamp.
         let now = reader.store.now();
         let (file, identity) = match reader.store.open(name)? {
             Opened::Folder => return Ok(None),
@@ -170,7 +170,7 @@ impl Lookup<'_> {
             let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
             let opened = OpenedFile { name, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
-            Arc::new(folder.encoder.equip(reader, file)?)
+            Arc::new(folder.encoder.entry(reader, file)?)
         };
         Ok(Some(Target::File(rule, file)))
     }

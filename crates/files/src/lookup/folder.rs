@@ -1,4 +1,4 @@
-//! A folder, or a single file, that can be served, as all shards share it.
+//! A folder, or a single file, that can be served. All shards share it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Folder {
         Self { options: Arc::new(options), encoder, ..self }
     }
 
-    /// The same folder within budgets that it shares with others. Default: budgets of its own.
+    /// The same folder with budgets that it shares with other folders. Default: budgets of its own.
     #[must_use]
     pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
         let encoder = Arc::new(Encoder::new(&self.options.codings, &budgets.cache));
@@ -63,7 +63,7 @@ impl Folder {
         Self { budgets: Arc::clone(budgets), encoder, listings, ..self }
     }
 
-    /// What a lookup reads files with.
+    /// A reader for a lookup in this folder.
     pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
         let Self { store, digests, options, .. } = self;
         Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }

@@ -1,9 +1,9 @@
 //! Jobs in flight: one for each name, however many requests wait for it.
 //!
-//! [`InFlight`] is one shard's table, to which requests are added; a [`Completer`] is the job's side of
-//! an entry. Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because
-//! its connection is gone, the job is cancelled. A job that is refused or dropped says so; one that
-//! panics abandons its promises.
+//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result. Each request
+//! has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its connection is closed,
+//! the job is cancelled. If a job is refused or dropped, its requests receive [`LookupResult::Refused`]; if
+//! it panics, their promises are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -16,16 +16,15 @@ use sockeye_proto::{Cancel, Promise, Ticket, Time, Waiter};
 use super::entry::Entry;
 use crate::limits::lock::lock;
 
-/// How many entries are kept before those that are over are searched for. They hold nothing but their
-/// names.
+/// The number of entries from which on finished ones are removed. They hold only their names.
 const KEPT: usize = 256;
 
-/// What a promise brings.
+/// The message that a promise is kept with.
 #[derive(Clone, Debug)]
 pub(crate) enum LookupResult {
-    /// What a job found, and when it was started.
+    /// The result of a job, and when it was started.
     Found { entry: Arc<Entry>, started: Time },
-    /// It has to read more than it may.
+    /// The job has to read more than it may.
     Unread,
     /// The job was refused.
     Refused,
@@ -35,16 +34,16 @@ pub(crate) enum LookupResult {
 struct Pending {
     started: Time,
     cancel: Cancel,
-    /// The promises of those who wait; `None` when it is over.
+    /// The promises of the requests that wait; `None` when the job is finished.
     waiting: Mutex<Option<Vec<Promise>>>,
 }
 
 impl Pending {
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         lock(&self.waiting).is_none()
     }
 
-    /// Sends the result to all who wait, outside of the lock: each of these wakes a shard.
+    /// Sends the result to all requests that wait, without the lock: each message wakes a shard.
     fn end(&self, result: &LookupResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
@@ -68,7 +67,7 @@ impl Completer {
         self.pending.end(&LookupResult::Unread);
     }
 
-    /// Whether somebody still waits.
+    /// Set when no request waits any more.
     pub(crate) fn cancel(&self) -> Cancel {
         self.pending.cancel.clone()
     }
@@ -77,7 +76,7 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Promises that are dropped are abandoned. They are dropped outside of the lock.
+            // Dropping a promise abandons it. It is done without the lock.
             let waiting = mem::take(&mut *lock(&self.pending.waiting));
             drop(waiting);
         } else {
@@ -90,7 +89,7 @@ impl Drop for Completer {
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     pending: HashMap<Rc<[u8]>, Arc<Pending>>,
-    /// How many there were after the last search for those that are over.
+    /// The number of entries after the last removal of finished ones.
     left: usize,
 }
 
@@ -100,11 +99,11 @@ impl InFlight {
     }
 
     pub(crate) fn is_pending(&self, name: &[u8]) -> bool {
-        self.pending.get(name).is_some_and(|pending| !pending.is_over())
+        self.pending.get(name).is_some_and(|pending| !pending.is_finished())
     }
 
-    /// Waits for the job `name` with `promise`. With a completer, the job is to be started; otherwise it
-    /// is in flight.
+    /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start the job;
+    /// otherwise it is in flight.
     pub(crate) fn join(
         &mut self,
         name: &[u8],
@@ -127,18 +126,18 @@ impl InFlight {
         (ticket, waiter, Some(Completer { pending }))
     }
 
-    /// Removes the job `name` if it is over.
+    /// Removes the job `name` if it is finished.
     pub(crate) fn forget(&mut self, name: &[u8]) {
-        if self.pending.get(name).is_some_and(|pending| pending.is_over()) {
+        if self.pending.get(name).is_some_and(|pending| pending.is_finished()) {
             self.pending.remove(name);
         }
     }
 
-    /// Removes the jobs that are over, once there are many. They are searched only when their number
-    /// may have doubled, so that each costs little.
+    /// Removes finished jobs once there are many. That is done only when the number of entries has doubled,
+    /// so the average cost is small.
     fn make_room(&mut self) {
         if self.pending.len() >= KEPT.max(2 * self.left) {
-            self.pending.retain(|_, pending| !pending.is_over());
+            self.pending.retain(|_, pending| !pending.is_finished());
             self.left = self.pending.len();
         }
     }

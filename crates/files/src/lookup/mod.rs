@@ -1,8 +1,8 @@
-//! Lookups: what a path leads to. They run off the loop, in jobs, and each shard caches the results.
+//! Lookups: what a path names. They run as jobs on threads, and each shard caches the results.
 //!
-//! - `mounts`: which folder answers for a path; `folder`: one of them, as all shards share it.
-//! - `find`: the lookup, and `rule`: how a path led to what it found.
-//! - `entry`: what was found; `purpose`: what is looked up next if nothing was.
+//! - `mounts`: which folder a path is in; `folder`: one of them, as all shards share it.
+//! - `find`: the lookup; `rule`: the rule by which it found its result.
+//! - `entry`: the result; `purpose`: the next lookup if nothing was found.
 //! - `cache`: the results of a shard.
 //! - `in_flight`: one job for each name, however many requests wait for it.
 

@@ -1,4 +1,4 @@
-//! Folders at their places: which of them answers for a path.
+//! Several folders at prefixes, and which of them a path is in.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -31,7 +31,7 @@ pub struct Mounts {
     mounts: Arc<Vec<Mount>>,
 }
 
-/// A folder at its place.
+/// A folder at its prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct Mount {
     /// Without slashes at its ends; empty for the root.
@@ -39,16 +39,16 @@ pub(crate) struct Mount {
     pub(crate) folder: Folder,
     /// The key of the folder's own page.
     pub(crate) index: Box<[u8]>,
-    /// The key of its page for what is not found.
+    /// The key of its `404.html`.
     pub(crate) error_page: Box<[u8]>,
 }
 
-/// The part of a path that is left to the folder that answers for it.
+/// The rest of a path after the prefix of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mounted<'k> {
-    /// Nothing, not even a slash.
+    /// The prefix itself, without a final slash.
     Itself,
-    /// A name in it.
+    /// A name in the folder.
     In(RequestPath<'k>),
 }
 
@@ -56,9 +56,9 @@ pub(crate) enum Mounted<'k> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadMount {
-    /// No request could ever name it.
+    /// No request can have this prefix.
     Prefix(String, Refusal),
-    /// Another folder is served there.
+    /// Another folder has this prefix.
     Taken(String),
 }
 
@@ -81,7 +81,7 @@ impl From<Folder> for Mounts {
 }
 
 impl Mounts {
-    /// No folders: every path is missing.
+    /// No folders: every path gets a 404.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -92,7 +92,7 @@ impl Mounts {
     ///
     /// # Errors
     ///
-    /// When no request could name it, or another folder is there.
+    /// When no request can have the prefix, or another folder has it.
     pub fn at(mut self, prefix: &str, folder: Folder) -> Result<Self, BadMount> {
         let inner = prefix.strip_prefix('/').unwrap_or(prefix);
         let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
@@ -106,7 +106,7 @@ impl Mounts {
         Ok(self)
     }
 
-    /// Drops what was read of folders too long ago to be listed. Returns whether something is left.
+    /// Drops stale listings. Returns whether any are left.
     pub(crate) fn forget_listings(&self) -> bool {
         let mut is_left = false;
         for Mount { folder, .. } in &*self.mounts {
@@ -125,12 +125,12 @@ impl Mounts {
         &self.mounts[index]
     }
 
-    /// The folder that answers for what has no valid name: the one at the root.
+    /// The folder at the root, whose options are used for invalid paths.
     pub(crate) fn root(&self) -> Option<usize> {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())
     }
 
-    /// The folder that answers for `key`, and for what in it.
+    /// The folder that `key` is in, and the rest of the key.
     pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, Mounted<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {
@@ -143,12 +143,11 @@ impl Mounts {
         })
     }
 
-    /// Where a job for `key` may get stuck: in its folder, and there beneath the first segment of its
-    /// name.
+    /// Where a job for `key` may get stuck: in its folder, beneath the first segment of its name.
     pub(crate) fn place(&self, key: &[u8]) -> Place {
         let Some((mount, path)) = self.find(key) else { return Place::default() };
         let key = if let Mounted::In(path) = path { path.key() } else { b"" };
-        // 0 is for jobs that get stuck nowhere. Two segments that share a lane by chance share threads.
+        // Root 0 is for jobs that can't get stuck. Two segments may get the same lane by chance.
         let lane = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
             key[..slash].hash(&mut hasher);

@@ -1,6 +1,5 @@
-//! What is looked up next when a name is not found: the page of an app, then a page that says so.
-//!
-//! Each has a name of its own, which is looked up and cached as every other name is.
+//! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`. Both are
+//! looked up and cached like other names.
 
 use sockeye_http::Status;
 
@@ -10,7 +9,7 @@ use crate::respond::instead::{Purpose, status};
 use crate::store::absent::Absent;
 
 impl Purpose {
-    /// What is looked up after `entry` was found; `None` if `entry` answers the request.
+    /// The next lookup after the result `entry`; `None` if `entry` answers the request.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
         let why = match (self, &entry.target) {
             (_, Target::File(..))
@@ -24,7 +23,7 @@ impl Purpose {
         if status(why) != Status::NOT_FOUND || folder.is_file() {
             return None;
         }
-        // A path that no file may have is never one of an app: a request for `.git` finds nothing.
+        // A refused or hidden name, such as `.git`, is never a path of the app.
         let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
         if self == Self::Requested && is_app && navigates {
             return Some(Self::Fallback { mount, why });
@@ -32,7 +31,7 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The key to look up. For [`Purpose::Requested`], the request has it.
+    /// The key to look up; empty for [`Purpose::Requested`], whose key is in the request.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested => b"",
@@ -41,7 +40,7 @@ impl Purpose {
         }
     }
 
-    /// Why the requested name is not served, if it is not.
+    /// The reason why the requested name is not served, if it is not.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
             (Self::Requested, Target::Absent(absent)) => Some(*absent),

@@ -1,20 +1,20 @@
-//! The rules by which a path leads to a response.
+//! The rules by which a path is mapped to a response.
 
 use std::fmt;
 
-/// What led from a path to its response.
+/// The rule by which a path was mapped to its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// The path names the file.
     File,
-    /// The path names a folder, whose page is its `index.html`.
+    /// The path names a folder with an `index.html`.
     Index,
-    /// The path names a folder without a page, which is listed.
+    /// The path names a folder without an `index.html`, which is listed.
     Listing,
     /// The path names a folder, and the query a format: a listing or an archive.
     Format,
-    /// The path names a folder that is listed, but not as the query says.
+    /// The path names a folder that is listed, but the query is invalid.
     BadQuery,
     /// The path leaves out `.html`.
     CleanUrl,
@@ -22,9 +22,9 @@ pub enum Rule {
     SingleFile,
     /// The path names a folder and lacks the slash that its relative links need.
     AddSlash,
-    /// The path names a page and has a slash too much.
+    /// The path names a page, with a final slash.
     DropSlash,
-    /// The path is one of an app in the browser, whose page is the folder's `index.html`.
+    /// Nothing is found, and the folder's `index.html` is the page of a single-page app.
     Fallback,
     /// Nothing is found, and the folder has a `404.html`.
     ErrorPage,

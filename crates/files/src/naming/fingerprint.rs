@@ -5,14 +5,14 @@
 //! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without a
 //! digit inside it can't be distinguished from a word; such a file is revalidated, which costs little.
 
-/// The extensions of files that bundlers name so. Pages and documents keep their names.
+/// The extensions of files that bundlers put a hash in the name of. Pages and documents have none.
 const KINDS: &[&[u8]] = &[
     b"js", b"mjs", b"cjs", b"css", b"map", b"wasm", b"json", b"txt", b"woff", b"woff2", b"ttf",
     b"otf", b"eot", b"png", b"jpg", b"jpeg", b"gif", b"webp", b"avif", b"jxl", b"svg", b"ico",
     b"mp3", b"mp4", b"m4a", b"ogg", b"opus", b"webm", b"wav", b"flac",
 ];
 
-/// Folders in which all files have such names: SvelteKit, Next.js, Astro.
+/// Folders whose files never change under their names: SvelteKit, Next.js, Astro.
 const FOLDERS: &[&[u8]] = &[b"_app/immutable/", b"_next/static/", b"_astro/"];
 
 /// Whether a name contains a hash of the file's content.
@@ -23,7 +23,7 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     if !KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
         return false;
     }
-    if FOLDERS.iter().any(|folder| holds(name, folder)) {
+    if FOLDERS.iter().any(|folder| is_in(name, folder)) {
         return true;
     }
     // From the end: `app.HASH.chunk.js.map`, `app-HASH.min.js`. The first part is the name.
@@ -38,8 +38,8 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     false
 }
 
-/// Whether `name` is in such a folder, at any depth.
-fn holds(name: &[u8], folder: &[u8]) -> bool {
+/// Whether `name` is in the folder `folder`, at any depth.
+fn is_in(name: &[u8], folder: &[u8]) -> bool {
     name.windows(folder.len())
         .enumerate()
         .any(|(at, window)| window == folder && (at == 0 || name[at - 1] == b'/'))

@@ -1,7 +1,7 @@
 //! Content types by file name.
 //!
-//! Most come from a maintained table; [`OURS`] has those that it lacks or has wrong. Every text type
-//! says that it is UTF-8, so that browsers don't guess.
+//! Most come from the crate `mime_guess2`; [`OURS`] has types that it lacks or has wrong. Every text type
+//! has a charset, UTF-8, so that browsers don't guess.
 
 use std::str;
 
@@ -11,46 +11,37 @@ use crate::naming::by_name::ByName;
 const UNKNOWN: &str = "application/octet-stream";
 
 /// Extensions in lower case, and their types.
-const OURS: &[(&str, &str)] = &[
-    // RFC 9239: text/javascript is the one name, for scripts and modules alike.
-    ("js", "text/javascript; charset=utf-8"),
-    ("mjs", "text/javascript; charset=utf-8"),
-    ("cjs", "text/javascript; charset=utf-8"),
-    // Source code. In the table, `ts` is a video.
-    ("ts", "text/plain; charset=utf-8"),
-    ("mts", "text/plain; charset=utf-8"),
-    ("tsx", "text/plain; charset=utf-8"),
-    ("jsx", "text/plain; charset=utf-8"),
-    ("rs", "text/plain; charset=utf-8"),
-    ("toml", "text/plain; charset=utf-8"),
-    ("ini", "text/plain; charset=utf-8"),
-    ("conf", "text/plain; charset=utf-8"),
-    ("lock", "text/plain; charset=utf-8"),
+const OURS: &[(&[&str], &str)] = &[
+    // RFC 9239: text/javascript is the one name, for scripts and modules.
+    (&["js", "mjs", "cjs"], "text/javascript; charset=utf-8"),
+    // Source code. In `mime_guess2`, `ts` is a video.
+    (
+        &["ts", "mts", "tsx", "jsx", "rs", "toml", "ini", "conf", "lock"],
+        "text/plain; charset=utf-8",
+    ),
     // RFC 9512.
-    ("yaml", "application/yaml; charset=utf-8"),
-    ("yml", "application/yaml; charset=utf-8"),
-    ("map", "application/json; charset=utf-8"),
-    ("jsonl", "application/jsonl; charset=utf-8"),
-    ("ndjson", "application/x-ndjson; charset=utf-8"),
-    ("geojson", "application/geo+json; charset=utf-8"),
-    ("webmanifest", "application/manifest+json; charset=utf-8"),
-    ("md", "text/markdown; charset=utf-8"),
-    ("markdown", "text/markdown; charset=utf-8"),
-    ("vtt", "text/vtt; charset=utf-8"),
+    (&["yaml", "yml"], "application/yaml; charset=utf-8"),
+    (&["map"], "application/json; charset=utf-8"),
+    (&["jsonl"], "application/jsonl; charset=utf-8"),
+    (&["ndjson"], "application/x-ndjson; charset=utf-8"),
+    (&["geojson"], "application/geo+json; charset=utf-8"),
+    (&["webmanifest"], "application/manifest+json; charset=utf-8"),
+    (&["md", "markdown"], "text/markdown; charset=utf-8"),
+    (&["vtt"], "text/vtt; charset=utf-8"),
     // RFC 9081: fonts are a top-level type.
-    ("ttf", "font/ttf"),
-    ("otf", "font/otf"),
-    ("woff", "font/woff"),
-    ("woff2", "font/woff2"),
-    ("opus", "audio/ogg"),
-    ("flac", "audio/flac"),
-    ("wav", "audio/wav"),
-    ("m4a", "audio/mp4"),
-    ("avif", "image/avif"),
-    ("jxl", "image/jxl"),
-    ("zst", "application/zstd"),
-    ("br", "application/octet-stream"),
-    ("gz", "application/gzip"),
+    (&["ttf"], "font/ttf"),
+    (&["otf"], "font/otf"),
+    (&["woff"], "font/woff"),
+    (&["woff2"], "font/woff2"),
+    (&["opus"], "audio/ogg"),
+    (&["flac"], "audio/flac"),
+    (&["wav"], "audio/wav"),
+    (&["m4a"], "audio/mp4"),
+    (&["avif"], "image/avif"),
+    (&["jxl"], "image/jxl"),
+    (&["zst"], "application/zstd"),
+    (&["br"], "application/octet-stream"),
+    (&["gz"], "application/gzip"),
 ];
 
 /// Text files without an extension.
@@ -69,7 +60,8 @@ pub fn content_type(name: &[u8]) -> String {
     if stem.is_empty() {
         return UNKNOWN.to_owned();
     }
-    if let Some((_, ours)) = OURS.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)) {
+    let is_known = |known: &&str| known.eq_ignore_ascii_case(extension);
+    if let Some((_, ours)) = OURS.iter().find(|(extensions, _)| extensions.iter().any(is_known)) {
         return (*ours).to_owned();
     }
     let known = mime_guess2::from_ext(extension).first_raw().unwrap_or(UNKNOWN);
@@ -109,7 +101,7 @@ fn has_charset(kind: &str) -> bool {
 
 /// Types that are not text and compress well. Others are compressed already (pictures, sound,
 /// archives), or unknown.
-const LOOSE: &[&str] = &[
+const COMPRESSIBLE: &[&str] = &[
     "application/wasm",
     "application/vnd.ms-fontobject",
     "application/rtf",
@@ -123,7 +115,7 @@ const LOOSE: &[&str] = &[
 
 /// Whether content of this type compresses well.
 pub(crate) fn is_compressible(kind: &str) -> bool {
-    is_text(kind) || LOOSE.contains(&essence(kind))
+    is_text(kind) || COMPRESSIBLE.contains(&essence(kind))
 }
 
 #[cfg(test)]
@@ -234,9 +226,12 @@ mod tests {
 
     #[test]
     fn our_table_is_in_lower_case_without_repeats_and_fits_a_field_value() {
-        for (at, (extension, kind)) in OURS.iter().enumerate() {
-            assert_eq!(*extension, extension.to_ascii_lowercase());
-            assert!(OURS[at + 1..].iter().all(|(other, _)| other != extension), "{extension}");
+        let all: Vec<_> = OURS.iter().flat_map(|(extensions, _)| *extensions).collect();
+        for (at, extension) in all.iter().enumerate() {
+            assert_eq!(**extension, extension.to_ascii_lowercase());
+            assert!(!all[at + 1..].contains(extension), "{extension}");
+        }
+        for (_, kind) in OURS {
             assert!(kind.bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{kind}");
         }
     }

@@ -1,4 +1,4 @@
-//! Names: which of them can be requested, and what they say about a file.
+//! Names: which can be requested, and what a name says about its file.
 //!
 //! - `path`: the path of a request, as a checked name.
 //! - `mime`: the `Content-Type` of a name.

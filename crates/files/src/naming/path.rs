@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file, and
-//! every cache and filter between client and server would have to normalize in the same way. Symbolic
-//! links are [`crate::Disk`]'s concern.
+//! every cache and filter between client and server would have to normalize in the same way.
+//! [`crate::Disk`] checks symbolic links.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the request is malformed (400), rather than for something that isn't served (404).
+    /// Whether the request is malformed (400). Otherwise the path is one that is never served (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
         matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)
@@ -116,9 +116,9 @@ impl<'a> RequestPath<'a> {
         self.key.is_empty() || self.key.ends_with(b"/")
     }
 
-    /// The path with this [`RequestPath::key`].
+    /// The path of a key that was checked before.
     pub(crate) fn from_key(key: &'a [u8]) -> Self {
-        debug_assert!(check(key).is_ok(), "a key was checked when it was made");
+        debug_assert!(check(key).is_ok(), "the key was checked before");
         Self { key }
     }
 }
@@ -129,7 +129,7 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
 }
 
 /// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
-pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
+pub(crate) fn is_requestable(folder: &[u8], child: &[u8]) -> bool {
     // One hidden name can be served, and only in the root.
     let shown = folder.is_empty() || !child.starts_with(b".");
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
@@ -138,11 +138,11 @@ pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
 
 /// Whether a name has a hidden segment.
 pub(crate) fn is_hidden(name: &[u8]) -> bool {
-    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| hides(at, segment))
+    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| is_hidden_segment(at, segment))
 }
 
 /// Whether the segment at this index in a name is hidden.
-fn hides(at: usize, segment: &[u8]) -> bool {
+fn is_hidden_segment(at: usize, segment: &[u8]) -> bool {
     segment.starts_with(b".") && !(at == 0 && segment == WELL_KNOWN)
 }
 
@@ -175,14 +175,14 @@ fn check(key: &[u8]) -> Result<(), Refusal> {
     if is_plain(key) { Ok(()) } else { check_segments(key) }
 }
 
-/// A quick check that nearly all names pass. One that fails may be valid.
+/// A quick check that most valid names pass. A name that fails it may be valid.
 fn is_plain(key: &[u8]) -> bool {
     let mut before = b'/';
     key.len() <= MAX_SEGMENT
         && key.iter().all(|&byte| {
-            let begins = std::mem::replace(&mut before, byte) == b'/';
+            let is_first = std::mem::replace(&mut before, byte) == b'/';
             match byte {
-                b'/' | b'.' => !begins,
+                b'/' | b'.' => !is_first,
                 0 | b'\\' => false,
                 _ => true,
             }
@@ -196,14 +196,14 @@ fn check_segments(key: &[u8]) -> Result<(), Refusal> {
     }
     let name = key.strip_suffix(b"/").unwrap_or(key);
     if name.is_empty() {
-        // The folder itself. A lone slash would be the second one in the path.
+        // An empty key is the folder itself. With the key `/` the path has two slashes.
         return if key.is_empty() { Ok(()) } else { Err(Refusal::EmptySegment) };
     }
     for (at, segment) in name.split(|byte| *byte == b'/').enumerate() {
         match segment {
             [] => return Err(Refusal::EmptySegment),
             b"." | b".." => return Err(Refusal::DotSegment),
-            _ if hides(at, segment) => return Err(Refusal::Hidden),
+            _ if is_hidden_segment(at, segment) => return Err(Refusal::Hidden),
             _ if segment.len() > MAX_SEGMENT => return Err(Refusal::TooLong),
             _ => {}
         }
@@ -243,7 +243,7 @@ mod tests {
             ("/%2ewell-known/x", ".well-known/x"),
             ("/caf%C3%A9", "café"),
             ("/a:b@c;d=e", "a:b@c;d=e"),
-            // One pass only: what is encoded twice is a strange name, not a way up.
+            // One pass only: a name that is encoded twice keeps one level of escapes.
             ("/%252e%252e/x", "%2e%2e/x"),
             ("/%252fetc", "%2fetc"),
         ] {
@@ -331,14 +331,18 @@ mod tests {
             ("", "a\\b", false),
             ("", "a/b", false),
         ] {
-            assert_eq!(may_hold(folder.as_bytes(), child.as_bytes()), shown, "{folder}/{child}");
+            assert_eq!(
+                is_requestable(folder.as_bytes(), child.as_bytes()),
+                shown,
+                "{folder}/{child}"
+            );
             let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
             let path = path.replacen("//", "/", 1);
             let view = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
             assert_eq!(view, shown, "{path}");
         }
         let deep = "a/".repeat(2047);
-        assert!(!may_hold(deep.trim_end_matches('/').as_bytes(), b"abc"));
+        assert!(!is_requestable(deep.trim_end_matches('/').as_bytes(), b"abc"));
     }
 
     #[test]
@@ -362,7 +366,7 @@ mod tests {
     }
 
     proptest! {
-        /// What comes out of any bytes is a name that a walk from the folder can't leave it by.
+        /// Any path either is refused or has a key that stays in the folder.
         #[test]
         fn no_decoded_name_leaves_the_folder(
             parts in proptest::collection::vec(
@@ -384,7 +388,7 @@ mod tests {
                     prop_assert!(segment != b"." && segment != b"..");
                     prop_assert!(!segment.is_empty() || wanted.name().is_empty());
                 }
-                // Decoding made nothing longer, and a second look changes nothing.
+                // Decoding makes no name longer, and a second check agrees.
                 prop_assert!(wanted.key().len() < raw.len());
                 prop_assert!(check(wanted.key()).is_ok());
             }

@@ -18,8 +18,8 @@ use crate::naming::by_name::ByName;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `/about` serves `about.html` if there is no `about`, and `/about/` redirects to `/about` if that
-    /// is all there is. Default: on.
+    /// `/about` serves `about.html` if there is no `about`. `/about/` redirects to `/about` if there is
+    /// only `about.html`. Default: on.
     pub clean_urls: bool,
     /// For single-page apps: a page that is not found is answered with the folder's `index.html`, if the
     /// client accepts HTML and the last segment of the path has no extension, or `.html`. Default: off.
@@ -38,12 +38,12 @@ pub struct Options {
     /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types without a
     /// charset are UTF-8.
     pub content_types: ByName,
-    /// Headers that are sent with files, for security.
+    /// Security headers that are sent with files.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
     pub cors: Cors,
-    /// Files up to this size, in bytes, have a hash of their content as ETag: the same after the same
-    /// content is deployed again, and on every machine. Above it, the ETag is made of device, inode,
+    /// Up to this size in bytes, the ETag of a file is a hash of its content, which is the same after a
+    /// deployment of the same content and on every machine. Above it, the ETag is made of device, inode,
     /// size and times, so that the first response doesn't wait until the file is read. Default: 8 MiB.
     pub hashed_up_to: u64,
     /// The encodings that files are sent in. Default: all.

@@ -2,9 +2,9 @@
 
 /// A content coding.
 ///
-/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is sent; browsers give all
-/// the same weight. At the levels that a server can afford, zstd makes text about as small as brotli,
-/// faster, and is decoded faster; both make it smaller than gzip.
+/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is used; browsers give all
+/// the same weight. At the levels that a server can afford, zstd compresses text about as well as brotli,
+/// and is faster to encode and decode; both compress better than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 8878, with the window of RFC 9659.
@@ -38,7 +38,7 @@ impl Coding {
         }
     }
 
-    /// The ETag of content in this coding, made of one that is unique in this coding.
+    /// `etag` with the name of this coding: representations in other codings have other ETags.
     pub(crate) fn etag(self, etag: &str) -> String {
         let etag = etag.strip_suffix('"').unwrap_or(etag);
         format!("{etag}-{}\"", self.name())
@@ -54,7 +54,7 @@ impl Coding {
 
 /// Which encodings a folder is sent in. Default: all.
 ///
-/// [`BudgetLimits::compressed`](crate::BudgetLimits) bounds the memory of compressed contents. The
+/// [`BudgetLimits::compressed`](crate::BudgetLimits) limits the memory of compressed contents. The
 /// BREACH attack does not apply: files contain neither data of a request nor secrets of other users.
 ///
 /// Without the crate's feature `compression`, every file is sent uncompressed.

@@ -34,27 +34,26 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
-/// The response headers that scripts may read besides those that every script may: what resuming a
-/// download needs.
+/// Response headers that scripts may read in addition to the always readable ones, to resume downloads.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember the answer to a preflight request: a day, in seconds.
 const MAX_AGE: &[u8] = b"86400";
 
 impl Cors {
-    /// No other site may.
+    /// No other site may read them.
     #[must_use]
     pub const fn nobody() -> Self {
         Self(Allowed::None)
     }
 
-    /// Every site may.
+    /// Every site may read them.
     #[must_use]
     pub const fn any() -> Self {
         Self(Allowed::Any)
     }
 
-    /// The sites with these origins may; `*` allows every site.
+    /// The sites with these origins may read them; `*` allows every site.
     ///
     /// # Errors
     ///
@@ -86,7 +85,7 @@ impl Cors {
         !matches!(self.0, Allowed::Some(_))
     }
 
-    /// `fields`, which include [`Cors::fixed`], and what depends on the origin of the request.
+    /// Adds to `fields`, which include [`Cors::fixed`], the one that depends on the origin of the request.
     pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
         match self.granted(origin) {
             Some(origin) => Cow::Owned(with(fields.clone(), "Access-Control-Allow-Origin", origin)),
@@ -113,7 +112,7 @@ impl Cors {
         let mut fields = with(Fields::new(), "Access-Control-Allow-Origin", origin);
         push(&mut fields, "Access-Control-Allow-Methods", b"GET, HEAD");
         if let Some(names) = names {
-            // Sent by the client: what is no valid value is refused.
+            // Sent by the client, so it may be invalid.
             fields.push("Access-Control-Allow-Headers", names).ok()?;
         }
         push(&mut fields, "Access-Control-Max-Age", MAX_AGE);

@@ -33,12 +33,12 @@ pub struct Headers {
 struct Header {
     name: Box<str>,
     value: Box<str>,
-    /// Only with what a browser shows as a page.
+    /// Sent only with types that a browser shows as a page.
     pages_only: bool,
 }
 
-/// Headers that are made for each file.
-const OURS: [&str; 15] = [
+/// Headers that are computed for each file or response.
+const COMPUTED: [&str; 15] = [
     "Accept-Ranges",
     "Access-Control-Allow-Origin",
     "Access-Control-Expose-Headers",
@@ -83,10 +83,10 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// When the name or value is invalid, or the header is made for each file.
+    /// When the name or value is invalid, or the header is computed for each file.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push(name, value.as_bytes())?;
-        if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        if COMPUTED.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(BadField::Reserved);
         }
         match self.headers.iter_mut().find(|header| header.name.eq_ignore_ascii_case(name)) {
@@ -99,12 +99,12 @@ impl Headers {
         Ok(())
     }
 
-    /// Removes a header. Upper and lower case are the same.
+    /// Removes a header; its name may be in upper or lower case.
     pub fn remove(&mut self, name: &str) {
         self.headers.retain(|header| !header.name.eq_ignore_ascii_case(name));
     }
 
-    /// The headers for a file, which may be a page.
+    /// The headers of a file. `is_page`: whether a browser shows it as a page.
     pub(crate) fn of(&self, is_page: bool) -> impl Iterator<Item = (&str, &str)> {
         let sent = self.headers.iter().filter(move |header| is_page || !header.pages_only);
         sent.map(|header| (&*header.name, &*header.value))
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_made_for_each_file_can_not_be_set() {
+    fn computed_headers_can_not_be_set() {
         let mut headers = Headers::none();
         for name in ["etag", "Cache-Control", "Content-Length", "Date", "VARY"] {
             assert_eq!(headers.set(name, "x"), Err(BadField::Reserved), "{name}");

@@ -1,9 +1,9 @@
-//! What a folder's owner may choose.
+//! The options of a folder.
 //!
 //! - `choices`: all options of a folder.
 //! - `codings`: the content codings that files are sent in.
 //! - `headers`: the headers that are sent with every file; `cors`: those for other sites' scripts.
-//! - `fields`: header fields made of parts that were checked before.
+//! - `fields`: adding and removing header fields.
 
 pub(crate) mod choices;
 pub(crate) mod codings;

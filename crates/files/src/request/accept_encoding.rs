@@ -1,14 +1,13 @@
 //! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! It is parsed in one pass, without an allocation. Invalid members are ignored. Of a coding that is
-//! named twice, the lower weight counts: a coding that the client can't decode costs it the page, one
-//! that it could have decoded only some bytes.
+//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is named
+//! twice, the lower weight counts: a response that the client can't decode is worse than a longer one.
 
 use crate::options::codings::Coding;
 
 /// The weight `q=1`, in thousandths.
 const MOST: u16 = 1000;
-/// The lowest weight that is not a refusal: that of content without a coding, if it is not named.
+/// The lowest weight that is not a refusal. It is the default of `identity`.
 const LEAST: u16 = 1;
 
 /// The weight of each coding, in thousandths; 0 is a refusal.
@@ -24,8 +23,7 @@ impl Accepted {
         self.codings[coding as usize]
     }
 
-    /// The weight of content without a coding. If it isn't named it is the lowest, so that any accepted
-    /// coding is preferred.
+    /// The weight of `identity`: content without a coding.
     pub(crate) fn identity(self) -> u16 {
         self.identity
     }
@@ -34,8 +32,8 @@ impl Accepted {
 /// The members of the list so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AcceptEncoding {
-    /// Whether there is such a field.
-    said: bool,
+    /// Whether the request has the field.
+    is_present: bool,
     codings: [Option<u16>; Coding::ALL.len()],
     identity: Option<u16>,
     /// `*`: all codings that are not named.
@@ -45,12 +43,12 @@ pub(crate) struct AcceptEncoding {
 impl AcceptEncoding {
     /// Adds the value of a field. Several fields are one list (RFC 9110, 5.3).
     pub(crate) fn push(&mut self, value: &[u8]) {
-        self.said = true;
-        value.split(|byte| *byte == b',').for_each(|member| self.take(member));
+        self.is_present = true;
+        value.split(|byte| *byte == b',').for_each(|member| self.add(member));
     }
 
-    fn take(&mut self, member: &[u8]) {
-        let Some((name, weight)) = weighed(member) else { return };
+    fn add(&mut self, member: &[u8]) {
+        let Some((name, weight)) = split_weight(member) else { return };
         let place = if let Some(coding) = Coding::from_name(name) {
             &mut self.codings[coding as usize]
         } else if name == b"*" {
@@ -63,15 +61,15 @@ impl AcceptEncoding {
         *place = Some(place.map_or(weight, |before| before.min(weight)));
     }
 
-    /// The weights by the whole list.
-    pub(crate) fn settle(self) -> Accepted {
-        if !self.said {
-            // It allows any coding, but a client that sends no such field can seldom decode one.
+    /// The weights, once the whole list was added.
+    pub(crate) fn finish(self) -> Accepted {
+        if !self.is_present {
+            // This allows any coding, but a client that doesn't send the field can rarely decode one.
             return Accepted { codings: [0; Coding::ALL.len()], identity: MOST };
         }
         let identity = match (self.identity, self.others) {
             (Some(weight), _) => weight,
-            // `*` can refuse it, but doesn't raise its weight.
+            // `*` can refuse `identity`, but doesn't raise its weight.
             (None, Some(0)) => 0,
             (None, _) => LEAST,
         };
@@ -81,7 +79,7 @@ impl AcceptEncoding {
 }
 
 /// Splits `name;q=weight`; `None` if it is invalid.
-fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
+fn split_weight(member: &[u8]) -> Option<(&[u8], u16)> {
     let Some(at) = member.iter().position(|byte| *byte == b';') else {
         return Some((trim(member), MOST));
     };
@@ -108,7 +106,7 @@ pub(crate) fn thousandths(weight: &[u8]) -> Option<u16> {
     (thousandths <= MOST).then_some(thousandths)
 }
 
-/// Removes spaces and tabs around it (RFC 9110, 5.6.3).
+/// Removes spaces and tabs at both ends (RFC 9110, 5.6.3).
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -168,7 +166,7 @@ mod tests {
             ("gzip, gzip;q=0", (0, 0, 0, 1)),
             ("gzip;q=0, gzip", (0, 0, 0, 1)),
             ("gzip;q=0.2, x-gzip;q=0.4", (0, 0, 200, 1)),
-            // What breaks the grammar says nothing; the others count.
+            // Invalid members are ignored; the others count.
             ("gzip;q=1.001, br", (0, 1000, 0, 1)),
             ("gzip;q=2, br", (0, 1000, 0, 1)),
             ("gzip;q=-1, br", (0, 1000, 0, 1)),

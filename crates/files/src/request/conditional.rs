@@ -12,7 +12,7 @@ pub(crate) enum Precondition {
     Send,
     /// The client has the content: 304.
     NotModified,
-    /// The content is not the one that the client names: 412.
+    /// The client requires another content: 412.
     Failed,
 }
 
@@ -37,12 +37,11 @@ impl RequestView<'_> {
         if known { Precondition::NotModified } else { Precondition::Send }
     }
 
-    /// Whether `If-Range` lets the `Range` count (RFC 9110, 13.1.5): the client has a part of this very
-    /// content.
+    /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current content.
     ///
-    /// An ETag must be strong; a date must be equal to ours, and so long before `now` that no second
-    /// change can have the same.
-    pub(crate) fn wants_a_range_of(
+    /// An ETag must be strong. A date must be equal to ours, and more than a second before `now`:
+    /// otherwise a later change can have the same date.
+    pub(crate) fn range_applies_to(
         self,
         etag: &[u8],
         modified: Option<WallTime>,
@@ -121,7 +120,7 @@ mod tests {
     /// Names and values of fields.
     type Lines = [(&'static str, &'static str)];
 
-    /// A request with conditions, whose names are shortened to what tells them apart.
+    /// A request with conditions, whose names are abbreviated.
     fn conditional(lines: &Lines) -> KeptRequest {
         let fields: Vec<_> = lines
             .iter()
@@ -166,7 +165,7 @@ mod tests {
         }
     }
 
-    /// The content has the tag "a" and was modified at 5, or nobody knows when.
+    /// The content has the ETag "a" and was modified at second 5, or at an unknown time.
     #[test]
     fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
         use Precondition::*;
@@ -182,7 +181,7 @@ mod tests {
             (&[("modified", AT_4)], Send, Send),
             (&[("modified", "yesterday")], Send, Send),
             (&[("modified", AT_5), ("modified", AT_5)], Send, Send),
-            // The tag goes before the date.
+            // The ETag precedes the date.
             (&[("none", "\"a\""), ("modified", AT_4)], NotModified, NotModified),
             (&[("none", "\"b\""), ("modified", AT_6)], Send, Send),
             (&[("match", "\"a\"")], Send, Send),
@@ -200,7 +199,7 @@ mod tests {
             (&[("unmodified", AT_4), ("unmodified", AT_4)], Send, Send),
             (&[("match", "\"a\""), ("unmodified", AT_4)], Send, Send),
             (&[("match", "\"b\""), ("unmodified", AT_6)], Failed, Failed),
-            // What is required goes before what is known.
+            // `If-Match` and `If-Unmodified-Since` precede the others.
             (&[("match", "\"b\""), ("none", "\"a\"")], Failed, Failed),
             (&[("match", "\"a\""), ("none", "\"a\"")], NotModified, NotModified),
             (&[("unmodified", AT_4), ("none", "\"a\"")], Failed, NotModified),
@@ -236,12 +235,12 @@ mod tests {
             let kept = conditional(lines);
             let request = kept.view();
             let view = RequestView::of(&request);
-            let wants = |now| view.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
+            let wants = |now| view.range_applies_to(b"\"a\"", at(5), WallTime::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);
         let request = kept.view();
         let dated = RequestView::of(&request);
-        assert!(!dated.wants_a_range_of(b"\"a\"", None, WallTime::from_secs(100)));
+        assert!(!dated.range_applies_to(b"\"a\"", None, WallTime::from_secs(100)));
     }
 }

@@ -1,8 +1,8 @@
 //! Byte ranges (RFC 9110, 14).
 //!
-//! The response is bounded: at most [`MOST`] ranges are allowed, and those that overlap or are near each
-//! other are merged. So no byte of the file is sent twice, and the headers between the parts are never
-//! longer than the bytes that are left out.
+//! At most [`MOST`] ranges are allowed, and ranges that overlap or are near each other are merged. So no
+//! byte of the file is sent twice, and the headers between two parts are shorter than the bytes between
+//! them.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// once; only attackers ask for hundreds.
 pub(crate) const MOST: usize = 16;
 
-/// Ranges with a smaller gap are merged: the headers between two parts may be as long.
+/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as long.
 const GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
@@ -20,7 +20,7 @@ pub(crate) struct Part {
     pub(crate) len: u64,
 }
 
-/// The ranges of a `Range` field, in a file of a known size.
+/// The ranges that a `Range` field selects in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
     /// The whole file: the field is invalid, or has too many ranges.
@@ -62,7 +62,7 @@ impl Part {
 impl Ranges {
     /// Parses the value of a `Range` field, for a file of `size` bytes.
     pub(crate) fn of(value: &[u8], size: u64) -> Self {
-        // An empty file has no ranges; some clients ask for one to limit the response.
+        // An empty file has no ranges, but some clients send `Range` only to limit the response.
         if size == 0 {
             return Self::Whole;
         }
@@ -119,7 +119,7 @@ fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     Ok((start < end).then(|| Part { start, len: end - start }))
 }
 
-/// Parses a decimal number; larger ones than 64 bits saturate.
+/// Parses a decimal number. Numbers beyond 64 bits become the largest.
 fn number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
@@ -129,10 +129,10 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
     }))
 }
 
-/// Adds a part, merged with all that are near it, in the place of the first of them.
+/// Adds a part, merged with all parts near it, at the position of the first of these.
 fn add(parts: &mut Vec<Part>, mut part: Part) {
     let mut place = parts.len();
-    // A merged part may be near others: at most as many rounds as there are parts.
+    // The merged part may be near others. Each round removes one part, so the loop ends.
     while let Some(near) = parts.iter().position(|other| other.is_near(part)) {
         part = part.with(parts.remove(near));
         place = place.min(near);
@@ -181,10 +181,10 @@ mod tests {
             ("bytes=1000-2000", "416"),
             ("bytes=-0", "416"),
             ("bytes=-0,1000-", "416"),
-            // Beyond the file, beside one that isn't.
+            // One beyond the file and one in it.
             ("bytes=1000-,5-9", "5+5"),
             ("bytes=-0,5-9", "5+5"),
-            // Far from each other: in the order they were asked for.
+            // Far from each other: in the requested order.
             ("bytes=0-9,500-509", "0+10 500+10"),
             ("bytes=500-509,0-9", "500+10 0+10"),
             ("bytes=0-9,-10", "0+10 990+10"),

@@ -6,7 +6,7 @@ use sockeye_http::{FieldName, FieldNames, Method, Request};
 
 use super::accept_encoding::AcceptEncoding;
 
-/// A request, as this crate sees it.
+/// A request, with the methods that this crate needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestView<'a>(&'a Request<'a>);
 
@@ -15,7 +15,7 @@ pub(crate) struct RequestView<'a>(&'a Request<'a>);
 pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
-    /// It occurs several times: then it is ignored.
+    /// It occurs several times, and is ignored.
     Many,
 }
 
@@ -75,16 +75,16 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// Whether it asks for the whole content without a condition.
+    /// Whether it has neither conditions nor a range.
     pub(crate) fn is_plain(self) -> bool {
-        const OTHERWISE: FieldNames = FieldNames::of(&[
+        const CONDITIONS: FieldNames = FieldNames::of(&[
             FieldName::IfMatch,
             FieldName::IfNoneMatch,
             FieldName::IfModifiedSince,
             FieldName::IfUnmodifiedSince,
             FieldName::Range,
         ]);
-        !self.has_any(OTHERWISE)
+        !self.has_any(CONDITIONS)
     }
 
     /// `Origin`: the site whose script sends the request.
@@ -92,12 +92,10 @@ impl<'a> RequestView<'a> {
         self.single(FieldName::Origin).get()
     }
 
-    /// `Accept`
     pub(crate) fn accept(self) -> Option<Cow<'a, [u8]>> {
         self.list(FieldName::Accept)
     }
 
-    /// `Accept-Encoding`
     pub(crate) fn accept_encoding(self) -> AcceptEncoding {
         let mut accepted = AcceptEncoding::default();
         if self.has_any(FieldNames::of(&[FieldName::AcceptEncoding])) {
@@ -108,14 +106,14 @@ impl<'a> RequestView<'a> {
         accepted
     }
 
-    /// Whether the request is for a page: it is a browser's navigation, or its client accepts HTML; and
-    /// the path is that of a page.
+    /// Whether the request is for a page: its path is that of a page, and it is a browser's navigation or,
+    /// if the client doesn't say, it accepts HTML.
     pub(crate) fn navigates(self) -> bool {
         is_page(self.path())
             && match self.single(FieldName::SecFetchMode) {
                 SingleValue::One(mode) => *mode == *b"navigate",
                 SingleValue::None | SingleValue::Many => {
-                    self.accept().is_none_or(|accept| takes_html(&accept))
+                    self.accept().is_none_or(|accept| accepts_html(&accept))
                 }
             }
     }
@@ -134,7 +132,7 @@ pub(crate) fn is_page(path: &[u8]) -> bool {
 }
 
 /// Whether a list of media types includes HTML (RFC 9110, 12.5.1).
-fn takes_html(accept: &[u8]) -> bool {
+fn accepts_html(accept: &[u8]) -> bool {
     accept.split(|byte| *byte == b',').any(|range| {
         let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         [&b"text/html"[..], b"application/xhtml+xml", b"text/*", b"*/*"]

@@ -1,4 +1,4 @@
-//! The limits on what requests may hold, over all folders of a server.
+//! Limits on the resources that requests hold, over all folders of a server.
 
 use std::ptr;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::store::absent::Absent;
 const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a higher limit on \
      open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// How much may be held for requests at a time, over all folders and shards. One client has at most a
-/// quarter of each; one on the same machine, which may be a proxy that names no client, a half.
+/// The most resources that requests hold at a time, over all folders and shards. One client gets at most a
+/// quarter of each. A client on the same machine, which may be a proxy that names no client, gets a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that are
@@ -53,7 +53,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// Budgets of these limits.
+    /// Budgets with these limits.
     #[must_use]
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
         let BudgetLimits { open_files, compressed, working, listings } = limits;
@@ -74,14 +74,14 @@ impl Budgets {
         self.open_files.set_total(open_files);
     }
 
-    /// Notes that a request of `client` for `path` is answered with an error.
+    /// Logs that a request of `client` for `path` is answered with an error.
     pub(crate) fn note_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
         if self.failures.note(absent, path, client, now) {
             self.note_due(self.failures.due());
         }
     }
 
-    /// Notes that a request of `client` found one of these budgets spent.
+    /// Logs that a request of `client` found one of these budgets spent, at most once a minute.
     pub(crate) fn note_spent(&self, budget: &Budget, client: Client, now: Time) {
         match budget.report(now) {
             Some(requests) => self.warn(budget, Some(client), requests),
@@ -91,12 +91,12 @@ impl Budgets {
 
     /// Logs that `requests` found a budget spent, the last one of `client`.
     fn warn(&self, budget: &Budget, client: Option<Client>, requests: u64) {
-        let gets = match ptr::eq(budget, &*self.open_files) {
+        let effect = match ptr::eq(budget, &*self.open_files) {
             true => NO_MORE_FILES,
             false => "a budget is spent: some requests get less",
         };
         let (total, used, client) = (budget.total(), budget.used(), client.map(display));
-        warn!(budget = budget.name(), total, used, client, requests, "{gets}");
+        warn!(budget = budget.name(), total, used, client, requests, "{effect}");
     }
 
     /// When [`Budgets::report_due`] has something to report. `None` while there is nothing.
@@ -107,14 +107,14 @@ impl Budgets {
 
     /// Reports the requests that were not reported yet, if a minute has passed since the last report.
     pub(crate) fn report_due(&self, now: Time) {
-        // What another shard counts from here on is either taken below or sets the time again.
+        // A request that another shard counts from now on is reported below or sets the time again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
         self.report(|reports| reports.take_due(now));
         self.note_due(self.failures.due());
         self.charged().iter().for_each(|budget| self.note_due(budget.reports().due()));
     }
 
-    /// Reports the requests that were not reported yet, since a shard ends.
+    /// Reports the requests that were not reported yet. A shard calls it when it ends.
     pub(crate) fn report_rest(&self) {
         self.report(Reports::take);
     }

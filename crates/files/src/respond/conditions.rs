@@ -1,4 +1,4 @@
-//! Conditional and range requests (RFC 9110, 13.2.2), for files, listings and archives alike.
+//! Conditional and range requests (RFC 9110, 13.2.2), for files, listings and archives.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::request::view::RequestView;
 /// What a request's conditions are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
-    /// What is sent, in a word for people.
+    /// What is sent, in the text of errors.
     pub(crate) what: &'static str,
     pub(crate) etag: &'a str,
     pub(crate) modified: Option<WallTime>,
@@ -21,8 +21,9 @@ pub(crate) struct Validators<'a> {
     pub(crate) len: Option<u64>,
 }
 
-/// The ranges to send, and the responder to send them with; or the answer, if nothing is to be sent.
-/// `brief` has the fields of a 304, and `of_error` makes those of an error of them.
+/// Evaluates the conditions and ranges of a request. Returns the ranges to send and the responder, or the
+/// answer if it responded. `brief` returns the fields of a 304, and `of_error` makes those of an error from
+/// them.
 pub(crate) fn evaluate<'r, 't, 'f>(
     validators: Validators<'_>,
     view: RequestView<'_>,
@@ -43,7 +44,7 @@ pub(crate) fn evaluate<'r, 't, 'f>(
         }
     }
     let ranges = match (view.range().get(), len) {
-        (Some(range), Some(len)) if view.wants_a_range_of(etag, modified, responder.wall()) => {
+        (Some(range), Some(len)) if view.range_applies_to(etag, modified, responder.wall()) => {
             Ranges::of(range, len)
         }
         _ => return Ok((Ranges::Whole, responder)),

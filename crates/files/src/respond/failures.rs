@@ -1,5 +1,5 @@
-//! Log lines about requests that fail. A failure of the server is a warning: the first at once, then one
-//! a minute with the number of requests.
+//! Log lines about failed requests. If the server is at fault, the first is a warning at once; then there is
+//! one a minute with the number of requests.
 
 use std::sync::Mutex;
 
@@ -14,7 +14,7 @@ use crate::store::disk::open_files_limit;
 /// The most bytes of a path that are logged.
 const LONGEST: usize = 512;
 
-/// The kinds of failures of a server, with the times of their reports.
+/// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
 pub(super) struct Failures([Failure; 7]);
 
@@ -44,7 +44,7 @@ impl Failures {
     /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
     /// reported later.
     pub(super) fn note(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
-        // A path has RFC 3986's characters only: nothing in it disturbs a log.
+        // A path has only characters of RFC 3986, which are safe to log.
         let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
         let status = status(absent).code();
         let Some(failure) = self.of(absent) else {
@@ -63,11 +63,13 @@ impl Failures {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }
 
-    /// Reports the requests that `take` takes.
+    /// Reports the requests that `take` returns the number of.
     pub(super) fn report_rest(&self, take: impl Fn(&Reports) -> Option<u64>) {
         for failure in &self.0 {
-            let Some(requests) = take(&failure.reports) else { continue };
-            let Some(absent) = *lock(&failure.last) else { continue };
+            let (Some(requests), Some(absent)) = (take(&failure.reports), *lock(&failure.last))
+            else {
+                continue;
+            };
             let (status, limit) = (status(absent).code(), limit(absent));
             warn!(status, requests, limit, reason = %absent, "more requests failed");
         }

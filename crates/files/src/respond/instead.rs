@@ -10,20 +10,20 @@ use crate::options::fields::{with, without};
 use crate::request::view::NAVIGATES;
 use crate::store::absent::Absent;
 
-/// What a name is looked up for, and its file sent for.
+/// The purpose of a lookup, and of sending the file that it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It was requested.
+    /// The name was requested.
     Requested,
-    /// It is the folder's own page, sent for a path that only the app in the browser knows.
+    /// The folder's page is sent for a path that a single-page app handles in the browser.
     Fallback { mount: usize, why: Absent },
-    /// It is the folder's page for what is not found.
+    /// The folder's `404.html` is sent.
     ErrorPage { mount: usize, why: Absent },
 }
 
 impl Purpose {
-    /// The fields of the responses with `file`. What is sent instead of a requested file is
-    /// revalidated each time: tomorrow there may be such a file.
+    /// The fields of the responses with `file`. A page that is sent instead of the requested file is
+    /// revalidated each time, since the file may be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
         let revalidated = |fields: &Fields, dropped: &[&str]| {
@@ -32,13 +32,13 @@ impl Purpose {
         Cow::Owned(match self {
             Self::Requested => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
-                // A client that wants no page gets another response.
+                // A client that doesn't accept pages gets another response.
                 let fallback =
                     |fields| with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATES);
                 Head { fields: fallback(fields), not_modified: fallback(not_modified) }
             }
             Self::ErrorPage { .. } => {
-                // The file's validators say nothing about what was requested.
+                // The validators are those of the page, not of the requested file.
                 let dropped = ["Cache-Control", "ETag", "Last-Modified", "Accept-Ranges"];
                 Head { fields: revalidated(fields, &dropped), not_modified: Fields::new() }
             }
@@ -46,7 +46,7 @@ impl Purpose {
     }
 }
 
-/// The status that says why nothing is served, without telling too much.
+/// The status of the response, which discloses no details.
 pub(crate) fn status(absent: Absent) -> Status {
     match absent {
         Absent::Missing
@@ -77,14 +77,14 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with or without a final slash. It is not
-/// cached: a page may become a folder, and a client that remembers both redirects would go in circles.
+/// The fields of a redirect to the same path and query, with or without a final slash. It is not cached: if
+/// a page became a folder, a client with both redirects in its cache would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,
     slash: Slash,
 ) -> Result<Fields, BadField> {
-    // A path with an empty first segment was refused: two slashes in front would name another host.
+    // Two slashes in front would name another host. Such paths were refused.
     debug_assert!(!path.starts_with(b"//"));
     let (path, end): (_, &[u8]) = match slash {
         Slash::Add => (path, b"/"),

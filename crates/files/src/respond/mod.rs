@@ -1,10 +1,10 @@
-//! Responses with files, and without.
+//! Responses with files, and those without.
 //!
-//! - `conditions`: whether preconditions and ranges leave something to send.
+//! - `conditions`: preconditions and ranges.
 //! - `send`: a file; `multipart`: several ranges of it.
 //! - `instead`: errors, redirects, and pages that are sent in place of a file.
-//! - `budgets`: what all folders of a server may hold, together.
-//! - `failures`: log lines about requests that fail.
+//! - `budgets`: limits on the resources that requests hold, over all folders of a server.
+//! - `failures`: log lines about failed requests.
 
 pub(crate) mod budgets;
 pub(crate) mod conditions;

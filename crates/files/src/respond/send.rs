@@ -1,4 +1,4 @@
-//! A file as the response to a request: what conditions and ranges leave of it.
+//! Answers a request with a file, or with the ranges that the request selects.
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
@@ -19,9 +19,9 @@ use crate::request::view::RequestView;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseContext<'a> {
     pub(crate) cors: &'a Cors,
-    /// Between the parts of a multipart response.
+    /// The boundary of multipart responses.
     pub(crate) boundary: &'a Boundary,
-    /// What sending is charged to.
+    /// The budgets that responses are charged to.
     pub(crate) budgets: &'a Budgets,
     /// The fields of a 503.
     pub(crate) retry: &'a Fields,
@@ -49,7 +49,7 @@ pub(crate) fn send(
         let validators =
             Validators { what: "file", etag, modified: *modified, len: Some(file.size()) };
         let brief = || cors.grant(&head.not_modified, view.origin());
-        // A cache must not keep an error for as long as the file.
+        // A cache must not keep an error as long as the file.
         let of_error = |fields: &Fields| without(fields, &["Cache-Control"]);
         match evaluate(validators, view, responder, brief, of_error) {
             Ok(evaluated) => (ranges, responder) = evaluated,
@@ -87,8 +87,8 @@ pub(crate) fn send(
 /// The client's share of a budget is spent.
 struct Spent;
 
-/// Charges the client for what is held until the response is sent: a descriptor, or the bytes of a
-/// large compressed content. Small content is bounded by the output of each connection.
+/// Charges the client for the resources that are held until the response is sent: a descriptor, or the bytes
+/// of a large compressed content. Smaller contents are limited by the output limit of each connection.
 #[inline]
 fn charge(
     selected: &Selected<'_>,

@@ -1,4 +1,4 @@
-//! Answers to requests, by what is known: a file, a listing, a redirect, or why nothing is served.
+//! Answers from cached lookups: a file, a listing, a redirect or an error.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::respond::send::send;
 use crate::store::absent::Absent;
 
 impl Site {
-    /// Answers a request if what it names is cached and fresh; otherwise there is a job to wait for.
+    /// Answers a request if its path is cached and fresh; otherwise starts or joins a job.
     pub(crate) fn answer<'r, 't>(
         &self,
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        // Most paths are cached, and need no decoding: they were checked before.
+        // The fast path: most paths are cached and need no decoding. They were checked before.
         if let (Some(path), None) = (view.path().strip_prefix(b"/"), view.query()) {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
@@ -51,7 +51,7 @@ impl Site {
             Ok(path) if !view.is_head() && is_requested(mounts, path, view.query()) => {
                 Progress::Listing(responder)
             }
-            Ok(path) => self.go(Wanted::requested(path.key(), view), responder),
+            Ok(path) => self.respond_or_look_up(Wanted::requested(path.key(), view), responder),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 let entry = Arc::new(Entry { mount: mounts.root(), target });
@@ -61,7 +61,7 @@ impl Site {
     }
 
     /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
-    pub(super) fn go<'r, 't>(
+    pub(super) fn respond_or_look_up<'r, 't>(
         &self,
         wanted: Wanted<'_>,
         responder: Responder<'r, 't>,
@@ -75,7 +75,7 @@ impl Site {
         }
     }
 
-    /// Answers with `entry`, which was found, or with what comes after it.
+    /// Answers with `entry`, the result of the lookup, or continues with the next lookup.
     pub(crate) fn respond<'r, 't>(
         &self,
         wanted: Wanted<'_>,
@@ -101,14 +101,14 @@ impl Site {
             _ => match purpose.next(mounts, entry, view.navigates()) {
                 Some(next) => {
                     let wanted = Wanted { key: next.key(mounts), purpose: next, view };
-                    self.go(wanted, responder)
+                    self.respond_or_look_up(wanted, responder)
                 }
                 None => Progress::Answered(self.refuse(wanted, entry, responder)),
             },
         }
     }
 
-    /// Answers with `entry` as it is now: nothing is compressed or looked up for it.
+    /// Answers with `entry` as it is: without another lookup, and without compressing the file.
     pub(super) fn finish(
         &self,
         wanted: Wanted<'_>,
@@ -123,8 +123,7 @@ impl Site {
         }
     }
 
-    /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
-    /// for.
+    /// Whether GET would be answered with a listing or an archive.
     fn is_listed(&self, entry: &Entry, view: RequestView<'_>) -> bool {
         match &entry.target {
             Target::Listing => true,
@@ -145,14 +144,14 @@ impl Site {
         responder: Responder<'_, '_>,
     ) -> Answer {
         let Wanted { purpose, view, .. } = wanted;
-        self.note(entry, purpose, view, &responder);
+        self.note_absent(entry, purpose, view, &responder);
         send(selected, &file.original, purpose, self.context(entry), view, responder)
     }
 
-    /// Answers with the status that says why nothing is served.
+    /// Answers with the status of an error.
     fn refuse(&self, wanted: Wanted<'_>, entry: &Entry, responder: Responder<'_, '_>) -> Answer {
         let Wanted { purpose, view, .. } = wanted;
-        self.note(entry, purpose, view, &responder);
+        self.note_absent(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
         if status == Status::SERVICE_UNAVAILABLE {
             return responder.error(status, &self.inner.retry, "");
@@ -161,8 +160,7 @@ impl Site {
         responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
     }
 
-    /// Redirects to the path of a folder, whose relative links need the final slash, or to the path of
-    /// a page, which has none.
+    /// Redirects to a folder with its final slash, which relative links need, or to a page without one.
     fn redirect(
         &self,
         slash: Slash,
@@ -181,7 +179,7 @@ impl Site {
         }
     }
 
-    /// Answers OPTIONS: a CORS preflight request with what the script may do, any other with the
+    /// Answers OPTIONS: a CORS preflight request with the permissions of the script, any other with the
     /// methods.
     pub(crate) fn options(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
@@ -199,7 +197,7 @@ impl Site {
         }
     }
 
-    /// Answers with the methods: to OPTIONS as the response, to other methods as the error.
+    /// Answers with the allowed methods: OPTIONS with success, other methods with an error.
     pub(crate) fn allow(&self, status: Status, responder: Responder<'_, '_>) -> Answer {
         responder.error(status, &self.inner.allow, "Files are only read here.")
     }

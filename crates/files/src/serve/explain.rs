@@ -1,5 +1,5 @@
-//! Why a URL is answered as it is: by which folder, rule and file, with which headers; or why nothing
-//! is found. It uses the lookup that answers requests, so both always agree.
+//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error. It uses the
+//! lookup that answers requests, so both always agree.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::request::view::is_page;
 use crate::respond::instead::{Purpose, Slash, location, status};
 use crate::store::absent::{Absent, Denied, Permission};
 
-/// Why a URL is answered as it is.
+/// The explanation of a response: see [`Mounts::explain`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -28,13 +28,13 @@ pub struct Explanation {
     pub status: Status,
     /// The rule that led to it.
     pub rule: Rule,
-    /// The prefix of the folder that answers, with a slash in front; `None` if none does.
+    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is none.
     pub mount: Option<String>,
     /// The path of that folder (or single file) on disk.
     pub root: Option<PathBuf>,
     /// The file that is sent, relative to the folder.
     pub file: Option<PathBuf>,
-    /// Why an error is sent, perhaps with the folder's page for it.
+    /// The reason of an error or of a fallback page.
     pub absent: Option<Absent>,
     /// The file or folder for which this process lacks a permission, relative to the folder.
     pub denied: Option<PathBuf>,
@@ -85,7 +85,7 @@ impl Mounts {
         }
         let mut explanation = self.explained(&entry, purpose, path, parsed.ok(), query);
         match (&entry.target, purpose) {
-            // The response is made of the folder, not of its page.
+            // The response is a listing or an archive, not the folder's page.
             (Target::File(..) | Target::Listing, Purpose::Requested) if in_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
@@ -134,7 +134,7 @@ impl Mounts {
             Target::File(_, file) => Some(path_of(&file.original.name)),
             _ => None,
         };
-        // What is denied is a part of the requested name.
+        // The denied file or folder is named by a part of the requested name.
         let denied = match (absent, parsed) {
             (Some(Absent::Denied(Denied { at, .. })), Some(path)) => {
                 let name = match self.find(path.key()) {
@@ -162,7 +162,7 @@ fn path_of(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
 }
 
-/// Escapes control characters, whatever the names of files.
+/// Escapes control characters, which file names may contain.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.status, self.rule)?;

@@ -1,5 +1,4 @@
-//! Answers one request. The [`Site`] does nearly all of it; this remembers the request while it waits for a
-//! job.
+//! The handler of one request: calls the [`Site`], and keeps the request while it waits for a job.
 
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ enum Pending {
 #[derive(Debug)]
 struct Waiting {
     awaited: AwaitedJob,
-    /// When the request came.
+    /// When the request arrived.
     since: Time,
     request: KeptRequest,
 }
@@ -55,8 +54,8 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Follows the progress of a request that came at `since`; `keep` copies it if it has to wait.
-    fn settle(
+    /// Handles the progress of a request that arrived at `since`. `keep` copies a request that has to wait.
+    fn progress(
         &mut self,
         progress: Progress<'_, '_>,
         since: Time,
@@ -69,7 +68,7 @@ impl Files {
                 responder.later()
             }
             Progress::Listing(responder) => {
-                self.site.listed(responder.now());
+                self.site.note_listing(responder.now());
                 let mounts = &self.site.inner.mounts;
                 let (answer, listing) = PendingListing::begin(mounts, keep(), responder);
                 listing.into_iter().for_each(|listing| self.wait(Pending::Listing(listing)));
@@ -91,16 +90,16 @@ impl Files {
         let progress = match body.map(Message::downcast::<LookupResult>) {
             Ok(Ok(result)) => match *result {
                 LookupResult::Found { entry, started } => {
-                    self.site.take(&awaited, &entry, started, since, view, responder)
+                    self.site.on_found(&awaited, &entry, started, since, view, responder)
                 }
-                LookupResult::Unread => self.site.read(&awaited, view, responder),
-                LookupResult::Refused => self.site.refused(&awaited, view, responder),
+                LookupResult::Unread => self.site.on_unread(&awaited, view, responder),
+                LookupResult::Refused => self.site.on_refused(&awaited, view, responder),
             },
             Ok(Err(_)) | Err(Abandoned) => {
-                return self.site.fail(&awaited, view, responder);
+                return self.site.on_panic(&awaited, view, responder);
             }
         };
-        self.settle(progress, since, || request)
+        self.progress(progress, since, || request)
     }
 
     /// Answers with the result of reading a folder.
@@ -110,8 +109,8 @@ impl Files {
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        self.site.listed(responder.now());
-        match listing.on_made(body, responder) {
+        self.site.note_listing(responder.now());
+        match listing.on_result(body, responder) {
             ListingAnswer::Answered(answer, body) => {
                 body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
                 answer
@@ -119,11 +118,11 @@ impl Files {
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let since = responder.now();
-                // No lookup found it, and none follows but that of an error page.
+                // Only an error page may be looked up next.
                 let http = request.view();
                 let view = RequestView::of(&http);
                 let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
-                self.settle(progress, since, || request)
+                self.progress(progress, since, || request)
             }
         }
     }
@@ -135,7 +134,7 @@ impl Handler for Files {
             Method::Get | Method::Head => {
                 let since = responder.now();
                 let progress = self.site.answer(RequestView::of(request), responder);
-                self.settle(progress, since, || request.keep())
+                self.progress(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, responder),
             // HTTP does not define it (RFC 9110, 9.1).
@@ -161,7 +160,7 @@ impl Handler for Files {
             Some(Pending::Listing(listing)) if listing.ticket == ticket => {
                 self.on_listing(listing, body, responder)
             }
-            // An older request of this connection waited for it.
+            // The message is for an older request of this connection.
             other => {
                 self.pending = other.map(Box::new);
                 responder.keep_waiting()

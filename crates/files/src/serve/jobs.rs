@@ -1,4 +1,4 @@
-//! Jobs that requests wait for: started or joined, and answered with when they end.
+//! Jobs that requests wait for: starting or joining one, and answering with its result.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::request::view::RequestView;
 use crate::respond::instead::Purpose;
 use crate::store::traits::FRESH;
 
-/// What became of a request.
+/// The progress of a request.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
     Waiting(AwaitedJob, Responder<'r, 't>),
@@ -43,13 +43,13 @@ pub(crate) struct AwaitedJob {
     pub(crate) ticket: Ticket,
     key: Box<[u8]>,
     purpose: Purpose,
-    /// A lookup, one that may read whole files ([`JobKind::Hash`]), or compressing.
+    /// A lookup, a lookup that may read whole files ([`JobKind::Hash`]), or compression.
     kind: JobKind,
     /// Its name among the jobs in flight.
     name: Box<[u8]>,
-    /// Another request had started it.
+    /// Whether another request had started it.
     joined: bool,
-    /// Without it, the job is cancelled.
+    /// Dropping it cancels the job, unless other requests wait.
     _waiter: Waiter,
 }
 
@@ -60,12 +60,12 @@ impl AwaitedJob {
 }
 
 impl Site {
-    /// Waits for a lookup, one that reads whole files if `kind` is [`JobKind::Hash`]. If
-    /// there are too many, answers with what is known, however old it is.
+    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::Hash`]. If there are too many
+    /// lookups, answers with the cached result, however old it is.
     ///
-    /// Most lookups are a few system calls and have threads of their own. One that finds that it has to
-    /// read a whole file ends, and each client that waits starts a long job for that: none waits in the
-    /// queue of another.
+    /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a whole file,
+    /// it ends, and each client starts a long job of its own, so that no client waits in the queue of
+    /// another.
     pub(super) fn look_up<'r, 't>(
         &self,
         wanted: Wanted<'_>,
@@ -75,7 +75,7 @@ impl Site {
         let Wanted { key, view, .. } = wanted;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
-            JobKind::Hash => name(key, &["read", &client.to_string()]),
+            JobKind::Hash => job_name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
         let known = self.known(key, now);
@@ -99,10 +99,10 @@ impl Site {
         }
     }
 
-    /// Waits until a file is compressed; if that can't be now, it is sent uncompressed.
+    /// Waits until a file is compressed. If that can't be started now, the file is sent uncompressed.
     ///
-    /// The first request waits like all others: compressing takes no longer than sending what it saves,
-    /// as a rule, and a cache between us and the client would keep the large response for long.
+    /// The first request waits, too: compressing usually takes less time than it saves when sending, and a
+    /// cache between server and client would keep an uncompressed response for long.
     pub(super) fn compress<'r, 't>(
         &self,
         wanted: Wanted<'_>,
@@ -116,12 +116,12 @@ impl Site {
         };
         let encoder = &self.inner.mounts.get(*mount).folder.encoder;
         let (now, client) = (responder.now(), responder.client(view.request()));
-        let name = name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
+        let name = job_name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
         let is_pending = self.inner.in_flight.borrow().is_pending(&name);
         if !is_pending && !encoder.may_compress(file, coding, now) {
             return Progress::Answered(self.finish(wanted, entry, responder));
         }
-        // Nothing is compressed for HEAD. A condition needs an ETag, which only the original has yet.
+        // HEAD compresses nothing. Conditions are evaluated with the ETag of the original.
         if view.is_head() {
             return Progress::Answered(if purpose == Purpose::Requested && view.is_plain() {
                 let fields = file.original.fields_before_encoding(coding);
@@ -145,8 +145,8 @@ impl Site {
         }
     }
 
-    /// Waits for the job with this name: one in flight, or the one that `make` makes. `None` if too
-    /// many wait already.
+    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if too many
+    /// jobs wait.
     fn wait(
         &self,
         Wanted { key, purpose, .. }: Wanted<'_>,
@@ -167,7 +167,7 @@ impl Site {
         Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
 
-    /// Answers with what is known, since no lookup can be made now.
+    /// Answers with `known`, the cached result of any age, since no lookup can be started now.
     fn answer_known<'r, 't>(
         &self,
         wanted: Wanted<'_>,
@@ -184,10 +184,9 @@ impl Site {
         }
     }
 
-    /// Caches the result of a job, and answers with it. If the lookup had started too long before the
-    /// request, which came at `since`, its result may be older than the request may see: then the name
-    /// is looked up again.
-    pub(crate) fn take<'r, 't>(
+    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`] before the
+    /// request arrived (`since`), its result may be too old, and the name is looked up again.
+    pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         entry: &Arc<Entry>,
@@ -200,7 +199,7 @@ impl Site {
         self.forget(&awaited.name);
         if awaited.kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_encoded(wanted.key, entry);
-            // Compressed or not: it is not compressed a second time for this request.
+            // Compressed or not: this request starts no second compression.
             return Progress::Answered(self.finish(wanted, entry, responder));
         }
         let now = responder.now();
@@ -208,12 +207,12 @@ impl Site {
         if since.since(started) < FRESH {
             self.respond(wanted, entry, responder)
         } else {
-            self.go(wanted, responder)
+            self.respond_or_look_up(wanted, responder)
         }
     }
 
-    /// Starts a lookup that reads whole files, since the awaited one has to.
-    pub(crate) fn read<'r, 't>(
+    /// Starts a lookup that reads whole files, since the awaited one would have to.
+    pub(crate) fn on_unread<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
@@ -223,9 +222,9 @@ impl Site {
         self.look_up(awaited.wanted(view), JobKind::Hash, responder)
     }
 
-    /// Answers when the job was refused: with what is known, or a 503. A request that had joined the
-    /// job of another client tries for itself.
-    pub(crate) fn refused<'r, 't>(
+    /// Answers when the job was refused: with the cached result, or a 503. A request that had joined the job
+    /// of another starts a job of its own.
+    pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
@@ -237,13 +236,13 @@ impl Site {
             (JobKind::Compress, Some(known)) => {
                 Progress::Answered(self.finish(wanted, &known, responder))
             }
-            (JobKind::Lookup, _) if awaited.joined => self.go(wanted, responder),
+            (JobKind::Lookup, _) if awaited.joined => self.respond_or_look_up(wanted, responder),
             (_, known) => self.answer_known(wanted, known, responder),
         }
     }
 
     /// Answers when the job panicked: with the file uncompressed, or a 500.
-    pub(crate) fn fail(
+    pub(crate) fn on_panic(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
@@ -258,8 +257,8 @@ impl Site {
     }
 }
 
-/// The name of a job for `key`. No key has a NUL: it differs from the names of lookups.
-fn name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
+/// The name of a job for `key`. No key contains a NUL, so it differs from the names of lookups.
+fn job_name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {
         name.push(0);

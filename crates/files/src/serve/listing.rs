@@ -1,5 +1,5 @@
-//! One request for a folder as a listing or an archive, up to the head of its response; the content is
-//! [`ListingBody`]'s.
+//! One request for a folder as a listing or an archive, up to the head of its response. [`ListingBody`] sends
+//! the content.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::store::absent::Absent;
 use crate::tar::manifest::ArchiveError;
 use crate::tar::writer::ArchiveWriter;
 
-/// The name of an archive whose path has none.
+/// The name of the archive of the root.
 const TITLE: &[u8] = b"files";
 
 /// A request that waits for the job that reads the folder.
@@ -38,20 +38,21 @@ pub(crate) struct PendingListing {
     place: Place,
     format: Format,
     title: Box<[u8]>,
-    /// For the files that an archive has open at a time.
+    /// For the files that an archive keeps open.
     open_files: Option<Permit>,
-    /// Without it, the job is cancelled.
+    /// Dropping it cancels the job.
     _waiter: Waiter,
 }
 
 /// The result of the job.
 pub(crate) enum ListingAnswer<'r, 't> {
     Answered(Answer, Option<ListingBody>),
-    /// There is nothing to list, in the folder of this mount.
+    /// The folder of this mount can't be listed.
     Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
 }
 
-/// Whether a query names a format for a folder that is listed, whatever page the folder has.
+/// Whether the query names a format, and the path a folder that may be listed: then the response is a
+/// listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
     let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else { return false };
     let folder = &mounts.get(mount).folder;
@@ -64,7 +65,7 @@ pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder; `None` if the answer needs none.
+    /// Starts the job that reads the folder. Returns `None` for the job if it responded at once.
     pub(crate) fn begin(
         mounts: &Mounts,
         request: KeptRequest,
@@ -116,7 +117,7 @@ impl PendingListing {
     }
 
     /// Answers with the result of the job.
-    pub(crate) fn on_made<'r, 't>(
+    pub(crate) fn on_result<'r, 't>(
         mut self,
         body: Result<Message, Abandoned>,
         responder: Responder<'r, 't>,
@@ -164,7 +165,7 @@ impl PendingListing {
         }
         let mut stream = responder.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
-        ListingBody::Page(document).go_on(stream)
+        ListingBody::Page(document).write(stream)
     }
 
     fn archive(
@@ -178,7 +179,7 @@ impl PendingListing {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
-        // A client that requests several ranges takes the whole as well (RFC 9110, 14.2).
+        // Several ranges get the whole archive, which RFC 9110, 14.2 permits.
         let (status, fields, part) = match ranges {
             Ranges::One(part) => {
                 let range = part.content_range(len);
@@ -191,7 +192,7 @@ impl PendingListing {
         let writer = archive.part(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
-        ListingBody::archive(writer, store, self.place, charged).go_on(stream)
+        ListingBody::archive(writer, store, self.place, charged).write(stream)
     }
 
     /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
@@ -213,8 +214,8 @@ impl PendingListing {
     }
 }
 
-/// Answers HEAD. The folder is not read for it: headers that are known only then are left out
-/// (RFC 9110, 9.3.2).
+/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC 9110,
+/// 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,
@@ -230,7 +231,7 @@ pub(crate) fn answer_head(
     }
 }
 
-/// What is requested of a folder.
+/// The folder and format that a request names.
 struct ListingTarget<'s> {
     mount: usize,
     /// The folder in its mount.
@@ -244,7 +245,7 @@ struct ListingTarget<'s> {
 }
 
 impl<'s> ListingTarget<'s> {
-    /// Fails with the status and the text of an error.
+    /// The error is a status and a text.
     fn of(
         mounts: &Mounts,
         view: RequestView<'s>,
@@ -267,7 +268,7 @@ impl<'s> ListingTarget<'s> {
     }
 }
 
-/// Answers that there is no memory, thread or descriptor now.
+/// Answers with 503: memory, threads or descriptors are short.
 fn busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you. Try again when some have arrived.";

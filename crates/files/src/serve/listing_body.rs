@@ -1,5 +1,5 @@
-//! The content of a long response: a listing piece by piece as there is room, an archive batch by
-//! batch. While one batch is sent, a job makes the next.
+//! The content of a long response: a listing is written in pieces while there is room, an archive in batches.
+//! While one batch is sent, a job makes the next.
 
 use std::sync::{Arc, Weak};
 
@@ -16,8 +16,7 @@ use crate::tar::writer::{ArchiveAborted, ArchiveWriter, Batch};
 /// The size of a listing's pieces, in bytes. A shorter listing is sent whole.
 pub(crate) const PIECE: usize = 64 * 1024;
 
-/// The files of an archive that are open at a time for one connection: one that is being sent, and the
-/// next.
+/// The most files of an archive that are open at a time: the one that is being sent, and the next.
 pub(crate) const OPEN_FILES: usize = 2;
 
 /// A response whose head is written.
@@ -35,10 +34,10 @@ pub(crate) struct ArchiveBody {
     place: Place,
     /// The client that is charged for the jobs.
     client: Client,
-    /// For the open files.
+    /// The permit for the open files.
     open_files: Option<Permit>,
     next: Next,
-    /// Files that were written to the output, and may not have been sent.
+    /// Files in the output that may not have been sent yet.
     open: Vec<Weak<dyn FileSource>>,
 }
 
@@ -46,9 +45,9 @@ pub(crate) struct ArchiveBody {
 #[derive(Debug)]
 enum Next {
     /// A job is making it.
-    Comes(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
+    Making(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
     /// It is made when there is room for it.
-    Waits(ArchiveWriter),
+    Waiting(ArchiveWriter),
 }
 
 /// The result of a job.
@@ -61,13 +60,13 @@ impl ListingBody {
         place: Place,
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
-        let (next, open) = (Next::Waits(writer), Vec::with_capacity(OPEN_FILES));
+        let (next, open) = (Next::Waiting(writer), Vec::with_capacity(OPEN_FILES));
         let archive = ArchiveBody { store, place, client, open_files, next, open };
         Self::Archive(Box::new(archive))
     }
 
-    /// Writes what there is room for, and waits for the rest; `None` when there is none.
-    pub(crate) fn go_on(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
+    /// Writes while there is room. Returns `None` for the body once all is written.
+    pub(crate) fn write(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
         if !stream.has_content() {
             return (stream.end(), None);
         }
@@ -84,13 +83,13 @@ impl ListingBody {
                 (stream.more(), Some(Self::Page(document)))
             }
             Self::Archive(archive) => {
-                let (answer, archive) = archive.go_on(stream);
+                let (answer, archive) = archive.start_next(stream);
                 (answer, Some(Self::Archive(archive)))
             }
         }
     }
 
-    /// Goes on after an event.
+    /// Continues after an event.
     pub(crate) fn on_stream(
         self,
         event: StreamEvent<'_>,
@@ -98,24 +97,24 @@ impl ListingBody {
     ) -> (Answer, Option<Self>) {
         match (event, self) {
             (StreamEvent::Message(ticket, body), Self::Archive(archive)) => {
-                let (answer, archive) = archive.take(ticket, body, stream);
+                let (answer, archive) = archive.on_batch(ticket, body, stream);
                 (answer, archive.map(Self::Archive))
             }
-            (_, this) => this.go_on(stream),
+            (_, this) => this.write(stream),
         }
     }
 }
 
 impl ArchiveBody {
     /// Starts the job for the next batch, if there is room for it.
-    fn go_on(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
+    fn start_next(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
         self.open.retain(|file| file.strong_count() > 0);
         match self.next {
-            Next::Waits(writer) if stream.is_full() || self.open.len() >= OPEN_FILES => {
-                self.next = Next::Waits(writer);
+            Next::Waiting(writer) if stream.is_full() || self.open.len() >= OPEN_FILES => {
+                self.next = Next::Waiting(writer);
                 (stream.more(), self)
             }
-            Next::Waits(mut writer) => {
+            Next::Waiting(mut writer) => {
                 let (store, promise) = (Arc::clone(&self.store), stream.promise());
                 let ((waiter, cancel), ticket) = (Waiter::new(), promise.ticket());
                 let job = Job::new(JobKind::Archive, self.client, move || {
@@ -125,22 +124,22 @@ impl ArchiveBody {
                 });
                 // A refused job is dropped, and its promise abandoned.
                 drop(stream.spawn(job.at(self.place).unless(cancel)));
-                self.next = Next::Comes(ticket, waiter);
+                self.next = Next::Making(ticket, waiter);
                 (stream.later(), self)
             }
-            Next::Comes(..) => (stream.later(), self),
+            Next::Making(..) => (stream.later(), self),
         }
     }
 
-    /// Takes a batch.
-    fn take(
+    /// Writes the batch of the job that ended.
+    fn on_batch(
         mut self: Box<Self>,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
         mut stream: Stream<'_, '_>,
     ) -> (Answer, Option<Box<Self>>) {
         match self.next {
-            Next::Comes(own, _) if own == ticket => {}
+            Next::Making(own, _) if own == ticket => {}
             _ => return (stream.later(), Some(self)),
         }
         let (writer, batch) = match body.map(Message::downcast::<Written>) {
@@ -154,7 +153,7 @@ impl ArchiveBody {
                 return (stream.abort(), None);
             }
         };
-        // The last file may be sent long after this is dropped: it holds the permit then.
+        // The output holds the permit with the last file, which may be sent long after this is dropped.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));
@@ -168,8 +167,8 @@ impl ArchiveBody {
         if batch.last {
             return (stream.end(), None);
         }
-        self.next = Next::Waits(writer);
-        let (answer, archive) = self.go_on(stream);
+        self.next = Next::Waiting(writer);
+        let (answer, archive) = self.start_next(stream);
         (answer, Some(archive))
     }
 }

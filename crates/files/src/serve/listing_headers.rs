@@ -9,8 +9,8 @@ use crate::listing::text;
 use crate::options::choices::Options;
 use crate::options::fields::with;
 
-/// The headers of the responses with a folder in this format. An archive is named `title`. `etag` is
-/// known once the folder was read.
+/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the folder was
+/// read.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
@@ -24,12 +24,12 @@ pub(super) fn head(
         not_modified = with(not_modified, "ETag", etag);
     }
     if format != Format::Tar {
-        // One URL is the folder in several formats.
+        // The same URL has several formats.
         not_modified = with(not_modified, "Vary", "Accept");
     }
     let not_modified = options.cors.grant(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
-    // A policy of the owner's is for the owner's pages: ours has its own.
+    // The owner's policy is for the owner's pages; listings have their own.
     let headers = options.headers.of(is_page);
     let fields = headers
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))
@@ -52,8 +52,8 @@ pub(super) fn head(
     Head { fields, not_modified }
 }
 
-/// The name of the file that an archive is saved as (RFC 6266): in characters that every client reads,
-/// and, if that differs and is text, as it is.
+/// The `Content-Disposition` of an archive (RFC 6266): its name in characters that every client supports,
+/// and, if that differs, its exact name if that is UTF-8.
 fn disposition(title: &[u8]) -> String {
     let plain = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'_' | b'.' | b'+' => {

@@ -1,8 +1,8 @@
-//! Requests answered with files.
+//! Answers requests with files.
 //!
-//! - `handler`: the requests of a connection, and what they wait for.
-//! - `site`: the folders as one shard sees them.
-//! - `answer`: answers by what is known; `jobs`: what has to be waited for.
+//! - `handler`: one request, and what it waits for.
+//! - `site`: the folders and caches of a shard.
+//! - `answer`: answers from the cache; `jobs`: lookups and compression that requests wait for.
 //! - `listing`: a request for a folder as a listing or an archive, with its headers
 //!   (`listing_headers`) and its body (`listing_body`).
 //! - `explain`: why a URL is answered as it is.

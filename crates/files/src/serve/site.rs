@@ -1,4 +1,4 @@
-//! A folder as one shard sees it: its cache, and the jobs that requests wait for.
+//! The folders of one shard, with their cache and the jobs that requests wait for.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,14 +22,14 @@ use crate::respond::send::ResponseContext;
 use crate::store::device::mark_loop;
 use crate::store::traits::FRESH;
 
-/// For paths that no folder answers for.
+/// For paths outside all folders.
 static NOBODY: Cors = Cors::nobody();
 
-/// A folder on one shard. Cheap to clone; clones share everything.
+/// The folders of one shard. Cheap to clone; clones share everything.
 ///
-/// It is [`Timed`]. At its deadlines it closes files that stayed open between requests and were not
-/// requested for 5 to 6 s (without, they stay open until others need their place), and reports failed
-/// requests to the log, a minute after the last report. The last clone that is dropped reports the rest.
+/// Its owner has to drive it as [`Timed`]. At its deadlines it closes cached files that were not requested
+/// for 5 to 6 s (otherwise they stay open until they are evicted), and logs failed requests, a minute after
+/// the last report. The last clone that is dropped logs the rest.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -39,16 +39,16 @@ pub(super) struct Inner {
     pub(super) mounts: Mounts,
     pub(super) cache: RefCell<LookupCache>,
     pub(super) in_flight: RefCell<InFlight>,
-    /// For decoded paths. Never longer than the longest request line.
+    /// For decoded paths; at most as long as a request line.
     pub(super) scratch: RefCell<Vec<u8>>,
     pub(super) boundary: Boundary,
     pub(super) allow: Fields,
     pub(super) retry: Fields,
-    /// When to drop what was read of folders to be listed.
+    /// When to drop stale listings.
     pub(super) forget_listings: Cell<Option<Time>>,
-    /// For paths that no folder answers for.
+    /// For paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
-    /// Those of the folders, each once.
+    /// The budgets of the folders, each once.
     of_folders: Vec<Arc<Budgets>>,
 }
 
@@ -59,7 +59,7 @@ impl Drop for Inner {
 }
 
 impl Mounts {
-    /// The folders for one shard. Call it on the thread that will use it.
+    /// Makes a site of these folders for one shard. Call it on the thread of the shard.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Site::new(self.clone(), limits)
@@ -67,7 +67,7 @@ impl Mounts {
 }
 
 impl Folder {
-    /// The folder for one shard. Call it on the thread that will use it.
+    /// Makes a site of this folder for one shard. Call it on the thread of the shard.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Mounts::from(self.clone()).site(limits)
@@ -98,9 +98,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// Notes that a folder was read at `now` to be listed. What was read is dropped a little after it
-    /// gets stale, even if no more requests come.
-    pub(super) fn listed(&self, now: Time) {
+    /// Sets the time to drop the listing that was read at `now`: a second after it gets stale.
+    pub(super) fn note_listing(&self, now: Time) {
         if self.inner.forget_listings.get().is_none() {
             self.inner.forget_listings.set(Some(now + 2 * FRESH));
         }
@@ -118,7 +117,7 @@ impl Site {
     }
 
     /// Logs why the requested file is not sent, if it is not.
-    pub(super) fn note(
+    pub(super) fn note_absent(
         &self,
         entry: &Entry,
         purpose: Purpose,
@@ -131,13 +130,13 @@ impl Site {
         }
     }
 
-    /// Which other sites' scripts may read the responses of a folder.
+    /// The CORS options of a folder.
     pub(super) fn cors(&self, mount: Option<usize>) -> &Cors {
         mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
 
     pub(super) fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
-        self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
+        self.inner.cache.borrow_mut().get(key, now).map(|cached| Arc::clone(&cached.entry))
     }
 
     pub(super) fn forget(&self, name: &[u8]) {
@@ -166,7 +165,7 @@ impl Timed for Site {
         if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
             self.inner.forget_listings.set(None);
             if self.inner.mounts.forget_listings() {
-                self.listed(now);
+                self.note_listing(now);
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Why nothing is served for a name.
+//! The reasons why a name is not served.
 
 use std::fmt;
 use std::io;
 
 use crate::naming::path::Refusal;
 
-/// Why nothing is served for a valid name.
+/// Why a name is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Absent {
@@ -55,14 +55,14 @@ pub enum OpenFilesOf {
 /// A permission that this process lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
-    /// The file or folder, as the length of its name in the requested one, in bytes: 0 is the folder
-    /// that is served.
+    /// The length in bytes of the denied file's or folder's name, which begins the requested name. 0 is the
+    /// served folder itself.
     pub at: usize,
-    /// What is not permitted there.
+    /// The missing permission.
     pub need: Permission,
 }
 
-/// What a process needs a permission for.
+/// A permission on a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// Passing through a folder (`x`).
@@ -71,7 +71,7 @@ pub enum Permission {
     Read,
 }
 
-/// What is neither a file nor a folder.
+/// A kind of file that is never served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Special {
@@ -132,13 +132,14 @@ impl fmt::Display for Absent {
     }
 }
 
-/// The explanation after the name of a system call.
+/// Follows the name of a system call in error messages.
 pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): let the sandbox's \
      filter allow it (in a systemd unit: SystemCallFilter=), or update what runs the container \
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
-    /// Whether the server lacks something. It says nothing about the name, so it is not cached.
+    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is not
+    /// cached.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Converts what the kernel says about files.
+//! Converts types and errors of the kernel to those of this crate.
 
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
@@ -7,7 +7,7 @@ use super::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 use super::identity::{Identity, Stamp};
 use super::open;
 
-/// The type and the identity of a file, from what `statx` says.
+/// The type and the identity of a file.
 pub(crate) fn from_statx(stat: &Statx) -> (FileType, Identity) {
     let stamp = |time: rustix::fs::StatxTimestamp| Stamp { secs: time.tv_sec, nanos: time.tv_nsec };
     let identity = Identity {
@@ -21,7 +21,7 @@ pub(crate) fn from_statx(stat: &Statx) -> (FileType, Identity) {
     (FileType::from_raw_mode(stat.stx_mode.into()), identity)
 }
 
-/// The kind of what is neither a file nor a folder.
+/// Converts the type of a special file.
 pub(crate) fn special(kind: FileType) -> Special {
     match kind {
         FileType::Fifo => Special::Pipe,
@@ -30,7 +30,7 @@ pub(crate) fn special(kind: FileType) -> Special {
     }
 }
 
-/// Why nothing is served for a name, by the error of the file system.
+/// Converts an error of the file system to the reason why a name is not served.
 pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     let error = match error.into() {
         open::Error::Hidden => return Absent::Hidden,
@@ -39,7 +39,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // For the folder that is served, or one on the way to it.
+        // The caller finds out which folder it is; here it is the root, or above it.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,

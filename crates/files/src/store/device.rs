@@ -1,13 +1,16 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! That is decided once for each mounted file system, by its type, and by trying a read that doesn't
-//! wait. File systems in memory (tmpfs) never block. On known disk file systems each read is probed
-//! first. Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
-//! their files are sent directly while they are quick. File systems that depend on another process or
-//! machine (FUSE, network), and unknown ones, are read by threads only; so is a slow disk, until it has
-//! recovered.
+//! This is decided once for each mounted file system, by its type and by whether it supports reads that
+//! don't wait:
 //!
-//! A device is known as long as a file of it is open: later, its number may be another file system's.
+//! - File systems in memory (tmpfs) never block.
+//! - On known disk file systems each read is probed first.
+//! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk: their files
+//!   are sent directly while reads are quick.
+//! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are read by
+//!   threads only; so is a slow disk, until it has recovered.
+//!
+//! A device is forgotten when its last file is closed: its number may be reused for another file system.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -25,17 +28,17 @@ use tracing::debug;
 
 use crate::limits::lock::lock;
 
-/// A device is slow once a read took longer than this,
+/// A device becomes slow with a read that takes longer than this.
 const SLOW: Duration = Duration::from_millis(100);
-/// until a read took less than this.
+/// A slow device recovers with a read that takes less than this.
 const QUICK: Duration = Duration::from_millis(10);
-/// The size from which a file is not closed on a loop, in bytes: closing an unlinked file frees its
-/// blocks.
+/// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file frees
+/// its blocks.
 const LARGE: u64 = 64 * 1024 * 1024;
-/// The most files of one device that may wait to be closed. With more, no more are opened.
+/// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
 const MAX_CLOSING: usize = 256;
-/// The groups that the files of a device are divided into, so that one that hangs doesn't take the
-/// threads of all.
+/// The files of a device are divided into this many groups, so that one that hangs doesn't block the
+/// threads for all others.
 const LANES: u64 = 16;
 
 /// File systems in memory.
@@ -44,7 +47,7 @@ const IN_MEMORY: [u32; 2] = [
     0x8584_58F6, // ramfs
 ];
 
-/// It lies over other file systems, whose types are unknown.
+/// overlayfs; the types of the file systems below it are unknown.
 const OVERLAY: u32 = 0x794C_7630;
 
 /// File systems that depend on a local disk only.
@@ -63,11 +66,11 @@ const ON_DISK: [u32; 12] = [
     0x7366_746E, // NTFS
 ];
 
-/// The devices with open files, by number. Dead ones are dropped when another is added.
+/// The devices with open files, by number. Dropped ones are removed when another is added.
 static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mutex::default);
 
 thread_local! {
-    /// Whether this thread must not block.
+    /// Whether this thread is an event loop, which must not block.
     static ON_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -76,19 +79,19 @@ thread_local! {
 pub(crate) struct Device {
     number: u64,
     access: Access,
-    /// Whether its reads are timed, since it may become slow.
+    /// Whether its reads are timed, because it may become slow.
     timed: bool,
     slow: AtomicBool,
     closing: AtomicUsize,
-    /// To the thread that closes files, once it is started; `None` if it can't be.
+    /// Sends to the thread that closes files; set to `None` if that can't be started.
     closer: OnceLock<Option<Sender<Closing>>>,
 }
 
-/// A file to be closed. The device is known until it is.
+/// A file to be closed, and its device, which is kept until then.
 type Closing = (OwnedFd, Arc<Device>);
 
 impl Device {
-    /// The device of this number, where `file` is. Blocks.
+    /// The device with this number, which contains `file`. Blocks.
     pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
         if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
             return known;
@@ -114,9 +117,9 @@ impl Device {
         if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
     }
 
-    /// Where a job that reads the file `inode` may get stuck.
+    /// Where a job that reads the file with this inode may get stuck.
     pub(crate) fn place(&self, inode: u64) -> Place {
-        // Different from the numbers of mounts, which are small.
+        // The top bit distinguishes devices from mounts, whose numbers are small.
         let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
         Place { root, lane: (inode % LANES) as u32 }
     }
@@ -126,7 +129,7 @@ impl Device {
         self.timed
     }
 
-    /// Notes how long the kernel took to send from it.
+    /// Records how long the kernel took to send from it.
     pub(crate) fn note_send(&self, took: Duration) {
         if took > SLOW && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(
@@ -137,7 +140,7 @@ impl Device {
         }
     }
 
-    /// Notes how long a read took.
+    /// Records how long a read took.
     pub(crate) fn note_read(&self, took: Duration) {
         if took < QUICK && self.slow.load(Ordering::Relaxed) {
             self.slow.store(false, Ordering::Relaxed);
@@ -151,8 +154,7 @@ impl Device {
         self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
     }
 
-    /// Closes a file of `size` bytes: on a thread, if this is a loop and closing may block. A job closes
-    /// it itself.
+    /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
         if !ON_LOOP.get() || self.access() != Access::Thread && size < LARGE {
             return;
@@ -163,7 +165,7 @@ impl Device {
     }
 }
 
-/// Marks this thread as a loop, which must not block.
+/// Marks this thread as an event loop, which must not block.
 pub(crate) fn mark_loop() {
     ON_LOOP.set(true);
 }
@@ -182,7 +184,7 @@ fn start_closer() -> Option<Sender<Closing>> {
 
 /// How files of the file system of `file` are sent, and whether its reads are timed.
 fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
-    // The field's type differs between architectures; a type has 32 bits.
+    // The field's width differs between architectures; all magic numbers have 32 bits.
     let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
     match kind {
         Ok(kind) if IN_MEMORY.contains(&kind) => (Access::Direct, false),
@@ -192,7 +194,7 @@ fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
     }
 }
 
-/// Whether its file system supports reads that don't wait.
+/// Whether the file system of `file` supports reads that don't wait.
 fn can_probe(file: BorrowedFd<'_>) -> bool {
     let byte = &mut [0];
     let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT);

@@ -1,8 +1,8 @@
-//! Hashes of file contents, for ETags that depend on the content alone: they survive a deploy that
-//! copies the same files anew, and are the same on every machine.
+//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment that
+//! copies the same files again, and are the same on every machine.
 //!
-//! XXH3 is fast, and not made to withstand a person who builds two contents with one hash. Only
-//! somebody who may write the files could do that, and could send readers anything anyway.
+//! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access to the
+//! files, with which an attacker can serve anything anyway.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,7 @@ use super::traits::OpenFile;
 use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
 
-/// The bytes of one read.
+/// The size of one read, in bytes.
 const CHUNK: usize = 128 * 1024;
 
 /// The most digests that are kept: about 12 MiB.
@@ -35,7 +35,7 @@ impl Digest {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] when `cancel` says that nobody waits, and those of reading.
+    /// [`Absent::Exhausted`] when `cancel` is set, and errors of reading.
     pub(crate) fn read(
         file: &dyn OpenFile,
         size: u64,
@@ -64,20 +64,14 @@ impl Digest {
     }
 }
 
-/// The digests of files by identity, shared by all shards: a content is read once.
-#[derive(Debug)]
+/// The digests of files by identity, shared by all shards, so that each file is read once.
+#[derive(Debug, Default)]
 pub(crate) struct Digests {
     known: Mutex<ClockMap<Identity, Digest>>,
 }
 
-impl Default for Digests {
-    fn default() -> Self {
-        Self { known: Mutex::new(ClockMap::new()) }
-    }
-}
-
 impl Digests {
-    /// The digest of the file with this identity, which must be settled.
+    /// The known digest of the file with this identity, which must be settled.
     pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
         lock(&self.known).get(identity).copied()
     }
@@ -121,7 +115,7 @@ mod tests {
 
     #[test]
     fn equal_contents_have_equal_etags() {
-        // The reference of XXH3-128 for nothing at all, so that a tag is the same tomorrow.
+        // The reference value of XXH3-128 for an empty input: ETags are the same in every version.
         assert_eq!(Digest::of(b"").etag(), "\"99aa06d3014798d86001c324468d497f\"");
         let store = Memory::new();
         for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {

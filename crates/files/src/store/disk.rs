@@ -30,13 +30,13 @@ use super::traits::{Child, OpenFile, Opened, Store};
 /// A folder on disk, or a single file.
 #[derive(Debug)]
 pub struct Disk {
-    /// Absolute, with its symbolic links: they are followed for each lookup.
+    /// Absolute. Its symbolic links are followed for each lookup.
     root: PathBuf,
     /// The name of the root, if it is a file.
     single: Option<Vec<u8>>,
 }
 
-/// Why a folder can't be served at all.
+/// Why a folder or file can't be opened for serving.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -92,7 +92,7 @@ impl Disk {
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
         let disk = Self { root, single };
-        // What would fail for every request fails here.
+        // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
@@ -178,8 +178,8 @@ impl Root<'_> {
         open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
     }
 
-    /// Why opening `name` is denied: by the folder before the first segment that can't be looked up, or
-    /// by the file itself.
+    /// Which permission is missing to open `name`: on the folder that contains the first segment that can't
+    /// be looked up, or on the file itself.
     fn denial(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
             return Denied { at: name.len(), need: Permission::Read };
@@ -198,7 +198,7 @@ impl Root<'_> {
         Denied { at: name.len(), need: Permission::Read }
     }
 
-    /// The kind of `name`, which is not a file and can't be opened.
+    /// The kind of the special file `name`, which can't be opened.
     fn special(&self, name: &[u8]) -> Special {
         let looked = self
             .open_beneath(name, open::LOOK)
@@ -207,8 +207,8 @@ impl Root<'_> {
         looked.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
-    /// Whether `name`, which may not be read, is a folder that may be passed through.
-    fn is_closed_folder(&self, name: &[u8]) -> bool {
+    /// Whether `name`, which can't be read, is a folder that can be traversed.
+    fn is_unreadable_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         self.disk.single.is_none() && self.open_beneath(name, folder).is_ok()
     }
@@ -217,11 +217,11 @@ impl Root<'_> {
 impl Store for Root<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
-            Err(Os(Errno::ACCESS)) if self.is_closed_folder(name) => return Ok(Opened::Folder),
+            Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
                 return Err(Absent::Denied(self.denial(name)));
             }
-            // The errors of sockets, and of devices that don't exist.
+            // The errors for sockets and for missing devices.
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special(name)));
             }
@@ -269,7 +269,7 @@ impl Store for Root<'_> {
 /// An open file, with its identity when it was opened.
 #[derive(Debug)]
 struct DiskFile {
-    /// `None` once it is closed.
+    /// `None` once it is dropped.
     file: Option<OwnedFd>,
     identity: Identity,
     device: Arc<Device>,
@@ -340,7 +340,7 @@ impl OpenFile for DiskFile {
     }
 }
 
-/// A clock for durations.
+/// The monotonic clock.
 fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
@@ -352,8 +352,8 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
 
 fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
-        // Every supported Linux has it, so a sandbox forbids it. rustix also returns this for a sandbox's
-        // `EPERM`, which it distinguishes from a file system's.
+        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's `EPERM` to
+        // this error, too.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
         looked => Ok(looked?),
     }

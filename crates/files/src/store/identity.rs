@@ -1,13 +1,13 @@
 //! Whether a file still has the same content, without reading it.
 //!
-//! A write changes a file's times, but the clock that stamps files ticks every few milliseconds: two
-//! writes within one tick leave the same stamp. So an identity is *settled* only once the clock has
-//! passed the file's last change; an identity that is not settled may also be that of a later content.
+//! A write changes a file's times, but the file system's clock ticks only every few milliseconds: two
+//! writes within one tick leave the same stamp. So an identity is *settled* once the clock has passed the
+//! file's last change. Until then, a later content may have the same identity.
 //! In-place rewrites of equal length within the tick in which a response starts can't be detected.
 
 use twox_hash::XxHash3_128;
 
-/// A time of the clock that stamps files, since 1970.
+/// A time of the file system's clock, since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Whole seconds; negative before 1970.
@@ -34,7 +34,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether the identity would show any later change. `now` was read before the identity.
+    /// Whether any later change will change the identity. `now` was read before the identity.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
         // Without a fraction, the file system stamps in steps of one or two seconds.
@@ -43,10 +43,10 @@ impl Identity {
         Stamp { secs: secs.saturating_add(tick), nanos } < now
     }
 
-    /// Whether `later`, read from the same open file, still has the content of `self`.
+    /// Whether the content is still the same, if `later` was read from the same open file.
     ///
-    /// Renaming another file over this one changes its `links` and `changed`. That is how sites are
-    /// deployed, and no reason to abort responses with the old content.
+    /// Renaming another file over this one changes its `links` and `changed`, but not its content. Sites are
+    /// deployed in this way; responses with the old content continue.
     #[must_use]
     pub fn has_content_of(&self, later: &Self) -> bool {
         let same_file = (self.device, self.inode) == (later.device, later.inode);

@@ -1,6 +1,6 @@
-//! A store in memory, for tests: with injected faults, and changes at any time.
+//! A store in memory, for tests: files can change at any time, and faults can be injected.
 //!
-//! Its clock moves by [`Memory::pass`] only. Nothing blocks, and only injected faults fail.
+//! Only [`Memory::pass`] moves its clock. Nothing blocks, and only injected faults fail.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -32,7 +32,7 @@ struct State {
     access: Option<Access>,
 }
 
-/// What happens instead when a name is opened.
+/// What happens when a name is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InjectedFault {
     /// Opening fails.
@@ -45,7 +45,7 @@ pub enum InjectedFault {
 struct File {
     content: Vec<u8>,
     identity: Identity,
-    /// Contents that replace this one, one after each read.
+    /// The contents that replace this one, one after each read.
     changes: VecDeque<Vec<u8>>,
 }
 
@@ -54,7 +54,7 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        // Not a whole second, as a file system that stamps in seconds has.
+        // Whole seconds are treated as those of a file system with coarse times.
         memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
@@ -152,7 +152,7 @@ impl File {
     }
 }
 
-/// The name of a file relative to a folder that it is beneath.
+/// The name of `file` relative to `folder`, if it is beneath it.
 fn beneath<'a>(file: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     let rest = file.strip_prefix(folder)?;
     if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
@@ -214,7 +214,7 @@ impl Store for Memory {
                 readable: true,
                 identity: *identity,
             };
-            if path::may_hold(name, child.name) && each(child).is_break() {
+            if path::is_requestable(name, child.name) && each(child).is_break() {
                 break;
             }
         }

@@ -1,12 +1,12 @@
-//! Stores: where files come from. They are called off the loop, by jobs that may block.
+//! Stores: sources of files. Jobs call them on threads, since they may block.
 //!
 //! - `traits`: what a store is, and an open file of it.
 //! - `absent`: why nothing is served for a name.
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
-//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (what the
-//!   kernel says).
+//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (from types of the
+//!   kernel to ours).
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
 pub(crate) mod absent;

@@ -1,13 +1,13 @@
-//! Opens names inside a folder, and nowhere else. The one file that depends on Linux.
+//! Opens names inside a folder, and nowhere else, by Linux's `openat2`.
 //!
 //! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there is
-//! one (`ELOOP`), [`resolve`] reads the links, checks what they lead to, and that is opened by a name
-//! without links. So what is opened is what was checked, even if links change meanwhile: it is beneath
-//! the root, and not hidden.
+//! one (`ELOOP`), [`resolve`] reads the links and checks the name that they lead to, and that name is opened
+//! without following links. So the opened file is the checked one, even if links change meanwhile: it is
+//! beneath the root and not hidden.
 //!
 //! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked segment
-//! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or
-//! from a file system about one file; a call that no file system can refuse tells which ([`explain`]).
+//! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or from
+//! a file system that denies one file. A second call, which no file system denies, tells which ([`explain`]).
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,21 +19,21 @@ use rustix::io::Errno;
 
 use crate::naming::path;
 
-/// To read a file. A pipe without a writer must not block, and a terminal not become ours.
+/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the process's own.
 pub(crate) const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
 /// No file is ever created.
 pub(crate) const MODE: Mode = Mode::empty();
 
-/// To look at a file without opening it.
+/// To look at a file without permission to read it.
 pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// To pass through a folder, which needs no permission to list it.
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts at a call that a signal interrupts, a rename disturbs (the kernel can't tell whether
-/// the name would have left the root), or a new symbolic link makes fail.
+/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell whether the
+/// name would have left the root) or a new symbolic link.
 const TRIES: usize = 16;
 
 /// The most symbolic links that are followed for one name: the limit of Linux.
@@ -62,8 +62,8 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, PASS, MODE)
 }
 
-/// Opens `root` in the way that names beneath it are opened: fails if that is forbidden, or if this
-/// process may not pass through the folder.
+/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may not
+/// traverse the folder.
 pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
@@ -99,7 +99,7 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
     for _ in 0..TRIES {
         let name = target.as_deref().map_or(name, OsStr::from_bytes);
         match without_links(root, name, flags) {
-            // Also if a link appeared since the last ones were read.
+            // The name has links, or a link appeared since the last ones were read.
             Err(Errno::LOOP) => target = Some(resolve(root, name)?),
             Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
             opened => return opened.map_err(refused),
@@ -114,7 +114,7 @@ fn without_links(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd,
     retry(|| rustix::fs::openat2(root, name, flags, MODE, resolve))
 }
 
-/// Calls `open` until it is not disturbed, at most [`TRIES`] times. Returns the last error then.
+/// Calls `open` until no signal or rename disturbs it, at most [`TRIES`] times.
 fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut last = Errno::AGAIN;
     for _ in 0..TRIES {
@@ -126,8 +126,9 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     Err(last)
 }
 
-/// The name without links that `name` beneath `root` leads to (`.` for the root itself). It is not
-/// hidden. It was right a moment ago: callers must open it without following links.
+/// Follows the links in `name` beneath `root`, and returns the name without links (`.` for the root
+/// itself), which is not hidden. Links may change at any time, so callers must open it without following
+/// links.
 fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
     let mut walked = Walked { root, name: Vec::new(), folder: None };
     let mut rest = name.as_bytes().to_vec();
@@ -161,19 +162,19 @@ struct Walked<'a> {
     root: &'a OwnedFd,
     /// Without links, and relative to the root.
     name: Vec<u8>,
-    /// The folder of that name; `None` for the root. A file is always last.
+    /// The open folder with that name; `None` for the root.
     folder: Option<OwnedFd>,
 }
 
 impl Walked<'_> {
-    /// To the folder above.
+    /// Goes to the folder above.
     fn up(&mut self) -> Result<Option<Vec<u8>>, Error> {
         if self.name.is_empty() {
             return Err(Error::Os(Errno::XDEV));
         }
         let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         self.name.truncate(above);
-        // By its name: the `..` of a folder that is moved meanwhile is another folder.
+        // Not by `..`: if the folder was moved meanwhile, that is another folder.
         self.folder = match &self.name[..] {
             [] => None,
             name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
@@ -184,14 +185,14 @@ impl Walked<'_> {
         Ok(None)
     }
 
-    /// To `segment` in this folder. If it is a link, goes nowhere and returns its target.
+    /// Goes to `segment` in this folder. If it is a link, stays and returns its target.
     fn down(&mut self, segment: &[u8], is_folder: bool) -> Result<Option<Vec<u8>>, Error> {
         let above = self.name.len();
         if above > 0 {
             self.name.push(b'/');
         }
         self.name.extend_from_slice(segment);
-        // Errors beneath a hidden name are hidden, too.
+        // An error would disclose whether something exists beneath a hidden name.
         let failed = |error| match path::is_hidden(&self.name) {
             true => Error::Hidden,
             false => Error::Os(error),
@@ -222,7 +223,7 @@ fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut at: Option<OwnedFd> = None;
     let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        // The callers' names have none of these. Checked here, too, since they would leave the root.
+        // Callers never pass these, but they could lead out of the root, so they are checked again.
         if matches!(segment, b"" | b"." | b"..") {
             return Err(Errno::XDEV);
         }

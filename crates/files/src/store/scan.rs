@@ -1,4 +1,4 @@
-//! Lists a folder on disk: its names, each looked up without leaving the root.
+//! Lists a folder on disk. Each name is looked up without leaving the root.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
 
-/// The permission bit by which everybody may read.
+/// The permission bit that lets everybody read.
 const OTHERS_READ: u16 = 0o004;
 
 /// Implements [`crate::Store::list`] for the folder `name` beneath `root`.
@@ -30,12 +30,12 @@ pub(crate) fn folder(
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
-        if !path::may_hold(name, child) {
+        if !path::is_requestable(name, child) {
             continue;
         }
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let found = rustix::fs::statx(&folder, child, flags, StatxFlags::BASIC_STATS);
-        let Some(mut stat) = passable(found)? else { continue };
+        let Some(mut stat) = unless_absent(found)? else { continue };
         let linked = from_statx(&stat).0 == FileType::Symlink;
         if linked {
             let Some(target) = follow(root, name, child)? else { continue };
@@ -47,8 +47,8 @@ pub(crate) fn folder(
             FileType::RegularFile => Kind::File,
             _ => continue,
         };
-        // A system call only if the mode doesn't tell. Whether the target of a link can be read would
-        // take another lookup: opening it tells.
+        // The system call is only needed if the mode doesn't allow everybody. The target of a link is
+        // checked when it is opened: here it would take another lookup.
         let readable = linked
             || stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
@@ -59,16 +59,16 @@ pub(crate) fn folder(
     Ok(())
 }
 
-/// What a link leads to beneath the root.
+/// The status of the target of a link, if it is beneath the root.
 fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
     let path = path::beneath(name, child);
     let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
-    let Some(target) = passable(opened)? else { return Ok(None) };
-    passable(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
+    let Some(target) = unless_absent(opened)? else { return Ok(None) };
+    unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
 }
 
-/// Names that can't be looked up are left out, unless the server lacks something.
-fn passable<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
+/// Turns an error into `None`, so that the name is left out, unless the server lacks a resource.
+fn unless_absent<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
     match found.map_err(to_absent) {
         Ok(found) => Ok(Some(found)),
         Err(absent) if absent.is_transient() => Err(absent),

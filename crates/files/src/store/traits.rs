@@ -1,7 +1,6 @@
-//! Where files come from: the interface to a file system.
+//! The interface to a file system. [`crate::Disk`] implements it, and a store in memory for tests.
 //!
-//! Stores are called off the loop, by jobs that may block. [`crate::Disk`] is the real one; one in
-//! memory is for tests.
+//! Jobs call stores on threads, since they may block.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -24,30 +23,29 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Why nothing is served.
+    /// The reason why the name is not served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
-    /// Calls `each` for the files and folders in the folder `name`, in no order, until it breaks. Left
-    /// out are names that [`crate::RequestPath`] refuses (hidden ones, for example), what is neither a
-    /// file nor a folder, links that lead out of the root, to a hidden name or nowhere, and what
-    /// is removed meanwhile.
+    /// Calls `each` for the files and folders in the folder `name`, in any order, until it breaks. Left
+    /// out are names that [`crate::RequestPath`] refuses (hidden ones, for example), special files, links
+    /// that lead out of the root, to a hidden name or nowhere, and files that are removed meanwhile.
     ///
     /// # Errors
     ///
-    /// Why nothing is listed.
+    /// The reason why the folder is not listed.
     fn list(
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<(), Absent>;
 
-    /// The clock that stamps files.
+    /// The time of the clock that sets the times of files.
     fn now(&self) -> Stamp;
 
     /// The name of the root, if it is a file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
 
-    /// The path of the root, for people.
+    /// The path of the root, to be shown.
     fn location(&self) -> Option<&Path> {
         None
     }
@@ -83,7 +81,7 @@ pub struct Child<'a> {
     pub identity: Identity,
 }
 
-/// What can be served, as a folder lists it.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A folder.

@@ -1,8 +1,8 @@
-//! The headers of a tar archive: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) in front
-//! where a name or a size doesn't fit.
+//! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if a name or a
+//! size doesn't fit.
 //!
-//! The same entry always has the same header. The owner is always 0, the mode 644, or 755 for
-//! folders.
+//! The owner is always 0, and the mode 644, or 755 for folders, so that the same entry always has the same
+//! header.
 
 use crate::store::traits::Kind;
 
@@ -58,7 +58,7 @@ impl Entry<'_> {
         out.extend_from_slice(&records);
         let padding = round_up(records.len() as u64) as usize - records.len();
         out.resize(out.len() + padding, 0);
-        // For readers that don't know pax headers: as near as it can be.
+        // An approximation, for programs that don't support pax headers.
         let mut plain = self.name.to_vec();
         plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
         if plain.len() > NAME {
@@ -96,7 +96,7 @@ impl Entry<'_> {
 
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
-        // A short name that is not UTF-8 is best left as it is: pax names are UTF-8.
+        // pax names are UTF-8, so a short name that is not UTF-8 is only in the ustar header.
         if self.name.len() > NAME || (is_utf8 && !self.name.is_ascii()) {
             if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
@@ -109,7 +109,7 @@ impl Entry<'_> {
     }
 }
 
-/// The length of a pax record, which begins with it: `LEN key=value\n`.
+/// The length of the pax record `LEN key=value\n`, in which `LEN` is this length.
 fn record_len(key: &[u8], value: &[u8]) -> usize {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
@@ -128,7 +128,7 @@ pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// One header block. Longer names are truncated, larger sizes and times clamped: a pax header has them.
+/// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact values.
 fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MOST);

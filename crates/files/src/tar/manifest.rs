@@ -1,4 +1,4 @@
-//! The contents of a folder's archive, and the position of each: known before the first byte is sent.
+//! The entries of a folder's archive and their positions, which are known before the first byte is sent.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,17 +18,17 @@ use crate::store::traits::{Child, Kind, Store};
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// The number of entries between two checks of the memory for them, and of whether somebody waits.
+/// The number of entries between two checks of the memory budget and for cancellation.
 const CHECKED: usize = 1024;
 
-/// Why there is no archive of a folder.
+/// Why a folder can't be sent as an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchiveError {
     /// It can't be read.
     Absent(Absent),
     /// It has more than [`MAX_ENTRIES`].
     TooMany,
-    /// It is deeper than [`MAX_DEPTH`].
+    /// Its folders are nested deeper than [`MAX_DEPTH`].
     TooDeep,
     /// Its length is beyond 64 bits.
     TooLarge,
@@ -58,14 +58,14 @@ pub(crate) struct Manifest {
     folder: Box<[u8]>,
     /// The first segment of the names in the archive, with its slash.
     prefix: Box<[u8]>,
-    // Invariant: each item's name lies whole in `names`.
+    // Invariant: the name of each item is a range of `names`.
     names: Vec<u8>,
     items: Vec<Item>,
     /// The length of the archive, in bytes.
     pub(crate) len: u64,
     /// Strong, quotes included.
     pub(crate) etag: String,
-    /// Whether a later change of any file would show.
+    /// Whether any later change of a file will change its identity.
     settled: bool,
     _held: Permit,
 }
@@ -94,12 +94,12 @@ impl Manifest {
 
     /// Reads `folder` and everything beneath it. Blocks. Its name in the archive is `prefix`.
     ///
-    /// It leaves out what can't be requested by name, what this process may not read, and folders that
-    /// are links, which could lead in circles.
+    /// Left out are entries that can't be requested by name or that this process may not read, and links to
+    /// folders, which could lead in circles.
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] also if `lease` can't hold it, or nobody waits any more.
+    /// [`Absent::Exhausted`] also if `lease` can't be resized for it, or `cancel` is set.
     pub(crate) fn make(
         store: &dyn Store,
         folder: &[u8],
@@ -107,7 +107,7 @@ impl Manifest {
         lease: Lease,
         cancel: &Cancel,
     ) -> Result<Self, ArchiveError> {
-        // The clock first: what is changed after it was read has a later stamp.
+        // The clock is read first, so that every later change has a later stamp.
         let now = store.now();
         let mut walk = Walk {
             names: Vec::new(),
@@ -156,7 +156,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// The same for the same archive; never the same again if a change might not show.
+    /// The same for the same archive. If a file is not settled, it is never used again.
     fn make_etag(&self) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
@@ -198,12 +198,12 @@ impl Manifest {
         &self.names[start as usize..][..usize::from(len)]
     }
 
-    /// Calls `show` with an entry as it is in the archive.
-    pub(crate) fn with_entry<T>(&self, index: usize, show: impl FnOnce(&Entry<'_>) -> T) -> T {
+    /// Calls `each` with an entry.
+    pub(crate) fn with_entry<T>(&self, index: usize, each: impl FnOnce(&Entry<'_>) -> T) -> T {
         let Item { kind, identity, .. } = self.items[index];
         let name = [&*self.prefix, self.name(index)].concat();
         let size = if kind == Kind::File { identity.size } else { 0 };
-        show(&Entry { name: &name, kind, size, modified: identity.modified.secs })
+        each(&Entry { name: &name, kind, size, modified: identity.modified.secs })
     }
 
     /// The name of a file in the store, and its identity.
@@ -212,7 +212,7 @@ impl Manifest {
     }
 }
 
-/// Reading a folder and all folders in it.
+/// The progress of reading a folder and all folders in it.
 struct Walk<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
@@ -231,7 +231,7 @@ impl Walk<'_> {
             let name = self.names[start as usize..][..usize::from(len)].to_vec();
             let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
             match self.list(store, &path, &name, depth) {
-                // It was removed, replaced or closed to us meanwhile: it stays, with nothing in it.
+                // It was removed, replaced or made unreadable meanwhile: it is archived as empty.
                 Err(ArchiveError::Absent(
                     Absent::Missing
                     | Absent::NotAFolder
@@ -246,7 +246,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Adds the contents of one folder, whose name relative to the first is `above`.
+    /// Adds the entries of one folder, whose name relative to the first is `above`.
     fn list(
         &mut self,
         store: &dyn Store,
@@ -275,7 +275,7 @@ impl Walk<'_> {
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
-        // No store lists a name that is longer than a path may be.
+        // Fails only for the sum of many names: no store lists a name beyond the limit of paths.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
             return Err(ArchiveError::TooMany);
         };
@@ -291,7 +291,7 @@ impl Walk<'_> {
             }
             self.folders.push((self.items.len(), depth + 1));
         }
-        // Of a folder, only its time matters: the rest changes with its entries, which are items.
+        // The archive depends on a folder's modification time only; its entries are items of their own.
         let identity = match kind {
             Kind::File => identity,
             Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },

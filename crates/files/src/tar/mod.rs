@@ -1,14 +1,14 @@
-//! A folder as a tar archive, whose every byte has its position before the first is sent.
+//! Folders as tar archives. The position of every byte is known before the first is sent.
 //!
 //! ```text
 //!  store ─▶ manifest: names, sizes, times, identities ─▶ length and ETag ─▶ head of the response
 //!               │
-//!               └─▶ writer: a batch at a time, off the loop ─▶ bytes and ranges of files
+//!               └─▶ writer: a batch at a time, in jobs ─▶ bytes and ranges of files
 //! ```
 //!
-//! So an aborted download can be resumed, with `Range` and `If-Range`: the same files make the same
-//! archive and the same ETag. The order is that of the names, the times are those of the files; owners
-//! and permissions are left out.
+//! So an aborted download can be resumed with `Range` and `If-Range`: the same files make the same archive
+//! and the same ETag. Entries are sorted by name and have the times of the files. Owners and permissions
+//! are left out.
 
 mod header;
 pub(crate) mod manifest;

@@ -1,8 +1,8 @@
-//! Writes an archive, or any part of it, in batches that jobs make off the loop.
+//! Writes an archive, or any part of it, in batches that jobs make.
 //!
-//! A batch is bytes, and perhaps a range of a large file after them. Small files are read here and then
-//! checked again; of large ones at most one is open at a time. If a file is not what the manifest says,
-//! the archive is aborted: what is sent is always right, or visibly too short.
+//! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and then checked
+//! again. If a file differs from the manifest, the archive is aborted: the client gets the right bytes, or
+//! fewer than announced.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,24 +27,24 @@ pub(crate) struct ArchiveWriter {
     pub(crate) manifest: Arc<Manifest>,
     position: u64,
     end: u64,
-    /// For the batches, and for keeping the manifest.
+    /// The memory for the batches and the manifest.
     _memory: (Lease, Permit),
 }
 
-/// What is sent next.
+/// The next bytes to send.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     /// Sent after the bytes.
     pub(crate) file: Option<FileRange>,
-    /// It is the last one.
+    /// Whether it is the last batch.
     pub(crate) last: bool,
 }
 
 /// Why an archive is aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchiveAborted {
-    /// A file is not, or no longer, the one in the manifest.
+    /// A file differs from the manifest.
     Changed,
     /// A file can't be opened or read.
     Absent(Absent),
@@ -66,13 +66,13 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// Writes the whole archive, within `memory`.
+    /// Writes the whole archive. `memory` is charged for the batches and the manifest.
     pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
         let end = manifest.len;
         Self { manifest, position: 0, end, _memory: memory }
     }
 
-    /// Writes only the bytes from `start` to before `end`.
+    /// Writes only the bytes from `start` to `end` (exclusive).
     pub(crate) fn part(self, start: u64, end: u64) -> Self {
         debug_assert!(start <= end && end <= self.manifest.len);
         Self { position: start, end, ..self }
@@ -156,7 +156,7 @@ impl ArchiveWriter {
             self.position += len;
             return Ok(());
         }
-        // Small, so it fits.
+        // Small, so it fits a `usize`.
         let mut bytes = vec![0; len as usize];
         let filled = file.fill(offset, &mut bytes)?;
         if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
@@ -175,8 +175,8 @@ impl ArchiveWriter {
     }
 }
 
-/// A file that must still be the one in the manifest when its last part is sent. To be the one that was
-/// opened is not enough: it was opened later.
+/// A file that is compared with the manifest before its last part is sent. A comparison with its identity
+/// when it was opened would not be enough, since it was opened after the manifest was made.
 #[derive(Debug)]
 struct Guarded {
     file: Arc<dyn OpenFile>,

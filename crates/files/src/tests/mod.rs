@@ -153,7 +153,7 @@ impl Got {
 pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
     let mut list = AcceptEncoding::default();
     values.into_iter().for_each(|value| list.push(value));
-    list.settle()
+    list.finish()
 }
 
 /// A request for `path` with these fields.
