@@ -61,14 +61,14 @@ mod tests {
 
     #[test]
     fn heads_are_one_and_a_half_kilobytes_long_and_differ_in_their_cookies() {
-        let asks = Shape::Browser { alike: false }.asks().unwrap();
-        let heads: Vec<&[u8]> = asks.iter().map(|ask| &ask.wire(false)[..]).collect();
+        let prepared = Shape::Browser { alike: false }.prepared().unwrap();
+        let heads: Vec<&[u8]> = prepared.iter().map(|request| &request.wire(false)[..]).collect();
         assert_eq!(heads.len(), BROWSERS);
         for (at, head) in heads.iter().enumerate() {
             assert!((1400..1600).contains(&head.len()), "{}", head.len());
             assert_eq!(head.len(), heads[0].len());
             assert!(heads[..at].iter().all(|other| other != head), "{at}");
         }
-        assert_eq!(Shape::Browser { alike: true }.asks().unwrap().len(), 1);
+        assert_eq!(Shape::Browser { alike: true }.prepared().unwrap().len(), 1);
     }
 }

@@ -160,8 +160,8 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
         let Some(server) = self.start()? else { return Ok(None) };
-        let asks = self.row.load.asks()?;
-        let request = asks.first().ok_or("the row has no request")?.wire(false);
+        let prepared = self.row.load.prepared()?;
+        let request = prepared.first().ok_or("the row has no request")?.wire(false);
         let memory = memory::measure(server.pid(), server.address, request, idle)?;
         Ok(Some((self.kind, memory)))
     }
@@ -262,8 +262,8 @@ impl Turn<'_> {
         };
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
         let response = Response { head: head.into_bytes(), body: content(file.size) };
-        let asks = load.asks()?;
-        Ok(asks.iter().map(|ask| (ask.wire(false).len(), response.clone())).collect())
+        let prepared = load.prepared()?;
+        Ok(prepared.iter().map(|request| (request.wire(false).len(), response.clone())).collect())
     }
 
     /// Makes each request once, and checks the responses.
@@ -272,8 +272,8 @@ impl Turn<'_> {
         let last = load.most() == Some(1);
         let mut turns = Vec::new();
         let mut socket = probe::connect(address)?;
-        for (at, ask) in load.asks()?.iter().enumerate() {
-            let request = ask.wire(last);
+        for (at, prepared) in load.prepared()?.iter().enumerate() {
+            let request = prepared.wire(last);
             let response = match load {
                 Shape::Echo => continue,
                 Shape::Message { .. } => {

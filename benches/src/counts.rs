@@ -101,8 +101,8 @@ fn measure() -> Result<Counts> {
     }
     let idle = Shape::Idle { file: SMALL };
     let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
-    let asks = idle.asks()?;
-    let request = asks.first().ok_or("the row has no request")?.wire(false);
+    let prepared = idle.prepared()?;
+    let request = prepared.first().ok_or("the row has no request")?.wire(false);
     let memory = memory::measure(server.pid(), server.address, request, IDLE)?;
     counts.set("idle", "bytes", memory.per_connection);
     Ok(counts)

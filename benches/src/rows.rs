@@ -124,7 +124,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 impl Row {
     /// The row as a plan for the load client.
     pub(crate) fn plan(&self) -> Result<Plan> {
-        let mut plan = Plan::new(self.load.kind(), self.load.asks()?);
+        let mut plan = Plan::new(self.load.kind(), self.load.prepared()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.most().and_then(NonZeroU64::new);
@@ -170,26 +170,26 @@ impl Shape {
     }
 
     /// The requests, in turn.
-    pub(crate) fn asks(self) -> Result<Vec<PreparedRequest>> {
+    pub(crate) fn prepared(self) -> Result<Vec<PreparedRequest>> {
         let get = |path: &str| HttpRequest::get("localhost", path);
         Ok(match self {
             Self::Echo => vec![PreparedRequest::bytes(vec![b'.'; 64].into())],
             Self::Message { .. } => {
                 let search = r#"{"action": "search", "value": "morpheus"}"#;
-                let ask = PreparedRequest::message(&Message::json_text(search.into()));
-                vec![ask.ok_or("the header is too long")?]
+                let request = PreparedRequest::message(&Message::json_text(search.into()));
+                vec![request.ok_or("the header is too long")?]
             }
             Self::Get { file, .. } | Self::Idle { file } => {
                 vec![get(&format!("/{}", file.name)).prepare()?]
             }
             Self::Logged => vec![get(&format!("/{}", SMALL.name)).prepare()?],
             Self::Browser { alike } => {
-                let ask = |browser| {
+                let request = |browser| {
                     let fields = browser::fields(browser);
                     HttpRequest { fields, ..get(&format!("/{}", SMALL.name)) }.prepare()
                 };
                 let browsers = if alike { 1 } else { BROWSERS };
-                (0..browsers).map(ask).collect::<std::result::Result<_, _>>()?
+                (0..browsers).map(request).collect::<std::result::Result<_, _>>()?
             }
             Self::Mix => {
                 let post = HttpRequest {

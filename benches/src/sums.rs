@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What the connections of a shard share.
+/// The service of one shard.
 pub(crate) fn service() -> impl Service {
     let shared = Rc::new(ServerConfig::default());
     let fields = Fields::new().with("Content-Type", b"text/plain");

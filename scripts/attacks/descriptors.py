@@ -1,4 +1,4 @@
-"""Responses from files that nobody reads, so that their descriptors stay open."""
+"""Clients that don't read responses from files, so that the files stay open."""
 
 import itertools
 import random
@@ -7,7 +7,7 @@ from peers import ask_and_hold, head
 from trial import Limits
 
 PIPELINED = 1100
-# The server's own: its listeners, and files that are kept open for the next request.
+# Descriptors of the server itself: listeners, and files that are cached for the next request.
 OWN = 600
 RANGES = "bytes=0-9,50000-59999,100000-100009"
 
@@ -22,8 +22,7 @@ def run(trials):
     files = folder.files
 
     def pipeline(connections, kinds):
-        """Each connection asks for files, in several ways and in an order of its own, one behind the
-        other."""
+        """Each connection pipelines requests for files, of several kinds, in an order of its own."""
         def requests(number):
             order = random.Random(number).sample(files, PIPELINED)
             return b"".join(head(target, method, **fields)
@@ -43,7 +42,7 @@ def run(trials):
     ]:
         trials.attack(name, pipeline(connections, kinds), folder.cold, limit(connections), **more)
 
-    # Not behind a proxy: the loopback between the two would use up the kernel's memory for TCP.
+    # Not behind a proxy: the loopback between the two would exhaust the kernel's memory for TCP.
     trials.attack("descriptors: 1,000 × 1 large file",
                   lambda address: ask_and_hold(address, [head(target) for target in folder.large]),
                   folder.cold, limit(1000), behind=False)

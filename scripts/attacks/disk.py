@@ -6,12 +6,12 @@ import resource
 from peers import PATIENCE, VICTIM, ask
 from program import until
 
-IDLE = 10 + 10  # seconds until the descriptor of a file that nobody asks for must be closed
+IDLE = 10 + 10  # seconds until the descriptor of a file without requests must be closed
 REQUESTS = 300
 
 
 def idle(trials):
-    """A deleted file takes up its space as long as anybody holds its descriptor."""
+    """A deleted file uses its disk space as long as a process has it open."""
     root = trials.place / "deleted"
     root.mkdir()
     files = [root / f"{number}.bin" for number in range(40)]
@@ -19,7 +19,7 @@ def idle(trials):
         file.write_bytes(bytes(1 << 20))
     with trials.checked("idle: 40 files of 1 MiB, then deleted") as row, \
             trials.http(folder=root) as server:
-        # Connections that stay, so that no end of them closes anything.
+        # A connection that stays open, so that its end can't be what closes the files.
         kept = http.client.HTTPConnection(*server.address, timeout=PATIENCE, source_address=(VICTIM, 0))
         for file in files:
             kept.request("GET", f"/{file.name}")
@@ -37,11 +37,11 @@ def idle(trials):
 
 
 def file_size(trials):
-    """A log that can't grow must not take the server with it."""
+    """A log that can't grow must not end the server."""
     for name, log, limits in [
-        ("file-size: the log's file may have 4 KiB", trials.place / "access.log",
+        ("file-size: the log file is limited to 4 KiB", trials.place / "access.log",
          [(resource.RLIMIT_FSIZE, 4096)]),
-        ("file-size: the log's file may have nothing", trials.place / "empty.log",
+        ("file-size: the log file is limited to 0 bytes", trials.place / "empty.log",
          [(resource.RLIMIT_FSIZE, 0)]),
         ("file-size: the log's disk is full", "/dev/full", []),
     ]:
@@ -52,7 +52,7 @@ def file_size(trials):
             try:
                 for _ in range(REQUESTS):
                     answered += ask(server.address, "/small.txt")[::2] == (200, b"small\n")
-                # The log is written now and then, so the last lines may be on their way.
+                # The log is written periodically, so the last lines may not be written yet.
                 until(lambda: not server.alive(), 2)
                 answered += ask(server.address, "/small.txt")[::2] == (200, b"small\n")
             finally:

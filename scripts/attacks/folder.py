@@ -1,4 +1,4 @@
-"""The folder that is served. Each part of it is made when an attack first needs it."""
+"""The served folder. Each part is created when an attack first needs it."""
 
 import base64
 import functools
@@ -20,7 +20,7 @@ class Folder:
 
     @functools.cached_property
     def files(self):
-        """1,200 files of 120 KB, of a type that is not compressed: their targets."""
+        """1,200 files of 120 KB, of a type that is not compressed. Returns their targets."""
         place, block = self._part("files"), os.urandom(120_000)
         for number in range(1200):
             (place / f"{number}.bin").write_bytes(block)
@@ -28,7 +28,7 @@ class Folder:
 
     @functools.cached_property
     def large(self):
-        """1,000 sparse files of 32 MiB: their targets."""
+        """1,000 sparse files of 32 MiB. Returns their targets."""
         place = self._part("large")
         for number in range(1000):
             with (place / f"{number}.bin").open("wb") as file:
@@ -37,12 +37,12 @@ class Folder:
 
     @functools.cached_property
     def texts(self):
-        """66 different texts of 8 MiB: their targets."""
+        """66 different texts of 8 MiB. Returns their targets."""
         return self._texts("texts", 66, 8 << 20)
 
     @functools.cached_property
     def small_texts(self):
-        """60 different texts of 2 MiB: their targets."""
+        """60 different texts of 2 MiB. Returns their targets."""
         return self._texts("small-texts", 60, 2 << 20)
 
     def _texts(self, name, count, size):
@@ -56,7 +56,7 @@ class Folder:
 
     @functools.cached_property
     def listed(self):
-        """A folder with 100,000 names: its target."""
+        """A folder with 100,000 names. Returns its target."""
         place = os.open(self._part("listed"), os.O_RDONLY)
         for number in range(100_000):
             os.close(os.open(f"entry-{number:06}.txt", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=place))
@@ -68,7 +68,7 @@ class Folder:
         return self._part("cold")
 
     def cold(self, count=500):
-        """Requests for small files that nobody has asked for before, for a victim."""
+        """Requests of a victim for small files that nobody has requested before."""
         numbers = list(itertools.islice(self._cold, count))
         for number in numbers:
             (self._cold_place / f"{number}.txt").write_text(f"cold {number}\n")

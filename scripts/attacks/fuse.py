@@ -1,10 +1,10 @@
-"""A file system that hangs, speaking with the kernel directly: no more of FUSE than this takes.
+"""A file system that hangs. It implements the part of the FUSE protocol that this needs.
 
-The kernel's side is <linux/fuse.h>. A name says what hangs: `read-` the content, `stat-` the
-lookup of the name. A request that hangs is answered (with EINTR) once the one who waits for it
-gets a signal, such as at its end: so does NFS.
+<linux/fuse.h> defines the protocol. The prefix of a file's name says what hangs: with `read-`, reading
+it; with `stat-`, looking it up. As with NFS, a request that hangs fails with EINTR when the waiting
+process gets a signal or ends.
 
-Nothing in this process may touch what is mounted, or it hangs as well.
+This process must not access the mounted folder, or it hangs, too.
 """
 
 import errno
@@ -22,11 +22,11 @@ UNANSWERED = {FORGET, BATCH_FORGET}
 REQUEST = struct.Struct("<IIQQ16x")
 ROOT = 1
 TIME = 1_700_000_000
-VALID = 3600  # seconds for which the kernel may keep an answer
+VALID = 3600  # seconds for which the kernel may cache an answer
 
 
 def missing():
-    """Why there can be no mount here; None if there can."""
+    """The reason why mounting is impossible here, or None."""
     if not shutil.which("fusermount3"):
         return "fusermount3 is not installed"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
@@ -35,7 +35,7 @@ def missing():
 
 
 class Mount:
-    """A folder until the end of a `with`. `files` are names and sizes; what can be read is zeros."""
+    """A mounted folder, for a `with` statement. `files` are names and sizes; the content is zeros."""
 
     def __init__(self, place, files):
         self.place = place
@@ -58,7 +58,7 @@ class Mount:
         return self
 
     def __exit__(self, *_):
-        # Whoever still waits is let go, so that the kernel can give the mount up at once.
+        # Answer all hanging requests, so that the kernel can unmount at once.
         for unique in list(self.hanging):
             self._answer(unique, error=errno.EIO)
         subprocess.run(["fusermount3", "-u", "-z", "--", self.place], capture_output=True)
@@ -117,7 +117,7 @@ class Mount:
         try:
             os.write(self.device, struct.pack("<IiQ", 16 + len(content), -error, unique) + content)
         except OSError:
-            pass  # nobody waits for it any more
+            pass  # the process that waited is gone
 
     def _attributes(self, inode):
         size = self.sizes[inode]
@@ -126,7 +126,7 @@ class Mount:
                            os.getuid(), os.getgid(), 0, 4096, 0)
 
     def _entries(self, offset):
-        """All that is in the folder, at once."""
+        """The folder's entries, all at once."""
         if offset:
             return b""
         content = b""

@@ -1,4 +1,4 @@
-"""Links inside of the folder that lead to names that are hidden."""
+"""Symbolic links in the folder that lead to hidden names."""
 
 import io
 import tarfile
@@ -38,7 +38,7 @@ def run(trials):
     root = trials.place / "links"
     make(root)
     with trials.http("--listing", folder=root) as server:
-        with trials.checked("hidden-links: asked for") as row:
+        with trials.checked("hidden-links: requested") as row:
             for name in HIDDEN:
                 status, _, content = ask(server.address, f"/{name}")
                 row.expect(status == 404 and SECRET not in content, f"/{name} is {status}")
@@ -47,7 +47,7 @@ def run(trials):
             for form in ("html", "json", "text"):
                 status, _, content = ask(server.address, f"/?format={form}")
                 row.expect(status == 200 and b"seen.txt" in content, f"as {form} it is {status}")
-                row.expect(b"link-" not in content, f"as {form} it has them")
+                row.expect(b"link-" not in content, f"as {form} it contains hidden links")
         with trials.checked("hidden-links: archived") as row:
             status, _, content = ask(server.address, "/?format=tar")
             assert status == 200, f"status {status}"
@@ -55,4 +55,4 @@ def run(trials):
                 names = archive.getnames()
             row.expect(any(name.endswith("seen.txt") for name in names), f"it is empty: {names}")
             row.expect(SECRET not in content and not any("link-" in name for name in names),
-                       f"it has them: {names}")
+                       f"it contains hidden links: {names}")

@@ -1,4 +1,4 @@
-"""Clients of an event stream that leave. A stream that has nothing to say notices it late."""
+"""Clients of an event stream that leave. A silent stream notices that late."""
 
 import contextlib
 import socket
@@ -7,19 +7,19 @@ from peers import connect, head, reset
 from program import Program, until
 
 CLIENTS = 20
-SILENT = "3600"  # seconds between what the stream says by itself
-ENDED = 15 + 10  # seconds from the end of input until the descriptors must be back
+SILENT = "3600"  # seconds between the stream's comments
+ENDED = 15 + 10  # seconds from the end of input until the descriptors must be closed
 RESET = 5
 
 
 class Listeners:
-    """Listeners of one server. Their connections stay referenced, so that none closes by itself."""
+    """Listeners of one server. This references their connections, so that Python closes none."""
 
     def __init__(self, trials, at_the_end):
         example = trials.root / "target/release/examples/http_events"
         if not example.is_file():
             raise FileNotFoundError(
-                f"{example}: cargo build --release -p sockeye --example http_events makes it")
+                f"{example}: cargo build --release -p sockeye --example http_events builds it")
         server = at_the_end.enter_context(Program(trials.place, [example, "127.0.0.1:0", SILENT]))
         self.usage = server.usage
         self.before = self.usage.descriptors()
@@ -43,11 +43,11 @@ def run(trials):
     ways = [("reset", reset, RESET), ("close", socket.socket.close, ENDED),
             ("end their side, and stay", end_their_side, ENDED)]
     with contextlib.ExitStack() as at_the_end:
-        with trials.checked(f"leaving: {len(ways)} × {CLIENTS} listeners") as begun:
+        with trials.checked(f"leaving: {len(ways)} × {CLIENTS} listeners") as setup:
             groups = [Listeners(trials, at_the_end) for _ in ways]
-        if begun.problems:
+        if setup.problems:
             return
-        # All leave before the first is waited for.
+        # All leave before this waits for the first.
         for group, (_, leave, _) in zip(groups, ways):
             for client in group.clients:
                 leave(client)

@@ -1,4 +1,4 @@
-"""Large listings for readers that don't read: a listing is in memory as a whole."""
+"""Clients that don't read large listings, each of which is in memory as a whole."""
 
 from peers import ask_and_hold, head
 from trial import Limits
@@ -12,7 +12,7 @@ def run(trials):
     last = b"entry-099999.txt"
 
     def victim():
-        # None that anybody asked for before.
+        # Listings that nobody has requested before.
         return [(f"{listed}?{query}&q={part}", lambda content: last in content, {})
                 for part in ("ry-0", "y-0", "-0", "0", "tr", "try", "try-", "try-0")
                 for query in ("format=json", "format=text&sort=date", "sort=name&order=desc")]

@@ -1,4 +1,4 @@
-"""nginx, as a proxy in front of ours and as a server beside it."""
+"""nginx, as a proxy in front of Sockeye, and as a server to compare with."""
 
 import getpass
 import os
@@ -11,8 +11,8 @@ from program import PATIENCE, Usage, until
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
-# Responses are not written to temporary files, so that a client that doesn't read holds up the
-# server behind the proxy. Each client is named by its own address.
+# Responses are not written to temporary files, so that a client that doesn't read blocks the server
+# behind the proxy. X-Forwarded-For has each client's own address.
 PROXY = """
     upstream behind {{ server {host}:{port}; keepalive 16; }}
     server {{
@@ -58,7 +58,7 @@ http {{
 
 
 class Nginx:
-    """nginx until the end of a `with`. It gets its listener from here, so that the port is free."""
+    """A running nginx, for a `with` statement. It inherits a listener, so that the port is free."""
 
     def __init__(self, place, server, workers=2, connections=4096, **values):
         place = pathlib.Path(place) / "nginx"

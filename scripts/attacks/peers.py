@@ -1,4 +1,4 @@
-"""The two clients of every attack: one that attacks, and one whose requests must be answered."""
+"""The two clients of every attack: the attacker, and the victim, whose requests must be answered."""
 
 import gzip
 import http.client
@@ -13,13 +13,13 @@ ATTACKER = "127.0.0.2"
 VICTIM = "127.0.0.3"
 PATIENCE = 6  # seconds for one answer to the victim
 SEGMENT = 1448
-GIVES_UP = 2  # requests in a row without an answer
+MAX_FAILURES = 2  # requests in a row without a response
 
 
 def connect(address, source=ATTACKER, window=None):
-    """A connection from a source address. A small window leaves what is not read to the server, and
-    segments of an Ethernet's size keep the kernel from holding much of it: those of the loopback
-    would use up what it has for TCP, of which no server could do anything."""
+    """A connection from a source address. With a small window, unread data stays in the server.
+    Segments of Ethernet's size limit what the kernel buffers: the loopback's segments would exhaust
+    the kernel's memory for TCP, against which no server can do anything."""
     connection = socket.socket()
     try:
         if window:
@@ -35,28 +35,28 @@ def connect(address, source=ATTACKER, window=None):
 
 
 def reset(connection):
-    """Closes with a reset: what was not sent or read is thrown away on both sides."""
+    """Closes with a reset: both sides discard unsent and unread data."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def head(target, method="GET", **fields):
-    """A request. A keyword's underscores are the field name's hyphens."""
+    """A request's head. An underscore in a keyword is a hyphen in the field name."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def ask_and_hold(address, requests, window=4096):
-    """One connection for each of the given byte strings: sends it as far as the server takes it, and
-    reads nothing."""
+    """Opens a connection for each byte string, sends as much of it as the server accepts, and reads
+    nothing. Returns the connections."""
     held = []
     with selectors.DefaultSelector() as selector:
         for request in requests:
             try:
                 connection = connect(address, window=window)
             except OSError:
-                continue  # refused, or no room: the attack goes on with those that it has
+                continue  # refused: the attack continues with the other connections
             connection.setblocking(False)
             held.append(connection)
             selector.register(connection, selectors.EVENT_WRITE, memoryview(request))
@@ -74,8 +74,8 @@ def ask_and_hold(address, requests, window=4096):
 
 
 def ask_and_hold_in_turn(address, requests, seconds=15):
-    """As `ask_and_hold`, but each waits until the response before has begun, so that the server is
-    never too busy to do what they ask for. Stops after that many seconds."""
+    """As `ask_and_hold`, but one after the other: each waits for the start of the previous response, so
+    that the server is never too busy to handle it. Stops after `seconds`."""
     held = []
     end = time.monotonic() + seconds
 
@@ -90,11 +90,11 @@ def ask_and_hold_in_turn(address, requests, seconds=15):
 
 
 def ask_and_reset(address, requests, began=True):
-    """One connection for each request; all are reset when they have been sent: at once, or after the
-    server has begun with them."""
+    """Opens a connection for each request and resets it: at once, or, with `began`, when the server has
+    started to handle the requests."""
     if began:
         held = ask_and_hold(address, requests, window=None)
-        # What comes behind them is answered, on one worker or the other.
+        # When these are answered, both workers have seen the requests before them.
         for _ in range(8):
             try:
                 ask(address, "/small.txt", ATTACKER)
@@ -114,7 +114,7 @@ def ask_and_reset(address, requests, began=True):
 
 
 def ask_and_read(address, requests, seconds=6):
-    """Asks on eight connections, and reads every response. Stops after that many seconds."""
+    """Makes requests on eight connections, and reads every response. Stops after `seconds`."""
     clients = threading.local()
     end = time.monotonic() + seconds
 
@@ -134,7 +134,7 @@ def ask_and_read(address, requests, seconds=6):
 
 
 def _share(work, do, threads, end):
-    """Does all of some work with several threads, until an end. What fails is left."""
+    """Runs `do` for each item of `work` on several threads, until `end`. Ignores failures."""
     waiting = iter(list(work))
     lock = threading.Lock()
 
@@ -157,8 +157,8 @@ def _share(work, do, threads, end):
 
 
 def ask(address, target, source=VICTIM, method="GET", patience=PATIENCE, content=None, **fields):
-    """One request on a connection of its own. Returns the status, the fields and the content,
-    decompressed."""
+    """Makes one request on a new connection. Returns the status, the fields and the decompressed
+    content."""
     client = http.client.HTTPConnection(*address, timeout=patience, source_address=(source, 0))
     try:
         client.request(method, target, content, headers={
@@ -174,10 +174,10 @@ def ask(address, target, source=VICTIM, method="GET", patience=PATIENCE, content
 
 
 class Victim(threading.Thread):
-    """Asks one request after the other until it is stopped, and checks status and content.
+    """Makes one request after the other until it is stopped, and checks status and content.
 
-    A request is a triple: the target, the content that is right (or a function that says whether it
-    is), and fields."""
+    A request is a triple: the target, the expected content (or a function that checks it), and
+    fields."""
 
     def __init__(self, address, requests, pause=0.01):
         super().__init__(daemon=True)
@@ -191,7 +191,7 @@ class Victim(threading.Thread):
 
     def run(self):
         in_a_row = 0
-        while not self._stopped.is_set() and in_a_row < GIVES_UP:
+        while not self._stopped.is_set() and in_a_row < MAX_FAILURES:
             target, right, fields = next(self.requests)
             self.asked += 1
             began = time.monotonic()
@@ -200,8 +200,8 @@ class Victim(threading.Thread):
                 if status != 200:
                     raise AssertionError(f"status {status}")
                 if not (right(content) if callable(right) else content == right):
-                    raise AssertionError(f"{len(content)} bytes that are wrong")
-            except Exception as error:  # whatever it is, the victim has no answer
+                    raise AssertionError(f"{len(content)} unexpected bytes")
+            except Exception as error:  # whatever the error, the victim has no response
                 in_a_row += 1
                 self.wrong.append(f"{target}: {type(error).__name__}: {error}")
             else:
@@ -211,7 +211,7 @@ class Victim(threading.Thread):
             self._stopped.wait(self.pause)
 
     def wait_for(self, answers, patience):
-        """Waits, for a bounded time, until it has asked so often, or has given up."""
+        """Waits until more than `answers` requests were made or the victim stopped, up to `patience`."""
         end = time.monotonic() + patience
         while self.is_alive() and self.asked <= answers and time.monotonic() < end:
             time.sleep(0.02)

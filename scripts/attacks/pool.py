@@ -1,7 +1,7 @@
-"""Work off the loop that nobody waits for any more."""
+"""Jobs of the pool whose clients have left."""
 
 from peers import ask_and_reset, head
-from trial import UNDER_WAY, Limits
+from trial import IN_FLIGHT, Limits
 
 REQUESTS = 300
 
@@ -9,7 +9,7 @@ REQUESTS = 300
 def run(trials):
     folder = trials.folder
     listed, (*asked, _, _) = folder.listed, folder.texts
-    limits = Limits(jobs=UNDER_WAY, seconds_after=2)
+    limits = Limits(jobs=IN_FLIGHT, seconds_after=2)
     listing = [(method, f"{listed}?{query}q={number}") for method, query in
                [("HEAD", ""), ("GET", ""), ("GET", "format=json&"), ("GET", "format=tar&")]
                for number in range(REQUESTS // 4)]

@@ -1,4 +1,4 @@
-"""A server as a process, and what it uses: descriptors, memory, processor time, jobs."""
+"""A server as a process, and the resources that it uses: descriptors, memory, CPU time, jobs."""
 
 import os
 import pathlib
@@ -10,13 +10,13 @@ import subprocess
 import threading
 import time
 
-PATIENCE = 20  # seconds until anything that should happen counts as not happening
+PATIENCE = 20  # seconds before a wait fails
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 SAMPLE = 0.03  # seconds between two counts of descriptors
 
 
 def until(holds, patience=PATIENCE):
-    """Asks again and again, for a bounded time. Returns the last answer."""
+    """Calls `holds` until it returns a true value, up to `patience` seconds. Returns the last value."""
     end = time.monotonic() + patience
     while not (answer := holds()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -24,7 +24,7 @@ def until(holds, patience=PATIENCE):
 
 
 class Usage:
-    """What one or several processes use, in sum."""
+    """The resources that processes use, in sum."""
 
     def __init__(self, pids):
         self.pids = pids
@@ -33,7 +33,7 @@ class Usage:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids)
 
     def open_files(self):
-        """The paths behind the descriptors."""
+        """The paths of the open descriptors."""
         found = []
         for pid in self.pids:
             for number in os.listdir(f"/proc/{pid}/fd"):
@@ -52,15 +52,15 @@ class Usage:
         return total / 1024
 
     def resident(self):
-        """MiB in memory now."""
+        """Resident memory, in MiB."""
         return self._status("VmRSS")
 
     def peak(self):
-        """MiB in memory at most so far."""
+        """Peak resident memory, in MiB."""
         return self._status("VmHWM")
 
     def seconds(self):
-        """Seconds of processor time so far."""
+        """CPU time, in seconds."""
         total = 0
         for pid in self.pids:
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -68,7 +68,7 @@ class Usage:
         return total * TICK
 
     def wait_until_quiet(self, patience):
-        """Waits until little processor time is used, a third of a core, for a bounded time."""
+        """Waits until the CPU usage is below a third of a core, up to `patience` seconds."""
         end = time.monotonic() + patience
         before = self.seconds()
         while time.monotonic() < end:
@@ -80,7 +80,7 @@ class Usage:
 
 
 class Peak(threading.Thread):
-    """Counts descriptors until it is stopped, and keeps the largest count."""
+    """Samples the number of descriptors until it is stopped, and keeps the maximum."""
 
     def __init__(self, usage):
         super().__init__(daemon=True)
@@ -102,8 +102,8 @@ class Peak(threading.Thread):
 
 
 class Program:
-    """A program that prints where it listens, until the end of a `with`. What it writes to standard
-    error goes to a file, so that nobody has to read it in time."""
+    """A running program that prints its address, for a `with` statement. Its standard error goes to a
+    file, so that the program never waits for a reader."""
 
     def __init__(self, place, words, limits=()):
         """`limits` are pairs of a resource (`RLIMIT_NOFILE`) and its value, soft and hard."""
@@ -138,11 +138,11 @@ class Program:
         return self.process.poll() is None
 
     def position(self):
-        """How much was written to standard error so far; for `jobs`."""
+        """The size of the standard error so far, for `jobs`."""
         return self.errors.stat().st_size
 
     def jobs(self, client, since=0, what=""):
-        """Jobs off the loop that the log tells of: those of a client, from a position on, of a kind."""
+        """The number of jobs that the log reports for a client, after a position, of a kind."""
         with self.errors.open("rb") as errors:
             errors.seek(since)
             lines = errors.read().decode(errors="replace").splitlines()
@@ -167,5 +167,5 @@ class Program:
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            pass  # it waits for a file system that hangs, and ends with it
+            pass  # it waits for a hanging file system, and ends with that
         self.process.stdout.close()

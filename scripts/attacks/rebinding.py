@@ -1,4 +1,4 @@
-"""Pages of other sites, whose name leads to the loopback, and that use a browser to get there."""
+"""DNS rebinding: websites whose name resolves to the loopback, so that a browser reaches the server."""
 
 import json
 

@@ -1,17 +1,17 @@
-"""Idle connections in every place that the server has."""
+"""Idle connections that use every connection that the server allows."""
 
 import resource
 
 from nginx import FILES, NGINX, Nginx
 from peers import VICTIM, ask, connect, head, reset
 
-# Seconds in which a newcomer must be answered; less than those after which silence ends anyhow.
+# Seconds in which a new client must be answered; less than the server's idle timeout.
 NEWCOMER = 6
 NEWCOMERS = 3
 
 
 def fill(address, count, sent):
-    """Connections that have had an answer, if they asked for one, and stay."""
+    """Opens connections that stay, after a response if `sent` is a request."""
     held = []
     for _ in range(count):
         try:
@@ -22,7 +22,7 @@ def fill(address, count, sent):
             if sent.endswith(b"\r\n\r\n"):
                 connection.recv(4096)
         except OSError:
-            break  # no room for more
+            break  # the server accepts no more
     return held
 
 
@@ -52,12 +52,12 @@ def newcomers(row, server, count, sent):
             try:
                 answer = ask(server.address, "/small.txt", VICTIM, patience=NEWCOMER)
             except OSError as error:
-                row.problems.append(f"a newcomer, with {len(held)} connections: {error}")
+                row.problems.append(f"a new client, with {len(held)} connections: {error}")
                 break
             if answer[::2] == (200, b"small\n"):
                 answered += 1
             else:
-                row.problems.append(f"a newcomer got {answer[0]}")
+                row.problems.append(f"a new client got {answer[0]}")
     finally:
         for connection in held:
             reset(connection)

@@ -1,4 +1,4 @@
-"""A file system that has stopped answering, as one over a network does, beside one that is well."""
+"""A file system that hangs, as a network file system may, and another one that works."""
 
 import fuse
 from peers import Victim, ask_and_hold, head, reset
@@ -6,7 +6,7 @@ from program import Peak
 
 CONNECTIONS = 24
 DRAIN = "2s"
-ENDED = 2 + 8  # seconds until the process must be gone
+ENDED = 2 + 8  # seconds until the process must have ended
 
 SMALL, LARGE = 100_000, 32 << 20
 
@@ -31,7 +31,7 @@ def run(trials):
 
 
 def attack(row, server, mount, files, cold):
-    # Every second request is for what is in the cache.
+    # Every second request is for a cached file.
     requests = [request for one in cold for request in (one, ("/small.txt", b"small\n", {}))]
     peak, victim = Peak(server.usage), Victim(server.address, requests)
     victim.start()

@@ -1,4 +1,4 @@
-"""Texts that are compressed: for readers that don't read, and for those that want only the head."""
+"""Compression, for clients that don't read the response, and for HEAD requests."""
 
 import itertools
 
@@ -6,11 +6,11 @@ from peers import (
     ask_and_hold, ask_and_hold_in_turn, ask_and_read, ask_and_reset, head)
 from trial import PEAK, Limits
 
-CODINGS = ["zstd", "br", "gzip"]
+ENCODINGS = ["zstd", "br", "gzip"]
 
 
 def compression(trials):
-    """Compressed texts stay in memory as long as somebody reads them slowly."""
+    """A compressed text stays in memory while a slow client reads it."""
     folder = trials.folder
     *asked, of_victim, other = folder.texts
 
@@ -24,22 +24,22 @@ def compression(trials):
                 for number, target in enumerate(asked)]
 
     for name, hold, sent, more in [
-        ("64 texts in three codings, unread", ask_and_hold_in_turn,
+        ("64 texts in three encodings, unread", ask_and_hold_in_turn,
          requests(lambda number: {3: "br", 7: "gzip"}.get(number % 8, "zstd")), {}),
         ("64 texts at once, each twice, unread", ask_and_hold,
-         requests(lambda number: CODINGS[number % 3], 2), {"behind": False, "nginx": False}),
+         requests(lambda number: ENCODINGS[number % 3], 2), {"behind": False, "nginx": False}),
     ]:
         trials.attack(f"compression: {name}", lambda address, hold=hold, sent=sent: hold(address, sent),
                       victim, Limits(), pause=0.3, **more)
 
 
 def only_heads(trials):
-    """What is compressed for a HEAD is thrown away."""
+    """Compressing for a HEAD would be wasted work."""
     folder = trials.folder
 
     def requests(method):
-        # Each text in each coding, in an order in which a small cache never has the next one.
-        return [(method, target, {"Accept-Encoding": CODINGS[number % 3]})
+        # Each text in each encoding, in an order in which a small cache never has the next one.
+        return [(method, target, {"Accept-Encoding": ENCODINGS[number % 3]})
                 for number, target in enumerate(itertools.islice(
                     itertools.cycle(folder.small_texts), 380))]
 
@@ -53,5 +53,5 @@ def only_heads(trials):
                   folder.cold, Limits(seconds=2, compressions=0), behind=False, nginx=False)
     trials.attack("head: 380 GETs of 60 texts",
                   lambda address: ask_and_read(address, requests("GET")), folder.cold,
-                  # Reading costs what it costs; only that it is bounded.
+                  # Reading costs CPU time; this only checks that memory is bounded.
                   Limits(peak=2 * PEAK, left=None), behind=False)

@@ -1,5 +1,5 @@
-"""One attack on one server: the attack, the victim's requests meanwhile, what was used, the verdict;
-and the table of all of them."""
+"""Runs attacks against servers: the attack, the victim's requests during it, the resources used, and
+the verdict. Prints a table of all."""
 
 import contextlib
 import dataclasses
@@ -10,27 +10,27 @@ from nginx import FILES, NGINX, PROXY, Nginx
 from peers import ATTACKER, VICTIM, Victim, ask, reset
 from program import Peak, Program
 
-HOLD = 6  # seconds for which an attack lasts at most
-AFTER = 15  # seconds until memory and processor must be at rest once the attacker has left
-# Jobs that may start after the attacker left: those for which the news came too late.
-UNDER_WAY = 8
-PEAK = 160  # MiB in memory at most
+HOLD = 6  # maximum duration of an attack, in seconds
+AFTER = 15  # seconds after which memory and CPU must be idle when the attacker has left
+# Jobs that may start after the attacker left, because the server had not noticed that yet.
+IN_FLIGHT = 8
+PEAK = 160  # maximum resident memory, in MiB
 
 
 @dataclasses.dataclass
 class Limits:
-    """What a server may use. None: not checked."""
+    """The resources that a server may use. None: not checked."""
 
     descriptors: int | None = None
     peak: float | None = PEAK
-    # MiB that may be left above what it was before the attack: caches have their size.
+    # Growth of the resident memory after the attack, in MiB: caches may have grown.
     left: float | None = 64
-    # Of the attacker, started after it left.
+    # Jobs of the attacker that started after it left.
     jobs: int | None = None
-    # Seconds of processor time, in all and after the attacker left.
+    # Seconds of CPU time, in total and after the attacker left.
     seconds: float | None = None
     seconds_after: float | None = None
-    # Of compressing, in all.
+    # Compression jobs, in total.
     compressions: int | None = None
 
 
@@ -46,7 +46,7 @@ class Row:
     slowest: float | str = ""
     seconds: float | str = ""
     problems: list = dataclasses.field(default_factory=list)
-    # nginx's figures stand beside ours; whether they are good is not asked.
+    # Rows of nginx are for comparison, and can't fail.
     judged: bool = True
 
     def expect(self, holds, otherwise):
@@ -70,7 +70,7 @@ TITLES = ["attack", "server", "descriptors", "MiB peak", "after", "jobs after", 
 
 
 class Trials:
-    """Runs attacks, and keeps what came of them."""
+    """Runs attacks, and keeps the results."""
 
     def __init__(self, binary, root, place, folder):
         self.binary = binary
@@ -90,7 +90,7 @@ class Trials:
 
     @contextlib.contextmanager
     def checked(self, attack, server="ours"):
-        """A row that is kept, whatever happens. What is raised is a problem of it."""
+        """Keeps a row. An exception becomes one of its problems."""
         row = Row(attack, server)
         began = time.monotonic()
         try:
@@ -105,20 +105,19 @@ class Trials:
 
     def attack(self, name, begin, victim, limits, flags=(), ours=True, behind=True, nginx=True,
                ulimit=None, pause=0.01):
-        """Tries an attack on ours, on ours behind nginx and on nginx.
+        """Runs an attack against Sockeye, against Sockeye behind nginx, and against nginx.
 
-        `begin` gets an address, and returns the connections that the attacker holds; they are reset
-        when the attacker leaves. `victim` makes the requests of a victim, who waits for `pause` seconds
-        between two of them."""
+        `begin` gets an address and returns the attacker's connections, which are reset when the attacker
+        leaves. `victim` makes the victim's requests. The victim waits for `pause` seconds between two
+        requests."""
         more = [(resource.RLIMIT_NOFILE, ulimit)] if ulimit else []
         if ours:
             with self.checked(name) as row, self.http(*flags, limits=more) as server:
                 self._try(row, server, begin, Victim(server.address, victim(), pause),
                           limits)
         if behind and NGINX:
-            # In 2 of 100 runs nginx keeps a response that it has, from a client that asks when the
-            # attack begins: the connection that brought it is used again, and the client hears
-            # nothing. So what fails behind it is tried once more.
+            # In 2 of 100 runs, nginx doesn't forward a response to a client whose request arrived at the
+            # start of the attack. So an attack that fails behind nginx runs once more.
             for is_last in (False, True):
                 with self.checked(name, "ours behind nginx") as row, \
                         self.http(*flags, "--trusted-proxy", "127.0.0.1", limits=more) as server, \
@@ -179,7 +178,7 @@ class Trials:
         if not server.alive():
             yield "the server has ended"
         if victim.answered < victim.asked or not victim.asked:
-            yield (f"the victim has {victim.answered} of {victim.asked} answers: "
+            yield (f"the victim got {victim.answered} of {victim.asked} responses: "
                    + "; ".join(victim.wrong[:2]))
         for what, actual, limit in [
             ("descriptors at most", row.descriptors, limits.descriptors),
@@ -191,13 +190,14 @@ class Trials:
             ("CPU seconds after the attacker left", after, limits.seconds_after),
         ]:
             if limit is not None and actual > limit:
-                yield f"{actual:.1f} {what}; right is up to {limit}"
+                yield f"{actual:.1f} {what}; the limit is {limit}"
         if limits.jobs is not None or limits.compressions is not None:
             if not server.jobs(VICTIM):
-                yield "the log tells of no job of the victim, so that it can't be asked about others"
+                yield ("the log has no job of the victim, "
+                       "so its count of the attacker's jobs is meaningless")
 
     def summary(self):
-        """Prints the table and the count; the process's exit code."""
+        """Prints the table and the count. Returns the exit code."""
         table = [TITLES, *[row.cells() for row in self.rows]]
         widths = [max(map(len, column)) for column in zip(*table)]
         print()

@@ -1,4 +1,4 @@
-"""Messages that take long to understand, beside small ones."""
+"""Large messages that take long to parse, and small ones at the same time."""
 
 import json
 
@@ -8,7 +8,7 @@ from running import receive_all
 
 LARGEST = 16 << 20
 SENDERS = 4
-PATIENCE = 30  # seconds for the answer to a large message
+PATIENCE = 30  # seconds for the response to a large message
 SEARCH = as_json({"action": "search", "value": "nothing"})
 RIGHT = as_json({"result": "No match for 'nothing'."})
 
@@ -48,7 +48,7 @@ def attack(row, server, content, wire):
     else:
         sent = head("/", "POST", Content_Type="text/json", Content_Length=len(content),
                     Connection="close") + content
-    # Their last bytes come together, so that all of them are complete at about the same time.
+    # The last bytes are sent together, so that all messages are complete at about the same time.
     for sender in senders:
         sender.sendall(sent[:-1])
     for sender in senders:
@@ -66,7 +66,7 @@ def attack(row, server, content, wire):
 
 
 def well_formed(received, wire):
-    """An answer, or an error, and nothing behind it."""
+    """Checks that this is one response, or one error, and nothing after it."""
     if wire == "frames":
         taken = take(received)
         assert taken, f"part of a frame: {received[:200]!r}"

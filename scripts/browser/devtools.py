@@ -1,4 +1,4 @@
-"""Chromium, driven through its DevTools protocol over a pair of pipes: no port, no library."""
+"""Controls Chromium through its DevTools protocol, over a pair of pipes, without a library."""
 
 import base64
 import json
@@ -9,21 +9,21 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 20  # seconds until anything that should happen counts as not happening
+PATIENCE = 20  # seconds before a wait fails
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 def find():
-    """The browser's program, or None."""
+    """The path of the browser, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Failed(Exception):
-    """The browser said no."""
+    """The browser reported an error."""
 
 
 class Browser:
-    """One browser with one tab, until the end of a `with`."""
+    """A browser with one tab, for a `with` statement."""
 
     def __init__(self, program):
         self._profile = tempfile.TemporaryDirectory(prefix="sockeye-browser-")
@@ -31,7 +31,7 @@ class Browser:
         self._read, outward = os.pipe()
 
         def hand_over():
-            # The browser reads from 3 and writes to 4; either may be taken by the other here.
+            # The browser reads from descriptor 3 and writes to 4, which may be in use here.
             spare = [os.dup(inward), os.dup(outward)]
             while min(spare) < 5:
                 spare = [os.dup(end) for end in spare]
@@ -77,7 +77,7 @@ class Browser:
             pass  # a helper of the browser is still writing there
 
     def call(self, method, **parameters):
-        """Asks the browser, and waits for its answer."""
+        """Sends a command to the browser, and waits for the response."""
         self._next += 1
         message = {"id": self._next, "method": method, "params": parameters}
         if self._session and not method.startswith(("Target.", "Browser.")):
@@ -93,7 +93,7 @@ class Browser:
             self.events.append(answer)
 
     def wait_for(self, method, test=lambda parameters: True):
-        """Waits for an event, those that came before included, and takes it out."""
+        """Waits for an event, which may have arrived already, and removes it from the queue."""
         until = time.monotonic() + PATIENCE
         while True:
             for at, event in enumerate(self.events):
@@ -118,19 +118,19 @@ class Browser:
         self.wait_for("Page.loadEventFired")
 
     def open(self, url):
-        """Goes to a page and waits until it is there."""
+        """Opens a page, and waits until it has loaded."""
         self._loaded(lambda: self.call("Page.navigate", url=url))
 
     def follow(self, script):
-        """Runs what leads to another page, and waits for that."""
+        """Runs a script that opens another page, and waits for the page."""
         self._loaded(lambda: self.run(script))
 
     def press_to_follow(self, key):
-        """Presses a key that leads to another page, and waits for that."""
+        """Presses a key that opens another page, and waits for the page."""
         self._loaded(lambda: self.press(key))
 
     def run(self, script):
-        """What an expression comes to on the page."""
+        """Evaluates an expression on the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True,
                            awaitPromise=True, userGesture=True)
         if "exceptionDetails" in result:
@@ -138,11 +138,11 @@ class Browser:
         return result["result"].get("value")
 
     def type(self, text):
-        """Types into what has the focus."""
+        """Types into the focused element."""
         self.call("Input.insertText", text=text)
 
     def press(self, key):
-        """Presses a key and lets it go."""
+        """Presses and releases a key."""
         codes = {"Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
         code = codes.get(key, ord(key[0]))
         more = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
@@ -151,7 +151,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def screen(self, width, height, phone=False, dark=False):
-        """Takes on another size and colour scheme."""
+        """Sets the size and the colour scheme."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=2 if phone else 1, mobile=phone)
         scheme = "dark" if dark else "light"
@@ -159,13 +159,13 @@ class Browser:
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def picture(self, path):
-        """Keeps what is seen as a PNG."""
+        """Saves a screenshot as a PNG."""
         data = self.call("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
     def complaints(self):
-        """What the browser said was wrong since the last time, and forgets it."""
-        # An answer to a question comes behind all that happened before.
+        """Returns the errors that the browser reported since the last call."""
+        # The response to a command arrives after all earlier events.
         self.run("0")
         wrong = []
         for event in self.events:

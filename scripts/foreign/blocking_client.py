@@ -1,4 +1,4 @@
-"""Says one thing over a blocking socket and prints what comes back: blocking_client.py HOST PORT."""
+"""Sends one message over a blocking socket, and prints the response: blocking_client.py HOST PORT."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Echoes to one peer over a blocking socket, then ends: blocking_server.py HOST PORT."""
+"""Echoes to one client over a blocking socket, then ends: blocking_server.py HOST PORT."""
 
 import socket
 import sys

@@ -1,14 +1,14 @@
-"""Where our HTTP parser and others disagree, and why that is so.
+"""Where our HTTP parser and others disagree, and why.
 
-`scripts/foreign-parsers` finds the disagreements; one that isn't listed here is a failure, and so is a
-line here that explains none.
+`scripts/foreign-parsers` finds the disagreements. It fails if one isn't listed here, or if one that is
+listed doesn't occur.
 """
 
 BOTH = ("h11", "node")
 
-# What we refuse, by our own words for it, and who doesn't.
+# What we refuse, by our error, and which parsers accept it.
 STRICTER = {
-    # Left to the handler by them; h11 has no limit on a method's length.
+    # The others leave methods to the handler; h11 has no limit on a method's length.
     "sent a method of more than 64 bytes": ("h11",),
     "sent a request with a method that is not allowed here": BOTH,
     # A parser need not know which form of a target belongs to which method, and who reads the
@@ -19,57 +19,57 @@ STRICTER = {
     # They look whether there is a Host field, if at that; and Node counts the first of several.
     "sent an invalid Host field": BOTH,
     "sent more than one Host field": ("node",),
-    # h11 takes any version of two digits for 1.1; llhttp knows 0.9 and 2.0 as well, and a request
-    # line without any. Neither says what it would answer.
+    # h11 reads any version of two digits as 1.1. llhttp accepts 0.9 and 2.0, too, and a request line
+    # without a version.
     "sent a request in a version other than HTTP/1.1 and HTTP/1.0": BOTH,
-    # Any number of blank lines in front, of CR or LF alone too, and more than one space within, are
-    # forgiven by llhttp; it also speaks RTSP. h11 takes LF for CRLF, as it may (RFC 9112, 2.2): we
-    # don't, because whoever stands in front of us may not.
+    # llhttp accepts any number of blank lines before the request, also of a lone CR or LF, and several
+    # spaces within; it also speaks RTSP. h11 accepts LF as CRLF (RFC 9112, 2.2 allows it): we don't,
+    # because a proxy in front of us may not.
     "sent a request line that does not end with a version": ("node",),
     "sent a request line that does not begin with a method and a space": ("node",),
     "sent an LF without a CR": BOTH,
-    # h11 puts folded lines together, as it may (RFC 9112, 5.2).
+    # h11 joins folded lines, which RFC 9112, 5.2 allows.
     "sent a field line that begins with a space": ("h11",),
-    # Other than CR, LF and NUL they may be kept (RFC 9110, 5.5). They end up in logs.
+    # RFC 9110, 5.5 allows all of them except CR, LF and NUL. They would get into logs.
     "sent a control character in a field's value": ("h11",),
-    # Repeated lengths that agree may be taken for one (RFC 9110, 8.6), and Content-Length may be
-    # ignored beside Transfer-Encoding (RFC 9112, 6.3). Who repeats them is confused or lies.
+    # A server may accept equal lengths as one (RFC 9110, 8.6), and ignore Content-Length if there is a
+    # Transfer-Encoding (RFC 9112, 6.3). A client that sends both is broken, or an attack.
     "sent more than one Content-Length field": ("h11",),
     "sent a Content-Length that is not a number": ("h11",),
     # The grammar allows it; some read it as an octal number.
     "sent a Content-Length with a leading zero": BOTH,
     "sent both Content-Length and Transfer-Encoding": ("h11",),
-    # Faulty framing, says RFC 9112, 6.1. They close behind it; we don't begin.
+    # RFC 9112, 6.1 calls this faulty framing. The others answer and close; we refuse it.
     "sent Transfer-Encoding in HTTP/1.0": BOTH,
-    # llhttp only looks for `chunked` at the end; the bytes that it hands on are still coded.
+    # llhttp only looks for `chunked` at the end; the bytes that it passes on are still encoded.
     "sent a transfer coding other than chunked": ("node",),
     "sent a malformed Transfer-Encoding field": ("node",),
     # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension. llhttp
     # takes extensions without a name, and values that are empty.
     "sent a CR without an LF": BOTH,
     "sent a malformed chunk extension: write ;name or ;name=value behind the size": BOTH,
-    # Our limits. Theirs are elsewhere, or others.
+    # Our limits. The others have other limits, or none here.
     "sent a chunk size with more than sixteen digits": BOTH,
     "sent more chunk extensions than the limit allows": BOTH,
     "sent a request line beyond the limit": BOTH,
     "sent a request head beyond the limit": BOTH,
     "sent more header fields than the limit allows": BOTH,
-    # Left to the handler by h11. Node takes whatever has the known one in it, and goes on behind its
-    # refusal of another one.
+    # h11 leaves it to the handler. Node accepts any value that contains the known one, and continues
+    # after it refuses another one.
     "sent an Expect field other than 100-continue": BOTH,
-    # A request with a method that nobody knows, to h11.
+    # For h11 this is a request with an unknown method.
     "began to speak HTTP/2, and this port speaks HTTP/1.1": ("h11",),
 }
 
-# What they refuse and we don't, by their words for it.
+# What the others refuse and we accept, by their error.
 LAXER = {
     "h11": {
-        # One blank line in front of a request should be ignored (RFC 9112, 2.2).
-        "no request line received": "a blank line in front",
-        "illegal request line": "a CR in front, and then the end",
+        # A server should ignore one blank line before a request (RFC 9112, 2.2).
+        "no request line received": "a blank line before the request",
+        "illegal request line": "a CR before the request, and then the end",
         # Blanks are allowed there (RFC 9112, 7.1.1).
-        "illegal chunk header": "blanks in front of an extension",
-        # Fields behind a body frame nothing.
+        "illegal chunk header": "blanks before an extension",
+        # Trailer fields don't affect the framing.
         "Only Transfer-Encoding: chunked is supported": "a coding in the trailer section",
         "bad Content-Length": "a length in the trailer section",
         "conflicting Content-Length": "lengths in the trailer section",
@@ -77,20 +77,19 @@ LAXER = {
     "node": {
         # Methods are an open set (RFC 9110, 9.1); llhttp has a list.
         "HPE_INVALID_METHOD": "a method that is not in its list",
-        "HPE_INVALID_CONSTANT": "a method that it knows of RTSP alone",
+        "HPE_INVALID_CONSTANT": "a method that it accepts only in RTSP",
         # Blanks are allowed around the signs of an extension (RFC 9112, 7.1.1).
         "HPE_STRICT": "blanks in an extension",
-        "HPE_INVALID_CHUNK_SIZE": "blanks in front of an extension",
-        # Blanks may stand around any value (RFC 9112, 5); fields behind a body frame nothing.
-        "HPE_INVALID_CONTENT_LENGTH": "a tab behind a length, or a length in the trailer section",
+        "HPE_INVALID_CHUNK_SIZE": "blanks before an extension",
+        # Blanks are allowed around any value (RFC 9112, 5); trailer fields don't affect the framing.
+        "HPE_INVALID_CONTENT_LENGTH": "a tab after a length, or a length in the trailer section",
         "HPE_INVALID_TRANSFER_ENCODING": "a coding in the trailer section",
     },
 }
 
-# Behind which requests they go on, and we don't: llhttp overlooks a `close` with a tab behind it.
+# After which requests the others continue and we don't: llhttp ignores a `close` with a tab after it.
 GOES_ON = {"h11": (), "node": ("close",)}
 
-# Behind which requests they find nothing more, neither good nor bad, though we do: those of HTTP/1.0
-# that ask to keep the connection, which they close, and those that would be upgraded and aren't, behind
-# which Node doesn't say what is wrong.
+# After which requests the others stop without an error, and we continue: requests of HTTP/1.0 with
+# keep-alive, after which they close, and requests with an Upgrade that is not used.
 STOPS = {"h11": ("HTTP/1.0",), "node": ("HTTP/1.0", "upgrade")}

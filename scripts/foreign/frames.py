@@ -10,7 +10,7 @@ def as_json(value):
 
 
 def frame(content, kind="text/json", encoding="utf-8", **more):
-    """A whole frame. A keyword's underscores are the key's hyphens."""
+    """A complete frame. An underscore in a keyword is a hyphen in the key."""
     header = as_json({
         "byteorder": sys.byteorder,
         "content-type": kind,
@@ -22,12 +22,12 @@ def frame(content, kind="text/json", encoding="utf-8", **more):
 
 
 def raw(header, content=b""):
-    """A frame whose header is none of our making."""
+    """A frame with an arbitrary header."""
     return struct.pack(">H", len(header)) + header + content
 
 
 def take(received):
-    """The header, the content and the rest of what came; None when it is less than a frame."""
+    """The header, the content and the bytes after them, or None if the frame is incomplete."""
     if len(received) < 2:
         return None
     start = 2 + struct.unpack(">H", received[:2])[0]

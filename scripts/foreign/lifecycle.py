@@ -18,13 +18,13 @@ def run(checks, folder):
                 assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
                 server.process.send_signal(getattr(signal, name))
                 expect(server.process.wait(PATIENCE), 0)
-    with checks.check("start: a taken address is an error that names it"), \
+    with checks.check("start: an address in use is an error that names it"), \
             checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
         port = server.place[1]
         done = checks.run("http", folder.root, "--listen", f"127.0.0.1:{port}")
         assert done.returncode not in (0, 101), f"exit code {done.returncode}"
         assert str(port) in done.stderr, done.stderr
-    with checks.check("start: a folder that is not there is an error that names it"):
+    with checks.check("start: a missing folder is an error that names it"):
         done = checks.run("http", folder.place / "nowhere", "--listen", "127.0.0.1:0")
         assert done.returncode not in (0, 101), f"exit code {done.returncode}"
         assert "nowhere" in done.stderr, done.stderr
@@ -47,7 +47,7 @@ def drains(checks, folder):
 
 
 def refused(server):
-    """Connects until it is refused: how fast a signal is heard is the kernel's affair."""
+    """Connects until the server refuses: the kernel may deliver a signal late."""
     for _ in range(100_000):
         try:
             server.connect().close()

@@ -1,4 +1,4 @@
-"""Asks one thing and prints the response: message_client.py HOST PORT ACTION VALUE.
+"""Sends one request and prints the response: message_client.py HOST PORT ACTION VALUE.
 
 The action `search` goes as JSON; any other goes, with the value, as bytes of a type of their own.
 The response is not looked for before the whole request is written, and the connection is closed when

@@ -20,7 +20,7 @@ ANSWERS = {
 
 
 def answer(header, content):
-    """The response's frame; None where there is never one."""
+    """The frame of the response, or None if there is none."""
     if header["content-type"] != "text/json":
         content = content and b"First 10 bytes of request: " + content[:10]
         return content and frame(content, "binary/custom-server-binary-type", "binary")
@@ -43,7 +43,7 @@ class Connection:
         self.unsent = b""
 
     def ready(self, selector):
-        """True when the connection is done with."""
+        """Returns whether the connection has ended."""
         if self.unsent:
             self.unsent = self.unsent[self.peer.send(self.unsent):]
             return not self.unsent

@@ -13,21 +13,21 @@ PROXIES = ("nginx", "haproxy", "h2o")
 
 
 def find(program):
-    """Where a proxy is installed, which may be outside of a user's PATH; None where it isn't."""
+    """The path of a proxy, which may be outside of a user's PATH. None if it isn't installed."""
     return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
 
 def missing(*programs):
-    """What to do about proxies that are not installed; None where all are."""
+    """A message about proxies that are not installed. None if all are."""
     names = " ".join(program for program in programs if not find(program))
     return f"not installed: {names} (apt-get install {names})" if names else None
 
 
 @contextlib.contextmanager
 def proxy(program, root, config, host="127.0.0.1"):
-    """Runs a proxy until the end of a `with`; gives its port. `config` makes a configuration that
-    listens at a port."""
-    for _ in range(5):  # Somebody may take the port before the proxy does.
+    """Runs a proxy, for a `with` statement. Yields its port. `config` makes a configuration for a
+    port."""
+    for _ in range(5):  # Another process may bind the port first.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as free:
             port = free.getsockname()[1]
@@ -48,7 +48,7 @@ def proxy(program, root, config, host="127.0.0.1"):
 
 
 def command(program, root, path):
-    """What runs a proxy in the foreground."""
+    """The command that runs a proxy in the foreground."""
     return [find(program), *{
         "nginx": ["-p", root, "-c", path, "-e", "stderr"],
         "haproxy": ["-db", "-f", path],
@@ -57,7 +57,7 @@ def command(program, root, path):
 
 
 def is_listening(process, host, port):
-    """Waits until a proxy listens; false when it has ended instead."""
+    """Waits until a proxy listens. Returns False if it ended instead."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -69,7 +69,7 @@ def is_listening(process, host, port):
 
 
 def nginx(root, servers):
-    """A configuration of nginx with these blocks of its `http`."""
+    """A configuration of nginx with these blocks in `http`."""
     temporary = " ".join(f"{kind}_temp_path {root}/{kind};"
                          for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     user = "user root;" if os.getuid() == 0 else ""

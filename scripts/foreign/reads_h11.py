@@ -1,4 +1,4 @@
-"""Reads what clients send with h11: a line of hexadecimal in, a line of JSON out."""
+"""Parses requests with h11: reads lines of hexadecimal, and writes lines of JSON."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ def lines(headers):
 
 def read(data):
     requests, now = [], None
-    # No smaller than our own limit, so that limits are no difference.
+    # No smaller than our own limit, so that limits cause no differences.
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
 
     def reading(end, why=""):

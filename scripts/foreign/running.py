@@ -1,4 +1,4 @@
-"""What every part needs: the binary as a process, a folder to serve, and checks that are counted."""
+"""Shared by all checks: the binary as a process, a folder to serve, and counted checks."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ import subprocess
 import threading
 import urllib.parse
 
-PATIENCE = 20  # seconds until anything that should happen counts as not happening
+PATIENCE = 20  # seconds before a wait fails
 BIG = 24 << 20
 SECRET = b"outside the folder"
 
 
 class Checks:
-    """Counts checks, and starts what they need."""
+    """Counts checks, and starts the binary for them."""
 
     def __init__(self, binary, root, what="foreign clients"):
         self.binary = binary
@@ -26,10 +26,10 @@ class Checks:
 
     @contextlib.contextmanager
     def check(self, name):
-        """One check: passed unless something is raised."""
+        """Runs one check, which passes unless it raises an exception."""
         try:
             yield
-        except Exception as error:  # a failed check must not keep the others from running
+        except Exception as error:  # the other checks must still run
             self.failed.append(name)
             print(f"FAIL  {name}: {type(error).__name__}: {error}", flush=True)
         else:
@@ -37,7 +37,7 @@ class Checks:
             print(f"ok    {name}", flush=True)
 
     def start(self, *words, **more):
-        """Starts the binary and waits until it says where it listens."""
+        """Starts the binary, and waits until it prints its address."""
         return Served(subprocess.Popen(
             [self.binary, *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -52,13 +52,13 @@ class Checks:
         )
 
     def summary(self):
-        """Prints the count; the process's exit code."""
+        """Prints the count. Returns the exit code."""
         print(f"\n{self.what}: {self.passed} passed, {len(self.failed)} failed")
         return 1 if self.failed else 0
 
 
 class Served:
-    """A server that runs until the end of a `with`."""
+    """A running server, for a `with` statement."""
 
     def __init__(self, process):
         self.process = process
@@ -116,7 +116,7 @@ class Served:
 
 
 class Folder:
-    """A folder with a bit of everything, and a secret beside it."""
+    """A folder with all kinds of files, and a secret outside of it."""
 
     def __init__(self, place):
         self.place = place
@@ -146,7 +146,7 @@ def expect(actual, wanted, what=""):
 
 
 def receive_all(connection):
-    """Everything until the peer ends its side."""
+    """Returns all bytes until the peer ends its side."""
     parts = []
     while part := connection.recv(1 << 16):
         parts.append(part)

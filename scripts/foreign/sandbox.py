@@ -1,4 +1,4 @@
-"""Under a sandbox's filter of system calls (seccomp), as of a container."""
+"""Runs under a filter of system calls (seccomp), as in a container."""
 
 import ctypes
 import errno
@@ -46,7 +46,7 @@ def refusing(call, error):
 def run(checks: Checks, folder):
     for name, call in [("openat2", OPENAT2), ("statx", STATX)]:
         if call is None:
-            print(f"SKIPPED: a sandbox without {name}: its number is not known here")
+            print(f"SKIPPED: a sandbox without {name}: its number is unknown on this machine")
             continue
         with checks.check(f"sandbox: {name} that is not permitted is an error that names it"):
             done = checks.run("http", folder.root, "--listen", "127.0.0.1:0",

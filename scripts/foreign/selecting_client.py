@@ -1,4 +1,4 @@
-"""Two messages on each of many connections at once: selecting_client.py HOST PORT CONNECTIONS.
+"""Sends two messages on each of several connections at once: selecting_client.py HOST PORT CONNECTIONS.
 
 The messages leave in two writes with nothing read between them, and a connection is closed as soon
 as as many bytes came back as were sent.
@@ -29,7 +29,7 @@ class Connection:
                 self.unsent.pop(0)
 
     def read(self):
-        """True when the connection is done with."""
+        """Returns whether the connection has ended."""
         part = self.socket.recv(1024)
         self.received += part
         if part and len(self.received) < len(WANTED):

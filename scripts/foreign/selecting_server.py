@@ -1,4 +1,4 @@
-"""Echoes to many peers from one thread, until it is killed: selecting_server.py HOST PORT."""
+"""Echoes to many clients from one thread, until it is killed: selecting_server.py HOST PORT."""
 
 import selectors
 import socket

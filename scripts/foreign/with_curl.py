@@ -36,12 +36,12 @@ def curl(*words):
 
 
 def head_of(*words):
-    """Status and fields of a HEAD, names in lower case."""
+    """The status and the fields of a HEAD, with names in lower case."""
     return taken_apart(curl("--head", *words).decode())
 
 
 def head_of_get(*words):
-    """The same of a GET."""
+    """The status and the fields of a GET, with names in lower case."""
     return taken_apart(curl("--dump-header", "-", "--output", "/dev/null", *words).decode())
 
 

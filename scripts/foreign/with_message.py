@@ -1,4 +1,4 @@
-"""Messages against Python's programs in both directions, and by hand."""
+"""Messages, with the Python client and server, and over raw sockets."""
 
 import json
 import socket
@@ -42,9 +42,9 @@ def run(checks, _folder):
 
 
 def talk(server, sent, end=False, drip=False):
-    """Sends, ends our side where that is wanted, and returns all that comes until the server does.
+    """Sends bytes, ends our side if `end`, and returns all bytes until the server ends its side.
 
-    What is sent behind a fault may meet a closed door."""
+    After an error, the connection may be closed while this still sends."""
     with server.connect() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -78,7 +78,7 @@ def result(text):
 
 
 def one_reply(checks, server):
-    """What a peer of unknown kind gets: one response, and the end."""
+    """An old client gets one response, and the connection ends."""
     binary = "binary/custom-server-binary-type"
     for name, sent, wanted in [
         ("a search", frame(SEARCH), frame(result(RABBIT))),
@@ -115,13 +115,13 @@ def one_reply(checks, server):
 
 
 def header_with(length):
-    """A good header but for what it says of the length."""
+    """A valid header, except for its length."""
     return b'{"byteorder": "little", "content-type": "text/json", ' \
            b'"content-encoding": "utf-8", "content-length": ' + length + b"}"
 
 
 def faults(checks, server):
-    """Every fault is answered before the end, without more bytes than show it."""
+    """Every error is answered before the end, as soon as the bytes show it."""
     good = header_with(b"2")
     for name, sent, end, code in [
         ("a header of no bytes", b"\0\0", False, "bad_header"),
@@ -210,7 +210,7 @@ def sending_to_ours(checks, server):
 
 
 def sending(checks, target):
-    """Ours to Python's server, which must never notice that we can do more."""
+    """Our client with the Python server, which must not see our extensions."""
     for action, value, _ in ASKED[:6]:
         with checks.check(f"send: {action} {value!r} to Python's message server"):
             asked = as_json({"action": action, "value": value}).decode()

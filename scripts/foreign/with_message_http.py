@@ -39,7 +39,7 @@ def run(checks, _folder):
 
 
 def heard(server, sent):
-    """All that comes until the server ends its side."""
+    """All bytes until the server ends its side."""
     with server.connect() as connection:
         connection.sendall(sent)
         received = b""
@@ -49,7 +49,7 @@ def heard(server, sent):
 
 
 def curl(*words, **more):
-    """What curl prints, the status and the type."""
+    """The output of curl, the status and the type."""
     command = ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), *words,
                "--write-out", "\n%{http_code} %{content_type}"]
     out = subprocess.run(command, capture_output=True, check=True, **more).stdout
@@ -109,7 +109,7 @@ def with_curl(checks, url):
                (b"First 10 bytes of request: " + bytes(range(10)), 200, BINARY))
         content, code, _ = curl(*words, url, input=sent + b"x")
         expect((code, json.loads(content)["error"]["code"]), (413, "too_large"))
-    with checks.check("curl: https:// is told from frames, and fails at once"):
+    with checks.check("curl: https:// is distinguished from frames, and fails at once"):
         done = subprocess.run(
             ["curl", "--silent", "--max-time", str(PATIENCE), url.replace("http:", "https:")],
             capture_output=True, check=False)
@@ -164,7 +164,7 @@ def kept(checks, server):
 
 
 def both(checks, server):
-    """One port for both, whatever comes first and however it is cut."""
+    """One port for both protocols, however the first bytes are split."""
     head = f"POST / HTTP/1.0\r\nContent-Type: text/json\r\nContent-Length: {len(SEARCH)}\r\n\r\n"
     for name, sent in (("a frame", frame(SEARCH)), ("a request", head.encode() + SEARCH)):
         with checks.check(f"message over HTTP: {name} on the same port, byte by byte"):

@@ -10,7 +10,7 @@ from running import PATIENCE, expect
 
 
 class Links(html.parser.HTMLParser):
-    """What a page refers to."""
+    """The links of a page."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""HTTP by hand, for what no well-behaved client does."""
+"""HTTP over raw sockets, for what no well-behaved client does."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ def request(path, *fields, method="GET", version="HTTP/1.1"):
 
 
 def talk(server, sent):
-    """Sends, ends our side, and returns all that comes back."""
+    """Sends bytes, ends our side, and returns all that is received."""
     with server.connect() as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""Stops: no request is lost that was sent on a connection which the server has, or could have, accepted."""
+"""Stopping the server: no request is lost on a connection that the server has or could have accepted."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def paused(checks, folder):
         server.process.send_signal(signal.SIGCONT)
         for one in waiting:
             response = receive_all(one)
-            # Whether the workers or the signal's thread go on first, nobody knows.
+            # Either the workers or the signal's thread may continue first.
             assert response.startswith(b"HTTP/1.1 200 "), response
             assert response.endswith(b"\r\n\r\nHello World\n"), response
         expect(server.process.wait(PATIENCE), 0)
@@ -59,7 +59,7 @@ def paused(checks, folder):
 def within_a_second(checks, folder):
     with checks.start("http", folder.root, *ANY_PORT) as server, server.connect() as idle:
         server.process.send_signal(signal.SIGTERM)
-        # How fast a signal is heard is the kernel's affair.
+        # The kernel may deliver a signal late.
         while True:
             idle.sendall(REQUEST)
             if b"\r\nConnection: close\r\n" in response_of(idle)[0]:
@@ -74,7 +74,7 @@ def blocked(checks, folder):
     process = subprocess.Popen([checks.binary, *map(str, words)], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=writer, text=True)
     os.close(writer)
-    # Nobody reads the pipe that stands for standard error.
+    # Nobody reads the pipe that is the standard error.
     process.stderr = open(os.devnull)
     with Served(process) as server, contextlib.ExitStack() as stack:
         stack.callback(os.close, reader)
@@ -98,14 +98,14 @@ def replaced(checks, folder):
         with checks.start("http", folder.root, "--listen", f"unix:{path}") as second:
             first.process.send_signal(signal.SIGTERM)
             expect(first.process.wait(PATIENCE), 0)
-            assert path.is_socket(), "it took the file of the second server with it"
+            assert path.is_socket(), "it removed the file of the second server"
             second.process.send_signal(signal.SIGTERM)
             expect(second.process.wait(PATIENCE), 0)
-            assert not path.exists(), "its own file stays"
+            assert not path.exists(), "its own file is left"
 
 
 class Client(threading.Thread):
-    """Asks again and again, on connections that last, until nobody listens or it is told to stop."""
+    """Makes requests on persistent connections, until nobody listens or it is stopped."""
 
     def __init__(self, place):
         super().__init__(daemon=True)
@@ -140,7 +140,7 @@ class Client(threading.Thread):
 
 
 def response_of(connection):
-    """One response: its head and its content."""
+    """Reads one response. Returns its head and its content."""
     received = b""
     while b"\r\n\r\n" not in received:
         part = connection.recv(1 << 16)

@@ -1,4 +1,4 @@
-"""curl and Python's tarfile: a folder as an archive, cut at random places and resumed."""
+"""curl and Python's tarfile: a folder as an archive, interrupted at random places and resumed."""
 
 import io
 import random
@@ -40,14 +40,14 @@ def run(checks, folder):
             expect(status(*ask), 206)
             (folder.root / "hello.txt").write_bytes(b"HELLO world\n")
             try:
-                # What was read of a folder counts for a second.
+                # The server caches a folder for one second.
                 expect(wait_for(200, ask), 200)
             finally:
                 (folder.root / "hello.txt").write_bytes(b"Hello World\n")
 
 
 def cut_download(url, target, more):
-    """Takes some bytes more, and breaks the connection."""
+    """Receives some more bytes, and closes the connection."""
     had = target.stat().st_size if target.exists() else 0
     with subprocess.Popen(
         ["curl", "--silent", "--max-time", str(PATIENCE), "--range", f"{had}-", url],
@@ -60,7 +60,7 @@ def cut_download(url, target, more):
 
 
 def wait_for(wanted, ask):
-    """Asks until it is answered so, or has been asked often enough."""
+    """Repeats a request until it gets the expected response, or a limit is reached."""
     for _ in range(400):
         try:
             found = status(*ask)

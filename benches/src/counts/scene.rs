@@ -49,8 +49,8 @@ pub(super) const LATE: &str = "late";
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let mut scene = Scene::new(load)?;
-    // A name is looked up once per second, so counting begins with a second, and must end within
-    // it.
+    // A name is looked up once per second. So the counted turns start right after a lookup, and must
+    // end before the next one.
     scene.warm_up()?;
     thread::sleep(FRESH);
     let begin = Instant::now();
@@ -88,8 +88,8 @@ fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
 struct Scene {
     shard: Shard<Epoll>,
     peers: Vec<TcpStream>,
-    /// What each client writes, in turn. Each contains `depth` requests.
-    asks: Vec<Vec<u8>>,
+    /// The bytes that a client writes at once, in turn. Each entry has `depth` requests.
+    prepared: Vec<Vec<u8>>,
     depth: usize,
     next: usize,
     /// Whether each client starts with a different request.
@@ -123,10 +123,11 @@ impl Scene {
             shard.turn()?;
         }
         let depth = load.depth();
-        let asks: Vec<_> = load.asks()?.iter().map(|ask| ask.wire(false).repeat(depth)).collect();
-        let lens = vec![0; asks.len()];
+        let prepared: Vec<_> =
+            load.prepared()?.iter().map(|request| request.wire(false).repeat(depth)).collect();
+        let lens = vec![0; prepared.len()];
         let apart = load == Shape::Browser { alike: false };
-        let mut scene = Self { shard, peers, asks, depth, next: 0, apart, lens };
+        let mut scene = Self { shard, peers, prepared, depth, next: 0, apart, lens };
         scene.learn()?;
         Ok(scene)
     }
@@ -134,8 +135,8 @@ impl Scene {
     /// Makes each request once, to learn the length of its response. It ends when nothing arrives for
     /// some turns, because the first response may wait for a lookup on another thread.
     fn learn(&mut self) -> Result<()> {
-        for at in 0..self.asks.len() {
-            self.peers[0].write_all(&self.asks[at])?;
+        for at in 0..self.prepared.len() {
+            self.peers[0].write_all(&self.prepared[at])?;
             let mut patience = 50;
             while patience > 0 {
                 if self.shard.connections() > 0 {
@@ -168,11 +169,11 @@ impl Scene {
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
     ) -> Result<usize> {
-        let (next, apart, count) = (self.next, usize::from(self.apart), self.asks.len());
+        let (next, apart, count) = (self.next, usize::from(self.apart), self.prepared.len());
         let at = |peer: usize| (next + peer * apart) % count;
         let mut until = self.shard.stats().sent;
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.write_all(&self.asks[at(number)])?;
+            peer.write_all(&self.prepared[at(number)])?;
             until += self.lens[at(number)] as u64;
         }
         while self.shard.stats().sent < until {

@@ -214,7 +214,7 @@ mod tests {
             (&either, "tcp://localhost:x", "up to 65535"),
             (&either, "tcp://localhost:+80", "up to 65535"),
             (&either, "tcp://*:80", "host is missing"),
-            (&either, "tcp://localhost:80/path", "no path"),
+            (&either, "tcp://localhost:80/path", "remove the path"),
             (&either, "tcp://tcp://localhost:80", "more than one scheme"),
             (&either, "tcp://a b:80", "'a b' is neither"),
             (&either, "tcp://::1:80", "brackets"),

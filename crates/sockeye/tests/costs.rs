@@ -18,7 +18,7 @@ use sockeye::{Peer, Protocol, Service, http, http_core};
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CONTENT: &[u8] = b"Hello, World!";
 /// The relevant part of a browser's request.
-const BROWSER: &[u8] = b"GET /packed.txt HTTP/1.1\r\nHost: localhost\r\n\
+const BROWSER: &[u8] = b"GET /compressed.txt HTTP/1.1\r\nHost: localhost\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\r\n";
 const REQUESTS: u64 = 200;
 
@@ -61,8 +61,8 @@ impl Scene {
     }
 
     /// With text in a file, which is compressed for browsers.
-    fn packed() -> Self {
-        Self::of_file("packed.txt", &b"A line of some text.\n".repeat(1000), BROWSER)
+    fn compressed() -> Self {
+        Self::of_file("compressed.txt", &b"A line of some text.\n".repeat(1000), BROWSER)
     }
 
     /// As [`Scene::new`], with a log.
@@ -196,7 +196,7 @@ fn a_request_for_a_hot_small_file_allocates_nothing() {
 
 #[test]
 fn a_browsers_request_for_a_hot_compressed_file_allocates_nothing() {
-    let scene = Scene::packed();
+    let scene = Scene::compressed();
     assert!(scene.content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "it is zstd");
     assert_eq!(allocations_each(scene), 0.0);
 }
@@ -219,7 +219,7 @@ fn a_request_for_a_hot_small_file_makes_one_receive_and_one_send() {
 
 #[test]
 fn a_browsers_request_for_a_hot_compressed_file_makes_one_receive_and_one_send() {
-    makes_one_receive_and_one_send(Scene::packed());
+    makes_one_receive_and_one_send(Scene::compressed());
 }
 
 fn makes_one_receive_and_one_send(mut scene: Scene) {

@@ -99,12 +99,12 @@ fn hot(fixture: &Fixture, side: Side) -> Result<Scene> {
 fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     // A prime, so that no file repeats before all were requested.
     const STEP: usize = 7_919;
-    let ask = |at| {
+    let request = |at| {
         let place = at * STEP % count;
         let path = format!("/{}", file_name(place * folder / count));
         Ok(HttpRequest::get("localhost", &path).prepare()?)
     };
-    (0..count).map(ask).collect()
+    (0..count).map(request).collect()
 }
 
 /// A load on many files, whose connections start at different ones.

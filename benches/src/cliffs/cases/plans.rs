@@ -7,8 +7,8 @@ use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 use crate::Result;
 
 /// A load on `connections` connections, without an end.
-pub(super) fn load(connections: usize, asks: Vec<PreparedRequest>) -> Result<Plan> {
-    let mut plan = Plan::new(LoadKind::Http, asks);
+pub(super) fn load(connections: usize, prepared: Vec<PreparedRequest>) -> Result<Plan> {
+    let mut plan = Plan::new(LoadKind::Http, prepared);
     plan.connections = NonZeroUsize::new(connections).ok_or("no connection")?;
     plan.until = Until::Requests(u64::MAX);
     Ok(plan)

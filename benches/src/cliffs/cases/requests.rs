@@ -79,12 +79,12 @@ fn browser(number: usize) -> Result<PreparedRequest> {
 }
 
 fn heads(fixture: &Fixture, side: Side, different: usize) -> Result<Scene> {
-    let asks = match side {
+    let prepared = match side {
         Side::Plain => get("/small.txt")?,
         Side::Strained => (0..different).map(browser).collect::<Result<_>>()?,
     };
     let server = fixture.serve("site", &[])?;
-    let client = fixture.client(&server, load(BUSY, asks)?)?;
+    let client = fixture.client(&server, load(BUSY, prepared)?)?;
     Ok(Scene::new(server, client))
 }
 
