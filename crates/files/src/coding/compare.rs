@@ -70,7 +70,7 @@ pub(crate) fn compare(
     let mut compared = 0_u64;
     let mismatch = loop {
         if start == end && !eof {
-            (start, end) = (0, read(&mut compressed, &mut input)?);
+            (start, end) = (0, compressed.read(&mut input)?);
             eof = end == 0;
         }
         let Some(step) = decoder.step(&input[start..end], &mut output) else {
@@ -87,10 +87,10 @@ pub(crate) fn compare(
         }
         compared += count as u64;
         if step.done {
-            if start < end || !(eof || read(&mut compressed, &mut input)? == 0) {
+            if start < end || !(eof || compressed.read(&mut input)? == 0) {
                 break Mismatch::Trailing;
             }
-            if read(&mut original, &mut output)? > 0 {
+            if original.read(&mut output)? > 0 {
                 break Mismatch::Shorter;
             }
             return Ok(Comparison::Same);
@@ -109,21 +109,11 @@ pub(crate) fn compare(
     Ok(Comparison::Differs(mismatch))
 }
 
-/// One read, again after an interruption.
-fn read(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match source.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
-}
-
 /// Fills `buffer` as far as there is something to read.
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match read(source, &mut buffer[filled..])? {
+        match source.read(&mut buffer[filled..])? {
             0 => break,
             count => filled += count,
         }

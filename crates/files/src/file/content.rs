@@ -70,7 +70,7 @@ impl Compressed {
     }
 }
 
-/// Reads a content from its beginning.
+/// Reads a content from its beginning. Stores retry interrupted reads, so it is never interrupted.
 #[derive(Debug)]
 pub(crate) struct ContentReader<'a> {
     content: &'a Content,

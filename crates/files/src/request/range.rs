@@ -66,7 +66,11 @@ impl Ranges {
         if size == 0 {
             return Self::Whole;
         }
-        let Some(specs) = strip_unit(value) else { return Self::Whole };
+        let specs = match value.split_at_checked(b"bytes=".len()) {
+            // Upper and lower case are the same (RFC 9110, 14.1).
+            Some((unit, specs)) if unit.eq_ignore_ascii_case(b"bytes=") => specs,
+            _ => return Self::Whole,
+        };
         let mut parts = Vec::new();
         let mut count = 0;
         for spec in specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -90,12 +94,6 @@ impl Ranges {
             _ => Self::Many(parts),
         }
     }
-}
-
-/// The text after `bytes=`; `None` for another unit. Upper and lower case are the same (RFC 9110, 14.1).
-fn strip_unit(value: &[u8]) -> Option<&[u8]> {
-    let (unit, rest) = value.split_at_checked(b"bytes".len())?;
-    if unit.eq_ignore_ascii_case(b"bytes") { rest.strip_prefix(b"=") } else { None }
 }
 
 /// The range is invalid.

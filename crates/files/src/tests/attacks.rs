@@ -123,7 +123,7 @@ fn a_link_swapped_in_a_loop_never_exposes_files_outside() {
             let got = client.get("/sub/file");
             match got.status {
                 200 => assert_eq!(got.text(), "inside"),
-                // 503: the kernel could not tell in any attempt.
+                // 503: the kernel couldn't tell whether the name leaves the root, in any attempt.
                 status => assert!(matches!(status, 404 | 503), "{got:?}"),
             }
             client.pass(1000);

@@ -1,4 +1,4 @@
-//! Clients that don't read hold a bounded amount, and others are answered meanwhile.
+//! Clients that don't read hold limited resources, and other clients are answered meanwhile.
 
 use std::net::Ipv4Addr;
 
@@ -35,9 +35,9 @@ fn asking(site: &Site, target: &str, fields: &str) -> Harness {
     client
 }
 
-/// What it reads afterwards.
+/// The response that the connection reads afterwards.
 fn read(mut client: Harness) -> Got {
-    taken_apart(&client.output())
+    parse_response(&client.output())
 }
 
 fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {

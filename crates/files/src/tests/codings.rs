@@ -104,7 +104,7 @@ fn small_large_and_incompressible_files_are_sent_uncompressed() {
         let mut client = Client::new(&site);
         for _ in 0..2 {
             let got = client.request("GET", &format!("/{name}"), BROWSER);
-            // That noise does not compress is known only afterwards.
+            // Noise is known to be incompressible only after compressing it.
             let vary = if name == "noise.txt" { VARY } else { None };
             assert_eq!(said(&got), (200, None, vary), "{name}");
             assert!(got.body == content, "{name}");
@@ -151,7 +151,7 @@ fn each_encoding_has_its_own_etag_in_200_304_and_head() {
 
         let head = Client::new(&site).request("HEAD", "/page.html", &fields);
         assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
-        // Nothing is compressed for HEAD: it says what GET would, except what only compressing tells.
+        // HEAD compresses nothing: fields that depend on the compressed content are left out.
         let unmade = site_with(&store, Codings::default());
         let mut client = Client::new(&unmade);
         client.ask("HEAD", "/page.html", &fields);

@@ -31,7 +31,7 @@ fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
         }
         bytes.extend(more);
     }
-    let mut got = taken_apart(&bytes);
+    let mut got = parse_response(&bytes);
     if got.field("Transfer-Encoding") == Some("chunked") {
         got.body = dechunked(&got.body);
     }
@@ -303,7 +303,7 @@ fn archives_keep_few_files_open() {
         }
         bytes.extend(more);
     }
-    let got = taken_apart(&bytes);
+    let got = parse_response(&bytes);
     assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
 }
 
@@ -322,7 +322,7 @@ fn a_changed_file_aborts_an_archive_response() {
         }
         bytes.extend(more);
     }
-    let got = taken_apart(&bytes);
+    let got = parse_response(&bytes);
     let announced: usize = got.field("Content-Length").unwrap().parse().unwrap();
     assert!(got.body.len() < announced, "{} {announced}", got.body.len());
     assert!(client.0.fault().is_some(), "the connection ends");

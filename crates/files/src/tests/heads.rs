@@ -90,7 +90,7 @@ fn pages_get_security_headers_that_owners_may_change() {
     assert_eq!(sent(none, "/a.html"), some([None; 4]));
 }
 
-/// Responses without the file are not cached as long as the file.
+/// Errors and redirects are not cached as long as files.
 #[test]
 fn errors_and_redirects_are_not_cached_like_files() {
     let mut caching = ByName::new();

@@ -34,8 +34,8 @@ fn cached_files_are_sent_without_an_allocation() {
         assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
-    // One each, and a second time the one that is read whole; none, none.html and 404.html; three
-    // names of precompressed files for the larger two.
+    // One per file, and a second one for the file that is read whole; none, none.html and 404.html; three
+    // names of precompressed files for each of the two larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 
@@ -110,8 +110,8 @@ fn requests_are_answered_with_a_cache_of_size_zero() {
     }
 }
 
-/// A cached entry is found by the path as it was sent, if it needs no decoding. A key that only looks like
-/// the path is another name.
+/// A cached entry is found by the path as it was sent, if it needs no decoding. A key that
+/// contains a `%` is another name than the equal raw path.
 #[test]
 fn names_with_a_percent_sign_are_not_found_by_their_raw_path() {
     let files = [("a%62", "percent"), ("ab", "letters"), ("%2e%2e", "dots"), ("100%", "all")];

@@ -71,7 +71,7 @@ fn ask(client: &mut Client, target: &str) -> Got {
         let ran = client.0.run_jobs();
         let more = client.0.output();
         if ran == 0 && more.is_empty() {
-            return super::taken_apart(&bytes);
+            return super::parse_response(&bytes);
         }
         bytes.extend_from_slice(&more);
     }

@@ -108,7 +108,7 @@ impl Client {
         if bytes.is_empty() {
             return None;
         }
-        Some(taken_apart(&bytes))
+        Some(parse_response(&bytes))
     }
 
     fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
@@ -132,7 +132,7 @@ impl Client {
     }
 }
 
-fn taken_apart(bytes: &[u8]) -> Got {
+fn parse_response(bytes: &[u8]) -> Got {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
     let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is ASCII here");
     let status = head[9..12].parse().expect("three digits");

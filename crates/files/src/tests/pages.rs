@@ -48,7 +48,7 @@ fn pages_are_found_without_their_extension() {
             ("/about.txt", 200, "text"),
             ("/release-1.2", 200, "release"),
             ("/docs/deep", 200, "deep"),
-            // A file with the very name comes first.
+            // A file with exactly this name comes first.
             ("/both", 200, "file"),
             ("/docs", 301, "/docs/"),
             ("/docs/", 200, "docs"),
@@ -107,7 +107,7 @@ fn created_and_removed_pages_are_noticed_under_clean_urls() {
     assert_eq!(after(&|| store.remove("a.html")).0, 404);
 }
 
-/// A page without permission is not a missing one.
+/// A page that may not be read gets 403, not 404.
 #[test]
 fn unreadable_pages_get_their_status_under_clean_urls() {
     let (store, site) = site(&[("a.html", "page")], |_| {});

@@ -33,7 +33,7 @@ fn with_equal_weights_the_smallest_precompressed_file_is_sent() {
     assert_eq!(got.field("Content-Type"), Some("application/gzip"));
 }
 
-/// Every file with a precompressed one varies, whatever its type and size.
+/// Every file with a precompressed one has `Vary`, whatever its type and size.
 #[test]
 fn precompressed_files_are_used_for_every_type() {
     let content = text(100_000);
@@ -84,7 +84,7 @@ fn ranges_are_of_the_selected_representation() {
     let mut client = Client::new(&site);
     let plain = client.get("/compressed.html");
 
-    // Of a file that is compressed on demand: of the file, even if it is compressed already.
+    // Ranges of a file that is compressed on demand are of the uncompressed file, even after it was compressed.
     client.request("GET", "/plain.html", BROWSER);
     let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
     assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
@@ -93,7 +93,7 @@ fn ranges_are_of_the_selected_representation() {
     let got = client.request("GET", "/plain.html", &resume);
     assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another form: all of it");
 
-    // Of a precompressed file: of its bytes, for clients that accept its coding.
+    // Ranges of a precompressed file are of its bytes, for clients that accept its coding.
     let whole = client.request("GET", "/compressed.html", BROWSER);
     assert_eq!(said(&whole), (200, Some("br"), VARY));
     let etag = whole.field("ETag").unwrap().to_owned();

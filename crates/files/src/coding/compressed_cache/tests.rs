@@ -62,7 +62,7 @@ fn files_are_compressed_once_per_content_and_coding() {
         }
     }
     assert_eq!(count.get(), 3);
-    // That it doesn't pay is known, too.
+    // That it is not worth compressing is cached, too.
     for _ in 0..2 {
         let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
         assert!(matches!(result, CompressionResult::Futile));
@@ -125,13 +125,13 @@ fn unused_contents_are_evicted_and_contents_being_sent_are_not() {
         );
         assert!(cache.compressed.used() <= cache.compressed.total());
     }
-    // Those that are sent were not made anew.
+    // Contents that are being sent were not compressed again.
     for etag in ["0", "1"] {
         assert_eq!(made(get(&cache, etag, b'y')).bytes()[0], b's');
     }
     let more: Vec<Bytes> =
         (20..22).map(|etag| made(get(&cache, &etag.to_string(), b't')).content()).collect();
-    // All that fits is being sent.
+    // The budget is spent by contents that are being sent.
     assert!(matches!(get(&cache, "22", b'z'), CompressionResult::Refused));
     drop((sent, more));
     assert!(matches!(get(&cache, "22", b'z'), CompressionResult::Done(_)));
@@ -189,7 +189,7 @@ fn contents_being_sent_stay_in_the_cache() {
     assert_eq!(living(&known).as_ref(), Some(&sent));
 }
 
-/// The content of a content, if it was not dropped.
+/// The bytes of a content that is still cached.
 fn living(content: &Weak<Compressed>) -> Option<Bytes> {
     content.upgrade().map(|content| content.content())
 }
