@@ -27,15 +27,21 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let present = request.present();
     let has = |name| present.contains(name);
     let expects = has(FieldName::Expect) && expects_continue(request)?;
-    let options =
-        if has(FieldName::Connection) { Options::of(request) } else { Options::default() };
-    let protocol = options.upgrade && members(request, FieldName::Upgrade).next().is_some();
+    let (mut close, mut keep_alive, mut upgrade) = (false, false, false);
+    if has(FieldName::Connection) {
+        for option in members(request, FieldName::Connection) {
+            close |= option.eq_ignore_ascii_case(b"close");
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+    let names_protocol = upgrade && members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
-        persistent: !options.close && (!old || options.keep_alive),
+        persistent: !close && (!old || keep_alive),
         // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
         expects_continue: expects && !old && content != Content::None,
-        upgrade: protocol && !old,
+        upgrade: names_protocol && !old,
     })
 }
 
@@ -61,26 +67,6 @@ fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal<'static>> 
         Some(_) => Err(Refusal::bad("sent an invalid Host field")),
         None if old => Ok(()),
         None => Err(Refusal::bad("sent no Host field")),
-    }
-}
-
-/// What the `Connection` field says.
-#[derive(Default)]
-struct Options {
-    close: bool,
-    keep_alive: bool,
-    upgrade: bool,
-}
-
-impl Options {
-    fn of(request: &Request<'_>) -> Self {
-        let mut options = Self::default();
-        for option in members(request, FieldName::Connection) {
-            options.close |= option.eq_ignore_ascii_case(b"close");
-            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-        }
-        options
     }
 }
 

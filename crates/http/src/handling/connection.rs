@@ -33,7 +33,7 @@ impl Connection {
         let config = &self.config;
         let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), *peer));
         self.log = log.map(Box::new);
-        self.checks_host = config.host_check.as_ref().is_some_and(|check| check.applies(peer));
+        self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }
 
     /// Whether the server is stopping, or will be soon.
