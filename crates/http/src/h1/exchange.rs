@@ -1,4 +1,4 @@
-//! What HTTP/1.1 keeps of one exchange, besides its semantics.
+//! The HTTP/1.1 part of an exchange, and when its connection persists.
 
 use super::body::Decoder;
 use crate::semantics::control::Version;

@@ -1,4 +1,4 @@
-//! State that the requests of one connection, or of one stream of it, share.
+//! Settings and deadlines that several requests share.
 
 use std::rc::Rc;
 

@@ -139,12 +139,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {
         seen.take(name, value)?;
     }
-    let old = version == Version::Http10;
+    let is_http10 = version == Version::Http10;
     if status == 101 {
         return Err(BadResponse("switched to another protocol without being asked to"));
     }
     let content = content(status, &seen)?;
-    let persistent = !seen.close && (!old || seen.keep_alive) && content.is_some();
+    let persistent = !seen.close && (!is_http10 || seen.keep_alive) && content.is_some();
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
