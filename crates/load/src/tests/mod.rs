@@ -151,7 +151,7 @@ fn each_end_without_a_response_has_its_own_kind_of_failure() {
             b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n",
             Then::Silence,
             Failure::BadResponse,
-            "no num",
+            "not a number",
         ),
         (&OK[..20], Then::Silence, Failure::Timeout, head),
         (CLOSED, Then::Reset, Failure::Reset, ""),
