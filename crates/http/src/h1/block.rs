@@ -1,7 +1,7 @@
 //! The fields of a head, kept for the next head of the shard.
 //!
 //! Requests of one client, and of clients of one kind, often differ in their target only. If the fields
-//! are byte for byte those of the last head, what they say is known, and comparing is faster than
+//! are byte for byte those of the last head, their meaning is known, and comparing is faster than
 //! parsing.
 
 use std::cell::Cell;

@@ -248,7 +248,7 @@ impl Chunked {
             (At::DataEndLf, b'\n') => Ok(At::Size(0)),
             (At::SizeEnd | At::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
             (At::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
-            // They are not read byte by byte.
+            // Data and trailers are not read byte by byte.
             (at @ (At::Data | At::Trailers), _) => Ok(at),
         };
         self.at = next?;

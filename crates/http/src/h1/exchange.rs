@@ -1,8 +1,8 @@
-//! What HTTP/1.1 keeps of one exchange, besides its semantics.
+//! The HTTP/1.1 part of an exchange, and when its connection persists.
 
 use super::body::Decoder;
 use crate::semantics::control::Version;
-use crate::semantics::exchange::{ContentLength, Exchange, Incoming, ResponseKind};
+use crate::semantics::exchange::{ContentLength, Exchange, Incoming};
 use crate::semantics::request::Content;
 
 /// What HTTP/1.1 keeps of one exchange.
@@ -48,7 +48,6 @@ impl H1Exchange {
     pub(crate) fn decide_persistence(
         &mut self,
         exchange: &Exchange,
-        kind: ResponseKind,
         length: ContentLength,
         discard: u64,
     ) {
@@ -59,7 +58,8 @@ impl H1Exchange {
             Incoming::Unread { content: Content::None, expects_continue: false } => return,
             // Whether the content follows can't be known (RFC 9110, 10.1.1).
             Incoming::Unread { expects_continue: true, .. } => false,
-            _ if kind == ResponseKind::Streamed => return,
+            // A streamed response.
+            _ if exchange.has_begun() => return,
             incoming => match self.rest(&incoming) {
                 Some(rest) => rest.left().is_none_or(|left| left <= discard),
                 None => true,

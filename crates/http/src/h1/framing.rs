@@ -21,28 +21,34 @@ pub(crate) struct Framing {
 
 /// Reads what the fields of `request` say.
 pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
-    let old = request.version() == Version::Http10;
-    check_host(request, old)?;
-    let content = content(request, old)?;
+    let is_http10 = request.version() == Version::Http10;
+    check_host(request, is_http10)?;
+    let content = content(request, is_http10)?;
     let present = request.present();
     let has = |name| present.contains(name);
     let expects = has(FieldName::Expect) && expects_continue(request)?;
-    let options =
-        if has(FieldName::Connection) { Options::of(request) } else { Options::default() };
-    let protocol = options.upgrade && members(request, FieldName::Upgrade).next().is_some();
+    let (mut close, mut keep_alive, mut upgrade) = (false, false, false);
+    if has(FieldName::Connection) {
+        for option in members(request, FieldName::Connection) {
+            close |= option.eq_ignore_ascii_case(b"close");
+            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+    let names_protocol = upgrade && members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
-        persistent: !options.close && (!old || options.keep_alive),
-        // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
-        expects_continue: expects && !old && content != Content::None,
-        upgrade: protocol && !old,
+        persistent: !close && (!is_http10 || keep_alive),
+        // In an HTTP/1.0 request, both are ignored (RFC 9110, 7.8 and 10.1.1).
+        expects_continue: expects && !is_http10 && content != Content::None,
+        upgrade: names_protocol && !is_http10,
     })
 }
 
 /// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
 fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let first = request.known(name).into_iter();
-    // There is hardly ever a second one, so only then all fields are searched.
+    // Fields are rarely repeated: only then are all fields searched.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
     first
         .chain(more.into_iter().flatten())
@@ -52,35 +58,15 @@ fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &
 }
 
 /// There must be one valid `Host` field (RFC 9112, 3.2).
-fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal<'static>> {
+fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'static>> {
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
     }
     match request.known(FieldName::Host) {
         Some(host) if chars::is_host(host) => Ok(()),
         Some(_) => Err(Refusal::bad("sent an invalid Host field")),
-        None if old => Ok(()),
+        None if is_http10 => Ok(()),
         None => Err(Refusal::bad("sent no Host field")),
-    }
-}
-
-/// What the `Connection` field says.
-#[derive(Default)]
-struct Options {
-    close: bool,
-    keep_alive: bool,
-    upgrade: bool,
-}
-
-impl Options {
-    fn of(request: &Request<'_>) -> Self {
-        let mut options = Self::default();
-        for option in members(request, FieldName::Connection) {
-            options.close |= option.eq_ignore_ascii_case(b"close");
-            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-        }
-        options
     }
 }
 
@@ -96,7 +82,7 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
     Ok(expects)
 }
 
-fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal<'static>> {
+fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'static>> {
     use FieldName::{ContentLength, TransferEncoding};
     match (request.known(TransferEncoding), request.known(ContentLength)) {
         (None, None) => Ok(Content::None),
@@ -106,7 +92,7 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal<'static>
         (None, Some(value)) => length(value),
         (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
         // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112, 6.1).
-        (Some(_), None) if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
+        (Some(_), None) if is_http10 => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
         (Some(value), None)
             if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>
         {
@@ -126,8 +112,8 @@ fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     }
 }
 
-/// Why transfer codings other than a single `chunked` are refused. All fields are one list (RFC 9110,
-/// 5.3).
+/// Why transfer codings other than a single `chunked` are refused. All `Transfer-Encoding` fields are one
+/// list (RFC 9110, 5.3).
 #[cold]
 fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
     let values = request.fields_named(FieldName::TransferEncoding.as_str());

@@ -10,8 +10,8 @@ use crate::semantics::date;
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::status::Status;
 
-/// What most responses of a shard begin with, formatted once a second: the status line of
-/// [`Status::OK`], `Date`, and `Server` if that is on.
+/// The start of most responses of a shard, formatted once a second: the status line of [`Status::OK`],
+/// `Date`, and `Server` if that is on.
 #[derive(Default)]
 pub(crate) struct Opening {
     pub(crate) names_itself: bool,
@@ -113,7 +113,7 @@ impl H1Exchange {
     }
 }
 
-/// Appends what most often is empty, and then costs nothing.
+/// Appends bytes that are usually empty: then it costs nothing.
 #[inline]
 pub(crate) fn append(run: &[u8], bytes: &mut Vec<u8>) {
     if !run.is_empty() {
@@ -133,7 +133,7 @@ pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
 
 /// Writes a number in decimal digits.
 fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
-    /// As many as the largest has.
+    /// The digits of `u64::MAX`.
     const DIGITS: usize = 20;
     let (mut digits, mut at) = ([0; DIGITS], DIGITS);
     loop {

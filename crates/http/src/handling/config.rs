@@ -1,4 +1,4 @@
-//! What the connections of one shard share.
+//! The configuration of a shard.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

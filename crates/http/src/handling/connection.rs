@@ -1,4 +1,4 @@
-//! State that the requests of one connection, or of one stream of it, share.
+//! Settings and deadlines that several requests share.
 
 use std::rc::Rc;
 
@@ -33,7 +33,7 @@ impl Connection {
         let config = &self.config;
         let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), *peer));
         self.log = log.map(Box::new);
-        self.checks_host = config.host_check.as_ref().is_some_and(|check| check.applies(peer));
+        self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }
 
     /// Whether the server is stopping, or will be soon.

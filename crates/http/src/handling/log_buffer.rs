@@ -50,9 +50,4 @@ impl LogBuffer {
             self.forgotten = 0;
         }
     }
-
-    /// Whether it is small enough to be kept for another connection.
-    pub(crate) fn is_worth_keeping(&self) -> bool {
-        (1..=16 * 1024).contains(&self.notes.capacity()) && self.entries.capacity() <= 64
-    }
 }

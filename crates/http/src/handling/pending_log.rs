@@ -106,22 +106,22 @@ impl PendingLog {
 
     /// The output has been sent up to `sent`.
     pub(crate) fn sent(&mut self, sent: Mark, now: Time) {
-        self.tell(sent, None, now);
+        self.log_sent(sent, None, now);
     }
 
     /// The output has ended, and with it all requests that are left.
     pub(crate) fn closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
-        self.tell(turn.sent(), Some(Ended::with(reason)), turn.now());
+        self.log_sent(turn.sent(), Some(Ended::with(reason)), turn.now());
     }
 
     /// Another protocol has taken over: unsent output counts as sent.
     pub(crate) fn handed_over(&mut self, turn: &Turn<'_>) {
         self.answered(turn.written());
-        self.tell(turn.written(), None, turn.now());
+        self.log_sent(turn.written(), None, turn.now());
     }
 
-    /// Tells the log of the requests whose responses are sent, and with `rest` of all others.
-    fn tell(&mut self, sent: Mark, rest: Option<Ended>, now: Time) {
+    /// Logs the requests whose responses are sent; with `rest`, also all others, with that end.
+    fn log_sent(&mut self, sent: Mark, rest: Option<Ended>, now: Time) {
         let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {
             let complete = entry.end.is_some_and(|end| end <= sent);
@@ -139,7 +139,9 @@ impl PendingLog {
         if self.buffer.entries.is_empty() {
             let buffer = std::mem::take(&mut self.buffer);
             let mut spare = self.config.log_buffers.borrow_mut();
-            if spare.len() < MAX_SPARE_BUFFERS && buffer.is_worth_keeping() {
+            let is_worth_keeping = (1..=16 * 1024).contains(&buffer.notes.capacity())
+                && buffer.entries.capacity() <= 64;
+            if spare.len() < MAX_SPARE_BUFFERS && is_worth_keeping {
                 spare.push(buffer);
             }
         }

@@ -14,7 +14,7 @@ use super::stream::Stream;
 use super::wire::Wire;
 use crate::semantics::body::LONGEST_COPY;
 use crate::semantics::chars;
-use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, ResponseKind, Waits, Wanted};
+use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, Waits, Wanted};
 use crate::{Body, Fields, Request, Status};
 
 /// Answers one request. Each method that returns an [`Answer`] consumes the responder.
@@ -37,7 +37,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = ContentLength::of(status, body.len());
         let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
         let content = if is_sent { body.copied() } else { b"" };
-        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, content);
+        self.head(status, [b"", fields.as_bytes()], length, content);
         if is_sent && content.is_empty() {
             body.write_uncopied(self.turn.out);
         }
@@ -82,7 +82,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
-        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, b"");
+        self.head(status, [b"", fields.as_bytes()], length, b"");
         Answer(AnswerKind::Done)
     }
 
@@ -115,9 +115,9 @@ impl<'r, 't> Responder<'r, 't> {
             Some(length) => (ContentLength::Known(length), Outgoing::Length(length)),
             None => (ContentLength::Unknown, Outgoing::UnknownLength),
         };
-        self.head(ResponseKind::Streamed, status, [b"", fields.as_bytes()], length, b"");
         self.exchange.outgoing =
             if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
+        self.head(status, [b"", fields.as_bytes()], length, b"");
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
@@ -215,7 +215,7 @@ impl<'r, 't> Responder<'r, 't> {
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
         let kind = if has_content { KIND } else { b"" };
-        self.head(ResponseKind::Whole, status, [kind, extra.as_bytes()], length, b"");
+        self.head(status, [kind, extra.as_bytes()], length, b"");
         if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
@@ -224,16 +224,9 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Writes the head of a response, and `content` behind it.
-    fn head(
-        &mut self,
-        kind: ResponseKind,
-        status: Status,
-        fields: [&[u8]; 2],
-        length: ContentLength,
-        content: &[u8],
-    ) {
+    fn head(&mut self, status: Status, fields: [&[u8]; 2], length: ContentLength, content: &[u8]) {
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.head(context, kind, status, fields, length, content);
+        self.wire.head(context, status, fields, length, content);
         self.note_head(status, content.len());
     }
 

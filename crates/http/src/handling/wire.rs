@@ -10,7 +10,7 @@ use crate::h1::write::append;
 #[cfg(feature = "test-wire")]
 use crate::json_lines::JsonExchange;
 use crate::semantics::control::Version;
-use crate::semantics::exchange::{ContentLength, Exchange, ResponseKind};
+use crate::semantics::exchange::{ContentLength, Exchange};
 use crate::semantics::fields::Fields;
 #[cfg(feature = "test-wire")]
 use crate::semantics::fields::fields_of_lines;
@@ -60,7 +60,6 @@ impl Wire<'_> {
     pub(crate) fn head(
         &mut self,
         (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
-        kind: ResponseKind,
         status: Status,
         fields: [&[u8]; 2],
         length: ContentLength,
@@ -68,7 +67,7 @@ impl Wire<'_> {
     ) {
         match self {
             Self::H1(h1) => {
-                h1.decide_persistence(exchange, kind, length, config.limits.discard);
+                h1.decide_persistence(exchange, length, config.limits.discard);
                 h1.write_head(&config.opening, status, turn, |bytes| {
                     append(fields[0], bytes);
                     append(fields[1], bytes);
@@ -97,8 +96,8 @@ impl Wire<'_> {
     ) {
         match self {
             Self::H1(h1) => {
-                let (kind, length) = (ResponseKind::Whole, ContentLength::Absent);
-                h1.decide_persistence(exchange, kind, length, config.limits.discard);
+                let discard = config.limits.discard;
+                h1.decide_persistence(exchange, ContentLength::Absent, discard);
                 let end = if is_sent { response.bytes.len() } else { response.head };
                 let head = &response.bytes[..end];
                 h1.write_head(&config.opening, response.status, turn, |bytes| {

@@ -1,4 +1,4 @@
-//! The content of a response.
+//! The content of a response, in memory or in a file.
 
 use bytes::Bytes;
 use sockeye_proto::{FileRange, Output};

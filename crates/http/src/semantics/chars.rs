@@ -186,7 +186,7 @@ fn is_ip_future(bytes: &[u8]) -> bool {
 #[inline]
 pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
-    // By fours, since most runs are longer.
+    // Four at a time, since most runs are longer.
     while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         if !class(*a) {
             return at;

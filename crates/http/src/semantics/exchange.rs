@@ -59,14 +59,6 @@ pub(crate) enum Outgoing {
     Broken,
 }
 
-/// How a response is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResponseKind {
-    Whole,
-    /// The head now, and content in pieces.
-    Streamed,
-}
-
 /// What a response's head says of the length of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentLength {

@@ -95,8 +95,8 @@ impl AllowedHosts {
 
 /// Refuses requests for other hosts with 421, on the connections that it applies to.
 pub struct HostCheck {
-    pub(crate) hosts: AllowedHosts,
-    applies: Box<dyn Fn(&Peer) -> bool>,
+    hosts: AllowedHosts,
+    pub(crate) applies: Box<dyn Fn(&Peer) -> bool>,
     on_refused: Option<OnRefused>,
 }
 
@@ -116,10 +116,6 @@ impl HostCheck {
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));
         self
-    }
-
-    pub(crate) fn applies(&self, peer: &Peer) -> bool {
-        (self.applies)(peer)
     }
 
     /// Whether the host of `request` is allowed. A client of HTTP/1.0, which is no browser, may name none.

@@ -47,7 +47,7 @@ impl KeptRequest {
     }
 }
 
-/// Shows no values, either.
+/// Shows no values: they may be secrets.
 impl fmt::Debug for KeptRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)

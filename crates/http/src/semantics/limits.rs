@@ -1,4 +1,4 @@
-//! Limits on requests, and time limits.
+//! Limits on sizes and times, with their defaults.
 
 use std::time::Duration;
 

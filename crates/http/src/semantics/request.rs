@@ -146,7 +146,7 @@ impl<'a> Trailers<'a> {
     }
 }
 
-/// Shows no values, either.
+/// Shows no values: they may be secrets.
 impl fmt::Debug for Trailers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trailers").field("fields", &self.spans.len()).finish()

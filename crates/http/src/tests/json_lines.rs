@@ -100,7 +100,7 @@ impl Log for Ends {
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {
         let notes = String::from_utf8_lossy(notes);
-        self.0.borrow_mut().push(format!("{notes} {}", outcome.ended));
+        self.0.borrow_mut().push(format!("{notes} {}", outcome.ended.as_str()));
     }
 }
 

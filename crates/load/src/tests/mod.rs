@@ -151,7 +151,7 @@ fn each_way_to_fail_has_its_kind_and_text() {
             b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n",
             Then::Silence,
             Failure::BadResponse,
-            "no num",
+            "not a number",
         ),
         (&OK[..20], Then::Silence, Failure::Timeout, head),
         (CLOSED, Then::Reset, Failure::Reset, ""),

@@ -139,12 +139,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {
         seen.take(name, value)?;
     }
-    let old = version == Version::Http10;
+    let is_http10 = version == Version::Http10;
     if status == 101 {
         return Err(BadResponse("switched to another protocol without being asked to"));
     }
     let content = content(status, &seen)?;
-    let persistent = !seen.close && (!old || seen.keep_alive) && content.is_some();
+    let persistent = !seen.close && (!is_http10 || seen.keep_alive) && content.is_some();
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
@@ -238,8 +238,8 @@ fn content(status: u16, seen: &Seen) -> Result<Option<Content>, BadResponse> {
     })
 }
 
-/// The length of the trailer section at the start of `input` (RFC 9112, 7.1.2), which does not end in the
-/// first `seen` bytes; `None` if it is incomplete.
+/// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2), which does not end in the first
+/// `seen` bytes. Returns its length; `None` if it is incomplete. Folded values are accepted (5.2).
 pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
     let mut end = None;
     for at in memchr_iter(b'\n', &input[seen..]).map(|at| seen + at) {
@@ -255,12 +255,9 @@ pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, B
     if end.unwrap_or(input.len()) > LIMITS.head {
         return Err(BadResponse("sent trailers of more than 64 KiB"));
     }
+    if let Some(end) = end {
+        let plain = unfolded(&input[..end], 0);
+        head::trailers(&plain, &mut head::Progress::default(), &LIMITS, &mut Vec::new())?;
+    }
     Ok(end)
-}
-
-/// Checks a complete trailer section. Folded values are accepted (RFC 9112, 5.2).
-pub(super) fn check_trailers(section: &[u8]) -> Result<(), BadResponse> {
-    let plain = unfolded(section, 0);
-    head::trailers(&plain, &mut head::Progress::default(), &LIMITS, &mut Vec::new())?;
-    Ok(())
 }
