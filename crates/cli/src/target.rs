@@ -219,9 +219,9 @@ mod tests {
             (&either, "tcp://a b:80", "'a b' is neither"),
             (&either, "tcp://::1:80", "brackets"),
             (&either, "tcp://[nonsense]:80", "IPv6"),
-            (&either, "unix:", "path is missing"),
-            (&either, "UNIX:", "path is missing"),
-            (&either, "unix:@", "name is missing"),
+            (&either, "unix:", "is missing"),
+            (&either, "UNIX:", "is missing"),
+            (&either, "unix:@", "is missing"),
         ];
         for (parsers, text, says) in table {
             for parse in parsers {

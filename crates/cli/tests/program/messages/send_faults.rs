@@ -212,7 +212,7 @@ fn bad_files_and_encodings_are_refused_before_connecting() {
         (&["send", url, "x", "--output", &deep], "cannot write to"),
         (&["send", url, "\"é\"", "--encoding", "ascii"], "cannot be sent: not ascii"),
         (&["send", "tcp://127.0.0.1:1", "x", "--keep-alive"], "is for message://HOST:PORT"),
-        (&["send", "message://127.0.0.1"], "a port is missing"),
+        (&["send", "message://127.0.0.1"], "the port is missing"),
     ];
     for (args, says) in table {
         let output = run(args);
