@@ -161,8 +161,8 @@ impl Site {
         responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
     }
 
-    /// Redirects to the same path with a final slash, which relative links in a folder need, or, for
-    /// a page, without one.
+    /// Redirects to the same path with a final slash, which relative links in a folder need, or,
+    /// for a page, without one.
     fn redirect(
         &self,
         slash: Slash,

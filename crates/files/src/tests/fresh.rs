@@ -120,7 +120,7 @@ fn changing_a_large_file_aborts_its_response() {
     store.write("large", "m".repeat(content.len()));
     let got = client.answered().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
-    assert!(got.body.is_empty(), "the whole file is the last part, which is sent only if unchanged");
+    assert!(got.body.is_empty(), "all of it is the last part, which is sent only if unchanged");
 }
 
 #[test]
