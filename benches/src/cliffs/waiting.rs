@@ -1,5 +1,5 @@
-//! What connections cost that only wait, in the server's CPU time and memory, and how many slow
-//! readers are left after the write timeout.
+//! What waiting connections cost the server in CPU time and memory, and how many slow readers are
+//! left after the write timeout.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 

@@ -56,8 +56,8 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a path as sent that equals the key names this entry. Not if the key has a `%`, which
-    /// paths as sent encode.
+    /// Whether a path as sent that equals the key names this entry. False if the key has a `%`,
+    /// which is sent as `%25`.
     plain: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
