@@ -1,22 +1,25 @@
 //! Exact costs of a request, which don't depend on how busy the machine is.
 //!
 //! ```text
-//! sockeye-benches counts            # show them beside those of benches/counts.txt
-//! sockeye-benches counts --check    # fail if one has grown by more than 5 %, or exceeds a
-//!                                   # ceiling of benches/baseline.txt
-//! sockeye-benches counts --write    # record them; say why in the commit
+//! sockeye-benches counts            # show the figures beside those of benches/counts.txt
+//! sockeye-benches counts --check    # fail if a figure has grown by more than 5 %, or exceeds
+//!                                   # its limit in benches/baseline.txt
+//! sockeye-benches counts --write    # record the figures; say why in the commit
 //! sockeye-benches counts profile small    # instructions per function
 //! ```
 //!
-//! - **instructions** in user space, and **allocations**: callgrind counts those of a shard that
-//!   runs in one thread with its clients ([`scene`]), so that they don't depend on timing.
+//! - **instructions** in user space, and **allocations**: counted by callgrind in a shard that
+//!   shares a thread with its clients ([`scene`]), so that they don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - The row `logged` is a small response as above, and what an access log adds to it in the whole
-//!   program, including the thread that writes the log.
-//! - In the row `browser-new`, consecutive requests have different heads, so that a cached head
-//!   doesn't help. In all other rows, heads are equal.
 //! - **bytes**: memory of the program for each of 10,000 idle connections.
+//!
+//! Two rows need an explanation:
+//!
+//! - `logged` is the row `small` plus the cost of an access log. That cost is measured in the whole
+//!   program, and includes the thread that writes the log.
+//! - In `browser-new`, consecutive requests have different heads, so that a cached head doesn't
+//!   help. In all other rows, the heads are equal.
 //!
 //! The kernel's share, which is most of the time, is not counted.
 
@@ -42,9 +45,10 @@ use crate::{
     servers::Setup,
 };
 
-/// Allowed growth of a figure. Compiler releases and the names of temporary folders change it a
-/// little.
+/// Maximum ratio of a figure to the recorded one. Compiler releases and the names of temporary
+/// folders change figures a little.
 const GROWTH: f64 = 1.05;
+/// Number of connections in the row `idle`.
 const IDLE: usize = 10_000;
 /// Number of functions in a profile.
 const MOST: usize = 40;
@@ -60,7 +64,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
                 println!("{count:>8.0}  {function}");
             }
         }
-        // For this program under callgrind.
+        // This program runs itself with these arguments, under callgrind.
         ["scene", name, turns] => scene::run(name, turns.parse()?)?,
         _ => return Err("counts takes --check, --write, profile ROW, or nothing".into()),
     }
@@ -136,7 +140,7 @@ fn show(counts: &Counts, baseline: &Baseline) {
     }
 }
 
-/// Fails if a figure has grown, is not recorded, or exceeds the baseline's ceiling.
+/// Fails if a figure has grown too much, is not recorded, or exceeds its limit in the baseline.
 fn check(counts: &Counts) -> Result<ExitCode> {
     let baseline = baseline()?;
     show(counts, &baseline);

@@ -1,4 +1,4 @@
-//! Compares Sockeye, other servers and a limit on this machine, in one run.
+//! Compares Sockeye with other servers and with a bare one, the *limit*, on one machine in one run.
 //!
 //! ```text
 //! cargo run --release -p sockeye-benches              # every row, about an hour
@@ -6,22 +6,24 @@
 //! cargo run --release -p sockeye-benches -- --install --rows small,logged --servers limit,ours,nginx
 //! cargo run --release -p sockeye-benches -- --svg chart.svg --json runs.json
 //! cargo run --release -p sockeye-benches -- --help
-//! cargo run --release -p sockeye-benches -- counts    # exact costs: see [`counts`]
-//! cargo run --release -p sockeye-benches -- cliffs    # see [`cliffs`]
+//! cargo run --release -p sockeye-benches -- counts    # exact costs of a request
+//! cargo run --release -p sockeye-benches -- cliffs    # what might make a request more expensive
 //! ```
 //!
-//! The *limit* is a bare server that parses nothing: it looks for the blank line, or counts bytes
-//! if all requests have the same length, and sends a constant response, equal to Sockeye's. Its
-//! cost is the kernel's. The main figure is a server's CPU time per request divided by the limit's
-//! in the same round, which depends less on the machine than requests per second.
+//! [`counts`] and [`cliffs`] describe the last two.
+//!
+//! The limit parses nothing: it looks for the blank line, or counts bytes if all requests have the
+//! same length, and sends a constant response, equal to Sockeye's. Its cost is that of the kernel.
+//! The main figure is a server's CPU time per request divided by the limit's in the same round,
+//! which depends less on the machine than requests per second.
 //!
 //! How it measures:
 //!
 //! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
 //! - Servers take turns in each round, so that a slow minute of the machine affects all of them
-//!   ([`compare`]). A run that other work disturbed is repeated, up to a limit.
-//! - The client is that of `sockeye load`. It checks every response: its head must equal the first
-//!   one's except for the date, and its length must be exact. Content is compared once.
+//!   ([`compare`]). A run that other processes disturbed is repeated, a limited number of times.
+//! - The client is that of `sockeye load`. It checks every response: the head must equal the first
+//!   response's, except for the date, and the length must be exact. Content is compared once.
 //! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So
 //!   there are many rounds, and the ratio is their median with a confidence interval ([`stats`]).
 //! - Requests per second are shown only if the server was saturated; otherwise the client limits

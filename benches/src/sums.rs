@@ -16,7 +16,7 @@ use sockeye::{
 
 use crate::Result;
 
-/// Runs until the process is killed.
+/// Prints the server's URLs, and serves until the process is killed.
 pub(crate) fn run() -> Result<()> {
     let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
     for address in server.addresses() {
@@ -42,6 +42,7 @@ pub(crate) fn service() -> impl Service {
 }
 
 struct Sums {
+    /// The sum of the numbers in the query.
     sum: u64,
     /// The number in the body, as far as it has arrived.
     number: u64,

@@ -3,17 +3,17 @@
 //! ```text
 //! scripts/fuzz http1_stream 60     # fuzzes for 60 s, with the pinned stable toolchain
 //! scripts/fuzz http1_stream FILE   # runs one input
-//! cargo test -p sockeye-fuzz       # runs all kept inputs
+//! cargo test -p sockeye-fuzz       # runs all inputs in corpus/ and found/
 //! ```
 //!
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`Cut`] is the format of an input.
 //!
-//! `corpus/TARGET` has small inputs with the coverage so far. The fuzzer starts from them, and
-//! `cargo test` runs them. `found/TARGET` has inputs that once made the target panic.
+//! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
+//! them. `found/TARGET` has inputs that once made the target panic.
 //!
-//! Sockets, time between bytes, and clients that don't read are tested by the simulation instead.
+//! Sockets, time between bytes, and clients that don't read are tested with `sockeye-sim` instead.
 
 #![forbid(unsafe_code)]
 

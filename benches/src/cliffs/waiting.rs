@@ -1,5 +1,5 @@
-//! Costs of connections that only wait: the server's CPU time and memory without requests. And how
-//! long they may wait.
+//! What waiting connections cost the server in CPU time and memory, and how many slow readers are
+//! left after the write timeout.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{Result, cpu::Spent, memory, servers::Server};
 
-/// The kinds of waiting connections.
+/// A kind of waiting connections.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
+    /// The name of the cliff that measures it.
     cliff: &'static str,
     title: &'static str,
     count: usize,
@@ -39,14 +40,15 @@ const KINDS: [Kind; 3] = [
 /// How long the server is measured.
 const LONG: Duration = Duration::from_secs(4);
 
-/// The figures of waiting connections.
+/// The figures of one kind of waiting connections.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) title: &'static str,
-    /// Share of one core.
+    /// The server's CPU time as a share of one core.
     pub(super) busy: f64,
-    /// Private memory per connection.
+    /// The server's private memory per connection, in bytes.
     pub(super) each: f64,
+    /// The server's resident memory, in bytes.
     pub(super) resident: u64,
 }
 
@@ -58,7 +60,7 @@ pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<Seen>> {
 
 fn look(fixture: &Fixture, kind: &Kind) -> Result<Seen> {
     let server = fixture.serve("site", &[])?;
-    // The first requests also allocate what is allocated once.
+    // The first request allocates memory that later ones share: don't count it.
     drop((kind.open)(server.address, 1)?);
     let before = memory::field(server.pid(), "Anonymous:")?;
     let strain = (kind.open)(server.address, kind.count)?;
@@ -78,8 +80,8 @@ fn look(fixture: &Fixture, kind: &Kind) -> Result<Seen> {
     })
 }
 
-/// How many of `of` slow readers are connected after three times the write timeout: of those that
-/// read nothing, and of those that read some.
+/// How many slow readers are still connected after three times the write timeout: of `of` that read
+/// nothing, and of `of` that read some.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) of: usize,
@@ -89,9 +91,10 @@ pub(super) struct Left {
 
 /// The write timeout for this measurement.
 pub(super) const TIMEOUT: &str = "4s";
+/// When the readers are counted: three times the write timeout.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Lets slow readers wait for longer than the write timeout.
+/// Counts the slow readers that are still connected long after the write timeout.
 pub(super) fn deadline(fixture: &Fixture) -> Result<Left> {
     const COUNT: usize = 200;
     let left = |reads| -> Result<usize> {
@@ -106,6 +109,7 @@ pub(super) fn deadline(fixture: &Fixture) -> Result<Left> {
     Ok(Left { of: COUNT, nothing: left(Reads::Nothing)?, some: left(SOME)? })
 }
 
+/// Number of open sockets of the server.
 fn sockets(server: &Server) -> Result<usize> {
     let folder = fs::read_dir(format!("/proc/{}/fd", server.pid()))?;
     let targets = folder.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());

@@ -1,5 +1,5 @@
-//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one
-//! that cargo installs.
+//! Servers written in Rust with other crates: small ones in `benches/peers`, which are built on
+//! demand, and static-web-server, which cargo installs.
 
 use std::process::Command;
 
@@ -7,6 +7,7 @@ use super::{Server, Setup, process::free_address};
 use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
+    /// The command that starts a small server.
     pub(super) fn peer(&self, kind: Kind) -> Result<Command> {
         let mut command = Command::new(self.program(kind)?);
         if kind == Kind::Axum {
@@ -15,7 +16,7 @@ impl Setup {
         Ok(command)
     }
 
-    /// On one core it always uses one worker.
+    /// Starts static-web-server. On one core it always uses one worker.
     pub(super) fn static_web_server(&self, load: Shape) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(self.program(Kind::StaticWebServer)?);

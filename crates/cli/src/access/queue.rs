@@ -18,9 +18,9 @@ use crate::writer::{self, Queue, count_lines};
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const GATHER: Duration = Duration::from_millis(250);
-/// The least time between two warnings about lost lines.
+/// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for a sink that accepts no lines.
+/// How long the exiting program waits until all lines are written.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The queue of lines. Clones share it.
@@ -61,12 +61,14 @@ impl Lines {
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
             losses.report(flushing && batch.is_empty());
+            // If losses are unreported, this is called again even without new lines.
             losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
         })?;
         Ok(lines)
     }
 
-    /// Queues a line of at most `max` bytes, written by `write`, unless there is no room. Never waits.
+    /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
+    /// Never waits.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
         self.queue.put_at_once(worker, MAX_QUEUED.saturating_sub(max), write);
     }
@@ -88,14 +90,16 @@ impl Lines {
     }
 }
 
-/// Lines that were lost.
+/// Lost lines that are not reported yet.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Lines that found the queue full.
+    /// Number of lines that found the queue full.
     dropped: u64,
-    /// Lines that could not be written, and why.
+    /// Number of lines that could not be written.
     failed: u64,
+    /// The last error of writing.
     error: Option<io::Error>,
+    /// When losses were last reported.
     reported: Option<Instant>,
 }
 
@@ -104,7 +108,8 @@ impl Losses {
         self.dropped > 0 || self.error.is_some()
     }
 
-    /// Logs them, unless the last report was a moment ago and this isn't the last chance.
+    /// Logs the losses, unless the last report was less than [`REPORT_EVERY`] ago. If this is the
+    /// `last` call, logs them in any case.
     fn report(&mut self, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
@@ -164,7 +169,7 @@ mod tests {
                     for n in 0..LINES {
                         put(lines, worker, &format!("{worker} {n}\n"));
                         if n == LINES / 2 {
-                            // The same file: nothing moved it away.
+                            // Opens the same file again, because nobody moved it away.
                             lines.reopen();
                         }
                     }

@@ -1,8 +1,8 @@
 //! Where the access log is written: a file, a pipe (FIFO), or standard error.
 //!
-//! The reader of a pipe may be missing, go away, or be slow. A pipe is opened and written without
-//! blocking: without a reader lines are lost, and later lines try to open it again; while a slow
-//! reader has no room, lines wait here and in the queue.
+//! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened and written without
+//! blocking. Without a reader, lines are lost, and later writes try to open the pipe again. While
+//! the pipe is full, lines wait in the batch that is being written and in the queue.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -17,7 +17,7 @@ use tracing::info;
 
 /// How long one call of [`Sink::write`] waits for a reader to make room.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The least time between two tries to open a pipe without a reader.
+/// The minimum time between two attempts to open a pipe without a reader.
 const RETRY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub(crate) enum Sink {
 #[derive(Debug)]
 pub(crate) enum State {
     Open(Open),
-    /// A pipe without a reader, and when it was last tried.
+    /// A pipe without a reader, and the time of the last attempt to open or write it.
     NoReader(Instant),
 }
 
-/// A file, and how its last line ends.
+/// An open file, and where the last write to it ended.
 #[derive(Debug)]
 pub(crate) struct Open {
     file: File,
@@ -42,11 +42,11 @@ pub(crate) struct Open {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// With a line break.
+    /// After a line break.
     Whole,
-    /// Within a line. The rest is written next.
+    /// Within a line. The rest of the line is written next.
     Partial,
-    /// Within a line. The rest is lost.
+    /// Within a line. The rest of the line is lost.
     Torn,
 }
 
@@ -65,8 +65,8 @@ impl Sink {
         }
     }
 
-    /// Reopens the file, after the old one was moved away. Drops the rest of a partial line from
-    /// `lines`.
+    /// Reopens the file, after the old one was moved away. If the old file ends within a line,
+    /// drops the rest of that line from `lines`.
     pub(super) fn reopen(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if let Self::File { path, state } = self {
             let opened = open(path)?;
@@ -80,11 +80,11 @@ impl Sink {
     }
 
     /// Writes whole lines, in one call if the file accepts them all, and removes written bytes from
-    /// `lines`. The next call must start with the rest.
+    /// `lines`. If bytes are left, the next call must start with them.
     ///
     /// # Errors
     ///
-    /// `lines` can't be written, and are lost.
+    /// If writing fails. The caller must drop what is left in `lines`.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         let Self::File { path, state } = self else {
             // The lock keeps other lines from mixing with these.
@@ -125,7 +125,7 @@ fn open(path: &Path) -> io::Result<State> {
     match options.open(path) {
         Ok(file) => Ok(State::Open(Open { file, end: End::Whole })),
         Err(error) => {
-            // Sockets give the same error.
+            // Opening a socket gives the same error.
             let no_reader = Errno::from_io_error(&error) == Some(Errno::NXIO);
             match no_reader && fs::metadata(path)?.file_type().is_fifo() {
                 true => Ok(State::NoReader(Instant::now())),
@@ -135,7 +135,7 @@ fn open(path: &Path) -> io::Result<State> {
     }
 }
 
-/// Waits until a pipe has room, or no reader any more. Returns false after `until`.
+/// Waits until a pipe has room, or its reader is gone. Returns false after `until`.
 fn wait_for_room(file: &File, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -149,9 +149,9 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
     }
 }
 
-/// Like `write_all`, but removes what was written from `lines`, and starts a new line after one that
-/// was torn by an error (a full disk, the limit on file sizes). Returns when there is no room and
-/// `has_room` returns false.
+/// Like `write_all`, but removes what was written from `lines`. After an error within a line (a
+/// full disk, the limit on file sizes), the next call starts a new line. If writing would block,
+/// calls `has_room`, and returns if that returns false.
 fn write_whole<W: Write>(
     file: &mut W,
     lines: &mut Vec<u8>,
@@ -192,7 +192,7 @@ fn write_whole<W: Write>(
 mod tests {
     use super::*;
 
-    /// A disk with room for a number of bytes. Beyond that, writing fails with this error.
+    /// What was written, the maximum number of bytes, and the error of writing more.
     struct Disk(Vec<u8>, usize, ErrorKind);
 
     impl Write for Disk {

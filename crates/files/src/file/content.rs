@@ -9,9 +9,9 @@ use sockeye_proto::{Cancel, Permit};
 
 use crate::store::traits::OpenFile;
 
-/// Files of up to this size, in bytes, are kept in memory; larger ones are kept open. Up to about 16 KiB,
-/// sending from memory is cheaper than a second system call. Up to 32 KiB it costs little more, and saves a
-/// descriptor.
+/// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Up to about
+/// 16 KiB, sending from memory is cheaper than a second system call. Up to 32 KiB it costs little
+/// more, and saves a descriptor.
 pub const SMALL: u64 = 32 * 1024;
 
 /// The content of a representation, or where it is.
@@ -19,24 +19,24 @@ pub const SMALL: u64 = 32 * 1024;
 pub(crate) enum Content {
     Memory(Bytes),
     Open(Arc<dyn OpenFile>),
-    /// In the cache of compressed contents, which may drop it.
+    /// In the cache of compressed files, which may drop it.
     Compressed(Weak<Compressed>),
 }
 
-/// A content that was compressed on demand.
+/// Content that was compressed on demand.
 #[derive(Debug)]
 pub(crate) struct Compressed {
     content: Bytes,
-    /// Sent since [`Compressed::take_used`].
+    /// Whether it was sent since the last call of [`Compressed::take_used`].
     used: AtomicBool,
-    /// Freed with the bytes: the cache drops this only if nobody else holds them.
+    /// Released with the bytes: the cache drops this value only if no response holds them.
     _permit: Permit,
 }
 
 impl Compressed {
     pub(crate) fn new(content: Vec<u8>, permit: Permit) -> Self {
         let content = Bytes::from(content);
-        // The first clone allocates the reference count: here, not on the loop.
+        // The first clone allocates the reference count. Do that here, not on the event loop.
         drop(content.clone());
         Self { content, used: AtomicBool::new(true), _permit: permit }
     }
@@ -70,7 +70,7 @@ impl Compressed {
     }
 }
 
-/// Reads a content from its beginning. Stores retry interrupted reads, so it is never interrupted.
+/// Reads content from its beginning. No read returns `Interrupted`, because stores retry those.
 #[derive(Debug)]
 pub(crate) struct ContentReader<'a> {
     content: &'a Content,
@@ -96,7 +96,7 @@ impl Read for ContentReader<'_> {
                 rest.unwrap_or_default().read(buffer)?
             }
             Content::Open(file) => file.read_at(self.at, buffer)?,
-            // Compressed content is not compressed again.
+            // Never read, because compressed content is not compressed again.
             Content::Compressed(_) => 0,
         };
         self.at += count as u64;

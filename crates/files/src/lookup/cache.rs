@@ -1,9 +1,9 @@
 //! The results of a shard's lookups, limited in entries, bytes and descriptors.
 //!
-//! Entries that are requested once (a scan, a flood of misses) are evicted first: see
-//! [`ClockMap`]. An entry that is not requested any more holds its memory until another needs it, and
-//! its descriptors for a few seconds ([`LookupCache::close_idle`]): an open file keeps its space on the
-//! disk after it was deleted, and prevents unmounting its file system.
+//! Entries that are requested only once (a scan, a flood of misses) are evicted first: see
+//! [`ClockMap`]. An entry that is not requested any more keeps its memory until another entry needs
+//! it. Entries with descriptors are dropped after a few seconds ([`LookupCache::close_idle`]),
+//! because an open file occupies disk space after it was deleted, and prevents unmounting.
 
 use std::fmt;
 use std::rc::Rc;
@@ -16,15 +16,15 @@ use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
 use crate::store::traits::FRESH;
 
-/// How long a cached descriptor is used without checking that its file is unchanged. If the check finds a
-/// change, the file is looked up again; a change during a response aborts that.
+/// How long a cached descriptor is used without checking that its file is unchanged. If the check
+/// finds a change, the file is looked up again. A change during a response aborts the response.
 const CHECKED: Duration = Duration::from_millis(10);
 
-/// The approximate cost of an entry besides its key and content, in bytes: of its fields, its prepared
-/// response and its slot. So a flood of tiny entries is limited in bytes, too.
+/// The approximate memory of an entry besides its key and content, in bytes: its fields, its
+/// prepared response and its slot. So the limit in bytes holds for many tiny entries, too.
 const OVERHEAD: usize = 1536;
 
-/// The number of slots that are checked for stale entries when one is inserted.
+/// The number of slots that each insertion checks for stale entries.
 const SWEEP: usize = 2;
 
 /// An entry is stale if it was not requested for this long.
@@ -33,7 +33,7 @@ const STALE: Duration = Duration::from_secs(60);
 /// An entry with descriptors is dropped if it was not requested for this long.
 const OPEN: Duration = Duration::from_secs(5);
 
-/// The shortest time between two searches for descriptors to close.
+/// The minimum time between two searches for descriptors to close.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The limits of a shard's cache.
@@ -56,12 +56,14 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a raw path equal to the key names this entry: a key with a `%` differs from its raw path.
+    /// Whether a path as sent that equals the key names this entry. False if the key has a `%`,
+    /// which is sent as `%25`.
     plain: bool,
-    /// When its lookup started; `None` once it is known to be outdated.
+    /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
     /// When its open files were last known to be unchanged.
     checked: Time,
+    /// When it was last requested.
     requested: Time,
 }
 
@@ -75,14 +77,15 @@ pub(crate) struct LookupCache {
 }
 
 impl Cached {
-    /// Whether a request may be answered with it: its lookup is fresh, and its open files are unchanged.
+    /// Whether a request may be answered with this entry: its lookup is recent, and its open files
+    /// are unchanged.
     fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + FRESH);
         is_fresh && (now < self.checked + CHECKED || self.check(now))
     }
 
-    /// Checks the open files. If one has changed, or if checking might block, a thread looks the name up
-    /// again.
+    /// Checks that all open files are unchanged. If not, or if checking might block, marks the
+    /// entry as outdated, so that a thread looks the name up again.
     fn check(&mut self, now: Time) -> bool {
         let mut files = self.entry.open_files();
         let unchanged = files.all(|file| file.access() != Access::Thread && file.is_unchanged());
@@ -113,18 +116,18 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// As [`LookupCache::fresh`], for a raw path without its first slash, if it needs no decoding. A path
-    /// that is a key here was checked before.
+    /// As [`LookupCache::fresh`], for a path as the client sent it, without its first slash. `None`
+    /// if it needs decoding. A path that equals a key needs no validation: the key was validated.
     pub(crate) fn fresh_as_sent(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.entries.get(path).filter(|cached| cached.plain)?;
         cached.requested = now;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, unless a later one is known, and evicts
-    /// others for it. A result that doesn't fit is dropped.
+    /// Inserts the result of a lookup that started at `looked_up`, unless that of a later lookup is
+    /// cached. Evicts other entries to make room. A result that doesn't fit even then is dropped.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
-        // A lack of resources doesn't depend on the name.
+        // A lack of resources is not cached, because it doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
             return;
         }
@@ -144,8 +147,8 @@ impl LookupCache {
         self.add(key, Cached { entry, plain, looked_up, checked: now, requested: now });
     }
 
-    /// Replaces the entry by the same file with one more encoding, unless another file is known by now. The
-    /// time of its lookup stays.
+    /// Replaces the entry of `key` with `entry`, the same file with one more encoding. Does nothing
+    /// if another file is cached by now. Keeps the time of the lookup.
     pub(crate) fn put_encoded(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(known) = self.entries.peek(key) else { return };
         if Arc::ptr_eq(&known.entry, entry) || !entry.continues(&known.entry) {
@@ -155,6 +158,7 @@ impl LookupCache {
         self.remove(key);
         let entry = Arc::clone(entry);
         self.add(key, Cached { entry, plain, looked_up, checked, requested });
+        // Marks it as used.
         self.entries.get(key);
     }
 
@@ -171,7 +175,7 @@ impl LookupCache {
         self.entries.insert(Rc::from(key), cached, weight);
     }
 
-    /// Evicts until one more entry fits.
+    /// Evicts entries until one more fits. Returns false if none is left to evict.
     fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
         loop {
             let CacheLimits { entries, bytes, descriptors: most } = self.limits;
@@ -181,7 +185,7 @@ impl LookupCache {
             if !crowded && !short {
                 return true;
             }
-            // If only descriptors are short, only entries that hold one go.
+            // If only descriptors are short, only entries that hold some are evicted.
             let evicted = self.entries.evict(|old| crowded || old.entry.descriptors() > 0);
             let Some((_, evicted)) = evicted else { return false };
             self.descriptors -= evicted.entry.descriptors();
@@ -206,7 +210,7 @@ impl LookupCache {
         });
     }
 
-    /// Drops entries with descriptors that are not requested any more.
+    /// Drops entries that hold descriptors and were not requested for [`OPEN`].
     pub(crate) fn close_idle(&mut self, now: Time) {
         let (mut next, descriptors) = (Time::NEVER, &mut self.descriptors);
         self.entries.retain(|cached| {

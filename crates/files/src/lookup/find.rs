@@ -1,5 +1,5 @@
-//! A lookup: which file a key names, and by which rule. Opens the file, and reads it if it is small. Runs on
-//! a thread and may block.
+//! Lookups: finding out which file a request path names, and by which rule. A lookup opens the
+//! file, and reads it if it is small. It may block, so it runs on a thread of the pool.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::respond::instead::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
-/// How often a file is read that changes meanwhile.
+/// Maximum number of attempts to read a file that changes meanwhile.
 const TRIES: usize = 8;
 
-/// The page of a folder.
+/// The file that is sent for a folder.
 const INDEX: &[u8] = b"index.html";
 
-/// What clean URLs leave out.
+/// The extension that clean URLs leave out.
 const HTML: &[u8] = b".html";
 
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
-/// Looks `key` up. Blocks. Returns `known`, the result of an earlier lookup, without reading the file if that
-/// is unchanged. `None` if it takes more than `effort`.
+/// Looks up `key`. Blocks. If the file is the one of `known`, an earlier result, and is unchanged,
+/// returns `known` without reading it. `None` if the lookup takes more than `effort`.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
@@ -62,7 +62,7 @@ pub(crate) fn look_up(
     Some(Arc::new(Entry { mount: Some(mount), target }))
 }
 
-/// Looks `key` up, and reads whole files if necessary.
+/// Looks up `key`, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
     let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
     found.expect("the effort is not limited")
@@ -89,11 +89,11 @@ impl Lookup<'_> {
         }
     }
 
-    /// A path without a final slash.
+    /// The target of a path without a final slash.
     fn named(&self, name: &[u8]) -> Result<Target, LoadError> {
         match self.load(name, Rule::File) {
             Ok(Some(file)) => Ok(file),
-            // `name.html` precedes the folder `name`, unless that has an `index.html`.
+            // `name.html` has precedence over a folder `name` without an `index.html`.
             Ok(None) => match self.clean_url(name)? {
                 Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
                 _ => Ok(Target::Redirect(Slash::Add)),
@@ -103,7 +103,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// A path with a final slash.
+    /// The target of a path with a final slash.
     fn index(&self, path: RequestPath<'_>) -> Result<Target, LoadError> {
         let absent = match self.load(&[path.key(), INDEX].concat(), Rule::Index) {
             Ok(Some(file)) => return Ok(file),
@@ -126,7 +126,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The page of a name that leaves out `.html`.
+    /// The file `name.html`, if clean URLs are enabled. `None` if there is none.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML) {
             return Ok(None);
@@ -141,7 +141,8 @@ impl Lookup<'_> {
         matches!(self.reader.store.open(name), Ok(Opened::File(..)))
     }
 
-    /// Opens `name`, and reads what is cached or hashed of it; `None` if it is a folder.
+    /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
+    /// it changes meanwhile. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..TRIES {
             match self.load_once(name, rule) {
@@ -154,7 +155,7 @@ impl Lookup<'_> {
 
     fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         let Self { reader, folder, .. } = self;
-        // The clock is read first, so that every later write has a later stamp.
+        // Read before the file's identity, as `Identity::is_settled` requires.
         let now = reader.store.now();
         let (file, identity) = match reader.store.open(name)? {
             Opened::Folder => return Ok(None),

@@ -23,7 +23,7 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        // The fast path: most paths are cached and need no decoding. They were checked before.
+        // The fast path, for cached files whose path needs no decoding. Their paths are valid.
         if let (Some(path), None) = (view.path().strip_prefix(b"/"), view.query()) {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
@@ -75,7 +75,8 @@ impl Site {
         }
     }
 
-    /// Answers with `entry`, the result of the lookup, or continues with the next lookup.
+    /// Answers with `entry`, the result of the lookup, or looks up the file that is sent instead,
+    /// such as an error page.
     pub(crate) fn respond<'r, 't>(
         &self,
         wanted: Wanted<'_>,
@@ -123,7 +124,7 @@ impl Site {
         }
     }
 
-    /// Whether GET would be answered with a listing or an archive.
+    /// Whether a GET request would be answered with a listing or an archive.
     fn is_listed(&self, entry: &Entry, view: RequestView<'_>) -> bool {
         match &entry.target {
             Target::Listing => true,
@@ -148,7 +149,7 @@ impl Site {
         send(selected, &file.original, purpose, self.context(entry), view, responder)
     }
 
-    /// Answers with the status of an error.
+    /// Answers with an error. Its status depends on why the file is absent.
     fn refuse(&self, wanted: Wanted<'_>, entry: &Entry, responder: Responder<'_, '_>) -> Answer {
         let Wanted { purpose, view, .. } = wanted;
         self.note_absent(entry, purpose, view, &responder);
@@ -160,7 +161,8 @@ impl Site {
         responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
     }
 
-    /// Redirects to a folder with its final slash, which relative links need, or to a page without one.
+    /// Redirects to the same path with a final slash, which relative links in a folder need, or,
+    /// for a page, without one.
     fn redirect(
         &self,
         slash: Slash,
@@ -179,8 +181,8 @@ impl Site {
         }
     }
 
-    /// Answers OPTIONS: a CORS preflight request with the permissions of the script, any other with the
-    /// methods.
+    /// Answers OPTIONS: a CORS preflight request with what scripts of its origin may do, any other
+    /// request with the allowed methods.
     pub(crate) fn options(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mut allowed = || {
@@ -197,7 +199,7 @@ impl Site {
         }
     }
 
-    /// Answers with the allowed methods: OPTIONS with success, other methods with an error.
+    /// Answers with the allowed methods. `status` is a success for OPTIONS, otherwise an error.
     pub(crate) fn allow(&self, status: Status, responder: Responder<'_, '_>) -> Answer {
         responder.error(status, &self.inner.allow, "Files are only read here.")
     }

@@ -6,9 +6,9 @@
 //!               └─▶ writer: a batch at a time, in jobs ─▶ bytes and ranges of files
 //! ```
 //!
-//! So an aborted download can be resumed with `Range` and `If-Range`: the same files make the same archive
-//! and the same ETag. Entries are sorted by name and have the times of the files. Owners and permissions
-//! are left out.
+//! So an aborted download can be resumed with `Range` and `If-Range`: the same files make the same
+//! archive and the same ETag. Entries are sorted by name and have the modification times of the
+//! files. Owners and permissions are left out.
 
 mod header;
 pub(crate) mod manifest;

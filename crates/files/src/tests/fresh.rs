@@ -1,4 +1,6 @@
-//! When a change becomes visible, and that no response mixes two contents.
+//! When a change to a file becomes visible, and that no response mixes two versions of a file.
+//!
+//! `store.pass` takes nanoseconds (the clock that stamps files), `client.pass` milliseconds.
 
 use sockeye_proto::Access;
 
@@ -46,7 +48,7 @@ fn unchanged_files_are_not_read_again() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
-    // A read would overwrite it.
+    // A second read of the file would change its content.
     store.change_when_read("a.txt", ["read"]);
     client.pass(1000);
     store.pass(1_000_000_000);
@@ -55,8 +57,8 @@ fn unchanged_files_are_not_read_again() {
     assert_eq!(store.opens(), 2);
 }
 
-/// Two contents within one tick of the clock have the same identity: neither is cached for long, and they
-/// have different ETags.
+/// Two versions written in one clock tick have the same identity. So later lookups read the file
+/// again, and the ETags differ.
 #[test]
 fn two_writes_in_one_clock_tick_are_distinguished() {
     let store = Memory::new();
@@ -71,14 +73,14 @@ fn two_writes_in_one_clock_tick_are_distinguished() {
     assert_eq!((first.text(), second.text()), ("one", "two"));
     assert_ne!(first.field("ETag"), second.field("ETag"));
 
-    // Once it is settled, the ETag stays.
+    // After the clock tick, the ETag stays.
     store.pass(5);
     client.pass(1000);
     let third = client.get("/a.txt");
     client.pass(1000);
     let fourth = client.get("/a.txt");
     assert_eq!((third.text(), third.field("ETag")), ("two", fourth.field("ETag")));
-    assert_eq!(third.field("ETag"), second.field("ETag"), "it is the content's");
+    assert_eq!(third.field("ETag"), second.field("ETag"), "the ETag is a hash of the content");
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn changing_a_large_file_aborts_its_response() {
     store.write("large", "m".repeat(content.len()));
     let got = client.answered().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
-    assert!(got.body.is_empty(), "all of it is the last part, and it is not what was promised");
+    assert!(got.body.is_empty(), "all of it is the last part, which is sent only if unchanged");
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn large_files_changed_in_place_are_looked_up_again_before_sending() {
     assert_eq!(client.get("/large").text(), "short");
 }
 
-/// A long lookup started before a change that a request which joins late must see.
+/// A request that joins a slow lookup late must see a change made after the lookup started.
 #[test]
 fn requests_that_join_an_old_lookup_start_another() {
     let (store, site) = memory(&[("a.txt", "old")]);
@@ -166,7 +168,7 @@ fn requests_that_join_an_old_lookup_start_another() {
     assert_eq!(late.answered().unwrap().text(), "new");
 }
 
-/// Checking whether an open file has changed may block, and requests are answered on the loop.
+/// Checking whether such an open file has changed may block, so the event loop doesn't check.
 #[test]
 fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {

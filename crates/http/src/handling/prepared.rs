@@ -1,4 +1,4 @@
-//! Responses that are prepared: everything except the date and the fields about the connection.
+//! Prepared responses: encoded once, except for the date and the fields about the connection.
 
 use std::fmt;
 
@@ -11,8 +11,9 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::fields::fields_of_lines;
 use crate::{Body, Fields, Status};
 
-/// A response that is prepared once and sent often, by [`Responder::send_prepared`](crate::Responder):
-/// cheaper each time than [`Responder::send`](crate::Responder::send).
+/// A response that is encoded once and can be sent many times, with
+/// [`Responder::send_prepared`](crate::Responder::send_prepared). Each time costs less than
+/// [`Responder::send`](crate::Responder::send).
 ///
 /// ```
 /// # use std::rc::Rc;
@@ -43,9 +44,9 @@ pub struct PreparedResponse {
     pub(crate) bytes: Box<[u8]>,
     /// Where the content begins in `bytes`.
     pub(crate) head: usize,
-    /// Longer content.
+    /// Content that is not in `bytes`: longer than `LONGEST_COPY`, or of a file.
     rest: Option<Rest>,
-    /// Whether its status has content.
+    /// Whether responses of this status have content.
     pub(crate) has_content: bool,
 }
 
@@ -96,12 +97,12 @@ impl PreparedResponse {
         Self { status, bytes: bytes.into(), head, rest: None, has_content }
     }
 
-    /// The names and values of its fields, Content-Length among them.
+    /// The names and values of its fields, including Content-Length.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         fields_of_lines(&self.bytes[..self.head])
     }
 
-    /// Writes content that isn't copied.
+    /// Writes the content that is not in `bytes`, if any.
     #[inline]
     pub(crate) fn write_uncopied(&self, out: &mut Output) {
         match &self.rest {

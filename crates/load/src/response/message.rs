@@ -1,4 +1,5 @@
-//! Reads responses in frames. All requests have the same id, so that all responses can be equal.
+//! Reads responses of the message protocol in frames. All requests have the same id, so that all
+//! responses can be equal.
 
 use std::sync::LazyLock;
 
@@ -15,11 +16,12 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 /// Content of at most this many bytes is kept, since it may be an error response.
 const MAX_ERROR: u64 = 64 * 1024;
 
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct MessageReader {
-    /// Bytes of the header that is arriving.
+    /// Number of bytes received of an incomplete header.
     header: usize,
-    /// Bytes of content to come, once the header is complete.
+    /// Number of bytes of content still to come, once the header is complete.
     left: Option<u64>,
     /// The header and content, if the header is not the expected one.
     unexpected: Option<Box<Unexpected>>,
@@ -36,8 +38,8 @@ struct Unexpected {
 }
 
 impl MessageReader {
-    /// Reads a header. Returns the length of the content and that of the header; `None` if the header is
-    /// incomplete.
+    /// Reads a header. Returns the lengths of the content and of the header; `None` if the header
+    /// is incomplete.
     fn read_header(
         &mut self,
         input: &[u8],
@@ -63,6 +65,7 @@ impl MessageReader {
         Ok(Some((left, len)))
     }
 
+    /// The response, once its content is complete.
     fn complete(&mut self, context: &RequestContext<'_>) -> Response {
         (self.header, self.left) = (0, None);
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);

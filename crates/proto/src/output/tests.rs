@@ -1,4 +1,4 @@
-//! What is appended is sent, in order, however it is cut.
+//! Everything that is appended to an output is sent, in order, in steps of any size.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::FileSource;
 
+/// A file: its content, whether it is unchanged, and how it may be read.
 #[derive(Debug)]
 struct Text(&'static [u8], bool, Access);
 
@@ -19,7 +20,7 @@ impl FileSource for Text {
         None
     }
     fn is_unchanged(&self) -> bool {
-        assert_ne!(self.2, Access::Thread, "this may block");
+        assert_ne!(self.2, Access::Thread, "checking such a file may block");
         self.1
     }
     fn access(&self) -> Access {
@@ -38,7 +39,7 @@ fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
     loop {
         match out.part(step as u64) {
             Part::Nothing => return sent,
-            Part::Changed => panic!("nothing changed here"),
+            Part::Changed => panic!("no file changes in this test"),
             Part::Unread(range) => {
                 let mut bytes = vec![0; step.min(range.len as usize)];
                 let n = range.source.read_at(range.offset, &mut bytes).unwrap();
@@ -78,7 +79,7 @@ fn small_writes_become_one_slice_and_a_file_behind_them_is_announced() {
     assert_eq!((filled, file_follows), (1, true));
     assert_eq!(&slices[0][..], b"HTTP/1.1 200 OK\r\n");
     assert_eq!((out.held(), out.unsent()), (17, 24));
-    assert_eq!(out.plain(), None, "a file is there as well");
+    assert_eq!(out.plain(), None, "a file range follows the plain bytes");
     out.advance(24);
     assert_eq!(out.plain(), Some(&b""[..]));
 }
@@ -119,7 +120,7 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
     out.put_read(Bytes::from_static(b"012"));
     assert_eq!((out.pieces(), out.file_ranges()), (2, 1));
     out.advance(3);
-    assert_eq!(budget.used(), 4, "the permit is for what is left of the range");
+    assert_eq!(budget.used(), 4, "the permit stays with the rest of the range");
     out.put_read(Bytes::from_static(b"3456789"));
     assert_eq!((budget.used(), out.file_ranges()), (4, 0));
     out.clear();
@@ -161,7 +162,7 @@ proptest! {
             }
         }
         first.append(&mut second);
-        // Another output takes it in parts, and the rest at once.
+        // Moves `first` to another output in parts, and the rest at once.
         for _ in 0..split {
             let (before, most) = (first.unsent(), step as u64);
             let moved = first.move_front(&mut second, most);

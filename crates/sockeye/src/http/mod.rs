@@ -1,7 +1,7 @@
 //! An HTTP service from a closure.
 //!
-//! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or what converts
-//! into one:
+//! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or a value that
+//! converts into one:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -45,25 +45,25 @@
 //! # Requests
 //!
 //! The closure gets requests of any method except CONNECT and TRACE, which are answered with 405.
-//! To an unknown method it should answer 501 (RFC 9110, 9.1). The client's [`Peer`](crate::Peer) is
-//! among the request's extensions. A panic is answered with 500, and logged.
+//! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
+//! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
 //! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
 //! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop).
 //!
 //! # Costs
 //!
-//! A keep-alive request whose fields have names that the `http` crate knows, answered with static
-//! text, makes 7 heap allocations: 2 for the copy of its head, 2 for its [`HeaderMap`], 3 for the
-//! peer among its extensions. Each field of another name makes one more, and so does a small
-//! collected body. A [`Response`] with fields adds 2 for its own map. A handler of
+//! A keep-alive request makes 7 heap allocations if the `http` crate knows all its field names and
+//! the response is static text: 2 for the copy of its head, 2 for its [`HeaderMap`], 3 for the peer
+//! in its extensions. Each field with another name adds one, and so does collecting a small body.
+//! A [`Response`] with fields adds 2 for its own map. A handler of
 //! [`http_core`](crate::http_core), which borrows the request, makes none.
 //!
 //! # Limitations
 //!
-//! There is no router: use `match` for few paths (the example `http_json` matches parts of paths),
-//! or a crate for many. For compression, cookies and forms, use crates that work with the types of
-//! the `http` crate. HTTP/2 and TLS are not supported.
+//! There is no router: use `match` for a few paths (the example `http_json` matches parts of
+//! paths), or a router crate for many. For compression, cookies and forms, use crates that work
+//! with the types of the `http` crate. HTTP/2 and TLS are not supported.
 
 mod body;
 pub mod convert;
