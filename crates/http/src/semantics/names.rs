@@ -21,7 +21,7 @@ macro_rules! names {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// The indexed name that equals `name`, in any case. Most other names differ in length.
+            /// The name that equals `name`, ignoring case. Most other names differ in length.
             fn of(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
@@ -57,7 +57,7 @@ names! {
     19: IfUnmodifiedSince "if-unmodified-since";
 }
 
-/// Whether `token` equals `text`, in any case. `text` consists of lower-case letters and hyphens.
+/// Whether `token` equals `text`, ignoring case. `text` consists of lower-case letters and hyphens.
 /// Setting the bit 0x20 turns only letters and hyphens of a token into these, so the comparison
 /// needs no branch per byte.
 fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
