@@ -86,8 +86,8 @@ impl<'a> Request<'a> {
         self.content
     }
 
-    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one of its
-    /// protocols: only in HTTP/1.1, for a request without content.
+    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one
+    /// of its protocols: only in HTTP/1.1, for a request without content.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.known(FieldName::Upgrade) } else { None }
