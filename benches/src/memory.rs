@@ -1,4 +1,4 @@
-//! Memory of a process per idle connection.
+//! Measures a server's memory per idle connection.
 
 use std::{
     fs, io,
@@ -18,7 +18,7 @@ const PER_SOURCE: usize = 20_000;
 /// Number of descriptors of this process that are not connections.
 const OTHER_DESCRIPTORS: u64 = 100;
 
-/// A server's memory.
+/// A server's memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     /// Resident memory before the first request, including shared pages of code.
@@ -44,7 +44,7 @@ pub(crate) fn measure(
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
-    // The first requests also allocate what is allocated once.
+    // Not counted: the first request also makes the allocations that are made only once.
     let mut idle = Vec::with_capacity(count + 1);
     idle.push(open(target, request, 0)?);
     let before = field(pid, "Anonymous:")?;
@@ -56,7 +56,7 @@ pub(crate) fn measure(
     Ok(Memory { start, per_connection: grown / count as f64 })
 }
 
-/// Opens a connection, and makes one request on it.
+/// Opens the connection with this index, and makes one request on it.
 pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
     let mut stream = from_source(target, index / PER_SOURCE)
         .map_err(|error| format!("connection {index}: {error}"))?;
@@ -65,7 +65,7 @@ pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<T
     Ok(stream)
 }
 
-/// Connects from 127.0.0.2, 127.0.0.3 and so on.
+/// Connects from 127.0.0.2 (`source` 0), 127.0.0.3 (1) and so on.
 fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
     let last = u8::try_from(source + 2).map_err(io::Error::other)?;
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
@@ -76,7 +76,7 @@ fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// Reads a figure of a process's memory, in bytes.
+/// Reads a field of a process's `smaps_rollup` in `/proc`, in bytes.
 pub(crate) fn field(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     parse(&text, name).ok_or_else(|| format!("smaps_rollup has no {name}").into())

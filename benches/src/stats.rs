@@ -1,6 +1,6 @@
 //! Medians with confidence intervals.
 
-/// The median and the range of some runs.
+/// The median and the range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -25,13 +25,13 @@ pub(crate) struct Estimate {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
-    /// Whether there were enough values for that. If not, the interval is the range of the values.
+    /// Whether there were enough values for 95 %. If not, the interval is the range of the values.
     pub(crate) confident: bool,
 }
 
-/// The median of `values` with the interval from their ranks, which holds for any distribution:
-/// each value is above the true median with a probability of one half. `None` if there are no
-/// values.
+/// Estimates the median of `values`; `None` if there are none. The ends of the interval are two of
+/// the sorted values. It holds for any distribution, because each value is above the true median
+/// with a probability of one half.
 pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -44,10 +44,11 @@ pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate
     Some(Estimate { median, low, high, confident })
 }
 
-/// The number of values to leave out at each end of `count` sorted ones, so that the others contain
-/// the median with a confidence of 95 %, or `None` if `count` is too small.
+/// The number of values to leave out at each end of `count` sorted ones, so that the range of the
+/// others contains the true median with a confidence of 95 %. `None` if `count` is too small.
 fn ranks_outside(count: usize) -> Option<usize> {
     const DOUBT: f64 = 0.025;
+    // The probability that `heads` of the values are below the true median (binomial).
     let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);
     let (mut below, mut out) = (0.0, None);
     for heads in 0..count {

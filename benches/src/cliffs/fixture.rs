@@ -1,4 +1,4 @@
-//! The folders that are served, and our servers, with or without strace.
+//! Creates the folders to serve, and starts our servers, with or without strace.
 
 use std::{
     ffi::OsStr,
@@ -21,18 +21,19 @@ use crate::{
 
 /// Size of a file in a folder with many files, in bytes.
 const EACH: usize = 200;
-/// Size of a sparse file that no buffer can hold.
+/// Size of a sparse file that is larger than any buffer.
 pub(super) const HUGE: u64 = 1 << 30;
 
-/// A traced server.
+/// How servers are traced.
 #[derive(Debug)]
 struct Trace {
+    /// The output file of strace.
     out: PathBuf,
     /// Number of requests, over one connection.
     requests: u64,
 }
 
-/// Makes folders and servers.
+/// Creates folders, and starts servers and clients.
 #[derive(Debug)]
 pub(super) struct Fixture {
     setup: Setup,
@@ -40,7 +41,8 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// With the given server, or the one that is built from this tree.
+    /// Creates the folder `site`. `server` is the program to run; by default, the one that is built
+    /// from this tree.
     pub(super) fn new(server: Option<&str>) -> Result<Self> {
         let fixture = Self { setup: Setup::ours_at(server)?, trace: None };
         let site = fixture.path("site");
@@ -100,15 +102,15 @@ impl Fixture {
         self.setup.start_with_args(program, words, self.trace.as_ref().map(|trace| &*trace.out))
     }
 
-    /// A client that has learned the responses of `server`. It runs until it is stopped, or to the
-    /// end of the plan.
+    /// A client that has learned which responses to expect from `server`. It runs until it is
+    /// stopped, or to the end of the plan.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
         let probe = learn(server, &plan)?;
         self.client_that_knows(server, plan, probe)
     }
 
-    /// As [`Fixture::client`], for a client that has learned from another server, so that its first
-    /// request is the server's first.
+    /// Like [`Fixture::client`], but `probe` is from another server, so that the client's first
+    /// request is the first that `server` gets.
     pub(super) fn client_that_knows(
         &self,
         server: &Server,
@@ -124,8 +126,8 @@ impl Fixture {
         Ok(Worker::new(Arc::new(plan), &probe, share)?)
     }
 
-    /// Traces servers while `work` makes `requests` requests. `work` returns the time window of the
-    /// requests. Returns the calls in it.
+    /// Traces the servers that `work` starts. `work` makes `requests` requests, and returns the
+    /// time window in which it made them. Returns the system calls per request in that window.
     pub(super) fn traced(
         &mut self,
         requests: u64,
@@ -139,7 +141,7 @@ impl Fixture {
     }
 }
 
-/// Learns the responses to a plan's requests.
+/// Learns which responses to expect to a plan's requests.
 pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Probe> {
     Ok(sockeye_load::probe(plan, &[Target::Ip(server.address)])?)
 }

@@ -1,4 +1,4 @@
-//! One side of a cliff: a server under a load and possibly a strain, and the costs.
+//! A server under a load, with or without a strain, and the costs of its requests.
 
 use std::{
     thread,
@@ -22,19 +22,19 @@ use crate::{
 /// Number of traced requests, over one connection.
 const REQUESTS: u64 = 1_000;
 
-/// A side of a cliff.
+/// One of the two conditions of a [`Case`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Plain,
     Strained,
 }
 
-/// A server under a load. The fields are dropped in this order.
+/// A server under a load. The order of the fields is the order in which they are dropped.
 pub(super) struct Scene {
     pub(super) strain: Strain,
     pub(super) client: Worker,
     pub(super) server: Server,
-    /// Whether the load ends on its own, and its first request counts.
+    /// Whether the load ends on its own, and is measured from its first request, without a warm-up.
     pub(super) once: bool,
 }
 
@@ -49,7 +49,7 @@ impl Scene {
     }
 }
 
-/// A pair of conditions.
+/// A pair of conditions to compare: plain and strained.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     /// The name of its cliff on the command line.
@@ -67,8 +67,8 @@ pub(super) enum Shows {
     CostAndCalls,
     /// CPU time only: the strain makes system calls at its own rate.
     Cost,
-    /// Latency, at a rate that doesn't saturate the server. The strain's share of the CPU time is
-    /// unknown.
+    /// Latency, at a rate that doesn't saturate the server. Not CPU time, because the strain's
+    /// share of it is unknown.
     Latency,
 }
 
@@ -78,9 +78,9 @@ pub(super) struct Sample {
     pub(super) round: usize,
     pub(super) responses: u64,
     pub(super) seconds: f64,
-    /// The server's share of one core.
+    /// The server's CPU time.
     pub(super) ran: Duration,
-    /// The share of one core that others, or the hypervisor, used.
+    /// The share of one core that other processes, or the hypervisor, used.
     pub(super) others: f64,
     /// The server's resident memory at the end.
     pub(super) resident: u64,
@@ -126,7 +126,7 @@ pub(super) fn measure(
     let own = after.0.since(before.0);
     let machine = after.2.since(before.2);
     let known = own.ran + after.1.since(before.1).ran;
-    // Three measures of disturbance: each misses what another finds.
+    // Three measures of disturbance by others: each misses something that another finds.
     let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
     let resident = memory::field(server.pid(), "Rss:")?;
     let (stats, _) = client.finish(|_, _| true)?;
@@ -162,7 +162,7 @@ pub(super) fn count_calls(
     })
 }
 
-/// Waits until a server is idle, after it has filled the kernel's buffers.
+/// Waits until a server is idle. Before that, it may still be filling the kernel's buffers.
 pub(super) fn settle(server: &Server) -> Result<()> {
     const LOOK: Duration = Duration::from_millis(100);
     const AT_REST: Duration = Duration::from_millis(1);

@@ -1,4 +1,4 @@
-//! Instructions and allocations, by callgrind.
+//! Counts the instructions and allocations of a request with callgrind, a tool of valgrind.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Number of counted turns: enough that work done once per second doesn't matter.
+/// Number of counted turns: enough that work done once per second adds little to each request.
 const TURNS: usize = 100;
 
-/// Maximum number of attempts.
+/// Maximum number of attempts to run a scene fast enough.
 const ATTEMPTS: usize = 10;
 
 /// The costs of a request.
@@ -23,10 +23,10 @@ pub(super) struct Costs {
     pub(super) allocations: f64,
 }
 
-/// Counts the costs of a request in a scene.
+/// Counts the costs of a request in a [`scene`].
 ///
-/// Instructions are counted within the turns only. Calls are counted from the start of the program,
-/// so those of a run with a single turn are subtracted.
+/// Callgrind counts instructions within the counted turns only, but calls from the start of the
+/// program. So the allocations of a run with one turn are subtracted.
 pub(super) fn count(name: &str) -> Result<Costs> {
     let run = |turns| -> Result<_> {
         let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
@@ -40,7 +40,8 @@ pub(super) fn count(name: &str) -> Result<Costs> {
     })
 }
 
-/// The functions with their own instructions per request, the largest first.
+/// The functions with their instructions per request, without those of the functions that they
+/// call. The largest number is first.
 pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
     let annotate = |out: &Path| {
         let output = Command::new("callgrind_annotate")
@@ -60,7 +61,8 @@ pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
     Ok(functions)
 }
 
-/// Parses `1,234 ( 5.67%)  file:function [object]`. Inlined code is listed under its own file.
+/// Parses a line of `callgrind_annotate`: `1,234 ( 5.67%)  file:function [object]`. A function with
+/// inlined code has a line for each file that the code is from.
 fn annotated(line: &str) -> Option<(&str, u64)> {
     let (count, rest) = line.trim_start().split_once(" (")?;
     let (_, place) = rest.split_once(")  ")?;
@@ -69,8 +71,8 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
     Some((function, count.replace(',', "").parse().ok()?))
 }
 
-/// Runs a scene under callgrind. Returns the result of `take` for the output, and the number of
-/// requests. A busy machine may need several attempts.
+/// Runs a scene under callgrind. Returns the result of `take` for callgrind's output file, and the
+/// number of requests. Tries again if the scene was too slow, as on a busy machine.
 fn collect(
     name: &str,
     turns: usize,
@@ -85,7 +87,8 @@ fn collect(
     Err(format!("{name} was too slow, {ATTEMPTS} times: is the machine busy?").into())
 }
 
-/// Runs a scene once. Returns the result of `take` for the output, and what the scene prints.
+/// Runs a scene once. Returns the result of `take` for callgrind's output file, and what the scene
+/// prints.
 fn attempt(
     name: &str,
     turns: usize,
@@ -110,13 +113,14 @@ fn attempt(
     Ok((text?, String::from_utf8(output.stdout)?))
 }
 
-/// Parses callgrind's output: the numbers of instructions and of calls to allocators.
+/// Parses callgrind's output file: the numbers of instructions and of calls to allocators.
 pub(super) fn read(text: &str) -> Option<(u64, u64)> {
     const ALLOCATE: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
     let mut names: HashMap<&str, &str> = HashMap::new();
     let (mut called, mut allocations, mut total) = ("", 0, None);
     for line in text.lines() {
-        // The first mention of a number has the name: `cfn=(12) malloc`, later `cfn=(12)`.
+        // Functions are numbered. Only the first mention has the name: `cfn=(12) malloc`, then
+        // `cfn=(12)`.
         if let Some((number, name)) = line
             .strip_prefix("cfn=")
             .or(line.strip_prefix("fn="))
@@ -129,7 +133,7 @@ pub(super) fn read(text: &str) -> Option<(u64, u64)> {
                 called = names.get(number).copied().unwrap_or_default();
             }
         } else if let Some(rest) = line.strip_prefix("calls=") {
-            // A symbol's version comes after an @.
+            // `@` separates a symbol from its version.
             let name = called.split('@').next().unwrap_or_default();
             if ALLOCATE.contains(&name) {
                 allocations += rest.split(' ').next()?.parse::<u64>().ok()?;

@@ -1,6 +1,6 @@
 //! Errors of the program, by exit code.
 //!
-//! An [`anyhow::Error`] becomes a failure by `?`, and an error of usage by [`OrUsage`].
+//! `?` turns an [`anyhow::Error`] into [`Error::Failure`], [`OrUsage`] into [`Error::Usage`].
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// An error of `doing` something with a path of the command line: of usage if the path is wrong.
+    /// An I/O error while `doing` something with a path from the command line: [`Error::Usage`] if
+    /// the path is wrong, else [`Error::Failure`].
     pub(crate) fn of_path(error: io::Error, doing: String) -> Self {
         let is_wrong = is_wrong_path(&error);
         let error = anyhow::Error::new(error).context(doing);
@@ -37,7 +38,7 @@ impl Error {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            // The same as clap's.
+            // As clap does.
             Self::Usage(_) => ExitCode::from(2),
             Self::Failure(_) => ExitCode::FAILURE,
         }
@@ -57,16 +58,17 @@ impl fmt::Display for Error {
     }
 }
 
-/// Whether a path leads to nothing, or to something of another kind.
+/// Whether the path is to blame: it is invalid, nothing is there, or what is there is of the wrong
+/// kind or in the way.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
     let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];
-    // `ErrorKind` has no stable kind for a loop of links.
+    // `ErrorKind` has no stable kind for a loop of symbolic links.
     kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 pub(crate) trait OrUsage<T> {
-    /// Turns an error into an error of usage.
+    /// Turns an error into [`Error::Usage`].
     fn or_usage(self) -> Result<T, Error>;
 }
 

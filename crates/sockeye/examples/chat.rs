@@ -5,12 +5,12 @@
 //! nc 127.0.0.1 8080     # the first line is your name
 //! ```
 //!
-//! Members are connections on all workers of the server. A line goes into the room's log, which all
-//! members share, and wakes them ([`Remote::wake`]). Each member reads the log from its own
-//! position, as far as its output has room. A slow member delays nobody, and costs its output
-//! buffer of up to 256 KiB ([`Config::max_buffered_output`]). The log keeps 1 MiB. A member that is
-//! further behind misses lines, and gets their number. The engine disconnects one that reads
-//! nothing for a minute ([`Config::write_timeout`]).
+//! Each connection is a member of the chat room, on any worker of the server. A line from a member
+//! is appended to the room's log, and all members are woken ([`Remote::wake`]). Each member reads
+//! the log from its own position, as far as its output buffer has space. So a slow member delays
+//! nobody, and costs a buffer of up to 256 KiB ([`Config::max_buffered_output`]). The log keeps
+//! 1 MiB. A member that is further behind misses lines, and is told how many. The engine
+//! disconnects a member that reads nothing for a minute ([`Config::write_timeout`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -23,7 +23,7 @@ use sockeye::{
     usable_cores,
 };
 
-/// Maximum length of a line, in bytes, without its end.
+/// Maximum length of a line, in bytes, without the newline.
 const MAX_LINE: usize = 512;
 
 /// Maximum length of a name, in bytes.
@@ -35,26 +35,26 @@ const NAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum size of the log, in bytes.
 const MAX_LOG: usize = 1024 * 1024;
 
-/// Memory that a line of the log uses besides its text, in bytes.
+/// Memory that a line of the log uses in addition to its text, in bytes.
 const PER_LINE: usize = 32;
 
-/// Maximum number of lines from one member in one turn of its worker. Others read between the turns
-/// of a member that sends many.
+/// Maximum number of lines that are read from one member in one turn of its worker, so that one who
+/// sends many doesn't delay the others.
 const LINES_PER_TURN: usize = 128;
 
-/// All members share it.
+/// The chat room, which all members share.
 #[derive(Default)]
 struct Room(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The newest lines, each with its end.
+    /// The newest lines, each with its newline.
     log: VecDeque<Box<[u8]>>,
     /// Size of the log, in bytes.
     size: usize,
     /// Number of lines that were removed from the log.
     dropped: u64,
-    /// By name.
+    /// The handle that wakes each member, by name.
     members: BTreeMap<String, Remote>,
 }
 
@@ -64,7 +64,7 @@ impl State {
         self.dropped + self.log.len() as u64
     }
 
-    /// Sends a line to all members.
+    /// Appends a line to the log, and wakes all members.
     fn say(&mut self, line: &str) {
         let line = format!("{line}\n").into_bytes().into_boxed_slice();
         self.size += line.len() + PER_LINE;
@@ -104,7 +104,8 @@ impl Room {
         }
     }
 
-    /// Writes the lines from `position`, as far as there is room. Returns whether those were all.
+    /// Writes the lines from `position`, as far as the output has space. Returns whether all were
+    /// written.
     fn read(&self, position: &mut u64, turn: &mut Turn<'_>) -> bool {
         let state = self.lock();
         let missed = state.dropped.saturating_sub(*position);
@@ -127,7 +128,7 @@ struct Member {
 }
 
 enum MemberState {
-    /// Its first line is its name.
+    /// Waits for its first line, which is its name.
     ExpectName {
         until: Time,
     },
@@ -140,7 +141,7 @@ enum MemberState {
 }
 
 impl Member {
-    /// Takes a line, without its end.
+    /// Handles a line, without its newline.
     fn line(&mut self, line: &str, turn: &mut Turn<'_>) {
         match &self.state {
             MemberState::ExpectName { .. } => self.join(line, turn),
@@ -165,7 +166,7 @@ impl Member {
         }
     }
 
-    /// Reads the log, and asks for room if there is more.
+    /// Writes new lines of the log, and asks for [`Event::Room`] if there are more.
     fn read(&mut self, turn: &mut Turn<'_>) {
         if let MemberState::Joined { position, .. } = &mut self.state
             && !self.room.read(position, turn)
@@ -199,7 +200,7 @@ impl Protocol for Member {
                     turn.out.write(b"* a line has 512 bytes at most\n");
                     return Err(Fault::peer("line_too_long", "sent a line of more than 512 bytes"));
                 }
-                // The engine offers it again, with the bytes that follow.
+                // The engine passes the incomplete line again, with the bytes that follow.
                 return Ok(Consumed::more(consumed));
             };
             consumed += end + 1;
@@ -258,7 +259,7 @@ pub(crate) fn serve(
     let serving = Serving::start(&[address], workers, config, move |_worker, _bound| {
         let room = Arc::clone(&room);
         move |_: &Peer| {
-            // The time is known when the connection opens.
+            // `Event::Open` sets the time, which isn't known here.
             let state = MemberState::ExpectName { until: Time::NEVER };
             Member { room: Arc::clone(&room), state }
         }

@@ -1,4 +1,4 @@
-//! The report of a load, as text and as JSON.
+//! The report of `sockeye load`, as text and as JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use sockeye_load::{Outcome, Plan, Progress, Stats, Until};
 use crate::target::Target;
 use crate::text;
 
-/// The percentiles that are shown, and the least number of latencies for each: with fewer, the
-/// percentile would be the maximum.
+/// The percentiles in the report, each with the minimum number of latencies that it needs: with
+/// fewer, it would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
-/// The progress of a load, on one line.
+/// The progress of a running load, on one line.
 pub(super) fn progress(seen: &Progress) -> String {
     let rate = per_second(seen.responses, seen.time);
     let mut line = format!(
@@ -99,7 +99,7 @@ impl Report<'_> {
         text
     }
 
-    /// The number of responses that are errors. Their latencies aren't counted.
+    /// The number of responses that are errors. Their latencies are not in the statistics.
     fn error_responses(&self) -> u64 {
         self.outcome.stats.responses - self.outcome.stats.measured()
     }
@@ -125,7 +125,7 @@ impl Report<'_> {
         }
     }
 
-    /// The load, in a few words.
+    /// The options of the load, in a few words.
     fn load(&self) -> String {
         let plan = self.plan;
         let mut load = text::count(plan.connections.get() as u64, "connection");

@@ -1,4 +1,4 @@
-//! The folders to serve, opened.
+//! Opens the folders to serve.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,7 +16,7 @@ use crate::error::{Error, OrUsage, is_wrong_path};
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) mounts: Mounts,
-    /// Shared by all folders.
+    /// Limits on resources, shared by all folders.
     pub(crate) budgets: Arc<Budgets>,
     /// The folders in the order of the command line, for the start screen.
     pub(crate) places: Vec<Place>,
@@ -64,8 +64,8 @@ impl Content {
     }
 }
 
-/// Splits `PREFIX=FOLDER`; without a prefix, the folder is at `/`. A path that starts with a slash and
-/// contains `=` is a folder if it exists.
+/// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. If a text that starts with a
+/// slash and contains `=` is an existing path, it is the folder.
 fn split(place: OsString) -> anyhow::Result<(String, PathBuf)> {
     if place.is_empty() {
         bail!("the name of a folder is empty; . is the current folder");
@@ -128,9 +128,10 @@ fn options(flags: &args::Content) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// An error for a path that can't be served, with the nearest folder that exists.
+/// Makes the error for a path that can't be served. For a missing path, it names the nearest folder
+/// that exists.
 fn not_servable(error: OpenError) -> Error {
-    // Its text includes its source.
+    // The text of an `OpenError` includes that of its source.
     let reason = anyhow!("{error}");
     match error {
         OpenError::NotFound(path) => Error::Usage(match nearest_folder(&path) {

@@ -13,14 +13,14 @@ use crate::args;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
-/// File descriptors of a load besides its connections: of each thread, and in all.
+/// File descriptors of a load that are not connections: per thread, and for the whole process.
 const DESCRIPTORS_PER_THREAD: u64 = 8;
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// The default bytes for an echo server.
+/// The bytes that an echo server is sent by default.
 const ECHO: [u8; 64] = [b'.'; 64];
 
-/// A message that every `sockeye message` can answer.
+/// The default message. Every `sockeye message` server can answer it.
 const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Load {
     pub(crate) plan: sockeye_load::Plan,
     /// The server's addresses, in the order to try them.
     pub(crate) addresses: Vec<driver::Target>,
-    /// In the order of the plan's requests.
+    /// The targets of the plan's requests, in the same order.
     pub(crate) targets: Vec<Target>,
     pub(crate) json: bool,
 }

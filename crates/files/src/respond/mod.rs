@@ -1,4 +1,4 @@
-//! Responses with files, and those without.
+//! Responses with a file or parts of it, and responses instead of a file.
 //!
 //! - `conditions`: preconditions and ranges.
 //! - `send`: a file; `multipart`: several ranges of it.

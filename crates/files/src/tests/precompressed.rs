@@ -1,4 +1,4 @@
-//! Precompressed files, on a store in memory.
+//! Precompressed files, in an in-memory store.
 
 use super::Client;
 use super::codings::{BROWSER, GZIP, VARY, accepting, compressed, content, said, site_with, text};
@@ -27,13 +27,13 @@ fn with_equal_weights_the_smallest_precompressed_file_is_sent() {
         assert_eq!((said(&got), got.body.len()), ((200, Some(coding), VARY), len));
         assert_eq!(content(&got), script.as_bytes());
     }
-    // By its own name it is an ordinary file.
+    // Requested by its own name, a precompressed file is an ordinary file.
     let got = client.request("GET", "/app.js.gz", BROWSER);
     assert_eq!(said(&got), (200, None, None));
     assert_eq!(got.field("Content-Type"), Some("application/gzip"));
 }
 
-/// Every file with a precompressed one has `Vary`, whatever its type and size.
+/// If a file has a precompressed form, its responses have `Vary`, whatever its type and size.
 #[test]
 fn precompressed_files_are_used_for_every_type() {
     let content = text(100_000);
@@ -84,16 +84,17 @@ fn ranges_are_of_the_selected_representation() {
     let mut client = Client::new(&site);
     let plain = client.get("/compressed.html");
 
-    // Ranges of a file that is compressed on demand are of the uncompressed file, even after it was compressed.
+    // If a file is compressed on demand, a range selects bytes of the uncompressed file, even when
+    // the compressed form is cached.
     client.request("GET", "/plain.html", BROWSER);
     let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
     assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
     let etag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
     let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {etag}\r\n");
     let got = client.request("GET", "/plain.html", &resume);
-    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another form: all of it");
+    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another ETag: sent whole");
 
-    // Ranges of a precompressed file are of its bytes, for clients that accept its coding.
+    // If the client accepts a precompressed file, a range selects bytes of that file.
     let whole = client.request("GET", "/compressed.html", BROWSER);
     assert_eq!(said(&whole), (200, Some("br"), VARY));
     let etag = whole.field("ETag").unwrap().to_owned();
@@ -138,12 +139,12 @@ fn precompressed_files_with_other_content_are_never_sent() {
         ("empty", Vec::new()),
         ("of another coding", compressed(Coding::Brotli, &new)),
         ("not compressed", new.as_bytes()[..1000].to_vec()),
-        ("a bomb", compressed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
-        ("with more behind it", [compressed(Coding::Gzip, &new), vec![0]].concat()),
+        ("a decompression bomb", compressed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
+        ("with a trailing byte", [compressed(Coding::Gzip, &new), vec![0]].concat()),
         ("no smaller", [compressed(Coding::Gzip, &new), vec![0; 5000]].concat()),
     ] {
         let store = Memory::new();
-        // The same times, and a precompressed file that is newer.
+        // With equal modification times, then with a newer precompressed file.
         for nanos in [0, 5_000_000_000] {
             store.write("page.html", &*new);
             store.pass(nanos);

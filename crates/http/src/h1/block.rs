@@ -1,8 +1,8 @@
-//! The fields of a head, kept for the next head of the shard.
+//! The parsed fields of the last head, kept for the next head of the shard.
 //!
-//! Requests of one client, and of clients of one kind, often differ in their target only. If the fields
-//! are byte for byte those of the last head, their meaning is known, and comparing is faster than
-//! parsing.
+//! Requests of one client, or of clients of the same kind, often differ only in their targets. If
+//! the fields are byte for byte those of the last head, the result of parsing them is reused,
+//! because comparing is faster than parsing.
 
 use std::cell::Cell;
 
@@ -11,19 +11,19 @@ use crate::semantics::control::Version;
 use crate::semantics::names::Index;
 use crate::semantics::span::Span;
 
-/// The longest fields that are kept, in bytes: above what browsers send.
+/// Maximum length of fields that are kept, in bytes: more than browsers send.
 const LONGEST: usize = 4 * 1024;
 
 /// The fields of a head, parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    // Invariant: empty, or valid field lines and the blank line, with `spans` and `index` of them.
+    // Invariant: empty, or valid field lines and the blank line, described by `spans` and `index`.
     bytes: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) index: Index,
-    /// What they say in requests of that version, if known.
+    /// What these fields mean in a request of that version, once computed.
     pub(crate) framing: Cell<Option<(Version, Framing)>>,
-    /// Whether their host is allowed, if known.
+    /// Whether the host in these fields is allowed, once checked.
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
@@ -34,7 +34,7 @@ impl Block {
         known.then_some(self.bytes.len())
     }
 
-    /// Forgets the fields: others are about to be read.
+    /// Clears the block before other fields are parsed into it.
     pub(crate) fn begin(&mut self) {
         self.bytes.clear();
         self.spans.clear();
@@ -42,7 +42,7 @@ impl Block {
         self.host_allowed.set(None);
     }
 
-    /// The fields have been read. Keeps their bytes.
+    /// Indexes the fields after they were parsed, and keeps their `bytes` if these are few enough.
     pub(crate) fn end(&mut self, bytes: &[u8]) {
         self.index.fill(bytes, &self.spans);
         if bytes.len() <= LONGEST {

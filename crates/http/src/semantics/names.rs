@@ -4,7 +4,8 @@ use crate::semantics::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {
-        /// A name of a field that is indexed: see [`Request::known`](crate::Request::known).
+        /// The name of a common field, whose value [`Request::known`](crate::Request::known) finds
+        /// without a search.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
             $($(#[doc = concat!("`", $text, "`")] $name,)*)*
@@ -20,7 +21,7 @@ macro_rules! names {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// Finds a name. Most other names differ in their length.
+            /// The name that equals `name`, ignoring case. Most other names differ in length.
             fn of(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
@@ -56,8 +57,9 @@ names! {
     19: IfUnmodifiedSince "if-unmodified-since";
 }
 
-/// Whether a token is `text`, in any case. `text` has lower-case letters and hyphens, which no other
-/// byte of a token becomes with that bit set, so all bytes are compared at once.
+/// Whether `token` equals `text`, ignoring case. `text` consists of lower-case letters and hyphens.
+/// Setting the bit 0x20 turns only letters and hyphens of a token into these, so the comparison
+/// needs no branch per byte.
 fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
     let mut differences = 0;
     for (byte, expected) in token.iter().zip(text) {
@@ -66,12 +68,12 @@ fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
     differences == 0
 }
 
-/// A set of names.
+/// A set of [`FieldName`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldNames(u32);
 
 impl FieldNames {
-    /// These names.
+    /// The set of these names.
     #[must_use]
     pub const fn of(names: &[FieldName]) -> Self {
         let (mut set, mut at) = (0, 0);
@@ -99,17 +101,17 @@ impl FieldNames {
     }
 }
 
-/// Where the values of a request's fields lie.
+/// Where the values of a request's common fields are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) present: FieldNames,
     pub(crate) repeated: FieldNames,
-    /// The first value of each name; arbitrary for an absent name.
+    /// The range of the first value of each name; arbitrary for an absent name.
     first: [Range; FieldName::ALL.len()],
 }
 
 impl Index {
-    /// Indexes the fields of a block.
+    /// Indexes the fields at `spans` of `block`.
     pub(crate) fn fill(&mut self, block: &[u8], spans: &[Span]) {
         (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
         for (span, (name, _)) in spans.iter().zip(fields(block, spans)) {
@@ -123,7 +125,7 @@ impl Index {
         }
     }
 
-    /// The first value of that name.
+    /// The range of the first value of that name.
     pub(crate) fn first(&self, name: FieldName) -> Option<Range> {
         self.present.contains(name).then(|| self.first[name as usize])
     }
@@ -142,7 +144,7 @@ mod tests {
             assert_eq!(FieldName::of(text.to_ascii_uppercase().as_bytes()), Some(*name));
             assert_eq!(FieldName::of(&text.as_bytes()[1..]), None);
             assert_eq!(FieldName::of(format!("{text}x").as_bytes()), None);
-            // Each other token of that length that differs in one byte is another one.
+            // A token that differs in one byte is another name.
             for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
                 let mut other = text.as_bytes().to_vec();
                 other[at] = byte;

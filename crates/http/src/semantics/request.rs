@@ -1,4 +1,4 @@
-//! A request as its handler sees it: a view of bytes, without a copy.
+//! A request as its handler sees it: a view of the head's bytes, without a copy.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use crate::semantics::method::Method;
 use crate::semantics::names::{FieldName, FieldNames, Index};
 use crate::semantics::span::{Span, fields};
 
-/// How the end of content is found.
+/// How the end of a request's content is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// There is none.
     None,
     /// This many bytes, at least one.
     Length(u64),
-    /// The length is known at its end: chunked in HTTP/1.1.
+    /// The length is unknown until the content ends: chunked in HTTP/1.1.
     Chunked,
 }
 
@@ -23,10 +23,10 @@ pub enum Content {
 pub struct Request<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) control: &'a ControlData,
-    /// The part of `head` with the fields, from where the spans are counted.
+    /// The part of `head` with the fields. `spans` count from its start.
     pub(crate) block: &'a [u8],
     pub(crate) spans: &'a [Span],
-    /// The positions of the usual fields.
+    /// The positions of common fields.
     pub(crate) index: &'a Index,
     pub(crate) content: Content,
     pub(crate) upgrade: bool,
@@ -52,8 +52,8 @@ impl<'a> Request<'a> {
         self.control.target.whole().of(self.head)
     }
 
-    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dots not
-    /// resolved. `/` where an absolute target has none; `*` in `OPTIONS *`.
+    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dot
+    /// segments not resolved. `/` if an absolute target has no path; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {
@@ -68,8 +68,8 @@ impl<'a> Request<'a> {
         self.control.target.query().map(|range| range.of(self.head))
     }
 
-    /// The host, and perhaps a port: the authority of an absolute target, else the `Host` field. `None`
-    /// only in HTTP/1.0.
+    /// The host, with the port if the client sent one: the authority of an absolute target, else
+    /// the `Host` field. `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form wins (RFC 9112, 3.2.2).
@@ -79,20 +79,21 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The content that follows. [`Responder::read`](crate::Responder::read) asks for it.
+    /// Whether content follows, and how its end is found.
+    /// [`Responder::read`](crate::Responder::read) asks for it.
     #[must_use]
     pub fn content(&self) -> Content {
         self.content
     }
 
-    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one of its
-    /// protocols: only in HTTP/1.1, for a request without content.
+    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one
+    /// of its protocols: only in HTTP/1.1, for a request without content.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.known(FieldName::Upgrade) } else { None }
     }
 
-    /// The value of the first field of that name, as [`Request::field`] finds it, but faster.
+    /// Like [`Request::field`], but faster: the value of the first field of that name.
     #[must_use]
     pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
         self.index.first(name).map(|range| range.of(self.block))
@@ -110,7 +111,7 @@ impl<'a> Request<'a> {
         self.index.repeated.contains(name)
     }
 
-    /// The value of the first field of that name, in any case. Spaces around the value are left out.
+    /// The value of the first field of that name, ignoring case, without spaces around the value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.fields_named(name).next()
@@ -132,7 +133,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The fields behind the content (RFC 9110, 6.5). They change nothing in how the request is read.
+/// The fields after the content (RFC 9110, 6.5). They don't affect how the request is parsed.
 #[derive(Clone, Copy)]
 pub struct Trailers<'a> {
     pub(crate) section: &'a [u8],

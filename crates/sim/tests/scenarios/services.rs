@@ -1,4 +1,4 @@
-//! A service with a deadline of its own, beside connections and without any.
+//! A service with a deadline of its own ([`Timed`]), with connections and without.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::{here, secs};
 
-/// What is due when, and when it was told.
+/// A service's deadline, and the times of the calls to [`Timed::on_deadline`].
 #[derive(Clone, Debug, Default)]
 struct Agenda(Rc<RefCell<(Option<Time>, Vec<Time>)>>);
 
@@ -48,9 +48,9 @@ fn a_deadline_comes_once_also_without_a_connection() {
     world.run(secs(6));
     assert_eq!(agenda.told(), []);
     world.run(secs(60));
-    assert_eq!(agenda.told(), [start + secs(7)], "told once, though it stays as it is");
+    assert_eq!(agenda.told(), [start + secs(7)], "called once, with the deadline unchanged");
 
-    // What a connection does in its turn may set another.
+    // The service may set another deadline, for example when a connection does something.
     agenda.set(Some(world.now() + secs(3)));
     let due = world.now() + secs(3);
     world.peer(&here(), Script::new().send("a word").wait(secs(9)).finish());
@@ -82,7 +82,7 @@ fn a_deadline_comes_while_connections_are_busy() {
     });
 }
 
-/// Panics whenever it is told of its deadline.
+/// Panics in each call to [`Timed::on_deadline`].
 struct Broken(Agenda);
 
 impl Timed for Broken {

@@ -10,17 +10,18 @@ use sockeye::Config;
 use sockeye::Linger;
 use sockeye::http::{self, Body, Limits, Options, Reply, Request, Serving};
 
-/// Timeout of a test for a response: far more than it takes.
+/// Timeout of each wait of a test: far longer than any should take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Serves on one thread. Draining waits only briefly for connected clients.
+/// Starts a server with one worker. When it closes a connection, it reads on only until no input
+/// arrives for 20 ms.
 pub(crate) fn serve<R: Into<Reply>>(
     answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
 ) -> (Serving, String) {
     serve_with(Limits::default(), answer)
 }
 
-/// As [`serve`], with other limits.
+/// Like [`serve`], with `limits`.
 pub(crate) fn serve_with<R: Into<Reply>>(
     limits: Limits,
     answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
@@ -50,7 +51,7 @@ pub(crate) fn stop(serving: Serving) -> sockeye::Stats {
     stats
 }
 
-/// A connection.
+/// A client's connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 /// A response.
@@ -87,19 +88,19 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends the head of a request, with `fields` as lines.
+    /// Sends a request head. `line` is the method and target, such as `GET /`.
     pub(crate) fn head(&mut self, line: &str, fields: &[&str]) {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         self.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
     }
 
-    /// Makes a request without a body.
+    /// Sends a request without a body, and reads the response.
     pub(crate) fn ask(&mut self, line: &str) -> Answer {
         self.head(line, &[]);
         self.answer_to(line)
     }
 
-    /// Makes a request with a body and its Content-Length.
+    /// Sends a request with a body and its Content-Length, and reads the response.
     pub(crate) fn ask_with(&mut self, line: &str, body: &[u8]) -> Answer {
         self.head(line, &[&format!("Content-Length: {}", body.len())]);
         self.send(body);
@@ -136,7 +137,7 @@ impl Client {
         Answer { status, fields: self.lines(), body: Vec::new(), trailers: String::new() }
     }
 
-    /// Reads a chunk. `None` is the last one.
+    /// Reads a chunk. Returns `None` for the last one, which is empty.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(self.line().trim_end(), 16).unwrap();
         let mut data = vec![0; size];
@@ -153,17 +154,17 @@ impl Client {
         assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
     }
 
-    /// Closes the connection with unread bytes, which makes it a reset.
+    /// Resets the connection: it is closed with unread bytes.
     pub(crate) fn reset(self) {
         self.wait();
     }
 
-    /// Ends the client's side of the connection.
+    /// Closes the sending side (FIN).
     pub(crate) fn end(&mut self) {
         self.0.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Whether the server has closed the connection, with or without a reset.
+    /// Waits for bytes or the end. Returns whether the server has closed or reset the connection.
     pub(crate) fn is_over(&mut self) -> bool {
         match self.0.fill_buf() {
             Ok(rest) => rest.is_empty(),
@@ -171,7 +172,7 @@ impl Client {
         }
     }
 
-    /// The bytes until the end or a reset.
+    /// Reads until the connection is closed or reset.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         if let Err(error) = self.0.read_to_end(&mut rest) {
@@ -186,6 +187,7 @@ impl Client {
         line
     }
 
+    /// Reads lines until a blank one.
     fn lines(&mut self) -> String {
         let mut lines = String::new();
         loop {

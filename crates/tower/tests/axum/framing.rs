@@ -23,7 +23,7 @@ fn stream_of(text: &'static str) -> Body {
     Body::from_stream(tokio_stream::iter([Ok::<_, Infallible>(Bytes::from(text))]))
 }
 
-/// Like a layer that compresses: it replaces the body by one of unknown length.
+/// Replaces the body by one of unknown length, as a compression layer does.
 async fn compress(request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -75,7 +75,7 @@ fn head_has_the_content_length_of_get_or_none() {
     for (path, status, length) in [
         ("/text", 200, Some("5")),
         ("/any-text", 200, Some("5")),
-        // axum adds a Content-Length of 0 to every empty body.
+        // axum adds `Content-Length: 0` to every empty body. In response to HEAD it is not sent.
         ("/empty", 200, None),
         ("/stream", 200, None),
         ("/any-stream", 200, None),
