@@ -30,7 +30,7 @@ impl Session {
     }
 
     /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
-    #[inline(always)] // Runs for each request. The engine's other call of it is for draining.
+    #[inline(always)] // Runs for each request. The engine gets two copies; one is for draining.
     pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
         if self.unused.is_empty() {
             let used = self.offer(bytes, owner);
