@@ -1,8 +1,8 @@
 //! How many connections there are on all shards, in total and by client.
 //!
-//! A connection is counted when it is accepted, and again when it closes. Loopback and Unix sockets have
-//! no limit by client. The shards' mailboxes are here, too, so that a shard at the limit can ask the others
-//! to evict a connection.
+//! The counts go up when a connection is accepted, and down when it closes. Loopback and Unix
+//! sockets have no limit by client. The shards' mailboxes are here, too, so that a shard at the
+//! limit can ask the others to evict (close) an idle connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use crate::mailbox::Order;
 pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<Counts<Client>>,
-    /// The budget of output in memory.
+    /// The budget of output in memory, shared by all shards.
     buffered: Arc<Budget>,
     /// When freed memory is returned to the kernel.
     relief: Arc<Relief>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
-/// The client that a connection from `address` counts for, if its client has a limit.
+/// The client that a connection from `address` is counted for; `None` if it has no limit by client.
 fn counted(address: Address) -> Option<Client> {
     let client = Client::of(address);
     (!client.is_local()).then_some(client)
@@ -45,7 +45,7 @@ impl Default for ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    /// A shard's access to the budget of output in memory, which is `total` bytes.
+    /// Sets the budget of output in memory to `total` bytes. Returns a shard's access to it.
     pub(crate) fn buffered(&self, total: usize) -> Buffered {
         self.buffered.set_total(total as u64);
         Buffered::new(Arc::clone(&self.buffered), Arc::clone(&self.relief))
@@ -57,7 +57,7 @@ impl ConnectionCounts {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection, unless its client has `max` already.
+    /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max` already.
     pub(crate) fn enter(&self, address: Address, max: usize) -> bool {
         if let Some(client) = counted(address) {
             let mut by_client = self.by_client();
@@ -82,8 +82,8 @@ impl ConnectionCounts {
         shards.len() - 1
     }
 
-    /// Asks the shard after the one with `index` to evict a connection for `asker`. Returns `false` if that
-    /// is the asker: all others were asked.
+    /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Returns
+    /// `false` if the one that follows is `asker` itself: all others were asked.
     pub(crate) fn ask_next(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards();
         let next = (index + 1) % shards.len();
@@ -93,12 +93,12 @@ impl ConnectionCounts {
         next != asker
     }
 
-    /// Gives the shard with this index an order.
+    /// Sends an order to the shard with this index.
     pub(crate) fn order(&self, index: usize, order: Order) {
         self.shards()[index].order(order);
     }
 
-    /// Removes a connection that [`ConnectionCounts::enter`] counted.
+    /// Stops counting a connection that [`ConnectionCounts::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
         if let Some(client) = counted(address) {
             self.by_client().subtract(client, 1);
@@ -134,12 +134,12 @@ mod tests {
         ] {
             assert!(counts.enter(from(same[0]), 2));
             assert!(counts.enter(from(same[1]), 2));
-            assert!(!counts.enter(from(same[2]), 2), "a third one");
+            assert!(!counts.enter(from(same[2]), 2), "the client has 2 connections");
             assert!(!counts.has_place(from(same[2]), 2));
             assert!(counts.has_place(from(other), 2));
             assert!(counts.enter(from(other), 2));
             counts.leave(from(same[0]));
-            assert!(counts.enter(from(same[2]), 2), "one has closed");
+            assert!(counts.enter(from(same[2]), 2), "the client closed a connection");
         }
         assert_eq!(counts.total(), 6);
     }

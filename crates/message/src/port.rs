@@ -1,8 +1,8 @@
-//! One port for frames and HTTP. The first bytes of a connection show which of them it carries.
+//! One port for frames and HTTP. The first bytes of a connection show which of the two it carries.
 //!
-//! A [`Port`] consumes no input. As soon as the bytes can only be frames or only HTTP, it switches the
-//! connection to a [`Server`] or an [`http_core::Server`], which reads from the first byte and starts
-//! its timeouts. Until then, errors are answered in frames.
+//! A [`Port`] consumes no input. As soon as the bytes can only be frames or only HTTP, it switches
+//! the connection to a [`Server`] or an [`http_core::Server`], which reads from the first byte and
+//! starts its timeouts. Errors before that are answered in frames.
 
 use std::fmt;
 use std::mem;
@@ -16,30 +16,30 @@ use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
 use super::{AllowedOrigins, Handler, Http, Limits, Server};
 
-/// The protocol of a peer.
+/// The protocol that a peer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerProtocol {
     /// Frames, valid or not.
     Frames,
     /// HTTP, valid or not.
     Http,
-    /// TLS, which is not supported here. HTTP answers it with an error.
+    /// TLS, which is not supported here. The HTTP server answers it with an error.
     Tls,
 }
 
 impl PeerProtocol {
-    /// Detects the protocol by the first bytes of a connection; `None` if more are needed. Three are
-    /// always enough.
+    /// Detects the protocol by the first bytes of a connection; `None` if more are needed. Three
+    /// are always enough.
     ///
-    /// - Three characters of a token (RFC 9110, 5.6.2) are the method of an HTTP request. The third
-    ///   byte of a frame is a `{` or white space.
+    /// - Three characters of a token (RFC 9110, 5.6.2) start the method of an HTTP request. They
+    ///   can't be a frame: its third byte is a `{` or white space.
     /// - A TLS record of type 22, major version 3 and a minor version below 5 is TLS.
-    /// - Anything else is a frame, also a blank line in front of an HTTP request.
+    /// - Anything else is a frame, even a blank line in front of an HTTP request.
     ///
     /// ```
     /// use sockeye_message::PeerProtocol;
     ///
-    /// assert_eq!(PeerProtocol::detect(b"PO"), None); // A header may have 20,559 bytes.
+    /// assert_eq!(PeerProtocol::detect(b"PO"), None); // Or a length of 20,559.
     /// assert_eq!(PeerProtocol::detect(b"POS"), Some(PeerProtocol::Http));
     /// assert_eq!(PeerProtocol::detect(b"PO{"), Some(PeerProtocol::Frames));
     /// assert_eq!(PeerProtocol::detect(b"\0"), Some(PeerProtocol::Frames));
@@ -66,7 +66,7 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Applies these limits to frames and, by [`Limits::http`], to HTTP.
+    /// Applies these limits to frames and, converted by [`Limits::http`], to HTTP.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http_core::ServerConfig::new(limits.http());
@@ -82,8 +82,8 @@ impl ServerConfig {
         self
     }
 
-    /// Allows pages of these origins to send messages over HTTP. Default: only pages of the server's
-    /// own origin.
+    /// Allows pages of these origins to send messages over HTTP. Default: only pages of the
+    /// server's own origin.
     #[must_use]
     pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
         let limits = Rc::clone(&self.rules.limits);
@@ -91,14 +91,14 @@ impl ServerConfig {
         self
     }
 
-    /// Whether connections carry frames only. Default: frames or HTTP.
+    /// Sets whether connections carry frames only. Default: frames or HTTP.
     #[must_use]
     pub fn frames_only(mut self, frames_only: bool) -> Self {
         self.frames_only = frames_only;
         self
     }
 
-    /// A connection whose messages `handler` answers.
+    /// Creates the protocol of one connection, whose messages `handler` answers.
     pub fn open<H: Handler + 'static>(self: &Rc<Self>, handler: H) -> Box<dyn Protocol> {
         if self.frames_only {
             return Box::new(Server::new(Rc::clone(&self.rules.limits), handler));
@@ -107,28 +107,29 @@ impl ServerConfig {
     }
 }
 
-/// A connection whose protocol isn't detected yet.
+/// The protocol of a connection until [`PeerProtocol::detect`] has a result.
 pub struct Port<H> {
     shared: Rc<ServerConfig>,
     expects: Expects,
-    /// When it times out.
+    /// When the connection times out.
     until: Time,
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,
 }
 
-/// The byte that is expected next.
+/// Which byte is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     /// The first byte.
     First,
-    /// The second or third.
+    /// The second or third byte.
     Second,
 }
 
 impl<H: Handler + 'static> Port<H> {
-    /// A connection whose messages `handler` answers, in frames or over HTTP.
+    /// Creates the protocol of one connection. `handler` answers its messages, in frames or over
+    /// HTTP.
     pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
         Self {
             shared,
@@ -139,7 +140,7 @@ impl<H: Handler + 'static> Port<H> {
         }
     }
 
-    /// Replaces this protocol by the detected one.
+    /// Replaces this protocol with the detected one.
     fn switch(&self, protocol: PeerProtocol, handler: H, turn: &mut Turn<'_>) {
         let rules = &self.shared.rules;
         turn.switch_to(match protocol {
@@ -160,7 +161,7 @@ impl<H: Handler + 'static> Port<H> {
         }
         let Limits { idle_timeout, header_timeout, .. } = &*self.shared.rules.limits;
         match self.expects {
-            // Lingering, so that a request that is being sent right now is not reset.
+            // Lingers, so that a request that is on its way doesn't cause a reset.
             Expects::First if self.stop == Stop::Drain => {
                 turn.end(End::Linger);
                 Ok(())

@@ -1,4 +1,4 @@
-//! Jobs: work for other threads, with its kind, its client, and whether anybody still waits for it.
+//! Jobs: work for other threads, with a kind, a client, a place and a way to cancel it.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -7,8 +7,8 @@ use crate::Client;
 
 /// Work for another thread.
 ///
-/// Its kind, client and place decide when a thread takes it. A job that nobody waits for any more is
-/// dropped without being run.
+/// Its kind, client and place decide when a thread runs it. If it is cancelled before that, it is
+/// dropped.
 pub struct Job {
     kind: JobKind,
     client: Client,
@@ -20,7 +20,7 @@ pub struct Job {
 /// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobKind {
-    /// Finding a file: a few system calls. Has threads of its own, shared with `Read` only.
+    /// Finding a file: a few system calls. Only `Read` jobs use the same threads.
     Lookup,
     /// Reading part of a file whose file system may block.
     Read,
@@ -30,34 +30,34 @@ pub enum JobKind {
     Archive,
     /// Compressing a file.
     Compress,
-    /// Reading a whole file, for its ETag or to compare it with its compressed forms.
+    /// Reading a whole file, for its ETag or to compare it with its precompressed files.
     Hash,
     /// Work of a user of the library.
     Other,
 }
 
-/// What a job may block on. Jobs at one place leave threads to those at others, so that a file system
+/// What a job may block on. The jobs of one place can't occupy all threads, so that a file system
 /// that hangs doesn't delay lookups in another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// A folder that is served, or a file system.
     pub root: u32,
-    /// A part of it.
+    /// A part of it, such as a subfolder.
     pub lane: u32,
 }
 
-/// Waits for a job. When the last waiter is dropped, the job is cancelled.
+/// Keeps a job from being cancelled. When its last waiter is dropped, the job is cancelled.
 #[derive(Clone, Debug)]
 pub struct Waiter {
     _alive: Arc<()>,
 }
 
-/// Whether anybody still waits for a job.
+/// Tells whether a job is cancelled: it had waiters, and all are dropped. Default: never cancelled.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Option<Weak<()>>);
 
 impl Waiter {
-    /// The first waiter, and the job's side of it.
+    /// The first waiter for a job, and the [`Cancel`] to set with [`Job::unless`].
     #[must_use]
     pub fn new() -> (Self, Cancel) {
         let alive = Arc::new(());
@@ -67,13 +67,13 @@ impl Waiter {
 }
 
 impl Cancel {
-    /// Whether nobody waits any more. Long jobs check this between their steps.
+    /// Whether all waiters are dropped. Long jobs check this between their steps.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.as_ref().is_some_and(|alive| alive.strong_count() == 0)
     }
 
-    /// Another waiter; `None` if the job is cancelled.
+    /// Adds a waiter. `None` if the job is cancelled, or can't be.
     #[must_use]
     pub fn join(&self) -> Option<Waiter> {
         self.0.as_ref()?.upgrade().map(|alive| Waiter { _alive: alive })
@@ -97,19 +97,19 @@ impl JobKind {
 }
 
 impl Job {
-    /// Work for `client`, which is never cancelled.
+    /// A job for `client`. It can't be cancelled, unless [`Job::unless`] is called.
     pub fn new(kind: JobKind, client: Client, run: impl FnOnce() + Send + 'static) -> Self {
         let (place, cancel) = (Place::default(), Cancel::default());
         Self { kind, client, place, cancel, run: Box::new(run) }
     }
 
-    /// As this job, at `place`.
+    /// Sets the place. Default: root 0, lane 0.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place, ..self }
     }
 
-    /// As this job, cancelled by `cancel`.
+    /// Cancels the job when the waiters of `cancel` are dropped.
     #[must_use]
     pub fn unless(self, cancel: Cancel) -> Self {
         Self { cancel, ..self }
@@ -133,7 +133,7 @@ impl Job {
         self.place
     }
 
-    /// Whether nobody waits for it any more.
+    /// Whether it is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
@@ -161,7 +161,7 @@ pub trait Spawn: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns the job if too many wait, in all or of its client.
+    /// Returns the job if too many jobs are waiting, in total or for its client.
     fn spawn(&self, job: Job) -> Result<(), Job>;
 }
 
@@ -178,6 +178,6 @@ mod tests {
         assert!(!job.is_cancelled());
         drop(second);
         assert!(job.is_cancelled() && cancel.join().is_none());
-        assert!(!Job::new(JobKind::Other, Client::Unix, || {}).is_cancelled(), "nobody need wait");
+        assert!(!Job::new(JobKind::Other, Client::Unix, || {}).is_cancelled(), "it has no waiter");
     }
 }

@@ -1,5 +1,6 @@
-//! An HTTP echo with a handler of [`http_core`](sockeye::http_core). It borrows the head of a
-//! request instead of copying it, and sees the fields in order, with their names as they were sent.
+//! An HTTP echo server that implements [`http_core::Handler`](sockeye::http_core::Handler). The
+//! handler borrows the head of a request instead of copying it, and sees the fields in order, with
+//! their names as they were sent.
 //!
 //! ```sh
 //! cargo run --release --example http_echo 127.0.0.1:8080
@@ -24,7 +25,7 @@ use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
 /// Maximum size of a body, in bytes.
 const MAX_BODY: u64 = 16 * 1024 * 1024;
 
-/// Maximum initial capacity for a body. Memory for more is allocated when it arrives.
+/// Maximum initial capacity for a body, in bytes. More is allocated as the body arrives.
 const RESERVED: u64 = 64 * 1024;
 
 /// Answers one request.
@@ -80,7 +81,7 @@ impl Echo {
         };
         let mut fields = Fields::new();
         if let Some(content_type) = content_type {
-            // A value that was received can be sent.
+            // Can't fail: a value that was received can be sent.
             let _ = fields.push("Content-Type", &content_type);
         }
         responder.send(Status::OK, &fields, Body::Shared(&body.into()))

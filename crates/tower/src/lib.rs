@@ -24,9 +24,9 @@
 //!
 //! ```text
 //!  client ──▶ event loop ──head──▶ task: service.call(request).await
-//!                        ──pieces──▶ RequestBody; while it is full, nothing is read from the client
+//!                        ──pieces──▶ RequestBody; while it is full, the client's input waits
 //!         ◀── event loop ◀──head── response
-//!                        ──request──▶ when the output has room
+//!                        ──batch request──▶ when the output has room
 //!                        ◀──batch── the part of the body that is ready, up to 64 KiB
 //! ```
 //!
@@ -38,14 +38,14 @@
 //!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
 //!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
 //!   first polled.
-//! - An incomplete body ends with the error [`Incomplete`]: the client left or ended its side of
-//!   the connection, was too slow, or sent an invalid body. The server answers 400 or 408 if it
-//!   can, and drops the service's response. A task that still owns the body has 5 s to end (for up
-//!   to 1,024 tasks per worker), then it is aborted.
+//! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, ended its side
+//!   of the connection, was too slow, or sent an invalid body. The server answers 400 or 408 if it
+//!   can, and drops the service's response. A task that still owns the body is aborted after 5 s,
+//!   or earlier if 1,024 newer tasks of its worker are in the same state.
 //! - When a client resets its connection, or the server closes it, the task is aborted at its next
 //!   `await`: its future and both bodies are dropped. A client that only ended its side
-//!   (half-close) still gets its response. Once the response has started, it is cancelled when
-//!   nothing has been sent for
+//!   (half-close) still gets its response. Once the response has started, it is aborted when no
+//!   byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
 //!   because a client that closed an event stream without a reset looks the same. A stream to a
 //!   half-closed client has to send more often; axum's `KeepAlive`, at its default of 15 s,
@@ -55,23 +55,24 @@
 //!
 //! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service
 //!   sets, or the exact size of the body (`size_hint`). Without either, the body is sent in chunks,
-//!   or with its length if all of it is ready at once. If the service's Content-Length and the size
-//!   of the body differ, the response is a 500. If
-//!   the body turns out to be shorter or longer than the Content-Length, the connection is closed.
+//!   or with its length if all of it is ready at once. If the service's Content-Length and the
+//!   body's known size differ, the client gets a 500. If the body turns out to be shorter or longer
+//!   than the Content-Length, the connection is closed.
 //! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section
-//!   8.6). Its body isn't polled. If the body is empty, a Content-Length of 0, which
-//!   axum adds, is left out.
-//! - A response that has not started within
-//!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) (default: none) is a
-//!   503, and its task is aborted at its next `await`. The timeout restarts with the last piece of
-//!   the request's body.
-//! - A panic or an error of the service is a 500. After the response has started, it closes the
-//!   connection, so that the client notices. So do 1,024 empty frames in a row. The log says why.
-//! - On shutdown, responses of `text/event-stream` are completed. Others have until the drain
-//!   deadline.
-//! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists: `Date` and `Server`
-//!   of a service are left out. `Transfer-Encoding: chunked` is left out, too; any other transfer
-//!   coding is a 500.
+//!   8.6). Its body isn't polled. If the body is empty, a Content-Length of 0, which axum adds, is
+//!   removed.
+//! - If a response has not started within
+//!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) (default: none), the
+//!   client gets a 503, and the task is aborted at its next `await`. The timeout restarts when the
+//!   last piece of the request's body arrives.
+//! - If the service panics or returns an error, the client gets a 500. If the response has already
+//!   started, the connection is closed instead, so that the client notices. A body that returns
+//!   1,024 empty frames in a row closes it, too. The log says why.
+//! - On shutdown, the server ends responses of `text/event-stream` as complete. Others may take
+//!   until the drain deadline.
+//! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists, so a `Date` or
+//!   `Server` from the service is removed. So is `Transfer-Encoding: chunked`; with any other
+//!   transfer coding, the client gets a 500.
 //!
 //! # The runtime
 //!
@@ -101,7 +102,7 @@
 //! # Limitations
 //!
 //! HTTP/2, TLS, `hyper::upgrade` (axum's WebSockets) and interim responses other than
-//! `100 Continue` are not supported. A 101 is answered with 500.
+//! `100 Continue` are not supported. If the service returns a 101, the client gets a 500.
 
 #![forbid(unsafe_code)]
 
@@ -132,7 +133,7 @@ use self::watch::Watchdog;
 /// Answers requests at `addresses` with clones of `service`, in tasks of `runtime`.
 ///
 /// The service runs until [`Serving::handle`] stops it or the returned value is dropped. `runtime`
-/// must outlive it: if the runtime drops a request, that is answered with 500. See also [the
+/// must outlive it: a request whose task the runtime drops gets a 500. See also [the
 /// runtime](crate#the-runtime).
 ///
 /// # Errors

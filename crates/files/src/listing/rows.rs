@@ -14,10 +14,12 @@ pub(crate) struct Rows {
     rows: Vec<Compact>,
 }
 
+/// An entry as it is stored.
 #[derive(Clone, Copy, Debug)]
 struct Compact {
+    /// Where its name starts in `names`.
     start: u32,
-    /// A name has at most 255 bytes.
+    /// The length of its name: at most 255 bytes.
     len: u8,
     kind: Kind,
     size: u64,
@@ -40,17 +42,18 @@ impl Rows {
         self.rows.len()
     }
 
-    /// The bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.names.capacity() + self.rows.capacity() * size_of::<Compact>()
     }
 
-    /// Makes room for a row whose name has `name` bytes. Returns whether there is memory for it.
+    /// Allocates memory for a row whose name has `name` bytes. Returns `false` if there is none.
     pub(crate) fn reserve(&mut self, name: usize) -> bool {
         self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
     }
 
-    /// Adds a row. Returns false if its name is longer than 255 bytes, or all names than 4 GiB.
+    /// Adds a row. Returns `false` if its name is longer than 255 bytes, or if the names before it
+    /// exceed 4 GiB.
     pub(crate) fn push(&mut self, row: Row<'_>) -> bool {
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u8::try_from(row.name.len()))
         else {
@@ -76,8 +79,8 @@ impl Rows {
         Row { name, kind, size, modified }
     }
 
-    /// Sorts so that the rows in `part` are those that would be there if all were sorted. The order of the
-    /// others is unspecified.
+    /// Sorts only as much as `part` needs: it holds the same rows, in the same order, as if all
+    /// were sorted. The order of the other rows is unspecified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
         let name = |row: &Compact| &names[row.start as usize..][..usize::from(row.len)];
@@ -88,7 +91,7 @@ impl Rows {
                 Sort::Size => a.size.cmp(&b.size).then_with(by_name),
                 Sort::Date => a.modified.cmp(&b.modified).then_with(by_name),
             };
-            // Folders come first in either direction.
+            // Folders come first, even if the order is descending.
             a.kind.cmp(&b.kind).then(if descending { ordering.reverse() } else { ordering })
         };
         let (start, end) = (part.start.min(rows.len()), part.end.min(rows.len()));
@@ -113,7 +116,7 @@ impl Rows {
         these
     }
 
-    /// A copy of the rows whose names contain `filter`, in upper or lower case.
+    /// A copy of the rows whose names contain `filter`. Ignores case.
     pub(crate) fn filtered(&self, filter: &[u8]) -> Self {
         let filter = order::Filter::new(filter);
         let mut these = Self::default();

@@ -13,11 +13,12 @@ use crate::store::traits::OpenFile;
 /// The result of a lookup.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The index of the mount that the key is in, if any.
+    /// The index of the mount that contains the key that was looked up, if any.
     pub(crate) mount: Option<usize>,
     pub(crate) target: Target,
 }
 
+/// What a lookup found.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     /// A file, found by this rule.
@@ -26,6 +27,7 @@ pub(crate) enum Target {
     Redirect(Slash),
     /// A folder without an `index.html`, which is listed.
     Listing,
+    /// Nothing that is served, for this reason.
     Absent(Absent),
 }
 
@@ -37,12 +39,12 @@ impl Entry {
         }
     }
 
-    /// The bytes of memory that it holds besides itself.
+    /// The memory that it holds, in bytes, without its own size.
     pub(crate) fn weight(&self) -> usize {
         self.representations().map(Representation::weight).sum()
     }
 
-    /// The descriptors that it holds.
+    /// The number of file descriptors that it holds.
     pub(crate) fn descriptors(&self) -> usize {
         self.open_files().count()
     }
@@ -58,7 +60,7 @@ impl Entry {
         self.file().into_iter().flat_map(|file| file.all())
     }
 
-    /// Whether this is the file of `before`, with the same precompressed files.
+    /// Whether this is the same file as that of `before`, with the same precompressed files.
     pub(crate) fn continues(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
             (Some(file), Some(before)) => file.continues(before),

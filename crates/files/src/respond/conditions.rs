@@ -13,17 +13,21 @@ use crate::request::view::RequestView;
 /// What a request's conditions are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
-    /// What is sent, in the text of errors.
+    /// The noun for what is sent, in the text of errors: "file", for example.
     pub(crate) what: &'static str,
     pub(crate) etag: &'a str,
     pub(crate) modified: Option<WallTime>,
-    /// Its length, if ranges of it can be sent.
+    /// The length of the content, if ranges of it can be sent.
     pub(crate) len: Option<u64>,
 }
 
-/// Evaluates the conditions and ranges of a request. Returns the ranges to send and the responder, or the
-/// answer if it responded. `brief` returns the fields of a 304, and `of_error` makes those of an error from
-/// them.
+/// Evaluates the conditions and ranges of a request. Returns the ranges to send, and the responder.
+///
+/// `brief` returns the fields of a 304, from which `of_error` makes the fields of an error.
+///
+/// # Errors
+///
+/// Returns the answer if it has sent a 304, 412 or 416.
 pub(crate) fn evaluate<'r, 't, 'f>(
     validators: Validators<'_>,
     view: RequestView<'_>,

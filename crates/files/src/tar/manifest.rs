@@ -1,4 +1,5 @@
-//! The entries of a folder's archive and their positions, which are known before the first byte is sent.
+//! The entries of a folder's archive and their positions, all determined before the first byte is
+//! sent.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,7 +19,7 @@ use crate::store::traits::{Child, Kind, Store};
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// The number of entries between two checks of the memory budget and for cancellation.
+/// The memory budget and cancellation are checked once per this many entries.
 const CHECKED: usize = 1024;
 
 /// Why a folder can't be sent as an archive.
@@ -26,11 +27,11 @@ const CHECKED: usize = 1024;
 pub(crate) enum ArchiveError {
     /// It can't be read.
     Absent(Absent),
-    /// It has more than [`MAX_ENTRIES`].
+    /// It has more than [`MAX_ENTRIES`] files and folders.
     TooMany,
     /// Its folders are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// Its length is beyond 64 bits.
+    /// The archive's length doesn't fit into 64 bits.
     TooLarge,
 }
 
@@ -54,18 +55,18 @@ impl From<Absent> for ArchiveError {
 /// The contents of an archive, in order.
 #[derive(Debug)]
 pub(crate) struct Manifest {
-    /// The name of the folder in the store, which the names of items are relative to.
+    /// The folder's name in the store. The names of items are relative to it.
     folder: Box<[u8]>,
-    /// The first segment of the names in the archive, with its slash.
+    /// The first segment of all names in the archive, with its slash.
     prefix: Box<[u8]>,
     // Invariant: the name of each item is a range of `names`.
     names: Vec<u8>,
     items: Vec<Item>,
     /// The length of the archive, in bytes.
     pub(crate) len: u64,
-    /// Strong, quotes included.
+    /// A strong ETag, with its quotes.
     pub(crate) etag: String,
-    /// Whether any later change of a file will change its identity.
+    /// Whether every later change of a file will change the file's identity.
     settled: bool,
     _held: Permit,
 }
@@ -73,11 +74,11 @@ pub(crate) struct Manifest {
 /// One entry.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// Of the name; that of a folder ends with a slash.
+    /// Where its name starts in `names`. The name of a folder ends with a slash.
     start: u32,
     len: u16,
     kind: Kind,
-    /// The position of its headers in the archive.
+    /// The position of its tar header in the archive.
     at: u64,
     identity: Identity,
 }
@@ -87,19 +88,21 @@ fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
 }
 
 impl Manifest {
-    /// The bytes of memory that it holds; `None` if it must not be cached.
+    /// The memory that it holds, in bytes; `None` if it must not be cached.
     pub(crate) fn weight(&self) -> Option<usize> {
         self.settled.then(|| self.memory())
     }
 
-    /// Reads `folder` and everything beneath it. Blocks. Its name in the archive is `prefix`.
+    /// Reads `folder` and everything beneath it, which blocks. `prefix` is the folder's name in the
+    /// archive.
     ///
-    /// Left out are entries that can't be requested by name or that this process may not read, and links to
-    /// folders, which could lead in circles.
+    /// Skips entries that can't be requested by name or that this process may not read, and links
+    /// to folders, which could lead in circles.
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] also if `lease` can't be resized for it, or `cancel` is set.
+    /// Returns [`Absent::Exhausted`] also if `lease` can't be made large enough, or if the job is
+    /// cancelled.
     pub(crate) fn make(
         store: &dyn Store,
         folder: &[u8],
@@ -107,7 +110,7 @@ impl Manifest {
         lease: Lease,
         cancel: &Cancel,
     ) -> Result<Self, ArchiveError> {
-        // The clock is read first, so that every later change has a later stamp.
+        // The clock is read before the folder, so that every later change has a later timestamp.
         let now = store.now();
         let mut walk = Walk {
             names: Vec::new(),
@@ -120,7 +123,7 @@ impl Manifest {
         walk.walk(store, folder)?;
         let Walk { names, mut items, mut lease, .. } = walk;
         let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
-        // The name of a folder, with its slash, is a prefix of the names in it: it comes first.
+        // A folder's name, with its slash, is a prefix of the names in it, so it comes first.
         items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
         items.shrink_to_fit();
         if !lease.resize(weight(&names, &items)) {
@@ -156,7 +159,8 @@ impl Manifest {
         Ok(())
     }
 
-    /// The same for the same archive. If a file is not settled, it is never used again.
+    /// Makes the same ETag for the same archive. If a file is not settled, each call makes a new
+    /// one.
     fn make_etag(&self) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
@@ -170,7 +174,7 @@ impl Manifest {
         format!("\"{:016x}-tar\"", hasher.finish())
     }
 
-    /// The bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
         weight(&self.names, &self.items)
     }
@@ -179,7 +183,7 @@ impl Manifest {
         self.items.len()
     }
 
-    /// The entry at `position`; [`Manifest::count`] at the end.
+    /// The index of the entry that contains `position`; [`Manifest::count`] in the archive's end.
     pub(crate) fn find(&self, position: u64) -> usize {
         if position >= self.len - END {
             return self.items.len();
@@ -187,12 +191,12 @@ impl Manifest {
         self.items.partition_point(|item| item.at <= position).saturating_sub(1)
     }
 
-    /// The position of an entry; after the last one, of the archive's end.
+    /// The position of an entry. For the index after the last one: that of the archive's end.
     pub(crate) fn start(&self, index: usize) -> u64 {
         self.items.get(index).map_or(self.len - END, |item| item.at)
     }
 
-    /// The name relative to the folder.
+    /// An entry's name relative to the folder.
     fn name(&self, index: usize) -> &[u8] {
         let Item { start, len, .. } = self.items[index];
         &self.names[start as usize..][..usize::from(len)]
@@ -219,7 +223,7 @@ struct Walk<'a> {
     lease: Lease,
     cancel: &'a Cancel,
     result: Result<(), ArchiveError>,
-    /// Items that are folders and were not read yet, with their depths.
+    /// Folders that are not read yet: their indices in `items`, and their depths.
     folders: Vec<(usize, usize)>,
 }
 
@@ -231,7 +235,7 @@ impl Walk<'_> {
             let name = self.names[start as usize..][..usize::from(len)].to_vec();
             let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
             match self.list(store, &path, &name, depth) {
-                // It was removed, replaced or made unreadable meanwhile: it is archived as empty.
+                // The folder was removed, replaced or made unreadable meanwhile: archived as empty.
                 Err(ArchiveError::Absent(
                     Absent::Missing
                     | Absent::NotAFolder
@@ -246,7 +250,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Adds the entries of one folder, whose name relative to the first is `above`.
+    /// Adds the entries of one folder. `above` is its name relative to the archived folder.
     fn list(
         &mut self,
         store: &dyn Store,
@@ -275,7 +279,8 @@ impl Walk<'_> {
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
-        // Fails only for the sum of many names: no store lists a name beyond the limit of paths.
+        // Fails only if all names together are too long: no store lists a name longer than a path
+        // may be.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
             return Err(ArchiveError::TooMany);
         };
@@ -291,7 +296,8 @@ impl Walk<'_> {
             }
             self.folders.push((self.items.len(), depth + 1));
         }
-        // The archive depends on a folder's modification time only; its entries are items of their own.
+        // Of a folder's identity, the archive needs the modification time only. The folder's
+        // entries are items of their own.
         let identity = match kind {
             Kind::File => identity,
             Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },

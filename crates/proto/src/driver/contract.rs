@@ -10,26 +10,27 @@ use crate::{
     Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Ticket, Time, Turn,
 };
 
-/// Whether to offer unused input again, without newer input.
+/// Whether to offer unused input again before new input arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offer {
+    /// No.
     Wait,
-    /// The protocol ends its pause.
+    /// Yes: the protocol ends its pause.
     Again,
-    /// Another protocol has replaced it.
+    /// Yes: another protocol has replaced it.
     ToAnother,
 }
 
-/// For owners.
+/// The calls that owners make.
 impl Session {
-    /// The connection is established. Call this first.
+    /// Sends [`Event::Open`]: the connection is established. Call this first.
     pub fn open<O: Owner>(&mut self, owner: &mut O) {
         self.expects = Expects::Input;
         self.tell_open(owner);
     }
 
-    /// Offers input that was received, after input that is unused, and keeps what isn't used.
-    #[inline(always)] // Runs for each request. The engine's other caller is for draining.
+    /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
+    #[inline(always)] // Runs for each request. The engine gets two copies; one is for draining.
     pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
         if self.unused.is_empty() {
             let used = self.offer(bytes, owner);
@@ -46,17 +47,17 @@ impl Session {
         }
     }
 
-    /// No more input comes.
+    /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
         self.tell_half_close(owner);
         self.incoming = self.incoming.max(Incoming::Nothing);
         self.tell_end_of_input(owner);
-        // A session that ends may have waited for this.
+        // A session that is ending may have waited for the end of its input.
         self.is_changed = true;
     }
 
-    /// Sends [`Event::HalfClosed`] if the peer has ended its side and nothing is read. Otherwise the
-    /// remaining input and [`Event::Eof`] follow anyway.
+    /// Sends [`Event::HalfClosed`] if the peer has ended its side while the session reads no input.
+    /// A session that reads gets the remaining input and [`Event::Eof`] anyway.
     pub fn tell_half_close<O: Owner>(&mut self, owner: &mut O) {
         if self.incoming == Incoming::Rest
             && self.is_open()
@@ -81,7 +82,8 @@ impl Session {
             }
         };
         self.event_of_stream(event, stream, owner);
-        // The credit is free again, now or when the output has room. A stream returns its own.
+        // Gives the message's credit back now, or when the output has room. A stream gives back its
+        // own.
         match credit.filter(|_| stream == 0) {
             Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
             Some(_) => self.owed_credit += 1,
@@ -89,8 +91,8 @@ impl Session {
         }
     }
 
-    /// [`Session::deadline`] has come. Returns whether the protocol has set another one. The same one
-    /// again is ignored, or the loop would never end.
+    /// Sends [`Event::Deadline`]: [`Session::deadline`] has passed. Returns whether the protocol
+    /// has set a different one. The same one is removed, or it would expire again and again.
     pub fn expire<O: Owner>(&mut self, owner: &mut O) -> bool {
         let before = self.deadline;
         self.event(Event::Deadline, owner);
@@ -101,7 +103,8 @@ impl Session {
         is_new
     }
 
-    /// After [`Session::put_back`]: sends [`Event::Sent`] and [`Event::Room`], and gives credit back.
+    /// Sends [`Event::Sent`] and [`Event::Room`] if they are due, and gives credit back. Call this
+    /// after [`Session::put_back`].
     pub fn progress<O: Owner>(&mut self, owner: &mut O) {
         if self.owed_credit > 0
             && self.held() < owner.high_water()
@@ -118,12 +121,12 @@ impl Session {
                 self.mark = None;
             }
             if has_moved || sent >= mark {
-                // Even if the protocol asked to be closed.
+                // Not by `event`: this is sent even if the protocol asked to be closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
-        // Only if something was sent, or all is: a protocol that wants more room than the low-water
-        // mark leaves would get this event again and again.
+        // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
+        // more room than this leaves it would get the event again and again.
         if self.wants_room
             && self.held() <= owner.high_water() / 4
             && self.file_ranges() < Output::MAX_FILE_RANGES
@@ -134,7 +137,8 @@ impl Session {
         }
     }
 
-    /// The server is stopping. `unread`: input has arrived that was not offered. Has an effect once.
+    /// Sends [`Event::Drain`]: the server is stopping. `unread`: input has arrived that was not
+    /// offered. Only the first call has an effect.
     pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
         if !mem::replace(&mut self.is_drained, true) {
             let unread = unread || !self.unused.is_empty();
@@ -142,7 +146,8 @@ impl Session {
         }
     }
 
-    /// Ends the session, for `reason`. Drops unsent output. Has an effect once.
+    /// Ends the session for `reason`: sends [`Event::Closed`] and drops unsent output. Only the
+    /// first call has an effect.
     pub fn close<O: Owner>(&mut self, reason: &Reason, owner: &mut O) {
         if mem::replace(&mut self.expects, Expects::Nothing) == Expects::Nothing {
             return;
@@ -173,13 +178,13 @@ impl Session {
         }
     }
 
-    /// Sends an event, if the session is open. Owners call this for events without a method of their own,
-    /// such as [`Event::LameDuck`].
+    /// Sends an event, if the session is open. Owners call this for events that have no method
+    /// here, such as [`Event::LameDuck`].
     pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
         self.event_of_stream(event, 0, owner);
     }
 
-    /// The same for one of the protocol's streams, unless `stream` is 0.
+    /// Sends an event to one of the protocol's streams, or to the protocol itself if `stream` is 0.
     fn event_of_stream<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
             return;
@@ -223,7 +228,7 @@ impl Session {
             used += consumed.used;
             match (offer, consumed) {
                 (Offer::ToAnother, _) => {}
-                // Only if it has used some: otherwise the same input would be offered again and again.
+                // Only if it has used some: otherwise the same input would be offered forever.
                 (Offer::Again, Consumed { used: 1.., .. }) => {}
                 (Offer::Again, _) | (Offer::Wait, Consumed { next: Next::More, .. }) => break,
                 (Offer::Wait, Consumed { next: Next::Pause, .. }) => self.pause(),
@@ -232,8 +237,8 @@ impl Session {
         used
     }
 
-    /// Calls the protocol. Returns its result, and whether to offer unused input again; `None` if it
-    /// failed.
+    /// Calls the protocol. Returns the result, and whether to offer unused input again; `None` if
+    /// the protocol failed.
     fn call<T, O: Owner>(
         &mut self,
         owner: &mut O,
@@ -285,7 +290,7 @@ impl Session {
         }
     }
 
-    /// Acts on what a call asked for. Returns whether to offer unused input again.
+    /// Applies the effects of a call. Returns whether to offer unused input again.
     fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Offer {
         let Effects { resume, want_room, end, mark, switch } = effects;
         if end.is_some() || want_room || mark.is_some() {
@@ -320,7 +325,7 @@ impl Session {
     fn panicked<O: Owner>(&mut self) {
         self.reason = Some(Box::new(Reason::Panicked));
         self.stop_calling();
-        // Its destructor may panic as well.
+        // The protocol's destructor may panic as well.
         let protocol = self.protocol.take();
         let _ = O::contain(|| drop(protocol));
     }

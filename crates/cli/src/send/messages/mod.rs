@@ -1,8 +1,8 @@
 //! `sockeye send message://…`: sends messages, and prints the content of their responses.
 //!
-//! Each of the `--connections` is a [`Sender`], which sends all messages in order, over one connection
-//! after another: each message has a connection of its own, unless the server keeps connections alive.
-//! All senders open their next connection together.
+//! `--connections` sets the number of [`Sender`]s. Each of them sends all messages in order, and
+//! uses one connection at a time: a new one for each message, unless the server keeps connections
+//! alive. All senders open their next connections at the same time.
 
 mod sender;
 mod show;
@@ -29,15 +29,15 @@ use super::printer::Printer;
 use crate::log::Log;
 use crate::plan::SendMessages;
 
-/// Requests in flight on a connection: as many as `sockeye message` accepts.
+/// Maximum number of requests in flight on a connection: as many as `sockeye message` accepts.
 const IN_FLIGHT: usize = 16;
 
 /// Runs until every sender is done or has failed.
 ///
 /// # Errors
 ///
-/// The event loop could not start, or the output failed. Failed connections are reported one by one,
-/// and in the exit code.
+/// Returns an error if the event loop could not start or the output failed. Failed connections are
+/// reported one by one, and in the exit code.
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.unzip();
     let (printer, style) = match file {
@@ -51,7 +51,8 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let run = Rc::new(Run {
         config: Config {
-            // The messages are in memory anyway, and an early error response must be read.
+            // No limit: at a limit, the client would stop reading and miss an early error response.
+            // The messages are in memory anyway.
             max_buffered_output: usize::MAX,
             ..plan.client.config
         },
@@ -79,8 +80,8 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Opens connections until no sender has messages left. Uses the first address at which a connection is
-/// established.
+/// Opens connections until no sender has messages left. Uses the first address at which a
+/// connection is established.
 fn send_all(
     run: &Rc<Run>,
     senders: &[Rc<RefCell<Sender>>],
@@ -109,7 +110,7 @@ fn send_all(
     Ok(())
 }
 
-/// The next connection of a sender.
+/// Creates the next connection of a sender.
 fn open(run: &Rc<Run>, sender: &Rc<RefCell<Sender>>) -> Client<Connection> {
     let settings = ClientConfig {
         mode: match sender.borrow().keep_alive {
