@@ -25,12 +25,12 @@ use crate::writer::{self, Queue, lock};
 /// Maximum number of queued bytes: some thousand lines.
 const QUEUE: usize = 512 * 1024;
 
-/// How long the end of the program waits for a standard error that accepts no lines.
+/// How long the program waits, before it exits, for a standard error that accepts no lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
 
-/// Parses the lowest level that is logged.
+/// Parses the least severe level that is logged.
 pub(crate) fn level() -> impl TypedValueParser<Value = LevelFilter> {
     let names = ["off", "error", "warn", "info", "debug", "trace"];
     PossibleValuesParser::new(names).try_map(|name| name.parse::<LevelFilter>())
@@ -53,8 +53,8 @@ impl Log {
         let log = Self { queue, limits: Arc::default() };
         let own = log.clone();
         writer::start(&log.queue, "log", move |lines, _| {
-            // On an error (a full disk, the limit on file sizes) these lines are lost. It can be reported
-            // nowhere.
+            // On an error (a full disk, the limit on file sizes) these lines are lost, and there is
+            // nowhere to report it.
             let _ = target.write_all(lines);
             lines.clear();
             let dropped = own.queue.take_refused();
@@ -102,14 +102,14 @@ impl Log {
         }));
     }
 
-    /// Writes a line at every level: a response to what the user did.
+    /// Writes a line whatever the log level is, such as a response to what the user did.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
         let line = text::escape_controls(line.as_ref()) + "\n";
         self.queue.put(QUEUE, |lines| lines.extend_from_slice(line.as_bytes()));
     }
 
-    /// Waits until all lines, and the numbers of left-out lines, are written, or [`LAST_LINES`] have
-    /// passed: standard error may be a pipe that nobody reads.
+    /// Waits until all lines, and the counts of left-out lines, are written, but at most
+    /// [`LAST_LINES`]: standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
         self.report_left_out(true);
         // Lines that could not be written in time are lost.
@@ -120,13 +120,13 @@ impl Log {
     fn writes(&self, line: Line) -> bool {
         let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
-            // The thread has to wake up earlier, to report it.
+            // The writing thread must wake up earlier, to report the left-out lines.
             self.queue.hurry();
         }
         verdict == Verdict::Write
     }
 
-    /// Logs the numbers of left-out lines that are due, or `all`.
+    /// Logs the counts of left-out lines: those that are due, or `all`.
     fn report_left_out(&self, all: bool) {
         // The lock is not held while logging.
         let left_out = lock(&self.limits).take(Instant::now(), all);
@@ -147,7 +147,7 @@ impl Write for Log {
     }
 }
 
-/// Drops events beyond the limit of their kind and client.
+/// Drops events above the limit for their kind and client.
 struct Limiter(Log);
 
 impl<S: Subscriber> Layer<S> for Limiter {
@@ -236,7 +236,7 @@ mod tests {
         let output = Output::default();
         let log = Log::to(output.clone()).unwrap();
         let held = output.lock();
-        // The thread may have taken as many lines as fit in the queue.
+        // The writing thread may have taken a full queue already: fill it twice.
         let put = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
         for n in 0..put {
             log.say(format!("line {n}"));

@@ -12,9 +12,9 @@ pub enum ConnectionMode {
     /// One request and one response. Old servers support nothing else.
     Single,
     /// Many requests, with ids. The second is sent after the response to the first, which shows
-    /// whether the server knows ids.
+    /// whether the server supports ids.
     KeepAlive {
-        /// Requests in flight; 0 counts as 1.
+        /// Maximum number of requests in flight; 0 counts as 1.
         in_flight: usize,
     },
 }
@@ -24,9 +24,9 @@ pub enum ConnectionMode {
 pub struct ClientConfig {
     /// How it uses its connection. Default: [`ConnectionMode::Single`].
     pub mode: ConnectionMode,
-    /// Limits of a response. Only those on header and content apply.
+    /// Limits on a response. Only those on the header and the content apply.
     pub limits: Limits,
-    /// Time in which the server neither reads nor sends anything while a response is pending.
+    /// How long the server may neither read nor send anything while a response is pending.
     /// Default: 60 s.
     pub stall_timeout: Duration,
 }
@@ -58,12 +58,12 @@ pub enum ClientAction {
 pub enum ClientEnd {
     /// Every message has its response.
     Completed,
-    /// The server knows no ids, so its one response was the last. Further messages need other
-    /// connections.
+    /// The server does not support ids, so it sends only one response on a connection. Further
+    /// messages need other connections.
     NoKeepAlive,
-    /// The handler or the program stopped it.
+    /// The handler or the program ended the connection.
     Stopped,
-    /// The server closed, or announced it, before every message had its response.
+    /// The server closed the connection, or announced that, before every message had its response.
     Closed {
         /// Requests without a response.
         unanswered: usize,
@@ -72,14 +72,14 @@ pub enum ClientEnd {
     },
     /// The server sent an error response that belongs to no request.
     Refused(ErrorResponse),
-    /// The server stalled.
+    /// The server stalled for [`ClientConfig::stall_timeout`].
     TimedOut {
         /// Requests without a response.
         unanswered: usize,
     },
-    /// The server sent something that is not a response, for this reason.
+    /// The server sent something that is not a valid response. The string says why.
     BadResponse(String),
-    /// The connection could not be established, or broke. A sentence.
+    /// The connection could not be established, or broke. The string is a sentence that says why.
     Failed(String),
 }
 

@@ -1,10 +1,11 @@
 //! The whole engine on a network that exists only in memory.
 //!
-//! A [`World`] has one clock, links with bytes in flight, and descriptors that are counted. Shards
-//! of the real engine run in it unchanged, on a [`SimDriver`] each, against one another or against
-//! scripted peers ([`Script`]). A seed decides everything that chance decides: how what is sent is
-//! split and delayed, which call finds nothing, which send is done later, what is reset, refused or
-//! silent for ever ([`Faults`]). The same seed gives the same run, to the last call.
+//! A [`World`] has one clock, links that carry bytes, and a count of open descriptors. Shards of
+//! the real engine run in it unchanged, each on a [`SimDriver`], and talk to one another or to
+//! scripted peers ([`Script`]). A seed decides everything random ([`Faults`]): how sent bytes are
+//! split and delayed, which calls return `WouldBlock` needlessly, which sends are done after the
+//! call, and which connections are reset, refused or silent for ever. The same seed gives the same
+//! run, call by call.
 //!
 //! ```text
 //!   Shard ── SimDriver ──┐                       ┌── SimDriver ── Shard
@@ -30,10 +31,10 @@
 //!
 //! [`seeds`] runs a test with many seeds and says which one failed and how to replay it.
 //! [`World::finish`] checks what must hold after every run: each descriptor was closed once, nothing
-//! is owed for ever, and every shard's memory is as it was before its first connection. That no
-//! shard wakes up without getting anywhere is checked all the time.
+//! is owed for ever, and every shard's memory is as it was before its first connection. A shard
+//! that wakes up again and again without progress fails the run.
 //!
-//! What it leaves out: real sockets, threads, and what a kernel does that the engine can't see.
+//! Not simulated: real sockets, threads, and what a kernel does that the engine can't see.
 
 #![forbid(unsafe_code)]
 

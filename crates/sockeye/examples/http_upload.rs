@@ -24,7 +24,7 @@ use sockeye::http::{
 /// Maximum size of a file, in bytes.
 const MAX_FILE: u64 = 64 << 30;
 
-/// Number of buffered bytes that are written at once. An upload buffers this, and one piece.
+/// Once this many bytes are buffered, they are written. An upload buffers at most this and a piece.
 const WRITE_AT: usize = 256 * 1024;
 
 /// A file that is not complete.
@@ -49,7 +49,7 @@ impl Upload {
         })
     }
 
-    /// This blocks.
+    /// Writes the buffered bytes to the file. This blocks.
     fn write(&mut self) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
         self.buffer.clear();
@@ -64,7 +64,8 @@ impl Upload {
     }
 }
 
-/// Removes the temporary file. If the client left, this runs on the event loop, but it is quick.
+/// Removes the temporary file. If the client disconnected, this runs on the event loop, but is
+/// quick.
 impl Drop for Upload {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.temporary);

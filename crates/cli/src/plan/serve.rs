@@ -15,7 +15,7 @@ use crate::error::{Error, OrUsage};
 use crate::proxies::Proxies;
 use crate::{args, hosts};
 
-/// What every server needs.
+/// Settings that all servers share.
 #[derive(Debug)]
 pub(crate) struct Serve {
     pub(crate) listen: Vec<ListenAddr>,

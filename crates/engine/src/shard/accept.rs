@@ -1,4 +1,4 @@
-//! Connections that come in by a listener, and connections that we open.
+//! Accepting connections from listeners, and opening outgoing connections.
 
 use std::io::{self, ErrorKind};
 
@@ -14,35 +14,34 @@ use crate::conn::{Conn, Stage, contain};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 
-/// How many connections a turn accepts from one listener at most.
+/// Maximum number of connections that a turn accepts from one listener.
 const BATCH: i32 = 64;
 
 impl<D: Driver> Shard<D> {
-    /// Whether there may be something to accept now.
+    /// Whether accepting is not paused and a listener may have a connection.
     pub(super) fn may_accept(&self) -> bool {
         let pauses = self.accept_pause.as_ref().is_some_and(|pause| pause.until > self.common.now);
         !pauses && self.listeners.iter().any(|state| state.ready)
     }
 
-    /// Accepts what has come in.
+    /// Accepts waiting connections, at most [`BATCH`] from each listener.
     pub(super) fn accept(&mut self) {
         if self.may_accept() {
             self.accept_from_each(BATCH);
         }
     }
 
-    /// Accepts everything that waits, since the listeners are about to close; also above the limit on
-    /// connections, since no connections follow.
+    /// Accepts all waiting connections before the listeners close, even above the limit on
+    /// connections, since no more follow.
     pub(super) fn accept_to_the_end(&mut self) {
         for state in &mut self.listeners {
-            // An edge may not have been reported yet.
+            // The driver may not have reported a new connection yet.
             state.ready = true;
         }
         self.accept_from_each(BACKLOG);
     }
 
-    /// Accepts the connection that waits for another one to close, then at most `most` from each
-    /// listener.
+    /// Tries to admit the connection in `waiting`, then accepts at most `most` from each listener.
     fn accept_from_each(&mut self, most: i32) {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);
@@ -56,7 +55,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Accepts one connection; `false` when there is none, or no descriptor for it.
+    /// Accepts one connection. Returns `false` if there is none, or no descriptor or memory for it.
     fn accept_one(&mut self, id: usize) -> bool {
         let state = &mut self.listeners[id];
         match self.driver.accept(&mut state.listener) {
@@ -75,7 +74,7 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) if is_of_the_connection(&error) => true,
             Err(error) => {
-                // One line for each shortage.
+                // Log a shortage once, not at every attempt.
                 if self.accept_pause.map(|pause| pause.shortage) != Some(Shortage::Resources) {
                     log_shortage(&error);
                 }
@@ -85,9 +84,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Admits an accepted connection. At the limit on connections, an idle connection is closed for
-    /// it; without an idle one it waits here, and all others behind it. An address that is at its own
-    /// limit gets no other connection closed.
+    /// Admits an accepted connection. At the limit on connections, an idle one is closed to make
+    /// room; if none is idle, the new one waits, and accepting pauses. If its address is at the
+    /// limit per address, no idle connection is closed: `admit` refuses the new one.
     fn admit_or_wait(&mut self, accepted: Accepted<D::Socket>) {
         let config = &self.common.config;
         let most = config.max_connections_of(accepted.address);
@@ -104,7 +103,7 @@ impl<D: Driver> Shard<D> {
         self.accept_pause = Some(AcceptPause { until: self.common.now + ACCEPT_PAUSE, shortage });
     }
 
-    /// A connection has closed: another one may be accepted.
+    /// Ends a pause at the limit on connections, since a connection has closed.
     pub(super) fn resume_accepting(&mut self) {
         if let Some(pause) = &mut self.accept_pause
             && pause.shortage == Shortage::Connections
@@ -113,7 +112,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Counts an accepted connection, and opens it here or hands it to another shard.
+    /// Counts an accepted connection, and opens it here or hands it to another shard. Closes it if
+    /// its address is at the limit per address.
     fn admit(&mut self, mut accepted: Accepted<D::Socket>) {
         let address = accepted.address;
         let max = self.common.config.max_connections_of(address);
@@ -129,7 +129,7 @@ impl<D: Driver> Shard<D> {
             if to != handover.own {
                 match handover.inboxes[to].put(accepted) {
                     Ok(()) => return,
-                    // That shard drains, and may have ended.
+                    // That shard is draining, and may have ended.
                     Err(back) => accepted = back,
                 }
             }
@@ -137,7 +137,7 @@ impl<D: Driver> Shard<D> {
         self.open(accepted);
     }
 
-    /// Opens a connection that is counted.
+    /// Opens a connection that `admit` has counted.
     pub(super) fn open(&mut self, accepted: Accepted<D::Socket>) {
         let Accepted { mut socket, address, via } = accepted;
         let peer = Peer { address, via };
@@ -165,10 +165,10 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Reads in this turn from the connections that came in it, if there are several. Then this shard
-    /// is behind, and most of their requests have arrived; a connection that is answered and closed
-    /// within the turn needs no registration. The request of a single new connection has rarely
-    /// arrived, and the call would be wasted.
+    /// If this turn accepted several connections, queues them for reading in the same turn. Several
+    /// mean that this shard is behind, and that most of their requests have arrived; a connection
+    /// that is answered and closed within the turn need not be registered with the driver. The
+    /// request of a single new connection has rarely arrived, and the receive call would be wasted.
     pub(super) fn queue_unwatched(&mut self) {
         if self.unwatched.len() < 2 {
             return;
@@ -180,8 +180,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Registers the connections that came in this turn and are still open. The driver reports what
-    /// came before, too.
+    /// Registers with the driver the connections that this turn accepted and that are still open.
+    /// The driver also reports what arrived before.
     pub(super) fn watch_new(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);
         for key in keys.drain(..) {
@@ -193,8 +193,9 @@ impl<D: Driver> Shard<D> {
         self.unwatched = keys;
     }
 
-    /// Connects to `target` and runs `protocol` on the connection. If that fails, the protocol gets
-    /// [`Event::Closed`](sockeye_proto::Event::Closed) only. Its peer carries `via`.
+    /// Connects to `target` and runs `protocol` on the connection. If connecting fails, the
+    /// protocol gets only [`Event::Closed`](sockeye_proto::Event::Closed). `via` is for
+    /// [`Peer::via`].
     pub fn connect(&mut self, target: &Target, protocol: Box<dyn Protocol>, via: u32) {
         let address = match target {
             Target::Ip(address) => Address::Ip(*address),
@@ -218,7 +219,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Finds out whether a connection that we open is established, or has failed.
+    /// Checks whether an outgoing connection is established or has failed.
     pub(super) fn check_connecting(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {
@@ -232,7 +233,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Opens the session of a connection that is established.
+    /// Opens the session of an established connection.
     fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
             active.conn.session.open(active.common);
@@ -272,7 +273,7 @@ fn log_shortage(error: &io::Error) {
     warn!(target: "sockeye", %error, "cannot accept connections: new ones wait{advice}");
 }
 
-/// Whether this error of accept(2) is one of the connection, not of the listener.
+/// Whether this error of accept(2) concerns one connection only, not the listener.
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),

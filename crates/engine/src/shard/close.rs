@@ -11,19 +11,19 @@ use super::state::{Phase, Shard, find, slot_of};
 use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
-/// How many buffers are read from a connection at most before it is told to drain: about as much as a
-/// socket's receive queue holds.
+/// Maximum number of buffers that are read from a connection before it is told to drain: about as
+/// much as a socket's receive queue holds.
 const MOST_READS: usize = 16;
 
-/// How long a handshake may take that started before a listener was held off: ample for a round trip
-/// within a data center. The SYN packets of new clients are dropped meanwhile.
+/// How long a drain waits for TCP handshakes that started before [`Driver::hold_off`]: ample for a
+/// round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE: Duration = Duration::from_millis(10);
 
-/// The highest generation of a slot: the upper half of the range of keys is the driver's.
+/// The highest generation of a slot: keys with the top bit set are reserved for the driver.
 const LAST_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
-    /// Closes a connection, for `reason` unless its session has failed for another one before.
+    /// Closes a connection for `reason`, or for the reason why its session has already failed.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
             return;
@@ -71,11 +71,11 @@ impl<D: Driver> Shard<D> {
         Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
     }
 
-    /// Stops listening, tells every protocol to finish, and cuts what is not finished after
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout). This starts when
-    /// [`Config::lame_duck`](crate::Config::lame_duck) has passed.
+    /// After [`Config::lame_duck`](crate::Config::lame_duck), stops listening and tells every
+    /// protocol to finish. After [`Config::drain_timeout`](crate::Config::drain_timeout) more, cuts
+    /// the connections that are not finished.
     ///
-    /// No request that has arrived is lost: connections that wait are accepted, and input that has
+    /// No request that has arrived is lost: waiting connections are accepted, and input that has
     /// arrived is read, before protocols get [`Event::Drain`].
     pub fn drain(&mut self) {
         if self.phase != Phase::Serving {
@@ -112,15 +112,15 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Stops listening and cuts everything now.
+    /// Stops listening and cuts all connections now.
     pub fn stop(&mut self) {
         self.phase = Phase::Draining { until: self.common.now, accepts_until: self.common.now };
         self.close_listeners();
         self.cut_all();
     }
 
-    /// Goes on to the next phase when the time of this one has passed: from lame duck to draining, and
-    /// from draining to cutting.
+    /// If the time of the present phase has passed, starts what follows: draining after lame duck,
+    /// and cutting all connections after draining.
     pub(super) fn end_phase(&mut self) {
         let now = self.common.now;
         match self.phase {
@@ -136,8 +136,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Tells a connection that the server is stopping. [`Event::Drain`] comes once, after the input that
-    /// has arrived.
+    /// Tells a connection's protocol that the server is stopping: [`Event::LameDuck`] before
+    /// draining; then [`Event::Drain`], once, after the input that has arrived.
     pub(super) fn tell_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
         if is_draining {
@@ -158,7 +158,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Reads what has arrived on a connection, if it wants input: at most [`MOST_READS`] buffers. The
-    /// protocol gets [`Event::LameDuck`] before the last of them.
+    /// protocol gets [`Event::LameDuck`] before the last buffer.
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
@@ -178,7 +178,7 @@ impl<D: Driver> Shard<D> {
     fn cut_all(&mut self) {
         for key in self.all_keys() {
             self.serve(key, |active| match active.conn.stage {
-                // It was served.
+                // Its protocol has finished.
                 Stage::Lingering(_) => Err(active.conn.session.conclusion()),
                 _ => Err(Reason::Cut),
             });
@@ -189,12 +189,13 @@ impl<D: Driver> Shard<D> {
         for state in self.listeners.drain(..) {
             self.driver.close_listener(state.listener);
         }
-        // A drain has admitted it; a stop cuts it, as those in the kernel's queue.
+        // A drain has admitted the waiting connection. A stop cuts it, like those in the kernel's
+        // queue.
         if let Some(accepted) = self.waiting.take() {
             self.common.stats.close(&Reason::Cut);
             self.driver.close(accepted.socket);
         }
-        // Nothing will be accepted: the wait needs no timeout for it.
+        // Nothing more will be accepted: the event loop need not wake up when the pause ends.
         self.accept_pause = None;
     }
 

@@ -1,4 +1,4 @@
-//! Reading: each ready connection once a turn, one buffer.
+//! Reading from connections: at most one buffer per ready connection and turn.
 
 use std::io::{self, ErrorKind};
 
@@ -13,7 +13,7 @@ impl<D: Driver> Shard<D> {
     /// Reads once from each connection in the ready list. Those that are still ready are read from in
     /// the next turn.
     ///
-    /// Not inlined, and the only caller of the code that reads, which is therefore inlined here.
+    /// Not inlined, and the only caller of `Active::read`, which is therefore inlined here.
     #[inline(never)]
     pub(super) fn read_ready(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
@@ -37,8 +37,8 @@ impl<D: Driver> Shard<D> {
         self.common.ready.extend(again);
     }
 
-    /// A connection failed, or its peer ended its side, while it is not read from: no receive would
-    /// report it.
+    /// Handles a failure or a half-close of a connection that is not being read from: no receive
+    /// would report it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "it names one lifetime only")]
     pub(super) fn check_gone(&mut self, key: Key) {
         self.serve(key, |active| active.check_gone());
@@ -51,8 +51,8 @@ impl<D: Driver> Active<'_, D> {
         self.receive::<false>()
     }
 
-    /// As `read`, in a server that drains: the protocol gets [`Event::LameDuck`] before the last input
-    /// that has arrived.
+    /// Like `read`, for a server that is draining: the protocol gets [`Event::LameDuck`] before the
+    /// last input that has arrived.
     #[cold]
     pub(super) fn read_last(&mut self) -> Result<(), Reason> {
         self.receive::<true>()
@@ -110,7 +110,8 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// For a connection that is not read from: passes on a half-close, and returns a failure.
+    /// For a connection that is not being read from: returns an error if it has failed, otherwise
+    /// tells the protocol of a half-close.
     fn check_gone(&mut self) -> Result<(), Reason> {
         if self.conn.failed {
             self.check_failed()?;
@@ -125,7 +126,7 @@ impl<D: Driver> Active<'_, D> {
     }
 }
 
-/// The reason for which a socket's `error` ends its connection.
+/// Converts a socket's `error` into the reason why its connection ends.
 pub(super) fn reason_of(error: io::Error) -> Reason {
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {

@@ -1,9 +1,10 @@
-//! Files that threads read, because `sendfile` might block the loop.
+//! Reading files on threads of the pool, because `sendfile` might block the event loop.
 //!
-//! A connection has at most one read in progress, of at most one quantum. It is a job of the pool, and
-//! cancelled when the connection closes. The result comes through the mailbox, replaces the beginning
-//! of the file range at the front of the output, and is flushed in the same turn. During a read the
-//! connection sends nothing, and its write deadline is the read's.
+//! A connection has at most one read in progress, of at most [`QUANTUM`] bytes. The read is a job
+//! of the pool, which is cancelled when the connection closes. The result comes through the
+//! mailbox, replaces the beginning of the file range at the front of the output, and is flushed in
+//! the same turn. During a read the connection sends nothing, and its write deadline is that of the
+//! read.
 
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use crate::conn::SendState;
 use crate::driver::{Driver, QUANTUM};
 use crate::mailbox::{ReadDone, ReadError};
 
-/// How long a read may take, with its wait for a thread.
+/// How long a read may take, including its wait for a thread.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much is read at a time while the client's share of the output budget is spent: no more than
-/// what a connection holds uncharged.
+/// Maximum size of a read while the client's share of the output budget is spent: no more than a
+/// connection may hold without being charged.
 const LITTLE: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
-    /// A read is done. If its connection has closed, the result is dropped.
+    /// Takes the result of a read. If its connection has closed, the result is dropped.
     pub(super) fn take_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;
         self.serve(key, |active| active.take_read(result));
@@ -59,7 +60,8 @@ impl<D: Driver> Active<'_, D> {
             Ok(bytes) => {
                 if let Some(out) = conn.session.output_mut() {
                     out.put_read(bytes.into());
-                    // The peer may be slow to take them, and its client may have many connections.
+                    // The peer may be slow to take these bytes, and its client may have many
+                    // connections.
                     if conn.session.held() > FREE {
                         conn.charge(common);
                     }

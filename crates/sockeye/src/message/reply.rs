@@ -1,4 +1,4 @@
-//! What a handler of messages gets, and what it returns.
+//! The request that a message handler gets, and the reply that it returns.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,12 +15,12 @@ pub struct Request {
     pub message: Message,
     /// The client that sent it.
     pub peer: Peer,
-    /// How long the client waits for the response, if it said so. A later response is not sent.
+    /// How long the client waits, if the request says so. A later response is not sent.
     pub time_left: Option<Duration>,
 }
 
-/// What a handler returns: a response, or how it will be made. A [`Message`], an [`Error`] and a
-/// `Result` of them convert into it.
+/// What a handler returns: a response now, a response later, or work that returns the response. A
+/// [`Message`], an [`Error`] and a `Result` of them convert into it.
 pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {
@@ -36,7 +36,8 @@ impl Reply {
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
-    /// response is the error `internal` if `work` panics, or if 100,000 jobs wait already.
+    /// response is the error `internal` if `work` panics, or if 100,000 jobs already wait for a
+    /// thread.
     pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
         Self(Kind::Run(Box::new(work)))
     }
@@ -72,7 +73,7 @@ impl fmt::Debug for Reply {
 pub struct PendingReply(pub(super) Promise);
 
 impl PendingReply {
-    /// Sends the response. One that is too late is dropped.
+    /// Sends the response. If [`Request::time_left`] has passed, it is dropped.
     pub fn send(self, response: Result<Message, Error>) {
         self.0.keep(Box::new(response));
     }
@@ -80,18 +81,18 @@ impl PendingReply {
 
 /// An error response: a code for programs and a sentence for people.
 ///
-/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` is the
-/// code. Over HTTP it also has a status: 404 for `not_found`, the protocol's status for one of the
-/// protocol's codes, and 422 for any other code.
+/// In a frame it is a `text/json` object: `result` is `Error: ` followed by the sentence, and
+/// `error.code` is the code. Over HTTP it also has a status: 404 for `not_found`, the status that
+/// the message protocol defines for its own codes, and 422 for any other code.
 ///
-/// Two errors convert into it: a [`Refusal`], which is logged as the client's fault; and a
-/// [`serde_json::Error`] of a response that can't be written, whose code is `internal`.
+/// Two error types convert into it. A [`Refusal`] is logged as the client's fault. A
+/// [`serde_json::Error`] means that the response can't be written as JSON: its code is `internal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) ErrorKind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ErrorKind {
-    /// An error of the handler's own.
+    /// Made by the handler, with [`Error::new`].
     Handler { code: Cow<'static, str>, text: Cow<'static, str> },
     /// The content of the request can't be read.
     Content(Refusal),

@@ -1,8 +1,8 @@
 //! One connection: sends contents, and waits until as many bytes have come back.
 //!
 //! It reads while it writes, and never has more than two unsent pieces: far below the limit at which
-//! the engine stops reading. It doesn't end its side before everything has come back, since some
-//! servers stop sending then. With [`Settings::half_close`] it ends its side after sending, and reads
+//! the engine stops reading. It doesn't half-close before everything has come back, since some
+//! servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and reads
 //! until the peer ends its side.
 
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ use crate::text::{self, TerminalText};
 /// What a connection sends.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Contents of the command line, in pieces of at most [`PIECE`] bytes.
+    /// Contents given on the command line, in pieces of at most [`PIECE`] bytes.
     Contents(VecDeque<Bytes>),
     /// Standard input, as it is read.
     Input(Input),
@@ -34,7 +34,7 @@ pub(super) enum Source {
 /// How received bytes are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// A line for each piece, escaped, with the connection's number.
+    /// One line for the bytes of each read, escaped, with the connection's number.
     Labelled,
     /// With control characters escaped.
     Terminal,
@@ -46,9 +46,9 @@ pub(super) enum Style {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) style: Style,
-    /// End our side after sending, and read until the peer ends its side.
+    /// Half-close after sending, and read until the peer ends its side.
     pub(super) half_close: bool,
-    /// How long the peer may neither send nor read while bytes are due from it.
+    /// How long the peer may neither send nor read while it must act (`Connection::is_due`).
     pub(super) timeout: Duration,
     pub(super) printer: Printer,
     pub(super) report: Rc<RefCell<Report>>,
@@ -76,16 +76,16 @@ pub(super) struct Connection {
     written: u64,
     sent: u64,
     received: u64,
-    /// The first bytes that were written and received. They tell whether the peer is an echo server.
+    /// The first bytes written, and the first received: an echo server sends back the same.
     first_written: Vec<u8>,
     first_received: Vec<u8>,
     /// Escapes received bytes for a terminal.
     text: TerminalText,
-    /// When the peer last read or sent anything, or bytes became due from it.
+    /// Start of the timeout: when the peer last read or sent anything, or last had to act.
     progress: Time,
     /// The ticket of the piece of input that was requested.
     requested: Option<Ticket>,
-    /// The ticket of received bytes that wait for room to be printed.
+    /// The ticket of received bytes that wait for room in the printer's queue.
     printing: Option<Ticket>,
 }
 
@@ -109,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// Writes or requests the next pieces that there is room for.
+    /// Writes the next pieces that there is room for, or requests one of standard input.
     fn write_more(&mut self, turn: &mut Turn<'_>) {
         match &mut self.source {
             _ if self.all_written => {}
@@ -176,7 +176,7 @@ impl Connection {
     ) -> Result<(), Fault> {
         if self.printing == Some(ticket) {
             self.printing = None;
-            // Meanwhile the peer's bytes were not read.
+            // While printing waited, the peer's bytes were not read: its timeout starts again.
             self.progress = turn.now();
             turn.resume();
         } else if self.requested == Some(ticket) {

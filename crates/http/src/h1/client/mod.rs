@@ -19,12 +19,12 @@
 //! assert_eq!(next(), Piece::Short);
 //! ```
 //!
-//! Responses to the same request often differ in their date only: a [`Shape`] of the first finds the
-//! others without parsing them.
+//! Responses to the same request often differ in their date only: a [`Shape`] made from the first
+//! head recognises the others without parsing them.
 //!
-//! Framing is read as strictly as by the server. Heads may have lines that end with a bare LF (RFC 9112,
-//! 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and content codings are up
-//! to the caller.
+//! Framing is checked as strictly as by the server. Heads may have lines that end with a bare LF
+//! (RFC 9112, 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and
+//! content codings are up to the caller.
 
 mod head;
 mod shape;
@@ -36,8 +36,8 @@ pub use self::shape::Shape;
 use crate::Content;
 use crate::h1::body::{Decoded, Decoder};
 
-/// The most interim responses before one response: half an hour of a server that sends one every 20 s
-/// while it works (RFC 2518, 10.1).
+/// Maximum number of interim (1xx) responses before a final one: a server that sends one every 20 s
+/// while it works (RFC 2518, 10.1) reaches it after half an hour.
 const MOST_INTERIM: u32 = 100;
 
 /// The request's method, as far as it decides where the response ends.
@@ -45,7 +45,7 @@ const MOST_INTERIM: u32 = 100;
 pub enum RequestKind {
     /// HEAD: the response has no content, whatever its fields say.
     Head,
-    /// Any other.
+    /// Any other method.
     Get,
 }
 
@@ -82,11 +82,11 @@ pub struct ResponseReader {
     stage: Stage,
     /// Interim responses that have arrived before the next final one.
     interim: u32,
-    /// The server accepts another request behind the response whose head was read last.
+    /// Whether the server accepts another request after the response whose head was read last.
     persistent: bool,
 }
 
-/// What comes next.
+/// What is expected next.
 #[derive(Debug, Default)]
 enum Stage {
     /// The rest of a head, which does not end in the first `seen` bytes.
@@ -97,9 +97,9 @@ enum Stage {
     UntilClose,
     /// The trailer section, which does not end in the first `seen` bytes.
     Trailers { seen: usize },
-    /// Nothing: the response is complete, and the next step says so.
+    /// Nothing: the response is complete, and the next call of `read` returns [`Piece::End`].
     End,
-    /// A response.
+    /// The start of a response.
     #[default]
     Fresh,
     /// Nothing: the last response is complete.
@@ -107,12 +107,12 @@ enum Stage {
 }
 
 impl ResponseReader {
-    /// Takes one step. Returns how much of `input` was used, and the result. `request` is the request
-    /// that is answered; a head of the shape `known` is not parsed.
+    /// Reads one piece. Returns how many bytes of `input` were consumed, and the piece. `request`
+    /// is the kind of request that is answered. A head that matches `known` is not parsed.
     ///
     /// # Errors
     ///
-    /// If the input is no response. Don't call it again then.
+    /// If the input is not a valid response. Don't call this again after an error.
     pub fn read<'a>(
         &mut self,
         input: &'a [u8],
@@ -167,7 +167,7 @@ impl ResponseReader {
         Ok(complete)
     }
 
-    /// How much has been read of an incomplete response.
+    /// How much of an incomplete response has been read.
     #[must_use]
     pub fn extent(&self) -> Extent {
         match self.stage {
@@ -227,7 +227,7 @@ impl ResponseReader {
         }
     }
 
-    /// A head has been read.
+    /// Starts the response whose final head has been read.
     fn begin<'a>(&mut self, mut head: Head<'a>, request: RequestKind) -> (usize, Piece<'a>) {
         head.interim = std::mem::take(&mut self.interim);
         self.persistent = head.persistent;
