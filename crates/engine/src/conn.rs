@@ -1,7 +1,7 @@
-//! One connection: its session, and what its socket adds to that.
+//! One connection: its session, its socket, and their state.
 //!
-//! The shard reads and writes; the [`Session`] calls the protocol. Most connections are idle most of the
-//! time, so state that few have at a time is behind a pointer.
+//! The shard reads and writes; the [`Session`] calls the protocol. Most connections are idle most
+//! of the time, so state that few connections need at a time is behind a pointer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,45 +31,47 @@ pub(crate) struct Common {
     pub(crate) reads: Reads,
     pub(crate) timers: Timers,
     pub(crate) stats: Stats,
-    /// Connections to flush at the end of the turn: something to send, to tell or to end.
+    /// Connections to flush at the end of the turn: to send, to notify the protocol or to end.
     pub(crate) dirty: Vec<Key>,
-    /// Connections to serve without waiting for an edge: there is something to read already.
+    /// Connections to read from without waiting for an event: there may be input already.
     pub(crate) ready: Vec<Key>,
 }
 
 /// What a connection expects next.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// To be established, by then.
+    /// To be established, before `until`.
     Connecting { until: Time },
     /// Input, and the end of the session.
     Established,
-    /// The peer's end: our side has ended, and the FIN is out.
+    /// The end of the peer's side: our side has ended, and the FIN is sent.
     Finished,
     /// As `Finished`, while input is discarded.
     Lingering(Box<Lingering>),
 }
 
-/// How far lingering may still go.
+/// The limits of lingering: the first that is reached ends it.
 #[derive(Debug)]
 pub(crate) struct Lingering {
+    /// The end, whatever arrives.
     pub(crate) until: Time,
-    /// Until then without input.
+    /// The end if no input arrives before.
     pub(crate) quiet: Time,
-    /// Bytes.
+    /// The bytes that may still arrive.
     pub(crate) left: u64,
-    /// Something has come.
+    /// Input has arrived.
     pub(crate) has_come: bool,
 }
 
 /// What the next send waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendState {
-    /// For nothing but something to send.
+    /// For output.
     Ready,
-    /// The kernel takes no more until it says so.
+    /// For the kernel: it takes no more until it reports the socket as writable.
     Blocked,
-    /// A thread reads the file at the front of the output; the write deadline is the read's.
+    /// For a thread that reads the file at the front of the output. The write deadline is the
+    /// deadline of the read.
     Reading,
 }
 
@@ -79,18 +81,18 @@ pub(crate) struct Conn<S> {
     pub(crate) session: Session,
     pub(crate) stage: Stage,
     pub(crate) write_deadline: Time,
-    /// What was unacknowledged when the write deadline was set.
+    /// Bytes that the peer had not acknowledged when the write deadline was set.
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
     pub(crate) received: u64,
     pub(crate) send: SendState,
-    /// It is in the connection counts: it was accepted, not opened by us.
+    /// Included in the connection counts: it was accepted, not opened by us.
     pub(crate) counted: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
-    /// It failed, though we may not have received everything before that.
+    /// The socket has failed; input from before that may still be unread.
     pub(crate) failed: bool,
-    /// Charged for the output that it holds.
+    /// Its client is charged for the output that it holds.
     pub(crate) charged: bool,
     /// In `Common::dirty`.
     dirty: bool,
@@ -125,7 +127,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// After calls into the session: sees to what was written or asked for.
+    /// Call this after calls into the session: schedules a flush and reading, if there is need.
     #[inline(always)] // Runs for each request.
     pub(crate) fn follow_up(&mut self, common: &mut Common) {
         if !self.session.take_changed() {
@@ -138,7 +140,8 @@ impl<S> Conn<S> {
         self.read_on(common);
     }
 
-    /// Queues it for reading if it wants input that is there: it may have been paused, or its output full.
+    /// Queues it for reading if there may be input and it wants some. It may have been paused
+    /// before, or its output full.
     #[inline]
     pub(crate) fn read_on(&mut self, common: &mut Common) {
         if self.readable && self.wants_input(&common.config) {
@@ -153,12 +156,12 @@ impl<S> Conn<S> {
             || (self.lingers() && !self.session.is_at_end_of_input())
     }
 
-    #[cold] // Few ever do, and none for long.
+    #[cold] // Few connections linger, and none for long.
     fn lingers(&self) -> bool {
         matches!(self.stage, Stage::Lingering(_))
     }
 
-    /// Charges its client for the output that it holds.
+    /// Charges its client for the output that it holds, or for nothing if that is little.
     #[cold]
     pub(crate) fn charge(&mut self, common: &mut Common) {
         let (key, held) = (self.session.key(), self.session.held());
@@ -170,13 +173,13 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Who is charged for what it holds.
+    /// The client that is charged for the output that it holds.
     pub(crate) fn client(&self) -> Client {
         Client::of(self.session.peer().address)
     }
 
-    /// Since when it has been idle: as the session says, with nothing to receive. `None` also for
-    /// connections that we opened: closing them makes no room for others.
+    /// Since when it has been idle: the session is idle, and there is nothing to receive. `None`
+    /// also for connections that we opened: closing them makes no room for others.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         if !self.counted || self.readable || self.queued {
             return None;
@@ -184,7 +187,7 @@ impl<S> Conn<S> {
         contain(|| self.session.idle_since()).flatten()
     }
 
-    /// When to look at it again.
+    /// The next time at which a timeout may have passed.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Time {
         if self.session.is_open() {
@@ -202,7 +205,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Has it flushed at the end of the turn.
+    /// Schedules a flush at the end of the turn.
     pub(crate) fn mark_dirty(&mut self, common: &mut Common) {
         if !std::mem::replace(&mut self.dirty, true) {
             common.dirty.push(self.session.key());
@@ -213,7 +216,7 @@ impl<S> Conn<S> {
         self.dirty = false;
     }
 
-    /// Has it served in this turn, or in the next if this one has passed that point.
+    /// Schedules reading: in this turn, or in the next if this one has passed reading.
     pub(crate) fn queue(&mut self, common: &mut Common) {
         if !std::mem::replace(&mut self.queued, true) {
             common.ready.push(self.session.key());
@@ -260,8 +263,8 @@ impl Owner for Common {
     }
 }
 
-/// Whether the client of `peer` holds as much as it may: its connections that hold anything count as
-/// full then.
+/// Whether the client of `peer` holds as much output as it may. Then each of its connections that
+/// holds any counts as full.
 #[cold]
 fn is_spent(buffered: &Buffered, peer: &Peer) -> bool {
     buffered.is_spent(Client::of(peer.address))

@@ -4,13 +4,13 @@
 //! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is enough,
 //! use `sockeye::message`.
 //!
-//! A [`Server`] is the [`Protocol`](sockeye_proto::Protocol) of a connection whose messages a
-//! [`Handler`] answers. A [`Client`] is that of a connection on which a [`ClientHandler`] sends
-//! messages. By default a connection has one request and one response. Requests with an `id` and
+//! [`Server`] and [`Client`] are [`Protocol`](sockeye_proto::Protocol)s. A server passes messages
+//! to a [`Handler`], which answers them; a client sends the messages of a [`ClientHandler`]. By
+//! default a connection carries one request and one response. Requests with an `id` and
 //! `"connection": "keep-alive"` can be pipelined; their responses carry the same ids, in any order.
 //!
-//! The same handlers answer HTTP: [`Http`] makes messages of requests, and a [`Port`] detects by the
-//! first bytes of a connection whether it carries frames or HTTP.
+//! The same handlers answer HTTP: [`Http`] turns HTTP requests into messages, and a [`Port`]
+//! detects by the first bytes of a connection whether it carries frames or HTTP.
 //!
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
@@ -19,10 +19,10 @@
 //!             └──▶ state: what is expected next
 //! ```
 //!
-//! An invalid frame gets an error response at the first byte that shows it:
+//! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input ended
-//! inside a frame) and `internal` (our fault); HTTP and handlers add their own.
+//! inside a frame) and `internal` (the server's fault); HTTP and handlers add their own codes.
 //!
 //! A server that sends every message back:
 //!

@@ -10,22 +10,22 @@ use super::json;
 use super::refusal::Refusal;
 use super::text::{BadText, Encoding};
 
-/// The type of JSON content.
+/// The content type of JSON.
 pub const JSON: &str = "text/json";
 
 /// A request or a response, in a frame or over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The type: [`JSON`], or a name that the two ends have agreed on.
+    /// [`JSON`], or a name that both peers have agreed on.
     pub content_type: Cow<'static, str>,
-    /// The encoding of text in the content; `binary` if the content isn't text.
+    /// The encoding of content that is text; `binary` for other content.
     pub content_encoding: Cow<'static, str>,
     /// The content.
     pub content: Bytes,
 }
 
 impl Message {
-    /// A message of type [`JSON`] in UTF-8, with the spaces that Python writes.
+    /// A message of type [`JSON`] in UTF-8, with spaces after `,` and `:`, as Python writes it.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`BadText`] when the encoding lacks a character of the text.
+    /// [`BadText`] when the encoding can't encode a character of the text.
     pub fn text(
         content_type: impl Into<Cow<'static, str>>,
         encoding: Encoding,
@@ -85,7 +85,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// `unsupported_encoding`, or `bad_content` when the content is not in its encoding.
+    /// `unsupported_encoding` when the encoding is unknown, `bad_content` when the content is
+    /// invalid in it.
     pub fn to_text(&self) -> Result<Cow<'_, str>, Refusal> {
         let encoding = Encoding::of(&self.content_encoding)
             .ok_or_else(|| Refusal::unknown_encoding(&self.content_encoding))?;

@@ -1,4 +1,4 @@
-//! Many seeds for one test, and one seed again.
+//! Runs a test with many seeds, or with one seed again.
 
 use std::env;
 use std::ops::Range;
@@ -7,15 +7,16 @@ use std::panic::{self, AssertUnwindSafe};
 /// The environment variable that names the one seed to run.
 const ONE: &str = "SOCKEYE_SEED";
 
-/// The environment variable that says how many times as many seeds to run.
+/// The environment variable by which the number of seeds is multiplied.
 const MORE: &str = "SOCKEYE_SEEDS_TIMES";
 
-/// Runs `test` with each of the `range`'s seeds (`SOCKEYE_SEEDS_TIMES=10`: with ten times as many),
-/// or only with the one that `SOCKEYE_SEED` names.
+/// Runs `test` with each seed in `range`. `SOCKEYE_SEEDS_TIMES=10` runs ten times as many seeds;
+/// `SOCKEYE_SEED=7` runs only seed 7.
 ///
 /// # Panics
 ///
-/// As `test` does, after saying on standard error which seed it was and how to run it again.
+/// When `test` does, after printing the seed and how to replay it to standard error; or when one of
+/// the variables is not a number.
 pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
     match number(ONE) {
         Some(seed) => run(seed, &test),
@@ -55,7 +56,7 @@ mod tests {
         let failed = panic::catch_unwind(AssertUnwindSafe(|| {
             seeds(0..10, |seed| {
                 ran.borrow_mut().push(seed);
-                assert!(seed < 3, "as it should");
+                assert!(seed < 3, "seeds from 3 fail on purpose");
             });
         }));
         assert!(failed.is_err());

@@ -1,9 +1,13 @@
 //! The encoders and decoders of the codings. Only this file uses their crates.
 //!
-//! The levels were measured on pages, scripts and an index of 20 KiB to 8 MiB, on one core. gzip 6 runs at
-//! 60 to 110 MB/s and results in 9–34 % of the size, brotli 5 at 30 to 60 MB/s in 7–32 %, zstd 9 at 45 to
-//! 110 MB/s in 7–33 %. Two levels more save about a percent and take up to twice as long. The highest
-//! levels are for precompressed files.
+//! The levels were measured on pages, scripts and an index of 20 KiB to 8 MiB, on one core:
+//!
+//! - gzip 6: 60 to 110 MB/s, output 9–34 % of the input
+//! - brotli 5: 30 to 60 MB/s, 7–32 %
+//! - zstd 9: 45 to 110 MB/s, 7–33 %
+//!
+//! Two levels higher save about a percent and take up to twice as long. The highest levels are for
+//! precompressed files.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -19,23 +23,24 @@ use crate::options::codings::Coding;
 
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: i32 = 5;
-/// The window of this level is at most 4 MiB: within the 8 MiB that a client must have (RFC 9659).
+/// The window of this level is at most 4 MiB. A client must support 8 MiB (RFC 9659).
 const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER: usize = 64 * 1024;
 
-/// The brotli encoder is flushed after this many bytes. Otherwise it uses several times its input in
-/// memory without compressing better.
+/// The brotli encoder is flushed after this many bytes. Otherwise its memory grows to several times
+/// its input, and it compresses no better.
 const FLUSHED: usize = 1024 * 1024;
 
-/// The largest window of the zstd coding is 8 MiB (RFC 9659, 3): a client may refuse a larger one.
+/// The base-2 logarithm of the largest window of the zstd coding, 8 MiB. A client may refuse a
+/// larger one (RFC 9659, 3).
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Compresses `content`, which is `len` bytes long, to `output`.
 ///
 /// # Errors
 ///
-/// When the content can't be read or written, is not that long, or there is no memory for an encoder.
+/// When the content can't be read or written, is too short, or there is no memory for an encoder.
 pub(crate) fn encode(
     coding: Coding,
     content: impl Read,
@@ -45,7 +50,7 @@ pub(crate) fn encode(
     match coding {
         Coding::Zstd => {
             let mut encoder = zstd::Encoder::new(output, ZSTD_LEVEL)?;
-            // The frame header then has the length, and the window is no larger.
+            // Puts the length into the frame header, and limits the window to it.
             encoder.set_pledged_src_size(Some(len as u64))?;
             copy(content, len, &mut encoder)?;
             encoder.finish()?;
@@ -58,7 +63,7 @@ pub(crate) fn encode(
             };
             let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // A write that fails here is noted by `output`.
+            // Returns no error of its last write: `output` has to keep it.
             encoder.into_inner();
         }
         Coding::Gzip => {
@@ -70,7 +75,7 @@ pub(crate) fn encode(
     Ok(())
 }
 
-/// Copies exactly `len` bytes.
+/// Copies exactly `len` bytes, or fails.
 fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
     let mut content = BufReader::with_capacity(BUFFER.min(len), content.take(len as u64));
     match io::copy(&mut content, to)? < len as u64 {
@@ -82,6 +87,7 @@ fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
 /// An encoder that is flushed after every [`FLUSHED`] bytes.
 struct Flushing<'a, W> {
     encoder: &'a mut W,
+    /// Bytes since the last flush.
     since: usize,
 }
 
@@ -105,7 +111,7 @@ impl<W: Write> Write for Flushing<'_, W> {
 pub(crate) struct Step {
     pub(crate) consumed: usize,
     pub(crate) produced: usize,
-    /// The stream ended.
+    /// The stream has ended.
     pub(crate) done: bool,
 }
 
@@ -135,7 +141,7 @@ impl Decoder {
         })
     }
 
-    /// Decodes some of `input`; `None` if it is corrupt.
+    /// Decodes some of `input` to `output`. `None` if the input is corrupt.
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<Step> {
         match self {
             Self::Zstd(decoder) => {
@@ -163,7 +169,7 @@ impl Decoder {
                     Status::StreamEnd => true,
                     Status::Ok | Status::BufError => false,
                 };
-                // Both grew by no more than a buffer.
+                // Each total grew by at most a buffer's length, which fits a `usize`.
                 let consumed = (state.total_in() - used) as usize;
                 Some(Step { consumed, produced: (state.total_out() - made) as usize, done })
             }

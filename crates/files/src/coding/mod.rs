@@ -1,11 +1,11 @@
 //! The representations of files in content codings (RFC 9110, 8.4), and which of them is sent.
 //!
-//! - `encoder`: a folder's encodings, for all shards.
+//! - `encoder`: what all shards share to encode the files of a folder.
 //! - `file_entry`: a file in all its representations, and the choice among them.
 //! - `encodings`: the encodings of one file; `select`: which of them is sent.
-//! - `precompressed`: precompressed files; `checks`, `compare`: whether they decode to the original.
+//! - `precompressed`: precompressed files; `checks`, `compare`: whether they match the original.
 //! - `compress`: compressing on demand; `compressed_cache`: its results, for all shards.
-//! - `codec`: the encoders and decoders; none without the feature `compression`.
+//! - `codec`: the encoders and decoders; `no_codec.rs` without the feature `compression`.
 
 pub(crate) mod checks;
 #[cfg_attr(not(feature = "compression"), path = "no_codec.rs")]

@@ -1,5 +1,5 @@
-//! Replaces `codec` without the feature `compression`. [`super::encoder`] then offers no file in a coding,
-//! so nothing here is called.
+//! Replaces `codec.rs` without the feature `compression`. [`super::encoder`] then offers no
+//! encodings, so nothing here is called.
 
 use std::io::{self, Read, Write};
 

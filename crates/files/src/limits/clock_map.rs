@@ -1,7 +1,7 @@
-//! A map with a limit: the cache policy of this crate, the clock algorithm.
+//! A map for the caches of this crate. It evicts entries by the clock algorithm.
 //!
-//! A hand goes round the entries. It evicts each entry that was not used since it last passed. So entries
-//! that are used only once are evicted first, and a use only sets a mark.
+//! A hand goes round the entries. It evicts each entry that was not used since the hand last passed
+//! it. So entries that are used only once are evicted first. Using an entry only sets a flag.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ use std::mem;
 
 use foldhash::quality::RandomState;
 
-/// A map whose entries have weights. The users limit the sum.
+/// A map whose entries have weights. Callers limit the sum of the weights.
 #[derive(Debug)]
 pub(crate) struct ClockMap<K, V> {
     // Invariant: `index[slots[i].key] == i` for every slot, and nothing else is in the index.
-    // The hasher has a random key and maps are bounded, so colliding keys cost little.
+    // The hasher has a random seed and maps are bounded, so colliding keys cost little.
     index: HashMap<K, usize, RandomState>,
     slots: Vec<Slot<K, V>>,
     hand: usize,
@@ -46,7 +46,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         self.weight
     }
 
-    /// The value of `key`, which counts as used. Allocates nothing.
+    /// The value of `key`. Marks it as used. Allocates nothing.
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -56,7 +56,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(&mut slot.value)
     }
 
-    /// The value of `key`, which doesn't count as used.
+    /// The value of `key`. Doesn't mark it as used.
     pub(crate) fn peek<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         self.index.get(key).map(|at| &self.slots[*at].value)
     }
 
-    /// Sets the value of `key`, not used so far. Evicts nothing.
+    /// Sets the value of `key`, and marks it as not used. Evicts nothing.
     pub(crate) fn insert(&mut self, key: K, value: V, weight: usize) {
         self.remove(&key);
         self.weight += weight;
@@ -72,8 +72,8 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         self.slots.push(Slot { key, value, weight, used: false });
     }
 
-    /// Sets the value of `key`, and evicts others until all weigh at most `most`. A value that weighs
-    /// more is not kept.
+    /// Sets the value of `key`, and evicts others until the sum of the weights is at most `most`. A
+    /// value that alone weighs more is not kept, and the old value of `key` is removed.
     pub(crate) fn insert_within(&mut self, most: usize, key: K, value: V, weight: usize) {
         self.remove(&key);
         if weight > most {
@@ -93,9 +93,9 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next unused entry that `may_go` allows. `None` if it allows none.
+    /// Evicts the next unused entry for which `may_go` is true. `None` if it is true for none.
     pub(crate) fn evict(&mut self, mut may_go: impl FnMut(&V) -> bool) -> Option<(K, V)> {
-        // The first round clears marks, the second finds an entry without one.
+        // The first round clears `used`, the second finds an entry that is not used.
         for _ in 0..=2 * self.slots.len() {
             let Some(slot) = self.slots.get_mut(self.hand) else {
                 self.hand = 0;
@@ -109,7 +109,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         None
     }
 
-    /// Moves the hand over `count` entries, and removes those that are `stale`.
+    /// Moves the hand over `count` entries, and removes those for which `stale` is true.
     pub(crate) fn sweep(&mut self, count: usize, mut stale: impl FnMut(&V) -> bool) {
         for _ in 0..count {
             match self.slots.get(self.hand) {
@@ -120,9 +120,9 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         }
     }
 
-    /// Removes the entries that are not to be kept.
+    /// Removes the entries for which `keep` is false.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        // From the end: the entry that is moved to the place of a removed one was checked before.
+        // From the end: removing moves the last entry into the gap, and that was checked before.
         for at in (0..self.slots.len()).rev() {
             if !keep(&self.slots[at].value) {
                 self.remove_at(at);

@@ -27,6 +27,7 @@ pub struct Files {
 /// What a request waits for.
 #[derive(Debug)]
 enum Pending {
+    /// A lookup, or compressing.
     Lookup(Waiting),
     Listing(PendingListing),
     ListingBody(ListingBody),
@@ -54,7 +55,7 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Handles the progress of a request that arrived at `since`. `keep` copies a request that has to wait.
+    /// Answers a request that arrived at `since`, or makes it wait. `keep` copies it for that.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,
@@ -118,7 +119,7 @@ impl Files {
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let since = responder.now();
-                // Only an error page may be looked up next.
+                // The only lookup that may follow is that of an error page.
                 let http = request.view();
                 let view = RequestView::of(&http);
                 let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
@@ -137,7 +138,7 @@ impl Handler for Files {
                 self.progress(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, responder),
-            // HTTP does not define it (RFC 9110, 9.1).
+            // HTTP does not define this method (RFC 9110, 9.1).
             Method::Extension(name) => {
                 let text =
                     format!("Nothing here knows the method {name}. Files are only read here.");

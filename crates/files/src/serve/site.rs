@@ -22,14 +22,14 @@ use crate::respond::send::ResponseContext;
 use crate::store::device::mark_loop;
 use crate::store::traits::FRESH;
 
-/// For paths outside all folders.
+/// The CORS options for paths outside all folders.
 static NOBODY: Cors = Cors::nobody();
 
 /// The folders of one shard. Cheap to clone; clones share everything.
 ///
-/// Its owner has to drive it as [`Timed`]. At its deadlines it closes cached files that were not requested
-/// for 5 to 6 s (otherwise they stay open until they are evicted), and logs failed requests, a minute after
-/// the last report. The last clone that is dropped logs the rest.
+/// Its owner has to call its methods of [`Timed`]. At its deadlines it closes cached files that
+/// were not requested for 5 to 6 s (without these calls they stay open until they are evicted), and
+/// logs failed requests, a minute after the last report. Dropping the last clone logs the rest.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -39,16 +39,16 @@ pub(super) struct Inner {
     pub(super) mounts: Mounts,
     pub(super) cache: RefCell<LookupCache>,
     pub(super) in_flight: RefCell<InFlight>,
-    /// For decoded paths; at most as long as a request line.
+    /// A buffer for decoded paths, at most as long as a request line.
     pub(super) scratch: RefCell<Vec<u8>>,
     pub(super) boundary: Boundary,
     pub(super) allow: Fields,
     pub(super) retry: Fields,
     /// When to drop stale listings.
     pub(super) forget_listings: Cell<Option<Time>>,
-    /// For paths outside all folders.
+    /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
-    /// The budgets of the folders, each once.
+    /// The budgets of the folders, without duplicates.
     of_folders: Vec<Arc<Budgets>>,
 }
 
@@ -59,7 +59,7 @@ impl Drop for Inner {
 }
 
 impl Mounts {
-    /// Makes a site of these folders for one shard. Call it on the thread of the shard.
+    /// Makes a site of these folders for one shard. Call it on the shard's thread.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Site::new(self.clone(), limits)
@@ -67,7 +67,7 @@ impl Mounts {
 }
 
 impl Folder {
-    /// Makes a site of this folder for one shard. Call it on the thread of the shard.
+    /// Makes a site of this folder for one shard. Call it on the shard's thread.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Mounts::from(self.clone()).site(limits)
@@ -98,7 +98,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// Sets the time to drop the listing that was read at `now`: a second after it gets stale.
+    /// A listing was read at `now`. Sets the time to drop it, a second after it gets stale, unless
+    /// an earlier time is set.
     pub(super) fn note_listing(&self, now: Time) {
         if self.inner.forget_listings.get().is_none() {
             self.inner.forget_listings.set(Some(now + 2 * FRESH));
@@ -116,7 +117,7 @@ impl Site {
         entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
     }
 
-    /// Logs why the requested file is not sent, if it is not.
+    /// If the requested file is not sent, logs why.
     pub(super) fn note_absent(
         &self,
         entry: &Entry,
@@ -144,7 +145,7 @@ impl Site {
     }
 }
 
-/// The methods of a folder.
+/// The methods that folders allow, for the field `Allow`.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl Timed for Site {

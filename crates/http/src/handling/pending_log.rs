@@ -1,4 +1,4 @@
-//! Requests of one output that are not yet logged.
+//! Requests of one connection that are not yet logged.
 
 use std::rc::Rc;
 
@@ -8,19 +8,21 @@ use super::config::ServerConfig;
 use super::log_buffer::{Entry, LogBuffer};
 use crate::{Begun, Ended, Outcome, Status, Unread};
 
-/// The server reads no more requests while this many wait to be logged, or have this many bytes of notes:
-/// about as much as the responses themselves may hold.
+/// While this many requests wait to be logged, the server reads no more.
 const MAX_ENTRIES: usize = 1024;
+
+/// While the log's notes on these requests have this many bytes, the server reads no more. The
+/// responses themselves may hold about as much.
 const MAX_NOTES: usize = 256 * 1024;
 
-/// Bytes of an incomplete head that are kept, to be logged if it stays incomplete.
+/// The most bytes of an incomplete head that are kept, to be logged if it stays incomplete.
 const MAX_PART: usize = 2 * 1024;
 
 /// The most buffers that are kept while no connection uses them.
 const MAX_SPARE_BUFFERS: usize = 64;
 
-/// Requests of one output that are not yet logged, because their responses are not sent. Responses are
-/// sent in order.
+/// Requests of one connection that are not yet logged, because their responses are not completely
+/// sent. Responses are sent in order.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
     config: Rc<ServerConfig>,
@@ -62,14 +64,15 @@ impl PendingLog {
         });
     }
 
-    /// Only a part of a head has arrived so far: `head`.
+    /// A head is incomplete. Keeps the beginning of `head`, the part that has arrived.
     #[cold]
     pub(crate) fn keep_part(&mut self, head: &[u8]) {
         self.part.clear();
         self.part.extend_from_slice(&head[..head.len().min(MAX_PART)]);
     }
 
-    /// The head that started to arrive at `since` will stay incomplete.
+    /// The head that started to arrive at `since` will stay incomplete. Begins a request with the
+    /// part that was kept.
     #[cold]
     pub(crate) fn begin_part(&mut self, since: Time, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.part);
@@ -81,7 +84,8 @@ impl PendingLog {
         self.buffer.entries.back_mut().map(change);
     }
 
-    /// The response to the last request has a head, if it has a status.
+    /// If there is a `status`, the response to the last request has a head, and its content starts
+    /// at `content`.
     #[inline]
     pub(crate) fn note(&mut self, status: Option<Status>, content: Mark) {
         if status.is_some() {
@@ -89,17 +93,17 @@ impl PendingLog {
         }
     }
 
-    /// The response to the last request is complete up to `end`.
+    /// The response to the last request is written; it ends at `end`.
     pub(crate) fn answered(&mut self, end: Mark) {
         self.change_last(|entry| entry.end = Some(end));
     }
 
-    /// The server has refused the last request for this reason, and written the response.
+    /// The server has refused the last request with this code, and written the response.
     pub(crate) fn refused(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.refused = Some((code, now)));
     }
 
-    /// How the last request ends, whether or not its response arrives.
+    /// Sets how the last request ended, no matter how much of its response is sent.
     pub(crate) fn ends(&mut self, ended: Ended) {
         self.change_last(|entry| entry.ended = Some(ended));
     }
@@ -109,18 +113,19 @@ impl PendingLog {
         self.log_sent(sent, None, now);
     }
 
-    /// The output has ended, and with it all requests that are left.
+    /// The connection has ended. Logs all requests that are left.
     pub(crate) fn closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
         self.log_sent(turn.sent(), Some(Ended::with(reason)), turn.now());
     }
 
-    /// Another protocol has taken over: unsent output counts as sent.
+    /// Another protocol has taken over. Logs all requests; unsent output counts as sent.
     pub(crate) fn handed_over(&mut self, turn: &Turn<'_>) {
         self.answered(turn.written());
         self.log_sent(turn.written(), None, turn.now());
     }
 
-    /// Logs the requests whose responses are sent; with `rest`, also all others, with that end.
+    /// Logs the requests whose responses are completely sent; with `rest`, also all others, as
+    /// ended that way.
     fn log_sent(&mut self, sent: Mark, rest: Option<Ended>, now: Time) {
         let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {

@@ -7,16 +7,16 @@ use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// For people: text with control characters escaped, other content in quotes.
+    /// For people: text with control characters escaped, other content quoted and escaped.
     Terminal,
-    /// For programs: text as UTF-8 with a line break, other content unchanged.
+    /// For programs: text as UTF-8 with a line break at the end, other content unchanged.
     Text,
-    /// Unchanged.
+    /// The bytes as received.
     AsReceived,
 }
 
-/// Appends the content of `response` to `shown`. A label, the connection's number, makes it one line,
-/// except for [`Style::AsReceived`].
+/// Appends the content of `response` to `shown`. With a `label`, a connection's number, the content
+/// becomes one line that starts with it, except for [`Style::AsReceived`].
 pub(super) fn show(response: &Message, style: Style, label: Option<usize>, shown: &mut Vec<u8>) {
     let encoding = Encoding::of(&response.content_encoding);
     let text = encoding.and_then(|encoding| encoding.decode(&response.content).ok());
