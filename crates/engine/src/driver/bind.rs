@@ -2,8 +2,8 @@
 //!
 //! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
 //! distributes connections among them. With this option alone, a second server could bind the same
-//! address unnoticed, so each address is first bound without it. Unix sockets don't have the option:
-//! the first shard accepts for all.
+//! address unnoticed, so each address is first bound without it. Unix sockets don't have the
+//! option: the first shard accepts for all.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -113,7 +113,7 @@ pub fn bind_all(
                     }
                     match bind_tcp(*one, shards, false) {
                         Ok(incoming) => all.push(incoming),
-                        // A name like `localhost` may have an IPv6 address on a machine without IPv6.
+                        // `localhost` may have an IPv6 address on a machine without IPv6.
                         Err(error) if resolved.len() > 1 && is_family_missing(&error) => {}
                         Err(error) => return Err(fail(Some(*one))(error)),
                     }
