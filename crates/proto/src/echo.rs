@@ -1,8 +1,8 @@
 //! Echo (RFC 862): the smallest protocol, and the one to read first.
 //!
-//! Sends all input back. When the peer ends its side, the rest is sent and our side ends, too. The
-//! engine does the rest: it stops reading from a peer that doesn't read, and closes the connection
-//! when the write timeout passes.
+//! Sends all input back. When the peer ends its side, the remaining output is sent and our side
+//! ends, too. The engine does everything else: it stops reading from a peer that doesn't read, and
+//! closes the connection when the write timeout passes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// An echo that ends after `idle` without input.
+    /// An echo with the idle timeout `idle`.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
         Self { idle, expires: Time::NEVER }
@@ -42,7 +42,7 @@ impl Protocol for Echo {
             Event::Open(_) => self.expires = turn.now() + self.idle,
             Event::Eof { .. } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Linger),
-            // A peer that is still reading is not idle. The write timeout is for that.
+            // A peer with unsent output is not idle: the write timeout limits how long that lasts.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
             Event::Room
@@ -72,7 +72,7 @@ mod tests {
         peer.input(b"Message 1 from client.");
         peer.input(b"Message 2 from client.");
         peer.eof();
-        assert!(!peer.finished(), "what is owed goes out before our side ends");
+        assert!(!peer.finished(), "all output is sent before our side ends");
         assert_eq!(peer.output(), b"Message 1 from client.Message 2 from client.");
         assert!(peer.finished());
     }

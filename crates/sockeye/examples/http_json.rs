@@ -1,4 +1,4 @@
-//! A JSON API with parameters in paths: notes in memory.
+//! A JSON API for notes in memory, with parameters in paths.
 //!
 //! ```sh
 //! cargo run --example http_json 127.0.0.1:8080
@@ -7,7 +7,7 @@
 //! curl -X DELETE http://127.0.0.1:8080/notes/1
 //! ```
 //!
-//! A `match` is enough to route these. For more paths, use a router crate such as `matchit`.
+//! A `match` is enough to route these paths. For more, use a router crate such as `matchit`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -65,7 +65,7 @@ fn json_response(status: StatusCode, value: &Value) -> Response<String> {
     response.body(format!("{value}\n")).expect("the head is valid")
 }
 
-/// The event loop may wait for this lock, because nothing blocks while it holds the lock.
+/// The event loop may wait for this lock, because nothing that holds the lock blocks.
 fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
     notes.lock().unwrap_or_else(PoisonError::into_inner)
 }

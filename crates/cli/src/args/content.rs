@@ -117,7 +117,7 @@ impl ByPattern {
 }
 
 fn cache_rule(text: &str) -> Result<ByPattern, String> {
-    // The last colon, since no directive contains one.
+    // Splits at the last colon: a pattern may contain colons, a directive doesn't.
     let (pattern, value) = text.rsplit_once(':').unwrap_or(("*", text));
     if pattern.trim().is_empty() {
         return Err("a pattern is missing before the colon: '*.css: max-age=60'".into());
@@ -139,7 +139,7 @@ fn type_rule(text: &str) -> Result<ByPattern, String> {
     ByPattern::checked(pattern, value)
 }
 
-/// A header for every file; without a value, a default header to remove.
+/// A header to send with every file, or without a value, a default header to remove.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderRule {
     pub(crate) name: String,

@@ -1,9 +1,9 @@
 //! Writes to standard output, which may be slower than the network.
 //!
-//! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the queue
-//! full pauses, so that its peer has to wait, and leaves a promise that is kept when there is room.
-//! Writing on the event loop would stop every deadline, so that after a pause of the reader (`less`)
-//! all peers would seem silent.
+//! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the
+//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread keeps
+//! when there is room. Writing on the event loop would delay every deadline: when the reader of
+//! standard output (`less`) goes on after a pause, all peers would seem silent.
 
 use std::io::{self, Write};
 use std::mem;
@@ -21,7 +21,7 @@ const LIMIT: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Printed {
     Queued,
-    /// There is no room. A message with this ticket comes when there is.
+    /// The queue is full. A message with this ticket says when there is room.
     Later(Ticket),
     /// Standard output has no reader any more.
     Gone,
@@ -36,15 +36,15 @@ pub(super) struct Printer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The promises of connections that wait for room; at most one of each.
+    /// The promises of connections that wait for room; at most one per connection.
     waiting: Vec<Promise>,
     /// Writing has failed.
     gone: bool,
-    /// The reason, until [`Printer::finish`] takes it.
+    /// Why writing has failed, until [`Printer::finish`] takes it.
     error: Option<io::Error>,
 }
 
-/// A printer without its thread.
+/// Creates a printer without a thread.
 impl Default for Printer {
     fn default() -> Self {
         Self { queue: Arc::new(Queue::new(1, Duration::ZERO)), state: Arc::default() }
@@ -52,7 +52,8 @@ impl Default for Printer {
 }
 
 impl Printer {
-    /// Starts the thread that writes to `target`. On a terminal, a flush ends an incomplete last line.
+    /// Starts the thread that writes to `target`. On a terminal, a flush adds a newline if the last
+    /// line has none.
     pub(super) fn start(
         mut target: impl Write + Send + 'static,
         terminal: bool,
@@ -91,14 +92,14 @@ impl Printer {
         let promise = turn.promise();
         let ticket = promise.ticket();
         self.state().waiting.push(promise);
-        // The thread may have made room before the promise was there.
+        // The thread may have made room before the promise was stored.
         if self.queue.put(LIMIT - 1, |_| ()) {
             self.wake();
         }
         Printed::Later(ticket)
     }
 
-    /// Calls `write` to append to the queue even if it is full: for a connection that has ended, which
+    /// Calls `write` to append to the queue even if it is full: for a connection that has ended and
     /// can't wait for room.
     pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.state().gone {
@@ -127,7 +128,7 @@ impl Printer {
         (state.gone, state.error) = (true, Some(error));
     }
 
-    /// Keeps the promises of all that wait, without the lock.
+    /// Keeps the promises of all waiting connections, after releasing the lock.
     fn wake(&self) {
         let waiting = mem::take(&mut self.state().waiting);
         for promise in waiting {
@@ -141,7 +142,7 @@ pub(super) mod tests {
     use super::*;
 
     impl Printer {
-        /// Takes everything that is queued, and wakes those that wait, like the thread.
+        /// Takes everything that is queued and wakes waiting connections, as the thread does.
         pub(in crate::send) fn read(&self) -> Vec<u8> {
             let mut read = Vec::new();
             self.queue.take(&mut read);

@@ -1,9 +1,9 @@
-//! Creates sockets: binds listeners for all shards, and starts to connect.
+//! Creates sockets: listeners for all shards, and sockets that start to connect.
 //!
 //! Every shard has its own listening socket for each TCP address (`SO_REUSEPORT`): the kernel
 //! distributes connections among them. With this option alone, a second server could bind the same
-//! address unnoticed, so each address is first bound without it. Unix sockets don't have the option:
-//! the first shard accepts for all.
+//! address unnoticed, so each address is first bound without it. Unix sockets don't have the
+//! option: the first shard accepts for all.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -20,7 +20,7 @@ use super::{Listener, Target};
 use crate::ListenAddr;
 use crate::listen::fmt_unix;
 
-/// How many connections wait in the kernel to be accepted. The kernel limits it to
+/// Maximum number of connections that wait in the kernel to be accepted. The kernel reduces it to
 /// `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;
 
@@ -29,12 +29,12 @@ pub(crate) const BACKLOG: i32 = 4096;
 pub enum Bound {
     /// TCP. Port 0 has been replaced by the port that the kernel chose.
     Ip(SocketAddr),
-    /// A Unix domain socket: its path, or NUL and the name of an abstract one.
+    /// A Unix domain socket: its path, or NUL and the name of an abstract socket.
     Unix(PathBuf),
 }
 
 impl Bound {
-    /// Whether it is a loopback address of TCP, which only this machine can connect to.
+    /// Whether it is a TCP loopback address, which only this machine can connect to.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -113,7 +113,7 @@ pub fn bind_all(
                     }
                     match bind_tcp(*one, shards, false) {
                         Ok(incoming) => all.push(incoming),
-                        // A name like `localhost` may have an IPv6 address on a machine without IPv6.
+                        // `localhost` may have an IPv6 address on a machine without IPv6.
                         Err(error) if resolved.len() > 1 && is_family_missing(&error) => {}
                         Err(error) => return Err(fail(Some(*one))(error)),
                     }
@@ -129,7 +129,8 @@ fn is_family_missing(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Binds all addresses of IPv6 and IPv4 with one IPv6 socket, or of IPv4 if there is no IPv6.
+/// Binds a port of all addresses: of IPv6 and IPv4 with the same sockets, or of IPv4 if there is no
+/// IPv6.
 fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
         Err(error) if is_family_missing(&error) => {
@@ -140,7 +141,7 @@ fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
 }
 
 fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result<Incoming> {
-    // Fails if another server listens: the option is not set.
+    // Without `SO_REUSEPORT`, this fails if another server listens there.
     drop(tcp_socket(address, both, false)?);
     let first = tcp_socket(address, both, true)?;
     let bound = first.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
@@ -158,13 +159,13 @@ fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result
 
 fn tcp_socket(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
-    // The address can be bound while connections of an earlier run are in TIME_WAIT.
+    // Allows binding the address while connections of an earlier run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(!both)?;
     }
     socket.set_reuse_port(shared)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit this option.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -264,9 +265,9 @@ mod tests {
         let in_use = bind_all(&address, shards(2)).unwrap_err();
         assert_eq!(in_use.source.kind(), ErrorKind::AddrInUse);
         drop(first);
-        assert!(!path.exists(), "a server that stops removes its file");
+        assert!(!path.exists(), "a server that stops removes its socket file");
 
-        // The file of a server that was killed stays.
+        // The socket file of a server that was killed remains.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(bind_all(&address, shards(2)).unwrap());
 

@@ -1,5 +1,5 @@
-//! A folder's encodings, for all shards: the owner's choice, the checked precompressed files, and the
-//! cache of compressed contents.
+//! A folder's encodings, for all shards: which are enabled, the checked precompressed files, and
+//! the cache of compressed contents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,8 @@ use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
 use crate::store::identity::Identity;
 
-/// Whether there are compressors and decompressors. The latter check precompressed files.
+/// Whether compressors and decompressors are compiled in. Precompressed files are checked with the
+/// latter.
 const HAS_CODECS: bool = cfg!(feature = "compression");
 
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(crate) struct Encoder {
     on_demand: [bool; Coding::ALL.len()],
     checks: PrecompressedChecks,
     cache: Arc<CompressedCache>,
-    /// The number of the folder in the cache.
+    /// The folder's number in the keys of the cache.
     folder: u32,
 }
 
@@ -64,7 +65,7 @@ impl Encoder {
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
-    /// The same file with the precompressed files that are there now. Blocks.
+    /// The same file with its current precompressed files. Blocks.
     ///
     /// # Errors
     ///
@@ -107,8 +108,8 @@ impl Encoder {
         Key { folder: self.folder, etag: file.original.etag.as_str().into(), coding }
     }
 
-    /// The same file with one more encoding, or marked as not worth compressing. It is unchanged if memory
-    /// is short or compressing fails. `now` is when the request arrived. Blocks.
+    /// The same file with one more encoding, or marked as not worth compressing; unchanged if
+    /// memory is short or compressing fails. `now` is when the request arrived. Blocks.
     pub(crate) fn compress(
         &self,
         file: &Arc<FileEntry>,

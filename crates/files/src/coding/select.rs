@@ -1,4 +1,4 @@
-//! Which coding a file is sent in: of the available ones, the one that the client prefers.
+//! Selects the coding of a response: of the available ones, the one that the client prefers.
 
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;
@@ -7,23 +7,24 @@ use crate::request::accept_encoding::Accepted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     None,
-    /// It is compressed on demand; its length is known only then.
+    /// The file is compressed on demand; its compressed length isn't known before.
     OnDemand,
     /// A precompressed file with this length in bytes.
     Precompressed(u64),
 }
 
-/// Selects a coding; `None` is the uncompressed file. That is also sent to a client that accepts no available
-/// representation: a 406 would be no more useful.
+/// Selects a coding; `None` is the uncompressed file. A client that accepts no available
+/// representation gets the uncompressed file, too: a 406 would be no more useful.
 ///
-/// With equal weights, precompressed files come first, the shortest of them before the others: they are
-/// usually compressed best. Then come the codings on demand, in the order of [`Coding::ALL`].
+/// Of codings with equal weights, precompressed files come first, the shortest before the others:
+/// they are usually compressed best. Then come the codings on demand, in the order of
+/// [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
     let least = accepted.identity().max(1);
     let mut best = None;
     for coding in Coding::ALL {
         let (weight, offer) = (accepted.weight(coding), offers[coding as usize]);
-        // With the weight of `identity`, a coding is preferred: it saves bytes.
+        // A coding with the same weight as `identity` is preferred: it saves bytes.
         if offer == Offer::None || weight < least {
             continue;
         }
@@ -66,7 +67,7 @@ mod tests {
             ("gzip", [OnDemand, OnDemand, OnDemand], Some("gzip")),
             ("deflate", [OnDemand, OnDemand, OnDemand], Option::None),
             ("", [OnDemand, OnDemand, OnDemand], Option::None),
-            // Weights go before everything.
+            // Weights outrank everything else.
             ("gzip;q=0.9, br;q=0.8, zstd;q=0.7", [OnDemand, OnDemand, OnDemand], Some("gzip")),
             ("gzip;q=0.1, br;q=0.2", [OnDemand, OnDemand, Precompressed(1)], Some("br")),
             ("*;q=0.5, gzip", [Precompressed(1), OnDemand, OnDemand], Some("gzip")),

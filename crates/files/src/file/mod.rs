@@ -1,9 +1,9 @@
 //! One file, ready to be sent.
 //!
-//! - `representation`: a file, as it is or in a coding, with its prepared response.
+//! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
 //! - `head`: the fields of its responses.
-//! - `reader`: reading files in a lookup.
+//! - `reader`: reads files for a lookup.
 
 pub(crate) mod content;
 pub(crate) mod head;

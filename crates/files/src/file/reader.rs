@@ -1,4 +1,4 @@
-//! Reading files in a lookup. Blocks.
+//! Reads files for a lookup. Blocks.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::traits::{OpenFile, Store};
 pub(crate) enum Effort<'a> {
     /// A few system calls, and reading small files.
     Quick,
-    /// Reading whole files, unless it is cancelled.
+    /// Reading whole files, until it is cancelled.
     Thorough(&'a Cancel),
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum LoadError {
     Absent(Absent),
     /// The file changed while it was read.
     Changed,
-    /// It takes more than [`Effort::Quick`].
+    /// Loading it takes more than [`Effort::Quick`] allows.
     NeedsReading,
 }
 
@@ -47,7 +47,7 @@ impl From<Absent> for LoadError {
 }
 
 impl Effort<'_> {
-    /// Set when nobody waits for the result any more.
+    /// What stops reading: it is set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> Cancel {
         match self {
             Self::Quick => Cancel::default(),
@@ -57,7 +57,7 @@ impl Effort<'_> {
 }
 
 impl Reader<'_> {
-    /// The content of an open file: its bytes if it is small, never a mixture of two contents.
+    /// The content of an open file: its bytes if it is small, never a mixture of two versions.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,
@@ -71,12 +71,13 @@ impl Reader<'_> {
             return Err(LoadError::Changed);
         }
         let bytes = Bytes::from(bytes);
-        // The first clone allocates the reference count: here, not on the loop.
+        // The first clone allocates the reference count: here, not on the event loop.
         drop(bytes.clone());
         Ok(Content::Memory(bytes))
     }
 
-    /// The digest of a content; `None` if the ETag needs none.
+    /// The digest of a content; `None` if the ETag needs none. `is_settled` is the result of
+    /// [`Identity::is_settled`].
     pub(crate) fn digest(
         &self,
         content: &Content,
@@ -102,7 +103,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the ETag of a file takes reading it from its descriptor.
+    /// Whether the file must be read from its descriptor to compute its ETag.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
         (SMALL + 1..=self.hashed_up_to).contains(&identity.size)
             && self.known_digest(identity, is_settled).is_none()

@@ -1,28 +1,28 @@
-//! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if a name or a
-//! size doesn't fit.
+//! The headers of a tar archive: ustar (POSIX.1-1988), preceded by a pax header (POSIX.1-2001) if a
+//! name or a size doesn't fit.
 //!
-//! The owner is always 0, and the mode 644, or 755 for folders, so that the same entry always has the same
-//! header.
+//! The owner is always 0, and the mode 644, or 755 for folders, so that the same entry always has
+//! the same header.
 
 use crate::store::traits::Kind;
 
-/// The unit of an archive, in bytes: headers and contents are padded to it.
+/// The block size of an archive, in bytes: headers and contents are padded to whole blocks.
 pub(crate) const BLOCK: u64 = 512;
-/// Two blocks of zeros end an archive.
+/// The length of the end of an archive, in bytes: two blocks of zeros.
 pub(crate) const END: u64 = 2 * BLOCK;
 
-/// The longest name in a ustar header.
+/// The longest name in a ustar header, in bytes.
 const NAME: usize = 100;
-/// The largest size in a ustar header: eleven octal digits, a byte less than 8 GiB.
+/// The largest size in a ustar header: eleven octal digits, one byte less than 8 GiB.
 const MOST: u64 = 0o777_7777_7777;
 
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
-    /// The path in the archive; that of a folder ends with a slash.
+    /// The path in the archive; a folder's path ends with a slash.
     pub(crate) name: &'a [u8],
     pub(crate) kind: Kind,
-    /// Of the content, in bytes; 0 for a folder.
+    /// The length of the content, in bytes; 0 for a folder.
     pub(crate) size: u64,
     /// Seconds since 1970.
     pub(crate) modified: i64,
@@ -58,7 +58,7 @@ impl Entry<'_> {
         out.extend_from_slice(&records);
         let padding = round_up(records.len() as u64) as usize - records.len();
         out.resize(out.len() + padding, 0);
-        // An approximation, for programs that don't support pax headers.
+        // An approximate name, for programs that don't support pax headers.
         let mut plain = self.name.to_vec();
         plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
         if plain.len() > NAME {
@@ -76,7 +76,7 @@ impl Entry<'_> {
         }
     }
 
-    /// The length of [`Entry::records`], without making them.
+    /// The length of [`Entry::records`], without building them.
     fn pax_len(&self) -> usize {
         let mut len = 0;
         self.each_record(|key, value| len += record_len(key, value));
@@ -123,12 +123,13 @@ fn digits(number: usize) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-/// The next multiple of a block.
+/// Rounds up to whole blocks.
 pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact values.
+/// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact
+/// name and size.
 fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MOST);
@@ -140,7 +141,7 @@ fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as 
     octal(&mut block[116..124], 0);
     octal(&mut block[124..136], size.min(MOST));
     octal(&mut block[136..148], modified);
-    // The checksum counts its own field as blanks.
+    // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
     block[156] = type_flag;
     block[257..265].copy_from_slice(b"ustar\x0000");
@@ -151,7 +152,7 @@ fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as 
     block
 }
 
-/// Octal digits up to the field's end, and a NUL.
+/// Fills `field` with octal digits and a final NUL.
 fn octal(field: &mut [u8], mut number: u64) {
     let Some((end, digits)) = field.split_last_mut() else { return };
     *end = 0;

@@ -1,4 +1,4 @@
-//! The wire that a response is written to: the only type that names all wires.
+//! The wire that a response is written to: the only type with a variant for each wire.
 
 use sockeye_proto::{Output, Turn};
 
@@ -17,7 +17,7 @@ use crate::semantics::fields::fields_of_lines;
 use crate::semantics::request::Content;
 use crate::semantics::status::Status;
 
-/// The wire that a response is written to, with what it keeps of the exchange.
+/// The wire that a response is written to, with its state of the exchange.
 #[derive(Debug)]
 pub(crate) enum Wire<'r> {
     H1(&'r mut H1Exchange),
@@ -25,7 +25,7 @@ pub(crate) enum Wire<'r> {
     JsonLines(&'r mut JsonExchange),
 }
 
-/// What a wire keeps of one exchange.
+/// A wire's state of one exchange.
 pub(crate) trait WireExchange {
     fn as_wire(&mut self) -> Wire<'_>;
 
@@ -55,7 +55,8 @@ impl WireExchange for JsonExchange {
 }
 
 impl Wire<'_> {
-    /// Writes the head of a response to `exchange`, and `content` behind it. `fields` are lines.
+    /// Writes the head of a response to `exchange`, then `content`. `fields` are field lines as in
+    /// HTTP/1.1.
     #[inline(always)]
     pub(crate) fn head(
         &mut self,
@@ -84,8 +85,9 @@ impl Wire<'_> {
         }
     }
 
-    /// Writes the head of a prepared response, its copied content if `is_sent`, and `content`. The
-    /// compiler makes one copy for each `WITH_CONTENT`, to inline it.
+    /// Writes the head of a prepared response, then the content in `response.bytes` if `is_sent`,
+    /// then `content`. `WITH_CONTENT` is false if `content` is empty: the compiler inlines a copy
+    /// that doesn't append it.
     #[inline(always)]
     pub(crate) fn prepared<const WITH_CONTENT: bool>(
         &mut self,
@@ -109,7 +111,7 @@ impl Wire<'_> {
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
-                let length = ContentLength::Absent; // It is among the fields.
+                let length = ContentLength::Absent; // The fields have it.
                 json.set_head(response.status, response.fields(), length, turn.wall());
                 if is_sent {
                     turn.out.write(&response.bytes[response.head..]);
@@ -119,7 +121,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Writes a piece of content of `len` bytes, of content whose length was not announced.
+    /// Writes `len` bytes of content whose length was not announced.
     pub(crate) fn piece(&mut self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
         match self {
             Self::H1(h1) => h1.write_chunk(len, out, write),
@@ -137,7 +139,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Asks a client for the content that it holds back (RFC 9110, 10.1.1).
+    /// Sends 100 (Continue) if the wire has it: the client waits for it before it sends the content
+    /// (RFC 9110, 10.1.1).
     pub(crate) fn ask_for_content(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
@@ -146,7 +149,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Announces the switch to the protocol `name`. Returns whether the connection may switch.
+    /// Announces the switch to the protocol `name`, if the connection may switch. Returns
+    /// whether it may.
     pub(crate) fn upgrade(
         &mut self,
         config: &ServerConfig,
@@ -156,7 +160,7 @@ impl Wire<'_> {
     ) -> bool {
         match self {
             Self::H1(h1) if h1.upgrade => {
-                // The Connection field says neither close nor keep-alive.
+                // `write_head` adds no Connection field then: there is one below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
                 h1.write_head(&config.opening, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
@@ -173,7 +177,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Closes the connection behind this response.
+    /// Closes the connection after this response.
     pub(crate) fn close(&mut self) {
         match self {
             Self::H1(h1) => h1.persistent = false,

@@ -1,4 +1,4 @@
-//! Requests that outlive the bytes that they were read from.
+//! Copies of requests, which outlive the input that they were read from.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct KeptRequest(Box<Kept>);
 struct Kept {
     head: Box<[u8]>,
     control: ControlData,
-    /// Where the fields start in `head`.
+    /// Where the fields begin in `head`. `spans` count from there.
     fields: usize,
     spans: Box<[Span]>,
     index: Index,
@@ -22,8 +22,8 @@ struct Kept {
 }
 
 impl KeptRequest {
-    /// A request of any wire. `head` begins with the method, and its fields at `fields`, from where
-    /// `spans` count.
+    /// A request of any wire. `head` begins with the method. Its fields begin at `fields`, and
+    /// `spans` count from there.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
