@@ -107,21 +107,35 @@ pub fn bind_all(
             ListenAddr::Host(host, port) => {
                 let resolved: Vec<_> =
                     (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
-                for (index, one) in resolved.iter().enumerate() {
-                    if resolved[..index].contains(one) {
-                        continue;
-                    }
-                    match bind_tcp(*one, shards, false) {
-                        Ok(incoming) => all.push(incoming),
-                        // `localhost` may have an IPv6 address on a machine without IPv6.
-                        Err(error) if resolved.len() > 1 && is_family_missing(&error) => {}
-                        Err(error) => return Err(fail(Some(*one))(error)),
-                    }
-                }
+                let bound = bind_resolved(&resolved, shards);
+                all.extend(bound.map_err(|(at, error)| fail(Some(at))(error))?);
             }
         }
     }
     Ok(all)
+}
+
+/// Binds the addresses of a host name. Skips those that this machine does not have, such as an IPv6
+/// address of `localhost` without IPv6, unless it has none of them.
+fn bind_resolved(
+    resolved: &[SocketAddr],
+    shards: NonZeroUsize,
+) -> Result<Vec<Incoming>, (SocketAddr, io::Error)> {
+    let (mut bound, mut missing) = (Vec::new(), None);
+    for (index, one) in resolved.iter().enumerate() {
+        if resolved[..index].contains(one) {
+            continue;
+        }
+        match bind_tcp(*one, shards, false) {
+            Ok(incoming) => bound.push(incoming),
+            Err(error) if is_family_missing(&error) => missing = Some((*one, error)),
+            Err(error) => return Err((*one, error)),
+        }
+    }
+    match missing {
+        Some(error) if bound.is_empty() => Err(error),
+        _ => Ok(bound),
+    }
 }
 
 fn is_family_missing(error: &io::Error) -> bool {
@@ -217,6 +231,15 @@ mod tests {
 
     fn shards(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
+    }
+
+    #[test]
+    fn a_host_name_needs_one_address_that_can_be_bound() {
+        let [here, one, other] =
+            ["127.0.0.1:0", "192.0.2.1:0", "198.51.100.1:0"].map(|text| text.parse().unwrap());
+        assert_eq!(bind_resolved(&[one, here, here], shards(1)).unwrap().len(), 1);
+        let (at, error) = bind_resolved(&[one, other], shards(1)).unwrap_err();
+        assert_eq!((at, error.kind()), (other, ErrorKind::AddrNotAvailable));
     }
 
     #[test]

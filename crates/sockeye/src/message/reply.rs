@@ -1,4 +1,4 @@
-//! The request that a message handler gets, and the reply that it returns.
+//! The request that a message handler gets, and the response that it returns.
 
 use std::borrow::Cow;
 use std::fmt;
