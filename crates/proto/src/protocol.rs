@@ -198,20 +198,6 @@ impl<'a> Turn<'a> {
         self.stream
     }
 
-    /// For a protocol that runs others on streams of its own.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn context(&self) -> Context<'a> {
-        self.context
-    }
-
-    /// For a protocol that runs others on streams of its own.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn key(&self) -> Key {
-        self.key
-    }
-
     /// The time. It doesn't change during a turn of the event loop.
     #[must_use]
     pub fn now(&self) -> Time {

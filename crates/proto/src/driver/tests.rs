@@ -61,10 +61,10 @@ impl Protocol for Streams {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (frames, _) = input.as_chunks();
         for [kind, id, content] in frames {
-            let mut owner = StreamOwner(turn.context());
+            let mut owner = StreamOwner(turn.context);
             if *kind == b'+' {
                 let protocol = Tens { id: *id, left: 0, told: Rc::clone(&self.told) };
-                let mut session = Session::new(Box::new(protocol), turn.key(), *turn.peer());
+                let mut session = Session::new(Box::new(protocol), turn.key, *turn.peer());
                 session.open(&mut owner);
                 self.streams.insert(*id, Stream { session, window: 0 });
             }
@@ -79,7 +79,7 @@ impl Protocol for Streams {
                 _ => {}
             }
             if let Some(reason) = stream.flush(*id, turn) {
-                stream.session.close(&reason, &mut StreamOwner(turn.context()));
+                stream.session.close(&reason, &mut StreamOwner(turn.context));
                 self.streams.remove(id);
             }
         }
@@ -89,7 +89,7 @@ impl Protocol for Streams {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Event::Closed(reason) = event {
             for stream in self.streams.values_mut() {
-                stream.session.close(reason, &mut StreamOwner(turn.context()));
+                stream.session.close(reason, &mut StreamOwner(turn.context));
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Stream {
             turn.out.write_all(&[&[b'<', id], &bytes[..count]]);
             self.window -= count;
             output.advance(count as u64);
-            let mut owner = StreamOwner(turn.context());
+            let mut owner = StreamOwner(turn.context);
             self.session.put_back(output, count as u64, &mut owner);
             self.session.progress(&mut owner);
         }
