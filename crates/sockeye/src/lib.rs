@@ -110,12 +110,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The module `harness` of sockeye-proto, with its feature `harness`, tests a protocol byte by byte, without
-//! sockets. With [`Remote`], connections notify each other: see the example `chat`.
+//! `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify each other: see the example `chat`.
 //!
 //! # An axum app
 //!
-//! The crate `sockeye-tower` runs it, or any other `tower::Service`.
+//! The crate `sockeye-tower` runs it, or any other `tower::Service`:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use sockeye::http::Options;
+//!
+//! let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+//! let app = Router::new().route("/", get(|| async { "Hello World" }));
+//! let addresses = ["127.0.0.1:0".parse()?];
+//! let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
+//! # serving.handle().drain();
+//! serving.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Don't block the event loop
 //!
@@ -139,12 +151,13 @@
 //! | [`files`] | a folder, or one file, as HTTP responses |
 //! | [`http_core`] | HTTP/1.1 as a protocol, with handlers that read requests without copying them |
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
-//! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests |
+//! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests (feature `harness`) |
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `files` | yes | [`files`] |
 //! | `compression` | yes | zstd, brotli and gzip for [`files`]; needs a C compiler to build |
+//! | `harness` | no | `proto::harness`, which drives a protocol in a test |
 //!
 //! The program `sockeye` is the crate `sockeye-cli`.
 
