@@ -74,20 +74,20 @@ impl Buffered {
     }
 
     /// Whether `client` may have no more.
-    pub(crate) fn is_spent(&self, client: Client) -> bool {
-        self.budget.is_spent(client)
+    pub(crate) fn is_exhausted(&self, client: Client) -> bool {
+        self.budget.is_exhausted(client)
     }
 
     /// Charges `client` with the `held` bytes that a connection of it holds.
     pub(crate) fn charge(&mut self, key: Key, client: Client, held: usize, now: Time) {
-        let permit = self.permits.entry(key).or_insert_with(|| self.budget.account(client));
+        let permit = self.permits.entry(key).or_insert_with(|| self.budget.empty_permit(client));
         permit.set(held as u64);
         self.watches = true;
         if !self.look() {
             return;
         }
         self.relief.owed.store(true, Ordering::Relaxed);
-        if self.is_spent(client)
+        if self.is_exhausted(client)
             && let Some(times) = self.budget.report(now)
         {
             let (total, used) = (self.budget.total(), self.budget.used());
@@ -154,9 +154,9 @@ mod tests {
         assert_eq!((one.is_tight(), one.len()), (false, 1));
         one.charge(Key(1), ALICE, 60, Time::ZERO);
         other.charge(Key(1), ALICE, 50, Time::ZERO);
-        assert!(one.is_tight() && one.is_spent(ALICE) && !one.is_spent(bob));
+        assert!(one.is_tight() && one.is_exhausted(ALICE) && !one.is_exhausted(bob));
         one.release(Key(1));
-        assert_eq!((one.is_tight(), one.is_spent(ALICE), one.len()), (false, false, 0));
+        assert_eq!((one.is_tight(), one.is_exhausted(ALICE), one.len()), (false, false, 0));
         other.release(Key(1));
         assert_eq!((other.budget.used(), other.len()), (0, 0));
     }

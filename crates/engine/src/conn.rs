@@ -184,7 +184,7 @@ impl<S> Conn<S> {
         if !self.counted || self.readable || self.queued {
             return None;
         }
-        contain(|| self.session.idle_since()).flatten()
+        catch_panic(|| self.session.idle_since()).flatten()
     }
 
     /// The next time at which a timeout may have passed.
@@ -232,8 +232,8 @@ impl Owner for Common {
     #[inline]
     fn context(&self, peer: &Peer) -> Context<'_> {
         let Self { now, wall, handles, buffered, config, .. } = self;
-        let is_spent = buffered.is_tight() && is_spent(buffered, peer);
-        let room = if is_spent { 1 } else { config.max_buffered_output };
+        let is_exhausted = buffered.is_tight() && is_exhausted(buffered, peer);
+        let room = if is_exhausted { 1 } else { config.max_buffered_output };
         Context { now: *now, wall: *wall, handles, room }
     }
 
@@ -258,21 +258,21 @@ impl Owner for Common {
     }
 
     #[inline]
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
-        contain(call)
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+        catch_panic(call)
     }
 }
 
 /// Whether the client of `peer` holds as much output as it may. Then each of its connections that
 /// holds any counts as full.
 #[cold]
-fn is_spent(buffered: &Buffered, peer: &Peer) -> bool {
-    buffered.is_spent(Client::of(peer.address))
+fn is_exhausted(buffered: &Buffered, peer: &Peer) -> bool {
+    buffered.is_exhausted(Client::of(peer.address))
 }
 
 /// Runs code that may panic. `None` if it did: a panic closes one connection, not the shard.
 #[inline]
-pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn catch_panic<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()
 }
 

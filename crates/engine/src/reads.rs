@@ -47,16 +47,18 @@ impl Reads {
         most: u64,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
-        let place = range.source.place();
+        let group = range.source.job_group();
         let report = Report { mailbox: Arc::clone(&self.mailbox), key, result: Some(Err(lost())) };
-        let job = Job::new(JobKind::Read, client, move || {
+        let job = Job::new(JobKind::ReadPart, client, move || {
             let mut report = report;
             report.result = Some(read(&range, most));
             // Send the result first: closing the file may block.
             drop(report);
             drop(range);
         });
-        self.spawn.spawn(job.at(place).unless(cancel)).map_err(|_| Reason::ReadRefused)?;
+        self.spawn
+            .spawn(job.in_group(group).cancel_with(cancel))
+            .map_err(|_| Reason::ReadRefused)?;
         self.waiters.insert(key, waiter);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Place;
+use crate::JobGroup;
 
 /// An open file, as drivers see it.
 pub trait FileSource: Send + Sync + fmt::Debug {
@@ -30,9 +30,9 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         Access::Direct
     }
 
-    /// What reading it may block on.
-    fn place(&self) -> Place {
-        Place::default()
+    /// The group of jobs that read it: what reading it may block on.
+    fn job_group(&self) -> JobGroup {
+        JobGroup::default()
     }
 
     /// Whether to measure sends that are not probed, since they may become slow. Default: `false`.
@@ -53,7 +53,7 @@ pub enum Access {
     Direct,
     /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
-    /// A thread must read it. On a loop, only [`FileSource::place`] is called besides: the others may
+    /// A thread must read it. On a loop, only [`FileSource::job_group`] is called besides: the others may
     /// block.
     Thread,
 }

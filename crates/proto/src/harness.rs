@@ -54,7 +54,7 @@ impl Owner for TestOwner {
         self.spare_output = Some(output);
     }
 
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
         IN_CALL.set(true);
         let result = call();
         IN_CALL.set(false);

@@ -79,12 +79,12 @@ mod protocol;
 mod remote;
 mod time;
 
-pub use budget::{Budget, Permit, Reports};
+pub use budget::{Budget, Permit, ReportLimiter};
 pub use client::Client;
 pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
 pub use file::{Access, FileRange, FileSource};
-pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
+pub use job::{CancelToken, Job, JobGroup, JobKind, Spawn, Waiter};
 pub use output::{Mark, Output, Part};
 pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};

@@ -82,21 +82,21 @@ impl Pool {
         let lookups = Limits {
             threads: LOOKUP_THREADS.max(some),
             per_root: LOOKUP_THREADS_PER_ROOT.max(some),
-            per_place: some,
+            per_group: some,
             shares_threads: true,
             waiting: WAITING,
         };
         let long = Limits {
             threads: some + 1,
             per_root: some,
-            per_place: workers + 1,
+            per_group: workers + 1,
             shares_threads: true,
             waiting: WAITING_LONG,
         };
         let others = Limits {
             threads: some,
             per_root: some,
-            per_place: some,
+            per_group: some,
             shares_threads: false,
             waiting: WAITING,
         };
@@ -123,8 +123,10 @@ impl Pool {
 
     fn team_of(&self, kind: JobKind) -> &Arc<Team> {
         match kind {
-            JobKind::Lookup | JobKind::Read => &self.lookups,
-            JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::Hash => &self.long,
+            JobKind::Lookup | JobKind::ReadPart => &self.lookups,
+            JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
+                &self.long
+            }
             JobKind::Other => &self.others,
         }
     }
@@ -191,7 +193,7 @@ impl Team {
             if state.threads == 0
                 && let Some((_, job)) = state.queue.take()
             {
-                state.queue.finish(job.client(), job.place());
+                state.queue.finish(job.client(), job.group());
                 state.jobs.dropped += 1;
                 return Err(job);
             }
@@ -243,18 +245,18 @@ impl Team {
         let mut state = self.lock();
         state.idle -= 1;
         while let Some(job) = self.next(state) {
-            let (client, place) = (job.client(), job.place());
+            let (client, group) = (job.client(), job.group());
             debug!(target: "sockeye", kind = job.kind().as_str(), %client, "job started");
             if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 error!(target: "sockeye", "a job panicked");
             }
             state = self.lock();
-            state.queue.finish(client, place);
+            state.queue.finish(client, group);
         }
     }
 
     /// Wakes or starts another thread if one more job may run, after this thread has taken one. The
-    /// end of one job can let two others run, one of its client and one at its place, and
+    /// end of one job can let two others run, one of its client and one of its group, and
     /// [`Team::push`] has started no thread for them.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
@@ -278,7 +280,7 @@ impl Team {
                     self.start_next(state);
                     return Some(job);
                 }
-                state.queue.finish(job.client(), job.place());
+                state.queue.finish(job.client(), job.group());
                 state.jobs.cancelled += 1;
                 // The job is dropped outside of the lock.
                 drop(state);
@@ -356,7 +358,8 @@ mod tests {
         pool.spawn(first).unwrap();
         has_started.recv().unwrap();
         let (waiter, cancel) = Waiter::new();
-        let cancelled = Job::new(JobKind::Listing, client, || panic!("cancelled")).unless(cancel);
+        let cancelled =
+            Job::new(JobKind::Listing, client, || panic!("cancelled")).cancel_with(cancel);
         pool.spawn(cancelled).unwrap();
         let (last, last_started, _end) = blocking_job(JobKind::Listing, client);
         pool.spawn(last).unwrap();
@@ -372,7 +375,7 @@ mod tests {
     fn a_lookup_does_not_wait_for_other_kinds_of_jobs() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let mut ends = Vec::new();
-        for kind in [JobKind::Listing, JobKind::Compress, JobKind::Hash, JobKind::Other] {
+        for kind in [JobKind::Listing, JobKind::Compress, JobKind::ReadWhole, JobKind::Other] {
             for _ in 0..20 {
                 let (job, _, end) = blocking_job(kind, Client::Unix);
                 pool.spawn(job).unwrap();
@@ -394,7 +397,7 @@ mod tests {
             ends.push(end);
         }
         let (job, has_started, _end) = blocking_job(JobKind::Listing, Client::V4([192, 0, 2, 1]));
-        pool.spawn(job.at(sockeye_proto::Place { root: 1, lane: 0 })).unwrap();
+        pool.spawn(job.in_group(sockeye_proto::JobGroup { root: 1, part: 0 })).unwrap();
         has_started.recv().unwrap();
     }
 
@@ -417,7 +420,7 @@ mod tests {
             let (_waiter, cancel) = Waiter::new();
             let locks = LocksPool(Arc::downgrade(&pool));
             let job = Job::new(JobKind::Listing, client, move || drop(locks));
-            pool.spawn(job.unless(cancel)).expect("there is room");
+            pool.spawn(job.cancel_with(cancel)).expect("there is room");
         }
         let jobs = pool.jobs();
         assert_eq!((jobs.run, jobs.dropped, jobs.cancelled), (1, 0, 2 * share));
@@ -426,14 +429,14 @@ mod tests {
     #[test]
     fn the_end_of_a_job_starts_a_thread_for_each_job_that_may_run_now() {
         let pool = Pool::new(NonZeroUsize::MIN);
-        let place = |lane| sockeye_proto::Place { root: 0, lane };
+        let group = |part| sockeye_proto::JobGroup { root: 0, part };
         let client = |number| Client::V4([192, 0, 2, number]);
-        let begin = |number, lane| {
+        let begin = |number, part| {
             let (job, has_started, end) = blocking_job(JobKind::Listing, client(number));
-            pool.spawn(job.at(place(lane))).unwrap();
+            pool.spawn(job.in_group(group(part))).unwrap();
             (has_started, end)
         };
-        // One job of a client at a time, and two at a place.
+        // One job of a client at a time, and two of a group.
         let (first, end) = begin(1, 0);
         first.recv().unwrap();
         let (second, _end) = begin(2, 0);

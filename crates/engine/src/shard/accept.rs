@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::state::{
     ACCEPT_PAUSE, AcceptPause, Phase, Shard, Shortage, Slot, find, key_of, slot_of,
 };
-use crate::conn::{Conn, Stage, contain};
+use crate::conn::{Conn, Stage, catch_panic};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 
@@ -145,7 +145,7 @@ impl<D: Driver> Shard<D> {
         self.driver.attach(&mut socket, key);
         let service = &mut self.service;
         self.common.stats.accepted += 1;
-        match contain(|| service.open(&peer)) {
+        match catch_panic(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =

@@ -116,7 +116,7 @@ impl<D: Driver> Active<'_, D> {
         if self.conn.failed {
             self.check_failed()?;
         }
-        self.conn.session.tell_half_close(self.common);
+        self.conn.session.notify_half_close(self.common);
         Ok(())
     }
 

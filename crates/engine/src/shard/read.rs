@@ -40,8 +40,8 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         };
         let client = conn.client();
-        let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
-        let most = if is_spent { LITTLE } else { QUANTUM };
+        let is_exhausted = common.buffered.is_tight() && common.buffered.is_exhausted(client);
+        let most = if is_exhausted { LITTLE } else { QUANTUM };
         common.reads.start(conn.session.key(), client, range.clone(), most)?;
         conn.send = SendState::Reading;
         conn.write_deadline = common.now + TIMEOUT;

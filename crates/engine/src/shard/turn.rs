@@ -8,7 +8,7 @@ use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
 use super::state::{Active, Phase, Shard, find};
-use crate::conn::{SendState, Stage, contain};
+use crate::conn::{SendState, Stage, catch_panic};
 use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{InTurn, Order};
 
@@ -158,7 +158,7 @@ impl<D: Driver> Shard<D> {
     /// Asks the service for its deadline, at the end of a turn. One that was reported is ignored.
     fn update_service_deadline(&mut self) {
         let service = &self.service;
-        let next = contain(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
@@ -175,7 +175,7 @@ impl<D: Driver> Shard<D> {
     fn call_service(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
         let (service, now) = (&mut self.service, self.common.now);
-        if contain(|| service.on_deadline(now)).is_none() {
+        if catch_panic(|| service.on_deadline(now)).is_none() {
             error!(target: "sockeye", "the service panicked at its deadline");
         }
     }

@@ -26,7 +26,7 @@ impl Session {
     /// Sends [`Event::Open`]: the connection is established. Call this first.
     pub fn open<O: Owner>(&mut self, owner: &mut O) {
         self.expects = Expects::Input;
-        self.tell_open(owner);
+        self.notify_open(owner);
     }
 
     /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
@@ -49,16 +49,16 @@ impl Session {
 
     /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
-        self.tell_half_close(owner);
+        self.notify_half_close(owner);
         self.incoming = self.incoming.max(Incoming::Nothing);
-        self.tell_end_of_input(owner);
+        self.notify_end_of_input(owner);
         // A session that is ending may have waited for the end of its input.
         self.is_changed = true;
     }
 
     /// Sends [`Event::HalfClosed`] if the peer has ended its side while the session reads no input.
     /// A session that reads gets the remaining input and [`Event::Eof`] anyway.
-    pub fn tell_half_close<O: Owner>(&mut self, owner: &mut O) {
+    pub fn notify_half_close<O: Owner>(&mut self, owner: &mut O) {
         if self.incoming == Incoming::Rest
             && self.is_open()
             && !self.wants_input(owner.high_water())
@@ -165,12 +165,12 @@ impl Session {
 }
 
 impl Session {
-    fn tell_open<O: Owner>(&mut self, owner: &mut O) {
+    fn notify_open<O: Owner>(&mut self, owner: &mut O) {
         let peer = self.peer;
         self.event(Event::Open(&peer), owner);
     }
 
-    fn tell_end_of_input<O: Owner>(&mut self, owner: &mut O) {
+    fn notify_end_of_input<O: Owner>(&mut self, owner: &mut O) {
         if self.incoming == Incoming::Nothing && self.expects == Expects::Input {
             self.incoming = Incoming::NothingTold;
             let clean = self.unused.is_empty();
@@ -196,8 +196,8 @@ impl Session {
         if called.is_some_and(|((), offer)| offer != Offer::Wait) {
             self.resume();
             self.offer_unused(owner);
-            self.tell_end_of_input(owner);
-            self.tell_half_close(owner);
+            self.notify_end_of_input(owner);
+            self.notify_half_close(owner);
             self.is_changed = true;
         }
     }
@@ -264,7 +264,7 @@ impl Session {
             in_flight: self.in_flight.bytes,
         };
         let mut deadline = None;
-        let result = O::contain(|| {
+        let result = O::catch_panic(|| {
             let result = call(protocol, &mut turn);
             deadline = protocol.deadline();
             result
@@ -310,7 +310,7 @@ impl Session {
         if self.incoming == Incoming::RestTold {
             self.incoming = Incoming::Rest;
         }
-        self.tell_open(owner);
+        self.notify_open(owner);
         Offer::ToAnother
     }
 
@@ -327,7 +327,7 @@ impl Session {
         self.stop_calling();
         // The protocol's destructor may panic as well.
         let protocol = self.protocol.take();
-        let _ = O::contain(|| drop(protocol));
+        let _ = O::catch_panic(|| drop(protocol));
     }
 
     /// From now on the protocol gets only [`Event::Sent`] and [`Event::Closed`].

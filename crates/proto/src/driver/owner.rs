@@ -22,5 +22,5 @@ pub trait Owner {
     fn take_back_output(&mut self, output: Box<Output>);
 
     /// Runs a call into the protocol. `None` if it panicked; an owner that catches no panics only runs it.
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T>;
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

@@ -52,7 +52,7 @@ impl Owner for StreamOwner<'_> {
     fn take_back_output(&mut self, _: Box<Output>) {}
 
     /// A panic ends the connection, with all of its streams.
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
         Some(call())
     }
 }
