@@ -71,4 +71,4 @@ pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use stats::{Jobs, Stats};
+pub use stats::{JobStats, Stats};

@@ -23,12 +23,12 @@ pub struct Stats {
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
     /// Jobs of the pool. It belongs to all shards: this is zero in a shard's own stats.
-    pub jobs: Jobs,
+    pub jobs: JobStats,
 }
 
 /// Counters of the pool's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Jobs {
+pub struct JobStats {
     /// Jobs that a thread started.
     pub run: u64,
     /// Jobs that were refused because too many waited.
@@ -41,7 +41,7 @@ pub struct Jobs {
     pub longest_wait: Duration,
 }
 
-impl Jobs {
+impl JobStats {
     /// Counts a job that starts after this wait.
     pub(crate) fn begin(&mut self, waited: Duration) {
         self.run += 1;

@@ -120,12 +120,12 @@ impl Driver for Clock {
     ) -> io::Result<()> {
         self.0.pass(until.map_or(self.0.idle.get(), |until| until.since(now)));
         if self.0.incoming.get() > 0 {
-            io_events.push(IoEvent::Incoming(0));
+            io_events.push(IoEvent::ListenerReady(0));
         }
         Ok(())
     }
 
-    fn attach_listener(&mut self, (): &mut (), _: u32) -> io::Result<()> {
+    fn watch_listener(&mut self, (): &mut (), _: u32) -> io::Result<()> {
         Ok(())
     }
 
@@ -139,11 +139,11 @@ impl Driver for Clock {
         }
     }
 
-    fn hold_off(&mut self, (): &mut ()) {}
+    fn block_new_clients(&mut self, (): &mut ()) {}
 
     fn close_listener(&mut self, (): ()) {}
 
-    fn attach(&mut self, (): &mut (), _: Key) {}
+    fn set_key(&mut self, (): &mut (), _: Key) {}
 
     fn watch(&mut self, (): &mut ()) -> io::Result<()> {
         Ok(())

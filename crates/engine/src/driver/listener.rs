@@ -1,7 +1,7 @@
 //! A listening socket, and how it stops.
 //!
 //! When a listener is closed, the kernel resets the connections in its queue, and unfinished handshakes.
-//! So [`Listener::hold_off`] comes first: no new handshake starts, and started ones can be accepted.
+//! So [`Listener::block_new_clients`] comes first: no new handshake starts, and started ones can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -41,7 +41,7 @@ impl Listener {
 
     /// Lets no new client connect. The SYN of a TCP client is dropped; it tries again after a second, when
     /// it is refused or reaches another server. A Unix client finds no socket.
-    pub(super) fn hold_off(&mut self) {
+    pub(super) fn block_new_clients(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
             // Where the kernel refuses the filter, the listener stays open until it is closed. A
@@ -92,7 +92,7 @@ mod tests {
         let address: SocketAddr = queue.local_addr().unwrap();
         let mut waiting = TcpStream::connect(address).unwrap();
         let mut listener = Listener::tcp(queue.try_clone().unwrap().into());
-        listener.hold_off();
+        listener.block_new_clients();
 
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
         assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it connected");
@@ -116,7 +116,7 @@ mod tests {
 
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let mut first = Listener::unix(fd, &path);
-        first.hold_off();
+        first.block_new_clients();
         assert!(!path.exists(), "its file stays");
 
         // Moved, not removed: a new file could get the same inode.

@@ -9,7 +9,7 @@
 //! has been idle for [`IDLE`] ends. A cancelled job is dropped at its turn, or when the queue is
 //! full. A panic of a job is caught.
 //!
-//! [`Jobs`] counts how long jobs wait, which shows whether there are enough threads. It costs two
+//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. It costs two
 //! clock readings per job, not on the event loop.
 
 mod queue;
@@ -23,7 +23,7 @@ use sockeye_proto::{Client, Job, JobKind, Spawn};
 use tracing::{debug, error, warn};
 
 use crate::driver::trim_heaps;
-use crate::stats::Jobs;
+use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
 /// How many lookups, or jobs of users, may wait: one for every connection.
@@ -69,7 +69,7 @@ struct State {
     closed: bool,
     /// When refused jobs were reported last.
     reported: Option<Instant>,
-    jobs: Jobs,
+    jobs: JobStats,
 }
 
 impl Pool {
@@ -109,8 +109,8 @@ impl Pool {
 
     /// Counts of jobs, over all teams.
     #[must_use]
-    pub fn jobs(&self) -> Jobs {
-        let mut jobs = Jobs::default();
+    pub fn jobs(&self) -> JobStats {
+        let mut jobs = JobStats::default();
         for team in self.teams() {
             jobs.add(&team.lock().jobs);
         }
@@ -155,7 +155,7 @@ impl Team {
             idle: 0,
             closed: false,
             reported: None,
-            jobs: Jobs::default(),
+            jobs: JobStats::default(),
         };
         Arc::new(Self { name, limits, nice, state: Mutex::new(state), work: Condvar::new() })
     }

@@ -142,7 +142,7 @@ impl<D: Driver> Shard<D> {
         let Accepted { mut socket, address, via } = accepted;
         let peer = Peer { address, via };
         let key = self.next_key();
-        self.driver.attach(&mut socket, key);
+        self.driver.set_key(&mut socket, key);
         let service = &mut self.service;
         self.common.stats.accepted += 1;
         match catch_panic(|| service.open(&peer)) {

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 /// much as a socket's receive queue holds.
 const MOST_READS: usize = 16;
 
-/// How long a drain waits for TCP handshakes that started before [`Driver::hold_off`]: ample for a
+/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]: ample for a
 /// round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE: Duration = Duration::from_millis(10);
 
@@ -104,7 +104,7 @@ impl<D: Driver> Shard<D> {
             }
         }
         for state in &mut self.listeners {
-            self.driver.hold_off(&mut state.listener);
+            self.driver.block_new_clients(&mut state.listener);
         }
         self.accept_to_the_end();
         for key in self.all_keys() {

@@ -6,7 +6,7 @@ use sockeye_proto::{End, Reason, Time};
 use super::input::reason_of;
 use super::state::{Active, Shard, find};
 use crate::conn::{Common, Lingering, SendState, Stage};
-use crate::driver::{Driver, Sending, Sent, Then};
+use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 impl<D: Driver> Shard<D> {
     /// Flushes each dirty connection once. Those that become dirty again are flushed in the next turn,
@@ -74,7 +74,7 @@ impl<D: Driver> Active<'_, D> {
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, common, .. } = self;
         let common: &mut Common = common;
-        let Sent { out, count, then } = sent;
+        let Sent { out, count, status } = sent;
         common.stats.sent += count;
         let is_left = conn.session.put_back(out, count, common);
         if conn.charged {
@@ -82,17 +82,17 @@ impl<D: Driver> Active<'_, D> {
         }
         if !is_left {
             conn.write_deadline = Time::NEVER;
-            if matches!(then, Then::Again) {
+            if matches!(status, SendStatus::Again) {
                 return Ok(());
             }
         }
-        match then {
-            Then::Again => conn.mark_dirty(common),
-            Then::Blocked => conn.send = SendState::Blocked,
-            Then::Read => return self.start_read(),
-            Then::FileChanged => return Err(Reason::FileChanged),
-            Then::FileFailed(error) => return Err(Reason::FileFailed(error)),
-            Then::Failed(error) => return Err(reason_of(error)),
+        match status {
+            SendStatus::Again => conn.mark_dirty(common),
+            SendStatus::Blocked => conn.send = SendState::Blocked,
+            SendStatus::NeedsRead => return self.start_read(),
+            SendStatus::FileChanged => return Err(Reason::FileChanged),
+            SendStatus::FileFailed(error) => return Err(Reason::FileFailed(error)),
+            SendStatus::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
             if conn.send == SendState::Blocked {

@@ -214,7 +214,7 @@ impl<D: Driver> Shard<D> {
         } = parts;
         let mut listeners = Vec::with_capacity(given.len());
         for (id, (via, mut listener)) in given.into_iter().enumerate() {
-            driver.attach_listener(&mut listener, id as u32)?;
+            driver.watch_listener(&mut listener, id as u32)?;
             // Connections that are already in the queue may cause no edge.
             listeners.push(ListenerState { listener, via, ready: true });
         }

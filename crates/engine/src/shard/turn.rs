@@ -127,7 +127,7 @@ impl<D: Driver> Shard<D> {
 
     fn take_event(&mut self, event: IoEvent) {
         match event {
-            IoEvent::Incoming(id) => {
+            IoEvent::ListenerReady(id) => {
                 if let Some(state) = self.listeners.get_mut(id as usize) {
                     state.ready = true;
                 }
