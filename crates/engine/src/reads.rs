@@ -38,20 +38,20 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Starts to read the first `most` bytes of `range`, for a connection of `client`.
+    /// Starts to read the first `max` bytes of `range`, for a connection of `client`.
     pub(crate) fn start(
         &mut self,
         key: Key,
         client: Client,
         range: FileRange,
-        most: u64,
+        max: u64,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
         let group = range.source.job_group();
         let report = Report { mailbox: Arc::clone(&self.mailbox), key, result: Some(Err(lost())) };
         let job = Job::new(JobKind::ReadPart, client, move || {
             let mut report = report;
-            report.result = Some(read(&range, most));
+            report.result = Some(read(&range, max));
             // Send the result first: closing the file may block.
             drop(report);
             drop(range);
@@ -89,9 +89,9 @@ fn lost() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `most` bytes of `range`. Blocks.
-fn read(range: &FileRange, most: u64) -> Result<Vec<u8>, ReadError> {
-    let len = range.len.min(most) as usize;
+/// Reads the first `max` bytes of `range`. Blocks.
+fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
+    let len = range.len.min(max) as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);

@@ -36,7 +36,7 @@ struct State {
 }
 
 /// The same thing is reported at most once in this time.
-const REPORT: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Limits how often an event that many requests cause is logged: at once, and then once a minute with
 /// the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how many were
@@ -86,7 +86,7 @@ impl Unreported {
             return None;
         }
         let requests = self.take()?;
-        self.after = now + REPORT;
+        self.after = now + REPORT_INTERVAL;
         Some(requests)
     }
 

@@ -1,12 +1,12 @@
 //! Threads for jobs: work that blocks or takes long.
 //!
-//! Three teams of threads run independently: lookups and reads, which are short but may hang with
+//! Three sub-pools of threads run independently: lookups and reads, which are short but may hang with
 //! their file system; the long jobs of serving a folder (listing, archiving, compressing, hashing),
-//! at a lower priority; and the work of the library's users. Each team schedules its jobs fairly:
+//! at a lower priority; and the work of the library's users. Each sub-pool schedules its jobs fairly:
 //! see [`queue`].
 //!
-//! A team starts a thread when a job can run and no thread is idle, up to its limit. A thread that
-//! has been idle for [`IDLE`] ends. A cancelled job is dropped at its turn, or when the queue is
+//! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread that
+//! has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped at its turn, or when the queue is
 //! full. A panic of a job is caught.
 //!
 //! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. It costs two
@@ -27,17 +27,17 @@ use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
 /// How many lookups, or jobs of users, may wait: one for every connection.
-const WAITING: usize = 100_000;
+const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
-const WAITING_LONG: usize = 1024;
+const MAX_WAITING_LONG: usize = 1024;
 /// Threads for lookups and reads. More than a few run only where file systems hang.
-const LOOKUP_THREADS: usize = 256;
+const MAX_LOOKUP_THREADS: usize = 256;
 /// How many of them may run lookups in one folder.
-const LOOKUP_THREADS_PER_ROOT: usize = 32;
+const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refused jobs are reported at most once in this time.
-const REPORT: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// The nice value of the threads of long jobs. If such a thread and an event loop compete for a core,
 /// the thread gets about a quarter of its time.
 const NICE: i32 = 5;
@@ -45,19 +45,19 @@ const NICE: i32 = 5;
 /// Threads for jobs. They end when the pool is dropped and no job waits.
 #[derive(Debug)]
 pub struct Pool {
-    lookups: Arc<Team>,
-    long: Arc<Team>,
-    others: Arc<Team>,
+    lookups: Arc<SubPool>,
+    long: Arc<SubPool>,
+    others: Arc<SubPool>,
 }
 
 /// Threads that take jobs from one queue.
 #[derive(Debug)]
-struct Team {
+struct SubPool {
     name: &'static str,
     limits: Limits,
-    nice: bool,
+    low_priority: bool,
     state: Mutex<State>,
-    work: Condvar,
+    work_available: Condvar,
 }
 
 #[derive(Debug)]
@@ -78,50 +78,50 @@ impl Pool {
     pub fn new(workers: NonZeroUsize) -> Self {
         let workers = workers.get();
         // More than cores, because jobs mostly wait for a disk.
-        let some = workers.saturating_mul(2).saturating_add(1);
+        let base = workers.saturating_mul(2).saturating_add(1);
         let lookups = Limits {
-            threads: LOOKUP_THREADS.max(some),
-            per_root: LOOKUP_THREADS_PER_ROOT.max(some),
-            per_group: some,
+            threads: MAX_LOOKUP_THREADS.max(base),
+            per_root: MAX_LOOKUP_THREADS_PER_ROOT.max(base),
+            per_group: base,
             shares_threads: true,
-            waiting: WAITING,
+            waiting: MAX_WAITING,
         };
         let long = Limits {
-            threads: some + 1,
-            per_root: some,
+            threads: base + 1,
+            per_root: base,
             per_group: workers + 1,
             shares_threads: true,
-            waiting: WAITING_LONG,
+            waiting: MAX_WAITING_LONG,
         };
         let others = Limits {
-            threads: some,
-            per_root: some,
-            per_group: some,
+            threads: base,
+            per_root: base,
+            per_group: base,
             shares_threads: false,
-            waiting: WAITING,
+            waiting: MAX_WAITING,
         };
         Self {
-            lookups: Team::new("lookups", lookups, false),
-            long: Team::new("long jobs", long, true),
-            others: Team::new("jobs", others, false),
+            lookups: SubPool::new("lookups", lookups, false),
+            long: SubPool::new("long jobs", long, true),
+            others: SubPool::new("jobs", others, false),
         }
     }
 
-    /// Counts of jobs, over all teams.
+    /// Counts of jobs, over all sub-pools.
     #[must_use]
     pub fn jobs(&self) -> JobStats {
         let mut jobs = JobStats::default();
-        for team in self.teams() {
-            jobs.add(&team.lock().jobs);
+        for sub_pool in self.sub_pools() {
+            jobs.add(&sub_pool.lock().jobs);
         }
         jobs
     }
 
-    fn teams(&self) -> [&Arc<Team>; 3] {
+    fn sub_pools(&self) -> [&Arc<SubPool>; 3] {
         [&self.lookups, &self.long, &self.others]
     }
 
-    fn team_of(&self, kind: JobKind) -> &Arc<Team> {
+    fn sub_pool_of(&self, kind: JobKind) -> &Arc<SubPool> {
         match kind {
             JobKind::Lookup | JobKind::ReadPart => &self.lookups,
             JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
@@ -134,21 +134,21 @@ impl Pool {
 
 impl Spawn for Pool {
     fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.team_of(job.kind()).push(job)
+        self.sub_pool_of(job.kind()).push(job)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for team in self.teams() {
-            team.lock().closed = true;
-            team.work.notify_all();
+        for sub_pool in self.sub_pools() {
+            sub_pool.lock().closed = true;
+            sub_pool.work_available.notify_all();
         }
     }
 }
 
-impl Team {
-    fn new(name: &'static str, limits: Limits, nice: bool) -> Arc<Self> {
+impl SubPool {
+    fn new(name: &'static str, limits: Limits, low_priority: bool) -> Arc<Self> {
         let state = State {
             queue: Queue::new(limits),
             threads: 0,
@@ -157,7 +157,13 @@ impl Team {
             reported: None,
             jobs: JobStats::default(),
         };
-        Arc::new(Self { name, limits, nice, state: Mutex::new(state), work: Condvar::new() })
+        Arc::new(Self {
+            name,
+            limits,
+            low_priority,
+            state: Mutex::new(state),
+            work_available: Condvar::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,14 +206,14 @@ impl Team {
         }
         drop(state);
         if may_run {
-            self.work.notify_one();
+            self.work_available.notify_one();
         }
         Ok(())
     }
 
     /// Logs that jobs are refused, at most once a minute.
     fn report(&self, mut state: MutexGuard<'_, State>, client: Client, now: Instant) {
-        if state.reported.is_some_and(|last| now - last < REPORT) {
+        if state.reported.is_some_and(|last| now - last < REPORT_INTERVAL) {
             return;
         }
         state.reported = Some(now);
@@ -221,9 +227,9 @@ impl Team {
 
     /// Starts a thread. Returns whether it could.
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
-        let team = Arc::clone(self);
+        let sub_pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
-        match thread.spawn(move || team.work()) {
+        match thread.spawn(move || sub_pool.work()) {
             Ok(_) => {
                 state.threads += 1;
                 state.idle += 1;
@@ -238,7 +244,7 @@ impl Team {
 
     /// Runs jobs on this thread until it isn't needed.
     fn work(self: &Arc<Self>) {
-        if self.nice {
+        if self.low_priority {
             // On Linux, this changes only the calling thread. An error changes nothing.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
@@ -257,14 +263,14 @@ impl Team {
 
     /// Wakes or starts another thread if one more job may run, after this thread has taken one. The
     /// end of one job can let two others run, one of its client and one of its group, and
-    /// [`Team::push`] has started no thread for them.
+    /// [`SubPool::push`] has started no thread for them.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;
         }
         if state.idle > 0 {
             drop(state);
-            self.work.notify_one();
+            self.work_available.notify_one();
         } else if state.threads < self.limits.threads {
             // If that fails, this thread takes the job later.
             self.start(&mut state);
@@ -292,8 +298,10 @@ impl Team {
                 return None;
             }
             state.idle += 1;
-            let (woken, waited) =
-                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self
+                .work_available
+                .wait_timeout(state, IDLE_TIMEOUT)
+                .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.queue.waiting() == 0 {
@@ -415,7 +423,7 @@ mod tests {
         let (hanging, has_started, _end) = blocking_job(JobKind::Listing, client);
         pool.spawn(hanging).unwrap();
         has_started.recv().unwrap();
-        let share = client.share(WAITING_LONG as u64);
+        let share = client.share(MAX_WAITING_LONG as u64);
         for _ in 0..3 * share {
             let (_waiter, cancel) = Waiter::new();
             let locks = LocksPool(Arc::downgrade(&pool));
@@ -455,7 +463,7 @@ mod tests {
         let (first, has_started, end) = blocking_job(JobKind::Listing, client);
         pool.spawn(first).unwrap();
         has_started.recv().unwrap();
-        let share = client.share(WAITING_LONG as u64);
+        let share = client.share(MAX_WAITING_LONG as u64);
         for _ in 0..share {
             pool.spawn(Job::new(JobKind::Listing, client, || {})).unwrap();
         }

@@ -9,7 +9,7 @@ use sockeye_proto::driver::{Key, ShardHandles};
 use sockeye_proto::{Reason, Spawn, Time};
 
 use super::slow::SlowTurns;
-use crate::conn::{Common, Conn};
+use crate::conn::{Conn, ShardResources};
 use crate::driver::{Driver, IoEvent};
 use crate::mailbox::{Accepted, Inbox, Mailbox};
 use crate::outputs::Outputs;
@@ -34,7 +34,7 @@ pub struct ShardParts<D: Driver> {
     pub config: Arc<Config>,
     /// Counts connections over all shards.
     pub counts: Arc<ConnectionCounts>,
-    /// Receives messages and orders from other threads.
+    /// Receives messages and commands from other threads.
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
@@ -95,7 +95,7 @@ pub struct Shard<D: Driver> {
     /// Connections accepted in this turn: the driver doesn't report their events yet.
     pub(super) unwatched: Vec<Key>,
     pub(super) slots: Vec<Slot>,
-    pub(super) common: Common,
+    pub(super) resources: ShardResources,
     pub(super) phase: Phase,
     /// Empty between turns, kept for their memory.
     pub(super) events: Vec<IoEvent>,
@@ -135,7 +135,7 @@ pub(super) struct Eviction {
     /// No scan before this time.
     pub(super) next_scan: Time,
     /// Another shard was asked to evict a connection, and has not answered.
-    pub(super) has_asked: bool,
+    pub(super) is_asking: bool,
     /// The limit was logged.
     pub(super) is_logged: bool,
 }
@@ -155,7 +155,7 @@ pub(super) struct Slot {
     /// The generation of the present or next connection.
     pub(super) generation: u32,
     /// When its timer is due.
-    pub(super) armed: Time,
+    pub(super) timer: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +192,7 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
 pub(super) struct Active<'a, D: Driver> {
     pub(super) conn: &'a mut Conn<D::Socket>,
     pub(super) driver: &'a mut D,
-    pub(super) common: &'a mut Common,
+    pub(super) resources: &'a mut ShardResources,
 }
 
 impl<D: Driver> Shard<D> {
@@ -219,10 +219,10 @@ impl<D: Driver> Shard<D> {
             listeners.push(ListenerState { listener, via, ready: true });
         }
         let sender = Arc::clone(&mailbox);
-        let index = counts.join(Arc::clone(&mailbox));
-        let buffered = counts.buffered(config.max_buffered_in_all);
-        let common = Common {
-            buffered,
+        let index = counts.add_shard(Arc::clone(&mailbox));
+        let output_budget = counts.output_budget(config.max_buffered_in_all);
+        let resources = ShardResources {
+            output_budget,
             config,
             handles: ShardHandles::new(sender, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
@@ -250,7 +250,7 @@ impl<D: Driver> Shard<D> {
             conns: Slab::new(),
             unwatched: Vec::new(),
             slots: Vec::new(),
-            common,
+            resources,
             phase: Phase::Serving,
             events: Vec::new(),
             keys: Vec::new(),
@@ -279,7 +279,7 @@ impl<D: Driver> Shard<D> {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.common.stats
+        &self.resources.stats
     }
 
     /// How much it holds now.
@@ -287,12 +287,12 @@ impl<D: Driver> Shard<D> {
     pub fn footprint(&self) -> Footprint {
         Footprint {
             connections: self.conns.len(),
-            outputs: self.common.outputs.lent(),
-            dirty: self.common.dirty.len(),
-            ready: self.common.ready.len(),
-            reads: self.common.reads.len(),
-            charged: self.common.buffered.len(),
-            timers: self.common.timers.len(),
+            outputs: self.resources.outputs.lent(),
+            dirty: self.resources.dirty.len(),
+            ready: self.resources.ready.len(),
+            reads: self.resources.reads.len(),
+            charged: self.resources.output_budget.len(),
+            timers: self.resources.timers.len(),
         }
     }
 
@@ -310,13 +310,13 @@ impl<D: Driver> Shard<D> {
         serve: impl FnOnce(&mut Active<'_, D>) -> Result<(), Reason>,
     ) {
         let Some(conn) = find(&mut self.conns, key) else { return };
-        let (driver, common) = (&mut self.driver, &mut self.common);
-        let served = serve(&mut Active { conn, driver, common });
+        let (driver, resources) = (&mut self.driver, &mut self.resources);
+        let served = serve(&mut Active { conn, driver, resources });
         let reason = match served {
             Ok(()) if !conn.session.has_panicked() => {
-                conn.follow_up(common);
-                let armed = &mut self.slots[slot_of(key)].armed;
-                return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+                conn.schedule(resources);
+                let timer = &mut self.slots[slot_of(key)].timer;
+                return resources.timers.arm(slot_of(key) as u32, conn.next_deadline(), timer);
             }
             Ok(()) => Reason::Panicked,
             Err(reason) => reason,
