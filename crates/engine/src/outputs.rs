@@ -26,7 +26,7 @@ impl Outputs {
         self.lent -= 1;
         if self.free.len() < KEPT {
             // Most are empty and small.
-            if !out.is_empty() || out.is_larger(KEPT_BYTES) {
+            if !out.is_empty() || out.is_oversized(KEPT_BYTES) {
                 tidy(&mut out);
             }
             self.free.push(out);

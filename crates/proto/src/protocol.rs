@@ -238,12 +238,14 @@ impl<'a> Turn<'a> {
         self.effects.want_room = true;
     }
 
-    /// Ends a pause: unused input is offered again, and reading goes on.
+    /// Ends a pause: unused input is offered again, and reading goes on. Does nothing in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream).
     pub fn resume(&mut self) {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent.
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent. In a turn of a
+    /// [`driver::Stream`](crate::driver::Stream), no such event follows.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -264,12 +266,16 @@ impl<'a> Turn<'a> {
 
     /// Ends the connection when everything written is sent. Of several calls, the one with the last
     /// variant of [`End`] counts.
+    ///
+    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn end(&mut self, end: End) {
         self.effects.end = self.effects.end.max(Some(end));
     }
 
     /// Replaces this protocol by another one when this call returns. The other one gets [`Event::Open`]
     /// and then the unused input; this one gets no further call.
+    ///
+    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
         self.effects.switch = Some(protocol);
     }
