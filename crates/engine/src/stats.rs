@@ -72,7 +72,7 @@ impl Stats {
 
     /// How many connections ended.
     #[must_use]
-    pub fn closed_in_all(&self) -> u64 {
+    pub fn total_closed(&self) -> u64 {
         self.closed.values().sum()
     }
 

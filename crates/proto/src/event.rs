@@ -35,7 +35,7 @@ pub enum Event<'a> {
     /// reached.
     Sent(Mark),
     /// The server will drain soon, and accepts connections until then. Ask the peer to connect again
-    /// elsewhere, if the protocol can. May come several times, and not at all.
+    /// elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
     /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
     /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may

@@ -1,5 +1,5 @@
-//! Files that ranges are sent from. `BorrowedFd` is here as a type only: a driver passes it to the
-//! kernel, and looking the file up elsewhere would cost each send an indirection.
+//! Files whose ranges are sent. This crate never uses their descriptors: a driver passes them to the
+//! kernel.
 
 use std::fmt;
 use std::io;
@@ -40,7 +40,7 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         false
     }
 
-    /// How long a send took, after a probe or if [`FileSource::is_timed`].
+    /// Records how long a send took, after a probe or if [`FileSource::is_timed`].
     fn note_send(&self, took: Duration) {
         let _ = took;
     }
@@ -53,8 +53,8 @@ pub enum Access {
     Direct,
     /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
-    /// A thread must read it. On a loop, only [`FileSource::job_group`] is called besides: the others may
-    /// block.
+    /// A thread must read it. On an event loop, only [`FileSource::access`] and
+    /// [`FileSource::job_group`] are called: the other methods may block.
     Thread,
 }
 

@@ -29,7 +29,7 @@
 //!         if input.len() - used > 1000 {
 //!             return Err(Fault::peer("line_too_long", "sent a line of more than 1000 bytes"));
 //!         }
-//!         Ok(Consumed::more(used)) // What is left is offered again, with more behind it.
+//!         Ok(Consumed::more(used)) // The rest is offered again, followed by newer input.
 //!     }
 //!
 //!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -24,7 +24,7 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 /// Calls run on an event loop, which serves no other connection meanwhile. Code that blocks belongs
 /// into [`Turn::run`].
 pub trait Protocol {
-    /// Takes input: all that has arrived and wasn't used, never empty.
+    /// Takes input: all bytes that have arrived and were not used yet. Never empty.
     ///
     /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes are
     /// offered again only together with new ones, so remember how far they were scanned. The driver
@@ -36,7 +36,7 @@ pub trait Protocol {
     /// that is still sent.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
-    /// Takes everything that is not input.
+    /// Takes an event: anything that happens to the connection, other than input.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: WallTime,
-    /// Where messages and jobs go.
+    /// Send messages and jobs.
     pub handles: &'a ShardHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
@@ -152,7 +152,7 @@ impl Effects {
     }
 }
 
-/// Where the messages to one shard's sessions go, and their jobs.
+/// A shard's mailbox and job threads, for its sessions.
 pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
@@ -160,7 +160,7 @@ pub struct ShardHandles {
 }
 
 impl ShardHandles {
-    /// Envelopes go to `mailbox`, jobs to `spawn`.
+    /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
         Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
     }
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
     use crate::harness::Harness;
 
-    /// Writes one-byte pieces, whenever there is room, up to a total.
+    /// Writes one-byte pieces until none are left, whenever there is room.
     struct Pieces {
         left: usize,
     }

@@ -115,8 +115,8 @@ pub fn bind_all(
     Ok(all)
 }
 
-/// Binds the addresses of a host name. Skips those that this machine does not have, such as an IPv6
-/// address of `localhost` without IPv6, unless it has none of them.
+/// Binds the addresses of a host name. Skips those that this machine does not have, such as the IPv6
+/// address of `localhost` without IPv6. Fails if it has none of them.
 fn bind_resolved(
     resolved: &[SocketAddr],
     shards: NonZeroUsize,
@@ -143,8 +143,8 @@ fn is_address_missing(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Binds a port of all addresses: of IPv6 and IPv4 with the same sockets, or of IPv4 if there is no
-/// IPv6.
+/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine has
+/// no IPv6.
 fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
         Err(error) if is_address_missing(&error) => {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_at_the_same_address_fails_though_shards_share_it() {
+    fn a_second_server_at_the_same_address_fails() {
         let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], shards(2)).unwrap();
         let Bound::Ip(address) = first[0].bound else { panic!("not TCP") };
         let again = ListenAddr::Host("127.0.0.1".into(), address.port());
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_unix_socket_is_replaced_but_not_one_in_use_or_another_file() {
+    fn a_stale_unix_socket_is_replaced_but_not_one_in_use_or_another_file() {
         let folder = std::env::temp_dir().join(format!("sockeye-bind-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("socket");

@@ -39,13 +39,14 @@ impl Listener {
         Self { fd, file: SocketFile::of(path).ok() }
     }
 
-    /// Lets no new client connect. The SYN of a TCP client is dropped; it tries again after a second, when
-    /// it is refused or reaches another server. A Unix client finds no socket.
+    /// Lets no new client connect. The SYN of a TCP client is dropped; the client sends it again after a
+    /// second, and is then refused or reaches another server. A Unix client finds no socket.
     pub(super) fn block_new_clients(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
-            // Where the kernel refuses the filter, the listener stays open until it is closed. A
-            // connection that is established from now on inherits the filter, and receives no SYN.
+            // If the kernel refuses the filter, clients can connect until the listener is closed.
+            // Connections accepted from now on inherit the filter. It drops nothing of theirs: no SYN
+            // follows the handshake.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_that_is_held_off_accepts_what_is_in_its_queue_and_no_more() {
+    fn a_listener_that_blocks_new_clients_still_accepts_those_in_its_queue() {
         let queue = TcpListener::bind("127.0.0.1:0").unwrap();
         let address: SocketAddr = queue.local_addr().unwrap();
         let mut waiting = TcpStream::connect(address).unwrap();
@@ -95,7 +96,7 @@ mod tests {
         listener.block_new_clients();
 
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
-        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it connected");
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "a new client connected");
         let (mut accepted, _) = queue.accept().unwrap();
         queue.set_nonblocking(true).unwrap();
         assert_eq!(queue.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -117,7 +118,7 @@ mod tests {
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let mut first = Listener::unix(fd, &path);
         first.block_new_clients();
-        assert!(!path.exists(), "its file stays");
+        assert!(!path.exists(), "the file remains");
 
         // Moved, not removed: a new file could get the same inode.
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());

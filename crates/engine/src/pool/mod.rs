@@ -6,11 +6,11 @@
 //! see [`queue`].
 //!
 //! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread that
-//! has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped at its turn, or when the queue is
+//! has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or when the queue is
 //! full. A panic of a job is caught.
 //!
-//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. It costs two
-//! clock readings per job, not on the event loop.
+//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads the
+//! clock twice per job, not on the event loop.
 
 mod queue;
 
@@ -26,7 +26,7 @@ use crate::driver::trim_heaps;
 use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
-/// How many lookups, or jobs of users, may wait: one for every connection.
+/// How many lookups, or jobs of users, may wait: one for each possible connection.
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
@@ -308,7 +308,7 @@ impl SubPool {
                 state.threads -= 1;
                 let is_last = state.threads == 0;
                 drop(state);
-                // The heaps of the threads are not used again soon.
+                // The heaps of the threads are not needed soon.
                 if is_last {
                     trim_heaps();
                 }
@@ -450,10 +450,10 @@ mod tests {
         let (second, _end) = begin(2, 0);
         second.recv().unwrap();
         let (same_client, _end) = begin(1, 1);
-        let (same_place, _end) = begin(3, 0);
+        let (same_group, _end) = begin(3, 0);
         drop(end);
         same_client.recv().unwrap();
-        same_place.recv().unwrap();
+        same_group.recv().unwrap();
     }
 
     #[test]

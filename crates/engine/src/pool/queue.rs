@@ -1,4 +1,4 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots take turns, so do the groups
+//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the groups
 //! of a root and the clients of a group.
 //!
 //! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one, and
@@ -34,8 +34,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`JobGroup::root`]. Clients choose how many groups a root has, so they are ordered by root:
-    /// none of them is checked while the root has no free thread.
+    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked while
+    /// the root has no free thread.
     roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<Waiting>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
@@ -97,8 +97,8 @@ impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
         })
     }
 
-    /// What `take` takes from the first item that `may_run` allows and that has something. Its next
-    /// turn is last; the items before it keep their turns.
+    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That item's
+    /// next turn is after all others; the items before it keep their turns.
     fn take<T>(
         &mut self,
         may_run: impl Fn(K) -> bool,
@@ -279,7 +279,7 @@ mod tests {
         Job::new(JobKind::Other, client(number), || {}).in_group(group)
     }
 
-    fn at(root: u32, part: u32) -> JobGroup {
+    fn group(root: u32, part: u32) -> JobGroup {
         JobGroup { root, part }
     }
 
@@ -292,19 +292,19 @@ mod tests {
         let limits = Limits { per_group: 8, per_root: 8, ..LIMITS };
         let mut queue = Queue::new(limits);
         for number in [1, 1, 1, 2, 3] {
-            queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+            queue.push(Instant::now(), job(number, group(0, 0))).expect("there is room");
         }
         let order: Vec<_> = take_all(&mut queue).iter().map(|(client, _)| *client).collect();
         // The third job of client 1 waits: its share is two of eight threads.
         assert_eq!(order, [client(1), client(2), client(3), client(1)]);
-        queue.finish(client(1), at(0, 0));
-        assert_eq!(take_all(&mut queue), [(client(1), at(0, 0))]);
+        queue.finish(client(1), group(0, 0));
+        assert_eq!(take_all(&mut queue), [(client(1), group(0, 0))]);
     }
 
     #[test]
-    fn a_place_that_hangs_leaves_threads_for_others() {
+    fn a_group_that_hangs_leaves_threads_for_others() {
         let mut queue = Queue::new(Limits { shares_threads: false, ..LIMITS });
-        for group in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
+        for group in [group(0, 0), group(0, 1), group(0, 2), group(1, 0)] {
             for number in [1, 2, 3] {
                 queue.push(Instant::now(), job(number, group)).unwrap();
             }
@@ -313,7 +313,7 @@ mod tests {
         let mut groups: Vec<_> = take_all(&mut queue).iter().map(|(_, group)| *group).collect();
         groups.sort_by_key(|group| (group.root, group.part));
         assert_eq!(groups.iter().filter(|group| group.root == 0).count(), 4);
-        assert_eq!(groups.iter().filter(|group| **group == at(1, 0)).count(), 2);
+        assert_eq!(groups.iter().filter(|one| **one == group(1, 0)).count(), 2);
         assert_eq!(queue.waiting(), 6);
     }
 
@@ -321,42 +321,42 @@ mod tests {
     fn groups_of_a_root_without_a_free_thread_are_not_checked() {
         let mut queue = Queue::new(Limits { waiting: 4000, ..LIMITS });
         for part in 0..1000 {
-            queue.push(Instant::now(), job(1 + (part % 4) as u8, at(0, part))).unwrap();
+            queue.push(Instant::now(), job(1 + (part % 4) as u8, group(0, part))).unwrap();
         }
         assert_eq!(take_all(&mut queue).len(), 4, "the limit of the root");
         for number in [5, 6, 7] {
-            queue.push(Instant::now(), job(number, at(1, 0))).unwrap();
+            queue.push(Instant::now(), job(number, group(1, 0))).unwrap();
         }
         queue.running.checks.set(0);
-        assert_eq!(take_all(&mut queue), [(client(5), at(1, 0)), (client(6), at(1, 0))]);
+        assert_eq!(take_all(&mut queue), [(client(5), group(1, 0)), (client(6), group(1, 0))]);
         assert!(queue.running.checks.get() < 10, "{} groups", queue.running.checks.get());
-        queue.finish(client(1), at(0, 0));
-        assert_eq!(take_all(&mut queue), [(client(1), at(0, 4))], "the next in turn");
+        queue.finish(client(1), group(0, 0));
+        assert_eq!(take_all(&mut queue), [(client(1), group(0, 4))], "the next in turn");
     }
 
     #[test]
     fn roots_take_turns_however_many_groups_each_has() {
         let mut queue = Queue::new(LIMITS);
-        for group in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
+        for group in [group(0, 0), group(0, 1), group(0, 2), group(1, 0)] {
             queue.push(Instant::now(), job(1 + group.part as u8, group)).unwrap();
         }
         let groups: Vec<_> = take_all(&mut queue).iter().map(|(_, group)| *group).collect();
-        assert_eq!(groups, [at(0, 0), at(1, 0), at(0, 1), at(0, 2)]);
+        assert_eq!(groups, [group(0, 0), group(1, 0), group(0, 1), group(0, 2)]);
     }
 
     #[test]
     fn a_client_may_fill_its_share_of_the_queue() {
         let mut queue = Queue::new(LIMITS);
         for _ in 0..10 {
-            queue.push(Instant::now(), job(1, at(0, 0))).unwrap();
+            queue.push(Instant::now(), job(1, group(0, 0))).unwrap();
         }
-        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        assert!(queue.push(Instant::now(), job(1, group(0, 0))).is_err());
         for number in [2, 3, 4] {
             for _ in 0..10 {
-                queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+                queue.push(Instant::now(), job(number, group(0, 0))).expect("there is room");
             }
         }
-        assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err(), "40 wait");
+        assert!(queue.push(Instant::now(), job(5, group(0, 0))).is_err(), "40 wait");
     }
 
     #[test]
@@ -364,16 +364,16 @@ mod tests {
         let mut queue = Queue::new(LIMITS);
         let (waiter, cancel) = Waiter::new();
         for part in 0..10 {
-            let job = job(1, at(part % 2, part / 4));
+            let job = job(1, group(part % 2, part / 4));
             let job = if part < 7 { job.cancel_with(cancel.clone()) } else { job };
             queue.push(Instant::now(), job).unwrap();
         }
-        queue.push(Instant::now(), job(2, at(3, 0)).cancel_with(cancel)).unwrap();
+        queue.push(Instant::now(), job(2, group(3, 0)).cancel_with(cancel)).unwrap();
         drop(waiter);
-        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        assert!(queue.push(Instant::now(), job(1, group(0, 0))).is_err());
         assert_eq!((queue.sweep().len(), queue.waiting()), (8, 3));
         for _ in 0..7 {
-            queue.push(Instant::now(), job(1, at(2, 0))).expect("there is room again");
+            queue.push(Instant::now(), job(1, group(2, 0))).expect("there is room again");
         }
         let mut ran = 0;
         while let Some((_, job)) = queue.take() {
@@ -390,14 +390,14 @@ mod tests {
         let mut waiters = Vec::new();
         for number in 0..40 {
             let (waiter, cancel) = Waiter::new();
-            queue.push(Instant::now(), job(number % 4, at(0, 0)).cancel_with(cancel)).unwrap();
+            queue.push(Instant::now(), job(number % 4, group(0, 0)).cancel_with(cancel)).unwrap();
             waiters.push(waiter);
         }
         assert!(queue.sweep().is_empty(), "none is cancelled");
         waiters.clear();
         for _ in 0..40 / CHECKS_PER_PUSH {
             assert!(queue.sweep().is_empty(), "too soon");
-            assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err());
+            assert!(queue.push(Instant::now(), job(5, group(0, 0))).is_err());
         }
         assert_eq!(queue.sweep().len(), 40);
     }
@@ -412,7 +412,7 @@ mod tests {
             let (mut pushed, mut ran) = (0, 0);
             let mut running: Vec<(Client, JobGroup)> = Vec::new();
             for (number, root, part) in pushes {
-                pushed += usize::from(queue.push(Instant::now(), job(number, at(root, part))).is_ok());
+                pushed += usize::from(queue.push(Instant::now(), job(number, group(root, part))).is_ok());
             }
             let mut finishes = finishes.into_iter();
             loop {
@@ -421,11 +421,11 @@ mod tests {
                     ran += 1;
                 }
                 for (client, group) in &running {
-                    let of = running.iter().filter(|(other, _)| other == client).count();
-                    let at = running.iter().filter(|(_, other)| other == group).count();
-                    let within = running.iter().filter(|(_, other)| other.root == group.root);
-                    prop_assert!(of <= 2 && at <= LIMITS.per_group);
-                    prop_assert!(within.count() <= LIMITS.per_root);
+                    let of_client = running.iter().filter(|(other, _)| other == client).count();
+                    let in_group = running.iter().filter(|(_, other)| other == group).count();
+                    let in_root = running.iter().filter(|(_, other)| other.root == group.root);
+                    prop_assert!(of_client <= 2 && in_group <= LIMITS.per_group);
+                    prop_assert!(in_root.count() <= LIMITS.per_root);
                 }
                 if running.is_empty() {
                     break;

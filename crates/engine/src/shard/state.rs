@@ -220,7 +220,7 @@ impl<D: Driver> Shard<D> {
         }
         let sender = Arc::clone(&mailbox);
         let index = counts.add_shard(Arc::clone(&mailbox));
-        let output_budget = counts.output_budget(config.max_buffered_in_all);
+        let output_budget = counts.output_budget(config.max_buffered_total);
         let resources = ShardResources {
             output_budget,
             config,

@@ -25,7 +25,7 @@ const MAX_TAIL: u64 = 4 * 1024;
 const MAX_SLICES: usize = 64;
 
 impl Epoll {
-    /// Sends an output that is only plain bytes, as most are. `None`: it isn't.
+    /// Sends an output that has only plain bytes, as most have. `None` if it has others.
     pub(super) fn send_plain(
         &mut self,
         fd: &OwnedFd,
@@ -198,7 +198,7 @@ enum Failure {
     File(io::Error),
 }
 
-/// What follows a send that failed with `error`.
+/// The status of a send that failed with `error`.
 fn status_of(error: Errno) -> SendStatus {
     match error {
         Errno::AGAIN => SendStatus::Blocked,
