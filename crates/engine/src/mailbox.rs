@@ -30,7 +30,7 @@ pub(crate) enum Command {
     NothingToEvict,
 }
 
-/// A part of a file was read for a connection.
+/// The result of reading a part of a file for a connection.
 #[derive(Debug)]
 pub(crate) struct ReadDone {
     pub(crate) key: Key,
@@ -55,7 +55,7 @@ pub(crate) struct MailboxContents {
 /// A shard's mailbox.
 pub struct Mailbox {
     contents: Mutex<MailboxContents>,
-    /// Whether there is anything: checked each turn, without the lock.
+    /// Whether the mailbox has contents: checked each turn, without the lock.
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
@@ -74,7 +74,7 @@ impl Mailbox {
         self.put(|contents| contents.reads.push(read));
     }
 
-    /// Takes everything, if there is anything.
+    /// Takes the contents, if there are any.
     pub(crate) fn take(&self) -> Option<MailboxContents> {
         if !self.any.load(Ordering::Acquire) {
             return None;

@@ -23,7 +23,7 @@ impl Reads {
         Self { spawn, mailbox, waiters: HashMap::new() }
     }
 
-    /// Runs another job on the pool.
+    /// Runs a job that is not a read on the pool.
     pub(crate) fn spawn(&self, job: Job) -> Result<(), Job> {
         self.spawn.spawn(job)
     }
@@ -48,12 +48,16 @@ impl Reads {
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
         let group = range.source.job_group();
-        let report = Report { mailbox: Arc::clone(&self.mailbox), key, result: Some(Err(lost())) };
+        let sender = ResultSender {
+            mailbox: Arc::clone(&self.mailbox),
+            key,
+            result: Some(Err(abandoned())),
+        };
         let job = Job::new(JobKind::ReadPart, client, move || {
-            let mut report = report;
-            report.result = Some(read(&range, max));
+            let mut sender = sender;
+            sender.result = Some(read(&range, max));
             // Send the result first: closing the file may block.
-            drop(report);
+            drop(sender);
             drop(range);
         });
         self.spawn
@@ -71,13 +75,13 @@ impl fmt::Debug for Reads {
 }
 
 /// Sends the result of a read when it is dropped, also if the job panics or never runs.
-struct Report {
+struct ResultSender {
     mailbox: Arc<Mailbox>,
     key: Key,
     result: Option<Result<Vec<u8>, ReadError>>,
 }
 
-impl Drop for Report {
+impl Drop for ResultSender {
     fn drop(&mut self) {
         if let Some(result) = self.result.take() {
             self.mailbox.post_read(ReadDone { key: self.key, result });
@@ -85,7 +89,7 @@ impl Drop for Report {
     }
 }
 
-fn lost() -> ReadError {
+fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 

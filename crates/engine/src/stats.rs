@@ -1,4 +1,4 @@
-//! What a shard has counted.
+//! The counters of a shard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Stats {
     pub received: u64,
     /// Bytes that the kernel has taken.
     pub sent: u64,
-    /// Connections that a stop ended, or that had not finished at the drain timeout.
+    /// Connections that were cut: by a stop, or because they had not finished at the drain timeout.
     pub cut: u64,
     /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,
@@ -76,7 +76,7 @@ impl Stats {
         self.closed.values().sum()
     }
 
-    /// Adds another shard's.
+    /// Adds the counters of another shard.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.connected += other.connected;

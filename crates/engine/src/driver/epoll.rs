@@ -146,7 +146,7 @@ impl Driver for Epoll {
     }
 
     fn wall(&self) -> WallTime {
-        // Up to some milliseconds late, as the mtimes of files are, and cheaper.
+        // A few milliseconds late, like the mtimes of files, and cheaper to read.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         WallTime::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }

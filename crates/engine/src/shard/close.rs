@@ -11,8 +11,8 @@ use super::state::{Phase, Shard, find, slot_of};
 use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
-/// Maximum number of buffers that are read from a connection before it is told to drain: about as
-/// much as a socket's receive queue holds.
+/// Maximum number of buffers that are read from a connection before its protocol gets
+/// [`Event::Drain`]: about as much as a socket's receive queue holds.
 const MAX_READS: usize = 16;
 
 /// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]: ample for a

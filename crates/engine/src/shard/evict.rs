@@ -40,14 +40,14 @@ impl<D: Driver> Shard<D> {
         evicted
     }
 
-    /// The number of connections is below the limit, and none waits.
+    /// Drops the list of idle connections: the number of connections is below the limit, and none waits.
     pub(super) fn forget_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
     }
 
-    /// The shard with the index `asker` asks for an eviction. It gets an answer, or the next shard the
-    /// question.
+    /// Evicts a connection for the shard with the index `asker`, and answers it. Without an idle
+    /// connection, asks the next shard instead.
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
@@ -56,7 +56,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// The other shards have answered.
+    /// Handles the answer of the other shards.
     pub(super) fn take_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {

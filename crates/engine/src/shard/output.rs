@@ -23,8 +23,8 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// A send that the driver kept is done.
-    pub(super) fn take_sent(&mut self, key: Key, sent: Sent) {
+    /// Handles the result of a send that was [`Sending::Pending`].
+    pub(super) fn handle_sent(&mut self, key: Key, sent: Sent) {
         if find(&mut self.conns, key).is_none() {
             // The connection was closed meanwhile.
             return self.resources.outputs.take_back(sent.out);
@@ -113,8 +113,8 @@ impl<D: Driver> Active<'_, D> {
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
-    /// The write deadline has passed. The peer may have acknowledged data that the kernel held, though
-    /// the kernel has taken none from us: that is progress, too.
+    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the peer may
+    /// have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let before = self.conn.unacknowledged;
         let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
@@ -125,7 +125,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, as its protocol asked for.
+    /// Ends a connection that has sent everything, in the way that its protocol asked for.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),

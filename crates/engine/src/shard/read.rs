@@ -25,9 +25,9 @@ const SMALL_READ: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
     /// Takes the result of a read. If its connection has closed, the result is dropped.
-    pub(super) fn take_read(&mut self, read: ReadDone) {
+    pub(super) fn handle_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;
-        self.serve(key, |active| active.take_read(result));
+        self.serve(key, |active| active.handle_read(result));
     }
 }
 
@@ -49,7 +49,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    fn take_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
+    fn handle_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
         if conn.send != SendState::Reading {
             return Ok(());

@@ -42,12 +42,12 @@ impl SlowTurns {
     pub(super) fn end(&mut self, now: Time) {
         // Most turns cost this comparison only.
         if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW_TURN.as_nanos() as u64 {
-            self.note(now);
+            self.count(now);
         }
     }
 
     #[cold]
-    fn note(&mut self, now: Time) {
+    fn count(&mut self, now: Time) {
         self.count += 1;
         self.longest = self.longest.max(now.since(self.began));
         if now < self.next_report {

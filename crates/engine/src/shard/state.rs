@@ -26,7 +26,7 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ShardParts<D: Driver> {
     /// Makes the shard's system calls.
     pub driver: D,
-    /// Each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
+    /// The listeners, each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
     pub listeners: Vec<(u32, D::Listener)>,
     /// Makes a protocol for each connection.
     pub service: Box<dyn Service>,
@@ -38,11 +38,11 @@ pub struct ShardParts<D: Driver> {
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set if some listener has only one socket, and its shard accepts for all.
+    /// Set if a listener has only one socket: its shard accepts connections for all shards.
     pub handover: Option<Handover<D::Socket>>,
 }
 
-/// Spreads the connections of listeners that only one shard has over all shards.
+/// Distributes the connections of listeners with a single socket over all shards.
 #[derive(Debug)]
 pub struct Handover<S> {
     /// The inboxes of all shards.
@@ -59,7 +59,7 @@ pub struct Handover<S> {
 pub struct Footprint {
     /// Connections.
     pub connections: usize,
-    /// Outputs that connections or the driver have.
+    /// Outputs in use by connections or the driver.
     pub outputs: usize,
     /// Connections to flush.
     pub dirty: usize,
@@ -110,7 +110,8 @@ pub(super) struct ListenerState<L> {
     pub(super) ready: bool,
 }
 
-/// Accepting pauses until a time: connections that are already in the queues cause no new edge.
+/// A pause in accepting. It ends at a time, not at an event: connections that are already in the
+/// listeners' queues cause no new edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,
@@ -186,7 +187,7 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
     conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
-/// The connection that is being served, and the parts of its shard that this needs.
+/// The connection that is being served, and what it needs from its shard.
 ///
 /// A method that returns an error ends the connection for this reason: [`Shard::serve`] closes it.
 pub(super) struct Active<'a, D: Driver> {

@@ -1,4 +1,4 @@
-//! A turn of a shard: the order of its steps, and how it handles events, mail and timers.
+//! A turn of a shard: the order of its steps, and how it handles events, the mailbox and timers.
 
 use std::io;
 use std::sync::Arc;
@@ -33,11 +33,11 @@ impl<D: Driver> Shard<D> {
         self.wait(time, &mut events)?;
         let _guard = EventLoopGuard::begin();
         for event in events.drain(..) {
-            self.take_event(event);
+            self.handle_event(event);
         }
         self.events = events;
         // After the events: a command to drain depends on what has arrived.
-        self.take_mail();
+        self.read_mailbox();
         self.accept();
         self.queue_accepted();
         self.read_ready();
@@ -53,7 +53,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Waits for something to do, reads the clocks, and measures the last turn.
-    #[inline(always)] // It has one caller.
+    #[inline(always)] // It has only one caller.
     fn wait(&mut self, time: Time, events: &mut Vec<IoEvent>) -> io::Result<()> {
         let until = match self.wait_until() {
             None if time == Time::NEVER => None,
@@ -94,7 +94,7 @@ impl<D: Driver> Shard<D> {
         [resources.timers.next(), pause, phase, service].into_iter().flatten().min()
     }
 
-    fn take_mail(&mut self) {
+    fn read_mailbox(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
             for accepted in inboxes[handover.own].take() {
@@ -106,7 +106,7 @@ impl<D: Driver> Shard<D> {
             self.deliver(envelope);
         }
         for read in contents.reads {
-            self.take_read(read);
+            self.handle_read(read);
         }
         for command in contents.commands {
             match command {
@@ -126,14 +126,14 @@ impl<D: Driver> Shard<D> {
         });
     }
 
-    fn take_event(&mut self, event: IoEvent) {
+    fn handle_event(&mut self, event: IoEvent) {
         match event {
             IoEvent::ListenerReady(id) => {
                 if let Some(state) = self.listeners.get_mut(id as usize) {
                     state.ready = true;
                 }
             }
-            IoEvent::Sent { key, sent } => self.take_sent(key, sent),
+            IoEvent::Sent { key, sent } => self.handle_sent(key, sent),
             IoEvent::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
@@ -156,7 +156,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Asks the service for its deadline, at the end of a turn. One that was reported is ignored.
+    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service was
+    /// already called is ignored.
     fn update_service_deadline(&mut self) {
         let service = &self.service;
         let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);

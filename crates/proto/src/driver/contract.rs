@@ -126,7 +126,7 @@ impl Session {
             }
         }
         // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
-        // more room than this leaves it would get the event again and again.
+        // more room than there is would get the event again and again.
         if self.wants_room
             && self.held() <= owner.high_water() / 4
             && self.file_ranges() < Output::MAX_FILE_RANGES
