@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
-use sockeye::engine::{Config, Jobs, ListenAddr, Server, Service, Stats};
+use sockeye::engine::{Config, JobStats, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core;
 use sockeye::message::protocol as message;
@@ -169,7 +169,7 @@ fn run<S: Service + 'static>(
     screen.show(&plan.listen, &bound).context("cannot start a thread")?;
 
     let stats = running.join().context("the server failed")?;
-    let Jobs { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
+    let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
     log.say(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))

@@ -7,24 +7,24 @@ use sockeye_proto::Address;
 
 use crate::Network;
 
-/// Limits and deadlines of an engine. A protocol has its own besides, such as idle timeouts.
+/// Limits and deadlines of an engine. A protocol has more of its own, such as idle timeouts.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Connections on all shards. Above this, each new connection closes the one that has been idle
-    /// longest, and for at least 1 s; without an idle one, new connections wait. Default: 100,000.
+    /// longest. If none has been idle for 1 s, new connections wait. Default: 100,000.
     pub max_connections: usize,
     /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`. Loopback and
     /// Unix sockets are exempt. Default: 1024.
     pub max_connections_per_address: usize,
-    /// Addresses without a limit of their own: proxies. Default: none.
-    pub uncounted: Vec<Network>,
+    /// Networks whose addresses have no limit per address, such as those of proxies. Default: none.
+    pub unlimited_networks: Vec<Network>,
     /// Bytes of output buffered per connection. Above this, nothing is read from that connection. A single
     /// response may exceed it. Default: 256 KiB.
     pub max_buffered_output: usize,
     /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may use a
-    /// quarter, a local one half. When that is spent, each of the client's connections must read its output
-    /// before it gets more. Default: 64 MiB.
-    pub max_buffered_in_all: usize,
+    /// quarter of this, a local client half. A client that uses all of its share gets more output on a
+    /// connection only when it has read what is buffered there. Default: 64 MiB.
+    pub max_buffered_total: usize,
     /// Bytes of unused input per connection. A connection with more is closed. Protocols should have lower
     /// limits, with a response. Default: 1 MiB.
     pub max_unused_input: usize,
@@ -34,7 +34,7 @@ pub struct Config {
     /// clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so that load
     /// balancers can move to other servers. Default: 0 s.
     pub lame_duck: Duration,
-    /// How long draining may take; then the rest is cut. Default: 30 s.
+    /// How long draining may take. Connections that are not finished then are cut. Default: 30 s.
     pub drain_timeout: Duration,
     /// How long a connection that we open may take to be established. Default: 10 s.
     pub connect_timeout: Duration,
@@ -47,9 +47,9 @@ impl Config {
     pub(crate) fn max_connections_of(&self, address: Address) -> usize {
         let Address::Ip(address) = address else { return usize::MAX };
         let ip = SocketAddr::ip(&address);
-        match self.uncounted.iter().any(|network| network.contains(ip)) {
+        match self.unlimited_networks.iter().any(|network| network.contains(ip)) {
             true => usize::MAX,
-            // Whatever the limits are, it takes several addresses to use up all connections.
+            // So that one address can never use up all connections.
             false => self.max_connections_per_address.min(self.max_connections / 4).max(1),
         }
     }
@@ -71,9 +71,9 @@ impl Default for Config {
         Self {
             max_connections: 100_000,
             max_connections_per_address: 1024,
-            uncounted: Vec::new(),
+            unlimited_networks: Vec::new(),
             max_buffered_output: 256 * 1024,
-            max_buffered_in_all: 64 * 1024 * 1024,
+            max_buffered_total: 64 * 1024 * 1024,
             max_unused_input: 1024 * 1024,
             write_timeout: Duration::from_secs(60),
             lame_duck: Duration::ZERO,
@@ -95,11 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxies_may_bring_as_many_connections_as_they_like() {
-        let uncounted = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        let config = Config { max_connections_per_address: 7, uncounted, ..Config::default() };
+    fn trusted_networks_have_no_limit_per_address() {
+        let unlimited_networks =
+            vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        let config =
+            Config { max_connections_per_address: 7, unlimited_networks, ..Config::default() };
         let from = |ip: &str| Address::Ip(SocketAddr::new(ip.parse().unwrap(), 1));
-        for (address, most) in [
+        for (address, max) in [
             (from("10.1.2.3"), usize::MAX),
             (from("::ffff:10.1.2.3"), usize::MAX),
             (from("2001:db8::1"), usize::MAX),
@@ -107,18 +109,21 @@ mod tests {
             (from("2001:db9::1"), 7),
             (Address::Unix, usize::MAX),
         ] {
-            assert_eq!(config.max_connections_of(address), most, "{address}");
+            assert_eq!(config.max_connections_of(address), max, "{address}");
         }
     }
 
     #[test]
-    fn one_address_has_a_quarter_of_all_connections_at_the_most() {
+    fn one_address_has_at_most_a_quarter_of_all_connections() {
         let from = |ip: &str| Address::Ip(SocketAddr::new(ip.parse().unwrap(), 1));
-        let uncounted = vec!["10.0.0.0/8".parse().unwrap()];
-        for (max_connections, most) in [(100_000, 1024), (4096, 1024), (768, 192), (3, 1)] {
-            let config =
-                Config { max_connections, uncounted: uncounted.clone(), ..Config::default() };
-            assert_eq!(config.max_connections_of(from("192.0.2.1")), most, "{max_connections}");
+        let unlimited_networks = vec!["10.0.0.0/8".parse().unwrap()];
+        for (max_connections, max) in [(100_000, 1024), (4096, 1024), (768, 192), (3, 1)] {
+            let config = Config {
+                max_connections,
+                unlimited_networks: unlimited_networks.clone(),
+                ..Config::default()
+            };
+            assert_eq!(config.max_connections_of(from("192.0.2.1")), max, "{max_connections}");
             for exempt in [from("10.0.0.1"), Address::Unix] {
                 assert_eq!(config.max_connections_of(exempt), usize::MAX);
             }

@@ -10,15 +10,15 @@ use sockeye_proto::driver::{Context, Key, Owner, Session, ShardHandles};
 use sockeye_proto::{Client, Output, Peer, Protocol, Time, WallTime};
 
 use crate::Config;
-use crate::buffered::{Buffered, FREE};
+use crate::output_budget::{OutputBudget, UNCHARGED_BYTES};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
 use crate::stats::Stats;
 use crate::timers::Timers;
 
-/// What the connections of a shard share.
+/// The resources of a shard that its connections use.
 #[derive(Debug)]
-pub(crate) struct Common {
+pub(crate) struct ShardResources {
     pub(crate) config: Arc<Config>,
     pub(crate) handles: ShardHandles,
     /// The clocks, read once a turn.
@@ -26,7 +26,7 @@ pub(crate) struct Common {
     pub(crate) wall: WallTime,
     pub(crate) outputs: Outputs,
     /// Charges clients for output in memory.
-    pub(crate) buffered: Buffered,
+    pub(crate) output_budget: OutputBudget,
     /// Reads of files in progress.
     pub(crate) reads: Reads,
     pub(crate) timers: Timers,
@@ -37,41 +37,41 @@ pub(crate) struct Common {
     pub(crate) ready: Vec<Key>,
 }
 
-/// What a connection expects next.
+/// How far a connection is.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// To be established, before `until`.
+    /// It is being established, and fails at `until`.
     Connecting { until: Time },
-    /// Input, and the end of the session.
+    /// The session is running.
     Established,
-    /// The end of the peer's side: our side has ended, and the FIN is sent.
+    /// We have sent the FIN, and wait for the peer's.
     Finished,
-    /// As `Finished`, while input is discarded.
+    /// As `Finished`, and input is discarded.
     Lingering(Box<Lingering>),
 }
 
-/// The limits of lingering: the first that is reached ends it.
+/// The limits of lingering: the first that is reached closes the connection.
 #[derive(Debug)]
 pub(crate) struct Lingering {
-    /// The end, whatever arrives.
+    /// Lingering ends at this time at the latest.
     pub(crate) until: Time,
-    /// The end if no input arrives before.
-    pub(crate) quiet: Time,
-    /// The bytes that may still arrive.
-    pub(crate) left: u64,
-    /// Input has arrived.
-    pub(crate) has_come: bool,
+    /// Lingering ends at this time if no input arrives before.
+    pub(crate) quiet_until: Time,
+    /// How many bytes may still arrive.
+    pub(crate) bytes_left: u64,
+    /// Input has arrived since lingering began.
+    pub(crate) got_input: bool,
 }
 
 /// What the next send waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendState {
-    /// For output.
+    /// Nothing but output.
     Ready,
-    /// For the kernel: it takes no more until it reports the socket as writable.
+    /// The kernel: it takes no more until it reports the socket as writable.
     Blocked,
-    /// For a thread that reads the file at the front of the output. The write deadline is the
-    /// deadline of the read.
+    /// A thread that reads the file at the front of the output. The write deadline is the deadline
+    /// of the read.
     Reading,
 }
 
@@ -94,10 +94,10 @@ pub(crate) struct Conn<S> {
     pub(crate) failed: bool,
     /// Its client is charged for the output that it holds.
     pub(crate) charged: bool,
-    /// In `Common::dirty`.
+    /// In `ShardResources::dirty`.
     dirty: bool,
-    /// In `Common::ready`.
-    queued: bool,
+    /// In `ShardResources::ready`.
+    read_queued: bool,
 }
 
 impl<S> Conn<S> {
@@ -123,29 +123,29 @@ impl<S> Conn<S> {
             failed: false,
             charged: false,
             dirty: false,
-            queued: false,
+            read_queued: false,
         }
     }
 
-    /// Call this after calls into the session: schedules a flush and reading, if there is need.
+    /// Schedules a flush and reading if the session needs them. Call this after calls into it.
     #[inline(always)] // Runs for each request.
-    pub(crate) fn follow_up(&mut self, common: &mut Common) {
+    pub(crate) fn schedule(&mut self, resources: &mut ShardResources) {
         if !self.session.take_changed() {
             return;
         }
-        self.mark_dirty(common);
-        if self.session.output().is_some_and(|output| output.held() > FREE) {
-            self.charge(common);
+        self.mark_dirty(resources);
+        if self.session.output().is_some_and(|output| output.held() > UNCHARGED_BYTES) {
+            self.charge(resources);
         }
-        self.read_on(common);
+        self.queue_if_readable(resources);
     }
 
-    /// Queues it for reading if there may be input and it wants some. It may have been paused
-    /// before, or its output full.
+    /// Queues it for reading if it wants input and there may be some: it may have been paused
+    /// before, or its output may have been full.
     #[inline]
-    pub(crate) fn read_on(&mut self, common: &mut Common) {
-        if self.readable && self.wants_input(&common.config) {
-            self.queue(common);
+    pub(crate) fn queue_if_readable(&mut self, resources: &mut ShardResources) {
+        if self.readable && self.wants_input(&resources.config) {
+            self.queue_read(resources);
         }
     }
 
@@ -161,15 +161,15 @@ impl<S> Conn<S> {
         matches!(self.stage, Stage::Lingering(_))
     }
 
-    /// Charges its client for the output that it holds, or for nothing if that is little.
+    /// Charges its client for the output that it holds. Ends the charge if that is little.
     #[cold]
-    pub(crate) fn charge(&mut self, common: &mut Common) {
+    pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
         let (key, held) = (self.session.key(), self.session.held());
-        self.charged = held > FREE;
+        self.charged = held > UNCHARGED_BYTES;
         if self.charged {
-            common.buffered.charge(key, self.client(), held, common.now);
+            resources.output_budget.charge(key, self.client(), held, resources.now);
         } else {
-            common.buffered.release(key);
+            resources.output_budget.release(key);
         }
     }
 
@@ -181,10 +181,10 @@ impl<S> Conn<S> {
     /// Since when it has been idle: the session is idle, and there is nothing to receive. `None`
     /// also for connections that we opened: closing them makes no room for others.
     pub(crate) fn idle_since(&self) -> Option<Time> {
-        if !self.counted || self.readable || self.queued {
+        if !self.counted || self.readable || self.read_queued {
             return None;
         }
-        contain(|| self.session.idle_since()).flatten()
+        catch_panic(|| self.session.idle_since()).flatten()
     }
 
     /// The next time at which a timeout may have passed.
@@ -193,22 +193,22 @@ impl<S> Conn<S> {
         if self.session.is_open() {
             return self.session.deadline().min(self.write_deadline);
         }
-        self.other_deadline()
+        self.stage_deadline()
     }
 
     #[cold]
-    fn other_deadline(&self) -> Time {
+    fn stage_deadline(&self) -> Time {
         match &self.stage {
             Stage::Established | Stage::Finished => self.write_deadline,
             Stage::Connecting { until } => *until,
-            Stage::Lingering(lingering) => lingering.until.min(lingering.quiet),
+            Stage::Lingering(lingering) => lingering.until.min(lingering.quiet_until),
         }
     }
 
     /// Schedules a flush at the end of the turn.
-    pub(crate) fn mark_dirty(&mut self, common: &mut Common) {
+    pub(crate) fn mark_dirty(&mut self, resources: &mut ShardResources) {
         if !std::mem::replace(&mut self.dirty, true) {
-            common.dirty.push(self.session.key());
+            resources.dirty.push(self.session.key());
         }
     }
 
@@ -217,23 +217,23 @@ impl<S> Conn<S> {
     }
 
     /// Schedules reading: in this turn, or in the next if this one has passed reading.
-    pub(crate) fn queue(&mut self, common: &mut Common) {
-        if !std::mem::replace(&mut self.queued, true) {
-            common.ready.push(self.session.key());
+    pub(crate) fn queue_read(&mut self, resources: &mut ShardResources) {
+        if !std::mem::replace(&mut self.read_queued, true) {
+            resources.ready.push(self.session.key());
         }
     }
 
-    pub(crate) fn unqueue(&mut self) {
-        self.queued = false;
+    pub(crate) fn unqueue_read(&mut self) {
+        self.read_queued = false;
     }
 }
 
-impl Owner for Common {
+impl Owner for ShardResources {
     #[inline]
     fn context(&self, peer: &Peer) -> Context<'_> {
-        let Self { now, wall, handles, buffered, config, .. } = self;
-        let is_spent = buffered.is_tight() && is_spent(buffered, peer);
-        let room = if is_spent { 1 } else { config.max_buffered_output };
+        let Self { now, wall, handles, output_budget, config, .. } = self;
+        let is_exhausted = output_budget.must_check_clients() && is_exhausted(output_budget, peer);
+        let room = if is_exhausted { 1 } else { config.max_buffered_output };
         Context { now: *now, wall: *wall, handles, room }
     }
 
@@ -258,21 +258,21 @@ impl Owner for Common {
     }
 
     #[inline]
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
-        contain(call)
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+        catch_panic(call)
     }
 }
 
-/// Whether the client of `peer` holds as much output as it may. Then each of its connections that
-/// holds any counts as full.
+/// Whether the client of `peer` holds as much output as it may. If so, each of its connections that
+/// holds any output counts as full.
 #[cold]
-fn is_spent(buffered: &Buffered, peer: &Peer) -> bool {
-    buffered.is_spent(Client::of(peer.address))
+fn is_exhausted(budget: &OutputBudget, peer: &Peer) -> bool {
+    budget.is_exhausted(Client::of(peer.address))
 }
 
 /// Runs code that may panic. `None` if it did: a panic closes one connection, not the shard.
 #[inline]
-pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn catch_panic<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()
 }
 

@@ -11,8 +11,8 @@ use sockeye_proto::driver::Counts;
 use sockeye_proto::{Address, Budget, Client};
 
 use crate::Mailbox;
-use crate::buffered::{Buffered, Relief};
-use crate::mailbox::Order;
+use crate::mailbox::Command;
+use crate::output_budget::{HeapTrimmer, OutputBudget};
 
 /// Counts connections over all shards.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct ConnectionCounts {
     by_client: Mutex<Counts<Client>>,
     /// The budget of output in memory, shared by all shards.
     buffered: Arc<Budget>,
-    /// When freed memory is returned to the kernel.
-    relief: Arc<Relief>,
+    /// Decides when freed memory is returned to the kernel.
+    trimmer: Arc<HeapTrimmer>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
@@ -38,7 +38,7 @@ impl Default for ConnectionCounts {
             total: AtomicUsize::new(0),
             by_client: Mutex::default(),
             buffered: Budget::new("buffered output", 0),
-            relief: Arc::default(),
+            trimmer: Arc::default(),
             shards: Mutex::default(),
         }
     }
@@ -46,9 +46,9 @@ impl Default for ConnectionCounts {
 
 impl ConnectionCounts {
     /// Sets the budget of output in memory to `total` bytes. Returns a shard's access to it.
-    pub(crate) fn buffered(&self, total: usize) -> Buffered {
+    pub(crate) fn output_budget(&self, total: usize) -> OutputBudget {
         self.buffered.set_total(total as u64);
-        Buffered::new(Arc::clone(&self.buffered), Arc::clone(&self.relief))
+        OutputBudget::new(Arc::clone(&self.buffered), Arc::clone(&self.trimmer))
     }
 
     /// How many connections there are.
@@ -58,7 +58,7 @@ impl ConnectionCounts {
     }
 
     /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max` already.
-    pub(crate) fn enter(&self, address: Address, max: usize) -> bool {
+    pub(crate) fn add(&self, address: Address, max: usize) -> bool {
         if let Some(client) = counted(address) {
             let mut by_client = self.by_client();
             if by_client.get(client) >= max as u64 {
@@ -71,12 +71,12 @@ impl ConnectionCounts {
     }
 
     /// Whether the client at `address` has fewer connections than `max`.
-    pub(crate) fn has_place(&self, address: Address, max: usize) -> bool {
+    pub(crate) fn is_below_limit(&self, address: Address, max: usize) -> bool {
         counted(address).is_none_or(|client| self.by_client().get(client) < max as u64)
     }
 
     /// Adds a shard. Returns its index.
-    pub(crate) fn join(&self, mailbox: Arc<Mailbox>) -> usize {
+    pub(crate) fn add_shard(&self, mailbox: Arc<Mailbox>) -> usize {
         let mut shards = self.shards();
         shards.push(mailbox);
         shards.len() - 1
@@ -88,18 +88,18 @@ impl ConnectionCounts {
         let shards = self.shards();
         let next = (index + 1) % shards.len();
         if next != asker {
-            shards[next].order(Order::Evict(asker));
+            shards[next].send_command(Command::Evict(asker));
         }
         next != asker
     }
 
-    /// Sends an order to the shard with this index.
-    pub(crate) fn order(&self, index: usize, order: Order) {
-        self.shards()[index].order(order);
+    /// Sends a command to the shard with this index.
+    pub(crate) fn send_command(&self, index: usize, command: Command) {
+        self.shards()[index].send_command(command);
     }
 
-    /// Stops counting a connection that [`ConnectionCounts::enter`] counted.
-    pub(crate) fn leave(&self, address: Address) {
+    /// Stops counting a connection that [`ConnectionCounts::add`] counted.
+    pub(crate) fn remove(&self, address: Address) {
         if let Some(client) = counted(address) {
             self.by_client().subtract(client, 1);
         }
@@ -132,14 +132,14 @@ mod tests {
             (["192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1"], "192.0.2.2"),
             (["2001:db8::1", "2001:db8::2", "2001:db8::ffff:1"], "2001:db8:0:1::1"),
         ] {
-            assert!(counts.enter(from(same[0]), 2));
-            assert!(counts.enter(from(same[1]), 2));
-            assert!(!counts.enter(from(same[2]), 2), "the client has 2 connections");
-            assert!(!counts.has_place(from(same[2]), 2));
-            assert!(counts.has_place(from(other), 2));
-            assert!(counts.enter(from(other), 2));
-            counts.leave(from(same[0]));
-            assert!(counts.enter(from(same[2]), 2), "the client closed a connection");
+            assert!(counts.add(from(same[0]), 2));
+            assert!(counts.add(from(same[1]), 2));
+            assert!(!counts.add(from(same[2]), 2), "the client has 2 connections");
+            assert!(!counts.is_below_limit(from(same[2]), 2));
+            assert!(counts.is_below_limit(from(other), 2));
+            assert!(counts.add(from(other), 2));
+            counts.remove(from(same[0]));
+            assert!(counts.add(from(same[2]), 2), "the client closed a connection");
         }
         assert_eq!(counts.total(), 6);
     }
@@ -148,12 +148,12 @@ mod tests {
     fn loopback_and_unix_are_exempt_and_clients_without_connections_are_forgotten() {
         let counts = ConnectionCounts::default();
         for address in [from("127.0.0.1"), from("::1"), Address::Unix] {
-            assert!(counts.has_place(address, 0));
-            assert!(counts.enter(address, 0));
-            counts.leave(address);
+            assert!(counts.is_below_limit(address, 0));
+            assert!(counts.add(address, 0));
+            counts.remove(address);
         }
-        assert!(counts.enter(from("192.0.2.1"), 1));
-        counts.leave(from("192.0.2.1"));
+        assert!(counts.add(from("192.0.2.1"), 1));
+        counts.remove(from("192.0.2.1"));
         assert!(counts.by_client().is_empty());
         assert_eq!(counts.total(), 0);
     }

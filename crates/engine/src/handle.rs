@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::mailbox::Order;
+use crate::mailbox::Command;
 use crate::{ConnectionCounts, Mailbox};
 
 /// Stops a server, from any thread.
@@ -21,12 +21,12 @@ impl Handle {
     /// [`Config::drain_timeout`](crate::Config::drain_timeout). Starts after
     /// [`Config::lame_duck`](crate::Config::lame_duck): by default, at once.
     pub fn drain(&self) {
-        self.order(Order::Drain);
+        self.send_command(Command::Drain);
     }
 
     /// Stops listening, and cuts all connections now.
     pub fn stop(&self) {
-        self.order(Order::Stop);
+        self.send_command(Command::Stop);
     }
 
     /// How many connections are open, on all shards.
@@ -35,9 +35,9 @@ impl Handle {
         self.counts.total()
     }
 
-    fn order(&self, order: Order) {
+    fn send_command(&self, command: Command) {
         for mailbox in &*self.mailboxes {
-            mailbox.order(order);
+            mailbox.send_command(command);
         }
     }
 }

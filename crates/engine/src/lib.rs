@@ -37,18 +37,17 @@
 //! Only [`driver`] makes system calls for connections. Only it and the [`Pool`], which measures how long
 //! jobs wait, read clocks.
 
-mod buffered;
 mod client;
 mod config;
 mod conn;
 mod connection_counts;
 mod cores;
 pub mod driver;
-mod ended;
 mod handle;
 mod listen;
 mod mailbox;
 mod network;
+mod output_budget;
 mod outputs;
 mod pool;
 mod reads;
@@ -56,13 +55,13 @@ mod server;
 mod service;
 mod shard;
 mod stats;
+mod stopped;
 mod timers;
 
 pub use client::run_client;
 pub use config::{Config, Linger};
 pub use connection_counts::ConnectionCounts;
 pub use cores::{raise_descriptor_limit, usable_cores};
-pub use ended::Stopped;
 pub use handle::Handle;
 pub use listen::{BadListenAddr, ListenAddr};
 pub use mailbox::{Inbox, Mailbox};
@@ -71,4 +70,5 @@ pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use stats::{Jobs, Stats};
+pub use stats::{JobStats, Stats};
+pub use stopped::Stopped;

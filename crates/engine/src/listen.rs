@@ -90,7 +90,7 @@ impl From<&Path> for ListenAddr {
 }
 
 /// The most bytes of a Unix socket's path or name: `sun_path` without the NUL after or before it.
-const LONGEST_PATH: usize = 107;
+const MAX_PATH_LEN: usize = 107;
 
 impl FromStr for ListenAddr {
     type Err = BadListenAddr;
@@ -121,8 +121,8 @@ fn unix(path: &str) -> Result<ListenAddr, String> {
         None if path.is_empty() => return Err("the path after 'unix:' is missing".into()),
         None => (path.len(), path.to_owned()),
     };
-    if bytes > LONGEST_PATH {
-        return Err(format!("a socket path has at most {LONGEST_PATH} bytes, not {bytes}"));
+    if bytes > MAX_PATH_LEN {
+        return Err(format!("a socket path has at most {MAX_PATH_LEN} bytes, not {bytes}"));
     }
     Ok(ListenAddr::Unix(path.into()))
 }

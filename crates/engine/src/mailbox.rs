@@ -1,8 +1,8 @@
-//! A shard's mailbox: envelopes for its connections, orders, and results of reads. And its inbox:
+//! A shard's mailbox: envelopes for its connections, commands, and results of reads. And its inbox:
 //! connections that another shard accepted for it.
 //!
 //! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A connection
-//! has one wake-up and one read in progress at most. An order is sent once; an order to evict is
+//! has one wake-up and one read in progress at most. A command is sent once; a command to evict is
 //! answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
@@ -17,9 +17,9 @@ use sockeye_proto::driver::{Envelope, Key, MailboxSender};
 
 use crate::driver::Wake;
 
-/// What another thread orders a shard to do.
+/// A command from another thread to a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum Command {
     Drain,
     Stop,
     /// Close an idle connection, for the shard with this index.
@@ -30,7 +30,7 @@ pub(crate) enum Order {
     NothingToEvict,
 }
 
-/// A part of a file was read for a connection.
+/// The result of reading a part of a file for a connection.
 #[derive(Debug)]
 pub(crate) struct ReadDone {
     pub(crate) key: Key,
@@ -46,16 +46,16 @@ pub(crate) enum ReadError {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Inbound {
+pub(crate) struct MailboxContents {
     pub(crate) envelopes: Vec<Envelope>,
     pub(crate) reads: Vec<ReadDone>,
-    pub(crate) orders: Vec<Order>,
+    pub(crate) commands: Vec<Command>,
 }
 
 /// A shard's mailbox.
 pub struct Mailbox {
-    inbound: Mutex<Inbound>,
-    /// Whether there is anything: checked each turn, without the lock.
+    contents: Mutex<MailboxContents>,
+    /// Whether the mailbox has contents: checked each turn, without the lock.
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
@@ -63,32 +63,32 @@ pub struct Mailbox {
 impl Mailbox {
     /// A mailbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { inbound: Mutex::default(), any: AtomicBool::new(false), waker }
+        Self { contents: Mutex::default(), any: AtomicBool::new(false), waker }
     }
 
-    pub(crate) fn order(&self, order: Order) {
-        self.put(|inbound| inbound.orders.push(order));
+    pub(crate) fn send_command(&self, command: Command) {
+        self.put(|contents| contents.commands.push(command));
     }
 
     pub(crate) fn post_read(&self, read: ReadDone) {
-        self.put(|inbound| inbound.reads.push(read));
+        self.put(|contents| contents.reads.push(read));
     }
 
-    /// Takes everything, if there is anything.
-    pub(crate) fn take(&self) -> Option<Inbound> {
+    /// Takes the contents, if there are any.
+    pub(crate) fn take(&self) -> Option<MailboxContents> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
         self.any.store(false, Ordering::Relaxed);
-        Some(std::mem::take(&mut *inbound))
+        Some(std::mem::take(&mut *contents))
     }
 
-    fn put(&self, put: impl FnOnce(&mut Inbound)) {
-        let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
-        put(&mut inbound);
+    fn put(&self, put: impl FnOnce(&mut MailboxContents)) {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        put(&mut contents);
         let first = !self.any.swap(true, Ordering::Release);
-        drop(inbound);
+        drop(contents);
         // Only the first sender wakes the shard.
         if first {
             self.waker.wake();
@@ -98,32 +98,32 @@ impl Mailbox {
 
 impl MailboxSender for Mailbox {
     fn send(&self, envelope: Envelope) {
-        self.put(|inbound| inbound.envelopes.push(envelope));
+        self.put(|contents| contents.envelopes.push(envelope));
     }
 
     fn is_on_event_loop(&self) -> bool {
-        IN_TURN.get()
+        IS_EVENT_LOOP.get()
     }
 }
 
 thread_local! {
-    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+    static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// While it exists, its thread runs an event loop: nothing on it may wait for a mailbox.
 #[derive(Debug)]
-pub(crate) struct InTurn(());
+pub(crate) struct EventLoopGuard(());
 
-impl InTurn {
+impl EventLoopGuard {
     pub(crate) fn begin() -> Self {
-        IN_TURN.set(true);
+        IS_EVENT_LOOP.set(true);
         Self(())
     }
 }
 
-impl Drop for InTurn {
+impl Drop for EventLoopGuard {
     fn drop(&mut self) {
-        IN_TURN.set(false);
+        IS_EVENT_LOOP.set(false);
     }
 }
 
@@ -202,32 +202,32 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Bell(AtomicUsize);
+    struct CountingWaker(AtomicUsize);
 
-    impl Wake for Bell {
+    impl Wake for CountingWaker {
         fn wake(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     #[test]
-    fn orders_wake_the_shard_once_until_it_takes_them() {
-        let bell = Arc::new(Bell::default());
-        let mailbox = Mailbox::new(bell.clone());
+    fn commands_wake_the_shard_once_until_it_takes_them() {
+        let waker = Arc::new(CountingWaker::default());
+        let mailbox = Mailbox::new(waker.clone());
         assert!(mailbox.take().is_none());
-        mailbox.order(Order::Drain);
-        mailbox.order(Order::Stop);
-        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
-        assert_eq!(mailbox.take().unwrap().orders, [Order::Drain, Order::Stop]);
+        mailbox.send_command(Command::Drain);
+        mailbox.send_command(Command::Stop);
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
+        assert_eq!(mailbox.take().unwrap().commands, [Command::Drain, Command::Stop]);
         assert!(mailbox.take().is_none());
-        mailbox.order(Order::Stop);
-        assert_eq!(bell.0.load(Ordering::Relaxed), 2);
+        mailbox.send_command(Command::Stop);
+        assert_eq!(waker.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]
     fn close_returns_what_is_in_the_inbox_and_later_connections_are_refused() {
         let accepted = |via| Accepted { socket: (), address: Address::Unix, via };
-        let inbox = Inbox::new(Arc::new(Bell::default()));
+        let inbox = Inbox::new(Arc::new(CountingWaker::default()));
         assert!(inbox.put(accepted(1)).is_ok());
         assert_eq!(inbox.close().iter().map(|accepted| accepted.via).collect::<Vec<_>>(), [1]);
         assert_eq!(inbox.put(accepted(2)).map_err(|accepted| accepted.via), Err(2));

@@ -61,14 +61,14 @@ impl FromStr for Network {
             None => (text, None),
         };
         let ip: IpAddr = ip.parse().map_err(|_| bad("not an IP address".into()))?;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let max = if ip.is_ipv4() { 32 } else { 128 };
         let len = match len {
-            None => most,
+            None => max,
             Some(len) => len
                 .parse()
                 .ok()
-                .filter(|len| *len <= most)
-                .ok_or_else(|| bad(format!("the prefix length must be from 0 to {most}")))?,
+                .filter(|len| *len <= max)
+                .ok_or_else(|| bad(format!("the prefix length must be from 0 to {max}")))?,
         };
         // IPv4-mapped IPv6 networks.
         let (ip, len) = match ip.to_canonical() {

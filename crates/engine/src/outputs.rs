@@ -2,10 +2,10 @@
 
 use sockeye_proto::Output;
 
-/// How many unused outputs are kept.
-const KEPT: usize = 1024;
-/// The buffer of plain bytes, in bytes, that an unused output keeps at most.
-const KEPT_BYTES: usize = 8 * 1024;
+/// Maximum number of unused outputs that are kept.
+const MAX_KEPT: usize = 1024;
+/// Maximum size of the buffer of plain bytes that an unused output keeps.
+const MAX_KEPT_BYTES: usize = 8 * 1024;
 
 // Boxed, so that moving one to the driver and back moves a pointer.
 #[derive(Debug, Default)]
@@ -24,10 +24,10 @@ impl Outputs {
     #[inline(always)] // The fast path; the slow one is split out below.
     pub(crate) fn take_back(&mut self, mut out: Box<Output>) {
         self.lent -= 1;
-        if self.free.len() < KEPT {
+        if self.free.len() < MAX_KEPT {
             // Most are empty and small.
-            if !out.is_empty() || out.is_larger(KEPT_BYTES) {
-                tidy(&mut out);
+            if !out.is_empty() || out.is_oversized(MAX_KEPT_BYTES) {
+                reset(&mut out);
             }
             self.free.push(out);
         }
@@ -40,7 +40,7 @@ impl Outputs {
 }
 
 #[cold]
-fn tidy(out: &mut Output) {
+fn reset(out: &mut Output) {
     out.clear();
-    out.shrink(KEPT_BYTES);
+    out.shrink(MAX_KEPT_BYTES);
 }

@@ -23,7 +23,7 @@ impl Reads {
         Self { spawn, mailbox, waiters: HashMap::new() }
     }
 
-    /// Runs another job on the pool.
+    /// Runs a job that is not a read on the pool.
     pub(crate) fn spawn(&self, job: Job) -> Result<(), Job> {
         self.spawn.spawn(job)
     }
@@ -38,25 +38,31 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Starts to read the first `most` bytes of `range`, for a connection of `client`.
+    /// Starts to read the first `max` bytes of `range`, for a connection of `client`.
     pub(crate) fn start(
         &mut self,
         key: Key,
         client: Client,
         range: FileRange,
-        most: u64,
+        max: u64,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
-        let place = range.source.place();
-        let report = Report { mailbox: Arc::clone(&self.mailbox), key, result: Some(Err(lost())) };
-        let job = Job::new(JobKind::Read, client, move || {
-            let mut report = report;
-            report.result = Some(read(&range, most));
+        let group = range.source.job_group();
+        let sender = ResultSender {
+            mailbox: Arc::clone(&self.mailbox),
+            key,
+            result: Some(Err(abandoned())),
+        };
+        let job = Job::new(JobKind::ReadPart, client, move || {
+            let mut sender = sender;
+            sender.result = Some(read(&range, max));
             // Send the result first: closing the file may block.
-            drop(report);
+            drop(sender);
             drop(range);
         });
-        self.spawn.spawn(job.at(place).unless(cancel)).map_err(|_| Reason::ReadRefused)?;
+        self.spawn
+            .spawn(job.in_group(group).cancel_with(cancel))
+            .map_err(|_| Reason::ReadRefused)?;
         self.waiters.insert(key, waiter);
         Ok(())
     }
@@ -69,13 +75,13 @@ impl fmt::Debug for Reads {
 }
 
 /// Sends the result of a read when it is dropped, also if the job panics or never runs.
-struct Report {
+struct ResultSender {
     mailbox: Arc<Mailbox>,
     key: Key,
     result: Option<Result<Vec<u8>, ReadError>>,
 }
 
-impl Drop for Report {
+impl Drop for ResultSender {
     fn drop(&mut self) {
         if let Some(result) = self.result.take() {
             self.mailbox.post_read(ReadDone { key: self.key, result });
@@ -83,13 +89,13 @@ impl Drop for Report {
     }
 }
 
-fn lost() -> ReadError {
+fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `most` bytes of `range`. Blocks.
-fn read(range: &FileRange, most: u64) -> Result<Vec<u8>, ReadError> {
-    let len = range.len.min(most) as usize;
+/// Reads the first `max` bytes of `range`. Blocks.
+fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
+    let len = range.len.min(max) as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);

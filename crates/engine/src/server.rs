@@ -9,7 +9,7 @@ use sockeye_proto::{Peer, Protocol, Spawn};
 use tracing::error;
 
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
-use crate::ended::{Ended, Stopped};
+use crate::stopped::{RunningWorkers, Stopped};
 use crate::{
     Config, ConnectionCounts, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard,
     ShardParts, Stats, raise_descriptor_limit,
@@ -117,16 +117,16 @@ impl Server {
         let make = Arc::new(make);
 
         let handle = Handle::new(mailboxes.clone().into(), Arc::clone(&counts));
-        let (ended, alive) = Ended::of(workers, &handle);
+        let (running_workers, guards) = RunningWorkers::of(workers, &handle);
         let mut running = Running {
             handle,
             threads: Vec::new(),
             pool: Arc::clone(&pool),
-            ended,
+            running_workers,
             detached: false,
         };
-        for (own, (((driver, mailbox), listeners), alive)) in
-            drivers.into_iter().zip(mailboxes).zip(self.listeners).zip(alive).enumerate()
+        for (own, (((driver, mailbox), listeners), guard)) in
+            drivers.into_iter().zip(mailboxes).zip(self.listeners).zip(guards).enumerate()
         {
             let (config, counts) = (Arc::clone(&config), Arc::clone(&counts));
             let (pool, make): (Arc<dyn Spawn>, _) = (pool.clone(), Arc::clone(&make));
@@ -135,7 +135,7 @@ impl Server {
             let handle = running.handle.clone();
             let thread = std::thread::Builder::new().name(format!("sockeye-{own}"));
             let spawned = thread.spawn(move || {
-                let _alive = alive;
+                let _guard = guard;
                 let result = Shard::new(ShardParts {
                     driver,
                     listeners,
@@ -184,7 +184,7 @@ pub struct Running {
     handle: Handle,
     threads: Vec<JoinHandle<io::Result<Stats>>>,
     pool: Arc<Pool>,
-    ended: Arc<Ended>,
+    running_workers: Arc<RunningWorkers>,
     detached: bool,
 }
 
@@ -197,7 +197,7 @@ impl Running {
 
     /// A future that is ready when the server has ended. [`Running::join`] doesn't wait then.
     pub fn stopped(&self) -> Stopped {
-        Stopped::new(&self.ended)
+        Stopped::new(&self.running_workers)
     }
 
     /// Keeps the server running until the returned handle stops it or the process ends.

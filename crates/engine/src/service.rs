@@ -5,7 +5,7 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// Makes a protocol for each connection that a shard accepts.
 ///
 /// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor `Sync`,
-/// so its connections can share state without locks. Calls run on the event loop and must not block.
+/// so the connections of a shard can share state without locks. Calls run on the event loop and must not block.
 ///
 /// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`] value and
 /// a closure is one with a deadline:
@@ -19,7 +19,7 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// }
 /// ```
 pub trait Service {
-    /// The protocol for a connection with `peer`.
+    /// Makes the protocol for a connection with `peer`.
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
     /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in each turn
@@ -28,7 +28,7 @@ pub trait Service {
         None
     }
 
-    /// The deadline has come; it is `now`. Called once for each deadline.
+    /// Called once for each deadline, when it has passed. The time is `now`.
     fn on_deadline(&mut self, now: Time) {
         let _ = now;
     }

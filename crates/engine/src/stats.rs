@@ -1,4 +1,4 @@
-//! What a shard has counted.
+//! The counters of a shard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,19 +16,19 @@ pub struct Stats {
     pub received: u64,
     /// Bytes that the kernel has taken.
     pub sent: u64,
-    /// Connections that a stop ended, or that had not finished at the drain timeout.
+    /// Connections that were cut: by a stop, or because they had not finished at the drain timeout.
     pub cut: u64,
     /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
     /// Jobs of the pool. It belongs to all shards: this is zero in a shard's own stats.
-    pub jobs: Jobs,
+    pub jobs: JobStats,
 }
 
 /// Counters of the pool's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Jobs {
+pub struct JobStats {
     /// Jobs that a thread started.
     pub run: u64,
     /// Jobs that were refused because too many waited.
@@ -41,7 +41,7 @@ pub struct Jobs {
     pub longest_wait: Duration,
 }
 
-impl Jobs {
+impl JobStats {
     /// Counts a job that starts after this wait.
     pub(crate) fn begin(&mut self, waited: Duration) {
         self.run += 1;
@@ -72,11 +72,11 @@ impl Stats {
 
     /// How many connections ended.
     #[must_use]
-    pub fn closed_in_all(&self) -> u64 {
+    pub fn total_closed(&self) -> u64 {
         self.closed.values().sum()
     }
 
-    /// Adds another shard's.
+    /// Adds the counters of another shard.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.connected += other.connected;

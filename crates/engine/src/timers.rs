@@ -1,7 +1,7 @@
 //! The timers of a shard's connections.
 //!
 //! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do, changes
-//! nothing here: when the timer comes up, the shard arms it for the connection's present deadline. A
+//! nothing here: when the timer is due, the shard arms it for the connection's present deadline. A
 //! deadline that moves before the armed time pushes a new entry, and the old one is stale. Deadlines are
 //! "now plus a constant", so stale entries are few. Timers belong to slots, not to connections: the timer
 //! of a connection that has closed serves the next one.
@@ -17,7 +17,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Arms the timer of `slot` for `deadline`, unless it comes up before. `armed` is the time for which
+    /// Arms the timer of `slot` for `deadline`, unless it is due before. `armed` is the time for which
     /// it is armed ([`Time::NEVER`]: not at all).
     pub(crate) fn arm(&mut self, slot: u32, deadline: Time, armed: &mut Time) {
         if deadline < *armed {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_deadline_is_free_and_an_earlier_one_comes_up_first() {
+    fn a_later_deadline_adds_no_entry_and_an_earlier_one_is_due_first() {
         let (mut timers, mut armed) = (Timers::default(), Time::NEVER);
         let at = Time::from_nanos;
         timers.arm(1, at(60), &mut armed);

@@ -1,4 +1,4 @@
-//! Files on real sockets and threads: one whose reading hangs holds up nobody else.
+//! Files on real sockets and threads: a file whose reads hang blocks only its own connection.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use sockeye_proto::{
 
 const LEN: u64 = 300_000;
 
-/// Each read tells when it begins, and then waits until it may go on.
+/// Each read sends to `begun`, and then waits until it may go on.
 #[derive(Debug)]
 struct Hanging {
     begun: Sender<()>,
@@ -83,7 +83,7 @@ fn scene() -> Scene {
 }
 
 #[test]
-fn a_file_that_hangs_holds_up_no_other_connection_and_is_whole_in_the_end() {
+fn a_file_that_hangs_delays_no_other_connection_and_is_complete_in_the_end() {
     let Scene { running, address, has_begun, go_on } = scene();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"1f2").unwrap();
@@ -91,8 +91,7 @@ fn a_file_that_hangs_holds_up_no_other_connection_and_is_whole_in_the_end() {
     let mut other = TcpStream::connect(address).unwrap();
     other.write_all(b"x").unwrap();
     other.read_exact(&mut [0]).unwrap();
-    // As many as it takes.
-    drop(go_on);
+    drop(go_on); // Lets all reads go on.
     let mut got = vec![0; LEN as usize + 2];
     client.read_exact(&mut got).unwrap();
     assert!((0..).zip(&got[1..got.len() - 1]).all(|(at, got): (u64, _)| *got == at as u8));
@@ -110,5 +109,5 @@ fn a_server_ends_while_a_file_hangs() {
     running.handle().stop();
     let stats = running.join().unwrap();
     assert_eq!((stats.cut, stats.jobs.run), (1, 1));
-    assert!(go_on.send(()).is_ok(), "it still hangs");
+    assert!(go_on.send(()).is_ok(), "the read still hangs");
 }

@@ -1,5 +1,5 @@
-//! What is said about code that holds up an event loop. Alone in its process: another test on
-//! another thread would decide whether a warning is of interest to anybody.
+//! Warnings about code that blocks an event loop. This test has a process of its own: `tracing` caches
+//! for the whole process whether anybody wants a warning, and a test on another thread could decide that.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps the fields of what is warned of.
+/// Collects the fields of each warning.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -59,27 +59,27 @@ impl Visit for Line {
     }
 }
 
-/// The clock, and what is to happen.
+/// The clock, and the events of the test.
 #[derive(Default)]
 struct World {
     now: Cell<Time>,
     /// Connections that wait to be accepted.
     incoming: Cell<usize>,
-    /// How long the next wait takes, which has no end of its own.
+    /// How long a wait without a timeout takes.
     idle: Cell<Duration>,
-    /// When the service's deadline comes.
+    /// The service's deadline.
     deadline: Cell<Option<Time>>,
     /// How long the service blocks when it is called.
     blocks: Cell<Duration>,
 }
 
 impl World {
-    fn pass(&self, time: Duration) {
+    fn advance(&self, time: Duration) {
         self.now.set(self.now.get() + time);
     }
 }
 
-/// A driver whose clock moves when it waits, and when the service blocks.
+/// A driver whose clock moves when it waits. [`Blocks`] moves the clock, too.
 struct Clock(Rc<World>);
 
 struct Nobody;
@@ -118,14 +118,14 @@ impl Driver for Clock {
         until: Option<Time>,
         io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
-        self.0.pass(until.map_or(self.0.idle.get(), |until| until.since(now)));
+        self.0.advance(until.map_or(self.0.idle.get(), |until| until.since(now)));
         if self.0.incoming.get() > 0 {
-            io_events.push(IoEvent::Incoming(0));
+            io_events.push(IoEvent::ListenerReady(0));
         }
         Ok(())
     }
 
-    fn attach_listener(&mut self, (): &mut (), _: u32) -> io::Result<()> {
+    fn watch_listener(&mut self, (): &mut (), _: u32) -> io::Result<()> {
         Ok(())
     }
 
@@ -139,11 +139,11 @@ impl Driver for Clock {
         }
     }
 
-    fn hold_off(&mut self, (): &mut ()) {}
+    fn block_new_clients(&mut self, (): &mut ()) {}
 
     fn close_listener(&mut self, (): ()) {}
 
-    fn attach(&mut self, (): &mut (), _: Key) {}
+    fn set_key(&mut self, (): &mut (), _: Key) {}
 
     fn watch(&mut self, (): &mut ()) -> io::Result<()> {
         Ok(())
@@ -185,7 +185,7 @@ struct Blocks(Rc<World>);
 
 impl Service for Blocks {
     fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
-        self.0.pass(self.0.blocks.get());
+        self.0.advance(self.0.blocks.get());
         Box::new(Echo::default())
     }
 
@@ -195,17 +195,17 @@ impl Service for Blocks {
 
     fn on_deadline(&mut self, _: Time) {
         self.0.deadline.set(None);
-        self.0.pass(self.0.blocks.get());
+        self.0.advance(self.0.blocks.get());
     }
 }
 
 #[test]
-fn code_that_holds_up_the_loop_is_reported_now_and_then() {
+fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     const MS: Duration = Duration::from_millis(1);
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let world = Rc::new(World::default());
-    world.pass(1000 * MS);
+    world.advance(1000 * MS);
     let driver = Clock(Rc::clone(&world));
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let mut shard = Shard::new(ShardParts {
@@ -227,24 +227,24 @@ fn code_that_holds_up_the_loop_is_reported_now_and_then() {
     // Nothing happens for hours.
     world.idle.set(3_600_000 * MS);
     (0..3).for_each(|_| shard.turn().unwrap());
-    // What takes no longer than that is of no interest.
+    // A turn of 100 ms is not too long.
     due(100 * MS);
     (0..3).for_each(|_| shard.turn().unwrap());
     assert_eq!(warnings.take(), [""; 0]);
 
-    // It is told before a wait that may last, whether or not it has an end.
+    // A slow turn is reported before the next wait, with or without a timeout.
     due(3000 * MS);
-    shard.turn().unwrap(); // The service's deadline is asked for at the end of a turn.
+    shard.turn().unwrap(); // Reads the service's deadline at its end.
     shard.turn().unwrap();
     assert_eq!(warnings.take(), [""; 0], "the turn has just ended");
     world.deadline.set(Some(world.now.get() + 500 * MS));
     shard.turn().unwrap();
-    let said = warnings.take();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("turns=1 longest_ms=3000 "), "{said:?}");
-    assert!(said[0].contains("Turn::run"), "{said:?}");
+    let lines = warnings.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("turns=1 longest_ms=3000 "), "{lines:?}");
+    assert!(lines[0].contains("Turn::run"), "{lines:?}");
 
-    // Others within ten seconds wait for the next report; here no wait lasts.
+    // Slow turns within ten seconds of a report are part of the next one. No wait takes time here.
     world.idle.set(Duration::ZERO);
     world.deadline.set(None);
     world.blocks.set(30 * MS);
@@ -253,14 +253,14 @@ fn code_that_holds_up_the_loop_is_reported_now_and_then() {
         shard.turn().unwrap();
     }
     shard.turn().unwrap();
-    let said = warnings.take();
-    let turns: Vec<u64> = said
+    let lines = warnings.take();
+    let turns: Vec<u64> = lines
         .iter()
         .map(|line| {
             let (_, rest) = line.split_once("turns=").unwrap();
             rest.split_once(' ').unwrap().0.parse().unwrap()
         })
         .collect();
-    // Each of them accepts as many as a turn may, which takes two seconds.
-    assert_eq!(turns, [1, 6, 6], "{said:?}");
+    // Each turn accepts as many connections as it may, which takes two seconds.
+    assert_eq!(turns, [1, 6, 6], "{lines:?}");
 }

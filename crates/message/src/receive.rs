@@ -32,7 +32,7 @@ impl Receiver {
         if mode == ContentMode::Stream {
             return Self::Stream(len);
         }
-        let buffer = ContentBuffer::new(len, Some(limits.collected.account(client)));
+        let buffer = ContentBuffer::new(len, Some(limits.collected.empty_permit(client)));
         Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
     }
 

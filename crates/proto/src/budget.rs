@@ -1,7 +1,7 @@
 //! Budgets: how much of a resource may be held at a time, in total and by each client.
 //!
 //! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the permit
-//! returns it. When a budget is spent, requests get a cheaper response (uncompressed, or a 503). Nothing
+//! returns it. When a budget is exhausted, requests get a cheaper response (uncompressed, or a 503). Nothing
 //! waits for a budget.
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it exists
@@ -24,8 +24,8 @@ pub struct Budget {
     state: Mutex<State>,
     /// A copy of `State::used`, to be read without the lock.
     used: AtomicU64,
-    /// Of requests that found the budget spent.
-    reports: Reports,
+    /// Limits the reports of requests that found the budget exhausted.
+    reports: ReportLimiter,
 }
 
 #[derive(Debug)]
@@ -36,13 +36,13 @@ struct State {
 }
 
 /// The same thing is reported at most once in this time.
-const REPORT: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Limits how often an event that many requests cause is logged: at once, and then once a minute with
-/// the number of requests. [`Reports::take_due`] and [`Reports::take`] return requests that were counted
-/// and not reported.
+/// the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how many were
+/// counted since the last report.
 #[derive(Debug, Default)]
-pub struct Reports(Mutex<Unreported>);
+pub struct ReportLimiter(Mutex<Unreported>);
 
 #[derive(Debug, Default)]
 struct Unreported {
@@ -51,7 +51,7 @@ struct Unreported {
     after: Time,
 }
 
-impl Reports {
+impl ReportLimiter {
     /// Counts a request. Returns the number of requests since the last report if a report is due.
     pub fn report(&self, now: Time) -> Option<u64> {
         let mut unreported = self.lock();
@@ -86,7 +86,7 @@ impl Unreported {
             return None;
         }
         let requests = self.take()?;
-        self.after = now + REPORT;
+        self.after = now + REPORT_INTERVAL;
         Some(requests)
     }
 
@@ -112,7 +112,7 @@ impl Budget {
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
         let state = Mutex::new(State { total, used: 0, by_client: Counts::default() });
-        Arc::new(Self { name, state, used: AtomicU64::new(0), reports: Reports::default() })
+        Arc::new(Self { name, state, used: AtomicU64::new(0), reports: ReportLimiter::default() })
     }
 
     /// Its name in the log.
@@ -154,13 +154,13 @@ impl Budget {
     }
 
     /// A permit for 0, for `client`, to be changed by [`Permit::set`].
-    pub fn account(self: &Arc<Self>, client: Client) -> Permit {
+    pub fn empty_permit(self: &Arc<Self>, client: Client) -> Permit {
         Permit { budget: Arc::clone(self), client: Some(client), holds: true, amount: 0 }
     }
 
     /// Whether `client` may take no more.
     #[must_use]
-    pub fn is_spent(&self, client: Client) -> bool {
+    pub fn is_exhausted(&self, client: Client) -> bool {
         let state = self.lock();
         let has = state.by_client.get(client);
         state.used >= state.total || has >= client.share(state.total)
@@ -176,15 +176,15 @@ impl Budget {
         permit.resize(amount).then_some(permit)
     }
 
-    /// Counts a request that found the budget spent. Returns the number of such requests if it is time
-    /// to log it: see [`Reports::report`].
+    /// Counts a request that found the budget exhausted. Returns the number of such requests if it is time
+    /// to log it: see [`ReportLimiter::report`].
     pub fn report(&self, now: Time) -> Option<u64> {
         self.reports.report(now)
     }
 
     /// The reports of [`Budget::report`].
     #[must_use]
-    pub fn reports(&self) -> &Reports {
+    pub fn reports(&self) -> &ReportLimiter {
         &self.reports
     }
 
@@ -334,17 +334,17 @@ mod tests {
     #[test]
     fn what_is_held_already_counts_beyond_the_total() {
         let budget = Budget::new("things", 100);
-        let mut permit = budget.account(ALICE);
-        assert!(!budget.is_spent(ALICE));
+        let mut permit = budget.empty_permit(ALICE);
+        assert!(!budget.is_exhausted(ALICE));
         permit.set(500);
         assert_eq!(
-            (budget.used(), budget.is_spent(ALICE), budget.is_spent(BOB)),
+            (budget.used(), budget.is_exhausted(ALICE), budget.is_exhausted(BOB)),
             (500, true, true)
         );
         permit.set(25);
-        assert_eq!((budget.is_spent(ALICE), budget.is_spent(BOB)), (true, false));
+        assert_eq!((budget.is_exhausted(ALICE), budget.is_exhausted(BOB)), (true, false));
         permit.set(24);
-        assert!(!budget.is_spent(ALICE));
+        assert!(!budget.is_exhausted(ALICE));
         drop(permit);
         assert_eq!(budget.used(), 0);
     }
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn requests_that_were_not_reported_are_when_the_minute_is_over_and_at_the_end() {
-        let reports = Reports::default();
+        let reports = ReportLimiter::default();
         let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
         assert_eq!((reports.due(), reports.take_due(at(5)), reports.take()), (None, None, None));
         assert_eq!(reports.report(at(5)), Some(1));

@@ -30,7 +30,7 @@ impl Client {
             IpAddr::V6(ip) => {
                 let mut network = [0; 8];
                 network.copy_from_slice(&ip.octets()[..8]);
-                // Loopback has all of its 128 bits to itself.
+                // The loopback address is no network of a customer: it counts as 127.0.0.1.
                 if ip.is_loopback() { Self::V4([127, 0, 0, 1]) } else { Self::V6(network) }
             }
         }

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_peer_is_let_go_after_a_minute_and_not_before() {
+    fn a_silent_peer_is_disconnected_after_a_minute() {
         let mut peer = Harness::new(Echo::default());
         peer.pass(Duration::from_secs(59));
         peer.input(b"x");
@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_part_of_an_echo_and_makes_no_room_for_others() {
+    fn a_silent_echo_connection_is_never_evicted_as_idle() {
         assert_eq!(Echo::default().idle_since(), None);
     }
 
     #[test]
-    fn draining_finishes_what_is_owed() {
+    fn draining_sends_the_remaining_output() {
         let mut peer = Harness::new(Echo::default());
         peer.input(b"last words");
         peer.drain();

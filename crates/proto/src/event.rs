@@ -25,7 +25,7 @@ pub enum Event<'a> {
     Room,
     /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
     Deadline,
-    /// A [`Promise`](crate::Promise) with this ticket was kept or abandoned, or a
+    /// A [`Promise`](crate::Promise) with this ticket was resolved or abandoned, or a
     /// [`Remote`](crate::Remote) sent a message (with [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
@@ -35,7 +35,7 @@ pub enum Event<'a> {
     /// reached.
     Sent(Mark),
     /// The server will drain soon, and accepts connections until then. Ask the peer to connect again
-    /// elsewhere, if the protocol can. May come several times, and not at all.
+    /// elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
     /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
     /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may

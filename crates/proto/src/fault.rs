@@ -15,7 +15,7 @@ pub enum Blame {
     Ours,
 }
 
-/// A protocol can't go on. The response that tells the peer is in the output already.
+/// A protocol can't go on. If the peer is told why, that response is in the output already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Who caused it.

@@ -1,5 +1,5 @@
-//! Files that ranges are sent from. `BorrowedFd` is here as a type only: a driver passes it to the
-//! kernel, and looking the file up elsewhere would cost each send an indirection.
+//! Files whose ranges are sent. This crate never uses their descriptors: a driver passes them to the
+//! kernel.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Place;
+use crate::JobGroup;
 
 /// An open file, as drivers see it.
 pub trait FileSource: Send + Sync + fmt::Debug {
@@ -30,9 +30,9 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         Access::Direct
     }
 
-    /// What reading it may block on.
-    fn place(&self) -> Place {
-        Place::default()
+    /// The group of jobs that read it: what reading it may block on.
+    fn job_group(&self) -> JobGroup {
+        JobGroup::default()
     }
 
     /// Whether to measure sends that are not probed, since they may become slow. Default: `false`.
@@ -40,7 +40,7 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         false
     }
 
-    /// How long a send took, after a probe or if [`FileSource::is_timed`].
+    /// Records how long a send took, after a probe or if [`FileSource::is_timed`].
     fn note_send(&self, took: Duration) {
         let _ = took;
     }
@@ -53,8 +53,8 @@ pub enum Access {
     Direct,
     /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
-    /// A thread must read it. On a loop, only [`FileSource::place`] is called besides: the others may
-    /// block.
+    /// A thread must read it. On an event loop, only [`FileSource::access`] and
+    /// [`FileSource::job_group`] are called: the other methods may block.
     Thread,
 }
 

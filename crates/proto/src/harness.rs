@@ -1,4 +1,4 @@
-//! Drives one connection by hand, for tests: byte by byte, on a clock that only moves when told.
+//! Drives one connection by hand, for tests: byte by byte, on a clock that only [`Harness::pass`] moves.
 //!
 //! It keeps the guarantees that [`Protocol`] states, as the engine does, with no socket and no limits but
 //! one: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on the test's
@@ -54,7 +54,7 @@ impl Owner for TestOwner {
         self.spare_output = Some(output);
     }
 
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
         IN_CALL.set(true);
         let result = call();
         IN_CALL.set(false);

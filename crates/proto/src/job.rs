@@ -1,4 +1,4 @@
-//! Jobs: work for other threads, with a kind, a client, a place and a way to cancel it.
+//! Jobs: work for other threads, with a kind, a client, a group and a way to cancel it.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -7,43 +7,43 @@ use crate::Client;
 
 /// Work for another thread.
 ///
-/// Its kind, client and place decide when a thread runs it. If it is cancelled before that, it is
+/// Its kind, client and group decide when a thread runs it. If it is cancelled before that, it is
 /// dropped.
 pub struct Job {
     kind: JobKind,
     client: Client,
-    place: Place,
-    cancel: Cancel,
+    group: JobGroup,
+    cancel_token: CancelToken,
     run: Box<dyn FnOnce() + Send>,
 }
 
 /// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobKind {
-    /// Finding a file: a few system calls. Only `Read` jobs use the same threads.
+    /// Finding a file: a few system calls. Only [`JobKind::ReadPart`] uses the same threads.
     Lookup,
     /// Reading part of a file whose file system may block.
-    Read,
+    ReadPart,
     /// Reading a folder.
     Listing,
     /// Listing a folder for an archive, or making the next part of one.
     Archive,
     /// Compressing a file.
     Compress,
-    /// Reading a whole file, for its ETag or to compare it with its precompressed files.
-    Hash,
+    /// Reading a whole file, to compute its ETag or to compare it with its precompressed files.
+    ReadWhole,
     /// Work of a user of the library.
     Other,
 }
 
-/// What a job may block on. The jobs of one place can't occupy all threads, so that a file system
-/// that hangs doesn't delay lookups in another one.
+/// A group of jobs that may block on the same thing, such as a file system. The jobs of one group
+/// can't occupy all threads, so that a file system that hangs doesn't delay lookups in another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// A folder that is served, or a file system.
+pub struct JobGroup {
+    /// The number of a folder that is served, or of a file system.
     pub root: u32,
-    /// A part of it, such as a subfolder.
-    pub lane: u32,
+    /// The number of a part of it, such as a subfolder.
+    pub part: u32,
 }
 
 /// Keeps a job from being cancelled. When its last waiter is dropped, the job is cancelled.
@@ -52,30 +52,31 @@ pub struct Waiter {
     _alive: Arc<()>,
 }
 
-/// Tells whether a job is cancelled: it had waiters, and all are dropped. Default: never cancelled.
+/// Says whether a job is cancelled: whether it had waiters, and all are dropped. The default token
+/// is never cancelled.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Option<Weak<()>>);
+pub struct CancelToken(Option<Weak<()>>);
 
 impl Waiter {
-    /// The first waiter for a job, and the [`Cancel`] to set with [`Job::unless`].
+    /// The first waiter for a job, and the [`CancelToken`] to set with [`Job::cancel_with`].
     #[must_use]
-    pub fn new() -> (Self, Cancel) {
+    pub fn new() -> (Self, CancelToken) {
         let alive = Arc::new(());
-        let cancel = Cancel(Some(Arc::downgrade(&alive)));
-        (Self { _alive: alive }, cancel)
+        let token = CancelToken(Some(Arc::downgrade(&alive)));
+        (Self { _alive: alive }, token)
     }
 }
 
-impl Cancel {
+impl CancelToken {
     /// Whether all waiters are dropped. Long jobs check this between their steps.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.as_ref().is_some_and(|alive| alive.strong_count() == 0)
     }
 
-    /// Adds a waiter. `None` if the job is cancelled, or can't be.
+    /// Adds a waiter. `None` if the job is cancelled already, or can't be cancelled.
     #[must_use]
-    pub fn join(&self) -> Option<Waiter> {
+    pub fn add_waiter(&self) -> Option<Waiter> {
         self.0.as_ref()?.upgrade().map(|alive| Waiter { _alive: alive })
     }
 }
@@ -86,33 +87,33 @@ impl JobKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lookup => "lookup",
-            Self::Read => "read",
+            Self::ReadPart => "read",
             Self::Listing => "listing",
             Self::Archive => "archive",
             Self::Compress => "compress",
-            Self::Hash => "hash",
+            Self::ReadWhole => "hash",
             Self::Other => "other",
         }
     }
 }
 
 impl Job {
-    /// A job for `client`. It can't be cancelled, unless [`Job::unless`] is called.
+    /// A job for `client`. Only [`Job::cancel_with`] makes it possible to cancel it.
     pub fn new(kind: JobKind, client: Client, run: impl FnOnce() + Send + 'static) -> Self {
-        let (place, cancel) = (Place::default(), Cancel::default());
-        Self { kind, client, place, cancel, run: Box::new(run) }
+        let (group, cancel_token) = (JobGroup::default(), CancelToken::default());
+        Self { kind, client, group, cancel_token, run: Box::new(run) }
     }
 
-    /// Sets the place. Default: root 0, lane 0.
+    /// Sets the group. Default: root 0, part 0.
     #[must_use]
-    pub fn at(self, place: Place) -> Self {
-        Self { place, ..self }
+    pub fn in_group(self, group: JobGroup) -> Self {
+        Self { group, ..self }
     }
 
-    /// Cancels the job when the waiters of `cancel` are dropped.
+    /// Cancels the job when the last waiter of `token` is dropped.
     #[must_use]
-    pub fn unless(self, cancel: Cancel) -> Self {
-        Self { cancel, ..self }
+    pub fn cancel_with(self, token: CancelToken) -> Self {
+        Self { cancel_token: token, ..self }
     }
 
     /// Its kind.
@@ -127,16 +128,16 @@ impl Job {
         self.client
     }
 
-    /// What it may block on.
+    /// Its group.
     #[must_use]
-    pub fn place(&self) -> Place {
-        self.place
+    pub fn group(&self) -> JobGroup {
+        self.group
     }
 
     /// Whether it is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
+        self.cancel_token.is_cancelled()
     }
 
     /// Runs it.
@@ -150,7 +151,7 @@ impl fmt::Debug for Job {
         f.debug_struct("Job")
             .field("kind", &self.kind)
             .field("client", &self.client)
-            .field("place", &self.place)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }
@@ -171,13 +172,13 @@ mod tests {
 
     #[test]
     fn a_job_is_cancelled_when_the_last_waiter_is_dropped() {
-        let (first, cancel) = Waiter::new();
-        let second = cancel.join().unwrap();
-        let job = Job::new(JobKind::Other, Client::Unix, || {}).unless(cancel.clone());
+        let (first, token) = Waiter::new();
+        let second = token.add_waiter().unwrap();
+        let job = Job::new(JobKind::Other, Client::Unix, || {}).cancel_with(token.clone());
         drop(first);
         assert!(!job.is_cancelled());
         drop(second);
-        assert!(job.is_cancelled() && cancel.join().is_none());
+        assert!(job.is_cancelled() && token.add_waiter().is_none());
         assert!(!Job::new(JobKind::Other, Client::Unix, || {}).is_cancelled(), "it has no waiter");
     }
 }

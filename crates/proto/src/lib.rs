@@ -29,7 +29,7 @@
 //!         if input.len() - used > 1000 {
 //!             return Err(Fault::peer("line_too_long", "sent a line of more than 1000 bytes"));
 //!         }
-//!         Ok(Consumed::more(used)) // What is left is offered again, with more behind it.
+//!         Ok(Consumed::more(used)) // The rest is offered again, followed by newer input.
 //!     }
 //!
 //!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -79,12 +79,12 @@ mod protocol;
 mod remote;
 mod time;
 
-pub use budget::{Budget, Permit, Reports};
+pub use budget::{Budget, Permit, ReportLimiter};
 pub use client::Client;
 pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
 pub use file::{Access, FileRange, FileSource};
-pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
+pub use job::{CancelToken, Job, JobGroup, JobKind, Spawn, Waiter};
 pub use output::{Mark, Output, Part};
 pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};

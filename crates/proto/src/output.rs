@@ -15,18 +15,18 @@ use crate::{Access, FileRange, Permit};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
-/// Shared bytes or a range of a file, and its place among the plain bytes.
+/// Shared bytes or a range of a file, and its position among the plain bytes.
 #[derive(Debug)]
 struct Piece {
     /// How many bytes of `Output::plain` come before it.
     at: usize,
-    what: What,
+    data: PieceData,
     /// Held until it is sent.
     permit: Option<Permit>,
 }
 
 #[derive(Debug)]
-enum What {
+enum PieceData {
     Shared(Bytes),
     File(FileRange),
 }
@@ -56,12 +56,12 @@ pub struct Output {
     sent: usize,
     // Invariant: `at` ascends, from at least `sent` to at most `plain.len()`.
     pieces: VecDeque<Piece>,
-    /// Bytes of the shared pieces.
-    shared: usize,
-    /// Bytes of the ranges of files.
-    filed: u64,
+    /// Unsent bytes of the shared pieces.
+    shared_bytes: usize,
+    /// Unsent bytes of the ranges of files.
+    file_bytes: u64,
     /// How many of the pieces are ranges of files.
-    ranges: usize,
+    file_ranges: usize,
     /// For the next piece.
     permit: Option<Permit>,
 }
@@ -73,8 +73,8 @@ impl Output {
     /// An output with this many unsent ranges of files is full, since each keeps a file open.
     pub const MAX_FILE_RANGES: usize = 2;
 
-    /// The pieces of a few responses.
-    const FEW_PIECES: usize = 64;
+    /// How many pieces an unused output keeps memory for: those of a few responses.
+    const KEPT_PIECES: usize = 64;
 
     /// An empty output, without an allocation.
     #[must_use]
@@ -88,10 +88,10 @@ impl Output {
     }
 
     /// Appends several slices: cheaper than one by one.
-    pub fn write_all(&mut self, runs: &[&[u8]]) {
-        self.plain.reserve(runs.iter().map(|run| run.len()).sum());
-        for run in runs {
-            self.plain.extend_from_slice(run);
+    pub fn write_all(&mut self, slices: &[&[u8]]) {
+        self.plain.reserve(slices.iter().map(|slice| slice.len()).sum());
+        for slice in slices {
+            self.plain.extend_from_slice(slice);
         }
     }
 
@@ -108,8 +108,8 @@ impl Output {
         if bytes.is_empty() {
             return;
         }
-        self.shared += bytes.len();
-        self.push(What::Shared(bytes));
+        self.shared_bytes += bytes.len();
+        self.push(PieceData::Shared(bytes));
     }
 
     /// Appends a range of a file.
@@ -117,9 +117,9 @@ impl Output {
         if range.len == 0 {
             return;
         }
-        self.filed += range.len;
-        self.ranges += 1;
-        self.push(What::File(range));
+        self.file_bytes += range.len;
+        self.file_ranges += 1;
+        self.push(PieceData::File(range));
     }
 
     /// Holds `permit` until the next shared bytes or range of a file are sent or dropped.
@@ -127,9 +127,9 @@ impl Output {
         self.permit = Some(permit);
     }
 
-    fn push(&mut self, what: What) {
+    fn push(&mut self, data: PieceData) {
         let permit = self.permit.take();
-        self.pieces.push_back(Piece { at: self.plain.len(), what, permit });
+        self.pieces.push_back(Piece { at: self.plain.len(), data, permit });
     }
 
     /// Whether everything is sent.
@@ -141,13 +141,13 @@ impl Output {
     /// Unsent bytes held in memory: file ranges don't count.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.plain.len() - self.sent + self.shared
+        self.plain.len() - self.sent + self.shared_bytes
     }
 
     /// Unsent bytes in all.
     #[must_use]
     pub fn unsent(&self) -> u64 {
-        self.held() as u64 + self.filed
+        self.held() as u64 + self.file_bytes
     }
 
     /// Unsent pieces: shared bytes and ranges of files. The plain bytes between them don't count.
@@ -159,7 +159,7 @@ impl Output {
     /// Unsent ranges of files.
     #[must_use]
     pub fn file_ranges(&self) -> usize {
-        self.ranges
+        self.file_ranges
     }
 
     /// All unsent bytes, if all are plain: the usual case, which needs no [`Output::slices`].
@@ -175,7 +175,7 @@ impl Output {
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
-            Some(Piece { at, what: What::File(range), .. }) if *at == self.sent => {
+            Some(Piece { at, data: PieceData::File(range), .. }) if *at == self.sent => {
                 if range.source.access() == Access::Thread {
                     return Part::Unread(range);
                 }
@@ -199,15 +199,15 @@ impl Output {
             filled += 1;
             true
         };
-        for Piece { at, what, .. } in &self.pieces {
+        for Piece { at, data, .. } in &self.pieces {
             if from < *at && !fill(&self.plain[from..*at]) {
                 return (filled, false);
             }
             from = *at;
-            match what {
-                What::Shared(bytes) if !fill(bytes) => return (filled, false),
-                What::Shared(_) => {}
-                What::File(_) => return (filled, true),
+            match data {
+                PieceData::Shared(bytes) if !fill(bytes) => return (filled, false),
+                PieceData::Shared(_) => {}
+                PieceData::File(_) => return (filled, true),
             }
         }
         if from < self.plain.len() {
@@ -235,26 +235,26 @@ impl Output {
     fn advance_by_pieces(&mut self, count: u64) {
         assert!(count <= self.unsent(), "sent {count} bytes of {}", self.unsent());
         let mut left = count;
-        while let Some(Piece { at, what, .. }) = self.pieces.front_mut() {
+        while let Some(Piece { at, data, .. }) = self.pieces.front_mut() {
             let plain = left.min((*at - self.sent) as u64);
             self.sent += plain as usize;
             left -= plain;
             if left == 0 {
                 break;
             }
-            let (taken, done) = match what {
-                What::Shared(bytes) => {
+            let (taken, done) = match data {
+                PieceData::Shared(bytes) => {
                     let taken = left.min(bytes.len() as u64);
                     bytes.advance(taken as usize);
-                    self.shared -= taken as usize;
+                    self.shared_bytes -= taken as usize;
                     (taken, bytes.is_empty())
                 }
-                What::File(range) => {
+                PieceData::File(range) => {
                     let taken = left.min(range.len);
                     range.offset += taken;
                     range.len -= taken;
-                    self.filed -= taken;
-                    self.ranges -= usize::from(range.len == 0);
+                    self.file_bytes -= taken;
+                    self.file_ranges -= usize::from(range.len == 0);
                     (taken, range.len == 0)
                 }
             };
@@ -264,14 +264,14 @@ impl Output {
             }
         }
         self.sent += left as usize;
-        self.forget_sent();
+        self.drop_sent();
     }
 
     /// The range of a file at the front, if one is.
     #[must_use]
     pub fn front_file(&self) -> Option<&FileRange> {
         match self.pieces.front() {
-            Some(Piece { at, what: What::File(range), .. }) if *at == self.sent => Some(range),
+            Some(Piece { at, data: PieceData::File(range), .. }) if *at == self.sent => Some(range),
             _ => None,
         }
     }
@@ -286,19 +286,19 @@ impl Output {
         let len = bytes.len() as u64;
         let front = self.front_file().expect("a range of a file is at the front");
         assert!(0 < len && len <= front.len, "read {len} bytes of {}", front.len);
-        self.shared += bytes.len();
-        self.filed -= len;
-        let Some(Piece { what, .. }) = self.pieces.front_mut() else { return };
-        match what {
-            What::File(range) if range.len > len => {
+        self.shared_bytes += bytes.len();
+        self.file_bytes -= len;
+        let Some(Piece { data, .. }) = self.pieces.front_mut() else { return };
+        match data {
+            PieceData::File(range) if range.len > len => {
                 range.offset += len;
                 range.len -= len;
-                let what = What::Shared(bytes);
-                self.pieces.push_front(Piece { at: self.sent, what, permit: None });
+                let data = PieceData::Shared(bytes);
+                self.pieces.push_front(Piece { at: self.sent, data, permit: None });
             }
-            what => {
-                *what = What::Shared(bytes);
-                self.ranges -= 1;
+            data => {
+                *data = PieceData::Shared(bytes);
+                self.file_ranges -= 1;
             }
         }
     }
@@ -306,38 +306,38 @@ impl Output {
     /// Moves all of `newer` to the end.
     pub fn append(&mut self, newer: &mut Self) {
         let mut from = newer.sent;
-        for Piece { at, what, permit } in newer.pieces.drain(..) {
+        for Piece { at, data, permit } in newer.pieces.drain(..) {
             self.write(&newer.plain[from..at]);
             from = at;
             self.permit = permit;
-            match what {
-                What::Shared(bytes) => self.write_shared(bytes),
-                What::File(range) => self.write_file(range),
+            match data {
+                PieceData::Shared(bytes) => self.write_shared(bytes),
+                PieceData::File(range) => self.write_file(range),
             }
         }
         self.write(&newer.plain[from..]);
         newer.clear();
     }
 
-    /// Moves up to `most` bytes from the front to the end of `to`. Returns how many. The permit of a
+    /// Moves up to `max` bytes from the front to the end of `to`. Returns how many. The permit of a
     /// piece stays with its last bytes.
-    pub fn move_front(&mut self, to: &mut Self, most: u64) -> u64 {
-        let most = most.min(self.unsent());
-        let mut left = most;
+    pub fn move_front(&mut self, to: &mut Self, max: u64) -> u64 {
+        let max = max.min(self.unsent());
+        let mut left = max;
         while left > 0 {
             let count = match self.pieces.front_mut() {
-                Some(Piece { at, what, permit }) if *at == self.sent => {
-                    let len = match what {
-                        What::Shared(bytes) => bytes.len() as u64,
-                        What::File(range) => range.len,
+                Some(Piece { at, data, permit }) if *at == self.sent => {
+                    let len = match data {
+                        PieceData::Shared(bytes) => bytes.len() as u64,
+                        PieceData::File(range) => range.len,
                     };
                     let count = left.min(len);
                     if count == len && permit.is_some() {
                         to.permit = permit.take();
                     }
-                    match what {
-                        What::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
-                        What::File(range) => {
+                    match data {
+                        PieceData::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
+                        PieceData::File(range) => {
                             to.write_file(FileRange { len: count, ..range.clone() });
                         }
                     }
@@ -353,7 +353,7 @@ impl Output {
             self.advance(count);
             left -= count;
         }
-        most
+        max
     }
 
     /// Drops everything unsent, and keeps the memory for reuse.
@@ -361,32 +361,32 @@ impl Output {
         self.plain.clear();
         self.sent = 0;
         self.pieces.clear();
-        self.shared = 0;
-        self.filed = 0;
-        self.ranges = 0;
+        self.shared_bytes = 0;
+        self.file_bytes = 0;
+        self.file_ranges = 0;
         self.permit = None;
     }
 
     /// Whether it has memory for more than `bytes` plain bytes, or for many pieces.
     #[must_use]
-    pub fn is_larger(&self, bytes: usize) -> bool {
-        self.plain.capacity() > bytes || self.pieces.capacity() > Self::FEW_PIECES
+    pub fn is_oversized(&self, bytes: usize) -> bool {
+        self.plain.capacity() > bytes || self.pieces.capacity() > Self::KEPT_PIECES
     }
 
-    /// Frees the memory that [`Output::is_larger`] is about.
+    /// Frees the memory because of which [`Output::is_oversized`] is true.
     pub fn shrink(&mut self, bytes: usize) {
         self.plain.shrink_to(bytes);
-        self.pieces.shrink_to(Self::FEW_PIECES);
+        self.pieces.shrink_to(Self::KEPT_PIECES);
     }
 
     /// Drops sent bytes from the plain buffer. Moves memory only if at least as much is dropped, so that
     /// the cost per byte is constant.
-    fn forget_sent(&mut self) {
-        const WORTH_MOVING: usize = 16 * 1024;
+    fn drop_sent(&mut self) {
+        const MIN_DROP: usize = 16 * 1024;
         if self.is_empty() {
             self.plain.clear();
             self.sent = 0;
-        } else if self.sent >= WORTH_MOVING && self.sent >= self.plain.len() / 2 {
+        } else if self.sent >= MIN_DROP && self.sent >= self.plain.len() / 2 {
             self.plain.drain(..self.sent);
             for piece in &mut self.pieces {
                 piece.at -= self.sent;

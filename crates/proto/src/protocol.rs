@@ -24,7 +24,7 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 /// Calls run on an event loop, which serves no other connection meanwhile. Code that blocks belongs
 /// into [`Turn::run`].
 pub trait Protocol {
-    /// Takes input: all that has arrived and wasn't used, never empty.
+    /// Takes input: all bytes that have arrived and were not used yet. Never empty.
     ///
     /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes are
     /// offered again only together with new ones, so remember how far they were scanned. The driver
@@ -36,7 +36,7 @@ pub trait Protocol {
     /// that is still sent.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
-    /// Takes everything that is not input.
+    /// Takes an event: anything that happens to the connection, other than input.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: WallTime,
-    /// Where messages and jobs go.
+    /// Send messages and jobs.
     pub handles: &'a ShardHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
@@ -152,7 +152,7 @@ impl Effects {
     }
 }
 
-/// Where the messages to one shard's sessions go, and their jobs.
+/// A shard's mailbox and job threads, for its sessions.
 pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
@@ -160,7 +160,7 @@ pub struct ShardHandles {
 }
 
 impl ShardHandles {
-    /// Envelopes go to `mailbox`, jobs to `spawn`.
+    /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
         Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
     }
@@ -238,12 +238,14 @@ impl<'a> Turn<'a> {
         self.effects.want_room = true;
     }
 
-    /// Ends a pause: unused input is offered again, and reading goes on.
+    /// Ends a pause: unused input is offered again, and reading goes on. Does nothing in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream).
     pub fn resume(&mut self) {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent.
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent. In a turn of a
+    /// [`driver::Stream`](crate::driver::Stream), no such event follows.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -264,17 +266,21 @@ impl<'a> Turn<'a> {
 
     /// Ends the connection when everything written is sent. Of several calls, the one with the last
     /// variant of [`End`] counts.
+    ///
+    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn end(&mut self, end: End) {
         self.effects.end = self.effects.end.max(Some(end));
     }
 
     /// Replaces this protocol by another one when this call returns. The other one gets [`Event::Open`]
     /// and then the unused input; this one gets no further call.
+    ///
+    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
         self.effects.switch = Some(protocol);
     }
 
-    /// A promise of one [`Event::Message`], to be kept by any thread.
+    /// A promise of one [`Event::Message`], to be resolved by any thread.
     #[must_use]
     pub fn promise(&self) -> Promise {
         let ticket = self.context.handles.next_ticket.get();
@@ -297,7 +303,7 @@ impl<'a> Turn<'a> {
         let promise = self.promise();
         let ticket = promise.ticket();
         let client = Client::of(self.peer.address);
-        let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
+        let job = Job::new(JobKind::Other, client, move || promise.resolve(Box::new(work())));
         // Dropping a refused job abandons its promise.
         drop(self.spawn(job));
         ticket
@@ -326,7 +332,7 @@ mod tests {
     use super::*;
     use crate::harness::Harness;
 
-    /// Writes one-byte pieces, whenever there is room, up to a total.
+    /// Writes one-byte pieces until none are left, whenever there is room.
     struct Pieces {
         left: usize,
     }

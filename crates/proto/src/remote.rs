@@ -1,7 +1,7 @@
 //! How other threads and other connections reach a protocol: promises, messages and wake-ups.
 //!
 //! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work. When the
-//! promise is kept, or dropped (say, because the work panicked), the protocol gets
+//! promise is resolved, or dropped (say, because the work panicked), the protocol gets
 //! [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
 //!
 //! A [`Remote`] can be cloned, and used any number of times:
@@ -56,7 +56,7 @@ pub struct Envelope {
 
 /// What an [`Envelope`] carries.
 pub(crate) enum Delivery {
-    /// A promise was kept or abandoned.
+    /// A promise was resolved or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
     /// A remote sent a message, which used one message of this credit. It is given back afterwards.
     Sent(Message, Arc<Credit>),
@@ -82,7 +82,7 @@ impl fmt::Debug for Delivery {
 
 /// The sending side of a shard's mailbox, for any thread.
 pub trait MailboxSender: Send + Sync {
-    /// Takes an envelope, always: promises and credits bound how many there are.
+    /// Queues an envelope. Never fails: promises and credits limit how many there are.
     fn send(&self, envelope: Envelope);
 
     /// Whether the calling thread runs an event loop, and must not wait.
@@ -95,7 +95,7 @@ pub struct Promise {
     to: Key,
     stream: u32,
     ticket: Ticket,
-    kept: bool,
+    resolved: bool,
 }
 
 impl Promise {
@@ -104,7 +104,7 @@ impl Promise {
         (to, stream): (Key, u32),
         ticket: Ticket,
     ) -> Self {
-        Self { mailbox, to, stream, ticket, kept: false }
+        Self { mailbox, to, stream, ticket, resolved: false }
     }
 
     /// The ticket of its message.
@@ -114,8 +114,8 @@ impl Promise {
     }
 
     /// Sends the message.
-    pub fn keep(mut self, message: Message) {
-        self.kept = true;
+    pub fn resolve(mut self, message: Message) {
+        self.resolved = true;
         self.send(Ok(message));
     }
 
@@ -127,7 +127,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.resolved {
             self.send(Err(Abandoned));
         }
     }
@@ -178,7 +178,8 @@ impl Credit {
     /// Takes the wake-up. The session calls this before the protocol, so that a wake-up during that
     /// call leads to another one.
     pub(crate) fn take_wake(&self) {
-        // A swap and no store, to see what threads wrote before they found the flag set.
+        // A swap, not a store: it makes visible what other threads wrote before they found the flag
+        // set and sent nothing.
         self.woken.swap(false, Ordering::AcqRel);
     }
 
@@ -287,7 +288,7 @@ impl Remote {
     /// use sockeye_proto::{Event, Fault, Protocol, Remote, Time, Consumed, Turn};
     /// # use sockeye_proto::harness::Harness;
     ///
-    /// /// What one member sends, all get.
+    /// /// Sends to all members what one of them sends.
     /// #[derive(Default)]
     /// struct Room {
     ///     said: Mutex<Vec<u8>>, // A real one has a bound: see the example `chat`.
@@ -402,9 +403,9 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_settled_once_whether_kept_or_dropped() {
+    fn a_promise_is_settled_once_whether_resolved_or_dropped() {
         let mailbox = Arc::new(TestMailbox::default());
-        Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).keep(Box::new(5_u8));
+        Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).resolve(Box::new(5_u8));
         drop(Promise::new(mailbox.clone(), (Key(1), 0), Ticket(8)));
         let envelopes = mailbox.0.lock().unwrap();
         assert_eq!(envelopes.len(), 2);
@@ -424,7 +425,7 @@ mod tests {
         credit.give_back(1);
         remote.try_send(Box::new(())).unwrap();
 
-        // One that waits for credit is woken by the end of the connection.
+        // A sender that waits for credit is woken when the connection ends.
         let waiting = std::thread::spawn({
             let remote = remote.clone();
             move || matches!(remote.send(Box::new(())), Err(SendError::Gone(_)))
@@ -453,8 +454,8 @@ mod tests {
         assert!(mailbox.take().is_empty());
     }
 
-    /// Threads count up and wake; the woken side looks at the count. However they interleave, the last
-    /// look finds all of it, and the mailbox never holds two wake-ups.
+    /// Threads increment a counter and wake; the woken side reads the counter. However they interleave,
+    /// the last read finds the final count, and the mailbox never holds two wake-ups.
     #[test]
     fn no_wake_up_is_lost_while_another_is_taken() {
         use std::sync::atomic::AtomicU64;
@@ -463,14 +464,14 @@ mod tests {
 
         let mailbox = Arc::new(TestMailbox::default());
         let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::new(Credit::new()));
-        let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
-        let look = || {
+        let (count, last_read) = (AtomicU64::new(0), AtomicU64::new(0));
+        let read = || {
             let envelopes = mailbox.take();
             assert!(envelopes.len() <= 1, "{envelopes:?}");
             for envelope in envelopes {
                 take_wake(&envelope);
-                // Relaxed, as the flag alone has to order it.
-                seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
+                // Relaxed: the flag alone must order these.
+                last_read.store(count.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         };
         std::thread::scope(|scope| {
@@ -478,17 +479,17 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         for _ in 0..WAKES {
-                            said.fetch_add(1, Ordering::Relaxed);
+                            count.fetch_add(1, Ordering::Relaxed);
                             remote.wake();
                         }
                     })
                 })
                 .collect();
             while wakers.iter().any(|waker| !waker.is_finished()) {
-                look();
+                read();
             }
         });
-        look();
-        assert_eq!(seen.into_inner(), THREADS * WAKES);
+        read();
+        assert_eq!(last_read.into_inner(), THREADS * WAKES);
     }
 }

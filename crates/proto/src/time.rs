@@ -26,13 +26,13 @@ impl Time {
         self.0
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The time since `earlier`; zero if that is later than this time.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time `before` earlier. `None` before the origin, and for [`Time::NEVER`].
+    /// The time `before` earlier. `None` if that is before the origin, and for [`Time::NEVER`].
     #[must_use]
     pub fn checked_sub(self, before: Duration) -> Option<Self> {
         if self == Self::NEVER {
@@ -48,7 +48,7 @@ pub trait Timed {
     /// be cheap.
     fn deadline(&self) -> Option<Time>;
 
-    /// The deadline has come; it is `now`. Afterwards the deadline is later, or `None`.
+    /// Called when the deadline has passed. The time is `now`. Afterwards the deadline is later, or `None`.
     fn on_deadline(&mut self, now: Time);
 }
 
@@ -112,7 +112,7 @@ impl WallTime {
 mod tests {
     use super::*;
 
-    /// Has a deadline until it has come.
+    /// Has a deadline until that has passed.
     struct Alarm(Option<Time>);
 
     impl Timed for Alarm {

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 
-use sockeye_engine::driver::{Sent, Then};
+use sockeye_engine::driver::{SendStatus, Sent};
 use sockeye_proto::Output;
 
 use crate::link::{EndId, Owner, Stage};
@@ -178,8 +178,8 @@ impl Net {
         let Some(out) = self.ends[end.0].pending.take() else { return };
         self.ends[end.0].pending_due = false;
         let Owner::Driver { poller, key: Some(key) } = self.ends[end.0].owner else { return };
-        let then = Then::Failed(io::ErrorKind::ConnectionAborted.into());
-        let sent = Sent { out, count: 0, then };
+        let status = SendStatus::Failed(io::ErrorKind::ConnectionAborted.into());
+        let sent = Sent { out, count: 0, status };
         let after = self.latency();
         self.schedule(after, Incident::GivenUp { poller, key, sent });
     }
@@ -187,7 +187,7 @@ impl Net {
     /// Puts what fits of `out` on the wire of `end`.
     pub(crate) fn transmit(&mut self, end: EndId, mut out: Box<Output>) -> Sent {
         if let Some(kind) = self.ends[end.0].failure() {
-            return Sent { out, count: 0, then: Then::Failed(kind.into()) };
+            return Sent { out, count: 0, status: SendStatus::Failed(kind.into()) };
         }
         if self.ends[end.0].finishing {
             self.complain(format!("end {} sends after it has finished", end.0));
@@ -204,25 +204,25 @@ impl Net {
         let (count, stuck) = crate::gather::gather(&mut out, limit, &mut self.ends[end.0].wire);
         self.record(6, end.0, count);
         self.dispatch(end);
-        let then = match stuck {
-            Some(then) => then,
-            None if out.is_empty() || (count as usize) == quantum => Then::Again,
+        let status = match stuck {
+            Some(status) => status,
+            None if out.is_empty() || (count as usize) == quantum => SendStatus::Again,
             None => self.block(end, count > 0),
         };
-        Sent { out, count, then }
+        Sent { out, count, status }
     }
 
     /// Less was taken than there is: says so, and sees to it that the sender hears when to go on.
-    fn block(&mut self, end: EndId, took_some: bool) -> Then {
+    fn block(&mut self, end: EndId, took_some: bool) -> SendStatus {
         if self.ends[end.0].room(self.faults.send_buffer) == 0 {
             self.ends[end.0].blocked = true;
-            return Then::Blocked;
+            return SendStatus::Blocked;
         }
         if took_some && self.rng.chance(500) {
-            return Then::Again;
+            return SendStatus::Again;
         }
         let after = self.latency();
         self.schedule(after, Incident::Nudge(end, Edge::WRITABLE));
-        Then::Blocked
+        SendStatus::Blocked
     }
 }

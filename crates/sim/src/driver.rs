@@ -136,7 +136,7 @@ impl Driver for SimDriver {
         Ok(())
     }
 
-    fn attach_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
+    fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let state = &mut net.listeners[listener.listener];
         state.host = Host::Driver { poller: self.poller, id: Some(id) };
@@ -176,7 +176,7 @@ impl Driver for SimDriver {
         Ok((self.socket(&mut net, end), address))
     }
 
-    fn hold_off(&mut self, listener: &mut SimListener) {
+    fn block_new_clients(&mut self, listener: &mut SimListener) {
         // A client that comes now is told at once what it would find out within a second.
         self.net.borrow_mut().listeners[listener.listener].open = false;
     }
@@ -194,7 +194,7 @@ impl Driver for SimDriver {
         }
     }
 
-    fn attach(&mut self, socket: &mut SimSocket, key: Key) {
+    fn set_key(&mut self, socket: &mut SimSocket, key: Key) {
         let mut net = self.net.borrow_mut();
         net.ends[socket.end.0].owner = Owner::Driver { poller: self.poller, key: Some(key) };
     }

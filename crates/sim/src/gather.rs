@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use sockeye_engine::driver::Then;
+use sockeye_engine::driver::SendStatus;
 use sockeye_proto::{Output, Part};
 
 /// Moves up to `limit` bytes from the front of `out` to `wire`. Returns how many, and what keeps
@@ -12,7 +12,7 @@ pub(crate) fn gather(
     out: &mut Output,
     limit: usize,
     wire: &mut VecDeque<u8>,
-) -> (u64, Option<Then>) {
+) -> (u64, Option<SendStatus>) {
     let mut count = 0;
     while count < limit {
         match take(out, limit - count) {
@@ -22,18 +22,18 @@ pub(crate) fn gather(
                 count += bytes.len();
                 wire.extend(bytes);
             }
-            Err(then) => return (count as u64, Some(then)),
+            Err(status) => return (count as u64, Some(status)),
         }
     }
     (count as u64, None)
 }
 
 /// Up to `most` bytes of what is at the front; empty at the end of the output.
-fn take(out: &Output, most: usize) -> Result<Vec<u8>, Then> {
+fn take(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),
-        Part::Changed => Err(Then::FileChanged),
-        Part::Unread(_) => Err(Then::Read),
+        Part::Changed => Err(SendStatus::FileChanged),
+        Part::Unread(_) => Err(SendStatus::NeedsRead),
         Part::Memory => {
             let mut slices = [IoSlice::new(&[])];
             let (filled, _) = out.slices(&mut slices);
@@ -43,12 +43,12 @@ fn take(out: &Output, most: usize) -> Result<Vec<u8>, Then> {
         Part::File(range) => {
             let mut buffer = vec![0; most.min(usize::try_from(range.len).unwrap_or(usize::MAX))];
             match range.source.read_at(range.offset, &mut buffer) {
-                Ok(0) => Err(Then::FileChanged),
+                Ok(0) => Err(SendStatus::FileChanged),
                 Ok(read) => {
                     buffer.truncate(read);
                     Ok(buffer)
                 }
-                Err(error) => Err(Then::FileFailed(error)),
+                Err(error) => Err(SendStatus::FileFailed(error)),
             }
         }
     }

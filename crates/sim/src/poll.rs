@@ -135,7 +135,7 @@ impl Poller {
         self.note.news = count;
         let these = self.news.drain(..count);
         io_events.extend(these.map(|news| match news {
-            News::Incoming(id) => IoEvent::Incoming(id),
+            News::Incoming(id) => IoEvent::ListenerReady(id),
             News::Sent(key, sent) => IoEvent::Sent { key, sent },
             News::Ready(key, Edge { readable, writable, ended, failed }) => {
                 IoEvent::Ready { key, readable, writable, ended, failed }

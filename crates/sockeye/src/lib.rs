@@ -176,8 +176,8 @@ pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
-    BadListenAddr, BadNetwork, Config, Handle, Jobs, Linger, ListenAddr, Network, Running, Server,
-    Service, Stats, Stopped, run_client, usable_cores,
+    BadListenAddr, BadNetwork, Config, Handle, JobStats, Linger, ListenAddr, Network, Running,
+    Server, Service, Stats, Stopped, run_client, usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 
 use sockeye::engine::Shard;
-use sockeye::engine::driver::{Calls, Epoll};
+use sockeye::engine::driver::{Epoll, SyscallCounts};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::proto::WallTime;
 use sockeye::{Peer, Protocol, Service, http, http_core};
@@ -158,11 +158,11 @@ impl Scene {
     }
 
     /// The system calls of `work`.
-    fn calls_of(&mut self, work: impl FnOnce(&mut Self)) -> Calls {
+    fn calls_of(&mut self, work: impl FnOnce(&mut Self)) -> SyscallCounts {
         let before = self.shard.driver().calls();
         work(self);
         let after = self.shard.driver().calls();
-        Calls {
+        SyscallCounts {
             wait: after.wait - before.wait,
             accept: after.accept - before.accept,
             watch: after.watch - before.watch,

@@ -62,7 +62,7 @@ pub(crate) fn http(flags: args::Http) -> Result<Http, Error> {
     let proxies = Proxies::new(flags.trusted_proxy);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut serve = serve(flags.listen, &flags.serve).or_usage()?;
-    serve.config.uncounted = proxies.networks.clone();
+    serve.config.unlimited_networks = proxies.networks.clone();
     let sink = flags.access_log.map(open_access_log).transpose()?;
     let access = sink.map(|sink| (sink, flags.access_log_format));
     Ok(Http { serve, content, limits, access, proxies, hosts })

@@ -101,9 +101,9 @@ fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
         }
     };
     let trusted = config(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix"]);
-    assert_eq!(trusted.uncounted, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(trusted.unlimited_networks, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(trusted.max_connections_per_address, 5);
-    assert!(config(&[]).uncounted.is_empty());
+    assert!(config(&[]).unlimited_networks.is_empty());
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Printer {
     fn wake(&self) {
         let waiting = mem::take(&mut self.state().waiting);
         for promise in waiting {
-            promise.keep(Box::new(()));
+            promise.resolve(Box::new(()));
         }
     }
 }

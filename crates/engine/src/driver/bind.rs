@@ -55,7 +55,7 @@ impl fmt::Display for Bound {
 
 /// The listening sockets of one address: one per shard, or a single one for a Unix socket.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct BoundListeners {
     /// The address.
     pub bound: Bound,
     /// The sockets, bound and listening.
@@ -97,7 +97,7 @@ impl std::error::Error for BindError {
 pub fn bind_all(
     addresses: &[ListenAddr],
     shards: NonZeroUsize,
-) -> Result<Vec<Incoming>, BindError> {
+) -> Result<Vec<BoundListeners>, BindError> {
     let mut all = Vec::new();
     for address in addresses {
         let fail = |at| move |source| BindError { address: address.clone(), at, source };
@@ -115,12 +115,12 @@ pub fn bind_all(
     Ok(all)
 }
 
-/// Binds the addresses of a host name. Skips those that this machine does not have, such as an IPv6
-/// address of `localhost` without IPv6, unless it has none of them.
+/// Binds the addresses of a host name. Skips those that this machine does not have, such as the IPv6
+/// address of `localhost` without IPv6. Fails if it has none of them.
 fn bind_resolved(
     resolved: &[SocketAddr],
     shards: NonZeroUsize,
-) -> Result<Vec<Incoming>, (SocketAddr, io::Error)> {
+) -> Result<Vec<BoundListeners>, (SocketAddr, io::Error)> {
     let (mut bound, mut missing) = (Vec::new(), None);
     for (index, one) in resolved.iter().enumerate() {
         if resolved[..index].contains(one) {
@@ -128,7 +128,7 @@ fn bind_resolved(
         }
         match bind_tcp(*one, shards, false) {
             Ok(incoming) => bound.push(incoming),
-            Err(error) if is_family_missing(&error) => missing = Some((*one, error)),
+            Err(error) if is_address_missing(&error) => missing = Some((*one, error)),
             Err(error) => return Err((*one, error)),
         }
     }
@@ -138,45 +138,49 @@ fn bind_resolved(
     }
 }
 
-fn is_family_missing(error: &io::Error) -> bool {
+fn is_address_missing(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Binds a port of all addresses: of IPv6 and IPv4 with the same sockets, or of IPv4 if there is no
-/// IPv6.
-fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
+/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine has
+/// no IPv6.
+fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
-        Err(error) if is_family_missing(&error) => {
+        Err(error) if is_address_missing(&error) => {
             bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), shards, false)
         }
         result => result,
     }
 }
 
-fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result<Incoming> {
+fn bind_tcp(
+    address: SocketAddr,
+    shards: NonZeroUsize,
+    dual_stack: bool,
+) -> io::Result<BoundListeners> {
     // Without `SO_REUSEPORT`, this fails if another server listens there.
-    drop(tcp_socket(address, both, false)?);
-    let first = tcp_socket(address, both, true)?;
+    drop(tcp_socket(address, dual_stack, false)?);
+    let first = tcp_socket(address, dual_stack, true)?;
     let bound = first.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
     let mut sockets = vec![first];
     for _ in 1..shards.get() {
-        sockets.push(tcp_socket(bound, both, true)?);
+        sockets.push(tcp_socket(bound, dual_stack, true)?);
     }
     let mut listeners = Vec::new();
     for socket in sockets {
         socket.listen(BACKLOG)?;
         listeners.push(Listener::tcp(OwnedFd::from(socket)));
     }
-    Ok(Incoming { bound: Bound::Ip(bound), listeners })
+    Ok(BoundListeners { bound: Bound::Ip(bound), listeners })
 }
 
-fn tcp_socket(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+fn tcp_socket(address: SocketAddr, dual_stack: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     // Allows binding the address while connections of an earlier run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(!both)?;
+        socket.set_only_v6(!dual_stack)?;
     }
     socket.set_reuse_port(shared)?;
     // Accepted sockets inherit this option.
@@ -185,18 +189,18 @@ fn tcp_socket(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socke
     Ok(socket)
 }
 
-fn bind_unix(path: &Path) -> io::Result<Incoming> {
-    remove_abandoned(path)?;
+fn bind_unix(path: &Path) -> io::Result<BoundListeners> {
+    remove_stale_socket(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
     let listeners = vec![Listener::unix(OwnedFd::from(socket), path)];
-    Ok(Incoming { bound: Bound::Unix(path.to_owned()), listeners })
+    Ok(BoundListeners { bound: Bound::Unix(path.to_owned()), listeners })
 }
 
 /// Removes the file of a Unix socket that no process listens on. Fails if `path` is any other file.
 /// An abstract socket has no file: its name starts with a NUL, which no path contains.
-fn remove_abandoned(path: &Path) -> io::Result<()> {
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
         let reason = "the file exists and is not a socket";
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_at_the_same_address_fails_though_shards_share_it() {
+    fn a_second_server_at_the_same_address_fails() {
         let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], shards(2)).unwrap();
         let Bound::Ip(address) = first[0].bound else { panic!("not TCP") };
         let again = ListenAddr::Host("127.0.0.1".into(), address.port());
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_unix_socket_is_replaced_but_not_one_in_use_or_another_file() {
+    fn a_stale_unix_socket_is_replaced_but_not_one_in_use_or_another_file() {
         let folder = std::env::temp_dir().join(format!("sockeye-bind-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("socket");

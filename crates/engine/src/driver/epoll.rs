@@ -24,15 +24,15 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, Output, Time, WallTime};
 
 use super::listener::Listener;
-use super::{Driver, IoEvent, Received, Sending, Sent, Target, Then, Wake, bind};
+use super::{Driver, IoEvent, Received, SendStatus, Sending, Sent, Target, Wake, bind};
 
 /// One receive takes at most this many bytes.
-const SCRATCH: usize = 64 * 1024;
+const RECEIVE_BUFFER: usize = 64 * 1024;
 /// One wait reports at most this many events; the next one reports the rest.
-const EVENTS: usize = 1024;
+const MAX_EVENTS: usize = 1024;
 /// No wait takes longer. `epoll_wait` counts milliseconds in an int, which overflows after 24 days;
 /// `epoll_pwait2` is newer than the oldest Linux that we support.
-const LONGEST_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
+const MAX_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 /// Event data of the waker, and the bit that marks the ids of listeners. No connection's key has
 /// this bit.
@@ -42,7 +42,7 @@ const LISTENERS: u64 = 1 << 63;
 /// Edges for input, and for the end of the peer's side.
 const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 /// As `READING`, and for room to send.
-const BOTH: EventFlags = READING.union(EventFlags::OUT);
+const READING_AND_WRITING: EventFlags = READING.union(EventFlags::OUT);
 
 /// Flags that report each condition. A failed connection may set all of them.
 const READABLE: EventFlags = ENDED.union(EventFlags::IN).union(EventFlags::ERR);
@@ -53,8 +53,8 @@ const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP);
 pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
-    scratch: Box<[u8]>,
-    calls: Calls,
+    receive_buffer: Box<[u8]>,
+    calls: SyscallCounts,
 }
 
 /// A connection's socket.
@@ -64,12 +64,12 @@ pub struct Socket {
     key: Key,
     watched: bool,
     /// Registered for writing too, since a send first blocked.
-    armed: bool,
+    watches_writing: bool,
 }
 
 /// How many system calls a driver has made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct SyscallCounts {
     /// `epoll_wait`.
     pub wait: u64,
     /// `accept4`.
@@ -110,14 +110,14 @@ impl Epoll {
         Ok(Self {
             poller,
             waker: Arc::new(waker),
-            scratch: vec![0; SCRATCH].into_boxed_slice(),
-            calls: Calls::default(),
+            receive_buffer: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            calls: SyscallCounts::default(),
         })
     }
 
     /// How many system calls it has made.
     #[must_use]
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> SyscallCounts {
         self.calls
     }
 
@@ -146,7 +146,7 @@ impl Driver for Epoll {
     }
 
     fn wall(&self) -> WallTime {
-        // Up to some milliseconds late, as the mtimes of files are, and cheaper.
+        // A few milliseconds late, like the mtimes of files, and cheaper to read.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         WallTime::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }
@@ -162,13 +162,13 @@ impl Driver for Epoll {
         io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let timeout = until.map(|until| {
-            let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(LONGEST_WAIT);
+            let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(MAX_WAIT);
             Timespec {
                 tv_sec: (nanos / NANOS_PER_SEC) as i64,
                 tv_nsec: (nanos % NANOS_PER_SEC) as i64,
             }
         });
-        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
+        let mut events = [const { MaybeUninit::uninit() }; MAX_EVENTS];
         self.calls.wait += 1;
         let events = match epoll::wait(&self.poller, &mut events, timeout.as_ref()) {
             Ok((events, _)) => &*events,
@@ -178,7 +178,7 @@ impl Driver for Epoll {
         for epoll::Event { flags, data } in events.iter().copied() {
             io_events.push(match data.u64() {
                 WAKER => continue,
-                number if number & LISTENERS != 0 => IoEvent::Incoming(number as u32),
+                number if number & LISTENERS != 0 => IoEvent::ListenerReady(number as u32),
                 key => IoEvent::Ready {
                     key: Key(key),
                     readable: flags.intersects(READABLE),
@@ -191,7 +191,7 @@ impl Driver for Epoll {
         Ok(())
     }
 
-    fn attach_listener(&mut self, listener: &mut Listener, id: u32) -> io::Result<()> {
+    fn watch_listener(&mut self, listener: &mut Listener, id: u32) -> io::Result<()> {
         self.register(&listener.fd, LISTENERS | u64::from(id), READING)
     }
 
@@ -205,7 +205,10 @@ impl Driver for Epoll {
                         Some(Ok(address)) => Address::Ip(canonical(address)),
                         _ => Address::Unix,
                     };
-                    return Ok((Socket { fd, key: Key(0), watched: false, armed: false }, address));
+                    return Ok((
+                        Socket { fd, key: Key(0), watched: false, watches_writing: false },
+                        address,
+                    ));
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -213,15 +216,15 @@ impl Driver for Epoll {
         }
     }
 
-    fn hold_off(&mut self, listener: &mut Listener) {
-        listener.hold_off();
+    fn block_new_clients(&mut self, listener: &mut Listener) {
+        listener.block_new_clients();
     }
 
     fn close_listener(&mut self, listener: Listener) {
         drop(listener);
     }
 
-    fn attach(&mut self, socket: &mut Socket, key: Key) {
+    fn set_key(&mut self, socket: &mut Socket, key: Key) {
         socket.key = key;
     }
 
@@ -229,13 +232,17 @@ impl Driver for Epoll {
         socket.watched = true;
         self.calls.watch += 1;
         // If a send has blocked already, this reports an edge as soon as there is room.
-        self.register(&socket.fd, socket.key.0, if socket.armed { BOTH } else { READING })
+        self.register(
+            &socket.fd,
+            socket.key.0,
+            if socket.watches_writing { READING_AND_WRITING } else { READING },
+        )
     }
 
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Socket> {
         let fd = bind::connect(target)?;
-        let socket = Socket { fd, key, watched: true, armed: true };
-        self.register(&socket.fd, key.0, BOTH)?;
+        let socket = Socket { fd, key, watched: true, watches_writing: true };
+        self.register(&socket.fd, key.0, READING_AND_WRITING)?;
         Ok(socket)
     }
 
@@ -251,10 +258,10 @@ impl Driver for Epoll {
     fn receive(&mut self, socket: &mut Socket) -> io::Result<Received<'_>> {
         loop {
             self.calls.receive += 1;
-            match recv(&socket.fd, &mut self.scratch[..], RecvFlags::empty()) {
+            match recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty()) {
                 Ok((len, _)) => {
-                    let more = len == self.scratch.len();
-                    return Ok(Received { bytes: &self.scratch[..len], more });
+                    let more = len == self.receive_buffer.len();
+                    return Ok(Received { bytes: &self.receive_buffer[..len], more });
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -263,21 +270,22 @@ impl Driver for Epoll {
     }
 
     fn send(&mut self, socket: &mut Socket, mut out: Box<Output>) -> Sending {
-        let (count, mut then) = match self.send_plain(&socket.fd, &mut out) {
+        let (count, mut status) = match self.send_plain(&socket.fd, &mut out) {
             Some(sent) => sent,
             None => self.send_some(&socket.fd, &mut out),
         };
-        if matches!(then, Then::Blocked) && !socket.armed {
-            socket.armed = true;
+        if matches!(status, SendStatus::Blocked) && !socket.watches_writing {
+            socket.watches_writing = true;
             // A changed registration reports the present state as an edge, so none is missed.
             let key = EventData::new_u64(socket.key.0);
             if socket.watched
-                && let Err(error) = epoll::modify(&self.poller, &socket.fd, key, BOTH)
+                && let Err(error) =
+                    epoll::modify(&self.poller, &socket.fd, key, READING_AND_WRITING)
             {
-                then = Then::Failed(error.into());
+                status = SendStatus::Failed(error.into());
             }
         }
-        Sending::Done(Sent { out, count, then })
+        Sending::Done(Sent { out, count, status })
     }
 
     fn unacknowledged(&self, socket: &Socket) -> io::Result<u64> {

@@ -25,7 +25,7 @@ pub trait Driver {
     /// The wall clock.
     fn wall(&self) -> WallTime;
 
-    /// Interrupts [`Driver::wait`], from any thread.
+    /// A handle that interrupts [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit; a
@@ -38,12 +38,12 @@ pub trait Driver {
     fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
     -> io::Result<()>;
 
-    /// Starts to report connections of `listener`, as [`IoEvent::Incoming`] with `id`.
+    /// Starts to report connections of `listener`, as [`IoEvent::ListenerReady`] with `id`.
     ///
     /// # Errors
     ///
     /// If the kernel can't register it.
-    fn attach_listener(&mut self, listener: &mut Self::Listener, id: u32) -> io::Result<()>;
+    fn watch_listener(&mut self, listener: &mut Self::Listener, id: u32) -> io::Result<()>;
 
     /// Accepts a connection.
     ///
@@ -53,14 +53,14 @@ pub trait Driver {
     /// before it was accepted, or there is no descriptor or memory at present.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, Address)>;
 
-    /// Lets no new client connect. Handshakes that have started complete and can be accepted.
-    fn hold_off(&mut self, listener: &mut Self::Listener);
+    /// Lets no new client connect. Handshakes that have started are completed and can be accepted.
+    fn block_new_clients(&mut self, listener: &mut Self::Listener);
 
     /// Stops listening. Connections in the queue are reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
     /// Sets the `key` in the events of an accepted connection. It can receive and send from now on.
-    fn attach(&mut self, socket: &mut Self::Socket, key: Key);
+    fn set_key(&mut self, socket: &mut Self::Socket, key: Key);
 
     /// Starts to report events of an accepted connection, its present state first. Called before the
     /// next [`Driver::wait`].
@@ -124,9 +124,9 @@ pub const QUANTUM: u64 = 128 * 1024;
 #[derive(Debug)]
 pub enum IoEvent {
     /// A listener may have connections to accept.
-    Incoming(u32),
-    /// The state of a connection has changed. Except for `ended`, a flag may be set without reason.
-    /// None is missing.
+    ListenerReady(u32),
+    /// The state of a connection has changed. Flags other than `ended` may be set without need; none is
+    /// missing.
     Ready {
         /// The connection.
         key: Key,
@@ -173,20 +173,20 @@ pub struct Sent {
     pub out: Box<Output>,
     /// How many bytes were sent, also when it failed afterwards.
     pub count: u64,
-    /// What follows.
-    pub then: Then,
+    /// Why it ended, and so when to send again.
+    pub status: SendStatus,
 }
 
-/// What to do after a send.
+/// Why a send ended, and so when to send again.
 #[derive(Debug)]
-pub enum Then {
-    /// Send again when there is output: all was sent, or the quantum was used.
+pub enum SendStatus {
+    /// All was sent, or the quantum is used up. Send again when there is output.
     Again,
-    /// Send again when the connection is writable.
+    /// The kernel takes no more. Send again when the connection is writable.
     Blocked,
-    /// Send again when a thread has read the file range at the front ([`Output::put_read`]): reading
-    /// it on the event loop might block.
-    Read,
+    /// Reading the file range at the front might block. Send again when a thread has read it
+    /// ([`Output::put_read`]).
+    NeedsRead,
     /// A file has changed since it was opened.
     FileChanged,
     /// A file could not be read.

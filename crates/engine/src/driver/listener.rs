@@ -1,7 +1,7 @@
 //! A listening socket, and how it stops.
 //!
 //! When a listener is closed, the kernel resets the connections in its queue, and unfinished handshakes.
-//! So [`Listener::hold_off`] comes first: no new handshake starts, and started ones can be accepted.
+//! So [`Listener::block_new_clients`] comes first: no new handshake starts, and started ones can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -39,13 +39,14 @@ impl Listener {
         Self { fd, file: SocketFile::of(path).ok() }
     }
 
-    /// Lets no new client connect. The SYN of a TCP client is dropped; it tries again after a second, when
-    /// it is refused or reaches another server. A Unix client finds no socket.
-    pub(super) fn hold_off(&mut self) {
+    /// Lets no new client connect. The SYN of a TCP client is dropped; the client sends it again after a
+    /// second, and is then refused or reaches another server. A Unix client finds no socket.
+    pub(super) fn block_new_clients(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
-            // Where the kernel refuses the filter, the listener stays open until it is closed. A
-            // connection that is established from now on inherits the filter, and receives no SYN.
+            // If the kernel refuses the filter, clients can connect until the listener is closed.
+            // Connections accepted from now on inherit the filter. It drops nothing of theirs: no SYN
+            // follows the handshake.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }
@@ -87,15 +88,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_that_is_held_off_accepts_what_is_in_its_queue_and_no_more() {
+    fn a_listener_that_blocks_new_clients_still_accepts_those_in_its_queue() {
         let queue = TcpListener::bind("127.0.0.1:0").unwrap();
         let address: SocketAddr = queue.local_addr().unwrap();
         let mut waiting = TcpStream::connect(address).unwrap();
         let mut listener = Listener::tcp(queue.try_clone().unwrap().into());
-        listener.hold_off();
+        listener.block_new_clients();
 
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
-        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it connected");
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "a new client connected");
         let (mut accepted, _) = queue.accept().unwrap();
         queue.set_nonblocking(true).unwrap();
         assert_eq!(queue.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -116,8 +117,8 @@ mod tests {
 
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
         let mut first = Listener::unix(fd, &path);
-        first.hold_off();
-        assert!(!path.exists(), "its file stays");
+        first.block_new_clients();
+        assert!(!path.exists(), "the file remains");
 
         // Moved, not removed: a new file could get the same inode.
         let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());

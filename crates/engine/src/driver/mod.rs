@@ -5,7 +5,7 @@
 //!
 //! - A send owns its output until it is done, at once ([`Sending::Done`]) or later
 //!   ([`IoEvent::Sent`]).
-//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's scratch buffer
+//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's receive buffer
 //!   with epoll, from a provided buffer with io_uring.
 //! - [`IoEvent::Ready`] is a hint that a call is worthwhile: an edge of epoll, or a completion. The
 //!   call fails with `WouldBlock` if there is nothing.
@@ -20,9 +20,9 @@ mod listener;
 mod unacknowledged;
 
 pub(crate) use bind::BACKLOG;
-pub use bind::{BindError, Bound, Incoming, bind_all};
-pub use epoll::{Calls, Epoll, Socket};
+pub use bind::{BindError, Bound, BoundListeners, bind_all};
+pub use epoll::{Epoll, Socket, SyscallCounts};
 pub use heap::return_freed_memory;
 pub(crate) use heap::trim_heaps;
-pub use interface::{Driver, IoEvent, QUANTUM, Received, Sending, Sent, Target, Then, Wake};
+pub use interface::{Driver, IoEvent, QUANTUM, Received, SendStatus, Sending, Sent, Target, Wake};
 pub use listener::Listener;

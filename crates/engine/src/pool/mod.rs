@@ -1,16 +1,16 @@
 //! Threads for jobs: work that blocks or takes long.
 //!
-//! Three teams of threads run independently: lookups and reads, which are short but may hang with
+//! Three sub-pools of threads run independently: lookups and reads, which are short but may hang with
 //! their file system; the long jobs of serving a folder (listing, archiving, compressing, hashing),
-//! at a lower priority; and the work of the library's users. Each team schedules its jobs fairly:
+//! at a lower priority; and the work of the library's users. Each sub-pool schedules its jobs fairly:
 //! see [`queue`].
 //!
-//! A team starts a thread when a job can run and no thread is idle, up to its limit. A thread that
-//! has been idle for [`IDLE`] ends. A cancelled job is dropped at its turn, or when the queue is
+//! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread that
+//! has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or when the queue is
 //! full. A panic of a job is caught.
 //!
-//! [`Jobs`] counts how long jobs wait, which shows whether there are enough threads. It costs two
-//! clock readings per job, not on the event loop.
+//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads the
+//! clock twice per job, not on the event loop.
 
 mod queue;
 
@@ -23,21 +23,21 @@ use sockeye_proto::{Client, Job, JobKind, Spawn};
 use tracing::{debug, error, warn};
 
 use crate::driver::trim_heaps;
-use crate::stats::Jobs;
+use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
-/// How many lookups, or jobs of users, may wait: one for every connection.
-const WAITING: usize = 100_000;
+/// How many lookups, or jobs of users, may wait: one for each possible connection.
+const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
-const WAITING_LONG: usize = 1024;
+const MAX_WAITING_LONG: usize = 1024;
 /// Threads for lookups and reads. More than a few run only where file systems hang.
-const LOOKUP_THREADS: usize = 256;
+const MAX_LOOKUP_THREADS: usize = 256;
 /// How many of them may run lookups in one folder.
-const LOOKUP_THREADS_PER_ROOT: usize = 32;
+const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refused jobs are reported at most once in this time.
-const REPORT: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// The nice value of the threads of long jobs. If such a thread and an event loop compete for a core,
 /// the thread gets about a quarter of its time.
 const NICE: i32 = 5;
@@ -45,19 +45,19 @@ const NICE: i32 = 5;
 /// Threads for jobs. They end when the pool is dropped and no job waits.
 #[derive(Debug)]
 pub struct Pool {
-    lookups: Arc<Team>,
-    long: Arc<Team>,
-    others: Arc<Team>,
+    lookups: Arc<SubPool>,
+    long: Arc<SubPool>,
+    others: Arc<SubPool>,
 }
 
 /// Threads that take jobs from one queue.
 #[derive(Debug)]
-struct Team {
+struct SubPool {
     name: &'static str,
     limits: Limits,
-    nice: bool,
+    low_priority: bool,
     state: Mutex<State>,
-    work: Condvar,
+    work_available: Condvar,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct State {
     closed: bool,
     /// When refused jobs were reported last.
     reported: Option<Instant>,
-    jobs: Jobs,
+    jobs: JobStats,
 }
 
 impl Pool {
@@ -78,53 +78,55 @@ impl Pool {
     pub fn new(workers: NonZeroUsize) -> Self {
         let workers = workers.get();
         // More than cores, because jobs mostly wait for a disk.
-        let some = workers.saturating_mul(2).saturating_add(1);
+        let base = workers.saturating_mul(2).saturating_add(1);
         let lookups = Limits {
-            threads: LOOKUP_THREADS.max(some),
-            per_root: LOOKUP_THREADS_PER_ROOT.max(some),
-            per_place: some,
+            threads: MAX_LOOKUP_THREADS.max(base),
+            per_root: MAX_LOOKUP_THREADS_PER_ROOT.max(base),
+            per_group: base,
             shares_threads: true,
-            waiting: WAITING,
+            waiting: MAX_WAITING,
         };
         let long = Limits {
-            threads: some + 1,
-            per_root: some,
-            per_place: workers + 1,
+            threads: base + 1,
+            per_root: base,
+            per_group: workers + 1,
             shares_threads: true,
-            waiting: WAITING_LONG,
+            waiting: MAX_WAITING_LONG,
         };
         let others = Limits {
-            threads: some,
-            per_root: some,
-            per_place: some,
+            threads: base,
+            per_root: base,
+            per_group: base,
             shares_threads: false,
-            waiting: WAITING,
+            waiting: MAX_WAITING,
         };
         Self {
-            lookups: Team::new("lookups", lookups, false),
-            long: Team::new("long jobs", long, true),
-            others: Team::new("jobs", others, false),
+            lookups: SubPool::new("lookups", lookups, false),
+            long: SubPool::new("long jobs", long, true),
+            others: SubPool::new("jobs", others, false),
         }
     }
 
-    /// Counts of jobs, over all teams.
+    /// Counts of jobs, over all sub-pools.
     #[must_use]
-    pub fn jobs(&self) -> Jobs {
-        let mut jobs = Jobs::default();
-        for team in self.teams() {
-            jobs.add(&team.lock().jobs);
+    pub fn jobs(&self) -> JobStats {
+        let mut jobs = JobStats::default();
+        for sub_pool in self.sub_pools() {
+            jobs.add(&sub_pool.lock().jobs);
         }
         jobs
     }
 
-    fn teams(&self) -> [&Arc<Team>; 3] {
+    fn sub_pools(&self) -> [&Arc<SubPool>; 3] {
         [&self.lookups, &self.long, &self.others]
     }
 
-    fn team_of(&self, kind: JobKind) -> &Arc<Team> {
+    fn sub_pool_of(&self, kind: JobKind) -> &Arc<SubPool> {
         match kind {
-            JobKind::Lookup | JobKind::Read => &self.lookups,
-            JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::Hash => &self.long,
+            JobKind::Lookup | JobKind::ReadPart => &self.lookups,
+            JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
+                &self.long
+            }
             JobKind::Other => &self.others,
         }
     }
@@ -132,30 +134,36 @@ impl Pool {
 
 impl Spawn for Pool {
     fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.team_of(job.kind()).push(job)
+        self.sub_pool_of(job.kind()).push(job)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for team in self.teams() {
-            team.lock().closed = true;
-            team.work.notify_all();
+        for sub_pool in self.sub_pools() {
+            sub_pool.lock().closed = true;
+            sub_pool.work_available.notify_all();
         }
     }
 }
 
-impl Team {
-    fn new(name: &'static str, limits: Limits, nice: bool) -> Arc<Self> {
+impl SubPool {
+    fn new(name: &'static str, limits: Limits, low_priority: bool) -> Arc<Self> {
         let state = State {
             queue: Queue::new(limits),
             threads: 0,
             idle: 0,
             closed: false,
             reported: None,
-            jobs: Jobs::default(),
+            jobs: JobStats::default(),
         };
-        Arc::new(Self { name, limits, nice, state: Mutex::new(state), work: Condvar::new() })
+        Arc::new(Self {
+            name,
+            limits,
+            low_priority,
+            state: Mutex::new(state),
+            work_available: Condvar::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -191,21 +199,21 @@ impl Team {
             if state.threads == 0
                 && let Some((_, job)) = state.queue.take()
             {
-                state.queue.finish(job.client(), job.place());
+                state.queue.finish(job.client(), job.group());
                 state.jobs.dropped += 1;
                 return Err(job);
             }
         }
         drop(state);
         if may_run {
-            self.work.notify_one();
+            self.work_available.notify_one();
         }
         Ok(())
     }
 
     /// Logs that jobs are refused, at most once a minute.
     fn report(&self, mut state: MutexGuard<'_, State>, client: Client, now: Instant) {
-        if state.reported.is_some_and(|last| now - last < REPORT) {
+        if state.reported.is_some_and(|last| now - last < REPORT_INTERVAL) {
             return;
         }
         state.reported = Some(now);
@@ -219,9 +227,9 @@ impl Team {
 
     /// Starts a thread. Returns whether it could.
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
-        let team = Arc::clone(self);
+        let sub_pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
-        match thread.spawn(move || team.work()) {
+        match thread.spawn(move || sub_pool.work()) {
             Ok(_) => {
                 state.threads += 1;
                 state.idle += 1;
@@ -236,33 +244,33 @@ impl Team {
 
     /// Runs jobs on this thread until it isn't needed.
     fn work(self: &Arc<Self>) {
-        if self.nice {
+        if self.low_priority {
             // On Linux, this changes only the calling thread. An error changes nothing.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
         let mut state = self.lock();
         state.idle -= 1;
         while let Some(job) = self.next(state) {
-            let (client, place) = (job.client(), job.place());
+            let (client, group) = (job.client(), job.group());
             debug!(target: "sockeye", kind = job.kind().as_str(), %client, "job started");
             if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 error!(target: "sockeye", "a job panicked");
             }
             state = self.lock();
-            state.queue.finish(client, place);
+            state.queue.finish(client, group);
         }
     }
 
     /// Wakes or starts another thread if one more job may run, after this thread has taken one. The
-    /// end of one job can let two others run, one of its client and one at its place, and
-    /// [`Team::push`] has started no thread for them.
+    /// end of one job can let two others run, one of its client and one of its group, and
+    /// [`SubPool::push`] has started no thread for them.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;
         }
         if state.idle > 0 {
             drop(state);
-            self.work.notify_one();
+            self.work_available.notify_one();
         } else if state.threads < self.limits.threads {
             // If that fails, this thread takes the job later.
             self.start(&mut state);
@@ -278,7 +286,7 @@ impl Team {
                     self.start_next(state);
                     return Some(job);
                 }
-                state.queue.finish(job.client(), job.place());
+                state.queue.finish(job.client(), job.group());
                 state.jobs.cancelled += 1;
                 // The job is dropped outside of the lock.
                 drop(state);
@@ -290,15 +298,17 @@ impl Team {
                 return None;
             }
             state.idle += 1;
-            let (woken, waited) =
-                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self
+                .work_available
+                .wait_timeout(state, IDLE_TIMEOUT)
+                .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.queue.waiting() == 0 {
                 state.threads -= 1;
                 let is_last = state.threads == 0;
                 drop(state);
-                // The heaps of the threads are not used again soon.
+                // The heaps of the threads are not needed soon.
                 if is_last {
                     trim_heaps();
                 }
@@ -356,7 +366,8 @@ mod tests {
         pool.spawn(first).unwrap();
         has_started.recv().unwrap();
         let (waiter, cancel) = Waiter::new();
-        let cancelled = Job::new(JobKind::Listing, client, || panic!("cancelled")).unless(cancel);
+        let cancelled =
+            Job::new(JobKind::Listing, client, || panic!("cancelled")).cancel_with(cancel);
         pool.spawn(cancelled).unwrap();
         let (last, last_started, _end) = blocking_job(JobKind::Listing, client);
         pool.spawn(last).unwrap();
@@ -372,7 +383,7 @@ mod tests {
     fn a_lookup_does_not_wait_for_other_kinds_of_jobs() {
         let pool = Pool::new(NonZeroUsize::MIN);
         let mut ends = Vec::new();
-        for kind in [JobKind::Listing, JobKind::Compress, JobKind::Hash, JobKind::Other] {
+        for kind in [JobKind::Listing, JobKind::Compress, JobKind::ReadWhole, JobKind::Other] {
             for _ in 0..20 {
                 let (job, _, end) = blocking_job(kind, Client::Unix);
                 pool.spawn(job).unwrap();
@@ -394,7 +405,7 @@ mod tests {
             ends.push(end);
         }
         let (job, has_started, _end) = blocking_job(JobKind::Listing, Client::V4([192, 0, 2, 1]));
-        pool.spawn(job.at(sockeye_proto::Place { root: 1, lane: 0 })).unwrap();
+        pool.spawn(job.in_group(sockeye_proto::JobGroup { root: 1, part: 0 })).unwrap();
         has_started.recv().unwrap();
     }
 
@@ -412,12 +423,12 @@ mod tests {
         let (hanging, has_started, _end) = blocking_job(JobKind::Listing, client);
         pool.spawn(hanging).unwrap();
         has_started.recv().unwrap();
-        let share = client.share(WAITING_LONG as u64);
+        let share = client.share(MAX_WAITING_LONG as u64);
         for _ in 0..3 * share {
             let (_waiter, cancel) = Waiter::new();
             let locks = LocksPool(Arc::downgrade(&pool));
             let job = Job::new(JobKind::Listing, client, move || drop(locks));
-            pool.spawn(job.unless(cancel)).expect("there is room");
+            pool.spawn(job.cancel_with(cancel)).expect("there is room");
         }
         let jobs = pool.jobs();
         assert_eq!((jobs.run, jobs.dropped, jobs.cancelled), (1, 0, 2 * share));
@@ -426,23 +437,23 @@ mod tests {
     #[test]
     fn the_end_of_a_job_starts_a_thread_for_each_job_that_may_run_now() {
         let pool = Pool::new(NonZeroUsize::MIN);
-        let place = |lane| sockeye_proto::Place { root: 0, lane };
+        let group = |part| sockeye_proto::JobGroup { root: 0, part };
         let client = |number| Client::V4([192, 0, 2, number]);
-        let begin = |number, lane| {
+        let begin = |number, part| {
             let (job, has_started, end) = blocking_job(JobKind::Listing, client(number));
-            pool.spawn(job.at(place(lane))).unwrap();
+            pool.spawn(job.in_group(group(part))).unwrap();
             (has_started, end)
         };
-        // One job of a client at a time, and two at a place.
+        // One job of a client at a time, and two of a group.
         let (first, end) = begin(1, 0);
         first.recv().unwrap();
         let (second, _end) = begin(2, 0);
         second.recv().unwrap();
         let (same_client, _end) = begin(1, 1);
-        let (same_place, _end) = begin(3, 0);
+        let (same_group, _end) = begin(3, 0);
         drop(end);
         same_client.recv().unwrap();
-        same_place.recv().unwrap();
+        same_group.recv().unwrap();
     }
 
     #[test]
@@ -452,7 +463,7 @@ mod tests {
         let (first, has_started, end) = blocking_job(JobKind::Listing, client);
         pool.spawn(first).unwrap();
         has_started.recv().unwrap();
-        let share = client.share(WAITING_LONG as u64);
+        let share = client.share(MAX_WAITING_LONG as u64);
         for _ in 0..share {
             pool.spawn(Job::new(JobKind::Listing, client, || {})).unwrap();
         }

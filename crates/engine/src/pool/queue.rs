@@ -1,5 +1,5 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots take turns, so do the places
-//! of a root and the clients of a place.
+//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the groups
+//! of a root and the clients of a group.
 //!
 //! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one, and
 //! [`Queue::finish`] counts its end.
@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::time::Instant;
 
 use sockeye_proto::driver::Counts;
-use sockeye_proto::{Client, Job, Place};
+use sockeye_proto::{Client, Job, JobGroup};
 
 /// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on average
 /// while the queue is full and has no cancelled jobs.
@@ -20,10 +20,10 @@ const CHECKS_PER_PUSH: usize = 8;
 pub(crate) struct Limits {
     /// Threads in total.
     pub(crate) threads: usize,
-    /// Threads for the jobs of one [`Place::root`].
+    /// Threads for the jobs of one [`JobGroup::root`].
     pub(crate) per_root: usize,
-    /// Threads for the jobs of one [`Place`].
-    pub(crate) per_place: usize,
+    /// Threads for the jobs of one [`JobGroup`].
+    pub(crate) per_group: usize,
     /// Whether a client is limited to its share of the threads.
     pub(crate) shares_threads: bool,
     /// Waiting jobs in total. A client may have its share of them.
@@ -34,9 +34,9 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`Place::root`]. Clients choose how many places a root has, so places are grouped by root:
-    /// none of them is checked while the root has no free thread.
-    roots: RoundRobin<u32, RoundRobin<Place, RoundRobin<Client, VecDeque<Waiting>>>>,
+    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked while
+    /// the root has no free thread.
+    roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<Waiting>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
     /// Pushes since the last sweep, refused ones included.
@@ -51,9 +51,9 @@ type Waiting = (Instant, Job);
 #[derive(Debug, Default)]
 struct Running {
     by_client: Counts<Client>,
-    by_place: Counts<Place>,
+    by_group: Counts<JobGroup>,
     by_root: Counts<u32>,
-    /// How many places were checked for a job.
+    /// How many groups were checked for a job.
     #[cfg(test)]
     checks: std::cell::Cell<usize>,
 }
@@ -97,8 +97,8 @@ impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
         })
     }
 
-    /// What `take` takes from the first item that `may_run` allows and that has something. Its next
-    /// turn is last; the items before it keep their turns.
+    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That item's
+    /// next turn is after all others; the items before it keep their turns.
     fn take<T>(
         &mut self,
         may_run: impl Fn(K) -> bool,
@@ -155,17 +155,17 @@ impl Queue {
     /// The job, if too many jobs wait, in total or of its client.
     pub(crate) fn push(&mut self, now: Instant, job: Job) -> Result<bool, Job> {
         self.pushes = self.pushes.saturating_add(1);
-        let (client, place) = (job.client(), job.place());
+        let (client, group) = (job.client(), job.group());
         let share = client.share(self.limits.waiting as u64);
         if self.waiting >= self.limits.waiting || self.waiting_by_client.get(client) >= share {
             return Err(job);
         }
         self.waiting += 1;
         self.waiting_by_client.add(client, 1);
-        self.roots.entry(place.root).entry(place).entry(client).push_back((now, job));
+        self.roots.entry(group.root).entry(group).entry(client).push_back((now, job));
         let Self { limits, running, .. } = self;
-        Ok(running.root_may_run(limits, place.root)
-            && running.place_may_run(limits, place)
+        Ok(running.root_may_run(limits, group.root)
+            && running.group_may_run(limits, group)
             && running.client_may_run(limits, client))
     }
 
@@ -178,8 +178,8 @@ impl Queue {
         }
         self.pushes = 0;
         let mut cancelled = Vec::new();
-        self.roots.change_all(|places| {
-            places.change_all(|clients| {
+        self.roots.change_all(|groups| {
+            groups.change_all(|clients| {
                 clients.change_all(|jobs| {
                     if jobs.iter().any(|(_, job)| job.is_cancelled()) {
                         let (gone, left): (Vec<_>, _) = std::mem::take(jobs)
@@ -203,9 +203,9 @@ impl Queue {
         let Self { limits, running, roots, .. } = self;
         let (since, job) = roots.take(
             |root| running.root_may_run(limits, root),
-            |places| {
-                places.take(
-                    |place| running.place_may_run(limits, place),
+            |groups| {
+                groups.take(
+                    |group| running.group_may_run(limits, group),
                     |clients| {
                         clients.take(
                             |client| running.client_may_run(limits, client),
@@ -218,28 +218,28 @@ impl Queue {
         self.waiting -= 1;
         self.waiting_by_client.subtract(job.client(), 1);
         self.running.by_client.add(job.client(), 1);
-        self.running.by_place.add(job.place(), 1);
-        self.running.by_root.add(job.place().root, 1);
+        self.running.by_group.add(job.group(), 1);
+        self.running.by_root.add(job.group().root, 1);
         Some((since, job))
     }
 
     /// Whether [`Queue::take`] would find a job.
     pub(crate) fn has_next(&self) -> bool {
         let Self { limits, running, roots, .. } = self;
-        roots.items.iter().any(|(root, places)| {
+        roots.items.iter().any(|(root, groups)| {
             running.root_may_run(limits, *root)
-                && places.items.iter().any(|(place, clients)| {
-                    running.place_may_run(limits, *place)
+                && groups.items.iter().any(|(group, clients)| {
+                    running.group_may_run(limits, *group)
                         && clients.turns.iter().any(|one| running.client_may_run(limits, *one))
                 })
         })
     }
 
     /// Counts the end of a job that [`Queue::take`] returned.
-    pub(crate) fn finish(&mut self, client: Client, place: Place) {
+    pub(crate) fn finish(&mut self, client: Client, group: JobGroup) {
         self.running.by_client.subtract(client, 1);
-        self.running.by_place.subtract(place, 1);
-        self.running.by_root.subtract(place.root, 1);
+        self.running.by_group.subtract(group, 1);
+        self.running.by_root.subtract(group.root, 1);
     }
 }
 
@@ -248,10 +248,10 @@ impl Running {
         self.by_root.get(root) < limits.per_root as u64
     }
 
-    fn place_may_run(&self, limits: &Limits, place: Place) -> bool {
+    fn group_may_run(&self, limits: &Limits, group: JobGroup) -> bool {
         #[cfg(test)]
         self.checks.set(self.checks.get() + 1);
-        self.by_place.get(place) < limits.per_place as u64
+        self.by_group.get(group) < limits.per_group as u64
     }
 
     fn client_may_run(&self, limits: &Limits, client: Client) -> bool {
@@ -269,115 +269,115 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits =
-        Limits { threads: 8, per_root: 4, per_place: 2, shares_threads: true, waiting: 40 };
+        Limits { threads: 8, per_root: 4, per_group: 2, shares_threads: true, waiting: 40 };
 
     fn client(number: u8) -> Client {
         Client::V4([192, 0, 2, number])
     }
 
-    fn job(number: u8, place: Place) -> Job {
-        Job::new(JobKind::Other, client(number), || {}).at(place)
+    fn job(number: u8, group: JobGroup) -> Job {
+        Job::new(JobKind::Other, client(number), || {}).in_group(group)
     }
 
-    fn at(root: u32, lane: u32) -> Place {
-        Place { root, lane }
+    fn group(root: u32, part: u32) -> JobGroup {
+        JobGroup { root, part }
     }
 
-    fn take_all(queue: &mut Queue) -> Vec<(Client, Place)> {
-        std::iter::from_fn(|| queue.take()).map(|(_, job)| (job.client(), job.place())).collect()
+    fn take_all(queue: &mut Queue) -> Vec<(Client, JobGroup)> {
+        std::iter::from_fn(|| queue.take()).map(|(_, job)| (job.client(), job.group())).collect()
     }
 
     #[test]
     fn clients_take_turns_however_many_jobs_each_has() {
-        let limits = Limits { per_place: 8, per_root: 8, ..LIMITS };
+        let limits = Limits { per_group: 8, per_root: 8, ..LIMITS };
         let mut queue = Queue::new(limits);
         for number in [1, 1, 1, 2, 3] {
-            queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+            queue.push(Instant::now(), job(number, group(0, 0))).expect("there is room");
         }
         let order: Vec<_> = take_all(&mut queue).iter().map(|(client, _)| *client).collect();
         // The third job of client 1 waits: its share is two of eight threads.
         assert_eq!(order, [client(1), client(2), client(3), client(1)]);
-        queue.finish(client(1), at(0, 0));
-        assert_eq!(take_all(&mut queue), [(client(1), at(0, 0))]);
+        queue.finish(client(1), group(0, 0));
+        assert_eq!(take_all(&mut queue), [(client(1), group(0, 0))]);
     }
 
     #[test]
-    fn a_place_that_hangs_leaves_threads_for_others() {
+    fn a_group_that_hangs_leaves_threads_for_others() {
         let mut queue = Queue::new(Limits { shares_threads: false, ..LIMITS });
-        for place in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
+        for group in [group(0, 0), group(0, 1), group(0, 2), group(1, 0)] {
             for number in [1, 2, 3] {
-                queue.push(Instant::now(), job(number, place)).unwrap();
+                queue.push(Instant::now(), job(number, group)).unwrap();
             }
         }
-        // None of them finishes. The limits are two per place and four per root.
-        let mut places: Vec<_> = take_all(&mut queue).iter().map(|(_, place)| *place).collect();
-        places.sort_by_key(|place| (place.root, place.lane));
-        assert_eq!(places.iter().filter(|place| place.root == 0).count(), 4);
-        assert_eq!(places.iter().filter(|place| **place == at(1, 0)).count(), 2);
+        // None of them finishes. The limits are two per group and four per root.
+        let mut groups: Vec<_> = take_all(&mut queue).iter().map(|(_, group)| *group).collect();
+        groups.sort_by_key(|group| (group.root, group.part));
+        assert_eq!(groups.iter().filter(|group| group.root == 0).count(), 4);
+        assert_eq!(groups.iter().filter(|one| **one == group(1, 0)).count(), 2);
         assert_eq!(queue.waiting(), 6);
     }
 
     #[test]
-    fn places_of_a_root_without_a_free_thread_are_not_checked() {
+    fn groups_of_a_root_without_a_free_thread_are_not_checked() {
         let mut queue = Queue::new(Limits { waiting: 4000, ..LIMITS });
-        for lane in 0..1000 {
-            queue.push(Instant::now(), job(1 + (lane % 4) as u8, at(0, lane))).unwrap();
+        for part in 0..1000 {
+            queue.push(Instant::now(), job(1 + (part % 4) as u8, group(0, part))).unwrap();
         }
         assert_eq!(take_all(&mut queue).len(), 4, "the limit of the root");
         for number in [5, 6, 7] {
-            queue.push(Instant::now(), job(number, at(1, 0))).unwrap();
+            queue.push(Instant::now(), job(number, group(1, 0))).unwrap();
         }
         queue.running.checks.set(0);
-        assert_eq!(take_all(&mut queue), [(client(5), at(1, 0)), (client(6), at(1, 0))]);
-        assert!(queue.running.checks.get() < 10, "{} places", queue.running.checks.get());
-        queue.finish(client(1), at(0, 0));
-        assert_eq!(take_all(&mut queue), [(client(1), at(0, 4))], "the next in turn");
+        assert_eq!(take_all(&mut queue), [(client(5), group(1, 0)), (client(6), group(1, 0))]);
+        assert!(queue.running.checks.get() < 10, "{} groups", queue.running.checks.get());
+        queue.finish(client(1), group(0, 0));
+        assert_eq!(take_all(&mut queue), [(client(1), group(0, 4))], "the next in turn");
     }
 
     #[test]
-    fn roots_take_turns_however_many_places_each_has() {
+    fn roots_take_turns_however_many_groups_each_has() {
         let mut queue = Queue::new(LIMITS);
-        for place in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
-            queue.push(Instant::now(), job(1 + place.lane as u8, place)).unwrap();
+        for group in [group(0, 0), group(0, 1), group(0, 2), group(1, 0)] {
+            queue.push(Instant::now(), job(1 + group.part as u8, group)).unwrap();
         }
-        let places: Vec<_> = take_all(&mut queue).iter().map(|(_, place)| *place).collect();
-        assert_eq!(places, [at(0, 0), at(1, 0), at(0, 1), at(0, 2)]);
+        let groups: Vec<_> = take_all(&mut queue).iter().map(|(_, group)| *group).collect();
+        assert_eq!(groups, [group(0, 0), group(1, 0), group(0, 1), group(0, 2)]);
     }
 
     #[test]
     fn a_client_may_fill_its_share_of_the_queue() {
         let mut queue = Queue::new(LIMITS);
         for _ in 0..10 {
-            queue.push(Instant::now(), job(1, at(0, 0))).unwrap();
+            queue.push(Instant::now(), job(1, group(0, 0))).unwrap();
         }
-        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        assert!(queue.push(Instant::now(), job(1, group(0, 0))).is_err());
         for number in [2, 3, 4] {
             for _ in 0..10 {
-                queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+                queue.push(Instant::now(), job(number, group(0, 0))).expect("there is room");
             }
         }
-        assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err(), "40 wait");
+        assert!(queue.push(Instant::now(), job(5, group(0, 0))).is_err(), "40 wait");
     }
 
     #[test]
     fn a_sweep_removes_exactly_the_cancelled_jobs() {
         let mut queue = Queue::new(LIMITS);
         let (waiter, cancel) = Waiter::new();
-        for lane in 0..10 {
-            let job = job(1, at(lane % 2, lane / 4));
-            let job = if lane < 7 { job.unless(cancel.clone()) } else { job };
+        for part in 0..10 {
+            let job = job(1, group(part % 2, part / 4));
+            let job = if part < 7 { job.cancel_with(cancel.clone()) } else { job };
             queue.push(Instant::now(), job).unwrap();
         }
-        queue.push(Instant::now(), job(2, at(3, 0)).unless(cancel)).unwrap();
+        queue.push(Instant::now(), job(2, group(3, 0)).cancel_with(cancel)).unwrap();
         drop(waiter);
-        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        assert!(queue.push(Instant::now(), job(1, group(0, 0))).is_err());
         assert_eq!((queue.sweep().len(), queue.waiting()), (8, 3));
         for _ in 0..7 {
-            queue.push(Instant::now(), job(1, at(2, 0))).expect("there is room again");
+            queue.push(Instant::now(), job(1, group(2, 0))).expect("there is room again");
         }
         let mut ran = 0;
         while let Some((_, job)) = queue.take() {
-            queue.finish(job.client(), job.place());
+            queue.finish(job.client(), job.group());
             ran += 1;
         }
         assert_eq!((ran, queue.waiting()), (10, 0));
@@ -390,14 +390,14 @@ mod tests {
         let mut waiters = Vec::new();
         for number in 0..40 {
             let (waiter, cancel) = Waiter::new();
-            queue.push(Instant::now(), job(number % 4, at(0, 0)).unless(cancel)).unwrap();
+            queue.push(Instant::now(), job(number % 4, group(0, 0)).cancel_with(cancel)).unwrap();
             waiters.push(waiter);
         }
         assert!(queue.sweep().is_empty(), "none is cancelled");
         waiters.clear();
         for _ in 0..40 / CHECKS_PER_PUSH {
             assert!(queue.sweep().is_empty(), "too soon");
-            assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err());
+            assert!(queue.push(Instant::now(), job(5, group(0, 0))).is_err());
         }
         assert_eq!(queue.sweep().len(), 40);
     }
@@ -410,34 +410,34 @@ mod tests {
         ) {
             let mut queue = Queue::new(LIMITS);
             let (mut pushed, mut ran) = (0, 0);
-            let mut running: Vec<(Client, Place)> = Vec::new();
-            for (number, root, lane) in pushes {
-                pushed += usize::from(queue.push(Instant::now(), job(number, at(root, lane))).is_ok());
+            let mut running: Vec<(Client, JobGroup)> = Vec::new();
+            for (number, root, part) in pushes {
+                pushed += usize::from(queue.push(Instant::now(), job(number, group(root, part))).is_ok());
             }
             let mut finishes = finishes.into_iter();
             loop {
                 while running.len() < LIMITS.threads && let Some((_, job)) = queue.take() {
-                    running.push((job.client(), job.place()));
+                    running.push((job.client(), job.group()));
                     ran += 1;
                 }
-                for (client, place) in &running {
-                    let of = running.iter().filter(|(other, _)| other == client).count();
-                    let at = running.iter().filter(|(_, other)| other == place).count();
-                    let within = running.iter().filter(|(_, other)| other.root == place.root);
-                    prop_assert!(of <= 2 && at <= LIMITS.per_place);
-                    prop_assert!(within.count() <= LIMITS.per_root);
+                for (client, group) in &running {
+                    let of_client = running.iter().filter(|(other, _)| other == client).count();
+                    let in_group = running.iter().filter(|(_, other)| other == group).count();
+                    let in_root = running.iter().filter(|(_, other)| other.root == group.root);
+                    prop_assert!(of_client <= 2 && in_group <= LIMITS.per_group);
+                    prop_assert!(in_root.count() <= LIMITS.per_root);
                 }
                 if running.is_empty() {
                     break;
                 }
                 let done = finishes.next().map_or(0, |index| index.index(running.len()));
-                let (client, place) = running.swap_remove(done);
-                queue.finish(client, place);
+                let (client, group) = running.swap_remove(done);
+                queue.finish(client, group);
             }
             prop_assert_eq!((ran, queue.waiting()), (pushed, 0));
             prop_assert!(queue.roots.is_empty() && queue.waiting_by_client.is_empty());
             prop_assert!(queue.running.by_client.is_empty());
-            prop_assert!(queue.running.by_place.is_empty() && queue.running.by_root.is_empty());
+            prop_assert!(queue.running.by_group.is_empty() && queue.running.by_root.is_empty());
         }
     }
 }

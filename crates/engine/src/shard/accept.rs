@@ -10,30 +10,31 @@ use tracing::{debug, warn};
 use super::state::{
     ACCEPT_PAUSE, AcceptPause, Phase, Shard, Shortage, Slot, find, key_of, slot_of,
 };
-use crate::conn::{Conn, Stage, contain};
+use crate::conn::{Conn, Stage, catch_panic};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
 
 /// Maximum number of connections that a turn accepts from one listener.
-const BATCH: i32 = 64;
+const ACCEPT_BATCH: i32 = 64;
 
 impl<D: Driver> Shard<D> {
     /// Whether accepting is not paused and a listener may have a connection.
     pub(super) fn may_accept(&self) -> bool {
-        let pauses = self.accept_pause.as_ref().is_some_and(|pause| pause.until > self.common.now);
+        let pauses =
+            self.accept_pause.as_ref().is_some_and(|pause| pause.until > self.resources.now);
         !pauses && self.listeners.iter().any(|state| state.ready)
     }
 
-    /// Accepts waiting connections, at most [`BATCH`] from each listener.
+    /// Accepts waiting connections, at most [`ACCEPT_BATCH`] from each listener.
     pub(super) fn accept(&mut self) {
         if self.may_accept() {
-            self.accept_from_each(BATCH);
+            self.accept_from_each(ACCEPT_BATCH);
         }
     }
 
     /// Accepts all waiting connections before the listeners close, even above the limit on
     /// connections, since no more follow.
-    pub(super) fn accept_to_the_end(&mut self) {
+    pub(super) fn accept_all(&mut self) {
         for state in &mut self.listeners {
             // The driver may not have reported a new connection yet.
             state.ready = true;
@@ -41,13 +42,13 @@ impl<D: Driver> Shard<D> {
         self.accept_from_each(BACKLOG);
     }
 
-    /// Tries to admit the connection in `waiting`, then accepts at most `most` from each listener.
-    fn accept_from_each(&mut self, most: i32) {
+    /// Tries to admit the connection in `waiting`, then accepts at most `max` from each listener.
+    fn accept_from_each(&mut self, max: i32) {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);
         }
         for id in 0..self.listeners.len() {
-            for _ in 0..most {
+            for _ in 0..max {
                 if self.waiting.is_some() || !self.listeners[id].ready || !self.accept_one(id) {
                     break;
                 }
@@ -67,12 +68,12 @@ impl<D: Driver> Shard<D> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 state.ready = false;
                 self.accept_pause = None;
-                if self.counts.total() < self.common.config.max_connections {
+                if self.counts.total() < self.resources.config.max_connections {
                     self.forget_idle();
                 }
                 false
             }
-            Err(error) if is_of_the_connection(&error) => true,
+            Err(error) if is_connection_error(&error) => true,
             Err(error) => {
                 // Log a shortage once, not at every attempt.
                 if self.accept_pause.map(|pause| pause.shortage) != Some(Shortage::Resources) {
@@ -88,10 +89,10 @@ impl<D: Driver> Shard<D> {
     /// room; if none is idle, the new one waits, and accepting pauses. If its address is at the
     /// limit per address, no idle connection is closed: `admit` refuses the new one.
     fn admit_or_wait(&mut self, accepted: Accepted<D::Socket>) {
-        let config = &self.common.config;
-        let most = config.max_connections_of(accepted.address);
+        let config = &self.resources.config;
+        let max = config.max_connections_of(accepted.address);
         let is_full = !self.is_draining() && self.counts.total() >= config.max_connections;
-        if is_full && self.counts.has_place(accepted.address, most) && !self.evict() {
+        if is_full && self.counts.is_below_limit(accepted.address, max) && !self.evict() {
             self.waiting = Some(accepted);
             self.pause_accepting(Shortage::Connections);
             return;
@@ -100,7 +101,8 @@ impl<D: Driver> Shard<D> {
     }
 
     fn pause_accepting(&mut self, shortage: Shortage) {
-        self.accept_pause = Some(AcceptPause { until: self.common.now + ACCEPT_PAUSE, shortage });
+        self.accept_pause =
+            Some(AcceptPause { until: self.resources.now + ACCEPT_PAUSE, shortage });
     }
 
     /// Ends a pause at the limit on connections, since a connection has closed.
@@ -116,10 +118,10 @@ impl<D: Driver> Shard<D> {
     /// its address is at the limit per address.
     fn admit(&mut self, mut accepted: Accepted<D::Socket>) {
         let address = accepted.address;
-        let max = self.common.config.max_connections_of(address);
-        if !self.counts.enter(address, max) {
+        let max = self.resources.config.max_connections_of(address);
+        if !self.counts.add(address, max) {
             debug!(target: "sockeye", peer = %address, max, "refused: too many connections from this address");
-            self.common.stats.close(&Reason::OverAddressLimit);
+            self.resources.stats.close(&Reason::OverAddressLimit);
             self.driver.close(accepted.socket);
             return;
         }
@@ -142,14 +144,14 @@ impl<D: Driver> Shard<D> {
         let Accepted { mut socket, address, via } = accepted;
         let peer = Peer { address, via };
         let key = self.next_key();
-        self.driver.attach(&mut socket, key);
+        self.driver.set_key(&mut socket, key);
         let service = &mut self.service;
-        self.common.stats.accepted += 1;
-        match contain(|| service.open(&peer)) {
+        self.resources.stats.accepted += 1;
+        match catch_panic(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =
-                    Conn::new(socket, key, peer, Stage::Established, protocol, self.common.now);
+                    Conn::new(socket, key, peer, Stage::Established, protocol, self.resources.now);
                 conn.counted = true;
                 self.insert(key, conn);
                 self.unwatched.push(key);
@@ -158,8 +160,8 @@ impl<D: Driver> Shard<D> {
             None => {
                 let reason = Reason::Panicked;
                 warn!(target: "sockeye", peer = %address, %reason, "could not open a connection");
-                self.common.stats.close(&reason);
-                self.counts.leave(address);
+                self.resources.stats.close(&reason);
+                self.counts.remove(address);
                 self.driver.close(socket);
             }
         }
@@ -169,14 +171,14 @@ impl<D: Driver> Shard<D> {
     /// mean that this shard is behind, and that most of their requests have arrived; a connection
     /// that is answered and closed within the turn need not be registered with the driver. The
     /// request of a single new connection has rarely arrived, and the receive call would be wasted.
-    pub(super) fn queue_unwatched(&mut self) {
+    pub(super) fn queue_accepted(&mut self) {
         if self.unwatched.len() < 2 {
             return;
         }
         for key in &self.unwatched {
             let Some(conn) = find(&mut self.conns, *key) else { continue };
             conn.readable = true;
-            conn.queue(&mut self.common);
+            conn.queue_read(&mut self.resources);
         }
     }
 
@@ -203,18 +205,19 @@ impl<D: Driver> Shard<D> {
         };
         let peer = Peer { address, via };
         let key = self.next_key();
-        self.common.now = self.driver.now();
-        let now = self.common.now;
+        self.resources.now = self.driver.now();
+        let now = self.resources.now;
         match self.driver.connect(target, key) {
             Ok(socket) => {
-                let stage = Stage::Connecting { until: now + self.common.config.connect_timeout };
+                let stage =
+                    Stage::Connecting { until: now + self.resources.config.connect_timeout };
                 self.insert(key, Conn::new(socket, key, peer, stage, protocol, now));
                 self.serve(key, |_| Ok(()));
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
-                self.common.stats.close(&reason);
-                self.tell_not_connected(protocol, peer, &reason);
+                self.resources.stats.close(&reason);
+                self.notify_not_connected(protocol, peer, &reason);
             }
         }
     }
@@ -225,7 +228,7 @@ impl<D: Driver> Shard<D> {
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
                 conn.stage = Stage::Established;
-                self.common.stats.connected += 1;
+                self.resources.stats.connected += 1;
                 self.start_session(key);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -236,21 +239,21 @@ impl<D: Driver> Shard<D> {
     /// Opens the session of an established connection.
     fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
-            active.conn.session.open(active.common);
+            active.conn.session.open(active.resources);
             if active.conn.readable {
-                active.conn.queue(active.common);
+                active.conn.queue_read(active.resources);
             }
             Ok(())
         });
         if self.phase != Phase::Serving {
-            self.tell_phase(key);
+            self.notify_phase(key);
         }
     }
 
     fn next_key(&mut self) -> Key {
         let slot = self.conns.vacant_key();
         if slot == self.slots.len() {
-            self.slots.push(Slot { generation: 0, armed: Time::NEVER });
+            self.slots.push(Slot { generation: 0, timer: Time::NEVER });
         }
         key_of(slot, self.slots[slot].generation)
     }
@@ -274,7 +277,7 @@ fn log_shortage(error: &io::Error) {
 }
 
 /// Whether this error of accept(2) concerns one connection only, not the listener.
-fn is_of_the_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(

@@ -11,16 +11,16 @@ use super::state::{Phase, Shard, find, slot_of};
 use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
-/// Maximum number of buffers that are read from a connection before it is told to drain: about as
-/// much as a socket's receive queue holds.
-const MOST_READS: usize = 16;
+/// Maximum number of buffers that are read from a connection before its protocol gets
+/// [`Event::Drain`]: about as much as a socket's receive queue holds.
+const MAX_READS: usize = 16;
 
-/// How long a drain waits for TCP handshakes that started before [`Driver::hold_off`]: ample for a
+/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]: ample for a
 /// round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
-const HANDSHAKE: Duration = Duration::from_millis(10);
+const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 
 /// The highest generation of a slot: keys with the top bit set are reserved for the driver.
-const LAST_GENERATION: u32 = u32::MAX >> 1;
+const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
     /// Closes a connection for `reason`, or for the reason why its session has already failed.
@@ -31,24 +31,24 @@ impl<D: Driver> Shard<D> {
         let slot = slot_of(key);
         let mut conn = self.conns.remove(slot);
         let generation = &mut self.slots[slot].generation;
-        *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
+        *generation = if *generation == MAX_GENERATION { 0 } else { *generation + 1 };
 
         let reason = conn.session.take_reason().unwrap_or(reason);
         if conn.send == SendState::Reading {
-            self.common.reads.end(key);
+            self.resources.reads.end(key);
         }
-        conn.session.close(&reason, &mut self.common);
+        conn.session.close(&reason, &mut self.resources);
         if conn.charged {
-            self.common.buffered.release(key);
+            self.resources.output_budget.release(key);
         }
         if conn.counted {
-            self.counts.leave(conn.session.peer().address);
+            self.counts.remove(conn.session.peer().address);
             self.resume_accepting();
         }
-        self.common.stats.close(&reason);
+        self.resources.stats.close(&reason);
         let (peer, received, sent) =
             (conn.session.peer().address, conn.received, conn.session.sent());
-        let ms = self.common.now.since(conn.opened).as_millis();
+        let ms = self.resources.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked => {
                 error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
@@ -62,13 +62,13 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Tells a protocol that its connection was never established.
-    pub(super) fn tell_not_connected(
+    pub(super) fn notify_not_connected(
         &mut self,
         protocol: Box<dyn Protocol>,
         peer: Peer,
         reason: &Reason,
     ) {
-        Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
+        Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.resources);
     }
 
     /// After [`Config::lame_duck`](crate::Config::lame_duck), stops listening and tells every
@@ -82,21 +82,21 @@ impl<D: Driver> Shard<D> {
             return;
         }
         // This may be called between turns, long after the last one.
-        self.common.now = self.driver.now();
-        let lame_duck = self.common.config.lame_duck;
+        self.resources.now = self.driver.now();
+        let lame_duck = self.resources.config.lame_duck;
         if lame_duck.is_zero() {
             return self.begin_drain();
         }
-        self.phase = Phase::LameDuck { until: self.common.now + lame_duck };
+        self.phase = Phase::LameDuck { until: self.resources.now + lame_duck };
         for key in self.all_keys() {
-            self.tell_phase(key);
+            self.notify_phase(key);
         }
     }
 
     fn begin_drain(&mut self) {
-        let now = self.common.now;
-        let until = now + self.common.config.drain_timeout;
-        self.phase = Phase::Draining { until, accepts_until: until.min(now + HANDSHAKE) };
+        let now = self.resources.now;
+        let until = now + self.resources.config.drain_timeout;
+        self.phase = Phase::Draining { until, accepts_until: until.min(now + HANDSHAKE_TIME) };
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
             for accepted in inboxes[handover.own].close() {
@@ -104,17 +104,18 @@ impl<D: Driver> Shard<D> {
             }
         }
         for state in &mut self.listeners {
-            self.driver.hold_off(&mut state.listener);
+            self.driver.block_new_clients(&mut state.listener);
         }
-        self.accept_to_the_end();
+        self.accept_all();
         for key in self.all_keys() {
-            self.tell_phase(key);
+            self.notify_phase(key);
         }
     }
 
     /// Stops listening and cuts all connections now.
     pub fn stop(&mut self) {
-        self.phase = Phase::Draining { until: self.common.now, accepts_until: self.common.now };
+        self.phase =
+            Phase::Draining { until: self.resources.now, accepts_until: self.resources.now };
         self.close_listeners();
         self.cut_all();
     }
@@ -122,11 +123,11 @@ impl<D: Driver> Shard<D> {
     /// If the time of the present phase has passed, starts what follows: draining after lame duck,
     /// and cutting all connections after draining.
     pub(super) fn end_phase(&mut self) {
-        let now = self.common.now;
+        let now = self.resources.now;
         match self.phase {
             Phase::LameDuck { until } if until <= now => self.begin_drain(),
             Phase::Draining { until, accepts_until } if accepts_until <= now => {
-                self.accept_to_the_end();
+                self.accept_all();
                 self.close_listeners();
                 if until <= now {
                     self.cut_all();
@@ -138,36 +139,36 @@ impl<D: Driver> Shard<D> {
 
     /// Tells a connection's protocol that the server is stopping: [`Event::LameDuck`] before
     /// draining; then [`Event::Drain`], once, after the input that has arrived.
-    pub(super) fn tell_phase(&mut self, key: Key) {
+    pub(super) fn notify_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
         if is_draining {
-            self.read_what_has_come(key);
+            self.read_arrived(key);
         }
         self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                active.conn.session.event(Event::LameDuck, active.common);
+                active.conn.session.event(Event::LameDuck, active.resources);
                 Ok(())
             }
             _ => {
                 let unread = active.conn.readable;
-                active.conn.session.drain(unread, active.common);
+                active.conn.session.drain(unread, active.resources);
                 Ok(())
             }
         });
     }
 
-    /// Reads what has arrived on a connection, if it wants input: at most [`MOST_READS`] buffers. The
+    /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers. The
     /// protocol gets [`Event::LameDuck`] before the last buffer.
-    fn read_what_has_come(&mut self, key: Key) {
-        for _ in 0..MOST_READS {
+    fn read_arrived(&mut self, key: Key) {
+        for _ in 0..MAX_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
-            if conn.session.is_drained() || !conn.wants_input(&self.common.config) {
+            if conn.session.is_drained() || !conn.wants_input(&self.resources.config) {
                 return;
             }
             self.serve(key, |active| {
                 active.conn.readable = true;
-                active.read_last()
+                active.read_before_drain()
             });
             if find(&mut self.conns, key).is_some_and(|conn| !conn.readable) {
                 return;
@@ -192,7 +193,7 @@ impl<D: Driver> Shard<D> {
         // A drain has admitted the waiting connection. A stop cuts it, like those in the kernel's
         // queue.
         if let Some(accepted) = self.waiting.take() {
-            self.common.stats.close(&Reason::Cut);
+            self.resources.stats.close(&Reason::Cut);
             self.driver.close(accepted.socket);
         }
         // Nothing more will be accepted: the event loop need not wake up when the pause ends.

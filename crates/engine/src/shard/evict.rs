@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::state::{ACCEPT_PAUSE, Active, Shard, find};
 use crate::driver::Driver;
-use crate::mailbox::Order;
+use crate::mailbox::Command;
 
 /// Only connections that have been idle for this long are evicted. A client that has just received a
 /// response often sends its next request at once.
@@ -28,37 +28,37 @@ impl<D: Driver> Shard<D> {
         if !std::mem::replace(&mut self.eviction.is_logged, true) {
             warn!(
                 target: "sockeye",
-                max = self.common.config.max_connections,
+                max = self.resources.config.max_connections,
                 "connection limit reached: each new connection closes the one that has been idle \
                  longest; if none is idle, new connections wait"
             );
         }
         let evicted = self.close_idle();
-        if !evicted && !self.eviction.has_asked && !self.is_draining() {
-            self.eviction.has_asked = self.counts.ask_next(self.index, self.index);
+        if !evicted && !self.eviction.is_asking && !self.is_draining() {
+            self.eviction.is_asking = self.counts.ask_next(self.index, self.index);
         }
         evicted
     }
 
-    /// The number of connections is below the limit, and none waits.
+    /// Drops the list of idle connections: the number of connections is below the limit, and none waits.
     pub(super) fn forget_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
     }
 
-    /// The shard with the index `asker` asks for an eviction. It gets an answer, or the next shard the
-    /// question.
+    /// Evicts a connection for the shard with the index `asker`, and answers it. Without an idle
+    /// connection, asks the next shard instead.
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
-            self.counts.order(asker, Order::Evicted);
+            self.counts.send_command(asker, Command::Evicted);
         } else if !self.counts.ask_next(self.index, asker) {
-            self.counts.order(asker, Order::NothingToEvict);
+            self.counts.send_command(asker, Command::NothingToEvict);
         }
     }
 
-    /// The other shards have answered.
-    pub(super) fn take_answer(&mut self, evicted: bool) {
-        self.eviction.has_asked = false;
+    /// Handles the answer of the other shards.
+    pub(super) fn take_eviction_answer(&mut self, evicted: bool) {
+        self.eviction.is_asking = false;
         if evicted {
             self.resume_accepting();
         }
@@ -72,7 +72,7 @@ impl<D: Driver> Shard<D> {
         }
         loop {
             while let Some(&(since, key)) = self.eviction.idle.last() {
-                if self.common.now.since(since) < MIN_IDLE {
+                if self.resources.now.since(since) < MIN_IDLE {
                     return false;
                 }
                 self.eviction.idle.pop();
@@ -80,7 +80,7 @@ impl<D: Driver> Shard<D> {
                     return true;
                 }
             }
-            if self.common.now < self.eviction.next_scan {
+            if self.resources.now < self.eviction.next_scan {
                 return false;
             }
             self.scan();
@@ -92,7 +92,7 @@ impl<D: Driver> Shard<D> {
 
     /// Lists the connections that are idle.
     fn scan(&mut self) {
-        self.eviction.next_scan = self.common.now + ACCEPT_PAUSE;
+        self.eviction.next_scan = self.resources.now + ACCEPT_PAUSE;
         let idle = self
             .conns
             .iter()

@@ -6,7 +6,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Event, Reason};
 
 use super::state::{Active, Shard, find};
-use crate::conn::{Common, Stage};
+use crate::conn::{ShardResources, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
@@ -17,10 +17,10 @@ impl<D: Driver> Shard<D> {
     #[inline(never)]
     pub(super) fn read_ready(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
-        std::mem::swap(&mut keys, &mut self.common.ready);
+        std::mem::swap(&mut keys, &mut self.resources.ready);
         for key in keys.drain(..) {
             self.serve(key, |active| {
-                active.conn.unqueue();
+                active.conn.unqueue_read();
                 active.read()
             });
         }
@@ -31,17 +31,17 @@ impl<D: Driver> Shard<D> {
     pub(super) fn read_now(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         conn.readable = true;
-        let others = std::mem::replace(&mut self.common.ready, vec![key]);
+        let others = std::mem::replace(&mut self.resources.ready, vec![key]);
         self.read_ready();
-        let again = std::mem::replace(&mut self.common.ready, others);
-        self.common.ready.extend(again);
+        let again = std::mem::replace(&mut self.resources.ready, others);
+        self.resources.ready.extend(again);
     }
 
     /// Handles a failure or a half-close of a connection that is not being read from: no receive
     /// would report it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "it names one lifetime only")]
-    pub(super) fn check_gone(&mut self, key: Key) {
-        self.serve(key, |active| active.check_gone());
+    pub(super) fn check_disconnect(&mut self, key: Key) {
+        self.serve(key, |active| active.check_disconnect());
     }
 }
 
@@ -54,15 +54,15 @@ impl<D: Driver> Active<'_, D> {
     /// Like `read`, for a server that is draining: the protocol gets [`Event::LameDuck`] before the
     /// last input that has arrived.
     #[cold]
-    pub(super) fn read_last(&mut self) -> Result<(), Reason> {
+    pub(super) fn read_before_drain(&mut self) -> Result<(), Reason> {
         self.receive::<true>()
     }
 
     #[inline(always)]
-    fn receive<const STOPS: bool>(&mut self) -> Result<(), Reason> {
-        let Self { conn, driver, common } = self;
-        let common: &mut Common = common;
-        if !conn.readable || !conn.wants_input(&common.config) {
+    fn receive<const IS_DRAINING: bool>(&mut self) -> Result<(), Reason> {
+        let Self { conn, driver, resources } = self;
+        let resources: &mut ShardResources = resources;
+        if !conn.readable || !conn.wants_input(&resources.config) {
             return Ok(());
         }
         let received = match driver.receive(&mut conn.socket) {
@@ -77,34 +77,34 @@ impl<D: Driver> Active<'_, D> {
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
-        common.stats.received += len;
-        if STOPS && !received.more {
-            conn.session.event(Event::LameDuck, common);
+        resources.stats.received += len;
+        if IS_DRAINING && !received.more {
+            conn.session.event(Event::LameDuck, resources);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
-                if len == 0 || len > lingering.left {
+                if len == 0 || len > lingering.bytes_left {
                     return Err(conn.session.conclusion());
                 }
-                lingering.left -= len;
-                if !std::mem::replace(&mut lingering.has_come, true) && conn.session.is_drained() {
-                    common.stats.unread += 1;
+                lingering.bytes_left -= len;
+                if !std::mem::replace(&mut lingering.got_input, true) && conn.session.is_drained() {
+                    resources.stats.unread += 1;
                 }
-                lingering.quiet = common.now + common.config.linger.quiet;
+                lingering.quiet_until = resources.now + resources.config.linger.quiet;
             }
             _ if len == 0 => {
                 conn.readable = false;
-                conn.session.end_of_input(common);
+                conn.session.end_of_input(resources);
             }
             _ => {
-                conn.session.input(received.bytes, common);
+                conn.session.input(received.bytes, resources);
             }
         }
         if conn.readable {
-            if conn.wants_input(&common.config) {
-                conn.queue(common);
+            if conn.wants_input(&resources.config) {
+                conn.queue_read(resources);
             } else if conn.session.is_half_closed() {
-                return self.check_gone();
+                return self.check_disconnect();
             }
         }
         Ok(())
@@ -112,11 +112,11 @@ impl<D: Driver> Active<'_, D> {
 
     /// For a connection that is not being read from: returns an error if it has failed, otherwise
     /// tells the protocol of a half-close.
-    fn check_gone(&mut self) -> Result<(), Reason> {
+    fn check_disconnect(&mut self) -> Result<(), Reason> {
         if self.conn.failed {
             self.check_failed()?;
         }
-        self.conn.session.tell_half_close(self.common);
+        self.conn.session.notify_half_close(self.resources);
         Ok(())
     }
 

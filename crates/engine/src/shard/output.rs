@@ -5,15 +5,15 @@ use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
 use super::state::{Active, Shard, find};
-use crate::conn::{Common, Lingering, SendState, Stage};
-use crate::driver::{Driver, Sending, Sent, Then};
+use crate::conn::{Lingering, SendState, ShardResources, Stage};
+use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 impl<D: Driver> Shard<D> {
     /// Flushes each dirty connection once. Those that become dirty again are flushed in the next turn,
     /// so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
-        std::mem::swap(&mut keys, &mut self.common.dirty);
+        std::mem::swap(&mut keys, &mut self.resources.dirty);
         for key in keys.drain(..) {
             self.serve(key, |active| {
                 active.conn.unmark_dirty();
@@ -23,15 +23,15 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// A send that the driver kept is done.
-    pub(super) fn take_sent(&mut self, key: Key, sent: Sent) {
+    /// Handles the result of a send that was [`Sending::Pending`].
+    pub(super) fn handle_sent(&mut self, key: Key, sent: Sent) {
         if find(&mut self.conns, key).is_none() {
             // The connection was closed meanwhile.
-            return self.common.outputs.take_back(sent.out);
+            return self.resources.outputs.take_back(sent.out);
         }
         self.serve(key, |active| {
             active.conn.session.set_in_flight(InFlight::default());
-            active.conn.mark_dirty(active.common);
+            active.conn.mark_dirty(active.resources);
             active.count_sent(sent)
         });
     }
@@ -42,8 +42,8 @@ impl<D: Driver> Active<'_, D> {
     /// and the protocol asked for that.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
-        self.conn.session.progress(self.common);
-        self.conn.read_on(self.common);
+        self.conn.session.progress(self.resources);
+        self.conn.queue_if_readable(self.resources);
         match (self.conn.session.end(), &self.conn.stage) {
             (_, Stage::Lingering(_)) => Ok(()),
             (Some(end), _) if self.conn.session.is_flushed() => self.end(end),
@@ -72,27 +72,27 @@ impl<D: Driver> Active<'_, D> {
     /// Takes an output back from the driver, and counts what was sent.
     #[inline(always)] // Runs for each response, and is not inlined otherwise.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
-        let Self { conn, common, .. } = self;
-        let common: &mut Common = common;
-        let Sent { out, count, then } = sent;
-        common.stats.sent += count;
-        let is_left = conn.session.put_back(out, count, common);
+        let Self { conn, resources, .. } = self;
+        let resources: &mut ShardResources = resources;
+        let Sent { out, count, status } = sent;
+        resources.stats.sent += count;
+        let is_left = conn.session.put_back(out, count, resources);
         if conn.charged {
-            conn.charge(common);
+            conn.charge(resources);
         }
         if !is_left {
             conn.write_deadline = Time::NEVER;
-            if matches!(then, Then::Again) {
+            if matches!(status, SendStatus::Again) {
                 return Ok(());
             }
         }
-        match then {
-            Then::Again => conn.mark_dirty(common),
-            Then::Blocked => conn.send = SendState::Blocked,
-            Then::Read => return self.start_read(),
-            Then::FileChanged => return Err(Reason::FileChanged),
-            Then::FileFailed(error) => return Err(Reason::FileFailed(error)),
-            Then::Failed(error) => return Err(reason_of(error)),
+        match status {
+            SendStatus::Again => conn.mark_dirty(resources),
+            SendStatus::Blocked => conn.send = SendState::Blocked,
+            SendStatus::NeedsRead => return self.start_read(),
+            SendStatus::FileChanged => return Err(Reason::FileChanged),
+            SendStatus::FileFailed(error) => return Err(Reason::FileFailed(error)),
+            SendStatus::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
             if conn.send == SendState::Blocked {
@@ -100,7 +100,7 @@ impl<D: Driver> Active<'_, D> {
             } else {
                 // The kernel took the whole quantum, and gets the next one in the next turn. How much
                 // the peer has acknowledged matters only when the deadline passes.
-                conn.write_deadline = common.now + common.config.write_timeout;
+                conn.write_deadline = resources.now + resources.config.write_timeout;
                 conn.unacknowledged = u64::MAX;
             }
         }
@@ -109,12 +109,12 @@ impl<D: Driver> Active<'_, D> {
 
     /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
     fn watch_writing(&mut self) {
-        self.conn.write_deadline = self.common.now + self.common.config.write_timeout;
+        self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
-    /// The write deadline has passed. The peer may have acknowledged data that the kernel held, though
-    /// the kernel has taken none from us: that is progress, too.
+    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the peer may
+    /// have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let before = self.conn.unacknowledged;
         let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
@@ -125,7 +125,7 @@ impl<D: Driver> Active<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, as its protocol asked for.
+    /// Ends a connection that has sent everything, in the way that its protocol asked for.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),
@@ -149,7 +149,7 @@ impl<D: Driver> Active<'_, D> {
 
     /// Ends our side, and discards input until the peer ends its side.
     fn linger(&mut self) -> Result<(), Reason> {
-        let Self { conn, driver, common } = self;
+        let Self { conn, driver, resources } = self;
         if conn.session.is_at_end_of_input() {
             return Err(conn.session.conclusion());
         }
@@ -158,15 +158,15 @@ impl<D: Driver> Active<'_, D> {
             return Err(conn.session.conclusion());
         }
         conn.session.drop_unused();
-        let (now, linger) = (common.now, &common.config.linger);
+        let (now, linger) = (resources.now, &resources.config.linger);
         conn.stage = Stage::Lingering(Box::new(Lingering {
             until: now + linger.total,
-            quiet: now + linger.quiet,
-            left: linger.bytes,
-            has_come: false,
+            quiet_until: now + linger.quiet,
+            bytes_left: linger.bytes,
+            got_input: false,
         }));
         if conn.readable {
-            conn.queue(common);
+            conn.queue_read(resources);
         }
         Ok(())
     }

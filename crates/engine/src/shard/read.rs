@@ -11,50 +11,51 @@ use std::time::Duration;
 use sockeye_proto::{Output, Reason, Time};
 
 use super::state::{Active, Shard};
-use crate::buffered::FREE;
 use crate::conn::SendState;
 use crate::driver::{Driver, QUANTUM};
 use crate::mailbox::{ReadDone, ReadError};
+use crate::output_budget::UNCHARGED_BYTES;
 
 /// How long a read may take, including its wait for a thread.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Maximum size of a read while the client's share of the output budget is spent: no more than a
 /// connection may hold without being charged.
-const LITTLE: u64 = 32 * 1024;
+const SMALL_READ: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
     /// Takes the result of a read. If its connection has closed, the result is dropped.
-    pub(super) fn take_read(&mut self, read: ReadDone) {
+    pub(super) fn handle_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;
-        self.serve(key, |active| active.take_read(result));
+        self.serve(key, |active| active.handle_read(result));
     }
 }
 
 impl<D: Driver> Active<'_, D> {
     /// Starts a read of the file range at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
-        let Self { conn, common, .. } = self;
+        let Self { conn, resources, .. } = self;
         let Some(range) = conn.session.output().and_then(Output::front_file) else {
-            conn.mark_dirty(common);
+            conn.mark_dirty(resources);
             return Ok(());
         };
         let client = conn.client();
-        let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
-        let most = if is_spent { LITTLE } else { QUANTUM };
-        common.reads.start(conn.session.key(), client, range.clone(), most)?;
+        let is_exhausted = resources.output_budget.must_check_clients()
+            && resources.output_budget.is_exhausted(client);
+        let max = if is_exhausted { SMALL_READ } else { QUANTUM };
+        resources.reads.start(conn.session.key(), client, range.clone(), max)?;
         conn.send = SendState::Reading;
-        conn.write_deadline = common.now + TIMEOUT;
+        conn.write_deadline = resources.now + READ_TIMEOUT;
         Ok(())
     }
 
-    fn take_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
-        let Self { conn, common, .. } = self;
+    fn handle_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
+        let Self { conn, resources, .. } = self;
         if conn.send != SendState::Reading {
             return Ok(());
         }
         conn.send = SendState::Ready;
-        common.reads.end(conn.session.key());
+        resources.reads.end(conn.session.key());
         conn.write_deadline = Time::NEVER;
         match result {
             Ok(bytes) => {
@@ -62,11 +63,11 @@ impl<D: Driver> Active<'_, D> {
                     out.put_read(bytes.into());
                     // The peer may be slow to take these bytes, and its client may have many
                     // connections.
-                    if conn.session.held() > FREE {
-                        conn.charge(common);
+                    if conn.session.held() > UNCHARGED_BYTES {
+                        conn.charge(resources);
                     }
                 }
-                conn.mark_dirty(common);
+                conn.mark_dirty(resources);
                 Ok(())
             }
             Err(ReadError::Changed) => Err(Reason::FileChanged),

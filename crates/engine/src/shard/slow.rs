@@ -10,9 +10,9 @@ use sockeye_proto::Time;
 use tracing::warn;
 
 /// A turn that takes longer is reported. Most take less than a millisecond.
-const SLOW: Duration = Duration::from_millis(100);
+const SLOW_TURN: Duration = Duration::from_millis(100);
 /// A shard reports slow turns at most once in this time.
-const REPORT: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The slow turns of a shard.
 #[derive(Debug)]
@@ -41,19 +41,19 @@ impl SlowTurns {
     /// The turn has ended.
     pub(super) fn end(&mut self, now: Time) {
         // Most turns cost this comparison only.
-        if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW.as_nanos() as u64 {
-            self.note(now);
+        if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW_TURN.as_nanos() as u64 {
+            self.count(now);
         }
     }
 
     #[cold]
-    fn note(&mut self, now: Time) {
+    fn count(&mut self, now: Time) {
         self.count += 1;
         self.longest = self.longest.max(now.since(self.began));
         if now < self.next_report {
             return;
         }
-        self.next_report = now + REPORT;
+        self.next_report = now + REPORT_INTERVAL;
         let thread = std::thread::current();
         warn!(
             target: "sockeye",

@@ -9,7 +9,7 @@ use sockeye_proto::driver::{Key, ShardHandles};
 use sockeye_proto::{Reason, Spawn, Time};
 
 use super::slow::SlowTurns;
-use crate::conn::{Common, Conn};
+use crate::conn::{Conn, ShardResources};
 use crate::driver::{Driver, IoEvent};
 use crate::mailbox::{Accepted, Inbox, Mailbox};
 use crate::outputs::Outputs;
@@ -26,7 +26,7 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ShardParts<D: Driver> {
     /// Makes the shard's system calls.
     pub driver: D,
-    /// Each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
+    /// The listeners, each with the [`Peer::via`](sockeye_proto::Peer::via) of its peers.
     pub listeners: Vec<(u32, D::Listener)>,
     /// Makes a protocol for each connection.
     pub service: Box<dyn Service>,
@@ -34,15 +34,15 @@ pub struct ShardParts<D: Driver> {
     pub config: Arc<Config>,
     /// Counts connections over all shards.
     pub counts: Arc<ConnectionCounts>,
-    /// Receives messages and orders from other threads.
+    /// Receives messages and commands from other threads.
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set if some listener has only one socket, and its shard accepts for all.
+    /// Set if a listener has only one socket: its shard accepts connections for all shards.
     pub handover: Option<Handover<D::Socket>>,
 }
 
-/// Spreads the connections of listeners that only one shard has over all shards.
+/// Distributes the connections of listeners with a single socket over all shards.
 #[derive(Debug)]
 pub struct Handover<S> {
     /// The inboxes of all shards.
@@ -59,7 +59,7 @@ pub struct Handover<S> {
 pub struct Footprint {
     /// Connections.
     pub connections: usize,
-    /// Outputs that connections or the driver have.
+    /// Outputs in use by connections or the driver.
     pub outputs: usize,
     /// Connections to flush.
     pub dirty: usize,
@@ -95,7 +95,7 @@ pub struct Shard<D: Driver> {
     /// Connections accepted in this turn: the driver doesn't report their events yet.
     pub(super) unwatched: Vec<Key>,
     pub(super) slots: Vec<Slot>,
-    pub(super) common: Common,
+    pub(super) resources: ShardResources,
     pub(super) phase: Phase,
     /// Empty between turns, kept for their memory.
     pub(super) events: Vec<IoEvent>,
@@ -110,7 +110,8 @@ pub(super) struct ListenerState<L> {
     pub(super) ready: bool,
 }
 
-/// Accepting pauses until a time: connections that are already in the queues cause no new edge.
+/// A pause in accepting. It ends at a time, not at an event: connections that are already in the
+/// listeners' queues cause no new edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,
@@ -135,7 +136,7 @@ pub(super) struct Eviction {
     /// No scan before this time.
     pub(super) next_scan: Time,
     /// Another shard was asked to evict a connection, and has not answered.
-    pub(super) has_asked: bool,
+    pub(super) is_asking: bool,
     /// The limit was logged.
     pub(super) is_logged: bool,
 }
@@ -155,7 +156,7 @@ pub(super) struct Slot {
     /// The generation of the present or next connection.
     pub(super) generation: u32,
     /// When its timer is due.
-    pub(super) armed: Time,
+    pub(super) timer: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,13 +187,13 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
     conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
-/// The connection that is being served, and the parts of its shard that this needs.
+/// The connection that is being served, and what it needs from its shard.
 ///
 /// A method that returns an error ends the connection for this reason: [`Shard::serve`] closes it.
 pub(super) struct Active<'a, D: Driver> {
     pub(super) conn: &'a mut Conn<D::Socket>,
     pub(super) driver: &'a mut D,
-    pub(super) common: &'a mut Common,
+    pub(super) resources: &'a mut ShardResources,
 }
 
 impl<D: Driver> Shard<D> {
@@ -214,15 +215,15 @@ impl<D: Driver> Shard<D> {
         } = parts;
         let mut listeners = Vec::with_capacity(given.len());
         for (id, (via, mut listener)) in given.into_iter().enumerate() {
-            driver.attach_listener(&mut listener, id as u32)?;
+            driver.watch_listener(&mut listener, id as u32)?;
             // Connections that are already in the queue may cause no edge.
             listeners.push(ListenerState { listener, via, ready: true });
         }
         let sender = Arc::clone(&mailbox);
-        let index = counts.join(Arc::clone(&mailbox));
-        let buffered = counts.buffered(config.max_buffered_in_all);
-        let common = Common {
-            buffered,
+        let index = counts.add_shard(Arc::clone(&mailbox));
+        let output_budget = counts.output_budget(config.max_buffered_total);
+        let resources = ShardResources {
+            output_budget,
             config,
             handles: ShardHandles::new(sender, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
@@ -250,7 +251,7 @@ impl<D: Driver> Shard<D> {
             conns: Slab::new(),
             unwatched: Vec::new(),
             slots: Vec::new(),
-            common,
+            resources,
             phase: Phase::Serving,
             events: Vec::new(),
             keys: Vec::new(),
@@ -279,7 +280,7 @@ impl<D: Driver> Shard<D> {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
-        &self.common.stats
+        &self.resources.stats
     }
 
     /// How much it holds now.
@@ -287,12 +288,12 @@ impl<D: Driver> Shard<D> {
     pub fn footprint(&self) -> Footprint {
         Footprint {
             connections: self.conns.len(),
-            outputs: self.common.outputs.lent(),
-            dirty: self.common.dirty.len(),
-            ready: self.common.ready.len(),
-            reads: self.common.reads.len(),
-            charged: self.common.buffered.len(),
-            timers: self.common.timers.len(),
+            outputs: self.resources.outputs.lent(),
+            dirty: self.resources.dirty.len(),
+            ready: self.resources.ready.len(),
+            reads: self.resources.reads.len(),
+            charged: self.resources.output_budget.len(),
+            timers: self.resources.timers.len(),
         }
     }
 
@@ -310,13 +311,13 @@ impl<D: Driver> Shard<D> {
         serve: impl FnOnce(&mut Active<'_, D>) -> Result<(), Reason>,
     ) {
         let Some(conn) = find(&mut self.conns, key) else { return };
-        let (driver, common) = (&mut self.driver, &mut self.common);
-        let served = serve(&mut Active { conn, driver, common });
+        let (driver, resources) = (&mut self.driver, &mut self.resources);
+        let served = serve(&mut Active { conn, driver, resources });
         let reason = match served {
             Ok(()) if !conn.session.has_panicked() => {
-                conn.follow_up(common);
-                let armed = &mut self.slots[slot_of(key)].armed;
-                return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+                conn.schedule(resources);
+                let timer = &mut self.slots[slot_of(key)].timer;
+                return resources.timers.arm(slot_of(key) as u32, conn.next_deadline(), timer);
             }
             Ok(()) => Reason::Panicked,
             Err(reason) => reason,

@@ -1,4 +1,4 @@
-//! A turn of a shard: the order of its steps, and how it handles events, mail and timers.
+//! A turn of a shard: the order of its steps, and how it handles events, the mailbox and timers.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
 use super::state::{Active, Phase, Shard, find};
-use crate::conn::{SendState, Stage, contain};
+use crate::conn::{SendState, Stage, catch_panic};
 use crate::driver::{Driver, IoEvent, trim_heaps};
-use crate::mailbox::{InTurn, Order};
+use crate::mailbox::{Command, EventLoopGuard};
 
 impl<D: Driver> Shard<D> {
     /// One turn: waits until there is something to do, and does it.
@@ -31,29 +31,29 @@ impl<D: Driver> Shard<D> {
     pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         self.wait(time, &mut events)?;
-        let _in_turn = InTurn::begin();
+        let _guard = EventLoopGuard::begin();
         for event in events.drain(..) {
-            self.take_event(event);
+            self.handle_event(event);
         }
         self.events = events;
-        // After the events: an order to drain depends on what has arrived.
-        self.take_mail();
+        // After the events: a command to drain depends on what has arrived.
+        self.read_mailbox();
         self.accept();
-        self.queue_unwatched();
+        self.queue_accepted();
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
         self.watch_new();
         self.end_phase();
         self.update_service_deadline();
-        if self.common.buffered.take_relief(self.common.now) {
+        if self.resources.output_budget.take_due_trim(self.resources.now) {
             self.trim();
         }
         Ok(())
     }
 
     /// Waits for something to do, reads the clocks, and measures the last turn.
-    #[inline(always)] // It has one caller.
+    #[inline(always)] // It has only one caller.
     fn wait(&mut self, time: Time, events: &mut Vec<IoEvent>) -> io::Result<()> {
         let until = match self.wait_until() {
             None if time == Time::NEVER => None,
@@ -61,23 +61,24 @@ impl<D: Driver> Shard<D> {
         };
         if until == Some(Time::ZERO) {
             self.driver.wait(Time::ZERO, until, events)?;
-            self.common.now = self.driver.now();
-            self.slow_turns.end(self.common.now);
+            self.resources.now = self.driver.now();
+            self.slow_turns.end(self.resources.now);
         } else {
             let now = self.driver.now();
             self.slow_turns.end(now);
             self.driver.wait(now, until, events)?;
-            self.common.now = self.driver.now();
+            self.resources.now = self.driver.now();
         }
-        self.slow_turns.begin(self.common.now);
-        self.common.wall = self.driver.wall();
+        self.slow_turns.begin(self.resources.now);
+        self.resources.wall = self.driver.wall();
         Ok(())
     }
 
     fn wait_until(&self) -> Option<Time> {
-        let common = &self.common;
-        let at_once =
-            !common.ready.is_empty() || !common.dirty.is_empty() || !self.unwatched.is_empty();
+        let resources = &self.resources;
+        let at_once = !resources.ready.is_empty()
+            || !resources.dirty.is_empty()
+            || !self.unwatched.is_empty();
         if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }
@@ -90,49 +91,49 @@ impl<D: Driver> Shard<D> {
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
         let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);
-        [common.timers.next(), pause, phase, service].into_iter().flatten().min()
+        [resources.timers.next(), pause, phase, service].into_iter().flatten().min()
     }
 
-    fn take_mail(&mut self) {
+    fn read_mailbox(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
             for accepted in inboxes[handover.own].take() {
                 self.open(accepted);
             }
         }
-        let Some(inbound) = self.mailbox.take() else { return };
-        for envelope in inbound.envelopes {
+        let Some(contents) = self.mailbox.take() else { return };
+        for envelope in contents.envelopes {
             self.deliver(envelope);
         }
-        for read in inbound.reads {
-            self.take_read(read);
+        for read in contents.reads {
+            self.handle_read(read);
         }
-        for order in inbound.orders {
-            match order {
-                Order::Drain => self.drain(),
-                Order::Stop => self.stop(),
-                Order::Evict(asker) => self.evict_for(asker),
-                Order::Evicted => self.take_answer(true),
-                Order::NothingToEvict => self.take_answer(false),
+        for command in contents.commands {
+            match command {
+                Command::Drain => self.drain(),
+                Command::Stop => self.stop(),
+                Command::Evict(asker) => self.evict_for(asker),
+                Command::Evicted => self.take_eviction_answer(true),
+                Command::NothingToEvict => self.take_eviction_answer(false),
             }
         }
     }
 
     fn deliver(&mut self, envelope: Envelope) {
         self.serve(envelope.to, |active| {
-            active.conn.session.deliver(envelope, active.common);
+            active.conn.session.deliver(envelope, active.resources);
             Ok(())
         });
     }
 
-    fn take_event(&mut self, event: IoEvent) {
+    fn handle_event(&mut self, event: IoEvent) {
         match event {
-            IoEvent::Incoming(id) => {
+            IoEvent::ListenerReady(id) => {
                 if let Some(state) = self.listeners.get_mut(id as usize) {
                     state.ready = true;
                 }
             }
-            IoEvent::Sent { key, sent } => self.take_sent(key, sent),
+            IoEvent::Sent { key, sent } => self.handle_sent(key, sent),
             IoEvent::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
@@ -142,23 +143,24 @@ impl<D: Driver> Shard<D> {
                 }
                 if writable && conn.send == SendState::Blocked {
                     conn.send = SendState::Ready;
-                    conn.mark_dirty(&mut self.common);
+                    conn.mark_dirty(&mut self.resources);
                 }
-                if conn.wants_input(&self.common.config) {
-                    conn.queue(&mut self.common);
+                if conn.wants_input(&self.resources.config) {
+                    conn.queue_read(&mut self.resources);
                 } else if matches!(conn.stage, Stage::Connecting { .. }) {
                     self.check_connecting(key);
                 } else if failed || ended {
-                    self.check_gone(key);
+                    self.check_disconnect(key);
                 }
             }
         }
     }
 
-    /// Asks the service for its deadline, at the end of a turn. One that was reported is ignored.
+    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service was
+    /// already called is ignored.
     fn update_service_deadline(&mut self) {
         let service = &self.service;
-        let next = contain(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
@@ -168,31 +170,31 @@ impl<D: Driver> Shard<D> {
     fn trim(&self) {
         let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
         // Skipped if too many jobs wait.
-        drop(self.common.reads.spawn(job));
+        drop(self.resources.reads.spawn(job));
     }
 
     #[cold]
     fn call_service(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
-        let (service, now) = (&mut self.service, self.common.now);
-        if contain(|| service.on_deadline(now)).is_none() {
+        let (service, now) = (&mut self.service, self.resources.now);
+        if catch_panic(|| service.on_deadline(now)).is_none() {
             error!(target: "sockeye", "the service panicked at its deadline");
         }
     }
 
     fn run_timers(&mut self) {
-        if self.service_deadline.next <= self.common.now {
+        if self.service_deadline.next <= self.resources.now {
             self.call_service();
         }
-        while let Some((time, slot)) = self.common.timers.pop_due(self.common.now) {
-            let armed = &mut self.slots[slot as usize].armed;
-            if *armed != time {
+        while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
+            let timer = &mut self.slots[slot as usize].timer;
+            if *timer != time {
                 continue;
             }
-            *armed = Time::NEVER;
+            *timer = Time::NEVER;
             let Some(conn) = self.conns.get(slot as usize) else { continue };
             // Its deadline may have moved later.
-            let is_due = conn.next_deadline() <= self.common.now;
+            let is_due = conn.next_deadline() <= self.resources.now;
             self.serve(conn.session.key(), |active| match is_due {
                 true => active.expire(),
                 false => Ok(()),
@@ -207,7 +209,7 @@ impl<D: Driver> Active<'_, D> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
             Stage::Lingering(_) => Err(self.conn.session.conclusion()),
-            _ if self.conn.write_deadline <= self.common.now => match self.conn.send {
+            _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),
                 _ => self.check_stalled(),
             },
@@ -216,7 +218,7 @@ impl<D: Driver> Active<'_, D> {
                 if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }
-                self.conn.session.expire(self.common);
+                self.conn.session.expire(self.resources);
                 Ok(())
             }
         }

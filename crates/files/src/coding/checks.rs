@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use sockeye_proto::{Budget, Cancel};
+use sockeye_proto::{Budget, CancelToken};
 use tracing::warn;
 
 use super::compare::{Comparison, Mismatch, compare};
@@ -95,7 +95,7 @@ impl PrecompressedChecks {
         coding: Coding,
         original: File<'_>,
         precompressed: File<'_>,
-        cancel: &Cancel,
+        cancel: &CancelToken,
     ) -> bool {
         let Some(_working) = hold_for_comparing(&self.working) else { return false };
         let [expected, compressed] =

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sockeye_proto::{Cancel, Time};
+use sockeye_proto::{CancelToken, Time};
 
 use super::checks::{File, PrecompressedChecks};
 use super::compress::{compress, longest};
@@ -115,7 +115,7 @@ impl Encoder {
         file: &Arc<FileEntry>,
         coding: Coding,
         now: Time,
-        cancel: Cancel,
+        cancel: CancelToken,
     ) -> Arc<FileEntry> {
         let original = &file.original;
         let unchanged = || Arc::clone(file);

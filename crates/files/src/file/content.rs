@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::{Cancel, Permit};
+use sockeye_proto::{CancelToken, Permit};
 
 use crate::store::traits::OpenFile;
 
@@ -75,12 +75,12 @@ impl Compressed {
 pub(crate) struct ContentReader<'a> {
     content: &'a Content,
     at: u64,
-    cancel: Cancel,
+    cancel: CancelToken,
 }
 
 impl<'a> ContentReader<'a> {
     /// Reading fails once `cancel` is set.
-    pub(crate) fn new(content: &'a Content, cancel: Cancel) -> Self {
+    pub(crate) fn new(content: &'a Content, cancel: CancelToken) -> Self {
         Self { content, at: 0, cancel }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sockeye_proto::Cancel;
+use sockeye_proto::CancelToken;
 
 use super::content::{Content, SMALL};
 use crate::store::absent::Absent;
@@ -17,7 +17,7 @@ pub(crate) enum Effort<'a> {
     /// A few system calls, and reading small files.
     Quick,
     /// Reading whole files, until it is cancelled.
-    Thorough(&'a Cancel),
+    Thorough(&'a CancelToken),
 }
 
 /// Reads the files of a lookup.
@@ -48,9 +48,9 @@ impl From<Absent> for LoadError {
 
 impl Effort<'_> {
     /// What stops reading: it is set when nobody waits for the result any more.
-    pub(crate) fn cancel(self) -> Cancel {
+    pub(crate) fn cancel(self) -> CancelToken {
         match self {
-            Self::Quick => Cancel::default(),
+            Self::Quick => CancelToken::default(),
             Self::Thorough(cancel) => cancel.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::{Budget, Cancel, Client};
+use sockeye_proto::{Budget, CancelToken, Client};
 
 use super::document::Document;
 use super::folder_cache::FolderCache;
@@ -43,7 +43,7 @@ pub(crate) struct ListingRequest {
     /// The client that is charged.
     pub(crate) client: Client,
     /// Set when nobody waits any more.
-    pub(crate) cancel: Cancel,
+    pub(crate) cancel: CancelToken,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use sockeye_proto::{Cancel, Permit};
+use sockeye_proto::{CancelToken, Permit};
 
 use super::query::Sort;
 use super::rows::{Row, Rows};
@@ -43,7 +43,7 @@ impl Listing {
         store: &dyn Store,
         folder: &[u8],
         mut lease: Lease,
-        cancel: &Cancel,
+        cancel: &CancelToken,
     ) -> Result<Self, Absent> {
         let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
         store.list(folder, &mut |child| {
@@ -104,7 +104,7 @@ mod tests {
     use crate::store::memory::Memory;
 
     fn read(store: &Memory, folder: &str, lease: Lease) -> Result<Listing, Absent> {
-        Listing::read(store, folder.as_bytes(), lease, &Cancel::default())
+        Listing::read(store, folder.as_bytes(), lease, &CancelToken::default())
     }
 
     fn listing(store: &Memory, folder: &str) -> Listing {

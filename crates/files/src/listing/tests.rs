@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sockeye_proto::Cancel;
+use sockeye_proto::CancelToken;
 
 use super::assets::{POLICY, SCRIPT, STYLE};
 use super::document::Document;
@@ -19,7 +19,7 @@ fn lease() -> Lease {
 
 fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
     let folder = path.trim_matches('/').as_bytes();
-    let listing = Listing::read(store, folder, lease(), &Cancel::default()).unwrap();
+    let listing = Listing::read(store, folder, lease(), &CancelToken::default()).unwrap();
     let readme = listing.readme(store, folder);
     let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
@@ -109,7 +109,7 @@ fn links_to_folders_above_are_relative_and_escaped() {
     store.write("a <b>/c&/d/e", "");
     let path = "/a%20%3Cb%3E/c%26/d/";
     let listing =
-        Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &Cancel::default()).unwrap());
+        Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &CancelToken::default()).unwrap());
     let query = ListingQuery::default();
     let view = View::new(listing, query, Format::Html, true, path.as_bytes().into(), None, lease());
     let mut out = Vec::new();

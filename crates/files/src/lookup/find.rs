@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::Cancel;
+use sockeye_proto::CancelToken;
 
 use super::entry::{Entry, Target};
 use super::folder::Folder;
@@ -64,7 +64,7 @@ pub(crate) fn look_up(
 
 /// Looks up `key`, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
-    let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
+    let found = look_up(mounts, key, None, Effort::Thorough(&CancelToken::default()));
     found.expect("the effort is not limited")
 }
 

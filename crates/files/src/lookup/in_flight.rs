@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sockeye_proto::{Cancel, Promise, Ticket, Time, Waiter};
+use sockeye_proto::{CancelToken, Promise, Ticket, Time, Waiter};
 
 use super::entry::Entry;
 use crate::limits::lock::lock;
@@ -19,7 +19,7 @@ use crate::limits::lock::lock;
 /// The number of entries from which on finished ones are removed. They hold only their names.
 const KEPT: usize = 256;
 
-/// The message that a promise is kept with.
+/// The message that a promise is resolved with.
 #[derive(Clone, Debug)]
 pub(crate) enum LookupResult {
     /// The result of a job, and when it was started.
@@ -33,7 +33,7 @@ pub(crate) enum LookupResult {
 #[derive(Debug)]
 struct Pending {
     started: Time,
-    cancel: Cancel,
+    cancel: CancelToken,
     /// The promises of the requests that wait; `None` when the job is finished.
     waiting: Mutex<Option<Vec<Promise>>>,
 }
@@ -47,7 +47,7 @@ impl Pending {
     fn end(&self, result: &LookupResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
-            promise.keep(Box::new(result.clone()));
+            promise.resolve(Box::new(result.clone()));
         }
     }
 }
@@ -68,7 +68,7 @@ impl Completer {
     }
 
     /// Set when no request waits any more.
-    pub(crate) fn cancel(&self) -> Cancel {
+    pub(crate) fn cancel(&self) -> CancelToken {
         self.pending.cancel.clone()
     }
 }
@@ -113,7 +113,7 @@ impl InFlight {
         let ticket = promise.ticket();
         if let Some(pending) = self.pending.get(name)
             && let Some(waiting) = &mut *lock(&pending.waiting)
-            && let Some(waiter) = pending.cancel.join()
+            && let Some(waiter) = pending.cancel.add_waiter()
         {
             waiting.push(promise);
             return (ticket, waiter, None);

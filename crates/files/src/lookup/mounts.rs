@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use sockeye_proto::Place;
+use sockeye_proto::JobGroup;
 
 use super::folder::Folder;
 use crate::naming::path::{Refusal, RequestPath};
@@ -144,16 +144,16 @@ impl Mounts {
     }
 
     /// Where a job for `key` may get stuck: in its folder, beneath the first segment of its name.
-    pub(crate) fn place(&self, key: &[u8]) -> Place {
-        let Some((mount, path)) = self.find(key) else { return Place::default() };
+    pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
+        let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
         let key = if let Mounted::In(path) = path { path.key() } else { b"" };
-        // Root 0 is for jobs that can't get stuck. Two segments may get the same lane by chance.
-        let lane = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
+        // Root 0 is for jobs that can't get stuck. Two segments may get the same part by chance.
+        let part = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
             key[..slash].hash(&mut hasher);
             hasher.finish() as u32
         });
-        Place { root: mount as u32 + 1, lane }
+        JobGroup { root: mount as u32 + 1, part }
     }
 }
 

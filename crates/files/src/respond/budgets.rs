@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sockeye_proto::{Budget, Client, Reports, Time};
+use sockeye_proto::{Budget, Client, ReportLimiter, Time};
 use tracing::field::display;
 use tracing::warn;
 
@@ -116,10 +116,10 @@ impl Budgets {
 
     /// Reports the requests that were not reported yet. A shard calls it when it ends.
     pub(crate) fn report_rest(&self) {
-        self.report(Reports::take);
+        self.report(ReportLimiter::take);
     }
 
-    fn report(&self, take: impl Fn(&Reports) -> Option<u64>) {
+    fn report(&self, take: impl Fn(&ReportLimiter) -> Option<u64>) {
         self.failures.report_rest(&take);
         for budget in self.charged() {
             if let Some(requests) = take(budget.reports()) {

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use sockeye_proto::{Client, Reports, Time};
+use sockeye_proto::{Client, ReportLimiter, Time};
 use tracing::{debug, warn};
 
 use super::instead::status;
@@ -20,7 +20,7 @@ pub(super) struct Failures([Failure; 7]);
 
 #[derive(Debug, Default)]
 struct Failure {
-    reports: Reports,
+    reports: ReportLimiter,
     /// The last one that was not reported.
     last: Mutex<Option<Absent>>,
 }
@@ -64,7 +64,7 @@ impl Failures {
     }
 
     /// Reports the requests that `take` returns the number of.
-    pub(super) fn report_rest(&self, take: impl Fn(&Reports) -> Option<u64>) {
+    pub(super) fn report_rest(&self, take: impl Fn(&ReportLimiter) -> Option<u64>) {
         for failure in &self.0 {
             let (Some(requests), Some(absent)) = (take(&failure.reports), *lock(&failure.last))
             else {

@@ -43,7 +43,7 @@ pub(crate) struct AwaitedJob {
     pub(crate) ticket: Ticket,
     key: Box<[u8]>,
     purpose: Purpose,
-    /// A lookup, a lookup that may read whole files ([`JobKind::Hash`]), or compression.
+    /// A lookup, a lookup that may read whole files ([`JobKind::ReadWhole`]), or compression.
     kind: JobKind,
     /// Its name among the jobs in flight.
     name: Box<[u8]>,
@@ -60,7 +60,7 @@ impl AwaitedJob {
 }
 
 impl Site {
-    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::Hash`]. If there are too many
+    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there are too many
     /// lookups, answers with the cached result, however old it is.
     ///
     /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a whole file,
@@ -75,7 +75,7 @@ impl Site {
         let Wanted { key, view, .. } = wanted;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
-            JobKind::Hash => job_name(key, &["read", &client.to_string()]),
+            JobKind::ReadWhole => job_name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
         let known = self.known(key, now);
@@ -84,7 +84,7 @@ impl Site {
             let cancel = completer.cancel();
             Job::new(kind, client, move || {
                 let effort = match kind {
-                    JobKind::Hash => Effort::Thorough(&cancel),
+                    JobKind::ReadWhole => Effort::Thorough(&cancel),
                     _ => Effort::Quick,
                 };
                 match look_up(&mounts, &key, known, effort) {
@@ -161,8 +161,8 @@ impl Site {
         drop(in_flight);
         let joined = completer.is_none();
         if let Some(completer) = completer {
-            let (place, cancel) = (self.inner.mounts.place(key), completer.cancel());
-            responder.spawn(make(completer).at(place).unless(cancel)).ok()?;
+            let (job_group, cancel) = (self.inner.mounts.job_group(key), completer.cancel());
+            responder.spawn(make(completer).in_group(job_group).cancel_with(cancel)).ok()?;
         }
         Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
@@ -219,7 +219,7 @@ impl Site {
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(&awaited.name);
-        self.look_up(awaited.wanted(view), JobKind::Hash, responder)
+        self.look_up(awaited.wanted(view), JobKind::ReadWhole, responder)
     }
 
     /// Answers when the job was refused: with the cached result, or a 503. A request that had joined the job

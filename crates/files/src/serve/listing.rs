@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Body, Fields, KeptRequest, Responder, Status};
-use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place, Ticket, Waiter};
+use sockeye_proto::{Abandoned, Job, JobGroup, JobKind, Message, Permit, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
 use super::listing_headers::head;
@@ -35,7 +35,7 @@ pub(crate) struct PendingListing {
     mount: usize,
     folder: Folder,
     /// Where its jobs may get stuck.
-    place: Place,
+    job_group: JobGroup,
     format: Format,
     title: Box<[u8]>,
     /// For the files that an archive keeps open.
@@ -78,7 +78,7 @@ impl PendingListing {
             Ok(target) => target,
             Err((status, text)) => return (responder.error(status, &Fields::new(), text), None),
         };
-        let ListingTarget { mount, path, query, format, title, place } = target;
+        let ListingTarget { mount, path, query, format, title, job_group } = target;
         let client = responder.client(&http);
         let folder = mounts.get(mount).folder.clone();
         let mut open_files = None;
@@ -105,14 +105,14 @@ impl PendingListing {
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
+            promise.resolve(Box::new(job.listings.make(&*job.store, wanted)));
         });
-        if responder.spawn(job.at(place).unless(cancel)).is_err() {
+        if responder.spawn(job.in_group(job_group).cancel_with(cancel)).is_err() {
             return (busy(responder), None);
         }
         let _waiter = waiter;
         let this =
-            Self { ticket, request, mount, folder, place, format, title, open_files, _waiter };
+            Self { ticket, request, mount, folder, job_group, format, title, open_files, _waiter };
         (responder.later(), Some(this))
     }
 
@@ -192,7 +192,7 @@ impl PendingListing {
         let writer = archive.part(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
-        ListingBody::archive(writer, store, self.place, charged).write(stream)
+        ListingBody::archive(writer, store, self.job_group, charged).write(stream)
     }
 
     /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
@@ -241,7 +241,7 @@ struct ListingTarget<'s> {
     /// The name of an archive of it.
     title: Box<[u8]>,
     /// Where its jobs may get stuck.
-    place: Place,
+    job_group: JobGroup,
 }
 
 impl<'s> ListingTarget<'s> {
@@ -253,7 +253,7 @@ impl<'s> ListingTarget<'s> {
     ) -> Result<Self, (Status, &'static str)> {
         const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
         let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
-        let place = mounts.place(path.key());
+        let job_group = mounts.job_group(path.key());
         let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
             return Err(NOT_FOUND);
         };
@@ -264,7 +264,7 @@ impl<'s> ListingTarget<'s> {
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];
         let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-        Ok(Self { mount, path, query, format, title: title.into(), place })
+        Ok(Self { mount, path, query, format, title: title.into(), job_group })
     }
 }
 

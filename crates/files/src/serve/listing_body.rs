@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use sockeye_http::{Answer, Stream, StreamEvent};
 use sockeye_proto::{
-    Abandoned, Client, FileSource, Job, JobKind, Message, Permit, Place, Ticket, Waiter,
+    Abandoned, Client, FileSource, Job, JobGroup, JobKind, Message, Permit, Ticket, Waiter,
 };
 
 use crate::listing::document::Document;
@@ -31,7 +31,7 @@ pub(crate) enum ListingBody {
 pub(crate) struct ArchiveBody {
     store: Arc<dyn Store>,
     /// Where its jobs may get stuck.
-    place: Place,
+    job_group: JobGroup,
     /// The client that is charged for the jobs.
     client: Client,
     /// The permit for the open files.
@@ -57,11 +57,11 @@ impl ListingBody {
     pub(crate) fn archive(
         writer: ArchiveWriter,
         store: Arc<dyn Store>,
-        place: Place,
+        job_group: JobGroup,
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
         let (next, open) = (Next::Waiting(writer), Vec::with_capacity(OPEN_FILES));
-        let archive = ArchiveBody { store, place, client, open_files, next, open };
+        let archive = ArchiveBody { store, job_group, client, open_files, next, open };
         Self::Archive(Box::new(archive))
     }
 
@@ -120,10 +120,10 @@ impl ArchiveBody {
                 let job = Job::new(JobKind::Archive, self.client, move || {
                     let batch = writer.next(&*store);
                     let written: Written = (writer, batch);
-                    promise.keep(Box::new(written));
+                    promise.resolve(Box::new(written));
                 });
                 // A refused job is dropped, and its promise abandoned.
-                drop(stream.spawn(job.at(self.place).unless(cancel)));
+                drop(stream.spawn(job.in_group(self.job_group).cancel_with(cancel)));
                 self.next = Next::Making(ticket, waiter);
                 (stream.later(), self)
             }

@@ -23,7 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
-use sockeye_proto::{Access, Place};
+use sockeye_proto::{Access, JobGroup};
 use tracing::debug;
 
 use crate::limits::lock::lock;
@@ -39,7 +39,7 @@ const LARGE: u64 = 64 * 1024 * 1024;
 const MAX_CLOSING: usize = 256;
 /// The files of a device are divided into this many groups, so that one that hangs doesn't block the
 /// threads for all others.
-const LANES: u64 = 16;
+const PARTS: u64 = 16;
 
 /// File systems in memory.
 const IN_MEMORY: [u32; 2] = [
@@ -118,10 +118,10 @@ impl Device {
     }
 
     /// Where a job that reads the file with this inode may get stuck.
-    pub(crate) fn place(&self, inode: u64) -> Place {
+    pub(crate) fn job_group(&self, inode: u64) -> JobGroup {
         // The top bit distinguishes devices from mounts, whose numbers are small.
         let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
-        Place { root, lane: (inode % LANES) as u32 }
+        JobGroup { root, part: (inode % PARTS) as u32 }
     }
 
     /// Whether its reads are timed.

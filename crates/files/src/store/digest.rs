@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use sockeye_proto::Cancel;
+use sockeye_proto::CancelToken;
 use twox_hash::XxHash3_128;
 
 use super::absent::Absent;
@@ -39,7 +39,7 @@ impl Digest {
     pub(crate) fn read(
         file: &dyn OpenFile,
         size: u64,
-        cancel: &Cancel,
+        cancel: &CancelToken,
     ) -> Result<Option<Self>, Absent> {
         let mut hasher = XxHash3_128::new();
         let mut chunk = vec![0; CHUNK];
@@ -87,7 +87,7 @@ impl Digests {
         file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
-        cancel: &Cancel,
+        cancel: &CancelToken,
     ) -> Result<Option<Digest>, Absent> {
         if let Some(known) = self.get(identity).filter(|_| is_settled) {
             return Ok(Some(known));
@@ -123,10 +123,10 @@ mod tests {
             store.write("file", content.clone());
             let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
             assert_eq!(
-                Digest::read(&*file, identity.size, &Cancel::default()),
+                Digest::read(&*file, identity.size, &CancelToken::default()),
                 Ok(Some(Digest::of(&content)))
             );
-            assert_eq!(Digest::read(&*file, identity.size + 1, &Cancel::default()), Ok(None));
+            assert_eq!(Digest::read(&*file, identity.size + 1, &CancelToken::default()), Ok(None));
         }
     }
 

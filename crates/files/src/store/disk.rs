@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::ClockId;
-use sockeye_proto::{Access, FileSource, Place};
+use sockeye_proto::{Access, FileSource, JobGroup};
 
 use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
 use super::convert::{from_statx, special, to_absent};
@@ -321,8 +321,8 @@ impl FileSource for DiskFile {
         self.device.access()
     }
 
-    fn place(&self) -> Place {
-        self.device.place(self.identity.inode)
+    fn job_group(&self) -> JobGroup {
+        self.device.job_group(self.identity.inode)
     }
 
     fn is_timed(&self) -> bool {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sockeye_proto::{Cancel, Permit};
+use sockeye_proto::{CancelToken, Permit};
 
 use super::header::{END, Entry};
 use crate::limits::lease::Lease;
@@ -108,7 +108,7 @@ impl Manifest {
         folder: &[u8],
         prefix: &[u8],
         lease: Lease,
-        cancel: &Cancel,
+        cancel: &CancelToken,
     ) -> Result<Self, ArchiveError> {
         // The clock is read before the folder, so that every later change has a later timestamp.
         let now = store.now();
@@ -221,7 +221,7 @@ struct Walk<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
     lease: Lease,
-    cancel: &'a Cancel,
+    cancel: &'a CancelToken,
     result: Result<(), ArchiveError>,
     /// Folders that are not read yet: their indices in `items`, and their depths.
     folders: Vec<(usize, usize)>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use proptest::prelude::*;
-use sockeye_proto::{Access, Budget, Cancel, Client, FileSource, Permit};
+use sockeye_proto::{Access, Budget, CancelToken, Client, FileSource, Permit};
 
 use super::header::BLOCK;
 use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
@@ -21,7 +21,7 @@ const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Permission::Read });
 
 fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveError> {
     let lease = crate::tests::lease(1 << 30);
-    Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
+    Manifest::make(store, folder.as_bytes(), b"top", lease, &CancelToken::default()).map(Arc::new)
 }
 
 /// The memory for sending an archive.
@@ -187,7 +187,8 @@ fn archives_beyond_the_limits_are_refused() {
         manifest(&store, "x").map(|manifest| manifest.count()),
         Err(ArchiveError::Absent(Absent::Missing))
     );
-    let made = Manifest::make(&store, b"", b"top", crate::tests::lease(100), &Cancel::default());
+    let made =
+        Manifest::make(&store, b"", b"top", crate::tests::lease(100), &CancelToken::default());
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 

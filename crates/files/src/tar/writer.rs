@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
+use sockeye_proto::{Access, FileRange, FileSource, JobGroup, Permit};
 
 use super::header::END;
 use super::manifest::Manifest;
@@ -200,8 +200,8 @@ impl FileSource for Guarded {
         self.file.access()
     }
 
-    fn place(&self) -> Place {
-        self.file.place()
+    fn job_group(&self) -> JobGroup {
+        self.file.job_group()
     }
 
     fn is_timed(&self) -> bool {

@@ -138,7 +138,7 @@ impl<'r, 't> Responder<'r, 't> {
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is kept or
+    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is resolved or
     /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(Waits::default()))

@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::owner::Owner;
-use super::session::{Expects, Incoming, Session};
+use super::session::{Expects, InputState, Session};
 use crate::protocol::Effects;
 use crate::remote::{Delivery, Envelope};
 use crate::{
@@ -12,13 +12,13 @@ use crate::{
 
 /// Whether to offer unused input again before new input arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offer {
-    /// No.
-    Wait,
-    /// Yes: the protocol ends its pause.
-    Again,
-    /// Yes: another protocol has replaced it.
-    ToAnother,
+enum Reoffer {
+    /// Don't.
+    No,
+    /// Do: the protocol has ended its pause.
+    AfterResume,
+    /// Do: another protocol has replaced this one.
+    AfterSwitch,
 }
 
 /// The calls that owners make.
@@ -26,7 +26,7 @@ impl Session {
     /// Sends [`Event::Open`]: the connection is established. Call this first.
     pub fn open<O: Owner>(&mut self, owner: &mut O) {
         self.expects = Expects::Input;
-        self.tell_open(owner);
+        self.notify_open(owner);
     }
 
     /// Offers received input to the protocol, after the unused input, and keeps what isn't used.
@@ -49,21 +49,21 @@ impl Session {
 
     /// The input has ended. Sends [`Event::Eof`], now or when the protocol ends its pause.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
-        self.tell_half_close(owner);
-        self.incoming = self.incoming.max(Incoming::Nothing);
-        self.tell_end_of_input(owner);
+        self.notify_half_close(owner);
+        self.input_state = self.input_state.max(InputState::Ended);
+        self.notify_end_of_input(owner);
         // A session that is ending may have waited for the end of its input.
         self.is_changed = true;
     }
 
     /// Sends [`Event::HalfClosed`] if the peer has ended its side while the session reads no input.
     /// A session that reads gets the remaining input and [`Event::Eof`] anyway.
-    pub fn tell_half_close<O: Owner>(&mut self, owner: &mut O) {
-        if self.incoming == Incoming::Rest
+    pub fn notify_half_close<O: Owner>(&mut self, owner: &mut O) {
+        if self.input_state == InputState::HalfClosed
             && self.is_open()
             && !self.wants_input(owner.high_water())
         {
-            self.incoming = Incoming::RestTold;
+            self.input_state = InputState::HalfClosedSent;
             self.event(Event::HalfClosed, owner);
         }
     }
@@ -81,12 +81,12 @@ impl Session {
                 (Event::Woken, None)
             }
         };
-        self.event_of_stream(event, stream, owner);
+        self.send_stream_event(event, stream, owner);
         // Gives the message's credit back now, or when the output has room. A stream gives back its
         // own.
         match credit.filter(|_| stream == 0) {
             Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
-            Some(_) => self.owed_credit += 1,
+            Some(_) => self.unreturned_credit += 1,
             None => {}
         }
     }
@@ -106,13 +106,13 @@ impl Session {
     /// Sends [`Event::Sent`] and [`Event::Room`] if they are due, and gives credit back. Call this
     /// after [`Session::put_back`].
     pub fn progress<O: Owner>(&mut self, owner: &mut O) {
-        if self.owed_credit > 0
+        if self.unreturned_credit > 0
             && self.held() < owner.high_water()
             && let Some(credit) = &self.credit
         {
-            credit.give_back(mem::take(&mut self.owed_credit));
+            credit.give_back(mem::take(&mut self.unreturned_credit));
         }
-        let has_moved = mem::take(&mut self.has_moved);
+        let sent_some = mem::take(&mut self.sent_some);
         if let Some(mark) = self.mark
             && self.reason.is_none()
         {
@@ -120,17 +120,17 @@ impl Session {
             if sent >= mark {
                 self.mark = None;
             }
-            if has_moved || sent >= mark {
+            if sent_some || sent >= mark {
                 // Not by `event`: this is sent even if the protocol asked to be closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
         // Only if something was sent, or nothing is left to send. Otherwise, a protocol that needs
-        // more room than this leaves it would get the event again and again.
+        // more room than there is would get the event again and again.
         if self.wants_room
             && self.held() <= owner.high_water() / 4
             && self.file_ranges() < Output::MAX_FILE_RANGES
-            && (has_moved || self.is_flushed())
+            && (sent_some || self.is_flushed())
         {
             self.wants_room = false;
             self.event(Event::Room, owner);
@@ -165,14 +165,14 @@ impl Session {
 }
 
 impl Session {
-    fn tell_open<O: Owner>(&mut self, owner: &mut O) {
+    fn notify_open<O: Owner>(&mut self, owner: &mut O) {
         let peer = self.peer;
         self.event(Event::Open(&peer), owner);
     }
 
-    fn tell_end_of_input<O: Owner>(&mut self, owner: &mut O) {
-        if self.incoming == Incoming::Nothing && self.expects == Expects::Input {
-            self.incoming = Incoming::NothingTold;
+    fn notify_end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        if self.input_state == InputState::Ended && self.expects == Expects::Input {
+            self.input_state = InputState::EofSent;
             let clean = self.unused.is_empty();
             self.event(Event::Eof { clean }, owner);
         }
@@ -181,11 +181,11 @@ impl Session {
     /// Sends an event, if the session is open. Owners call this for events that have no method
     /// here, such as [`Event::LameDuck`].
     pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
-        self.event_of_stream(event, 0, owner);
+        self.send_stream_event(event, 0, owner);
     }
 
     /// Sends an event to one of the protocol's streams, or to the protocol itself if `stream` is 0.
-    fn event_of_stream<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
+    fn send_stream_event<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
             return;
         }
@@ -193,11 +193,11 @@ impl Session {
             turn.stream = stream;
             protocol.on_event(event, turn)
         });
-        if called.is_some_and(|((), offer)| offer != Offer::Wait) {
+        if called.is_some_and(|((), reoffer)| reoffer != Reoffer::No) {
             self.resume();
             self.offer_unused(owner);
-            self.tell_end_of_input(owner);
-            self.tell_half_close(owner);
+            self.notify_end_of_input(owner);
+            self.notify_half_close(owner);
             self.is_changed = true;
         }
     }
@@ -219,19 +219,21 @@ impl Session {
         while used < input.len() && self.expects == Expects::Input {
             let rest = &input[used..];
             let called = self.call(owner, |protocol, turn| protocol.on_bytes(rest, turn));
-            let Some((consumed, offer)) = called else { break };
+            let Some((consumed, reoffer)) = called else { break };
             if consumed.used > rest.len() {
                 let what = "used more input than there was";
                 self.fail(Fault::ours("used_too_much", what));
                 return input.len();
             }
             used += consumed.used;
-            match (offer, consumed) {
-                (Offer::ToAnother, _) => {}
+            match (reoffer, consumed) {
+                (Reoffer::AfterSwitch, _) => {}
                 // Only if it has used some: otherwise the same input would be offered forever.
-                (Offer::Again, Consumed { used: 1.., .. }) => {}
-                (Offer::Again, _) | (Offer::Wait, Consumed { next: Next::More, .. }) => break,
-                (Offer::Wait, Consumed { next: Next::Pause, .. }) => self.pause(),
+                (Reoffer::AfterResume, Consumed { used: 1.., .. }) => {}
+                (Reoffer::AfterResume, _) | (Reoffer::No, Consumed { next: Next::More, .. }) => {
+                    break;
+                }
+                (Reoffer::No, Consumed { next: Next::Pause, .. }) => self.pause(),
             }
         }
         used
@@ -243,14 +245,14 @@ impl Session {
         &mut self,
         owner: &mut O,
         call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
-    ) -> Option<(T, Offer)> {
+    ) -> Option<(T, Reoffer)> {
         let protocol = self.protocol.as_deref_mut()?;
         let out = self.output.get_or_insert_with(|| owner.lend_output());
         let unsent = out.unsent();
         let mut effects = Effects::default();
         let mut context = owner.context(&self.peer);
         if self.in_flight.is_any() {
-            context.room = context.room.min(self.in_flight.room_beside(owner.high_water()));
+            context.room = context.room.min(self.in_flight.remaining_room(owner.high_water()));
         }
         let mut turn = Turn {
             out,
@@ -264,7 +266,7 @@ impl Session {
             in_flight: self.in_flight.bytes,
         };
         let mut deadline = None;
-        let result = O::contain(|| {
+        let result = O::catch_panic(|| {
             let result = call(protocol, &mut turn);
             deadline = protocol.deadline();
             result
@@ -276,13 +278,13 @@ impl Session {
             owner.take_back_output(out);
         }
         let Some(result) = result else {
-            self.panicked::<O>();
+            self.handle_panic::<O>();
             return None;
         };
         self.deadline = deadline.unwrap_or(Time::NEVER);
-        let offer = if effects.is_any() { self.apply(effects, owner) } else { Offer::Wait };
+        let reoffer = if effects.is_any() { self.apply(effects, owner) } else { Reoffer::No };
         match result {
-            Ok(value) => Some((value, offer)),
+            Ok(value) => Some((value, reoffer)),
             Err(fault) => {
                 self.fail(fault);
                 None
@@ -291,7 +293,7 @@ impl Session {
     }
 
     /// Applies the effects of a call. Returns whether to offer unused input again.
-    fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Offer {
+    fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Reoffer {
         let Effects { resume, want_room, end, mark, switch } = effects;
         if end.is_some() || want_room || mark.is_some() {
             self.end = self.end.max(end);
@@ -303,15 +305,15 @@ impl Session {
             self.is_changed = true;
         }
         let Some(protocol) = switch else {
-            return if resume { Offer::Again } else { Offer::Wait };
+            return if resume { Reoffer::AfterResume } else { Reoffer::No };
         };
         self.protocol = Some(protocol);
         self.resume();
-        if self.incoming == Incoming::RestTold {
-            self.incoming = Incoming::Rest;
+        if self.input_state == InputState::HalfClosedSent {
+            self.input_state = InputState::HalfClosed;
         }
-        self.tell_open(owner);
-        Offer::ToAnother
+        self.notify_open(owner);
+        Reoffer::AfterSwitch
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -322,12 +324,12 @@ impl Session {
     }
 
     #[cold]
-    fn panicked<O: Owner>(&mut self) {
+    fn handle_panic<O: Owner>(&mut self) {
         self.reason = Some(Box::new(Reason::Panicked));
         self.stop_calling();
         // The protocol's destructor may panic as well.
         let protocol = self.protocol.take();
-        let _ = O::contain(|| drop(protocol));
+        let _ = O::catch_panic(|| drop(protocol));
     }
 
     /// From now on the protocol gets only [`Event::Sent`] and [`Event::Closed`].

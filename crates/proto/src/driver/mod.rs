@@ -1,4 +1,4 @@
-//! For drivers: runs one protocol. Code that only implements a protocol needs nothing of it.
+//! For drivers: runs one protocol. Code that only implements a protocol needs nothing from here.
 //!
 //! A [`Session`] is a protocol instance with its pending input and output. It keeps the guarantees that
 //! [`Protocol`](crate::Protocol) states: the order of events, unused input, pauses, room, marks, the end.
@@ -9,8 +9,8 @@
 //!   owner                                          session
 //!   receives           ── input, events ─────────▶ calls the protocol
 //!   sends              ◀─ take_output ───────────
-//!                      ── put_back, progress ────▶ room, marks
-//!   flushes, reads on  ◀─ take_changed ──────────  after writes and requests
+//!                      ── put_back, progress ────▶ sends events about room and marks
+//!   flushes, reads     ◀─ take_changed ──────────  after the protocol wrote or asked for something
 //!   closes             ◀─ end, reason ───────────
 //! ```
 

@@ -1,26 +1,26 @@
-//! What a session needs of its owner.
+//! The interface of a session to its owner.
 
 use crate::protocol::Context;
 use crate::{Output, Peer};
 
-/// What a session needs of its owner during a call.
+/// What a session needs from its owner during a call.
 pub trait Owner {
     /// The context of a call, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
-    /// In bytes. A session that holds this much output gets no input. Below a quarter of it the protocol
+    /// The high-water mark in bytes: a session that holds this much output gets no input. Below a quarter of it the protocol
     /// gets [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
-    /// How many bytes of unused input a session may hold. With more it fails.
+    /// How many bytes of unused input a session may hold. A session with more fails.
     fn max_unused_input(&self) -> usize;
 
-    /// An empty output. A session has one only while it has something to send.
+    /// Lends an empty output. A session has one only while it has something to send.
     fn lend_output(&mut self) -> Box<Output>;
 
     /// Takes an output back. It may hold bytes that will not be sent.
     fn take_back_output(&mut self, output: Box<Output>);
 
-    /// Runs a call into the protocol. `None` if it panicked; an owner that catches no panics only runs it.
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T>;
+    /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics through.
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

@@ -1,4 +1,5 @@
-//! One protocol instance with its pending input and output: its state, and what its owner asks and sets.
+//! One protocol instance with its pending input and output: its state, and the methods by which its
+//! owner reads and changes that.
 
 use std::fmt;
 use std::mem;
@@ -16,7 +17,7 @@ pub struct Session {
     /// `None` after a panic.
     pub(super) protocol: Option<Box<dyn Protocol>>,
     pub(super) expects: Expects,
-    pub(super) incoming: Incoming,
+    pub(super) input_state: InputState,
     /// How the protocol ends it.
     pub(super) end: Option<End>,
     /// A fault of the protocol, or its panic.
@@ -32,15 +33,15 @@ pub struct Session {
     pub(super) mark: Option<Mark>,
     pub(super) credit: Option<Arc<Credit>>,
     /// Credit to give back when the output has room.
-    pub(super) owed_credit: u32,
+    pub(super) unreturned_credit: u32,
     pub(super) wants_room: bool,
     /// Bytes were sent since the last call of `progress`.
-    pub(super) has_moved: bool,
+    pub(super) sent_some: bool,
     pub(super) is_drained: bool,
     pub(super) is_changed: bool,
 }
 
-/// What a session expects next.
+/// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
     /// [`Session::open`].
@@ -56,19 +57,19 @@ pub(super) enum Expects {
     Nothing,
 }
 
-/// What may still come from the peer.
+/// What input may still come from the peer, and what the protocol knows about that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Incoming {
-    /// Input.
-    Input,
-    /// The rest of the input: the peer has ended its side.
-    Rest,
-    /// As `Rest`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
-    RestTold,
-    /// Nothing.
-    Nothing,
-    /// As `Nothing`, and the protocol got [`Event::Eof`](crate::Event::Eof).
-    NothingTold,
+pub(super) enum InputState {
+    /// The peer may send more.
+    Open,
+    /// The peer has ended its side. Input that it sent before may still arrive.
+    HalfClosed,
+    /// As `HalfClosed`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
+    HalfClosedSent,
+    /// No more input will arrive.
+    Ended,
+    /// As `Ended`, and the protocol got [`Event::Eof`](crate::Event::Eof).
+    EofSent,
 }
 
 /// Output that was taken from a session, and that the driver still sends.
@@ -97,12 +98,12 @@ impl InFlight {
         self.bytes > 0
     }
 
-    /// How many bytes the output may hold besides, of `most` in all, before it is full: none while
-    /// [`Output::MAX_FILE_RANGES`] are in flight.
+    /// How many more bytes the output may hold before it is full, if the output and this may hold `max`
+    /// bytes together. None while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
-    pub(super) fn room_beside(&self, most: usize) -> usize {
-        let has_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
-        if has_range { most.saturating_sub(self.held as usize) } else { 0 }
+    pub(super) fn remaining_room(&self, max: usize) -> usize {
+        let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
+        if may_add_range { max.saturating_sub(self.held as usize) } else { 0 }
     }
 }
 
@@ -110,7 +111,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("expects", &self.expects)
-            .field("incoming", &self.incoming)
+            .field("input_state", &self.input_state)
             .field("end", &self.end)
             .field("reason", &self.reason)
             .finish_non_exhaustive()
@@ -127,7 +128,7 @@ impl Session {
             peer,
             protocol: Some(protocol),
             expects: Expects::Opening,
-            incoming: Incoming::Input,
+            input_state: InputState::Open,
             end: None,
             reason: None,
             deadline: Time::NEVER,
@@ -137,9 +138,9 @@ impl Session {
             sent: 0,
             mark: None,
             credit: None,
-            owed_credit: 0,
+            unreturned_credit: 0,
             wants_room: false,
-            has_moved: false,
+            sent_some: false,
             is_drained: false,
             is_changed: false,
         }
@@ -172,7 +173,7 @@ impl Session {
     #[must_use]
     pub fn wants_input(&self, high_water: usize) -> bool {
         self.expects == Expects::Input
-            && self.incoming < Incoming::Nothing
+            && self.input_state < InputState::Ended
             && self.held() < high_water
     }
 
@@ -236,7 +237,7 @@ impl Session {
     /// the protocol is idle.
     #[must_use]
     pub fn idle_since(&self) -> Option<Time> {
-        let expects_input = self.expects == Expects::Input && self.incoming == Incoming::Input;
+        let expects_input = self.expects == Expects::Input && self.input_state == InputState::Open;
         if !expects_input || !self.unused.is_empty() || self.end.is_some() || !self.is_flushed() {
             return None;
         }
@@ -258,21 +259,21 @@ impl Session {
     /// Notes that the peer has ended its side. Input that it sent before may still come.
     #[inline]
     pub fn half_close(&mut self) {
-        self.incoming = self.incoming.max(Incoming::Rest);
+        self.input_state = self.input_state.max(InputState::HalfClosed);
     }
 
     /// Whether the peer has ended its side.
     #[inline]
     #[must_use]
     pub fn is_half_closed(&self) -> bool {
-        self.incoming >= Incoming::Rest
+        self.input_state >= InputState::HalfClosed
     }
 
     /// Whether no more input will come.
     #[inline]
     #[must_use]
     pub fn is_at_end_of_input(&self) -> bool {
-        self.incoming >= Incoming::Nothing
+        self.input_state >= InputState::Ended
     }
 
     /// How many bytes were sent.
@@ -321,7 +322,7 @@ impl Session {
         owner: &mut O,
     ) -> bool {
         self.sent += count;
-        self.has_moved |= count > 0;
+        self.sent_some |= count > 0;
         // Output that was written meanwhile follows.
         if let Some(mut newer) = self.output.take() {
             output.append(&mut newer);

@@ -7,26 +7,29 @@ use crate::protocol::Effects;
 use crate::remote::Credit;
 use crate::{Mark, Output, Turn};
 
-/// One of several streams of a session: its own output, and what its turns ask for.
+/// One of several streams of a session. It has an output of its own.
 ///
-/// The session's protocol makes a turn over it with [`Stream::turn`], acts on what was asked for, and
-/// moves its output into the session's with [`Stream::move_to`] as there is room. A message for a promise
-/// or remote of a stream's turn comes to the protocol in a turn with the stream's number:
-/// [`Turn::stream`].
+/// The session's protocol makes a turn of the stream with [`Stream::turn`], and moves the stream's output
+/// into the session's with [`Stream::move_to`] as there is room. A message of a promise or remote that a
+/// stream's turn made comes to the protocol in a turn with the stream's number: [`Turn::stream`].
+///
+/// [`Turn::end`], [`Turn::resume`] and [`Turn::switch_to`] do nothing in a stream's turn, and
+/// [`Turn::mark`] causes no [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the protocol
+/// calls [`Stream::take_room`].
 #[derive(Debug)]
 pub struct Stream {
     id: NonZeroU32,
     out: Output,
     /// How many bytes the output may hold before it counts as full.
     room: usize,
-    /// Bytes.
+    /// Bytes moved in total.
     moved: u64,
     credit: Option<Arc<Credit>>,
-    /// Messages that were dealt with while the output was full.
-    owed_credit: u32,
+    /// Credit of messages that were handled while the output was full.
+    unreturned_credit: u32,
     effects: Effects,
-    /// Something was moved since the protocol was last told of room.
-    has_moved: bool,
+    /// Something was moved since [`Stream::take_room`] last returned true.
+    moved_some: bool,
 }
 
 impl Stream {
@@ -34,10 +37,19 @@ impl Stream {
     #[must_use]
     pub fn new(id: NonZeroU32, room: usize) -> Self {
         let (out, effects) = (Output::new(), Effects::default());
-        Self { id, out, room, moved: 0, credit: None, owed_credit: 0, effects, has_moved: false }
+        Self {
+            id,
+            out,
+            room,
+            moved: 0,
+            credit: None,
+            unreturned_credit: 0,
+            effects,
+            moved_some: false,
+        }
     }
 
-    /// A turn over this stream during the session's turn `outer`.
+    /// A turn of this stream, during the session's turn `outer`.
     pub fn turn<'a, 't: 'a>(&'a mut self, outer: &Turn<'t>) -> Turn<'a> {
         let mut context = outer.context;
         context.room = self.room;
@@ -66,44 +78,45 @@ impl Stream {
         Mark(self.moved)
     }
 
-    /// Moves up to `most` bytes to the end of `out`. Returns how many.
-    pub fn move_to(&mut self, out: &mut Output, most: u64) -> u64 {
-        let moved = self.out.move_front(out, most);
+    /// Moves up to `max` bytes to the end of `out`. Returns how many.
+    pub fn move_to(&mut self, out: &mut Output, max: u64) -> u64 {
+        let moved = self.out.move_front(out, max);
         self.moved += moved;
-        self.has_moved |= moved > 0;
-        if self.owed_credit > 0
+        self.moved_some |= moved > 0;
+        if self.unreturned_credit > 0
             && self.out.held() < self.room
             && let Some(credit) = &self.credit
         {
-            credit.give_back(std::mem::take(&mut self.owed_credit));
+            credit.give_back(std::mem::take(&mut self.unreturned_credit));
         }
         moved
     }
 
-    /// Whether room is to be told now, as by [`Event::Room`](crate::Event::Room): a turn asked for it
-    /// and the output has come below a quarter of its room since. Told once.
+    /// Whether the stream has room now, as [`Event::Room`](crate::Event::Room) says for a connection:
+    /// [`Turn::want_room`] asked for it, and the output has fallen to a quarter of its room since.
+    /// Returns true once for each such request.
     pub fn take_room(&mut self) -> bool {
         let is_due = self.effects.want_room
             && self.out.held() <= self.room / 4
             && self.out.file_ranges() < Output::MAX_FILE_RANGES
-            && (self.has_moved || self.out.is_empty());
+            && (self.moved_some || self.out.is_empty());
         if is_due {
-            (self.effects.want_room, self.has_moved) = (false, false);
+            (self.effects.want_room, self.moved_some) = (false, false);
         }
         is_due
     }
 
-    /// A message of a [`Remote`](crate::Remote) of this stream was dealt with: its place is free
-    /// again, now or when the output has room.
+    /// Call this when a message of a [`Remote`](crate::Remote) of this stream has been handled. The
+    /// remote may send another one in its place, now or when the output has room.
     pub fn delivered(&mut self) {
         match &self.credit {
             Some(credit) if self.out.held() < self.room => credit.give_back(1),
-            _ => self.owed_credit += 1,
+            _ => self.unreturned_credit += 1,
         }
     }
 }
 
-/// Remotes of this stream are told that it is gone.
+/// From now on, remotes of this stream can't send: [`Remote::is_gone`](crate::Remote::is_gone).
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(credit) = &self.credit {
@@ -120,12 +133,13 @@ mod tests {
     use crate::harness::Harness;
     use crate::{Consumed, Event, Fault, Protocol, Remote, Time};
 
-    /// For each byte of input, a stream of that number, which writes what its promise brings.
+    /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream when
+    /// its promise is resolved.
     #[derive(Default)]
     struct Streams {
         streams: Vec<Stream>,
         remotes: Vec<Remote>,
-        told: std::rc::Rc<std::cell::RefCell<Vec<(u32, bool)>>>,
+        messages: std::rc::Rc<std::cell::RefCell<Vec<(u32, bool)>>>,
     }
 
     impl Protocol for Streams {
@@ -144,7 +158,7 @@ mod tests {
         fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
             match event {
                 Event::Message(_, body) => {
-                    self.told.borrow_mut().push((turn.stream(), body.is_ok()));
+                    self.messages.borrow_mut().push((turn.stream(), body.is_ok()));
                     let id = turn.stream();
                     let stream = self.streams.iter_mut().find(|stream| stream.id.get() == id);
                     let stream = stream.expect("the stream is there");
@@ -158,7 +172,7 @@ mod tests {
                     assert_eq!(stream.move_to(turn.out, 3), 3);
                     assert_eq!((stream.unsent(), stream.moved()), (13, Mark(3)));
                     assert_eq!(stream.move_to(turn.out, 100), 13);
-                    assert!(stream.take_room() && !stream.take_room(), "it is told once");
+                    assert!(stream.take_room() && !stream.take_room(), "it is true once");
                 }
                 Event::Eof { .. } => {
                     let gone: Vec<bool> = self.remotes.iter().map(Remote::is_gone).collect();
@@ -177,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn promises_of_a_stream_come_in_a_turn_of_it_and_its_output_moves_in_parts() {
-        let told = std::rc::Rc::default();
-        let streams = Streams { told: std::rc::Rc::clone(&told), ..Streams::default() };
+    fn messages_of_a_stream_come_in_turns_of_it_and_its_output_moves_in_parts() {
+        let messages = std::rc::Rc::default();
+        let streams = Streams { messages: std::rc::Rc::clone(&messages), ..Streams::default() };
         let mut client = Harness::new(streams);
         client.input(&[7, 2]);
         client.run_jobs();
-        assert_eq!(told.take(), [(7, true), (2, true)]);
+        assert_eq!(messages.take(), [(7, true), (2, true)]);
         assert_eq!(client.output(), b"shared0123456789".repeat(2));
         client.eof();
     }

@@ -8,24 +8,24 @@ use super::{Context, Owner, Session};
 use crate::harness::Harness;
 use crate::{Consumed, End, Event, Fault, Output, Peer, Protocol, Reason, Time, Turn};
 
-/// What the protocols of the streams were told.
-type Told = Rc<RefCell<Vec<String>>>;
+/// The events that the protocols of the streams got.
+type EventLog = Rc<RefCell<Vec<String>>>;
 
-/// Reads frames of three bytes: a kind (`+` opens a stream, `>` is content, `.` the end of the peer's side,
-/// `w` makes the window wider by ten times a digit), the stream, one byte of content. Writes frames that
-/// begin with `<` and the stream, or `.` and the stream at the end of our side.
+/// Reads frames of three bytes: a kind, the stream's id and a byte of content. The kinds: `+` opens a
+/// stream, `>` carries content, `.` ends the peer's side, `w` adds ten times the digit in its content to
+/// the window. Writes `<`, the id and up to four bytes of content; `.` and the id at the end of our side.
 struct Streams {
     streams: BTreeMap<u8, Stream>,
-    told: Told,
+    log: EventLog,
 }
 
-/// A stream, and how many bytes its peer takes.
+/// A stream, and how many more bytes may be sent to its peer.
 struct Stream {
     session: Session,
     window: usize,
 }
 
-/// What a stream has of the connection that carries it, and little room of its own.
+/// The owner of a stream's session. Its output is full at [`StreamOwner::ROOM`] bytes.
 struct StreamOwner<'a>(Context<'a>);
 
 impl StreamOwner<'_> {
@@ -52,7 +52,7 @@ impl Owner for StreamOwner<'_> {
     fn take_back_output(&mut self, _: Box<Output>) {}
 
     /// A panic ends the connection, with all of its streams.
-    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
+    fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
         Some(call())
     }
 }
@@ -63,7 +63,7 @@ impl Protocol for Streams {
         for [kind, id, content] in frames {
             let mut owner = StreamOwner(turn.context);
             if *kind == b'+' {
-                let protocol = Tens { id: *id, left: 0, told: Rc::clone(&self.told) };
+                let protocol = Tens { id: *id, left: 0, log: Rc::clone(&self.log) };
                 let mut session = Session::new(Box::new(protocol), turn.key, *turn.peer());
                 session.open(&mut owner);
                 self.streams.insert(*id, Stream { session, window: 0 });
@@ -101,7 +101,8 @@ impl Protocol for Streams {
 }
 
 impl Stream {
-    /// Moves to the connection's output what the window allows. Returns why the stream is over, if it is.
+    /// Moves as much output to the connection as the window allows. Returns why the stream has ended, if
+    /// it has.
     fn flush(&mut self, id: u8, turn: &mut Turn<'_>) -> Option<Reason> {
         while self.window > 0
             && let Some(mut output) = self.session.take_output()
@@ -123,11 +124,11 @@ impl Stream {
     }
 }
 
-/// Writes ten bytes for each byte, as its output has room; reads nothing meanwhile.
+/// Writes its id ten times for each byte of input, whenever its output has room. Reads nothing meanwhile.
 struct Tens {
     id: u8,
     left: usize,
-    told: Told,
+    log: EventLog,
 }
 
 impl Tens {
@@ -153,7 +154,7 @@ impl Protocol for Tens {
             Event::Closed(reason) => reason.code().into(),
             event => format!("{event:?}"),
         };
-        self.told.borrow_mut().push(format!("{} {what}", self.id as char));
+        self.log.borrow_mut().push(format!("{} {what}", self.id as char));
         match event {
             Event::Room => self.write(turn),
             Event::Eof { .. } => turn.end(End::Finish),
@@ -168,33 +169,33 @@ impl Protocol for Tens {
 }
 
 fn connect() -> (Harness, impl Fn() -> Vec<String>) {
-    let told = Told::default();
-    let peer = Harness::new(Streams { streams: BTreeMap::new(), told: Rc::clone(&told) });
-    (peer, move || told.take())
+    let log = EventLog::default();
+    let peer = Harness::new(Streams { streams: BTreeMap::new(), log: Rc::clone(&log) });
+    (peer, move || log.take())
 }
 
 #[test]
 fn a_stream_is_driven_as_a_connection_is() {
-    let (mut peer, told) = connect();
+    let (mut peer, events) = connect();
     peer.input(b"+a >a!>a!.a ");
     assert_eq!(peer.output(), b"", "no window");
-    assert_eq!(told(), ["a Open", "a HalfClosed"]);
+    assert_eq!(events(), ["a Open", "a HalfClosed"]);
     peer.input(b"wa1");
     assert_eq!(peer.output(), b"<aaaaa<aaaaa<aaa");
-    assert_eq!(told(), ["a Room"]);
+    assert_eq!(events(), ["a Room"]);
     peer.input(b"wa2");
     assert_eq!(peer.output(), b"<aaaaa<aaaaa<aaa.a");
-    assert_eq!(told(), ["a Room", "a Eof { clean: true }", "a finished"]);
+    assert_eq!(events(), ["a Room", "a Eof { clean: true }", "a finished"]);
 }
 
 #[test]
-fn streams_end_each_for_its_own_reason_and_with_their_connection() {
-    let (mut peer, told) = connect();
+fn each_stream_ends_for_its_own_reason_or_with_the_connection() {
+    let (mut peer, events) = connect();
     peer.input(b"+a >a!+b >b!>b!>b!");
-    assert_eq!(told(), ["a Open", "b Open"]);
+    assert_eq!(events(), ["a Open", "b Open"]);
     peer.input(b">b!wb1wa1");
     assert_eq!(peer.output(), b"<bbbbb<bbbbb.b<aaaaa<aaaaa<aaa");
-    assert_eq!(told(), ["b unused_input_limit", "a Room"]);
+    assert_eq!(events(), ["b unused_input_limit", "a Room"]);
     peer.end_for(&Reason::Reset);
-    assert_eq!(told(), ["a reset"]);
+    assert_eq!(events(), ["a reset"]);
 }

@@ -67,7 +67,7 @@ fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
 }
 
 #[test]
-fn small_writes_become_one_slice_and_a_file_behind_them_is_announced() {
+fn small_writes_become_one_slice_and_slices_reports_that_a_file_follows() {
     let mut out = Output::new();
     out.write(b"HTTP/1.1 ");
     out.write_all(&[b"200", b"", b" OK\r\n"]);
@@ -85,7 +85,7 @@ fn small_writes_become_one_slice_and_a_file_behind_them_is_announced() {
 }
 
 #[test]
-fn the_last_part_of_a_changed_file_is_refused_and_an_earlier_one_is_not() {
+fn only_the_last_part_of_a_changed_file_is_refused() {
     let mut out = Output::new();
     out.write_file(range(b"0123456789", false));
     assert!(matches!(out.part(9), Part::File(_)));
@@ -164,9 +164,9 @@ proptest! {
         first.append(&mut second);
         // Moves `first` to another output in parts, and the rest at once.
         for _ in 0..split {
-            let (before, most) = (first.unsent(), step as u64);
-            let moved = first.move_front(&mut second, most);
-            prop_assert_eq!(moved, most.min(before));
+            let (before, max) = (first.unsent(), step as u64);
+            let moved = first.move_front(&mut second, max);
+            prop_assert_eq!(moved, max.min(before));
             prop_assert_eq!(first.unsent(), before - moved);
         }
         second.append(&mut first);

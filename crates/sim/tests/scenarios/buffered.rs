@@ -86,7 +86,7 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
             }
         };
         let config =
-            Config { max_buffered_in_all: BUDGET, write_timeout: secs(150), ..Config::default() };
+            Config { max_buffered_total: BUDGET, write_timeout: secs(150), ..Config::default() };
         let server = world.server(&[here()], config, filler);
         let ip: IpAddr = [192, 0, 2, 1].into();
         let greedy = Script::new()

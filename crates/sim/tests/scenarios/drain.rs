@@ -70,7 +70,7 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
         world.settle();
         let stats = world.shard(server).stats().clone();
         assert_eq!(stats.cut, 0);
-        assert_eq!(stats.closed_for("drained"), stats.closed_in_all());
+        assert_eq!(stats.closed_for("drained"), stats.total_closed());
         for guest in guests {
             let heard = world.heard(guest);
             if stats.accepted == 5 {

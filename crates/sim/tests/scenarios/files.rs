@@ -179,7 +179,7 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     let (servers, logs) =
         service(move |_| Server::new(Rc::clone(&shared), move |_: &Peer| Site(file)));
     let config =
-        Config { max_buffered_in_all: budget, write_timeout: secs(150), ..Config::default() };
+        Config { max_buffered_total: budget, write_timeout: secs(150), ..Config::default() };
     let server = world.server(&[here()], config, servers);
     let deaf = Script::new()
         .from([192, 0, 2, 1].into())

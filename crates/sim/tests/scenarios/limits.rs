@@ -37,7 +37,7 @@ fn without_descriptors_accepting_rests_and_resumes() {
         let peers = ten(&mut world, None);
         world.run_until(secs(1000), |world| {
             assert!(world.shard(server).connections() <= room);
-            world.shard(server).stats().closed_in_all() == 10
+            world.shard(server).stats().total_closed() == 10
         });
         world.settle();
         all_served(&world, &peers);
@@ -191,7 +191,7 @@ fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
             world.settle();
             let stats = world.shard(server).stats();
             assert_eq!(stats.closed_for("unused_input_limit"), closed, "{sent} of {limit} bytes");
-            assert_eq!(stats.closed_in_all(), 1);
+            assert_eq!(stats.total_closed(), 1);
             world.finish();
             check(&logs.borrow());
         }

@@ -98,7 +98,7 @@ fn a_reset_in_the_middle_disturbs_nobody_else() {
         assert!(world.heard(good).bytes == says);
         assert!(says.starts_with(&world.heard(bad).bytes));
         assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
-        assert_eq!(world.shard(server).stats().closed_in_all(), 2);
+        assert_eq!(world.shard(server).stats().total_closed(), 2);
         world.finish();
         check(&logs.borrow());
     });
@@ -206,7 +206,7 @@ fn every_limit_of_lingering_ends_it() {
             let server = world.server(&[here()], config, curts);
             let start = world.now();
             world.peer(&here(), script.clone());
-            world.run_until(secs(800), |world| world.shard(server).stats().closed_in_all() == 1);
+            world.run_until(secs(800), |world| world.shard(server).stats().total_closed() == 1);
             let lasted = world.now().since(start);
             assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
             world.finish();

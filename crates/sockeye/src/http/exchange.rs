@@ -249,7 +249,7 @@ impl Exchange {
                 // At most RESERVED, so it fits into a `usize`.
                 let capacity = length.unwrap_or(0).min(RESERVED).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
-                let permit = self.shard.collected.account(Client::of(self.peer.address));
+                let permit = self.shard.collected.empty_permit(Client::of(self.peer.address));
                 self.expects = Expects::WholeBody { collected, permit, then };
                 responder.read_up_to(limit)
             }
@@ -401,7 +401,7 @@ struct ReplyJob(Option<(Promise, Work)>);
 impl ReplyJob {
     fn run(&mut self) {
         if let Some((promise, work)) = self.0.take() {
-            promise.keep(Box::new(work()));
+            promise.resolve(Box::new(work()));
         }
     }
 }
@@ -409,7 +409,7 @@ impl ReplyJob {
 impl Drop for ReplyJob {
     fn drop(&mut self) {
         if let Some((promise, _)) = self.0.take() {
-            promise.keep(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
+            promise.resolve(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
         }
     }
 }

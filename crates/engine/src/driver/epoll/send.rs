@@ -1,4 +1,4 @@
-//! Sends output: memory with `send` or `sendmsg`, files with `sendfile` or from the scratch buffer.
+//! Sends output: memory with `send` or `sendmsg`, files with `sendfile` or from the receive buffer.
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache, and has no flag against
 //! that. So a file on a disk is probed first, once per quantum, by reading the last byte of the
@@ -15,54 +15,61 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_proto::{Access, FileRange, Output, Part};
 
 use super::Epoll;
-use crate::driver::{Driver, QUANTUM, Then};
+use crate::driver::{Driver, QUANTUM, SendStatus};
 
 /// If the rest of a file exceeds the quantum by this much at most, it is sent too: the response's
 /// head may have used part of the quantum, and another turn would cost more.
-const TAIL: u64 = 4 * 1024;
+const MAX_TAIL: u64 = 4 * 1024;
 
 /// One `sendmsg` takes at most this many slices.
-const SLICES: usize = 64;
+const MAX_SLICES: usize = 64;
 
 impl Epoll {
-    /// Sends an output that is only plain bytes, as most are. `None`: it isn't.
-    pub(super) fn send_plain(&mut self, fd: &OwnedFd, out: &mut Output) -> Option<(u64, Then)> {
+    /// Sends an output that has only plain bytes, as most have. `None` if it has others.
+    pub(super) fn send_plain(
+        &mut self,
+        fd: &OwnedFd,
+        out: &mut Output,
+    ) -> Option<(u64, SendStatus)> {
         loop {
             let bytes = out.plain()?;
             self.calls.send += 1;
             match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => {
-                    let then = if sent < bytes.len() { Then::Blocked } else { Then::Again };
+                    let status =
+                        if sent < bytes.len() { SendStatus::Blocked } else { SendStatus::Again };
                     out.advance(sent as u64);
-                    return Some((sent as u64, then));
+                    return Some((sent as u64, status));
                 }
                 Err(Errno::INTR) => {}
-                Err(error) => return Some((0, then_of(error))),
+                Err(error) => return Some((0, status_of(error))),
             }
         }
     }
 
     /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
     #[inline(never)] // Its loops would take registers from `send_plain`.
-    pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
+    pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, SendStatus) {
         let mut count = 0;
         // How many bytes at the front are known to be in the page cache.
         let mut resident = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);
-            let (sent, offered) = match out.part(left + TAIL) {
-                Part::Nothing => return (count, Then::Again),
-                _ if left == 0 => return (count, Then::Again),
-                Part::Changed => return (count, Then::FileChanged),
-                Part::Unread(_) => return (count, Then::Read),
+            let (sent, offered) = match out.part(left + MAX_TAIL) {
+                Part::Nothing => return (count, SendStatus::Again),
+                _ if left == 0 => return (count, SendStatus::Again),
+                Part::Changed => return (count, SendStatus::FileChanged),
+                Part::Unread(_) => return (count, SendStatus::NeedsRead),
                 Part::Memory => self.send_memory(fd, out),
                 Part::File(range) => match self.send_file(fd, range, left, &mut resident) {
-                    None => return (count, Then::Read),
+                    None => return (count, SendStatus::NeedsRead),
                     // The file ends before its range does.
-                    Some(Ok(0)) => return (count, Then::FileChanged),
+                    Some(Ok(0)) => return (count, SendStatus::FileChanged),
                     // A short `sendfile` doesn't show that the socket is full: the next one does.
                     Some(Ok(sent)) => (Ok(sent), sent),
-                    Some(Err(Failure::File(error))) => return (count, Then::FileFailed(error)),
+                    Some(Err(Failure::File(error))) => {
+                        return (count, SendStatus::FileFailed(error));
+                    }
                     Some(Err(Failure::Socket(error))) => (Err(error), 0),
                 },
             };
@@ -71,11 +78,11 @@ impl Epoll {
                     out.advance(sent as u64);
                     count += sent as u64;
                     if sent < offered {
-                        return (count, Then::Blocked);
+                        return (count, SendStatus::Blocked);
                     }
                 }
                 Err(Errno::INTR) => {}
-                Err(error) => return (count, then_of(error)),
+                Err(error) => return (count, status_of(error)),
             }
         }
     }
@@ -87,11 +94,11 @@ impl Epoll {
         if out.pieces() <= 1 {
             send_slices(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
-            send_slices(fd, out, &mut [IoSlice::new(&[]); SLICES])
+            send_slices(fd, out, &mut [IoSlice::new(&[]); MAX_SLICES])
         }
     }
 
-    /// Sends from a file, at most `max` bytes and [`TAIL`]. `None`: it might block. `resident` is how
+    /// Sends from a file, at most `max` bytes and [`MAX_TAIL`]. `None`: it might block. `resident` is how
     /// many bytes an earlier call found in the page cache and did not send.
     fn send_file(
         &mut self,
@@ -100,7 +107,7 @@ impl Epoll {
         max: u64,
         resident: &mut usize,
     ) -> Option<Result<usize, Failure>> {
-        let len = if range.len <= max + TAIL { range.len } else { max } as usize;
+        let len = if range.len <= max + MAX_TAIL { range.len } else { max } as usize;
         let file = range.source.descriptor();
         match (range.source.access(), file) {
             (Access::Direct, Some(file)) if range.source.is_timed() => {
@@ -171,16 +178,16 @@ impl Epoll {
         preadv2(file, &mut [IoSliceMut::new(byte)], offset, ReadWriteFlags::NOWAIT).is_ok()
     }
 
-    /// Reads from a file into the scratch buffer, and sends that.
+    /// Reads from a file into the receive buffer, and sends that.
     fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Failure> {
-        let len = len.min(self.scratch.len());
-        let bytes = &mut self.scratch[..len];
+        let len = len.min(self.receive_buffer.len());
+        let bytes = &mut self.receive_buffer[..len];
         let read = range.source.read_at(range.offset, bytes).map_err(Failure::File)?;
         if read == 0 {
             return Ok(0);
         }
         self.calls.send += 1;
-        let sent = rustix::net::send(fd, &self.scratch[..read], SendFlags::NOSIGNAL);
+        let sent = rustix::net::send(fd, &self.receive_buffer[..read], SendFlags::NOSIGNAL);
         sent.map_err(Failure::Socket)
     }
 }
@@ -191,11 +198,11 @@ enum Failure {
     File(io::Error),
 }
 
-/// What follows a send that failed with `error`.
-fn then_of(error: Errno) -> Then {
+/// The status of a send that failed with `error`.
+fn status_of(error: Errno) -> SendStatus {
     match error {
-        Errno::AGAIN => Then::Blocked,
-        error => Then::Failed(error.into()),
+        Errno::AGAIN => SendStatus::Blocked,
+        error => SendStatus::Failed(error.into()),
     }
 }
 

@@ -9,24 +9,25 @@ use sockeye_proto::{FileRange, FileSource};
 
 use super::*;
 
-/// Opened to be sent from by the kernel: `file` may be anything.
+/// An [`Overlay`] of `file`, which may also be a folder.
 fn overlay(file: impl AsRef<std::path::Path>, timed: bool) -> Arc<Overlay> {
     let file = std::fs::File::open(file).unwrap();
     Arc::new(Overlay { file, timed, noted: AtomicUsize::new(0) })
 }
 
-/// What follows when ten bytes of `source` are sent to a peer that is there, or has gone.
-fn sent_from(source: Arc<dyn FileSource>, peer_is_there: bool) -> Then {
+/// The status after ten bytes of `source` are sent to a peer that is connected, or has closed.
+fn sent_from(source: Arc<dyn FileSource>, is_connected: bool) -> SendStatus {
     let mut out = Box::new(Output::new());
     out.write_file(FileRange { source, offset: 0, len: 10 });
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let _theirs = peer_is_there.then_some(theirs);
-    let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
+    let _theirs = is_connected.then_some(theirs);
+    let mut socket =
+        Socket { fd: ours.into(), key: Key(0), watched: false, watches_writing: false };
     let Sending::Done(sent) = Epoll::new().unwrap().send(&mut socket, out) else { unreachable!() };
-    sent.then
+    sent.status
 }
 
-/// A file that the kernel can't send from, and whose reading fails.
+/// A file without a descriptor, whose reads fail.
 #[derive(Debug)]
 struct Broken;
 
@@ -43,24 +44,24 @@ impl FileSource for Broken {
 }
 
 #[test]
-fn a_file_that_fails_is_told_from_a_socket_that_fails() {
-    // Nothing can be read from a folder.
+fn a_failure_of_a_file_is_distinguished_from_one_of_the_socket() {
+    // A folder can be opened and not read.
     for timed in [true, false] {
-        let then = sent_from(overlay(".", timed), true);
-        let Then::FileFailed(error) = then else { panic!("{then:?}") };
+        let status = sent_from(overlay(".", timed), true);
+        let SendStatus::FileFailed(error) = status else { panic!("{status:?}") };
         assert!(Errno::from_io_error(&error).is_some(), "{error}");
     }
-    let then = sent_from(Arc::new(Broken), true);
-    let Then::FileFailed(error) = then else { panic!("{then:?}") };
+    let status = sent_from(Arc::new(Broken), true);
+    let SendStatus::FileFailed(error) = status else { panic!("{status:?}") };
     assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
     for source in [overlay("Cargo.toml", true), overlay("Cargo.toml", false)] {
-        let then = sent_from(source, false);
-        let Then::Failed(error) = then else { panic!("{then:?}") };
+        let status = sent_from(source, false);
+        let SendStatus::Failed(error) = status else { panic!("{status:?}") };
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     }
 }
 
-/// A file that needs no probe, and counts how often it was told how long sending took.
+/// A file that needs no probe, and counts the calls of `note_send`.
 #[derive(Debug)]
 struct Overlay {
     file: std::fs::File,
@@ -93,7 +94,8 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
         let mut out = Box::new(Output::new());
         out.write_file(FileRange { source: overlay.clone(), offset: 0, len: 10 });
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
+        let mut socket =
+            Socket { fd: ours.into(), key: Key(0), watched: false, watches_writing: false };
         let mut driver = Epoll::new().unwrap();
         let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
         assert_eq!((sent.count, driver.calls().sendfile), (10, 1));
@@ -102,7 +104,7 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
 }
 
 #[test]
-fn a_wake_ends_the_next_wait_however_long_it_may_take() {
+fn a_wake_up_ends_the_next_wait() {
     let mut driver = Epoll::new().unwrap();
     let waker = driver.waker();
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! A future of the server's end, for any executor.
+//! [`Stopped`]: a future that is ready when the server has ended.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::Handle;
 
 /// How many workers run, and which futures to wake when the last has ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct RunningWorkers {
     state: Mutex<State>,
 }
 
@@ -24,19 +24,22 @@ struct State {
 
 /// A worker that has not ended. Its thread drops this last.
 #[derive(Debug)]
-pub(crate) struct Alive {
-    ended: Arc<Ended>,
+pub(crate) struct WorkerGuard {
+    running_workers: Arc<RunningWorkers>,
     handle: Handle,
 }
 
-impl Ended {
+impl RunningWorkers {
     /// For this number of workers.
-    pub(crate) fn of(workers: usize, handle: &Handle) -> (Arc<Self>, Vec<Alive>) {
+    pub(crate) fn of(workers: usize, handle: &Handle) -> (Arc<Self>, Vec<WorkerGuard>) {
         let state = State { workers, wakers: Slab::new() };
-        let ended = Arc::new(Self { state: Mutex::new(state) });
-        let alive = || Alive { ended: Arc::clone(&ended), handle: handle.clone() };
-        let all = (0..workers).map(|_| alive()).collect();
-        (ended, all)
+        let running_workers = Arc::new(Self { state: Mutex::new(state) });
+        let guard = || WorkerGuard {
+            running_workers: Arc::clone(&running_workers),
+            handle: handle.clone(),
+        };
+        let guards = (0..workers).map(|_| guard()).collect();
+        (running_workers, guards)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -44,13 +47,13 @@ impl Ended {
     }
 }
 
-impl Drop for Alive {
+impl Drop for WorkerGuard {
     fn drop(&mut self) {
         // Without this worker, its share of new connections would never be served.
         if std::thread::panicking() {
             self.handle.stop();
         }
-        let mut state = self.ended.lock();
+        let mut state = self.running_workers.lock();
         state.workers -= 1;
         if state.workers > 0 {
             return;
@@ -66,14 +69,14 @@ impl Drop for Alive {
 /// It takes no thread, and may outlive the server.
 #[must_use = "a future does nothing unless it is polled"]
 pub struct Stopped {
-    ended: Arc<Ended>,
+    running_workers: Arc<RunningWorkers>,
     /// Its key in `wakers`.
     slot: Option<usize>,
 }
 
 impl Stopped {
-    pub(crate) fn new(ended: &Arc<Ended>) -> Self {
-        Self { ended: Arc::clone(ended), slot: None }
+    pub(crate) fn new(running_workers: &Arc<RunningWorkers>) -> Self {
+        Self { running_workers: Arc::clone(running_workers), slot: None }
     }
 }
 
@@ -82,7 +85,7 @@ impl Future for Stopped {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let mut state = this.ended.lock();
+        let mut state = this.running_workers.lock();
         if state.workers == 0 {
             return Poll::Ready(());
         }
@@ -97,7 +100,7 @@ impl Future for Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            let waker = self.ended.lock().wakers.try_remove(slot);
+            let waker = self.running_workers.lock().wakers.try_remove(slot);
             // Dropped outside of the lock.
             drop(waker);
         }

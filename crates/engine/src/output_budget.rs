@@ -1,0 +1,200 @@
+//! The budget for output in memory, shared by all connections.
+//!
+//! Each connection has a limit of its own, but a client may have a thousand connections. So output
+//! that a connection holds beyond [`UNCHARGED_BYTES`] is charged to its client, from a budget that the
+//! shards share. While the budget, or the client's share of it, is exhausted, each connection of that
+//! client counts as full if it has any unsent output: it is answered further when it has read that.
+//!
+//! While little is held, no client's share is checked: see [`OutputBudget::must_check_clients`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Budget, Client, Permit, Time};
+use tracing::warn;
+
+/// What a connection may hold without being charged for it, in bytes: a response or two.
+pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
+
+/// The minimum time between two trims of the heaps: a trim takes a thread many milliseconds, and
+/// clients decide how often memory is freed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Decides when to return freed memory to the kernel (a trim). The shards share it: one shard may
+/// have to trim because another has freed memory.
+#[derive(Debug, Default)]
+pub(crate) struct HeapTrimmer {
+    /// Much was held since the last trim.
+    is_needed: AtomicBool,
+    /// No trim before this time, in nanoseconds of the event loops' clock.
+    not_before: AtomicU64,
+}
+
+impl HeapTrimmer {
+    /// Whether the caller is to trim the heaps now.
+    fn take(&self, now: Time) -> bool {
+        let (now, next) = (now.as_nanos(), (now + TRIM_INTERVAL).as_nanos());
+        let may = |not_before| (now >= not_before).then_some(next);
+        let taken = self.not_before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).is_ok();
+        if taken {
+            self.is_needed.store(false, Ordering::Relaxed);
+        }
+        taken
+    }
+}
+
+/// One shard's access to the budget.
+#[derive(Debug)]
+pub(crate) struct OutputBudget {
+    budget: Arc<Budget>,
+    /// The total of the budget, which doesn't change.
+    total: u64,
+    /// Whether so much is held that the clients' shares must be checked. Updated once a turn, and not
+    /// for each call: what other shards release meanwhile counts from the next turn on.
+    must_check_clients: bool,
+    /// Whether a trim may become due: this shard has charged a client, and most of what all shards
+    /// held has not been released since.
+    may_trim: bool,
+    /// By connection, for those that are charged.
+    permits: HashMap<Key, Permit>,
+    trimmer: Arc<HeapTrimmer>,
+}
+
+impl OutputBudget {
+    pub(crate) fn new(budget: Arc<Budget>, trimmer: Arc<HeapTrimmer>) -> Self {
+        let total = budget.total();
+        let permits = HashMap::new();
+        Self { budget, total, must_check_clients: false, may_trim: false, permits, trimmer }
+    }
+
+    /// Whether so much is held that the clients' shares must be checked.
+    pub(crate) fn must_check_clients(&self) -> bool {
+        self.must_check_clients
+    }
+
+    /// Whether `client` may have no more.
+    pub(crate) fn is_exhausted(&self, client: Client) -> bool {
+        self.budget.is_exhausted(client)
+    }
+
+    /// Charges `client` for the `held` bytes of output of one of its connections.
+    pub(crate) fn charge(&mut self, key: Key, client: Client, held: usize, now: Time) {
+        let permit = self.permits.entry(key).or_insert_with(|| self.budget.empty_permit(client));
+        permit.set(held as u64);
+        self.may_trim = true;
+        if !self.update() {
+            return;
+        }
+        self.trimmer.is_needed.store(true, Ordering::Relaxed);
+        if self.is_exhausted(client)
+            && let Some(times) = self.budget.report(now)
+        {
+            let (total, used) = (self.budget.total(), self.budget.used());
+            warn!(
+                target: "sockeye", budget = self.budget.name(), total, used, %client, times,
+                "a budget is spent: connections that don't read wait for their next response"
+            );
+        }
+    }
+
+    /// Ends the charge of a connection: it holds little, or is closed.
+    pub(crate) fn release(&mut self, key: Key) {
+        self.permits.remove(&key);
+        self.update();
+    }
+
+    /// At the end of a turn: whether to trim the heaps, because most of what all shards held has been
+    /// released. Returns true once, and not again before [`TRIM_INTERVAL`] is over.
+    pub(crate) fn take_due_trim(&mut self, now: Time) -> bool {
+        self.may_trim && self.check_trim(now)
+    }
+
+    #[cold]
+    fn check_trim(&mut self, now: Time) -> bool {
+        // Far below the threshold of `update`: no trims while the amount hovers around that.
+        if self.update() || self.budget.used() > self.total / 32 {
+            return false;
+        }
+        let is_needed = self.trimmer.is_needed.load(Ordering::Relaxed);
+        let is_due = is_needed && self.trimmer.take(now);
+        self.may_trim = is_needed && !is_due;
+        is_due
+    }
+
+    /// Updates `must_check_clients` from what all shards hold, and returns it.
+    fn update(&mut self) -> bool {
+        // Well below one client's share.
+        self.must_check_clients = self.budget.used() > self.total / 8;
+        self.must_check_clients
+    }
+
+    /// How many connections are charged.
+    pub(crate) fn len(&self) -> usize {
+        self.permits.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: Client = Client::V4([192, 0, 2, 1]);
+
+    fn two_shards(total: u64) -> [OutputBudget; 2] {
+        let (budget, trimmer) = (Budget::new("output", total), Arc::<HeapTrimmer>::default());
+        [(); 2].map(|()| OutputBudget::new(Arc::clone(&budget), Arc::clone(&trimmer)))
+    }
+
+    #[test]
+    fn a_client_is_charged_for_all_of_its_connections() {
+        let [mut one, mut other] = two_shards(400);
+        let bob = Client::V4([192, 0, 2, 2]);
+        one.charge(Key(1), ALICE, 40, Time::ZERO);
+        assert_eq!((one.must_check_clients(), one.len()), (false, 1));
+        one.charge(Key(1), ALICE, 60, Time::ZERO);
+        other.charge(Key(1), ALICE, 50, Time::ZERO);
+        assert!(one.must_check_clients() && one.is_exhausted(ALICE) && !one.is_exhausted(bob));
+        one.release(Key(1));
+        assert_eq!(
+            (one.must_check_clients(), one.is_exhausted(ALICE), one.len()),
+            (false, false, 0)
+        );
+        other.release(Key(1));
+        assert_eq!((other.budget.used(), other.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_one_shard_releases_counts_for_the_other() {
+        let [mut one, mut other] = two_shards(320);
+        one.charge(Key(1), ALICE, 50, Time::ZERO);
+        other.charge(Key(1), ALICE, 50, Time::ZERO);
+        assert!(one.must_check_clients() && other.must_check_clients());
+        one.release(Key(1));
+        other.release(Key(1));
+        assert!(one.must_check_clients(), "updated only once a turn");
+        let trims = [&mut one, &mut other].map(|shard| shard.take_due_trim(Time::ZERO));
+        assert_eq!(trims, [true, false]);
+        assert!(!one.must_check_clients() && !other.must_check_clients());
+    }
+
+    #[test]
+    fn heaps_are_trimmed_when_little_is_left_and_at_most_every_10_seconds() {
+        let [mut shard, _] = two_shards(320);
+        let at = |secs| Time::ZERO + Duration::from_secs(secs);
+        let mut hold = |held, secs| {
+            shard.charge(Key(1), ALICE, held, at(secs));
+            shard.take_due_trim(at(secs))
+        };
+        assert!(!hold(40, 1) && !hold(10, 1), "not much was held");
+        assert!(
+            !hold(41, 2) && !hold(39, 2) && !hold(41, 2) && !hold(11, 2),
+            "it hovers around the threshold"
+        );
+        assert!(hold(10, 2) && !hold(0, 2));
+        assert!(!hold(41, 3) && !hold(0, 3) && !hold(0, 11), "the last trim is too recent");
+        assert!(hold(0, 12) && !hold(0, 30), "it is done later, once");
+    }
+}
