@@ -30,11 +30,11 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::method::MethodKind;
 use crate::semantics::span::{Range, Span};
 use crate::semantics::{chars, date};
-use crate::{Content, KeptRequest, Method, Status, Trailers, Version};
+use crate::{Content, Method, OwnedRequest, Status, Trailers, Version};
 
 /// What a line says about its stream.
 pub(crate) enum Input {
-    Request(KeptRequest),
+    Request(OwnedRequest),
     /// This many bytes of content follow.
     Content(usize),
     End(Section),
@@ -97,7 +97,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
     Some((stream, input))
 }
 
-fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
+fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     let is_path = path.starts_with('/') && path.bytes().all(chars::is_target_byte);
     if !chars::is_token(method.as_bytes()) || method.len() > Method::LONGEST || !is_path {
         return None;
@@ -121,7 +121,7 @@ fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
     head.extend_from_slice(&bytes);
     let method = MethodKind::of(method.as_bytes());
     let control = ControlData { method, version: Version::Http11, target };
-    let request = KeptRequest::new(head, control, fields, spans, content);
+    let request = OwnedRequest::new(head, control, fields, spans, content);
     request.view().host().filter(|host| chars::is_host(host))?;
     Some(request)
 }

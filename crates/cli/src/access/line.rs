@@ -209,9 +209,11 @@ fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut
 /// The fields Host, Referer and User-Agent; of a repeated field, the first.
 fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     match request {
-        Begun::Request(request) => {
-            [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
-        }
+        Begun::Request(request) => [
+            request.host(),
+            request.common_field(FieldName::Referer),
+            request.common_field(FieldName::UserAgent),
+        ],
         Begun::Unread(unread) => [FieldName::Host, FieldName::Referer, FieldName::UserAgent]
             .map(|name| unread.field(name.as_str())),
     }

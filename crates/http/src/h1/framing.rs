@@ -47,7 +47,7 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
 
 /// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
 fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let first = request.known(name).into_iter();
+    let first = request.common_field(name).into_iter();
     // Fields are rarely repeated: only then are all fields searched.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
     first
@@ -62,7 +62,7 @@ fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'sta
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
     }
-    match request.known(FieldName::Host) {
+    match request.common_field(FieldName::Host) {
         Some(host) if chars::is_host(host) => Ok(()),
         Some(_) => Err(Refusal::bad("sent an invalid Host field")),
         None if is_http10 => Ok(()),
@@ -84,7 +84,7 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
 
 fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'static>> {
     use FieldName::{ContentLength, TransferEncoding};
-    match (request.known(TransferEncoding), request.known(ContentLength)) {
+    match (request.common_field(TransferEncoding), request.common_field(ContentLength)) {
         (None, None) => Ok(Content::None),
         (None, Some(_)) if request.is_repeated(ContentLength) => {
             Err(Refusal::bad("sent more than one Content-Length field"))

@@ -16,7 +16,7 @@ use crate::semantics::control::{ControlData, Version};
 use crate::semantics::method::{Method, MethodKind};
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span};
-use crate::{Content, KeptRequest, Limits, Request};
+use crate::{Content, Limits, OwnedRequest, Request};
 
 /// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -341,7 +341,7 @@ fn bad_value(rest: &[u8]) -> Refusal<'static> {
     }
 }
 
-impl KeptRequest {
+impl OwnedRequest {
     /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what follows
     /// the head.
     ///
@@ -366,6 +366,6 @@ impl KeptRequest {
         let framing = framing::of(&request).map_err(Refusal::fault)?;
         request.content = framing.content;
         request.upgrade = framing.upgrade && framing.content == Content::None;
-        Ok(request.keep())
+        Ok(request.to_owned_request())
     }
 }

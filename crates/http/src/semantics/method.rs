@@ -13,9 +13,9 @@ macro_rules! methods {
         /// it knows and that the resource doesn't allow (RFC 9110, 9.1).
         ///
         /// ```
-        /// use sockeye_http::{KeptRequest, Method};
+        /// use sockeye_http::{OwnedRequest, Method};
         ///
-        /// let request = KeptRequest::read(b"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        /// let request = OwnedRequest::read(b"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n")?;
         /// match request.view().method() {
         ///     Method::Get | Method::Head => unreachable!(),
         ///     Method::Extension("PROPFIND") => {}

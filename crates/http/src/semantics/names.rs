@@ -4,7 +4,7 @@ use crate::semantics::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {
-        /// The name of a common field, whose value [`Request::known`](crate::Request::known) finds
+        /// The name of a common field, whose value [`Request::common_field`](crate::Request::common_field) finds
         /// without a search.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
@@ -92,7 +92,7 @@ impl FieldNames {
 
     /// Whether the sets have a name in common.
     #[must_use]
-    pub const fn meets(self, other: Self) -> bool {
+    pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -162,8 +162,8 @@ mod tests {
         let set = FieldNames::of(&[FieldName::Host, FieldName::IfUnmodifiedSince]);
         let inside = FieldName::ALL.iter().filter(|name| set.contains(**name)).count();
         assert_eq!(inside, 2);
-        assert!(set.meets(FieldNames::of(&[FieldName::Range, FieldName::Host])));
-        assert!(!set.meets(FieldNames::of(&[FieldName::Range])));
-        assert!(!set.meets(FieldNames::default()));
+        assert!(set.intersects(FieldNames::of(&[FieldName::Range, FieldName::Host])));
+        assert!(!set.intersects(FieldNames::of(&[FieldName::Range])));
+        assert!(!set.intersects(FieldNames::default()));
     }
 }

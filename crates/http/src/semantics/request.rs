@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
         // The absolute form wins (RFC 9112, 3.2.2).
         match self.control.target.authority() {
             Some(range) => Some(range.of(self.head)),
-            None => self.known(FieldName::Host),
+            None => self.common_field(FieldName::Host),
         }
     }
 
@@ -90,12 +90,12 @@ impl<'a> Request<'a> {
     /// of its protocols: only in HTTP/1.1, for a request without content.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
-        if self.upgrade { self.known(FieldName::Upgrade) } else { None }
+        if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }
     }
 
     /// Like [`Request::field`], but faster: the value of the first field of that name.
     #[must_use]
-    pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
+    pub fn common_field(&self, name: FieldName) -> Option<&'a [u8]> {
         self.index.first(name).map(|range| range.of(self.block))
     }
 

@@ -17,7 +17,7 @@ use crate::json_lines::{Input, JsonExchange, Section, line, parse};
 use crate::semantics::exchange::{Exchange, Incoming, Waits};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Begun, Content, Handler, Handlers, KeptRequest, Limits, ServerConfig, StreamEvent};
+use crate::{Begun, Content, Handler, Handlers, Limits, OwnedRequest, ServerConfig, StreamEvent};
 
 /// The most streams in flight.
 const MOST_STREAMS: usize = 100;
@@ -309,7 +309,7 @@ impl<S: Handlers> JsonLines<S> {
     fn begin(
         &mut self,
         id: NonZeroU32,
-        request: &KeptRequest,
+        request: &OwnedRequest,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         if self.streams.len() >= MOST_STREAMS {

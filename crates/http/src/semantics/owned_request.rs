@@ -7,10 +7,10 @@ use crate::semantics::names::Index;
 use crate::semantics::request::{Content, Request};
 use crate::semantics::span::Span;
 
-/// A copy of a request: see [`Request::keep`].
-pub struct KeptRequest(Box<Kept>);
+/// A copy of a request: see [`Request::to_owned_request`].
+pub struct OwnedRequest(Box<Parts>);
 
-struct Kept {
+struct Parts {
     head: Box<[u8]>,
     control: ControlData,
     /// Where the fields begin in `head`. `spans` count from there.
@@ -21,7 +21,7 @@ struct Kept {
     upgrade: bool,
 }
 
-impl KeptRequest {
+impl OwnedRequest {
     /// A request of any wire. `head` begins with the method. Its fields begin at `fields`, and
     /// `spans` count from there.
     #[cfg(feature = "test-wire")]
@@ -35,20 +35,20 @@ impl KeptRequest {
         let mut index = Index::default();
         index.fill(&head[fields..], &spans);
         let (head, spans) = (head.into(), spans.into());
-        Self(Box::new(Kept { head, control, fields, spans, index, content, upgrade: false }))
+        Self(Box::new(Parts { head, control, fields, spans, index, content, upgrade: false }))
     }
 
     /// The request.
     #[must_use]
     pub fn view(&self) -> Request<'_> {
-        let Kept { head, control, fields, spans, index, content, upgrade } = &*self.0;
+        let Parts { head, control, fields, spans, index, content, upgrade } = &*self.0;
         let (content, upgrade) = (*content, *upgrade);
         Request { head, control, block: &head[*fields..], spans, index, content, upgrade }
     }
 }
 
 /// Shows no values: they may be secrets.
-impl fmt::Debug for KeptRequest {
+impl fmt::Debug for OwnedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)
     }
@@ -57,8 +57,8 @@ impl fmt::Debug for KeptRequest {
 impl Request<'_> {
     /// Copies the request, for a handler that has to wait before it can answer.
     #[must_use]
-    pub fn keep(&self) -> KeptRequest {
-        KeptRequest(Box::new(Kept {
+    pub fn to_owned_request(&self) -> OwnedRequest {
+        OwnedRequest(Box::new(Parts {
             head: self.head.into(),
             control: *self.control,
             fields: self.head.len() - self.block.len(),
