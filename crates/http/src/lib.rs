@@ -74,7 +74,7 @@ pub use semantics::date;
 pub use semantics::fields::{BadField, Fields};
 pub use semantics::host::{AllowedHosts, BadHostName, HostCheck};
 pub use semantics::limits::Limits;
-pub use semantics::log::{Begun, Ended, Log, Outcome, Unread};
+pub use semantics::log::{EndReason, Log, Outcome, RequestHead, UnparsedHead};
 pub use semantics::method::Method;
 pub use semantics::names::{FieldName, FieldNames};
 pub use semantics::owned_request::OwnedRequest;

@@ -34,9 +34,9 @@ impl H1Exchange {
     /// The decoder of the content that is still to come, if any is.
     pub(crate) fn rest(&self, incoming: &Incoming) -> Option<Decoder> {
         match incoming {
-            Incoming::Unread { content, .. } => Decoder::new(*content),
+            Incoming::NotRequested { content, .. } => Decoder::new(*content),
             Incoming::Reading { .. } => Some(self.decoder),
-            Incoming::Ended => None,
+            Incoming::Complete => None,
         }
     }
 
@@ -55,9 +55,9 @@ impl H1Exchange {
             self.persistent = false;
         }
         self.persistent &= match exchange.incoming {
-            Incoming::Unread { content: Content::None, expects_continue: false } => return,
+            Incoming::NotRequested { content: Content::None, expects_continue: false } => return,
             // Whether the content follows can't be known (RFC 9110, 10.1.1).
-            Incoming::Unread { expects_continue: true, .. } => false,
+            Incoming::NotRequested { expects_continue: true, .. } => false,
             // A streamed response.
             _ if exchange.has_begun() => return,
             incoming => match self.rest(&incoming) {

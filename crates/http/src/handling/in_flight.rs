@@ -12,7 +12,7 @@ use super::responder::Responder;
 use super::stream::StreamEvent;
 use super::wire::WireExchange;
 use crate::semantics::exchange::{Exchange, Incoming, Wanted};
-use crate::semantics::log::Ended;
+use crate::semantics::log::EndReason;
 use crate::semantics::refusal::Refusal;
 use crate::{Body, Content, Fields, Status};
 
@@ -57,7 +57,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             call(handler, Responder { turn: &mut *turn, config, exchange: &mut *exchange, wire })
         }));
         if let Some(log) = &mut connection.log {
-            log.note(exchange.status, exchange.content_at);
+            log.set_status(exchange.status, exchange.content_at);
         }
         // The handler has written in time: a new deadline applies.
         if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
@@ -133,12 +133,12 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                 return Ok(NextStep::Wait);
             }
             match exchange.incoming {
-                Incoming::Unread { content, expects_continue } => {
+                Incoming::NotRequested { content, expects_continue } => {
                     self.begin_to_read(content, expects_continue, wanted, connection, turn)?;
                     return Ok(NextStep::Read);
                 }
                 Incoming::Reading { .. } => return Ok(NextStep::Read),
-                Incoming::Ended => exchange.waits.content = None,
+                Incoming::Complete => exchange.waits.content = None,
             }
             return Ok(NextStep::Wait);
         }
@@ -215,11 +215,11 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             None => responder.page(status, &extra, &["The client ", what, "."]),
         }
         if let Some(log) = &mut connection.log {
-            log.note(self.exchange.status, self.exchange.content_at);
-            log.answered(turn.written());
-            log.refused(code, turn.now());
+            log.set_status(self.exchange.status, self.exchange.content_at);
+            log.set_response_end(turn.written());
+            log.set_refusal(code, turn.now());
             if status == Status::REQUEST_TIMEOUT {
-                log.ends(Ended::TimedOut);
+                log.set_end_reason(EndReason::TimedOut);
             }
         }
     }

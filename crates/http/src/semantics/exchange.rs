@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// The handler has not asked for it.
-    Unread {
+    NotRequested {
         content: Content,
         /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
         expects_continue: bool,
@@ -41,7 +41,7 @@ pub(crate) enum Incoming {
     /// The handler reads it, and takes at most `room` more bytes.
     Reading { room: u64 },
     /// The handler has received its end.
-    Ended,
+    Complete,
 }
 
 /// How much of a response has been written.

@@ -17,7 +17,9 @@ use crate::json_lines::{Input, JsonExchange, Section, line, parse};
 use crate::semantics::exchange::{Exchange, Incoming, Waits};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Begun, Content, Handler, Handlers, Limits, OwnedRequest, ServerConfig, StreamEvent};
+use crate::{
+    Content, Handler, Handlers, Limits, OwnedRequest, RequestHead, ServerConfig, StreamEvent,
+};
 
 /// The most streams in flight.
 const MOST_STREAMS: usize = 100;
@@ -91,7 +93,7 @@ impl<H: Handler> Slot<H> {
                 }
                 Ok(NextStep::Read) if self.end.is_some() => {
                     let end = self.end.take().unwrap_or_default();
-                    in_flight.exchange.incoming = Incoming::Ended;
+                    in_flight.exchange.incoming = Incoming::Complete;
                     let trailers = end.trailers();
                     answer = in_flight.tell(StreamEvent::BodyEnd(&trailers), connection, turn);
                 }
@@ -109,7 +111,7 @@ impl<H: Handler> Slot<H> {
             }
             _ => {
                 if let Some(log) = &mut connection.log {
-                    log.answered(turn.written());
+                    log.set_response_end(turn.written());
                 }
                 self.leave(false);
             }
@@ -148,14 +150,14 @@ impl<H: Handler> Slot<H> {
     /// Cancels the request, and drops the unsent rest of its response.
     fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
-            && in_flight.exchange.incoming != Incoming::Ended
+            && in_flight.exchange.incoming != Incoming::Complete
             && self.end.is_none()
         {
             // Its stream ends anyway.
             let _ = in_flight.tell_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
-            log.closed(reason, &self.stream.turn(outer));
+            log.on_closed(reason, &self.stream.turn(outer));
         }
         self.leave(true);
         self.stream = Stream::new(self.id, ROOM);
@@ -207,7 +209,7 @@ impl<H: Handler> Slot<H> {
     /// Tells the log how much of the response is moved.
     fn log_moved(&mut self, now: Time) {
         if let Some(log) = &mut self.connection.log {
-            log.sent(self.stream.moved(), now);
+            log.on_sent(self.stream.moved(), now);
         }
     }
 
@@ -317,7 +319,7 @@ impl<S: Handlers> JsonLines<S> {
         }
         let request = request.view();
         let head_only = request.control.method == MethodKind::Head;
-        let incoming = Incoming::Unread { content: request.content, expects_continue: false };
+        let incoming = Incoming::NotRequested { content: request.content, expects_continue: false };
         let mut connection = Connection::new(Rc::clone(&self.config));
         connection.open(turn.peer());
         (connection.stop, connection.half_closed) = (self.stop, self.half_closed);
@@ -340,7 +342,7 @@ impl<S: Handlers> JsonLines<S> {
             client_reads: true,
         };
         if let Some(log) = &mut slot.connection.log {
-            log.begin(Begun::Request(&request), turn);
+            log.add_request(RequestHead::Parsed(&request), turn);
         }
         let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
         slot.go_on(turn, |in_flight, connection, turn| {

@@ -82,7 +82,7 @@ impl<S: Handlers> Server<S> {
                 let since = until.checked_sub(head_timeout).unwrap_or(turn.now());
                 self.state = State::ExpectNothing;
                 if let Some(log) = &mut self.connection.log {
-                    log.begin_part(since, turn);
+                    log.add_partial_head(since, turn);
                 }
                 return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
             }

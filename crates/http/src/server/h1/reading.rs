@@ -52,7 +52,7 @@ impl<S: Handlers> Server<S> {
     /// Another protocol takes over the connection.
     pub(super) fn switched(&mut self, turn: &Turn<'_>) -> ReadOutcome {
         if let Some(log) = &mut self.connection.log {
-            log.handed_over(turn);
+            log.on_protocol_switch(turn);
         }
         self.state = State::ExpectNothing;
         ReadOutcome::NeedsInput
@@ -105,7 +105,7 @@ impl<S: Handlers> Server<S> {
                 in_flight.tell(event, connection, turn).map(Some)
             }
             Decoded::End(len) => {
-                in_flight.exchange.incoming = Incoming::Ended;
+                in_flight.exchange.incoming = Incoming::Complete;
                 // Without a trailer section, the spans are those of another request.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
@@ -172,7 +172,7 @@ impl<S: Handlers> Server<S> {
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         if let Some(log) = &mut self.connection.log {
-            log.answered(turn.mark());
+            log.set_response_end(turn.mark());
         }
         let InFlight { exchange, wire, .. } = in_flight;
         let rest = wire.rest(&exchange.incoming);

@@ -18,7 +18,9 @@ use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Begun, Content, Handler, Handlers, Request, ServerConfig, StreamEvent, Unread};
+use crate::{
+    Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
+};
 
 /// The server's side of one connection. It holds no buffer, and makes a handler for each request.
 pub struct Server<S: Handlers> {
@@ -72,12 +74,12 @@ impl<S: Handlers> Server<S> {
                 };
                 self.state = State::ExpectHead { progress, until };
                 if let Some(log) = &mut self.connection.log {
-                    log.keep_part(input);
+                    log.keep_partial_head(input);
                 }
                 Ok(ReadOutcome::NeedsInput)
             }
             Err(refusal) => {
-                self.log_begin(Begun::Unread(Unread::of(input)), turn);
+                self.log_request(RequestHead::Unparsed(UnparsedHead::of(input)), turn);
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
@@ -114,7 +116,7 @@ impl<S: Handlers> Server<S> {
         if let Ok(framing) = &framing {
             request.content = framing.content;
         }
-        self.log_begin(Begun::Request(&request), turn);
+        self.log_request(RequestHead::Parsed(&request), turn);
         let framing = match framing {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
@@ -129,7 +131,7 @@ impl<S: Handlers> Server<S> {
         let stops = self.connection.stops();
         let is_last = stops && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
-        let incoming = Incoming::Unread {
+        let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
         };
@@ -203,16 +205,16 @@ impl<S: Handlers> Server<S> {
     fn answer_refused(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
         let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
-            exchange: Exchange::new(head_only, Incoming::Ended),
+            exchange: Exchange::new(head_only, Incoming::Complete),
             wire: H1Exchange::refused(),
         };
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
     /// Notifies the log, if there is one, of a request.
-    fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+    fn log_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
-            log.begin(request, turn);
+            log.add_request(request, turn);
         }
     }
 
@@ -286,7 +288,7 @@ impl<S: Handlers> Protocol for Server<S> {
             Event::Drain { unread } => return self.on_drain(unread, turn),
             Event::Sent(mark) => {
                 if let Some(log) = &mut self.connection.log {
-                    log.sent(mark, turn.now());
+                    log.on_sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
                     self.on_half_close(turn);
@@ -300,7 +302,7 @@ impl<S: Handlers> Protocol for Server<S> {
                     let _ = in_flight.tell_incomplete(turn.now());
                 }
                 if let Some(log) = &mut self.connection.log {
-                    log.closed(reason, turn);
+                    log.on_closed(reason, turn);
                 }
             }
             // HTTP ignores events that may be added.
