@@ -114,8 +114,8 @@ fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     let start = head.len() as u32;
     head.extend_from_slice(path.as_bytes());
     let end = head.len() as u32;
-    let mark = path.find('?').map_or(end, |at| start + at as u32);
-    let target = Target { start, end, path: start, mark, authority: Range::default() };
+    let path_end = path.find('?').map_or(end, |at| start + at as u32);
+    let target = Target { start, end, path_start: start, path_end, authority: Range::default() };
     let Section { bytes, spans } = Section::of(&line["fields"])?;
     let fields = head.len();
     head.extend_from_slice(&bytes);

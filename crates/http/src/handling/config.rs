@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sockeye_proto::{Client, Peer};
 
 use super::log_buffer::LogBuffer;
-use crate::h1::block::Block;
+use crate::h1::cached_fields::CachedFields;
 use crate::h1::write::Opening;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
@@ -18,8 +18,8 @@ use crate::{HostCheck, Limits, Log, Request};
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) opening: Opening,
-    /// Memory in which a head is parsed, with the fields of the last one. `None` while it is used.
-    pub(crate) block: Cell<Option<Box<Block>>>,
+    /// The last head's fields, and the memory in which the next head is parsed. `None` during parsing.
+    pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
     /// Memory in which a trailer section is parsed.
     pub(crate) trailers: Cell<Vec<Span>>,
     pub(crate) log: Option<Rc<dyn Log>>,

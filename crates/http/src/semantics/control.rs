@@ -23,12 +23,12 @@ pub(crate) struct ControlData {
 /// Where the parts of a target lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    // Invariant: `start <= path <= mark <= end`.
+    // Invariant: `start <= path_start <= path_end <= end`.
     pub(crate) start: u32,
     pub(crate) end: u32,
-    pub(crate) path: u32,
+    pub(crate) path_start: u32,
     /// The position of the first `?`, or `end`.
-    pub(crate) mark: u32,
+    pub(crate) path_end: u32,
     /// Empty if the target has none.
     pub(crate) authority: Range,
 }
@@ -45,10 +45,10 @@ impl Target {
 
     /// Empty if the target has none.
     pub(crate) fn path(self) -> Range {
-        Range { start: self.path, end: self.mark }
+        Range { start: self.path_start, end: self.path_end }
     }
 
     pub(crate) fn query(self) -> Option<Range> {
-        (self.mark < self.end).then_some(Range { start: self.mark + 1, end: self.end })
+        (self.path_end < self.end).then_some(Range { start: self.path_end + 1, end: self.end })
     }
 }

@@ -228,11 +228,11 @@ mod tests {
             (b"A: 1\r\n\nB: 2\r\n", &[("A", "1")]),
             (b"A: 1\r\nB: 2\rC: 3\r\n", &[("A", "1"), ("B", "2\rC: 3")]),
         ];
-        for (block, expected) in table {
-            let head = [b"GET /a b HTTP/1.1\r\n", block].concat();
+        for (lines, expected) in table {
+            let head = [b"GET /a b HTTP/1.1\r\n", lines].concat();
             let fields: Vec<_> = UnparsedHead::of(&head).fields().collect();
             let expected = expected.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", block.escape_ascii());
+            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", lines.escape_ascii());
         }
         let unread = UnparsedHead::of(b"GET / HTTP/1.1\r\nCookie: secret\r\n");
         assert_eq!(format!("{unread:?}"), "UnparsedHead { line: \"GET / HTTP/1.1\", fields: 1 }");

@@ -111,10 +111,10 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Indexes the fields at `spans` of `block`.
-    pub(crate) fn fill(&mut self, block: &[u8], spans: &[Span]) {
+    /// Indexes the fields at `spans` of `section`.
+    pub(crate) fn fill(&mut self, section: &[u8], spans: &[Span]) {
         (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
-        for (span, (name, _)) in spans.iter().zip(fields(block, spans)) {
+        for (span, (name, _)) in spans.iter().zip(fields(section, spans)) {
             let Some(name) = FieldName::of(name) else { continue };
             if self.present.contains(name) {
                 self.repeated.insert(name);

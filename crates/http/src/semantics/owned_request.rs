@@ -43,7 +43,7 @@ impl OwnedRequest {
     pub fn view(&self) -> Request<'_> {
         let Parts { head, control, fields, spans, index, content, upgrade } = &*self.0;
         let (content, upgrade) = (*content, *upgrade);
-        Request { head, control, block: &head[*fields..], spans, index, content, upgrade }
+        Request { head, control, section: &head[*fields..], spans, index, content, upgrade }
     }
 }
 
@@ -61,7 +61,7 @@ impl Request<'_> {
         OwnedRequest(Box::new(Parts {
             head: self.head.into(),
             control: *self.control,
-            fields: self.head.len() - self.block.len(),
+            fields: self.head.len() - self.section.len(),
             spans: self.spans.into(),
             index: *self.index,
             content: self.content,

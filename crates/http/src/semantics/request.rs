@@ -24,7 +24,7 @@ pub struct Request<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) control: &'a ControlData,
     /// The part of `head` with the fields. `spans` count from its start.
-    pub(crate) block: &'a [u8],
+    pub(crate) section: &'a [u8],
     pub(crate) spans: &'a [Span],
     /// The positions of common fields.
     pub(crate) index: &'a Index,
@@ -96,7 +96,7 @@ impl<'a> Request<'a> {
     /// Like [`Request::field`], but faster: the value of the first field of that name.
     #[must_use]
     pub fn common_field(&self, name: FieldName) -> Option<&'a [u8]> {
-        self.index.first(name).map(|range| range.of(self.block))
+        self.index.first(name).map(|range| range.of(self.section))
     }
 
     /// The [`FieldName`]s that the request has.
@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
 
     /// All fields in order, names as they were sent.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        fields(self.block, self.spans)
+        fields(self.section, self.spans)
     }
 }
 

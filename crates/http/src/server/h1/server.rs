@@ -8,7 +8,7 @@ use std::rc::Rc;
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::state::State;
-use crate::h1::block::Block;
+use crate::h1::cached_fields::CachedFields;
 use crate::h1::exchange::H1Exchange;
 use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
@@ -62,10 +62,10 @@ impl<S: Handlers> Server<S> {
             State::ExpectHead { progress, .. } => *progress,
             _ => Progress::default(),
         };
-        let mut block = self.connection.config.block.take().unwrap_or_default();
+        let mut cached = self.connection.config.cached_fields.take().unwrap_or_default();
         let limits = &self.connection.config.limits;
-        let outcome = match head::parse(input, &mut progress, limits, &mut block) {
-            Ok(Some(head)) => self.begin(input, &head, &block, turn),
+        let outcome = match head::parse(input, &mut progress, limits, &mut cached) {
+            Ok(Some(head)) => self.begin(input, &head, &cached, turn),
             Ok(None) => {
                 let until = match &self.state {
                     // Another part of a head doesn't extend its time.
@@ -83,7 +83,7 @@ impl<S: Handlers> Server<S> {
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
-        self.connection.config.block.set(Some(block));
+        self.connection.config.cached_fields.set(Some(cached));
         outcome
     }
 
@@ -92,26 +92,26 @@ impl<S: Handlers> Server<S> {
         &mut self,
         input: &mut &[u8],
         head: &Head,
-        block: &Block,
+        cached: &CachedFields,
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let &Head { line: ref control, fields, len } = head;
+        let &Head { ref control, fields_start, len } = head;
         let (head, rest) = input.split_at(len);
         *input = rest;
         let mut request = Request {
             head,
             control,
-            block: &head[fields..],
-            spans: &block.spans,
-            index: &block.index,
+            section: &head[fields_start..],
+            spans: &cached.spans,
+            index: &cached.index,
             content: Content::None,
             upgrade: false,
         };
         let head_only = control.method == MethodKind::Head;
-        let framing = match block.framing.get() {
+        let framing = match cached.framing.get() {
             Some((version, framing)) if version == control.version => Ok(framing),
             _ => framing::of(&request)
-                .inspect(|framing| block.framing.set(Some((control.version, *framing)))),
+                .inspect(|framing| cached.framing.set(Some((control.version, *framing)))),
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
@@ -124,7 +124,7 @@ impl<S: Handlers> Server<S> {
         if matches!(control.method, MethodKind::Connect | MethodKind::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
-        if self.connection.checks_host && !self.allows_host(&request, block) {
+        if self.connection.checks_host && !self.allows_host(&request, cached) {
             return Err(self.refuse_host(&request, turn));
         }
         // A stopping server answers all requests that have arrived. The last one closes the connection.
@@ -167,13 +167,13 @@ impl<S: Handlers> Server<S> {
     }
 
     /// Whether the host of a request is allowed. The result for its fields is kept with them.
-    fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
+    fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
-        match (request.control.target.authority(), block.host_allowed.get()) {
+        match (request.control.target.authority(), cached.host_allowed.get()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
                 let allowed = check.allows(request);
-                block.host_allowed.set(Some(allowed));
+                cached.host_allowed.set(Some(allowed));
                 allowed
             }
             (Some(_), _) => check.allows(request),
