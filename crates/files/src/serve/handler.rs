@@ -140,8 +140,9 @@ impl Handler for Files {
             Method::Options => self.site.options(request, responder),
             // HTTP does not define this method (RFC 9110, 9.1).
             Method::Extension(name) => {
-                let text =
-                    format!("Nothing here knows the method {name}. Files are only read here.");
+                let text = format!(
+                    "This server does not support the method {name}. Files are only read here."
+                );
                 responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
             }
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, responder),

@@ -122,7 +122,7 @@ pub(crate) enum Decoded {
     /// fields are in the spans.
     End(usize),
     /// More input is needed.
-    Short,
+    NeedMore,
 }
 
 impl Decoder {
@@ -165,7 +165,7 @@ impl Decoder {
                 let rest = &input[used..];
                 Ok(match head::trailers(rest, &mut chunked.trailers, limits, spans)? {
                     Some(len) => (used + len, Decoded::End(len)),
-                    None => (used, Decoded::Short),
+                    None => (used, Decoded::NeedMore),
                 })
             }
         }
@@ -180,7 +180,7 @@ impl Decoder {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
             // The caller may have no input at hand.
-            _ if input.is_empty() => Ok((0, Some(Decoded::Short))),
+            _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
             Self::Length(left) => {
                 let piece = take(left, input);
                 Ok((piece, Some(Decoded::Piece(piece))))
@@ -207,7 +207,7 @@ impl Chunked {
         let mut used = 0;
         while self.at != At::Trailers {
             let rest = &input[used..];
-            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::Short))) };
+            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::NeedMore))) };
             if self.at == At::Data {
                 let piece = take(&mut self.left, rest);
                 if self.left == 0 {
@@ -294,7 +294,7 @@ mod tests {
                 let (took, decoded) = decoder.step(rest, left, &limits, &mut spans)?;
                 used += took;
                 match decoded {
-                    Decoded::Short => break,
+                    Decoded::NeedMore => break,
                     Decoded::Piece(len) => {
                         assert!(len > 0);
                         body.extend_from_slice(&input[used - len..used]);
@@ -421,7 +421,7 @@ mod tests {
         for end in 0..input.len() {
             let before = decoder;
             let nothing = decoder.step(b"", 100, &limits, &mut spans);
-            assert_eq!((nothing, decoder), (Ok((0, Decoded::Short)), before), "at {end}");
+            assert_eq!((nothing, decoder), (Ok((0, Decoded::NeedMore)), before), "at {end}");
             used += decoder.step(&input[used..end], 100, &limits, &mut spans).unwrap().0;
         }
     }

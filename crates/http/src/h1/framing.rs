@@ -29,13 +29,13 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let expects = has(FieldName::Expect) && expects_continue(request)?;
     let (mut close, mut keep_alive, mut upgrade) = (false, false, false);
     if has(FieldName::Connection) {
-        for option in members(request, FieldName::Connection) {
+        for option in list_members(request, FieldName::Connection) {
             close |= option.eq_ignore_ascii_case(b"close");
             keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
-    let names_protocol = upgrade && members(request, FieldName::Upgrade).next().is_some();
+    let names_protocol = upgrade && list_members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
         persistent: !close && (!is_http10 || keep_alive),
@@ -46,7 +46,10 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
 }
 
 /// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
-fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+fn list_members<'a>(
+    request: &Request<'a>,
+    name: FieldName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let first = request.common_field(name).into_iter();
     // Fields are rarely repeated: only then are all fields searched.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
@@ -73,7 +76,7 @@ fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'sta
 /// Whether the client waits for 100 (Continue).
 fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
     let mut expects = false;
-    for member in members(request, FieldName::Expect) {
+    for member in list_members(request, FieldName::Expect) {
         if !member.eq_ignore_ascii_case(b"100-continue") {
             return Err(Refusal::EXPECTATION);
         }

@@ -98,7 +98,7 @@ impl<S: Handlers> Server<S> {
         let (used, rest) = input.split_at(used);
         *input = rest;
         match decoded {
-            Decoded::Short => Ok(None),
+            Decoded::NeedMore => Ok(None),
             Decoded::Piece(len) => {
                 *room -= len as u64;
                 let event = StreamEvent::Body(&used[used.len() - len..]);
@@ -210,7 +210,7 @@ impl<S: Handlers> Server<S> {
                     match decoded {
                         Decoded::Piece(len) => rest.room = rest.room.saturating_sub(len as u64),
                         Decoded::End(_) => break Ok(true),
-                        Decoded::Short => break Ok(false),
+                        Decoded::NeedMore => break Ok(false),
                     }
                 }
                 Err(refusal) => break Err(refusal),
