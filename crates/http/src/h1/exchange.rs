@@ -61,7 +61,7 @@ impl H1Exchange {
             // A streamed response.
             _ if exchange.has_begun() => return,
             incoming => match self.rest(&incoming) {
-                Some(rest) => rest.left().is_none_or(|left| left <= discard),
+                Some(rest) => rest.remaining().is_none_or(|length| length <= discard),
                 None => true,
             },
         };

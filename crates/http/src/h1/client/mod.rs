@@ -134,7 +134,7 @@ impl ResponseReader {
                     }
                     Some(Decoded::NeedMore) => (used, Piece::NeedMore),
                     Some(Decoded::Piece(len)) => {
-                        if decoder.left() == Some(0) {
+                        if decoder.remaining() == Some(0) {
                             self.stage = Stage::ResponseEnd;
                         }
                         (used, Piece::Content(&input[used - len..used]))
