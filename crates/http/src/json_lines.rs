@@ -99,7 +99,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
 
 fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     let is_path = path.starts_with('/') && path.bytes().all(chars::is_target_byte);
-    if !chars::is_token(method.as_bytes()) || method.len() > Method::LONGEST || !is_path {
+    if !chars::is_token(method.as_bytes()) || method.len() > Method::MAX_LEN || !is_path {
         return None;
     }
     let content = match line.get("content") {
@@ -119,7 +119,7 @@ fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     let Section { bytes, spans } = Section::of(&line["fields"])?;
     let fields = head.len();
     head.extend_from_slice(&bytes);
-    let method = MethodKind::of(method.as_bytes());
+    let method = MethodKind::from_token(method.as_bytes());
     let control = ControlData { method, version: Version::Http11, target };
     let request = OwnedRequest::new(head, control, fields, spans, content);
     request.view().host().filter(|host| chars::is_host(host))?;

@@ -15,7 +15,7 @@ pub(crate) struct H1Exchange {
     /// Another request may follow on this connection. Decided when the response's head is written.
     pub(crate) persistent: bool,
     /// As far as is known, more input follows the request.
-    pub(crate) unread: bool,
+    pub(crate) more_input: bool,
     /// Finds the end of the request's content, once that is read.
     pub(crate) decoder: Decoder,
 }
@@ -23,16 +23,16 @@ pub(crate) struct H1Exchange {
 impl H1Exchange {
     #[inline]
     pub(crate) fn new(version: Version, upgrade: bool, persistent: bool) -> Self {
-        Self { version, upgrade, persistent, unread: false, decoder: Decoder::Length(0) }
+        Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
     /// For a request that is refused: what follows it can't be trusted to be a request.
-    pub(crate) fn refused() -> Self {
-        Self { unread: true, ..Self::new(Version::Http11, false, false) }
+    pub(crate) fn for_refusal() -> Self {
+        Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }
 
     /// The decoder of the content that is still to come, if any is.
-    pub(crate) fn rest(&self, incoming: &Incoming) -> Option<Decoder> {
+    pub(crate) fn remaining_content(&self, incoming: &Incoming) -> Option<Decoder> {
         match incoming {
             Incoming::NotRequested { content, .. } => Decoder::new(*content),
             Incoming::Reading { .. } => Some(self.decoder),
@@ -59,8 +59,8 @@ impl H1Exchange {
             // Whether the content follows can't be known (RFC 9110, 10.1.1).
             Incoming::NotRequested { expects_continue: true, .. } => false,
             // A streamed response.
-            _ if exchange.has_begun() => return,
-            incoming => match self.rest(&incoming) {
+            _ if exchange.has_started() => return,
+            incoming => match self.remaining_content(&incoming) {
                 Some(rest) => rest.remaining().is_none_or(|length| length <= discard),
                 None => true,
             },

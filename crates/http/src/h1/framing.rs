@@ -108,7 +108,7 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
 /// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
 fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
-    match (value, chars::number(value).ok_or(BAD)?) {
+    match (value, chars::parse_number(value).ok_or(BAD)?) {
         ([b'0', _, ..], _) => Err(Refusal::bad("sent a Content-Length with a leading zero")),
         (_, 0) => Ok(Content::None),
         (_, length) => Ok(Content::Length(length)),

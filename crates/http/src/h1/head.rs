@@ -159,9 +159,9 @@ fn request_line(
 /// Refuses a request line that can't start with a method and a space, whatever follows its first bytes.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
-    let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
+    let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));
     let begin = &input[..input.len().min(longest + 1)];
-    let len = chars::count(begin, chars::is_token_byte);
+    let len = chars::prefix_len(begin, chars::is_token_byte);
     if len > longest {
         // RFC 9112, 3: 501, not 414.
         return Err(Refusal::METHOD_TOO_LONG);
@@ -249,10 +249,10 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
     let get = input.starts_with(b"GET ");
     let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
     let start = method_len + 1;
-    let path_end = start + chars::count(&input[start..], chars::is_path_byte);
+    let path_end = start + chars::prefix_len(&input[start..], chars::is_path_byte);
     let end = match input.get(path_end) {
         Some(b' ') => path_end,
-        _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
+        _ => path_end + chars::prefix_len(&input[path_end..], chars::is_target_byte),
     };
     if input.get(end) != Some(&b' ') {
         return Err(Refusal::bad(
@@ -263,7 +263,7 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
     // Most requests are of one version.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
-    let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
+    let method = if get { MethodKind::Get } else { MethodKind::from_token(&input[..method_len]) };
     let target = target::split(input, start, path_end, end, method)?;
     Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
@@ -271,8 +271,8 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
 /// The length of the method at the start of `input`, if a space follows.
 #[inline]
 fn method_len(input: &[u8]) -> Option<usize> {
-    let len = chars::count(input, chars::is_token_byte);
-    ((1..=Method::LONGEST).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
+    let len = chars::prefix_len(input, chars::is_token_byte);
+    ((1..=Method::MAX_LEN).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
 }
 
 /// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
@@ -300,7 +300,7 @@ fn tokenize_field_line(
     start: usize,
     base: usize,
 ) -> Result<(Span, usize), Refusal<'static>> {
-    let colon = start + chars::count(&input[start..], chars::is_token_byte);
+    let colon = start + chars::prefix_len(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {
         return Err(bad_name(&input[start..colon], input.get(colon)));
     }

@@ -13,40 +13,40 @@ use crate::semantics::status::Status;
 /// The start of most responses of a shard, formatted once a second: the status line of [`Status::OK`],
 /// `Date`, and `Server` if that is on.
 #[derive(Default)]
-pub(crate) struct Opening {
-    pub(crate) names_itself: bool,
+pub(crate) struct CachedPreamble {
+    pub(crate) server_header: bool,
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
 
 const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
-impl Opening {
+impl CachedPreamble {
     /// Writes the status line and the fields that every response has.
     #[inline(always)]
     fn write(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
-        let mut opening = self.bytes.borrow_mut();
+        let mut preamble = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
-            format_opening(now, self.names_itself, &mut opening);
+            format_preamble(now, self.server_header, &mut preamble);
         }
         if status == Status::OK {
-            bytes.extend_from_slice(&opening);
+            bytes.extend_from_slice(&preamble);
         } else {
             write_status_line(status, bytes);
-            bytes.extend_from_slice(&opening[OK_LINE.len()..]);
+            bytes.extend_from_slice(&preamble[OK_LINE.len()..]);
         }
     }
 }
 
 #[cold]
-fn format_opening(now: WallTime, names_itself: bool, opening: &mut Vec<u8>) {
-    opening.clear();
-    opening.extend_from_slice(OK_LINE);
-    opening.extend_from_slice(b"Date: ");
-    opening.extend_from_slice(&date::format(now));
-    opening.extend_from_slice(b"\r\n");
-    if names_itself {
-        opening.extend_from_slice(b"Server: sockeye\r\n");
+fn format_preamble(now: WallTime, server_header: bool, preamble: &mut Vec<u8>) {
+    preamble.clear();
+    preamble.extend_from_slice(OK_LINE);
+    preamble.extend_from_slice(b"Date: ");
+    preamble.extend_from_slice(&date::format(now));
+    preamble.extend_from_slice(b"\r\n");
+    if server_header {
+        preamble.extend_from_slice(b"Server: sockeye\r\n");
     }
 }
 
@@ -66,7 +66,7 @@ impl H1Exchange {
     #[inline(always)]
     pub(crate) fn write_head(
         &self,
-        opening: &Opening,
+        preamble: &CachedPreamble,
         status: Status,
         turn: &mut Turn<'_>,
         fill: impl FnOnce(&mut Vec<u8>),
@@ -79,7 +79,7 @@ impl H1Exchange {
         };
         let now = turn.wall();
         turn.out.write_with(|bytes| {
-            opening.write(status, now, bytes);
+            preamble.write(status, now, bytes);
             append(connection, bytes);
             fill(bytes);
         });

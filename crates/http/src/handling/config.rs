@@ -8,7 +8,7 @@ use sockeye_proto::{Client, Peer};
 
 use super::log_buffer::LogBuffer;
 use crate::h1::cached_fields::CachedFields;
-use crate::h1::write::Opening;
+use crate::h1::write::CachedPreamble;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 
@@ -17,7 +17,7 @@ use crate::{HostCheck, Limits, Log, Request};
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,
-    pub(crate) opening: Opening,
+    pub(crate) preamble: CachedPreamble,
     /// The last head's fields, and the memory in which the next head is parsed. `None` during parsing.
     pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
     /// Memory in which a trailer section is parsed.
@@ -38,8 +38,8 @@ impl ServerConfig {
 
     /// Adds `Server: sockeye` to every response. Default: off.
     #[must_use]
-    pub fn names_itself(mut self, names_itself: bool) -> Self {
-        self.opening.names_itself = names_itself;
+    pub fn server_header(mut self, server_header: bool) -> Self {
+        self.preamble.server_header = server_header;
         self
     }
 

@@ -51,7 +51,7 @@ pub trait Handler {
         responder: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
-        if responder.exchange.waits.content.is_some() {
+        if responder.exchange.wait_for.content.is_some() {
             return responder.keep_waiting();
         }
         let text = "Nothing takes messages here.";

@@ -12,9 +12,9 @@ use super::config::ServerConfig;
 use super::prepared::PreparedResponse;
 use super::stream::Stream;
 use super::wire::Wire;
-use crate::semantics::body::LONGEST_COPY;
+use crate::semantics::body::MAX_COPIED_LEN;
 use crate::semantics::chars;
-use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, Waits, Wanted};
+use crate::semantics::exchange::{ContentLength, ContentLimit, Exchange, Outgoing, WaitFor};
 use crate::{Body, Fields, Request, Status};
 
 /// Answers one request. Each method that returns an [`Answer`] consumes the responder.
@@ -37,7 +37,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = ContentLength::of(status, body.len());
         let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
         let content = if is_sent { body.copied() } else { b"" };
-        self.head(status, [b"", fields.as_bytes()], length, content);
+        self.write_head(status, [b"", fields.as_bytes()], length, content);
         if is_sent && content.is_empty() {
             body.write_uncopied(self.turn.out);
         }
@@ -47,10 +47,10 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers with a prepared response.
     pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
         let is_sent = !self.exchange.head_only;
-        let content = if is_sent { response.bytes.len() - response.head } else { 0 };
+        let content = if is_sent { response.bytes.len() - response.content_start } else { 0 };
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.prepared::<false>(context, response, is_sent, b"");
-        self.note_head(response.status, content);
+        self.wire.write_prepared::<false>(context, response, is_sent, b"");
+        self.record_head(response.status, content);
         if is_sent {
             response.write_uncopied(self.turn.out);
         }
@@ -60,10 +60,10 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers with a response made by [`PreparedResponse::without_content`], and its `content`.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
-        let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
+        let copied: &[u8] = if is_sent && content.len() <= MAX_COPIED_LEN { content } else { b"" };
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.prepared::<true>(context, response, false, copied);
-        self.note_head(response.status, copied.len());
+        self.wire.write_prepared::<true>(context, response, false, copied);
+        self.record_head(response.status, copied.len());
         if is_sent && copied.is_empty() {
             self.turn.out.write_shared(content.clone());
         }
@@ -82,7 +82,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
-        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.write_head(status, [b"", fields.as_bytes()], length, b"");
         Answer(AnswerKind::Done)
     }
 
@@ -117,7 +117,7 @@ impl<'r, 't> Responder<'r, 't> {
         };
         self.exchange.outgoing =
             if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
-        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.write_head(status, [b"", fields.as_bytes()], length, b"");
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
@@ -127,7 +127,7 @@ impl<'r, 't> Responder<'r, 't> {
         if status == Status::RESET_CONTENT {
             return self.send(status, extra, Body::Empty);
         }
-        self.page(status, extra, &[text]);
+        self.write_page(status, extra, &[text]);
         Answer(AnswerKind::Done)
     }
 
@@ -141,7 +141,7 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is kept or
     /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
-        Answer(AnswerKind::Wait(Waits::default()))
+        Answer(AnswerKind::Wait(WaitFor::default()))
     }
 
     /// Asks for the request's content: pieces arrive in [`Handler::on_body`](crate::Handler::on_body), the
@@ -150,19 +150,19 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// If the content is longer than [`Limits::body`](crate::Limits::body), the server answers 413.
     pub fn read(self) -> Answer {
-        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpToLimit), room: false }))
+        Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Configured), room: false }))
     }
 
     /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first call for a
     /// request sets it.
     pub fn read_up_to(self, limit: u64) -> Answer {
-        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
+        Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
 
     /// Waits for the same as after the last call: for more content after [`Responder::read`], for a message
     /// after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
-        Answer(AnswerKind::Wait(self.exchange.waits))
+        Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
     /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
@@ -180,17 +180,17 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !is_name || !self.wire.upgrade(self.config, self.turn, name, fields) {
+        if !is_name || !self.wire.write_upgrade(self.config, self.turn, name, fields) {
             return Err(self);
         }
-        self.note_head(Status::SWITCHING_PROTOCOLS, 0);
+        self.record_head(Status::SWITCHING_PROTOCOLS, 0);
         self.turn.switch_to(protocol);
         Ok(Answer(AnswerKind::Switched))
     }
 
     /// The stream, if the response has started.
     pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
-        if !self.exchange.has_begun() {
+        if !self.exchange.has_started() {
             return Err(self);
         }
         Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
@@ -206,7 +206,7 @@ impl<'r, 't> Responder<'r, 't> {
     context_methods!();
 
     /// Writes the page of [`Responder::error`], its text in parts.
-    pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
+    pub(crate) fn write_page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         let has_content = status.has_content();
@@ -215,7 +215,7 @@ impl<'r, 't> Responder<'r, 't> {
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
         let kind = if has_content { KIND } else { b"" };
-        self.head(status, [kind, extra.as_bytes()], length, b"");
+        self.write_head(status, [kind, extra.as_bytes()], length, b"");
         if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
@@ -224,15 +224,21 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Writes the head of a response, and `content` behind it.
-    fn head(&mut self, status: Status, fields: [&[u8]; 2], length: ContentLength, content: &[u8]) {
+    fn write_head(
+        &mut self,
+        status: Status,
+        fields: [&[u8]; 2],
+        length: ContentLength,
+        content: &[u8],
+    ) {
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.head(context, status, fields, length, content);
-        self.note_head(status, content.len());
+        self.wire.write_head(context, status, fields, length, content);
+        self.record_head(status, content.len());
     }
 
     /// A head was written, and this many bytes of content behind it.
-    fn note_head(&mut self, status: Status, content: usize) {
+    fn record_head(&mut self, status: Status, content: usize) {
         self.exchange.status = Some(status);
-        self.exchange.content_at = Mark(self.turn.written().0 - content as u64);
+        self.exchange.content_start = Mark(self.turn.written().0 - content as u64);
     }
 }

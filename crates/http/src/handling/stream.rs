@@ -10,7 +10,7 @@ use sockeye_proto::{
 
 use super::answer::{Answer, AnswerKind, context_methods};
 use super::wire::Wire;
-use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
+use crate::semantics::exchange::{ContentLimit, Exchange, Outgoing, WaitFor};
 use crate::{Fields, Trailers};
 
 /// An event for a streamed response: see [`Handler::on_stream`](crate::Handler::on_stream).
@@ -47,17 +47,17 @@ pub struct Stream<'r, 't> {
 impl Stream<'_, '_> {
     /// Writes content.
     pub fn write(&mut self, content: &[u8]) {
-        self.piece(content.len() as u64, |out| out.write(content));
+        self.write_piece(content.len() as u64, |out| out.write(content));
     }
 
     /// Writes content that is shared with others, without copying it unless that is cheaper.
     pub fn write_shared(&mut self, content: Bytes) {
-        self.piece(content.len() as u64, |out| out.write_shared(content));
+        self.write_piece(content.len() as u64, |out| out.write_shared(content));
     }
 
     /// Writes a part of a file.
     pub fn write_file(&mut self, content: FileRange) {
-        self.piece(content.len, |out| out.write_file(content));
+        self.write_piece(content.len, |out| out.write_file(content));
     }
 
     /// Whether the output is full: return [`Stream::more`]. Always true if the response has no content, so
@@ -71,17 +71,17 @@ impl Stream<'_, '_> {
     /// complete, whatever the handler answers.
     #[must_use]
     pub fn has_content(&self) -> bool {
-        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
+        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Failed)
     }
 
     /// Continues in [`StreamEvent::Room`].
     pub fn more(self) -> Answer {
-        self.wait(Waits { content: None, room: true })
+        self.wait(WaitFor { content: None, room: true })
     }
 
     /// Continues when a message arrives.
     pub fn later(self) -> Answer {
-        self.wait(Waits::default())
+        self.wait(WaitFor::default())
     }
 
     /// Continues with the request's content in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or when
@@ -89,7 +89,7 @@ impl Stream<'_, '_> {
     /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while the
     /// output is full.
     pub fn read(self) -> Answer {
-        self.wait(Waits { content: Some(Wanted::UpToLimit), room: false })
+        self.wait(WaitFor { content: Some(ContentLimit::Configured), room: false })
     }
 
     /// The response is complete. If it is shorter than announced, it is aborted.
@@ -102,11 +102,13 @@ impl Stream<'_, '_> {
     pub fn end_with(mut self, trailers: &Fields) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::UnknownLength => {
-                self.wire.end(trailers, self.turn.out);
+                self.wire.write_end(trailers, self.turn.out);
                 AnswerKind::Done
             }
             Outgoing::Length(0) | Outgoing::HeadOnly => AnswerKind::Done,
-            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => AnswerKind::Broken(&ABORTED),
+            Outgoing::Length(_) | Outgoing::Failed | Outgoing::NotStarted => {
+                AnswerKind::Abort(&ABORTED)
+            }
         })
     }
 
@@ -118,34 +120,34 @@ impl Stream<'_, '_> {
 
     /// As [`Stream::abort`], with the fault that is reported.
     pub fn abort_with(self, fault: &'static Fault) -> Answer {
-        Answer(AnswerKind::Broken(fault))
+        Answer(AnswerKind::Abort(fault))
     }
 
     context_methods!();
 
-    fn wait(self, waits: Waits) -> Answer {
+    fn wait(self, wait_for: WaitFor) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::HeadOnly => AnswerKind::Done,
-            Outgoing::Broken => AnswerKind::Broken(&ABORTED),
-            _ => AnswerKind::Wait(waits),
+            Outgoing::Failed => AnswerKind::Abort(&ABORTED),
+            _ => AnswerKind::Wait(wait_for),
         })
     }
 
     /// Writes a piece of content of `len` bytes.
-    fn piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
+    fn write_piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
         match &mut self.exchange.outgoing {
             // In HTTP/1.1 an empty chunk would be the last one.
             _ if len == 0 => {}
-            Outgoing::UnknownLength => self.wire.piece(len, self.turn.out, write),
+            Outgoing::UnknownLength => self.wire.write_piece(len, self.turn.out, write),
             Outgoing::Length(left) => match left.checked_sub(len) {
                 Some(rest) => {
                     *left = rest;
                     write(self.turn.out);
                 }
                 // More than was announced would be read as the next response.
-                None => self.exchange.outgoing = Outgoing::Broken,
+                None => self.exchange.outgoing = Outgoing::Failed,
             },
-            Outgoing::HeadOnly | Outgoing::Broken | Outgoing::Owed => {}
+            Outgoing::HeadOnly | Outgoing::Failed | Outgoing::NotStarted => {}
         }
     }
 }

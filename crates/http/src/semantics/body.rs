@@ -20,7 +20,7 @@ pub enum Body<'a> {
 
 /// Content in memory of up to this many bytes is copied behind the head: one piece is cheaper to send
 /// than two.
-pub(crate) const LONGEST_COPY: usize = 1024;
+pub(crate) const MAX_COPIED_LEN: usize = 1024;
 
 impl Body<'_> {
     /// The length in bytes.
@@ -46,8 +46,8 @@ impl Body<'_> {
     pub(crate) fn copied(&self) -> &[u8] {
         match self {
             Self::Copied(bytes) => bytes,
-            Self::Static(bytes) if bytes.len() <= LONGEST_COPY => bytes,
-            Self::Shared(bytes) if bytes.len() <= LONGEST_COPY => bytes,
+            Self::Static(bytes) if bytes.len() <= MAX_COPIED_LEN => bytes,
+            Self::Shared(bytes) if bytes.len() <= MAX_COPIED_LEN => bytes,
             _ => b"",
         }
     }

@@ -131,7 +131,7 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
     let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
     let port = match bytes {
         [b'[', rest @ ..] => {
-            let len = count(rest, |byte| is_host_byte(byte) || byte == b':');
+            let len = prefix_len(rest, |byte| is_host_byte(byte) || byte == b':');
             let (literal, rest) = rest.split_at(len);
             let is_ipv6 =
                 str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
@@ -142,7 +142,7 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
         }
         [b':', ..] => return false,
         _ => {
-            let (name, port) = bytes.split_at(count(bytes, is_host_byte));
+            let (name, port) = bytes.split_at(prefix_len(bytes, is_host_byte));
             if !is_percent_encoded(name) {
                 return false;
             }
@@ -152,7 +152,7 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
     // A port may be empty, and have leading zeros (RFC 3986, 3.2.3).
     match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => number(digits).is_some_and(|port| port <= 65535),
+        [b':', digits @ ..] => parse_number(digits).is_some_and(|port| port <= 65535),
         _ => false,
     }
 }
@@ -165,7 +165,7 @@ fn is_percent_encoded(name: &[u8]) -> bool {
 }
 
 /// The value of `1*DIGIT`; `None` for anything else, and for a value of more than 64 bits.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_number(digits: &[u8]) -> Option<u64> {
     let add = |sum: u64, byte: &u8| {
         let digit = char::from(*byte).to_digit(10)?;
         sum.checked_mul(10)?.checked_add(u64::from(digit))
@@ -177,14 +177,14 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 /// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_ip_future(bytes: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = bytes else { return false };
-    let len = count(rest, |byte| byte.is_ascii_hexdigit());
+    let len = prefix_len(rest, |byte| byte.is_ascii_hexdigit());
     let Some(address) = rest[len..].strip_prefix(b".") else { return false };
     len > 0 && !address.is_empty() && !address.contains(&b'%')
 }
 
 /// How many bytes at the start are of `class`.
 #[inline]
-pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn prefix_len(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
     // Four at a time, since most runs are longer.
     while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {

@@ -17,16 +17,16 @@ pub(crate) struct Exchange {
     /// The response's status, once its head is written.
     pub(crate) status: Option<Status>,
     /// Where the response's content begins in the output.
-    pub(crate) content_at: Mark,
+    pub(crate) content_start: Mark,
     /// What the handler waits for, besides messages. During a call: what it waited for before.
-    pub(crate) waits: Waits,
+    pub(crate) wait_for: WaitFor,
     /// When the server stops waiting for more of the request's content.
-    pub(crate) content_until: Time,
+    pub(crate) content_deadline: Time,
     /// When the response must have sent something: its head, if `Limits::response_timeout` is set;
     /// later, more content, if the client has ended its side. Otherwise [`Time::NEVER`].
-    pub(crate) send_by: Time,
+    pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
-    pub(crate) drain_told: bool,
+    pub(crate) drain_notified: bool,
 }
 
 /// How much of a request's content has been read.
@@ -38,8 +38,8 @@ pub(crate) enum Incoming {
         /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
         expects_continue: bool,
     },
-    /// The handler reads it, and takes at most `room` more bytes.
-    Reading { room: u64 },
+    /// The handler reads it, and takes at most `remaining` more bytes.
+    Reading { remaining: u64 },
     /// The handler has received its end.
     Complete,
 }
@@ -48,7 +48,7 @@ pub(crate) enum Incoming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
     /// Nothing.
-    Owed,
+    NotStarted,
     /// Its head. This many bytes of content are still to be written.
     Length(u64),
     /// Its head. The content's length is not known before its end.
@@ -56,7 +56,7 @@ pub(crate) enum Outgoing {
     /// Its head, and no content will follow.
     HeadOnly,
     /// Its head, and it can't be completed.
-    Broken,
+    Failed,
 }
 
 /// What a response's head says of the length of its content.
@@ -78,27 +78,27 @@ impl ContentLength {
 
 /// What a handler waits for, besides messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waits {
+pub(crate) struct WaitFor {
     /// More of the request's content, or its end.
-    pub(crate) content: Option<Wanted>,
+    pub(crate) content: Option<ContentLimit>,
     /// Room in the output. If both are set, content is read when there is room.
     pub(crate) room: bool,
 }
 
-impl Waits {
+impl WaitFor {
     /// Whether the request's content is read now.
-    pub(crate) fn reads(self) -> bool {
+    pub(crate) fn reads_content(self) -> bool {
         self.content.is_some() && !self.room
     }
 }
 
 /// How much content the handler takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ContentLimit {
     /// As much as [`Limits::body`](crate::Limits) allows.
-    UpToLimit,
+    Configured,
     /// This many bytes in all.
-    UpTo(u64),
+    Bytes(u64),
 }
 
 impl Exchange {
@@ -107,25 +107,26 @@ impl Exchange {
         Self {
             head_only,
             incoming,
-            outgoing: Outgoing::Owed,
+            outgoing: Outgoing::NotStarted,
             status: None,
-            content_at: Mark::default(),
-            waits: Waits::default(),
-            content_until: Time::NEVER,
-            send_by: Time::NEVER,
-            drain_told: false,
+            content_start: Mark::default(),
+            wait_for: WaitFor::default(),
+            content_deadline: Time::NEVER,
+            send_deadline: Time::NEVER,
+            drain_notified: false,
         }
     }
 
     /// Whether the response's head is written.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.outgoing != Outgoing::Owed
+    pub(crate) fn has_started(&self) -> bool {
+        self.outgoing != Outgoing::NotStarted
     }
 
     /// When the next of its deadlines is.
-    pub(crate) fn until(&self) -> Time {
-        let is_reading = matches!(self.incoming, Incoming::Reading { .. }) && self.waits.reads();
-        let content = if is_reading { self.content_until } else { Time::NEVER };
-        content.min(self.send_by)
+    pub(crate) fn deadline(&self) -> Time {
+        let is_reading =
+            matches!(self.incoming, Incoming::Reading { .. }) && self.wait_for.reads_content();
+        let content = if is_reading { self.content_deadline } else { Time::NEVER };
+        content.min(self.send_deadline)
     }
 }

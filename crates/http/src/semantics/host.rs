@@ -14,7 +14,7 @@ use crate::Request;
 use crate::semantics::chars;
 
 /// The longest name in DNS, in bytes. Longer ones are not repeated to a client or a log.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_LEN: usize = 253;
 
 /// The allowed host names: `localhost`, names that end with `.localhost`, IP addresses, and added
 /// names.
@@ -84,9 +84,9 @@ impl AllowedHosts {
     }
 
     /// What a client of a refused host did: the end of a sentence that begins with "the client".
-    pub(crate) fn refused(&self, host: &[u8]) -> String {
+    pub(crate) fn refusal_text(&self, host: &[u8]) -> String {
         let hint = &self.hint;
-        match shown(host) {
+        match printable_name(host) {
             Some(name) => format!("asked for the host {name}, which is not allowed here{hint}"),
             None => format!("asked for a host that is not allowed here{hint}"),
         }
@@ -125,12 +125,12 @@ impl HostCheck {
 
     /// Reports that `request` is refused. Returns what its client did.
     #[cold]
-    pub(crate) fn refuse(&self, request: &Request<'_>) -> String {
+    pub(crate) fn report_refusal(&self, request: &Request<'_>) -> String {
         let host = request.host().unwrap_or_default();
         if let Some(on_refused) = &self.on_refused {
-            on_refused(shown(host));
+            on_refused(printable_name(host));
         }
-        self.hosts.refused(host)
+        self.hosts.refusal_text(host)
     }
 }
 
@@ -163,11 +163,11 @@ fn is_localhost(name: &[u8]) -> bool {
 /// Whether the bytes are a usual name: none is special in HTML, a shell or a terminal.
 fn is_name(bytes: &[u8]) -> bool {
     let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    (1..=LONGEST_NAME).contains(&bytes.len()) && bytes.iter().all(is_byte)
+    (1..=MAX_NAME_LEN).contains(&bytes.len()) && bytes.iter().all(is_byte)
 }
 
 /// The name in a valid host, if it is safe to show.
-fn shown(host: &[u8]) -> Option<&str> {
+fn printable_name(host: &[u8]) -> Option<&str> {
     let name = without_port(host);
     if is_name(name) { str::from_utf8(name).ok() } else { None }
 }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn only_a_plain_name_is_repeated_to_the_client() {
         let hosts = AllowedHosts::default().hint("Ask the operator");
-        let long = "a".repeat(LONGEST_NAME + 1);
+        let long = "a".repeat(MAX_NAME_LEN + 1);
         for (host, shown) in [
             ("evil.example:80", true),
             ("a-b_c.example.", true),
@@ -247,13 +247,15 @@ mod tests {
             ("", false),
             (&long, false),
         ] {
-            let text = hosts.refused(host.as_bytes());
+            let text = hosts.refusal_text(host.as_bytes());
             assert!(text.ends_with(" not allowed here. Ask the operator"), "{text}");
             let name = host.split(':').next().unwrap().trim_end_matches('.');
             assert_eq!(text.contains(&format!("the host {name}, which")), shown, "{text}");
         }
         assert!(
-            AllowedHosts::default().refused(b"a.b").ends_with("a.b, which is not allowed here")
+            AllowedHosts::default()
+                .refusal_text(b"a.b")
+                .ends_with("a.b, which is not allowed here")
         );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request line with its CRLF. A longer one is answered with 414. Default: 8 KiB. Methods
-    /// have a limit of their own: [`Method::LONGEST`](crate::Method::LONGEST).
+    /// have a limit of their own: [`Method::MAX_LEN`](crate::Method::MAX_LEN).
     pub request_line: usize,
     /// Bytes of a request head. A longer one is answered with 431. Default: 32 KiB.
     pub head: usize,

@@ -22,7 +22,7 @@ macro_rules! names {
             }
 
             /// The name that equals `name`, ignoring case. Most other names differ in length.
-            fn of(name: &[u8]) -> Option<Self> {
+            fn from_name(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
                         $len => {
@@ -115,7 +115,7 @@ impl Index {
     pub(crate) fn fill(&mut self, section: &[u8], spans: &[Span]) {
         (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
         for (span, (name, _)) in spans.iter().zip(fields(section, spans)) {
-            let Some(name) = FieldName::of(name) else { continue };
+            let Some(name) = FieldName::from_name(name) else { continue };
             if self.present.contains(name) {
                 self.repeated.insert(name);
             } else {
@@ -140,17 +140,17 @@ mod tests {
     fn names_are_found_in_any_case_and_never_confused() {
         for name in FieldName::ALL {
             let text = name.as_str();
-            assert_eq!(FieldName::of(text.as_bytes()), Some(*name));
-            assert_eq!(FieldName::of(text.to_ascii_uppercase().as_bytes()), Some(*name));
-            assert_eq!(FieldName::of(&text.as_bytes()[1..]), None);
-            assert_eq!(FieldName::of(format!("{text}x").as_bytes()), None);
+            assert_eq!(FieldName::from_name(text.as_bytes()), Some(*name));
+            assert_eq!(FieldName::from_name(text.to_ascii_uppercase().as_bytes()), Some(*name));
+            assert_eq!(FieldName::from_name(&text.as_bytes()[1..]), None);
+            assert_eq!(FieldName::from_name(format!("{text}x").as_bytes()), None);
             // A token that differs in one byte is another name.
             for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
                 let mut other = text.as_bytes().to_vec();
                 other[at] = byte;
                 let same = other.eq_ignore_ascii_case(text.as_bytes());
                 if chars::is_token_byte(byte) && !same {
-                    assert_ne!(FieldName::of(&other), Some(*name), "{other:?}");
+                    assert_ne!(FieldName::from_name(&other), Some(*name), "{other:?}");
                 }
             }
         }

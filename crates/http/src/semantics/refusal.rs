@@ -66,7 +66,7 @@ impl Refusal<'static> {
     }
 
     /// 421 (RFC 9110, 15.5.20). `what` may repeat the name, which the client chose.
-    pub(crate) const fn of_host(what: &str) -> Refusal<'_> {
+    pub(crate) const fn host_not_allowed(what: &str) -> Refusal<'_> {
         Refusal { what, ..Self::HOST_NOT_ALLOWED }
     }
 

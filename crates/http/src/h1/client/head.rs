@@ -196,7 +196,7 @@ impl FramingFields {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // Some servers repeat one value in a list (RFC 9112, 6.3).
                 for member in list_members(value) {
-                    let length = chars::number(member);
+                    let length = chars::parse_number(member);
                     if length.is_none() {
                         return Err(BadResponse("sent a Content-Length that is not a number"));
                     }

@@ -32,13 +32,13 @@ pub struct Server<S: Handlers> {
 /// Result of reading.
 pub(super) enum ReadOutcome {
     /// Read on.
-    GoOn,
+    Continue,
     /// More bytes are needed.
-    NeedsInput,
+    NeedMore,
     /// The server waits for something else.
-    Waits,
+    Pause,
     /// Nothing more is read.
-    Last,
+    Stop,
 }
 
 impl<S: Handlers> Server<S> {
@@ -51,7 +51,7 @@ impl<S: Handlers> Server<S> {
     /// The same in a server that may be stopping already: for a protocol that hands its connection to
     /// this one.
     #[must_use]
-    pub fn stopping(mut self, stop: Stop) -> Self {
+    pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
         self
     }
@@ -65,18 +65,18 @@ impl<S: Handlers> Server<S> {
         let mut cached = self.connection.config.cached_fields.take().unwrap_or_default();
         let limits = &self.connection.config.limits;
         let outcome = match head::parse(input, &mut progress, limits, &mut cached) {
-            Ok(Some(head)) => self.begin(input, &head, &cached, turn),
+            Ok(Some(head)) => self.start_request(input, &head, &cached, turn),
             Ok(None) => {
-                let until = match &self.state {
+                let deadline = match &self.state {
                     // Another part of a head doesn't extend its time.
-                    State::ExpectHead { until, .. } => *until,
+                    State::ExpectHead { deadline, .. } => *deadline,
                     _ => turn.now() + limits.head_timeout,
                 };
-                self.state = State::ExpectHead { progress, until };
+                self.state = State::ExpectHead { progress, deadline };
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }
-                Ok(ReadOutcome::NeedsInput)
+                Ok(ReadOutcome::NeedMore)
             }
             Err(refusal) => {
                 self.log_request(RequestHead::Unparsed(UnparsedHead::of(input)), turn);
@@ -88,7 +88,7 @@ impl<S: Handlers> Server<S> {
     }
 
     /// Calls the handler of a request whose head is complete.
-    fn begin(
+    fn start_request(
         &mut self,
         input: &mut &[u8],
         head: &Head,
@@ -128,7 +128,7 @@ impl<S: Handlers> Server<S> {
             return Err(self.refuse_host(&request, turn));
         }
         // A stopping server answers all requests that have arrived. The last one closes the connection.
-        let stops = self.connection.stops();
+        let stops = self.connection.is_stopping();
         let is_last = stops && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
         let incoming = Incoming::NotRequested {
@@ -148,21 +148,21 @@ impl<S: Handlers> Server<S> {
         let before = rest.len();
         let next = match answer {
             AnswerKind::Done => NextStep::Done,
-            answer => self.follow(&mut in_flight, answer, input, turn)?,
+            answer => self.follow_answer(&mut in_flight, answer, input, turn)?,
         };
         match next {
             NextStep::Wait | NextStep::Read => {
-                Ok(self.wait(Box::new(in_flight), before, input, turn))
+                Ok(self.wait_for_handler(Box::new(in_flight), before, input, turn))
             }
-            NextStep::Done => self.done(&in_flight, input, turn),
-            NextStep::Switched => Ok(self.switched(turn)),
+            NextStep::Done => self.complete_request(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.hand_over(turn)),
         }
     }
 
     /// Ends the connection in order. `unread`: the client has sent, or may be sending, input that won't
     /// be read.
-    pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
-        turn.end(if unread || self.connection.stops() { End::Linger } else { End::Close });
+    pub(super) fn end_connection(&mut self, unread: bool, turn: &mut Turn<'_>) {
+        turn.end(if unread || self.connection.is_stopping() { End::Linger } else { End::Close });
         self.state = State::ExpectNothing;
     }
 
@@ -183,10 +183,11 @@ impl<S: Handlers> Server<S> {
     /// Refuses a request for its host.
     #[cold]
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
-        let what = self.connection.config.host_check.as_ref().map(|check| check.refuse(request));
+        let what =
+            self.connection.config.host_check.as_ref().map(|check| check.report_refusal(request));
         let what = what.unwrap_or_default();
         let head_only = request.control.method == MethodKind::Head;
-        self.answer_refused(Refusal::of_host(&what), head_only, turn);
+        self.send_refusal(Refusal::host_not_allowed(&what), head_only, turn);
         Refusal::HOST_NOT_ALLOWED.fault()
     }
 
@@ -198,15 +199,15 @@ impl<S: Handlers> Server<S> {
         head_only: bool,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        self.answer_refused(refusal, head_only, turn);
+        self.send_refusal(refusal, head_only, turn);
         refusal.fault()
     }
 
-    fn answer_refused(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
+    fn send_refusal(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
         let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
             exchange: Exchange::new(head_only, Incoming::Complete),
-            wire: H1Exchange::refused(),
+            wire: H1Exchange::for_refusal(),
         };
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
@@ -225,29 +226,29 @@ impl<S: Handlers> Server<S> {
             State::ExpectRequest { .. } if turn.is_full() || log_is_full() => {
                 turn.want_room();
                 self.state = State::ExpectRoom;
-                ReadOutcome::Waits
+                ReadOutcome::Pause
             }
             // One blank line before a request is ignored (RFC 9112, 2.2).
-            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedsInput,
-            State::ExpectRequest { blank: false, until } if input.starts_with(b"\r\n") => {
-                self.state = State::ExpectRequest { until: *until, blank: true };
+            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedMore,
+            State::ExpectRequest { blank: false, deadline } if input.starts_with(b"\r\n") => {
+                self.state = State::ExpectRequest { deadline: *deadline, blank: true };
                 *input = &input[2..];
-                ReadOutcome::GoOn
+                ReadOutcome::Continue
             }
             State::ExpectRequest { .. } | State::ExpectHead { .. } => {
                 self.read_head(input, turn)?
             }
-            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.reads() => {
+            State::ExpectAnswer(in_flight) if in_flight.exchange.wait_for.reads_content() => {
                 self.read_content(input, turn)?
             }
-            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Waits,
-            State::ExpectRest(_) => {
+            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Pause,
+            State::ExpectUnreadContent(_) => {
                 match std::mem::replace(&mut self.state, State::ExpectNothing) {
-                    State::ExpectRest(rest) => self.discard(*rest, input, turn)?,
-                    _ => ReadOutcome::Last,
+                    State::ExpectUnreadContent(rest) => self.discard_content(*rest, input, turn)?,
+                    _ => ReadOutcome::Stop,
                 }
             }
-            State::ExpectNothing => ReadOutcome::Last,
+            State::ExpectNothing => ReadOutcome::Stop,
         })
     }
 }
@@ -257,10 +258,10 @@ impl<S: Handlers> Protocol for Server<S> {
         let mut rest = input;
         while !rest.is_empty() {
             match self.read(&mut rest, turn) {
-                Ok(ReadOutcome::GoOn) => {}
-                Ok(ReadOutcome::NeedsInput) => break,
-                Ok(ReadOutcome::Waits) => return Ok(Consumed::pause(input.len() - rest.len())),
-                Ok(ReadOutcome::Last) => return Ok(Consumed::more(input.len())),
+                Ok(ReadOutcome::Continue) => {}
+                Ok(ReadOutcome::NeedMore) => break,
+                Ok(ReadOutcome::Pause) => return Ok(Consumed::pause(input.len() - rest.len())),
+                Ok(ReadOutcome::Stop) => return Ok(Consumed::more(input.len())),
                 Err(fault) => {
                     self.state = State::ExpectNothing;
                     return Err(fault);
@@ -274,14 +275,14 @@ impl<S: Handlers> Protocol for Server<S> {
         match event {
             Event::Open(peer) => {
                 self.connection.open(peer);
-                self.state = State::idle(self.connection.idle_until(turn.now()));
+                self.state = State::idle(self.connection.idle_deadline(turn.now()));
             }
             Event::Eof { .. } => return self.on_eof(turn),
             Event::HalfClosed => self.on_half_close(turn),
             Event::Room => return self.on_room(turn),
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => {
-                return self.tell(StreamEvent::Message(ticket, body), turn);
+                return self.deliver(StreamEvent::Message(ticket, body), turn);
             }
             Event::Woken => return self.on_woken(turn),
             Event::LameDuck => self.connection.stop = Stop::LameDuck,
@@ -296,10 +297,10 @@ impl<S: Handlers> Protocol for Server<S> {
             }
             Event::Closed(reason) => {
                 if let State::ExpectAnswer(in_flight) = &mut self.state
-                    && in_flight.wire.rest(&in_flight.exchange.incoming).is_some()
+                    && in_flight.wire.remaining_content(&in_flight.exchange.incoming).is_some()
                 {
                     // The connection has a reason to end already.
-                    let _ = in_flight.tell_incomplete(turn.now());
+                    let _ = in_flight.notify_incomplete(turn.now());
                 }
                 if let Some(log) = &mut self.connection.log {
                     log.on_closed(reason, turn);
@@ -312,13 +313,13 @@ impl<S: Handlers> Protocol for Server<S> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.state.until()
+        self.state.deadline()
     }
 
     fn idle_since(&self) -> Option<Time> {
         match &self.state {
-            State::ExpectRequest { until, .. } => {
-                until.checked_sub(self.connection.config.limits.idle_timeout)
+            State::ExpectRequest { deadline, .. } => {
+                deadline.checked_sub(self.connection.config.limits.idle_timeout)
             }
             _ => None,
         }
