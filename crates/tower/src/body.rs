@@ -83,7 +83,7 @@ pub(crate) enum Written {
     /// There is no room: see [`BodyWriter::notify_when_room`].
     Full,
     /// The body was dropped.
-    Unwanted,
+    BodyDropped,
 }
 
 /// Makes both ends of a body.
@@ -105,7 +105,7 @@ impl BodyWriter {
     pub(crate) fn write(&self, piece: &[u8]) -> Written {
         self.0.change(|state| {
             if state.dropped {
-                return Written::Unwanted;
+                return Written::BodyDropped;
             }
             state.pieces.push_back(Bytes::copy_from_slice(piece));
             state.buffered += piece.len();
@@ -263,7 +263,7 @@ mod tests {
         assert!(matches!(writer.write(&[0; HIGH_WATER - 1]), Written::HasRoom));
         assert!(matches!(writer.write(&[0]), Written::Full));
         drop(taken);
-        assert!(matches!(writer.write(b"a"), Written::Unwanted));
+        assert!(matches!(writer.write(b"a"), Written::BodyDropped));
         assert!(body(Content::None).1.is_end_stream());
     }
 }
