@@ -1,4 +1,4 @@
-//! A request's control data (RFC 9110, 6.2): everything besides its fields and content.
+//! A request's control data (RFC 9110, 6.2): its method, target and version.
 
 use super::method::MethodKind;
 use super::span::Range;
@@ -12,7 +12,7 @@ pub enum Version {
     Http11,
 }
 
-/// The method, the version, and where the target lies in a request's bytes.
+/// The method, the version, and the position of the target in a request's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ControlData {
     pub(crate) method: MethodKind,
@@ -20,7 +20,7 @@ pub(crate) struct ControlData {
     pub(crate) target: Target,
 }
 
-/// Where the parts of a target lie.
+/// The positions of a target's parts in a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     // Invariant: `start <= path_start <= path_end <= end`.

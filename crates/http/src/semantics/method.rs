@@ -6,8 +6,8 @@ use crate::semantics::chars;
 
 macro_rules! methods {
     ($($name:ident $text:literal,)*) => {
-        /// A request's method. The set is open: any token of at most [`Method::MAX_LEN`] bytes may
-        /// come. Methods are case-sensitive, so `get` is an extension method.
+        /// A request's method. The set is open: any token of at most [`Method::MAX_LEN`] bytes is a
+        /// method. Methods are case-sensitive, so `get` is an extension method.
         ///
         /// A handler answers 501 to methods that it doesn't know, and 405 with `Allow` to those that
         /// it knows and that the resource doesn't allow (RFC 9110, 9.1).
@@ -27,7 +27,7 @@ macro_rules! methods {
         #[non_exhaustive]
         pub enum Method<'a> {
             $(#[doc = concat!("`", $text, "`")] $name,)*
-            /// Another method, as it was sent: none of the names above.
+            /// Any other method, as it was sent.
             Extension(&'a str),
         }
 
@@ -50,7 +50,7 @@ macro_rules! methods {
         }
 
         impl MethodKind {
-            /// Of a token. Case counts.
+            /// The method with this name, which is case-sensitive.
             pub(crate) fn from_token(token: &[u8]) -> Self {
                 $(if token == $text.as_bytes() { return Self::$name; })*
                 Self::Extension
@@ -88,8 +88,8 @@ fn extension(head: &[u8]) -> Method<'_> {
 }
 
 impl Method<'_> {
-    /// The length in bytes of the longest method that is taken: about four times that of the longest
-    /// one that is registered. A longer one is refused with 501 (RFC 9112, 3).
+    /// Maximum length of a method in bytes: about four times the length of the longest registered one. A
+    /// longer method gets 501 (RFC 9112, 3).
     pub const MAX_LEN: usize = 64;
 }
 

@@ -1,4 +1,4 @@
-//! What requests and responses mean, whatever carries them (RFC 9110).
+//! The semantics of requests and responses, which all versions of HTTP share (RFC 9110).
 
 pub(crate) mod body;
 pub(crate) mod chars;

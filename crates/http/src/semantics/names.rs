@@ -1,11 +1,11 @@
-//! The names of the fields that are looked up with nearly every request, and an index of them.
+//! The names of the fields that are read with nearly every request, and an index of their positions.
 
 use crate::semantics::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {
-        /// The name of a common field, whose value [`Request::common_field`](crate::Request::common_field) finds
-        /// without a search.
+        /// The name of a common field, whose value
+        /// [`Request::common_field`](crate::Request::common_field) returns without a search.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
             $($(#[doc = concat!("`", $text, "`")] $name,)*)*
@@ -21,7 +21,7 @@ macro_rules! names {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// The name that equals `name`, ignoring case. Most other names differ in length.
+            /// The name that equals `name`, ignoring case. The length excludes most names at once.
             fn from_name(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
@@ -101,7 +101,7 @@ impl FieldNames {
     }
 }
 
-/// Where the values of a request's common fields are.
+/// The positions of the values of a request's common fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) present: FieldNames,
@@ -137,7 +137,7 @@ mod tests {
     use crate::semantics::chars;
 
     #[test]
-    fn names_are_found_in_any_case_and_never_confused() {
+    fn names_are_found_in_any_case_and_other_names_are_not() {
         for name in FieldName::ALL {
             let text = name.as_str();
             assert_eq!(FieldName::from_name(text.as_bytes()), Some(*name));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_contain_what_they_were_made_of() {
+    fn a_set_contains_the_names_that_it_was_made_of() {
         let set = FieldNames::of(&[FieldName::Host, FieldName::IfUnmodifiedSince]);
         let inside = FieldName::ALL.iter().filter(|name| set.contains(**name)).count();
         assert_eq!(inside, 2);

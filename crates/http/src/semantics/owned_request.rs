@@ -1,4 +1,4 @@
-//! Copies of requests, which outlive the input that they were read from.
+//! Copies of requests, which remain valid when the input is gone.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct OwnedRequest(Box<Parts>);
 struct Parts {
     head: Box<[u8]>,
     control: ControlData,
-    /// Where the fields begin in `head`. `spans` count from there.
+    /// Where the fields begin in `head`. `spans` are relative to it.
     fields: usize,
     spans: Box<[Span]>,
     index: Index,
@@ -22,8 +22,8 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// A request of any wire. `head` begins with the method. Its fields begin at `fields`, and
-    /// `spans` count from there.
+    /// A request of any wire. `head` begins with the method. The fields begin at `fields` in `head`, and
+    /// `spans` are relative to it.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
