@@ -1,17 +1,17 @@
 //! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and 9.3).
 //!
-//! Parsers that disagree about where a request ends can be attacked (request smuggling). So anything
-//! ambiguous is refused, even if the RFC allows to repair it.
+//! If two parsers disagree about where a request ends, attackers can exploit it (request smuggling). So
+//! anything ambiguous is refused, even where the RFC allows a server to repair it.
 
 use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Content, FieldName, Request, Version};
 
-/// What the fields say.
+/// What a request's fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) content: Content,
-    /// The client would send another request on this connection.
+    /// The client may send another request on this connection.
     pub(crate) persistent: bool,
     /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Framing {
     pub(crate) upgrade: bool,
 }
 
-/// Reads what the fields of `request` say.
+/// Determines what the fields of `request` say.
 pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let is_http10 = request.version() == Version::Http10;
     check_host(request, is_http10)?;
@@ -45,7 +45,8 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     })
 }
 
-/// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
+/// The members of the comma-separated list in all fields of that name, without empty ones (RFC 9110,
+/// 5.6.1.2).
 fn list_members<'a>(
     request: &Request<'a>,
     name: FieldName,
@@ -60,7 +61,7 @@ fn list_members<'a>(
         .filter(|member| !member.is_empty())
 }
 
-/// There must be one valid `Host` field (RFC 9112, 3.2).
+/// Checks that there is exactly one valid `Host` field, or none in HTTP/1.0 (RFC 9112, 3.2).
 fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'static>> {
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
@@ -105,7 +106,8 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
     }
 }
 
-/// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
+/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other parsers
+/// may read a number with a leading zero as octal.
 fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
     match (value, chars::parse_number(value).ok_or(BAD)?) {
@@ -115,7 +117,7 @@ fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     }
 }
 
-/// Why transfer codings other than a single `chunked` are refused. All `Transfer-Encoding` fields are one
+/// The refusal of transfer codings other than a single `chunked`. All `Transfer-Encoding` fields form one
 /// list (RFC 9110, 5.3).
 #[cold]
 fn refused_codings(request: &Request<'_>) -> Refusal<'static> {

@@ -75,7 +75,8 @@ fn split_other(
     }
 }
 
-/// The length of the scheme with its `://`. Other schemes are for proxies.
+/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a proxy
+/// could use.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let is_first = |scheme: &&[u8]| {

@@ -10,8 +10,8 @@ use crate::semantics::date;
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::status::Status;
 
-/// The start of most responses of a shard, formatted once a second: the status line of [`Status::OK`],
-/// `Date`, and `Server` if that is on.
+/// The start of most responses of a shard, which is formatted once a second: the status line of
+/// [`Status::OK`], `Date`, and `Server` if that is on.
 #[derive(Default)]
 pub(crate) struct CachedPreamble {
     pub(crate) server_header: bool,
@@ -50,7 +50,8 @@ fn format_preamble(now: WallTime, server_header: bool, preamble: &mut Vec<u8>) {
     }
 }
 
-/// Writes a status line. The version is ours, whatever the request's is (RFC 9110, 6.2).
+/// Writes a status line. The version is the server's own, whatever the version of the request (RFC 9110,
+/// 6.2).
 fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(b"HTTP/1.1 ");
     match status.title() {
@@ -62,7 +63,8 @@ fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
 }
 
 impl H1Exchange {
-    /// Writes the status line and the fields that every response has, and then what `fill` appends.
+    /// Writes the status line and the fields that every response has, then calls `fill` to append the rest
+    /// of the head.
     #[inline(always)]
     pub(crate) fn write_head(
         &self,
@@ -72,7 +74,7 @@ impl H1Exchange {
         fill: impl FnOnce(&mut Vec<u8>),
     ) {
         let connection: &[u8] = match (self.version, self.persistent) {
-            // The default of HTTP/1.1 is to persist, that of HTTP/1.0 to close.
+            // By default, connections persist in HTTP/1.1 and close in HTTP/1.0.
             (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
             (_, false) => b"Connection: close\r\n",
@@ -85,8 +87,8 @@ impl H1Exchange {
         });
     }
 
-    /// Writes the field that says where the content ends, if there is one, and the blank line behind
-    /// the head.
+    /// Writes the field that says where the content ends, if the response needs one, and the blank line
+    /// that ends the head.
     pub(crate) fn write_framing(&self, length: ContentLength, bytes: &mut Vec<u8>) {
         if length == ContentLength::Unknown && self.version == Version::Http11 {
             bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -113,15 +115,15 @@ impl H1Exchange {
     }
 }
 
-/// Appends bytes that are usually empty: then it costs nothing.
+/// Appends `more`. It is usually empty, and then this costs nothing.
 #[inline]
-pub(crate) fn append(run: &[u8], bytes: &mut Vec<u8>) {
-    if !run.is_empty() {
-        bytes.extend_from_slice(run);
+pub(crate) fn append(more: &[u8], bytes: &mut Vec<u8>) {
+    if !more.is_empty() {
+        bytes.extend_from_slice(more);
     }
 }
 
-/// Writes the Content-Length, if the length is known, and the blank line behind the head.
+/// Writes the Content-Length, if the length is known, and the blank line that ends the head.
 pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
     if let ContentLength::Known(length) = length {
         bytes.extend_from_slice(b"Content-Length: ");
@@ -147,7 +149,7 @@ fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&digits[at..]);
 }
 
-/// A chunk's size and its CRLF, formatted from the end of `buffer`.
+/// Formats a chunk's size and CRLF at the end of `buffer`.
 fn chunk_line(mut size: u64, buffer: &mut [u8; 18]) -> &[u8] {
     buffer[16..].copy_from_slice(b"\r\n");
     let mut start = 16;
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_line_says_the_code_and_the_reason() {
+    fn a_status_line_has_the_code_and_the_reason() {
         let line = |status| {
             let mut bytes = Vec::new();
             write_status_line(status, &mut bytes);

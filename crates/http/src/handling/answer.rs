@@ -4,10 +4,10 @@ use sockeye_proto::Fault;
 
 use crate::semantics::exchange::WaitFor;
 
-/// What a handler returns: that it has answered, or what it waits for. Only a
-/// [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) make one.
+/// What a handler returns: that it has answered, or what it waits for. Made by the methods of
+/// [`Responder`](crate::Responder) and [`Stream`](crate::Stream).
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a handler returns it"]
+#[must_use = "a handler must return it"]
 pub struct Answer(pub(crate) AnswerKind);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum AnswerKind {
     Wait(WaitFor),
     /// The connection switches to another protocol.
     Switched,
-    /// The response was started, and can't be completed.
+    /// The response has started, and can't be completed.
     Abort(&'static Fault),
 }
 

@@ -16,7 +16,8 @@ use crate::semantics::log::EndReason;
 use crate::semantics::refusal::Refusal;
 use crate::{Body, Content, Fields, Status};
 
-/// A request in flight: its handler, and how much of it and of its response has been read and written.
+/// A request in flight: its handler, how much of the request has been read, and how much of its response
+/// has been written.
 #[derive(Debug)]
 pub(crate) struct InFlight<H, W> {
     pub(crate) handler: H,
@@ -24,7 +25,7 @@ pub(crate) struct InFlight<H, W> {
     pub(crate) wire: W,
 }
 
-/// What an answer leads to.
+/// What to do after an answer.
 pub(crate) enum NextStep {
     /// The response is complete.
     Done,
@@ -41,7 +42,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ///
     /// # Errors
     ///
-    /// If it panics. The response is 500 if it had not started.
+    /// If the handler panics. Then the response is a 500, unless it had already started.
     #[inline]
     pub(crate) fn call(
         &mut self,
@@ -59,7 +60,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         if let Some(log) = &mut connection.log {
             log.set_status(exchange.status, exchange.content_start);
         }
-        // The handler has written in time: a new deadline applies.
+        // The handler has written something before its deadline: a new deadline applies.
         if exchange.send_deadline != Time::NEVER && turn.out.unsent() != before {
             let now = turn.now();
             exchange.send_deadline =
@@ -69,7 +70,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             if !self.exchange.has_started() && turn.out.unsent() == before {
                 self.refuse(Refusal::PANICKED, connection, turn);
             }
-            panicked(&*panic)
+            panic_fault(&*panic)
         })
     }
 
@@ -95,7 +96,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
-    /// Does what an answer asks for, until the response is complete or has to wait.
+    /// Acts on an answer, until the response is complete or the handler has to wait.
     ///
     /// # Errors
     ///
@@ -126,8 +127,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             if exchange.wait_for.room {
                 turn.want_room();
             }
-            let Some(wanted) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
-            // The handler may write much for a small piece.
+            let Some(limit) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
+            // The handler may have written much after a small piece of content.
             if exchange.has_started() && turn.is_full() {
                 exchange.wait_for.room = true;
                 turn.want_room();
@@ -135,7 +136,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             }
             match exchange.incoming {
                 Incoming::NotRequested { content, expects_continue } => {
-                    self.start_reading(content, expects_continue, wanted, connection, turn)?;
+                    self.start_reading(content, expects_continue, limit, connection, turn)?;
                     return Ok(NextStep::Read);
                 }
                 Incoming::Reading { .. } => return Ok(NextStep::Read),
@@ -145,22 +146,23 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         }
     }
 
+    /// The handler asks for the request's content for the first time.
     fn start_reading(
         &mut self,
         content: Content,
         expects_continue: bool,
-        wanted: ContentLimit,
+        limit: ContentLimit,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let remaining = match wanted {
+        let remaining = match limit {
             ContentLimit::Configured => connection.config.limits.body,
-            ContentLimit::Bytes(limit) => limit,
+            ContentLimit::Bytes(bytes) => bytes,
         };
         if matches!(content, Content::Length(length) if length > remaining) {
             return Err(self.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
         }
-        // An interim response can't follow the beginning of the final one.
+        // An interim response can't follow the start of the final response.
         if expects_continue && !self.exchange.has_started() {
             self.wire.as_wire().send_continue(turn.out);
         }
@@ -170,8 +172,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         Ok(())
     }
 
-    /// The request's content can't be completed: answers, if the response has not started, and tells
-    /// the handler. Returns the fault that ends the request.
+    /// The request's content can't be completed. Sends a refusal, if the response has not started, and
+    /// notifies the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -184,14 +186,14 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         self.notify_incomplete(turn.now()).err().unwrap_or_else(|| refusal.fault())
     }
 
-    /// Tells the handler, within a panic boundary, that the request's content won't be complete.
+    /// Notifies the handler, within a panic boundary, that the request's content won't be complete.
     pub(crate) fn notify_incomplete(&mut self, now: Time) -> Result<(), Fault> {
         let handler = &mut self.handler;
         catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
-            .map_err(|panic| panicked(&*panic))
+            .map_err(|panic| panic_fault(&*panic))
     }
 
-    /// Answers a request that the server refuses. HTTP/1.1 closes the connection behind it.
+    /// Sends the response to a request that the server refuses. HTTP/1.1 closes the connection after it.
     pub(crate) fn refuse(
         &mut self,
         Refusal { status, code, what }: Refusal<'_>,
@@ -227,9 +229,9 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
 }
 
 /// The fault of a handler that panicked, with its message.
-fn panicked(panic: &(dyn Any + Send)) -> Fault {
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let said = said.unwrap_or("it gave no message");
-    Fault::ours("handler_panicked", format!("panicked while answering a request: {said}"))
+fn panic_fault(panic: &(dyn Any + Send)) -> Fault {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("it gave no message");
+    Fault::ours("handler_panicked", format!("panicked while answering a request: {message}"))
 }

@@ -6,15 +6,15 @@ use sockeye_proto::{Mark, Time};
 
 use crate::{EndReason, Status};
 
-/// Requests that are not yet logged, with the notes that [`Log`](crate::Log) took of them. The
-/// configuration lends a buffer to a connection that has such requests; an idle one holds none.
+/// Requests that are not yet logged, with the notes that [`Log`](crate::Log) made. A connection with such
+/// requests borrows a buffer from the configuration; an idle connection has none.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     // Invariant: `notes[removed..]` are the notes of `entries`, in their order; only the last
     // entry may lack a `response_end`.
     pub(super) entries: VecDeque<Entry>,
     pub(super) notes: Vec<u8>,
-    /// The length of the notes whose entries were removed.
+    /// The length of the notes, at the start of `notes`, whose entries were removed.
     removed: usize,
 }
 
@@ -25,13 +25,13 @@ pub(super) struct Entry {
     /// The length of its notes, in bytes.
     pub(super) notes_len: usize,
     pub(super) status: Option<Status>,
-    /// Where the content of its response starts in the output.
+    /// The position in the output where the content of its response starts.
     pub(super) content_start: Mark,
-    /// Where its response ends; `None` while it is incomplete.
+    /// The position in the output where its response ends; `None` while it is incomplete.
     pub(super) response_end: Option<Mark>,
-    /// How it ended, if that is known before its response is sent.
+    /// Why it ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// Why the server refused it, and when. The server writes nothing after a refusal.
+    /// The code with which the server refused it, and when. The server writes nothing after a refusal.
     pub(super) refusal: Option<(&'static str, Time)>,
 }
 
@@ -42,7 +42,7 @@ impl LogBuffer {
         let end = (self.removed + entry.notes_len).min(self.notes.len());
         log(&self.notes[self.removed..end]);
         self.removed = end;
-        // Moves the remaining notes only if they are shorter than those that it drops.
+        // Moves the remaining notes only if they are shorter than the removed ones.
         if self.entries.is_empty() {
             self.notes.clear();
             self.removed = 0;

@@ -8,11 +8,11 @@ use super::config::ServerConfig;
 use super::log_buffer::{Entry, LogBuffer};
 use crate::{EndReason, Outcome, RequestHead, Status, UnparsedHead};
 
-/// While this many requests wait to be logged, the server reads no more.
+/// Maximum number of requests that wait to be logged. At this number, the server stops reading.
 const MAX_ENTRIES: usize = 1024;
 
-/// While the log's notes on these requests have this many bytes, the server reads no more. The
-/// responses themselves may hold about as much.
+/// Maximum number of bytes of notes on these requests. At this number, the server stops reading. The
+/// responses themselves may use about as much memory.
 const MAX_NOTES: usize = 256 * 1024;
 
 /// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.

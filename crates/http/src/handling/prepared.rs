@@ -11,8 +11,8 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::fields::fields_of_lines;
 use crate::{Body, Fields, Status};
 
-/// A response that is encoded once and can be sent many times, with
-/// [`Responder::send_prepared`](crate::Responder::send_prepared). Each time costs less than
+/// A response that is encoded once and can be sent many times with
+/// [`Responder::send_prepared`](crate::Responder::send_prepared), which is cheaper than
 /// [`Responder::send`](crate::Responder::send).
 ///
 /// ```
@@ -39,8 +39,8 @@ use crate::{Body, Fields, Status};
 #[derive(Clone)]
 pub struct PreparedResponse {
     pub(crate) status: Status,
-    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then short content.
-    // Other wires parse the fields.
+    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content if it
+    // is short. Other wires parse the fields.
     pub(crate) bytes: Box<[u8]>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,
@@ -57,7 +57,7 @@ enum Uncopied {
 }
 
 impl PreparedResponse {
-    /// Content of up to this many bytes is copied; longer content is shared with its owner.
+    /// Content of up to this many bytes is copied. Longer content is shared with its owner.
     pub const MAX_COPIED_LEN: usize = MAX_COPIED_LEN;
 
     /// Prepares the response that [`Responder::send`](crate::Responder::send) would send.

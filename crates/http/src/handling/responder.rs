@@ -1,4 +1,4 @@
-//! How a handler answers a request.
+//! The object with which a handler answers a request.
 
 use std::borrow::Cow;
 
@@ -29,9 +29,9 @@ pub struct Responder<'r, 't> {
 impl<'r, 't> Responder<'r, 't> {
     /// Answers with `status`, the fields that the server adds to every response, `fields` and `body`.
     ///
-    /// Content-Length is the body's length, left out where the status has no content. HEAD gets the
-    /// Content-Length and no content: pass GET's body, or call [`Responder::send_head`]. A 205 has no
-    /// content (RFC 9110, 15.3.6).
+    /// Content-Length is the body's length. It is left out if the status has no content. A response to
+    /// HEAD has a Content-Length and no content: pass the body of the response to GET, or call
+    /// [`Responder::send_head`]. A 205 has no content (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = ContentLength::of(status, body.len());
@@ -57,7 +57,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers with a response made by [`PreparedResponse::without_content`], and its `content`.
+    /// Answers with `content`, and a response that was made by [`PreparedResponse::without_content`] for
+    /// content of that length.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
         let copied: &[u8] = if is_sent && content.len() <= MAX_COPIED_LEN { content } else { b"" };
@@ -70,10 +71,11 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
+    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2), so that it need not be
+    /// made.
     ///
-    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). To
-    /// other methods this is a response without content.
+    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). For
+    /// other methods this sends a response with empty content.
     pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
@@ -99,8 +101,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the response's head, and returns the stream to write its content to.
     ///
-    /// A `length` is announced, and the content must have it. Without, HTTP/1.1 sends chunks, and
-    /// HTTP/1.0 closes the connection at the end.
+    /// `length` is sent as Content-Length, and the content must have this length. Without a `length`,
+    /// HTTP/1.1 sends chunks, and HTTP/1.0 closes the connection at the end.
     pub fn stream(
         mut self,
         status: Status,
@@ -121,8 +123,8 @@ impl<'r, 't> Responder<'r, 't> {
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
-    /// Answers with a short page in plain text: the status, and `text` below it. The page has its own
-    /// Content-Type; `extra` is for what the status requires (`Allow`, `Location`).
+    /// Answers with a short page in plain text: the status, and `text` below it. The server sets the
+    /// Content-Type. `extra` is for fields that the status requires, such as `Allow` and `Location`.
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
         if status == Status::RESET_CONTENT {
             return self.send(status, extra, Body::Empty);
@@ -138,8 +140,8 @@ impl<'r, 't> Responder<'r, 't> {
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is kept or
-    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    /// Waits for a message: the handler answers in [`Handler::on_message`](crate::Handler::on_message),
+    /// when a promise is kept or abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }
@@ -159,14 +161,14 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
 
-    /// Waits for the same as after the last call: for more content after [`Responder::read`], for a message
-    /// after [`Responder::later`].
+    /// Gives the same answer as the last call: waits for more content after [`Responder::read`], and for a
+    /// message after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
     /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
-    /// gets [`Event::Open`](sockeye_proto::Event::Open) and the bytes behind the request. `name` must be
+    /// receives [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
     /// one of those in [`Request::upgrade`](crate::Request::upgrade).
     ///
     /// # Errors
@@ -196,7 +198,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
     }
 
-    /// Closes the connection behind this response.
+    /// Closes the connection after this response.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.wire.close();
@@ -223,7 +225,7 @@ impl<'r, 't> Responder<'r, 't> {
         }
     }
 
-    /// Writes the head of a response, and `content` behind it.
+    /// Writes the head of a response, and then `content`.
     fn write_head(
         &mut self,
         status: Status,
@@ -236,9 +238,9 @@ impl<'r, 't> Responder<'r, 't> {
         self.record_head(status, content.len());
     }
 
-    /// A head was written, and this many bytes of content behind it.
-    fn record_head(&mut self, status: Status, content: usize) {
+    /// Records that a head was written, followed by this many bytes of content.
+    fn record_head(&mut self, status: Status, content_len: usize) {
         self.exchange.status = Some(status);
-        self.exchange.content_start = Mark(self.turn.written().0 - content as u64);
+        self.exchange.content_start = Mark(self.turn.written().0 - content_len as u64);
     }
 }

@@ -17,7 +17,7 @@ use crate::semantics::fields::fields_of_lines;
 use crate::semantics::request::Content;
 use crate::semantics::status::Status;
 
-/// The wire that a response is written to, with its state of the exchange.
+/// The wire that a response is written to, with the wire's own state of the exchange.
 #[derive(Debug)]
 pub(crate) enum Wire<'r> {
     H1(&'r mut H1Exchange),
@@ -25,11 +25,11 @@ pub(crate) enum Wire<'r> {
     JsonLines(&'r mut JsonExchange),
 }
 
-/// A wire's state of one exchange.
+/// A wire's own state of one exchange.
 pub(crate) trait WireExchange {
     fn as_wire(&mut self) -> Wire<'_>;
 
-    /// The request's content will be read from now on.
+    /// Prepares to decode the request's content.
     fn start_decoding(&mut self, content: Content);
 }
 
@@ -40,7 +40,7 @@ impl WireExchange for H1Exchange {
     }
 
     fn start_decoding(&mut self, content: Content) {
-        // Without content, the end is reached at once.
+        // If there is no content, the decoder is at its end.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
 }
@@ -154,7 +154,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Announces the switch to the protocol `name`, if the connection may switch. Returns
+    /// Sends the response that switches to the protocol `name`, if the connection may switch. Returns
     /// whether it may.
     pub(crate) fn write_upgrade(
         &mut self,
@@ -165,7 +165,7 @@ impl Wire<'_> {
     ) -> bool {
         match self {
             Self::H1(h1) if h1.upgrade => {
-                // `write_head` adds no Connection field then: there is one below.
+                // With these values, `write_head` adds no Connection field. It is written below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
                 h1.write_head(&config.preamble, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
