@@ -54,7 +54,7 @@ struct ActiveRequest {
     reads_body: bool,
     /// Whether the output is full.
     output_full: bool,
-    /// Whether the response is an event stream, which draining ends.
+    /// Whether the response is an event stream, which the server ends when it drains.
     is_event_stream: bool,
     task: AbortOnDrop,
 }
@@ -224,10 +224,11 @@ impl ActiveRequest {
 }
 
 impl<S> Exchange<S> {
-    /// Sends a response if it is complete, else its head and the part of its body that was ready.
+    /// Sends the response if it is complete. Otherwise sends its head and the part of its body that was
+    /// ready.
     fn start_response(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
         let ResponseStart { mut head, length, mut first } = start;
-        // The server sets the Transfer-Encoding. It would also set chunked.
+        // The server sets Transfer-Encoding itself, and sends chunks if the length is unknown.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
         }
@@ -237,8 +238,8 @@ impl<S> Exchange<S> {
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.active.as_ref().is_some_and(|active| active.head_only);
-        // The empty body of a response to HEAD doesn't show the length of the response to GET: the
-        // service may have left the content out. Neither does a Content-Length of 0, which axum
+        // If the body of a response to HEAD is empty, the length of the response to GET is unknown: the
+        // service may have left the content out. The same is true for a Content-Length of 0, which axum
         // adds to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
@@ -307,7 +308,8 @@ impl<S> Exchange<S> {
     /// Waits for the request's body and the task, before the response starts.
     fn wait(&mut self, responder: Responder<'_, '_>) -> Answer {
         match &self.active {
-            // The service limits the body, which is never buffered as a whole here.
+            // The service limits the body. There is no limit here, because the body is never buffered as a
+            // whole.
             Some(active) if active.reads_body => responder.read_up_to(u64::MAX),
             _ => responder.later(),
         }
@@ -328,7 +330,7 @@ impl<S> Exchange<S> {
         answer
     }
 
-    /// Logs `what` went wrong on the server's side, and answers 500.
+    /// Logs the error `what`, for which the client isn't to blame, and answers 500.
     fn fail(&mut self, what: &str, responder: Responder<'_, '_>) -> Answer {
         self.finish(convert::fail(what, responder))
     }

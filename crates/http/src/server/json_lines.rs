@@ -1,5 +1,5 @@
-//! The server's side of a connection of [JSON lines](crate::json_lines): several requests in flight,
-//! each with a stream of its own.
+//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests can be in
+//! flight, each on a stream of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,12 +21,12 @@ use crate::{
     Content, Handler, Handlers, Limits, OwnedRequest, RequestHead, ServerConfig, StreamEvent,
 };
 
-/// The most streams in flight.
+/// Maximum number of streams in flight.
 const MAX_STREAMS: usize = 100;
-/// The most bytes of a stream that are sent in turn.
+/// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Bytes that a stream's output holds before it counts as full, and of content that waits until the
-/// handler reads. If a client sends more, its stream is aborted.
+/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for the
+/// handler. If a client sends more content, its stream is aborted.
 const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
@@ -37,11 +37,11 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<Slot<S::Handler>>,
-    /// Content of a stream that follows in the input.
+    /// The stream whose content comes next in the input, and its length.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
-    /// When a connection that is idle or in the middle of a line is closed.
+    /// When the connection is closed if it is idle or in the middle of a line.
     deadline: Time,
 }
 
@@ -53,24 +53,23 @@ struct Slot<H> {
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     buffered: Vec<u8>,
-    /// Bytes of content that the request announced and that have not arrived; `None` if it announced no
-    /// length.
+    /// Number of bytes of the request's content that have not arrived; `None` if it announced no length.
     remaining: Option<u64>,
-    /// The end of the content has arrived.
+    /// The trailers, if the end of the content has arrived.
     end: Option<Section>,
-    /// The client wants content of the response.
+    /// Whether the client wants content of the response at the moment.
     client_reads: bool,
 }
 
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is complete or aborted, and not all of it is moved.
+    /// The response is complete or aborted, and not all of it has been moved to the connection's output.
     Sending { wire: JsonExchange, is_aborted: bool },
 }
 
 impl<H: Handler> Slot<H> {
-    /// Calls the handler by `call`, and does what its answer asks for. `outer` is the connection's turn.
+    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
     fn continue_request(
         &mut self,
         outer: &Turn<'_>,
@@ -125,7 +124,7 @@ impl<H: Handler> Slot<H> {
         });
     }
 
-    /// Continues to wait, for room only if `room` is set.
+    /// Gives the handler's last answer again. Waits for room only if `room` is set.
     fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
@@ -184,8 +183,8 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Moves the next piece of the response to the connection's output. Returns whether anything
-    /// happened.
+    /// Moves the next piece of the response to the connection's output. Returns whether it moved anything
+    /// or the handler was called.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
@@ -208,7 +207,7 @@ impl<H: Handler> Slot<H> {
         head.is_some() || len > 0 || has_room
     }
 
-    /// Tells the log how much of the response is moved.
+    /// Notifies the log of how much of the response has been moved.
     fn log_moved(&mut self, now: Time) {
         if let Some(log) = &mut self.connection.log {
             log.on_sent(self.stream.moved(), now);
@@ -303,7 +302,7 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Cancel, Some(slot)) => slot.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(slot)) => slot.client_reads = reads,
-            // Its response is complete.
+            // The stream has ended, because its response is complete.
             (_, None) => {}
         }
         Ok(())
@@ -410,11 +409,11 @@ impl<S: Handlers> Protocol for JsonLines<S> {
         let mut rest = input;
         while !rest.is_empty() {
             if let Some((id, left)) = &mut self.content {
-                let (piece, behind) = rest.split_at(rest.len().min(*left));
+                let (piece, after) = rest.split_at(rest.len().min(*left));
                 let id = id.get();
                 *left -= piece.len();
                 self.content = self.content.filter(|(_, left)| *left > 0);
-                rest = behind;
+                rest = after;
                 if let Some(slot) = self.slot(id) {
                     slot.on_content(piece, turn);
                 }

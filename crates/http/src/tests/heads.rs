@@ -46,13 +46,13 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
     let value = "[ \t]{0,2}[!-~\u{80}-\u{ff}]{0,3}[ \t!-~]{0,30}[ \t]{0,2}";
     let field = ("[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,12}", value);
     (method, target, 0u8..2, proptest::collection::vec(field, 0..8), any::<[u8; 4]>()).prop_map(
-        |(method, target, minor, fields, behind)| {
+        |(method, target, minor, fields, after)| {
             let mut head = format!("{method} {target} HTTP/1.{minor}\r\n").into_bytes();
             for (name, value) in fields {
                 head.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
             }
             head.extend_from_slice(b"\r\n");
-            head.extend_from_slice(&behind);
+            head.extend_from_slice(&after);
             head
         },
     )

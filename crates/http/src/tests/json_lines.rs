@@ -148,7 +148,7 @@ impl Scene {
     }
 }
 
-/// The lines of `output` in order, and the length of content behind them.
+/// The lines of `output` in order, and the length of content after them.
 fn lines(mut output: &[u8]) -> Vec<String> {
     let mut told = Vec::new();
     while !output.is_empty() {

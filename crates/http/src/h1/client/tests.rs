@@ -6,7 +6,7 @@ use super::head::LIMITS;
 use super::*;
 
 /// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
-/// behind it where the connection ends with it.
+/// after it where the connection ends with it.
 fn read_all(
     input: &[u8],
     request: RequestKind,
@@ -89,7 +89,7 @@ fn a_bare_lf_ends_a_line_of_a_head() {
         let dripped = read_all(input.as_bytes(), RequestKind::Other, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 Hello"], "{input:?}");
     }
-    // A Date field that ends in one may not hide the field behind it.
+    // A Date field that ends in one may not hide the field after it.
     let known = template(b"HTTP/1.1 200 OK\r\nDate: then\nContent-Length: 5\r\n\r\n");
     assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: then Content-Length: 5\r\n\r\n").is_none());
     assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: when\nContent-Length: 5\r\n\r\n").is_some());

@@ -1,4 +1,4 @@
-//! Events besides input: its end, deadlines, room in the output, and the server's stop.
+//! Events other than input: the end of input, deadlines, room in the output, and the server's stop.
 
 use sockeye_proto::{Fault, Stop, Time, Turn};
 
@@ -33,8 +33,8 @@ impl<S: Handlers> Server<S> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // The driver reports no end of input during a pause, so pending requests are answered first.
-            // But incomplete content will never be complete.
+            // During a pause the driver doesn't report the end of input, so pending requests are answered
+            // first. But if content is being read, it will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -66,13 +66,12 @@ impl<S: Handlers> Server<S> {
             return Ok(());
         }
         match &mut self.state {
-            // If the client is just sending its next request, it must still be able to read our last
-            // response.
+            // The client may be sending its next request. It must still be able to read the last response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.end_connection(true, turn);
             }
-            // A peer that is still reading our last response is slow, not idle: the write deadline
-            // watches over it.
+            // A peer that is still receiving the last response is slow, not idle. The engine's write timeout
+            // applies.
             State::ExpectRequest { deadline, .. } if turn.unsent() > 0 => {
                 *deadline = turn.now() + idle_timeout;
             }
@@ -98,7 +97,8 @@ impl<S: Handlers> Server<S> {
                     });
                 }
                 if is_late && turn.unsent() > 0 {
-                    // The write deadline watches over unsent output. The time starts again when it is sent.
+                    // The engine's write timeout applies to unsent output. This timeout starts again when the
+                    // output is sent.
                     exchange.send_deadline = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
@@ -139,8 +139,8 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Passes a wake-up to a handler that streams its response. An earlier wake-up may be meant for an
-    /// earlier request, and a handler looks anyway when its stream starts.
+    /// Passes a wake-up to a handler that streams its response. A wake-up before the response starts may be
+    /// meant for an earlier request, and is ignored: handlers check for news when their stream starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectAnswer(in_flight) if in_flight.exchange.has_started() => {
@@ -150,7 +150,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// The server is stopping. `unread`: more input follows the request in flight.
+    /// The server is stopping. `unread`: more input has arrived after the request in flight.
     pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
         match &mut self.state {
@@ -159,14 +159,14 @@ impl<S: Handlers> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.more_input |= unread;
-                // A response that has started learns of it now, another one when it starts.
+                // A handler whose response has started is notified now, another one when its response starts.
                 if in_flight.exchange.has_started() {
                     return self.continue_with(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.wait_for))
                     });
                 }
             }
-            // A request that has arrived is answered.
+            // Requests that have arrived are still answered.
             _ => {}
         }
         Ok(())

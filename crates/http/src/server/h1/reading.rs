@@ -1,4 +1,4 @@
-//! Reading content, and continuing a request as its handler answers.
+//! Reads content, and continues a request after each answer of its handler.
 
 use sockeye_proto::{Fault, Turn};
 
@@ -15,7 +15,7 @@ use crate::semantics::span::Span;
 use crate::{Handlers, StreamEvent, Trailers};
 
 impl<S: Handlers> Server<S> {
-    /// Continues a request as its handler has answered. `input` follows what was read of it.
+    /// Continues a request after its handler has answered. `input` is the input that hasn't been read.
     fn continue_request(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -33,7 +33,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Keeps a request whose handler waits. There were `before` bytes of input.
+    /// Stores a request whose handler waits. `before` is the length of `input` before it was read.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -60,7 +60,7 @@ impl<S: Handlers> Server<S> {
         ReadOutcome::NeedMore
     }
 
-    /// Does what an answer asks for, until the response is complete or the handler waits.
+    /// Acts on an answer, and on those that follow, until the response is complete or the handler waits.
     pub(super) fn follow_answer(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -81,8 +81,8 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Passes the next piece of the request's content, from the front of `input`, to the handler. Returns
-    /// its answer; `None` if more input is needed.
+    /// Passes the next piece of the request's content, at the start of `input`, to the handler. Returns
+    /// the handler's answer; `None` if more input is needed.
     fn deliver_content(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -111,7 +111,7 @@ impl<S: Handlers> Server<S> {
             }
             Decoded::End(len) => {
                 in_flight.exchange.incoming = Incoming::Complete;
-                // Without a trailer section, the spans are those of another request.
+                // If there is no trailer section, `spans` has positions of another request's fields.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
                 in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
@@ -119,7 +119,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Continues to read content for the handler that waits for it.
+    /// Continues to read content for a handler that waits for it.
     pub(super) fn read_content(
         &mut self,
         input: &mut &[u8],
@@ -144,7 +144,7 @@ impl<S: Handlers> Server<S> {
         })
     }
 
-    /// Continues the request whose handler waits, with the answer of `call`.
+    /// Calls the handler that waits by `call`, and continues its request with the answer.
     pub(super) fn continue_with(
         &mut self,
         turn: &mut Turn<'_>,
@@ -160,7 +160,7 @@ impl<S: Handlers> Server<S> {
             !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
         wire.upgrade &= !self.connection.is_stopping();
         if !exchange.wait_for.reads_content() {
-            // The handler may ask now for content that it held back.
+            // The handler may now ask for content again.
             exchange.content_deadline = self.connection.content_deadline(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;
@@ -171,8 +171,8 @@ impl<S: Handlers> Server<S> {
         Ok(())
     }
 
-    /// A request is answered: continues with what follows it.
-    #[inline(always)] // Every request comes here.
+    /// The response is complete: prepares for the next request, or ends the connection.
+    #[inline(always)] // Every request gets here.
     pub(super) fn complete_request(
         &mut self,
         in_flight: &InFlight<S::Handler, H1Exchange>,
@@ -201,7 +201,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Discards content that nobody reads.
+    /// Discards content that the handler has not read.
     #[inline(never)]
     pub(super) fn discard_content(
         &mut self,
@@ -235,7 +235,7 @@ impl<S: Handlers> Server<S> {
                 self.state = State::ExpectUnreadContent(Box::new(rest));
                 Ok(ReadOutcome::NeedMore)
             }
-            // The client has its response. More content than is worth reading is not a fault.
+            // The client has its response. More content than the limit is not a fault.
             Err(Refusal::BODY_TOO_LARGE) => {
                 self.end_connection(true, turn);
                 Ok(ReadOutcome::Stop)

@@ -29,15 +29,15 @@ pub struct Server<S: Handlers> {
     handlers: S,
 }
 
-/// Result of reading.
+/// What to do after a piece of input was read.
 pub(super) enum ReadOutcome {
-    /// Read on.
+    /// Continue to read.
     Continue,
     /// More bytes are needed.
     NeedMore,
-    /// The server waits for something else.
+    /// Stop reading until an event, such as a message for a handler.
     Pause,
-    /// Nothing more is read.
+    /// Stop reading: the connection is ending.
     Stop,
 }
 
@@ -48,7 +48,7 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers }
     }
 
-    /// The same in a server that may be stopping already: for a protocol that hands its connection to
+    /// Sets whether the server is stopping already, for a protocol that hands its connection over to
     /// this one.
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
@@ -56,7 +56,7 @@ impl<S: Handlers> Server<S> {
         self
     }
 
-    /// Reads a head, or the rest of one. Calls the handler when it is complete.
+    /// Reads a head, or the rest of one. Calls the handler when the head is complete.
     fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
             State::ExpectHead { progress, .. } => *progress,
@@ -68,7 +68,7 @@ impl<S: Handlers> Server<S> {
             Ok(Some(head)) => self.start_request(input, &head, &cached, turn),
             Ok(None) => {
                 let deadline = match &self.state {
-                    // Another part of a head doesn't extend its time.
+                    // Another part of a head doesn't extend its deadline.
                     State::ExpectHead { deadline, .. } => *deadline,
                     _ => turn.now() + limits.head_timeout,
                 };
@@ -144,7 +144,7 @@ impl<S: Handlers> Server<S> {
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
-        // Most are answered at once.
+        // Most requests are answered at once.
         let before = rest.len();
         let next = match answer {
             AnswerKind::Done => NextStep::Done,
@@ -159,14 +159,14 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Ends the connection in order. `unread`: the client has sent, or may be sending, input that won't
-    /// be read.
+    /// Ends the connection after its output is sent. `unread`: the client has sent, or may be sending, input
+    /// that won't be read.
     pub(super) fn end_connection(&mut self, unread: bool, turn: &mut Turn<'_>) {
         turn.end(if unread || self.connection.is_stopping() { End::Linger } else { End::Close });
         self.state = State::ExpectNothing;
     }
 
-    /// Whether the host of a request is allowed. The result for its fields is kept with them.
+    /// Whether the host of a request is allowed. The result for a `Host` field is cached with the fields.
     fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
         match (request.control.target.authority(), cached.host_allowed.get()) {
@@ -180,7 +180,7 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Refuses a request for its host.
+    /// Refuses a request because of its host.
     #[cold]
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
         let what =
@@ -212,14 +212,14 @@ impl<S: Handlers> Server<S> {
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
-    /// Notifies the log, if there is one, of a request.
+    /// Adds a request to the log, if there is one.
     fn log_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
             log.add_request(request, turn);
         }
     }
 
-    /// Reads as much as can be read now from the front of `input`.
+    /// Reads the next piece at the start of `input`, as the state requires.
     fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let log_is_full = || self.connection.log.as_ref().is_some_and(|log| log.is_full());
         Ok(match &self.state {
@@ -299,14 +299,14 @@ impl<S: Handlers> Protocol for Server<S> {
                 if let State::ExpectAnswer(in_flight) = &mut self.state
                     && in_flight.wire.remaining_content(&in_flight.exchange.incoming).is_some()
                 {
-                    // The connection has a reason to end already.
+                    // The connection is ending already, so a panic here changes nothing.
                     let _ = in_flight.notify_incomplete(turn.now());
                 }
                 if let Some(log) = &mut self.connection.log {
                     log.on_closed(reason, turn);
                 }
             }
-            // HTTP ignores events that may be added.
+            // HTTP ignores events that may be added to `Event`.
             _ => {}
         }
         Ok(())
