@@ -24,7 +24,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
 use sockeye::engine::Network;
-use sockeye::http_core::{Clients, Request, Unread};
+use sockeye::http_core::{Clients, Request, UnparsedHead};
 use sockeye::proto::{Address, Client, Peer};
 
 /// Entries of a list that are read. A longer list is a loop of proxies, or an attack from a trusted
@@ -126,7 +126,7 @@ impl Proxies {
 
     /// The client of a malformed request, from its complete fields.
     #[cold]
-    pub(crate) fn client_of_unread(&self, peer: Address, unread: &Unread<'_>) -> Address {
+    pub(crate) fn client_of_unread(&self, peer: Address, unread: &UnparsedHead<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
             (unread.fields_named("x-forwarded-for"), unread.fields_named("forwarded"));
         self.client(peer, x_forwarded_for, forwarded)

@@ -1,13 +1,13 @@
-//! Requests and responses as JSON lines: a tiny wire for tests, with several requests in flight.
+//! Requests and responses as JSON lines: a small wire for tests, with several requests in flight.
 //!
-//! A client sends, one JSON object to a line:
+//! A client sends lines with one JSON object each:
 //!
 //! ```text
 //! {"stream": 1, "method": "GET", "path": "/a?b", "fields": [["host", "x"]]}   a request
-//! … "content": 5}  or  "content": true}     the same with content, of that length or of any
+//! … "content": 5}  or  "content": true}     a request with content, of this length or of any
 //! {"stream": 1, "content": 5}               a piece of content: 5 bytes follow the line
 //! {"stream": 1, "end": [["name", "value"]]} the end of the content, with trailers
-//! {"stream": 1, "cancel": true}             the client gives up
+//! {"stream": 1, "cancel": true}             the client cancels the request
 //! {"stream": 1, "reads": false}             the client wants no content of the response for now
 //! ```
 //!
@@ -17,7 +17,7 @@
 //! {"stream": 1, "status": 200, "fields": [["name", "value"]]}
 //! {"stream": 1, "content": 5}               5 bytes follow the line
 //! {"stream": 1, "end": [["name", "value"]]} the response is complete, with trailers
-//! {"stream": 1, "aborted": true}            it never will be
+//! {"stream": 1, "aborted": true}            the response will never be complete
 //! ```
 
 use std::num::NonZeroU32;
@@ -30,11 +30,11 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::method::MethodKind;
 use crate::semantics::span::{Range, Span};
 use crate::semantics::{chars, date};
-use crate::{Content, KeptRequest, Method, Status, Trailers, Version};
+use crate::{Content, Method, OwnedRequest, Status, Trailers, Version};
 
-/// What a line says about its stream.
+/// The content of a line.
 pub(crate) enum Input {
-    Request(KeptRequest),
+    Request(OwnedRequest),
     /// This many bytes of content follow.
     Content(usize),
     End(Section),
@@ -43,7 +43,7 @@ pub(crate) enum Input {
     Reads(bool),
 }
 
-/// Fields as bytes, and where they lie in these.
+/// Fields as bytes, and their positions in these.
 #[derive(Default)]
 pub(crate) struct Section {
     bytes: Vec<u8>,
@@ -97,9 +97,9 @@ pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
     Some((stream, input))
 }
 
-fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
+fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
     let is_path = path.starts_with('/') && path.bytes().all(chars::is_target_byte);
-    if !chars::is_token(method.as_bytes()) || method.len() > Method::LONGEST || !is_path {
+    if !chars::is_token(method.as_bytes()) || method.len() > Method::MAX_LEN || !is_path {
         return None;
     }
     let content = match line.get("content") {
@@ -114,19 +114,19 @@ fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
     let start = head.len() as u32;
     head.extend_from_slice(path.as_bytes());
     let end = head.len() as u32;
-    let mark = path.find('?').map_or(end, |at| start + at as u32);
-    let target = Target { start, end, path: start, mark, authority: Range::default() };
+    let path_end = path.find('?').map_or(end, |at| start + at as u32);
+    let target = Target { start, end, path_start: start, path_end, authority: Range::default() };
     let Section { bytes, spans } = Section::of(&line["fields"])?;
     let fields = head.len();
     head.extend_from_slice(&bytes);
-    let method = MethodKind::of(method.as_bytes());
+    let method = MethodKind::from_token(method.as_bytes());
     let control = ControlData { method, version: Version::Http11, target };
-    let request = KeptRequest::new(head, control, fields, spans, content);
+    let request = OwnedRequest::new(head, control, fields, spans, content);
     request.view().host().filter(|host| chars::is_host(host))?;
     Some(request)
 }
 
-/// What this wire keeps of one exchange: the lines around the response's content.
+/// This wire's own state of one exchange: the lines around the response's content.
 #[derive(Debug)]
 pub(crate) struct JsonExchange {
     stream: NonZeroU32,
@@ -150,7 +150,7 @@ impl JsonExchange {
         Self { stream, head: None, trailers: Vec::new() }
     }
 
-    /// Keeps the head of a response.
+    /// Stores the head of a response until it is sent.
     pub(crate) fn set_head<'a>(
         &mut self,
         status: Status,
@@ -171,12 +171,12 @@ impl JsonExchange {
         self.trailers = fields.map(pair).collect();
     }
 
-    /// The line in front of content of this length.
+    /// The line before content of this length.
     pub(crate) fn content(&self, len: u64) -> Value {
         json!({"stream": self.stream.get(), "content": len})
     }
 
-    /// The line behind a response.
+    /// The line after a response.
     pub(crate) fn end(&self, is_aborted: bool) -> Value {
         match is_aborted {
             true => json!({"stream": self.stream.get(), "aborted": true}),

@@ -1,8 +1,9 @@
 //! HTTP as pure code: bytes in, bytes out (RFC 9110, RFC 9112).
 //!
 //! A [`Server`] is the server's side of one connection, for an engine that runs
-//! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request, which reads the
-//! [`Request`] in place and answers by a [`Responder`], now or later, whole or as a [`Stream`]:
+//! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request. The handler reads
+//! the [`Request`] without a copy, and answers with a [`Responder`], now or later, whole or as a
+//! [`Stream`]:
 //!
 //! ```
 //! use sockeye_http::{Answer, Body, Fields, Handler, Request, Responder, Server, Status};
@@ -33,11 +34,11 @@
 //! assert!(client.finished());
 //! ```
 //!
-//! `sockeye-files` answers with a folder, `sockeye::http` with a closure in the types of the `http`
-//! crate. [`client`] reads responses.
+//! The crate `sockeye-files` has handlers that serve a folder, and `sockeye::http` has handlers made of
+//! closures, with the types of the `http` crate. The module [`client`] reads responses.
 //!
-//! Handlers see the semantics of HTTP only. A *wire* encodes them. The only one now is HTTP/1.1, which
-//! [`Server`] speaks. HTTP/2 will be another, and no handler will have to change.
+//! Handlers see only the semantics of HTTP. A *wire* is one encoding of them. At present there is one
+//! wire, HTTP/1.1, which [`Server`] implements. HTTP/2 can become another without a change to handlers.
 //!
 //! ```text
 //!  semantics   request, fields, status, …     HTTP without its bytes
@@ -46,8 +47,8 @@
 //!  server      state, events                  one connection
 //! ```
 //!
-//! The reader is strict: what two parties could read in two ways is refused, and nothing behind it is
-//! ever read as a request. Content is not decoded: `Content-Encoding` is up to the handler.
+//! The parser is strict: it refuses input that two parties could parse in two ways, and the server reads
+//! no request after such input. Content is not decoded: `Content-Encoding` is up to the handler.
 
 #![forbid(unsafe_code)]
 
@@ -73,11 +74,11 @@ pub use semantics::control::Version;
 pub use semantics::date;
 pub use semantics::fields::{BadField, Fields};
 pub use semantics::host::{AllowedHosts, BadHostName, HostCheck};
-pub use semantics::kept::KeptRequest;
 pub use semantics::limits::Limits;
-pub use semantics::log::{Begun, Ended, Log, Outcome, Unread};
+pub use semantics::log::{EndReason, Log, Outcome, RequestHead, UnparsedHead};
 pub use semantics::method::Method;
 pub use semantics::names::{FieldName, FieldNames};
+pub use semantics::owned_request::OwnedRequest;
 pub use semantics::request::{Content, Request, Trailers};
 pub use semantics::status::Status;
 pub use server::Server;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye_engine::driver::Target;
-use sockeye_http::client::Shape;
+use sockeye_http::client::HeadTemplate;
 
 /// What a response looks like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedResponse {
     /// The head, for HTTP.
-    pub(crate) shape: Option<Shape>,
+    pub(crate) template: Option<HeadTemplate>,
     /// The header with its length, for messages.
     pub(crate) header: Bytes,
     /// The content, if others are compared with it.

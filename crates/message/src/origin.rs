@@ -37,7 +37,7 @@ impl AllowedOrigins {
         let is_cross_site = || {
             request.fields_named("sec-fetch-site").any(|v| v.eq_ignore_ascii_case(b"cross-site"))
         };
-        let what = match request.known(FieldName::Origin) {
+        let what = match request.common_field(FieldName::Origin) {
             None if is_cross_site() => "a page of another site",
             None => return None,
             Some(_) if request.is_repeated(FieldName::Origin) => "more than one origin",
@@ -87,13 +87,13 @@ fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sockeye_http::KeptRequest;
+    use sockeye_http::OwnedRequest;
 
     use super::*;
 
     fn is_allowed(origins: &AllowedOrigins, line: &str, fields: &str) -> bool {
         let head = format!("{line}\r\n{fields}\r\n");
-        let request = KeptRequest::read(head.as_bytes()).unwrap();
+        let request = OwnedRequest::read(head.as_bytes()).unwrap();
         origins.refusal(&request.view()).is_none()
     }
 

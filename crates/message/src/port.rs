@@ -150,7 +150,7 @@ impl<H: Handler + 'static> Port<H> {
             PeerProtocol::Http | PeerProtocol::Tls => {
                 let handler = Http::with(Rc::clone(rules), handler);
                 let server = http_core::Server::new(Rc::clone(&self.shared.http), handler);
-                Box::new(server.stopping(self.stop))
+                Box::new(server.with_stop(self.stop))
             }
         });
     }

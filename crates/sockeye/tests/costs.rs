@@ -30,15 +30,22 @@ struct Pages {
 }
 
 impl http_core::Log for Pages {
-    fn begun(&self, request: http_core::Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
-        if let http_core::Begun::Request(request) = request {
+    fn on_request(
+        &self,
+        request: http_core::RequestHead<'_>,
+        _: &Peer,
+        _: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
+        if let http_core::RequestHead::Parsed(request) = request {
             notes.extend_from_slice(request.target());
         }
     }
 
-    fn ended(&self, notes: &[u8], outcome: &http_core::Outcome) {
-        self.complete
-            .update(|count| count + u64::from(outcome.ended == http_core::Ended::Complete));
+    fn on_end(&self, notes: &[u8], outcome: &http_core::Outcome) {
+        self.complete.update(|count| {
+            count + u64::from(outcome.end_reason == http_core::EndReason::Complete)
+        });
         self.noted.update(|count| count + notes.len() as u64);
     }
 }

@@ -19,7 +19,7 @@ const HIGH_WATER: usize = 128 * 1024;
 /// Reading from the client resumes when fewer bytes are buffered.
 const LOW_WATER: usize = 32 * 1024;
 
-/// The message of a promise that is resolved when a body has room again.
+/// The message with which a promise is resolved when a body has room again.
 pub(crate) struct HasRoom;
 
 /// The body of a request.
@@ -28,7 +28,7 @@ pub(crate) struct HasRoom;
 /// dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
-    /// Number of bytes that are still to be polled, if known.
+    /// Number of bytes that have not been polled yet, if known.
     remaining: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) enum Written {
     /// There is no room: see [`BodyWriter::notify_when_room`].
     Full,
     /// The body was dropped.
-    Unwanted,
+    BodyDropped,
 }
 
 /// Makes both ends of a body.
@@ -105,7 +105,7 @@ impl BodyWriter {
     pub(crate) fn write(&self, piece: &[u8]) -> Written {
         self.0.change(|state| {
             if state.dropped {
-                return Written::Unwanted;
+                return Written::BodyDropped;
             }
             state.pieces.push_back(Bytes::copy_from_slice(piece));
             state.buffered += piece.len();
@@ -113,7 +113,7 @@ impl BodyWriter {
         })
     }
 
-    /// Keeps `room` when the body is polled and has room, or abandons it when the body is dropped.
+    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is dropped.
     pub(crate) fn notify_when_room(&self, room: Promise) {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_whose_client_has_gone_ends_with_an_error_once() {
+    fn a_body_whose_client_has_left_ends_with_an_error_once() {
         let (writer, mut body) = body(Content::Chunked);
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (None, false));
         let _ = writer.write(b"a");
@@ -251,19 +251,19 @@ mod tests {
         assert!(matches!(next(&mut read), Poll::Ready(Some(Err(Incomplete)))));
         let (writer, dropped) = body(Content::Length(5));
         drop(dropped);
-        assert!(!writer.abort(), "nobody has it");
+        assert!(!writer.abort(), "no task will see the error");
         let (writer, _whole) = body(Content::Length(5));
         writer.end(HeaderMap::new());
         assert!(!writer.abort(), "it is complete");
     }
 
     #[test]
-    fn a_full_body_takes_no_more_and_a_dropped_one_nothing() {
-        let (writer, taken) = body(Content::Chunked);
+    fn a_writer_learns_that_its_body_is_full_or_dropped() {
+        let (writer, reader) = body(Content::Chunked);
         assert!(matches!(writer.write(&[0; HIGH_WATER - 1]), Written::HasRoom));
         assert!(matches!(writer.write(&[0]), Written::Full));
-        drop(taken);
-        assert!(matches!(writer.write(b"a"), Written::Unwanted));
+        drop(reader);
+        assert!(matches!(writer.write(b"a"), Written::BodyDropped));
         assert!(body(Content::None).1.is_end_stream());
     }
 }

@@ -1,4 +1,4 @@
-//! Aborts the task of a request that is over, at once or after a grace period.
+//! Aborts the task of a request that has ended, at once or after a grace period.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 /// file or to roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients that
-/// leave can't accumulate tasks.
+/// Maximum number of tasks in their grace period per worker. Beyond it, the oldest is aborted, so that
+/// clients that leave can't accumulate tasks.
 const MAX_TASKS: usize = 1024;
 
 /// Aborts a task when it is dropped.

@@ -36,11 +36,11 @@ pub(crate) struct ShardState<S> {
 pub(crate) struct Exchange<S> {
     shard: Rc<ShardState<S>>,
     peer: Peer,
-    current: Option<Current>,
+    active: Option<ActiveRequest>,
 }
 
 /// The request that is being answered.
-struct Current {
+struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
     /// The promise that the task keeps with the [`ResponseStart`], then with each [`Batch`].
@@ -51,17 +51,17 @@ struct Current {
     /// The promise that is resolved when the request's body has room again.
     room: Option<Ticket>,
     /// Whether the event loop reads the request's body.
-    reads: bool,
+    reads_body: bool,
     /// Whether the output is full.
-    full: bool,
-    /// Whether the response is an event stream, which draining ends.
-    endless: bool,
+    output_full: bool,
+    /// Whether the response is an event stream, which the server ends when it drains.
+    is_event_stream: bool,
     task: AbortOnDrop,
 }
 
 impl<S> Exchange<S> {
     pub(crate) fn new(shard: Rc<ShardState<S>>, peer: Peer) -> Self {
-        Self { shard, peer, current: None }
+        Self { shard, peer, active: None }
     }
 }
 
@@ -100,36 +100,36 @@ where
         let unpolled = self.shard.watchdog.watch_next(responder.now());
         let task = task::answer(service, service_request, promise, batch_receiver, unpolled);
         let task = self.shard.runtime.spawn(task);
-        self.current = Some(Current {
+        self.active = Some(ActiveRequest {
             head_only: request.method() == http_core::Method::Head,
             awaited,
             batch_requests,
             request_body,
             room,
-            reads: has_body && !expects_continue,
-            full: false,
-            endless: false,
+            reads_body: has_body && !expects_continue,
+            output_full: false,
+            is_event_stream: false,
             task: AbortOnDrop(task.abort_handle()),
         });
         self.wait(responder)
     }
 
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
-        if let Some(current) = &mut self.current {
-            current.on_body(piece, || responder.promise());
+        if let Some(active) = &mut self.active {
+            active.on_body(piece, || responder.promise());
         }
         self.wait(responder)
     }
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
-        if let Some(current) = &mut self.current {
-            current.on_body_end(trailers);
+        if let Some(active) = &mut self.active {
+            active.on_body_end(trailers);
         }
         self.wait(responder)
     }
 
     fn on_incomplete(&mut self, now: Time) {
-        let Some(Current { request_body, task, .. }) = self.current.take() else { return };
+        let Some(ActiveRequest { request_body, task, .. }) = self.active.take() else { return };
         if request_body.abort() {
             self.shard.ending.push(task, now);
         }
@@ -141,12 +141,12 @@ where
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let Some(current) = &mut self.current else { return self.wait(responder) };
-        if current.on_room(ticket, &body) || current.awaited != Some(ticket) {
+        let Some(active) = &mut self.active else { return self.wait(responder) };
+        if active.on_room(ticket, &body) || active.awaited != Some(ticket) {
             return self.wait(responder);
         }
         match body.ok().and_then(|body| body.downcast::<ResponseStart>().ok()) {
-            Some(start) => self.begin(*start, responder),
+            Some(start) => self.start_response(*start, responder),
             None => {
                 self.fail("the service panicked or failed, or its runtime has shut down", responder)
             }
@@ -154,34 +154,34 @@ where
     }
 
     fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
-        self.done(responder.time_out())
+        self.finish(responder.time_out())
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        let Some(current) = &mut self.current else { return stream.abort() };
+        let Some(active) = &mut self.active else { return stream.abort() };
         match event {
             StreamEvent::Message(ticket, body) => {
-                if current.on_room(ticket, &body) || current.awaited != Some(ticket) {
+                if active.on_room(ticket, &body) || active.awaited != Some(ticket) {
                     return self.wait_streaming(stream);
                 }
                 match body.ok().and_then(|body| body.downcast::<Batch>().ok()) {
-                    Some(batch) => self.write(*batch, stream),
-                    None => self.done(stream.abort()),
+                    Some(batch) => self.write_batch(*batch, stream),
+                    None => self.finish(stream.abort()),
                 }
             }
             StreamEvent::Body(piece) => {
-                current.on_body(piece, || stream.promise());
+                active.on_body(piece, || stream.promise());
                 self.wait_streaming(stream)
             }
             StreamEvent::BodyEnd(trailers) => {
-                current.on_body_end(trailers);
+                active.on_body_end(trailers);
                 self.wait_streaming(stream)
             }
             StreamEvent::Room => {
-                current.full = false;
+                active.output_full = false;
                 self.request_batch(stream)
             }
-            StreamEvent::Drain if current.endless => self.done(stream.end()),
+            StreamEvent::Drain if active.is_event_stream => self.finish(stream.end()),
             _ => self.wait_streaming(stream),
         }
     }
@@ -191,7 +191,7 @@ where
     }
 }
 
-impl Current {
+impl ActiveRequest {
     /// Passes a piece of the request's body to the task.
     fn on_body(&mut self, piece: &[u8], promise: impl FnOnce() -> Promise) {
         match self.request_body.write(piece) {
@@ -200,14 +200,14 @@ impl Current {
                 let room = promise();
                 self.room = Some(room.ticket());
                 self.request_body.notify_when_room(room);
-                self.reads = false;
+                self.reads_body = false;
             }
-            Written::Unwanted => self.reads = false,
+            Written::BodyDropped => self.reads_body = false,
         }
     }
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>) {
-        self.reads = false;
+        self.reads_body = false;
         self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
@@ -218,16 +218,17 @@ impl Current {
             return false;
         }
         self.room = None;
-        self.reads = body.as_ref().is_ok_and(|body| body.is::<HasRoom>());
+        self.reads_body = body.as_ref().is_ok_and(|body| body.is::<HasRoom>());
         true
     }
 }
 
 impl<S> Exchange<S> {
-    /// Sends a response if it is complete, else its head and the part of its body that was ready.
-    fn begin(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
+    /// Sends the response if it is complete. Otherwise sends its head and the part of its body that was
+    /// ready.
+    fn start_response(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
         let ResponseStart { mut head, length, mut first } = start;
-        // The server sets the Transfer-Encoding. It would also set chunked.
+        // The server sets Transfer-Encoding itself, and sends chunks if the length is unknown.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
         }
@@ -236,9 +237,9 @@ impl<S> Exchange<S> {
             Ok(sent) => sent,
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
-        let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
-        // The empty body of a response to HEAD doesn't show the length of the response to GET: the
-        // service may have left the content out. Neither does a Content-Length of 0, which axum
+        let head_only = self.active.as_ref().is_some_and(|active| active.head_only);
+        // If the body of a response to HEAD is empty, the length of the response to GET is unknown: the
+        // service may have left the content out. The same is true for a Content-Length of 0, which axum
         // adds to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
@@ -255,50 +256,50 @@ impl<S> Exchange<S> {
         let length = declared.or(actual);
         let responder = if sent.close { responder.closing() } else { responder };
         if head_only {
-            return self.done(responder.send_head(sent.status, &fields, length));
+            return self.finish(responder.send_head(sent.status, &fields, length));
         }
         let complete =
             matches!(&first.end, Some(BodyEnd::Complete(trailers)) if trailers.is_empty());
         if complete && first.pieces.len() <= 1 {
             let content = first.pieces.pop().unwrap_or_default();
             if declared.is_none_or(|length| length == content.len() as u64) {
-                return self.done(responder.send(sent.status, &fields, Body::Shared(&content)));
+                return self.finish(responder.send(sent.status, &fields, Body::Shared(&content)));
             }
             first.pieces.push(content);
         }
         let stream = responder.stream(sent.status, &fields, length);
         if !stream.has_content() {
-            return self.done(stream.end());
+            return self.finish(stream.end());
         }
-        if let Some(current) = &mut self.current {
-            current.endless = head.headers.get(CONTENT_TYPE).is_some_and(is_event_stream);
+        if let Some(active) = &mut self.active {
+            active.is_event_stream = head.headers.get(CONTENT_TYPE).is_some_and(is_event_stream);
         }
-        self.write(first, stream)
+        self.write_batch(first, stream)
     }
 
     /// Writes a part of the response's body.
-    fn write(&mut self, batch: Batch, mut stream: Stream<'_, '_>) -> Answer {
+    fn write_batch(&mut self, batch: Batch, mut stream: Stream<'_, '_>) -> Answer {
         for piece in batch.pieces {
             convert::write(piece, &mut stream);
         }
         match batch.end {
             None => self.request_batch(stream),
-            Some(BodyEnd::Failed) => self.done(stream.abort()),
-            Some(BodyEnd::EmptyFrames) => self.done(stream.abort_with(&EMPTY_FRAMES)),
-            Some(BodyEnd::Complete(trailers)) => self.done(convert::end(&trailers, stream)),
+            Some(BodyEnd::Failed) => self.finish(stream.abort()),
+            Some(BodyEnd::EmptyFrames) => self.finish(stream.abort_with(&EMPTY_FRAMES)),
+            Some(BodyEnd::Complete(trailers)) => self.finish(convert::end(&trailers, stream)),
         }
     }
 
     /// Asks the task for more of the response's body, unless the output is full.
     fn request_batch(&mut self, stream: Stream<'_, '_>) -> Answer {
-        if let Some(current) = &mut self.current {
-            current.full = stream.is_full();
-            current.awaited = None;
-            if !current.full {
+        if let Some(active) = &mut self.active {
+            active.output_full = stream.is_full();
+            active.awaited = None;
+            if !active.output_full {
                 let promise = stream.promise();
-                current.awaited = Some(promise.ticket());
+                active.awaited = Some(promise.ticket());
                 // If the task has ended, this drops the promise, and the response is aborted.
-                let _ = current.batch_requests.send(promise);
+                let _ = active.batch_requests.send(promise);
             }
         }
         self.wait_streaming(stream)
@@ -306,31 +307,32 @@ impl<S> Exchange<S> {
 
     /// Waits for the request's body and the task, before the response starts.
     fn wait(&mut self, responder: Responder<'_, '_>) -> Answer {
-        match &self.current {
-            // The service limits the body, which is never buffered as a whole here.
-            Some(current) if current.reads => responder.read_up_to(u64::MAX),
+        match &self.active {
+            // The service limits the body. There is no limit here, because the body is never buffered as a
+            // whole.
+            Some(active) if active.reads_body => responder.read_up_to(u64::MAX),
             _ => responder.later(),
         }
     }
 
     /// Waits for room, the request's body and the task, after the response has started.
     fn wait_streaming(&mut self, stream: Stream<'_, '_>) -> Answer {
-        match &self.current {
-            Some(current) if current.full => stream.more(),
-            Some(current) if current.reads => stream.read(),
+        match &self.active {
+            Some(active) if active.output_full => stream.more(),
+            Some(active) if active.reads_body => stream.read(),
             _ => stream.later(),
         }
     }
 
     /// Ends the exchange.
-    fn done(&mut self, answer: Answer) -> Answer {
-        self.current = None;
+    fn finish(&mut self, answer: Answer) -> Answer {
+        self.active = None;
         answer
     }
 
-    /// Logs `what` went wrong on the server's side, and answers 500.
+    /// Logs the error `what`, for which the client isn't to blame, and answers 500.
     fn fail(&mut self, what: &str, responder: Responder<'_, '_>) -> Answer {
-        self.done(convert::fail(what, responder))
+        self.finish(convert::fail(what, responder))
     }
 }
 

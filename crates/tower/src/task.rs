@@ -42,7 +42,7 @@ pub(crate) struct Batch {
 pub(crate) enum BodyEnd {
     Complete(HeaderMap),
     Failed,
-    /// It returned [`MAX_EMPTY_FRAMES`] empty frames in a row.
+    /// The body returned [`MAX_EMPTY_FRAMES`] empty frames in a row.
     EmptyFrames,
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn answer<S, B>(
         Ok(response) => response.into_parts(),
         Err(error) => {
             log_failure("a service failed", &error, &batch_requests);
-            return; // Dropping `start` is answered with 500.
+            return; // Dropping the promise `start` makes the event loop answer 500.
         }
     };
     let length = body.size_hint().exact();
@@ -97,7 +97,7 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request is over, because its client left, the service is not
+/// Logs that the service failed. If the request has ended, because its client left, the service is not
 /// to blame, and the level is lower.
 fn log_failure(
     what: &str,

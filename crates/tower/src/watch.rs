@@ -11,7 +11,7 @@ use sockeye::proto::Timed;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
 
-/// A task that is not polled for this long causes the warning.
+/// If a task is not polled within this time, the warning is logged.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Watches one task at a time, until it is first polled.
@@ -33,7 +33,7 @@ struct Watched {
 pub(crate) type PollToken = Option<Arc<()>>;
 
 impl Watchdog {
-    /// For one worker of a server whose workers share `warned`.
+    /// A watchdog for one worker of a server. The workers of a server share `warned`.
     pub(crate) fn new(runtime: &Handle, warned: Arc<AtomicBool>) -> Self {
         let current_thread = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
         Self { watched: Rc::default(), warned, current_thread }

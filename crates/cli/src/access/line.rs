@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sockeye::http_core::{Begun, FieldName, Outcome, Request, Unread, Version, date};
+use sockeye::http_core::{FieldName, Outcome, Request, RequestHead, UnparsedHead, Version, date};
 use sockeye::proto::{Address, WallTime};
 
 /// The format of a line.
@@ -81,7 +81,7 @@ pub(super) fn begin(
     format: Format,
     date: &[u8],
     addresses: Addresses,
-    request: Begun<'_>,
+    request: RequestHead<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
@@ -112,9 +112,9 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             number(outcome.content, line);
             line.extend_from_slice(behind);
             line.push(b' ');
-            seconds(outcome.took, line);
+            seconds(outcome.duration, line);
             line.push(b' ');
-            line.extend_from_slice(outcome.ended.as_str().as_bytes());
+            line.extend_from_slice(outcome.end_reason.as_str().as_bytes());
         }
         Format::Json => {
             line.extend_from_slice(b",\"status\":");
@@ -125,11 +125,11 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             line.extend_from_slice(b",\"bytes\":");
             number(outcome.content, line);
             line.extend_from_slice(b",\"seconds\":");
-            seconds(outcome.took, line);
+            seconds(outcome.duration, line);
             line.extend_from_slice(b",\"ended\":\"");
-            line.extend_from_slice(outcome.ended.as_str().as_bytes());
+            line.extend_from_slice(outcome.end_reason.as_str().as_bytes());
             line.push(b'"');
-            if let Some(code) = outcome.refused {
+            if let Some(code) = outcome.refusal_code {
                 json_member("reason", Some(code.as_bytes()), MAX_CODE, line);
             }
             line.push(b'}');
@@ -139,21 +139,26 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
 }
 
 /// Returns the position of the status.
-fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+fn begin_combined(
+    date: &[u8],
+    client: Address,
+    request: RequestHead<'_>,
+    notes: &mut Vec<u8>,
+) -> usize {
     address(client, notes);
     notes.extend_from_slice(b" - - [");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"] \"");
     match request {
-        Begun::Request(request) => {
+        RequestHead::Parsed(request) => {
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b' ');
             escaped(request.target(), MAX_TARGET, notes);
             notes.push(b' ');
             notes.extend_from_slice(version(request));
         }
-        Begun::Unread(Unread { line: b"", .. }) => notes.push(b'-'),
-        Begun::Unread(Unread { line, .. }) => escaped(line, MAX_FIELD, notes),
+        RequestHead::Unparsed(UnparsedHead { line: b"", .. }) => notes.push(b'-'),
+        RequestHead::Unparsed(UnparsedHead { line, .. }) => escaped(line, MAX_FIELD, notes),
     }
     notes.extend_from_slice(b"\" ");
     let split = notes.len();
@@ -170,7 +175,12 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
 }
 
 /// Returns the position of the status: the end.
-fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+fn begin_json(
+    date: &[u8],
+    addresses: Addresses,
+    request: RequestHead<'_>,
+    notes: &mut Vec<u8>,
+) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
@@ -182,7 +192,7 @@ fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut
         notes.push(b'"');
     }
     match request {
-        Begun::Request(request) => {
+        RequestHead::Parsed(request) => {
             notes.extend_from_slice(b",\"method\":\"");
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b'"');
@@ -191,7 +201,7 @@ fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut
             notes.extend_from_slice(version(request));
             notes.push(b'"');
         }
-        Begun::Unread(Unread { line, .. }) => {
+        RequestHead::Unparsed(UnparsedHead { line, .. }) => {
             let [method, target, version] = words(line);
             json_member("method", method, MAX_FIELD, notes);
             json_member("target", target, MAX_TARGET, notes);
@@ -207,13 +217,17 @@ fn begin_json(date: &[u8], addresses: Addresses, request: Begun<'_>, notes: &mut
 }
 
 /// The fields Host, Referer and User-Agent; of a repeated field, the first.
-fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
+fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     match request {
-        Begun::Request(request) => {
-            [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
+        RequestHead::Parsed(request) => [
+            request.host(),
+            request.common_field(FieldName::Referer),
+            request.common_field(FieldName::UserAgent),
+        ],
+        RequestHead::Unparsed(unread) => {
+            [FieldName::Host, FieldName::Referer, FieldName::UserAgent]
+                .map(|name| unread.field(name.as_str()))
         }
-        Begun::Unread(unread) => [FieldName::Host, FieldName::Referer, FieldName::UserAgent]
-            .map(|name| unread.field(name.as_str())),
     }
 }
 

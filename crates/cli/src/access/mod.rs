@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use sockeye::http_core::{Begun, Log, Outcome};
+use sockeye::http_core::{Log, Outcome, RequestHead};
 use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
@@ -79,21 +79,27 @@ struct Worker {
 }
 
 impl Log for Worker {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        peer: &Peer,
+        when: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
         let AccessLog { format, proxies, .. } = &self.log;
         let mut dates = self.dates.borrow_mut();
         let date = dates.of(when, *format);
         let peer = peer.address;
         let client = match request {
             _ if proxies.is_empty() => peer,
-            Begun::Request(request) => proxies.client_of(peer, request),
-            Begun::Unread(unread) => proxies.client_of_unread(peer, &unread),
+            RequestHead::Parsed(request) => proxies.client_of(peer, request),
+            RequestHead::Unparsed(unread) => proxies.client_of_unread(peer, &unread),
         };
         let addresses = Addresses { client, peer: (!proxies.is_empty()).then_some(peer) };
         line::begin(*format, date, addresses, request, notes);
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+    fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let AccessLog { format, lines, .. } = &self.log;
         let max = notes.len() + line::END;
         lines.put(self.number, max, |lines| line::end(*format, notes, outcome, lines));

@@ -145,7 +145,9 @@ impl Representation {
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
             // Short content is in the prepared response, too.
-            Content::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
+            Content::Memory(bytes) => {
+                bytes.len() + bytes.len().min(PreparedResponse::MAX_COPIED_LEN)
+            }
             Content::Open(_) | Content::Compressed(_) => 0,
         }
     }

@@ -104,7 +104,7 @@ fn lists(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sockeye_http::KeptRequest;
+    use sockeye_http::OwnedRequest;
 
     use super::*;
     use crate::tests::request;
@@ -121,7 +121,7 @@ mod tests {
     type Lines = [(&'static str, &'static str)];
 
     /// A request with conditions, whose names are abbreviated.
-    fn conditional(lines: &Lines) -> KeptRequest {
+    fn conditional(lines: &Lines) -> OwnedRequest {
         let fields: Vec<_> = lines
             .iter()
             .map(|(name, value)| match *name {

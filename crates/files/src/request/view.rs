@@ -44,12 +44,12 @@ impl<'a> RequestView<'a> {
 
     /// Whether there is a field with one of these names.
     pub(crate) fn has_any(self, names: FieldNames) -> bool {
-        self.0.present().meets(names)
+        self.0.present().intersects(names)
     }
 
     /// The value of a field that must occur only once.
     pub(crate) fn single(self, name: FieldName) -> SingleValue<'a> {
-        match self.0.known(name) {
+        match self.0.common_field(name) {
             None => SingleValue::None,
             Some(_) if self.0.is_repeated(name) => SingleValue::Many,
             Some(value) => SingleValue::One(value),
@@ -58,7 +58,7 @@ impl<'a> RequestView<'a> {
 
     /// The value of a list field; several lines are one list (RFC 9110, 5.3).
     pub(crate) fn list(self, name: FieldName) -> Option<Cow<'a, [u8]>> {
-        let first = self.0.known(name)?;
+        let first = self.0.common_field(name)?;
         if !self.0.is_repeated(name) {
             return Some(Cow::Borrowed(first));
         }
@@ -220,7 +220,7 @@ mod tests {
         let kept = request("/", &[("range", "bytes=0-1")]);
         assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::One(b"bytes=0-1"));
         let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
-        let kept = sockeye_http::KeptRequest::read(head).unwrap();
+        let kept = sockeye_http::OwnedRequest::read(head).unwrap();
         assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::None);
     }
 }

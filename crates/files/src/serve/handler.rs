@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sockeye_http::{
-    Answer, Fields, Handler, Handlers, KeptRequest, Method, Request, Responder, Status, Stream,
+    Answer, Fields, Handler, Handlers, Method, OwnedRequest, Request, Responder, Status, Stream,
     StreamEvent,
 };
 use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
@@ -38,7 +38,7 @@ struct Waiting {
     awaited: AwaitedJob,
     /// When the request arrived.
     since: Time,
-    request: KeptRequest,
+    request: OwnedRequest,
 }
 
 impl Handlers for Site {
@@ -60,7 +60,7 @@ impl Files {
         &mut self,
         progress: Progress<'_, '_>,
         since: Time,
-        keep: impl FnOnce() -> KeptRequest,
+        keep: impl FnOnce() -> OwnedRequest,
     ) -> Answer {
         match progress {
             Progress::Answered(answer) => answer,
@@ -135,13 +135,14 @@ impl Handler for Files {
             Method::Get | Method::Head => {
                 let since = responder.now();
                 let progress = self.site.answer(RequestView::of(request), responder);
-                self.progress(progress, since, || request.keep())
+                self.progress(progress, since, || request.to_owned_request())
             }
             Method::Options => self.site.options(request, responder),
             // HTTP does not define this method (RFC 9110, 9.1).
             Method::Extension(name) => {
-                let text =
-                    format!("Nothing here knows the method {name}. Files are only read here.");
+                let text = format!(
+                    "This server does not support the method {name}. Files are only read here."
+                );
                 responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
             }
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, responder),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Body, Fields, KeptRequest, Responder, Status};
+use sockeye_http::{Answer, Body, Fields, OwnedRequest, Responder, Status};
 use sockeye_proto::{Abandoned, Job, JobGroup, JobKind, Message, Permit, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
@@ -31,7 +31,7 @@ const TITLE: &[u8] = b"files";
 #[derive(Debug)]
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
-    request: KeptRequest,
+    request: OwnedRequest,
     mount: usize,
     folder: Folder,
     /// Where its jobs may get stuck.
@@ -48,7 +48,7 @@ pub(crate) struct PendingListing {
 pub(crate) enum ListingAnswer<'r, 't> {
     Answered(Answer, Option<ListingBody>),
     /// The folder of this mount can't be listed.
-    Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
+    Absent(usize, Absent, OwnedRequest, Responder<'r, 't>),
 }
 
 /// Whether the query names a format, and the path a folder that may be listed: then the response is a
@@ -68,7 +68,7 @@ impl PendingListing {
     /// Starts the job that reads the folder. Returns `None` for the job if it responded at once.
     pub(crate) fn begin(
         mounts: &Mounts,
-        request: KeptRequest,
+        request: OwnedRequest,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<Self>) {
         let http = request.view();

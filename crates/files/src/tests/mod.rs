@@ -27,7 +27,7 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_http::{KeptRequest, Server};
+use sockeye_http::{OwnedRequest, Server};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{self as proto, Budget, Consumed, Event, Fault, Protocol, Time, Turn};
 
@@ -157,13 +157,13 @@ pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accept
 }
 
 /// A request for `path` with these fields.
-pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> KeptRequest {
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> OwnedRequest {
     let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
     for (name, value) in fields {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    KeptRequest::read(head.as_bytes()).expect("a good head")
+    OwnedRequest::read(head.as_bytes()).expect("a good head")
 }
 
 /// A lease of a budget of its own.

@@ -1,11 +1,11 @@
 //! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
 //!
-//! A [`Decoder`] holds no bytes, and reads no byte of a chunk's line twice. Only a trailer section has to
-//! arrive as a whole, like a head.
+//! A [`Decoder`] buffers no bytes, and reads each byte of a chunk's framing once. A trailer section, like
+//! a head, is read when it has arrived as a whole.
 //!
-//! It is strict, since parsers that disagree about chunks have been attacked: a line ends with CRLF, a
-//! size has up to sixteen hexadecimal digits, and extensions, which are ignored, have to follow their
-//! grammar.
+//! The decoder is strict, since attackers exploit parsers that disagree about chunks: a line ends with
+//! CRLF, a size has up to sixteen hexadecimal digits, and extensions are ignored but have to follow
+//! their grammar.
 
 use crate::h1::head::{self, Progress};
 use crate::semantics::chars;
@@ -14,50 +14,50 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::request::Content;
 use crate::semantics::span::Span;
 
-/// The most bytes of chunk extensions in one body (RFC 9112, 7.1.1, wants a limit). None is known to be
-/// in use, so this is generous.
-const EXTENSIONS: u32 = 4 * 1024;
+/// Maximum number of bytes of chunk extensions in one body (RFC 9112, 7.1.1, recommends a limit). No
+/// extension is known to be in use, so this is generous.
+const MAX_EXTENSIONS: u32 = 4 * 1024;
 
 /// How much of a body has been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoder {
-    /// This many bytes are to come.
+    /// The content has a known length, of which this many bytes remain.
     Length(u64),
-    /// Chunks are to come.
+    /// The content is chunked.
     Chunked(Chunked),
 }
 
 /// How much of a chunked body has been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunked {
-    at: At,
-    /// The chunk's size so far, then the bytes left of its data.
-    left: u64,
+    next: Expect,
+    /// While a size is read: its value so far. Then the number of bytes that remain of the chunk's data.
+    remaining: u64,
     /// Bytes of extensions so far.
     extensions: u32,
     trailers: Progress,
 }
 
-/// What comes next.
+/// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// A digit of a size, after this many.
+enum Expect {
+    /// A digit of a size, of which this many digits have been read.
     Size(u8),
-    /// The extensions behind a size.
+    /// The extensions after a size.
     Extension(Extension),
-    /// The LF behind a size.
+    /// The LF after a size and its extensions.
     SizeEnd,
     /// Data.
     Data,
-    /// The CR behind the data.
+    /// The CR after the data.
     DataEnd,
-    /// The LF behind that.
+    /// The LF after that CR.
     DataEndLf,
     /// The trailer section.
     Trailers,
 }
 
-/// What comes next in chunk extensions (RFC 9112, 7.1.1):
+/// What is expected next in chunk extensions (RFC 9112, 7.1.1):
 ///
 /// ```text
 /// chunk-ext     = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
@@ -65,13 +65,14 @@ enum At {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
-    /// A semicolon, or a blank before it. A line can't end here: blanks belong to what follows.
+    /// A semicolon, or a blank before it. The line can't end here: the grammar allows blanks only before
+    /// a semicolon.
     Semicolon,
     /// The first character of a name, or a blank before it.
     NameStart,
     /// The rest of a name.
     Name,
-    /// What follows a name and a blank: a semicolon or an equals sign.
+    /// A semicolon or an equals sign, after a name and a blank.
     NameEnd,
     /// The first character of a value, or a blank before it.
     ValueStart,
@@ -79,15 +80,15 @@ enum Extension {
     Token,
     /// The rest of a value in quotes.
     Quoted,
-    /// The character behind a backslash in quotes.
+    /// The character after a backslash in quotes.
     Escaped,
-    /// What follows a value in quotes.
+    /// The end of the line, a blank or a semicolon, after a value in quotes.
     QuotedEnd,
 }
 
 impl Extension {
-    /// What comes next behind `byte`; `None` where it isn't of the grammar.
-    fn after(self, byte: u8) -> Option<Self> {
+    /// What is expected after `byte`; `None` if the grammar doesn't allow `byte` here.
+    fn next(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Quoted, b'"') => Self::QuotedEnd,
             (Self::Quoted, b'\\') => Self::Escaped,
@@ -108,56 +109,56 @@ impl Extension {
     }
 
     /// Whether the line may end here.
-    fn is_whole(self) -> bool {
+    fn can_end(self) -> bool {
         matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
     }
 }
 
-/// The result of a step.
+/// The result of [`Decoder::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// This many bytes of content, at the end of the used input.
+    /// This many bytes of content, at the end of the consumed input.
     Piece(usize),
-    /// The body is complete. A trailer section of this many bytes is at the end of the used input; its
-    /// fields are in the spans.
+    /// The body is complete. The last bytes of the consumed input, of this number, are the trailer
+    /// section; the spans have the positions of its fields.
     End(usize),
     /// More input is needed.
-    Short,
+    NeedMore,
 }
 
 impl Decoder {
-    /// For content that is about to arrive; `None` if there is none.
+    /// A decoder at the start of `content`; `None` if there is no content.
     pub(crate) fn new(content: Content) -> Option<Self> {
         match content {
             Content::None => None,
             Content::Length(length) => Some(Self::Length(length)),
             Content::Chunked => Some(Self::Chunked(Chunked {
-                at: At::Size(0),
-                left: 0,
+                next: Expect::Size(0),
+                remaining: 0,
                 extensions: 0,
                 trailers: Progress::default(),
             })),
         }
     }
 
-    /// How many bytes are to come, if known.
-    pub(crate) fn left(&self) -> Option<u64> {
+    /// The number of bytes that remain, if known.
+    pub(crate) fn remaining(&self) -> Option<u64> {
         match self {
-            Self::Length(left) => Some(*left),
+            Self::Length(remaining) => Some(*remaining),
             Self::Chunked(_) => None,
         }
     }
 
-    /// Takes one step. Returns how much of `input` was used, and the result. A chunk of more than `room`
-    /// bytes is refused.
+    /// Reads the next piece of content, or the end. Returns the number of bytes of `input` consumed, and
+    /// the result. A chunk of more than `max_content` bytes is refused.
     pub(crate) fn step(
         &mut self,
         input: &[u8],
-        room: u64,
+        max_content: u64,
         limits: &Limits,
         spans: &mut Vec<Span>,
     ) -> Result<(usize, Decoded), Refusal<'static>> {
-        let (used, decoded) = self.step_to_trailers(input, room)?;
+        let (used, decoded) = self.step_to_trailers(input, max_content)?;
         match (decoded, self) {
             (Some(decoded), _) => Ok((used, decoded)),
             (None, Self::Length(_)) => Ok((used, Decoded::End(0))),
@@ -165,35 +166,37 @@ impl Decoder {
                 let rest = &input[used..];
                 Ok(match head::trailers(rest, &mut chunked.trailers, limits, spans)? {
                     Some(len) => (used + len, Decoded::End(len)),
-                    None => (used, Decoded::Short),
+                    None => (used, Decoded::NeedMore),
                 })
             }
         }
     }
 
-    /// As [`Decoder::step`], for a caller that reads the trailer section: `None` where that starts.
+    /// As [`Decoder::step`], but returns `None` at the start of the trailer section, which the caller has
+    /// to read.
     pub(crate) fn step_to_trailers(
         &mut self,
         input: &[u8],
-        room: u64,
+        max_content: u64,
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
             // The caller may have no input at hand.
-            _ if input.is_empty() => Ok((0, Some(Decoded::Short))),
-            Self::Length(left) => {
-                let piece = take(left, input);
+            _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
+            Self::Length(remaining) => {
+                let piece = take(remaining, input);
                 Ok((piece, Some(Decoded::Piece(piece))))
             }
-            Self::Chunked(chunked) => chunked.step_to_trailers(input, room),
+            Self::Chunked(chunked) => chunked.step_to_trailers(input, max_content),
         }
     }
 }
 
-/// Takes as much of `input` as is left.
-fn take(left: &mut u64, input: &[u8]) -> usize {
-    let piece = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-    *left -= piece as u64;
+/// The number of bytes at the start of `input` that are content, up to `remaining`, which it reduces.
+fn take(remaining: &mut u64, input: &[u8]) -> usize {
+    let piece =
+        usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+    *remaining -= piece as u64;
     piece
 }
 
@@ -202,72 +205,86 @@ impl Chunked {
     fn step_to_trailers(
         &mut self,
         input: &[u8],
-        room: u64,
+        max_content: u64,
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         let mut used = 0;
-        while self.at != At::Trailers {
+        while self.next != Expect::Trailers {
             let rest = &input[used..];
-            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::Short))) };
-            if self.at == At::Data {
-                let piece = take(&mut self.left, rest);
-                if self.left == 0 {
-                    self.at = At::DataEnd;
+            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::NeedMore))) };
+            if self.next == Expect::Data {
+                let piece = take(&mut self.remaining, rest);
+                if self.remaining == 0 {
+                    self.next = Expect::DataEnd;
                 }
                 return Ok((used + piece, Some(Decoded::Piece(piece))));
             }
-            self.framing_byte(*byte, room)?;
+            self.read_framing_byte(*byte, max_content)?;
             used += 1;
         }
         Ok((used, None))
     }
 
-    /// Takes a byte that is not data.
-    fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal<'static>> {
-        let next = match (self.at, byte) {
-            // Sixteen digits are all that can be counted, zeros in front included.
-            (At::Size(16), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+    /// Reads a byte that is not data.
+    fn read_framing_byte(&mut self, byte: u8, max_content: u64) -> Result<(), Refusal<'static>> {
+        let next = match (self.next, byte) {
+            // Sixteen digits are all that 64 bits can hold. Leading zeros count, too.
+            (Expect::Size(16), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 Err(Refusal::bad("sent a chunk size with more than sixteen digits"))
             }
-            (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+            (Expect::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                self.left = self.left << 4 | u64::from(digit);
-                Ok(At::Size(digits + 1))
+                self.remaining = self.remaining << 4 | u64::from(digit);
+                Ok(Expect::Size(digits + 1))
             }
-            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => Err(Refusal::LF_WITHOUT_CR),
-            (At::Size(0), _) => Err(Refusal::bad("sent a chunk without a size")),
-            (At::Size(_), b'\r') => self.size_end(room),
-            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room),
-            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte),
-            (At::Extension(extension), _) => self.extend(extension, byte),
-            (At::Size(_), _) => {
+            (Expect::Size(_) | Expect::Extension(_) | Expect::DataEnd, b'\n') => {
+                Err(Refusal::LF_WITHOUT_CR)
+            }
+            (Expect::Size(0), _) => Err(Refusal::bad("sent a chunk without a size")),
+            (Expect::Size(_), b'\r') => self.check_size(max_content),
+            (Expect::Extension(extension), b'\r') if extension.can_end() => {
+                self.check_size(max_content)
+            }
+            (Expect::Size(_), b' ' | b'\t' | b';') => {
+                self.read_extension_byte(Extension::Semicolon, byte)
+            }
+            (Expect::Extension(extension), _) => self.read_extension_byte(extension, byte),
+            (Expect::Size(_), _) => {
                 Err(Refusal::bad("sent a chunk size that is not a hexadecimal number"))
             }
-            (At::SizeEnd, b'\n') if self.left == 0 => Ok(At::Trailers),
-            (At::SizeEnd, b'\n') => Ok(At::Data),
-            (At::DataEnd, b'\r') => Ok(At::DataEndLf),
-            (At::DataEndLf, b'\n') => Ok(At::Size(0)),
-            (At::SizeEnd | At::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
-            (At::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
+            (Expect::SizeEnd, b'\n') if self.remaining == 0 => Ok(Expect::Trailers),
+            (Expect::SizeEnd, b'\n') => Ok(Expect::Data),
+            (Expect::DataEnd, b'\r') => Ok(Expect::DataEndLf),
+            (Expect::DataEndLf, b'\n') => Ok(Expect::Size(0)),
+            (Expect::SizeEnd | Expect::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
+            (Expect::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
             // Data and trailers are not read byte by byte.
-            (at @ (At::Data | At::Trailers), _) => Ok(at),
+            (at @ (Expect::Data | Expect::Trailers), _) => Ok(at),
         };
-        self.at = next?;
+        self.next = next?;
         Ok(())
     }
 
-    /// Checks the size, whose line is about to end.
-    fn size_end(&self, room: u64) -> Result<At, Refusal<'static>> {
-        if self.left > room { Err(Refusal::BODY_TOO_LARGE) } else { Ok(At::SizeEnd) }
+    /// Checks the size at the end of its line.
+    fn check_size(&self, max_content: u64) -> Result<Expect, Refusal<'static>> {
+        if self.remaining > max_content {
+            Err(Refusal::BODY_TOO_LARGE)
+        } else {
+            Ok(Expect::SizeEnd)
+        }
     }
 
-    /// Takes a byte of extensions.
-    fn extend(&mut self, extension: Extension, byte: u8) -> Result<At, Refusal<'static>> {
-        let next = extension.after(byte).ok_or(Refusal::BAD_EXTENSION)?;
+    /// Reads a byte of extensions.
+    fn read_extension_byte(
+        &mut self,
+        extension: Extension,
+        byte: u8,
+    ) -> Result<Expect, Refusal<'static>> {
+        let next = extension.next(byte).ok_or(Refusal::BAD_EXTENSION)?;
         self.extensions += 1;
-        if self.extensions > EXTENSIONS {
+        if self.extensions > MAX_EXTENSIONS {
             return Err(Refusal::EXTENSIONS);
         }
-        Ok(At::Extension(next))
+        Ok(Expect::Extension(next))
     }
 }
 
@@ -277,12 +294,12 @@ mod tests {
 
     use super::*;
 
-    /// What is left of `input` without its framing, the length of the trailer section, and how much
-    /// was used; `None` while it is not complete.
+    /// The content in `input`, the length of the trailer section, and the number of bytes consumed;
+    /// `None` if the body is incomplete. `cuts` are the positions where the input is cut into parts.
     fn decode(
         input: &[u8],
         cuts: &[usize],
-        room: u64,
+        max_content: u64,
     ) -> Result<Option<(Vec<u8>, usize, usize)>, Refusal<'static>> {
         let mut decoder = Decoder::new(Content::Chunked).unwrap();
         let (limits, mut spans) = (Limits::default(), Vec::new());
@@ -290,11 +307,11 @@ mod tests {
         for end in cuts.iter().copied().chain([input.len()]) {
             loop {
                 let rest = &input[used..end];
-                let left = room - body.len() as u64;
-                let (took, decoded) = decoder.step(rest, left, &limits, &mut spans)?;
-                used += took;
+                let left = max_content - body.len() as u64;
+                let (count, decoded) = decoder.step(rest, left, &limits, &mut spans)?;
+                used += count;
                 match decoded {
-                    Decoded::Short => break,
+                    Decoded::NeedMore => break,
                     Decoded::Piece(len) => {
                         assert!(len > 0);
                         body.extend_from_slice(&input[used - len..used]);
@@ -306,7 +323,7 @@ mod tests {
         Ok(None)
     }
 
-    fn everywhere(input: &[u8]) -> Vec<usize> {
+    fn all_cuts(input: &[u8]) -> Vec<usize> {
         (0..input.len()).collect()
     }
 
@@ -328,7 +345,7 @@ mod tests {
             let input = input.as_bytes();
             let expected = Ok(Some((body.as_bytes().to_vec(), trailers, input.len())));
             assert_eq!(decode(input, &[], 100), expected, "{}", input.escape_ascii());
-            assert_eq!(decode(input, &everywhere(input), 100), expected);
+            assert_eq!(decode(input, &all_cuts(input), 100), expected);
         }
     }
 
@@ -402,7 +419,7 @@ mod tests {
             let shown = input.escape_ascii();
             let refusal = decode(input, &[], 100).expect_err(&shown.to_string());
             assert_eq!(refusal.status.code(), 400, "{shown}");
-            assert_eq!(decode(input, &everywhere(input), 100), Err(refusal), "{shown}");
+            assert_eq!(decode(input, &all_cuts(input), 100), Err(refusal), "{shown}");
         }
     }
 
@@ -421,7 +438,7 @@ mod tests {
         for end in 0..input.len() {
             let before = decoder;
             let nothing = decoder.step(b"", 100, &limits, &mut spans);
-            assert_eq!((nothing, decoder), (Ok((0, Decoded::Short)), before), "at {end}");
+            assert_eq!((nothing, decoder), (Ok((0, Decoded::NeedMore)), before), "at {end}");
             used += decoder.step(&input[used..end], 100, &limits, &mut spans).unwrap().0;
         }
     }
@@ -431,7 +448,7 @@ mod tests {
         let extended = |count: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(count - 1));
         assert!(decode(extended(4096).as_bytes(), &[], 100).is_ok());
         assert_eq!(decode(extended(4097).as_bytes(), &[], 100), Err(Refusal::EXTENSIONS));
-        // Many chunks, each with a little.
+        // Many chunks, each with a short extension.
         let little = "1;a\r\nx\r\n".repeat(2049);
         assert_eq!(decode(little.as_bytes(), &[], 10_000), Err(Refusal::EXTENSIONS));
         assert!(decode(b"5\r\nhello\r\n0\r\n\r\n", &[], 5).is_ok());

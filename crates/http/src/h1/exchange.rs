@@ -1,49 +1,50 @@
-//! The HTTP/1.1 part of an exchange, and when its connection persists.
+//! HTTP/1.1's own state of an exchange, and whether its connection persists.
 
 use super::body::Decoder;
 use crate::semantics::control::Version;
 use crate::semantics::exchange::{ContentLength, Exchange, Incoming};
 use crate::semantics::request::Content;
 
-/// What HTTP/1.1 keeps of one exchange.
+/// HTTP/1.1's own state of one exchange.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct H1Exchange {
     /// The request's version.
     pub(crate) version: Version,
-    /// The client asks for another protocol, and the server may switch to it.
+    /// The client asks to switch to another protocol, and the server may do so.
     pub(crate) upgrade: bool,
     /// Another request may follow on this connection. Decided when the response's head is written.
     pub(crate) persistent: bool,
-    /// As far as is known, more input follows the request.
-    pub(crate) unread: bool,
-    /// Finds the end of the request's content, once that is read.
+    /// More input is known to follow the request.
+    pub(crate) more_input: bool,
+    /// Decodes the request's content, once the handler reads it.
     pub(crate) decoder: Decoder,
 }
 
 impl H1Exchange {
     #[inline]
     pub(crate) fn new(version: Version, upgrade: bool, persistent: bool) -> Self {
-        Self { version, upgrade, persistent, unread: false, decoder: Decoder::Length(0) }
+        Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
-    /// For a request that is refused: what follows it can't be trusted to be a request.
-    pub(crate) fn refused() -> Self {
-        Self { unread: true, ..Self::new(Version::Http11, false, false) }
+    /// For a request that is refused. The connection closes, since the bytes after it may not be a request.
+    pub(crate) fn for_refusal() -> Self {
+        Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }
 
-    /// The decoder of the content that is still to come, if any is.
-    pub(crate) fn rest(&self, incoming: &Incoming) -> Option<Decoder> {
+    /// The decoder of the content that has not been read; `None` if all of it was read.
+    pub(crate) fn remaining_content(&self, incoming: &Incoming) -> Option<Decoder> {
         match incoming {
-            Incoming::Unread { content, .. } => Decoder::new(*content),
+            Incoming::NotRequested { content, .. } => Decoder::new(*content),
             Incoming::Reading { .. } => Some(self.decoder),
-            Incoming::Ended => None,
+            Incoming::Complete => None,
         }
     }
 
-    /// Decides, before a response is written, whether the connection persists: not if more than `discard`
-    /// bytes of the request's content would have to be discarded. How much of it has arrived doesn't
-    /// matter, so a response doesn't depend on how the request was cut. The handler of a streamed
-    /// response may still read it; otherwise the connection closes without an announcement.
+    /// Decides, before a response is written, whether the connection persists. It doesn't if more than
+    /// `discard` bytes of the request's content would have to be discarded. It doesn't matter how much of
+    /// the content has arrived, so a response doesn't depend on how the request was cut into packets. The
+    /// handler of a streamed response may still read the content; if it doesn't, the connection closes
+    /// without a `Connection: close`.
     #[inline(always)]
     pub(crate) fn decide_persistence(
         &mut self,
@@ -55,13 +56,13 @@ impl H1Exchange {
             self.persistent = false;
         }
         self.persistent &= match exchange.incoming {
-            Incoming::Unread { content: Content::None, expects_continue: false } => return,
-            // Whether the content follows can't be known (RFC 9110, 10.1.1).
-            Incoming::Unread { expects_continue: true, .. } => false,
-            // A streamed response.
-            _ if exchange.has_begun() => return,
-            incoming => match self.rest(&incoming) {
-                Some(rest) => rest.left().is_none_or(|left| left <= discard),
+            Incoming::NotRequested { content: Content::None, expects_continue: false } => return,
+            // The client may or may not send the content (RFC 9110, 10.1.1).
+            Incoming::NotRequested { expects_continue: true, .. } => false,
+            // The response is already streamed.
+            _ if exchange.has_started() => return,
+            incoming => match self.remaining_content(&incoming) {
+                Some(rest) => rest.remaining().is_none_or(|length| length <= discard),
                 None => true,
             },
         };

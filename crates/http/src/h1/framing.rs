@@ -1,17 +1,17 @@
 //! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and 9.3).
 //!
-//! Parsers that disagree about where a request ends can be attacked (request smuggling). So anything
-//! ambiguous is refused, even if the RFC allows to repair it.
+//! If two parsers disagree about where a request ends, attackers can exploit it (request smuggling). So
+//! anything ambiguous is refused, even where the RFC allows a server to repair it.
 
 use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Content, FieldName, Request, Version};
 
-/// What the fields say.
+/// What a request's fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) content: Content,
-    /// The client would send another request on this connection.
+    /// The client may send another request on this connection.
     pub(crate) persistent: bool,
     /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Framing {
     pub(crate) upgrade: bool,
 }
 
-/// Reads what the fields of `request` say.
+/// Determines what the fields of `request` say.
 pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let is_http10 = request.version() == Version::Http10;
     check_host(request, is_http10)?;
@@ -29,13 +29,13 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let expects = has(FieldName::Expect) && expects_continue(request)?;
     let (mut close, mut keep_alive, mut upgrade) = (false, false, false);
     if has(FieldName::Connection) {
-        for option in members(request, FieldName::Connection) {
+        for option in list_members(request, FieldName::Connection) {
             close |= option.eq_ignore_ascii_case(b"close");
             keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
-    let names_protocol = upgrade && members(request, FieldName::Upgrade).next().is_some();
+    let names_protocol = upgrade && list_members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
         persistent: !close && (!is_http10 || keep_alive),
@@ -45,9 +45,13 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     })
 }
 
-/// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
-fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let first = request.known(name).into_iter();
+/// The members of the comma-separated list in all fields of that name, without empty ones (RFC 9110,
+/// 5.6.1.2).
+fn list_members<'a>(
+    request: &Request<'a>,
+    name: FieldName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let first = request.common_field(name).into_iter();
     // Fields are rarely repeated: only then are all fields searched.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
     first
@@ -57,12 +61,12 @@ fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &
         .filter(|member| !member.is_empty())
 }
 
-/// There must be one valid `Host` field (RFC 9112, 3.2).
+/// Checks that there is exactly one valid `Host` field, or none in HTTP/1.0 (RFC 9112, 3.2).
 fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'static>> {
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
     }
-    match request.known(FieldName::Host) {
+    match request.common_field(FieldName::Host) {
         Some(host) if chars::is_host(host) => Ok(()),
         Some(_) => Err(Refusal::bad("sent an invalid Host field")),
         None if is_http10 => Ok(()),
@@ -73,7 +77,7 @@ fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'sta
 /// Whether the client waits for 100 (Continue).
 fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
     let mut expects = false;
-    for member in members(request, FieldName::Expect) {
+    for member in list_members(request, FieldName::Expect) {
         if !member.eq_ignore_ascii_case(b"100-continue") {
             return Err(Refusal::EXPECTATION);
         }
@@ -84,7 +88,7 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
 
 fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'static>> {
     use FieldName::{ContentLength, TransferEncoding};
-    match (request.known(TransferEncoding), request.known(ContentLength)) {
+    match (request.common_field(TransferEncoding), request.common_field(ContentLength)) {
         (None, None) => Ok(Content::None),
         (None, Some(_)) if request.is_repeated(ContentLength) => {
             Err(Refusal::bad("sent more than one Content-Length field"))
@@ -102,17 +106,18 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
     }
 }
 
-/// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
+/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other parsers
+/// may read a number with a leading zero as octal.
 fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
-    match (value, chars::number(value).ok_or(BAD)?) {
+    match (value, chars::parse_number(value).ok_or(BAD)?) {
         ([b'0', _, ..], _) => Err(Refusal::bad("sent a Content-Length with a leading zero")),
         (_, 0) => Ok(Content::None),
         (_, length) => Ok(Content::Length(length)),
     }
 }
 
-/// Why transfer codings other than a single `chunked` are refused. All `Transfer-Encoding` fields are one
+/// The refusal of transfer codings other than a single `chunked`. All `Transfer-Encoding` fields form one
 /// list (RFC 9110, 5.3).
 #[cold]
 fn refused_codings(request: &Request<'_>) -> Refusal<'static> {

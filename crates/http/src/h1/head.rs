@@ -1,95 +1,96 @@
 //! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
 //!
-//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how far its end was
-//! searched, so the work is bounded by the length of the head, however it is cut. Whether a head is
-//! refused, and why, depends on its bytes alone: a line is judged when it is complete or exceeds a limit.
-//! Only a method is judged byte by byte, since a client of another protocol may never send a line end.
+//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how many bytes were
+//! searched for its end, so the work is bounded by the length of the head, in however many parts it
+//! arrives. Whether a head is refused, and why, depends on its bytes alone: a line is checked when it is
+//! complete or exceeds a limit. Only the method is checked byte by byte, since a client of another
+//! protocol may never send a line end.
 //!
-//! What the fields mean is decided in [`framing`](crate::h1::framing).
+//! The meaning of the fields is determined in [`framing`](crate::h1::framing).
 
 use sockeye_proto::Fault;
 
-use crate::h1::block::Block;
+use crate::h1::cached_fields::CachedFields;
 use crate::h1::{framing, target};
 use crate::semantics::chars;
 use crate::semantics::control::{ControlData, Version};
 use crate::semantics::method::{Method, MethodKind};
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span};
-use crate::{Content, KeptRequest, Limits, Request};
+use crate::{Content, Limits, OwnedRequest, Request};
 
 /// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    // Invariant: the lines before `line` are complete and valid, `fields` of them are field lines, and
-    // `line..seen` has no LF.
-    line: u32,
-    seen: u32,
-    fields: u32,
+    // Invariant: the lines before `line_start` are complete and valid, `field_count` of them are field
+    // lines, and `line_start..searched` has no LF.
+    line_start: u32,
+    searched: u32,
+    field_count: u32,
 }
 
-/// A complete head. Its fields are in the block that it was parsed with.
+/// A complete head. Its fields are in the [`CachedFields`] that it was parsed with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
-    pub(crate) line: ControlData,
+    pub(crate) control: ControlData,
     /// Where the fields start.
-    pub(crate) fields: usize,
+    pub(crate) fields_start: usize,
     /// The length in bytes, the blank line included.
     pub(crate) len: usize,
 }
 
-/// Reads the head at the start of `input`; `None` if it is incomplete. `input` is that of the call that
-/// left `progress`, with more appended.
+/// Reads the head at the start of `input`; `None` if it is incomplete. If an earlier call changed
+/// `progress`, `input` begins with the input of that call.
 pub(crate) fn parse(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
-    block: &mut Block,
+    cached: &mut CachedFields,
 ) -> Result<Option<Head>, Refusal<'static>> {
-    if progress.seen > 0 {
-        block.begin();
-        if !go_on(input, progress, limits, &mut block.spans)? {
+    if progress.searched > 0 {
+        cached.clear();
+        if !resume_head(input, progress, limits, &mut cached.spans)? {
             return Ok(None);
         }
         // Complete and valid: read again from the start, for all spans.
         *progress = Progress::default();
     }
-    let Some((line, start)) = request_line(input, progress, limits)? else { return Ok(None) };
+    let Some((control, start)) = request_line(input, progress, limits)? else { return Ok(None) };
     let rest = &input[start..];
-    if let Some(len) = block.known(rest) {
-        within(limits, start, start + len)?;
-        return Ok(Some(Head { line, fields: start, len: start + len }));
+    if let Some(len) = cached.find(rest) {
+        check_limits(limits, start, start + len)?;
+        return Ok(Some(Head { control, fields_start: start, len: start + len }));
     }
-    block.begin();
-    progress.line = start as u32;
-    let Some(end) = field_lines(input, start, progress, limits, &mut block.spans)? else {
+    cached.clear();
+    progress.line_start = start as u32;
+    let Some(end) = field_lines(input, start, progress, limits, &mut cached.spans)? else {
         return Ok(None);
     };
-    block.end(&input[start..end]);
-    Ok(Some(Head { line, fields: start, len: end }))
+    cached.store(&input[start..end]);
+    Ok(Some(Head { control, fields_start: start, len: end }))
 }
 
 /// Continues to read a head. Returns whether it is complete.
-fn go_on(
+fn resume_head(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
 ) -> Result<bool, Refusal<'static>> {
-    if progress.line == 0 {
+    if progress.line_start == 0 {
         check_method(input, limits)?;
         if !has_line_end(input, progress, limits)? {
             return Ok(false);
         }
         let Some((_, start)) = request_line(input, progress, limits)? else { return Ok(false) };
-        progress.line = start as u32;
-        progress.seen = start as u32;
+        progress.line_start = start as u32;
+        progress.searched = start as u32;
     }
-    go_on_with_fields(input, progress, limits, spans)
+    resume_fields(input, progress, limits, spans)
 }
 
 /// Continues to read field lines. Returns whether they are complete.
-fn go_on_with_fields(
+fn resume_fields(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
@@ -108,11 +109,11 @@ fn has_line_end(
     progress: &mut Progress,
     limits: &Limits,
 ) -> Result<bool, Refusal<'static>> {
-    if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_some() {
+    if memchr::memchr(b'\n', &input[progress.searched as usize..]).is_some() {
         return Ok(true);
     }
-    within(limits, progress.line as usize, input.len() + 1)?;
-    progress.seen = input.len() as u32;
+    check_limits(limits, progress.line_start as usize, input.len() + 1)?;
+    progress.searched = input.len() as u32;
     Ok(false)
 }
 
@@ -126,8 +127,8 @@ pub(crate) fn trailers(
 ) -> Result<Option<usize>, Refusal<'static>> {
     // There is no request line.
     let limits = &Limits { request_line: usize::MAX, ..limits.clone() };
-    if progress.seen > 0 {
-        if !go_on_with_fields(input, progress, limits, spans)? {
+    if progress.searched > 0 {
+        if !resume_fields(input, progress, limits, spans)? {
             return Ok(None);
         }
         *progress = Progress::default();
@@ -144,29 +145,29 @@ fn request_line(
     limits: &Limits,
 ) -> Result<Option<(ControlData, usize)>, Refusal<'static>> {
     match tokenize_request_line(input) {
-        Ok((line, end)) => match within(limits, 0, end) {
-            Ok(()) => Ok(Some((line, end))),
+        Ok((control, end)) => match check_limits(limits, 0, end) {
+            Ok(()) => Ok(Some((control, end))),
             Err(refusal) => Err(check_method(input, limits).err().unwrap_or(refusal)),
         },
         Err(refusal) => {
             check_method(input, limits)?;
-            judge(input, 0, refusal, progress, limits).map(|()| None)
+            refuse_if_complete(input, 0, refusal, progress, limits).map(|()| None)
         }
     }
 }
 
-/// Refuses a request line whose first bytes can't become a method and a space.
+/// Refuses a request line that can't start with a method and a space, whatever follows its first bytes.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
-    let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
+    let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));
     let begin = &input[..input.len().min(longest + 1)];
-    let len = chars::count(begin, chars::is_token_byte);
+    let len = chars::prefix_len(begin, chars::is_token_byte);
     if len > longest {
         // RFC 9112, 3: 501, not 414.
         return Err(Refusal::METHOD_TOO_LONG);
     }
     Err(match (len, &input[len..]) {
-        // The next byte tells.
+        // The next byte decides.
         (_, [] | [b'\r']) | (0, [0x16]) => return Ok(()),
         (1.., [b' ', ..]) => return Ok(()),
         // Record type 22 (handshake), major version 3.
@@ -186,29 +187,29 @@ fn field_lines(
     spans: &mut Vec<Span>,
 ) -> Result<Option<usize>, Refusal<'static>> {
     loop {
-        let start = progress.line as usize;
+        let start = progress.line_start as usize;
         if let [b'\r', b'\n', ..] = input[start..] {
-            within(limits, start, start + 2)?;
+            check_limits(limits, start, start + 2)?;
             return Ok(Some(start + 2));
         }
         let (span, end) = match tokenize_field_line(input, start, base) {
             Ok(found) => found,
             Err(refusal) => {
-                return judge(input, start, refusal, progress, limits).map(|()| None);
+                return refuse_if_complete(input, start, refusal, progress, limits).map(|()| None);
             }
         };
-        within(limits, start, end)?;
-        progress.line = end as u32;
-        progress.fields += 1;
-        if progress.fields as usize > limits.fields {
+        check_limits(limits, start, end)?;
+        progress.line_start = end as u32;
+        progress.field_count += 1;
+        if progress.field_count as usize > limits.fields {
             return Err(Refusal::TOO_MANY_FIELDS);
         }
         spans.push(span);
     }
 }
 
-/// Checks a line from `start` to `end`, which may be the earliest possible end.
-fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
+/// Checks the length of a line from `start` to `end`, the earliest possible end if it is incomplete.
+fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
     }
@@ -218,40 +219,40 @@ fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'stat
     Ok(())
 }
 
-/// Judges the line at `start`, which could not be read: `refusal` holds if the line is complete and ends
-/// with CRLF. An incomplete line is waited for, up to the limits.
+/// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit. `refusal`
+/// is the reason if it ends with CRLF. If it is incomplete, more input is needed.
 #[cold]
-fn judge(
+fn refuse_if_complete(
     input: &[u8],
     start: usize,
     refusal: Refusal<'static>,
     progress: &mut Progress,
     limits: &Limits,
 ) -> Result<(), Refusal<'static>> {
-    let ended = memchr::memchr(b'\n', &input[start..]);
-    within(limits, start, ended.map_or(input.len(), |at| start + at) + 1)?;
-    match ended {
+    let line_end = memchr::memchr(b'\n', &input[start..]);
+    check_limits(limits, start, line_end.map_or(input.len(), |at| start + at) + 1)?;
+    match line_end {
         Some(at) if input[start..start + at].ends_with(b"\r") => Err(refusal),
         Some(_) => Err(Refusal::LF_WITHOUT_CR),
         None => {
-            progress.seen = input.len() as u32;
+            progress.searched = input.len() as u32;
             Ok(())
         }
     }
 }
 
-/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Like [`tokenize_field_line`], it fails
-/// for incomplete input, too.
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Also fails for incomplete input, as
+/// [`tokenize_field_line`] does.
 #[inline(always)]
 fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'static>> {
     // Most requests are of one method.
     let get = input.starts_with(b"GET ");
     let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
     let start = method_len + 1;
-    let path_end = start + chars::count(&input[start..], chars::is_path_byte);
+    let path_end = start + chars::prefix_len(&input[start..], chars::is_path_byte);
     let end = match input.get(path_end) {
         Some(b' ') => path_end,
-        _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
+        _ => path_end + chars::prefix_len(&input[path_end..], chars::is_target_byte),
     };
     if input.get(end) != Some(&b' ') {
         return Err(Refusal::bad(
@@ -259,10 +260,10 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
         ));
     }
     let rest = &input[end + 1..];
-    // And of one version.
+    // Most requests are of one version.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
-    let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
+    let method = if get { MethodKind::Get } else { MethodKind::from_token(&input[..method_len]) };
     let target = target::split(input, start, path_end, end, method)?;
     Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
@@ -270,8 +271,8 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
 /// The length of the method at the start of `input`, if a space follows.
 #[inline]
 fn method_len(input: &[u8]) -> Option<usize> {
-    let len = chars::count(input, chars::is_token_byte);
-    ((1..=Method::LONGEST).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
+    let len = chars::prefix_len(input, chars::is_token_byte);
+    ((1..=Method::MAX_LEN).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
 }
 
 /// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
@@ -299,7 +300,7 @@ fn tokenize_field_line(
     start: usize,
     base: usize,
 ) -> Result<(Span, usize), Refusal<'static>> {
-    let colon = start + chars::count(&input[start..], chars::is_token_byte);
+    let colon = start + chars::prefix_len(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {
         return Err(bad_name(&input[start..colon], input.get(colon)));
     }
@@ -307,18 +308,18 @@ fn tokenize_field_line(
     while let Some(b' ' | b'\t') = input.get(value) {
         value += 1;
     }
-    let stop = value + chars::value_len(&input[value..]);
-    let [b'\r', b'\n', ..] = input[stop..] else { return Err(bad_value(&input[stop..])) };
-    let mut end = stop;
+    let value_end = value + chars::value_len(&input[value..]);
+    let [b'\r', b'\n', ..] = input[value_end..] else { return Err(bad_value(&input[value_end..])) };
+    let mut end = value_end;
     while end > value && matches!(input[end - 1], b' ' | b'\t') {
         end -= 1;
     }
     let name = Range::new(start - base, colon - base);
     let span = Span { name, value: Range::new(value - base, end - base) };
-    Ok((span, stop + 2))
+    Ok((span, value_end + 2))
 }
 
-/// Why a line is refused whose name isn't followed by a colon.
+/// The refusal of a line whose name isn't followed by a colon.
 #[cold]
 fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
     Refusal::bad(match (name, next) {
@@ -332,7 +333,7 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
     })
 }
 
-/// Why a line is refused whose value isn't followed by CRLF.
+/// The refusal of a line whose value isn't followed by CRLF.
 #[cold]
 fn bad_value(rest: &[u8]) -> Refusal<'static> {
     match rest {
@@ -341,31 +342,31 @@ fn bad_value(rest: &[u8]) -> Refusal<'static> {
     }
 }
 
-impl KeptRequest {
+impl OwnedRequest {
     /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what follows
     /// the head.
     ///
     /// # Errors
     ///
-    /// The fault that the head would cause, or that it is incomplete.
+    /// The fault that ends a server's connection if the head is invalid or incomplete.
     pub fn read(input: &[u8]) -> Result<Self, Fault> {
-        let mut block = Block::default();
-        let head = parse(input, &mut Progress::default(), &Limits::default(), &mut block);
-        let Some(Head { line: control, fields, len }) = head.map_err(Refusal::fault)? else {
+        let mut cached = CachedFields::default();
+        let head = parse(input, &mut Progress::default(), &Limits::default(), &mut cached);
+        let Some(Head { control, fields_start, len }) = head.map_err(Refusal::fault)? else {
             return Err(Fault::peer("eof_in_head", "sent a request head that is not complete"));
         };
         let mut request = Request {
             head: &input[..len],
             control: &control,
-            block: &input[fields..len],
-            spans: &block.spans,
-            index: &block.index,
+            section: &input[fields_start..len],
+            spans: &cached.spans,
+            index: &cached.index,
             content: Content::None,
             upgrade: false,
         };
         let framing = framing::of(&request).map_err(Refusal::fault)?;
         request.content = framing.content;
         request.upgrade = framing.upgrade && framing.content == Content::None;
-        Ok(request.keep())
+        Ok(request.to_owned_request())
     }
 }

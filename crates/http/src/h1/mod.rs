@@ -1,7 +1,7 @@
 //! HTTP/1.1 and 1.0 as bytes (RFC 9112).
 
-pub(crate) mod block;
 pub(crate) mod body;
+pub(crate) mod cached_fields;
 pub mod client;
 pub(crate) mod exchange;
 pub(crate) mod framing;

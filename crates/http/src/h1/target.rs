@@ -9,25 +9,25 @@ use crate::semantics::span::Range;
 const BAD_FORM: Refusal<'static> =
     Refusal::bad("sent a request target in a form that its method does not allow");
 
-/// Splits the target at `start..end` of `head`, which has target bytes only. `mark` is the position of its
-/// first `?`, or `end`.
+/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a target.
+/// `path_end` is the position of its first `?`, or `end`.
 #[inline(always)]
 pub(crate) fn split(
     head: &[u8],
     start: usize,
-    mark: usize,
+    path_end: usize,
     end: usize,
     method: MethodKind,
 ) -> Result<Target, Refusal<'static>> {
     let target = &head[start..end];
     let Range { start, end } = Range::new(start, end);
-    let mark = mark as u32;
+    let path_end = path_end as u32;
     match target {
         // Origin form (3.2.1).
         [b'/', ..] if method != MethodKind::Connect => {
-            Ok(Target { start, end, path: start, mark, authority: Range::default() })
+            Ok(Target { start, end, path_start: start, path_end, authority: Range::default() })
         }
-        _ => split_other(target, Range { start, end }, mark, method),
+        _ => split_other(target, Range { start, end }, path_end, method),
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn split(
 fn split_other(
     target: &[u8],
     whole: Range,
-    mark: u32,
+    path_end: u32,
     method: MethodKind,
 ) -> Result<Target, Refusal<'static>> {
     let Range { start, end } = whole;
@@ -46,11 +46,11 @@ fn split_other(
             if !target.contains(&b':') || !chars::is_host(target) {
                 return Err(BAD_FORM);
             }
-            Ok(Target { start, end, path: end, mark: end, authority: whole })
+            Ok(Target { start, end, path_start: end, path_end: end, authority: whole })
         }
         // Asterisk form, of OPTIONS alone (3.2.4).
         [b'*'] if method == MethodKind::Options => {
-            Ok(Target { start, end, path: start, mark, authority: Range::default() })
+            Ok(Target { start, end, path_start: start, path_end, authority: Range::default() })
         }
         // Absolute form (3.2.2).
         _ => {
@@ -63,13 +63,20 @@ fn split_other(
                 return Err(Refusal::bad("sent a request target with a bad authority"));
             }
             let host = start + scheme as u32;
-            let path = host + len as u32;
-            Ok(Target { start, end, path, mark, authority: Range { start: host, end: path } })
+            let path_start = host + len as u32;
+            Ok(Target {
+                start,
+                end,
+                path_start,
+                path_end,
+                authority: Range { start: host, end: path_start },
+            })
         }
     }
 }
 
-/// The length of the scheme with its `://`. Other schemes are for proxies.
+/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a proxy
+/// could use.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let is_first = |scheme: &&[u8]| {
@@ -85,8 +92,8 @@ mod tests {
     type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
     fn parts(method: MethodKind, target: &str) -> Option<Parts<'_>> {
-        let mark = target.find('?').unwrap_or(target.len());
-        let found = split(target.as_bytes(), 0, mark, target.len(), method).ok()?;
+        let path_end = target.find('?').unwrap_or(target.len());
+        let found = split(target.as_bytes(), 0, path_end, target.len(), method).ok()?;
         let text = |range: Range| &target[range.start as usize..range.end as usize];
         Some((found.authority().map(text), text(found.path()), found.query().map(text)))
     }

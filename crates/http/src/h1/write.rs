@@ -10,47 +10,48 @@ use crate::semantics::date;
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::status::Status;
 
-/// The start of most responses of a shard, formatted once a second: the status line of [`Status::OK`],
-/// `Date`, and `Server` if that is on.
+/// The start of most responses of a shard, which is formatted once a second: the status line of
+/// [`Status::OK`], `Date`, and `Server` if that is on.
 #[derive(Default)]
-pub(crate) struct Opening {
-    pub(crate) names_itself: bool,
+pub(crate) struct CachedPreamble {
+    pub(crate) server_header: bool,
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
 
 const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
-impl Opening {
+impl CachedPreamble {
     /// Writes the status line and the fields that every response has.
     #[inline(always)]
     fn write(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
-        let mut opening = self.bytes.borrow_mut();
+        let mut preamble = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
-            format_opening(now, self.names_itself, &mut opening);
+            format_preamble(now, self.server_header, &mut preamble);
         }
         if status == Status::OK {
-            bytes.extend_from_slice(&opening);
+            bytes.extend_from_slice(&preamble);
         } else {
             write_status_line(status, bytes);
-            bytes.extend_from_slice(&opening[OK_LINE.len()..]);
+            bytes.extend_from_slice(&preamble[OK_LINE.len()..]);
         }
     }
 }
 
 #[cold]
-fn format_opening(now: WallTime, names_itself: bool, opening: &mut Vec<u8>) {
-    opening.clear();
-    opening.extend_from_slice(OK_LINE);
-    opening.extend_from_slice(b"Date: ");
-    opening.extend_from_slice(&date::format(now));
-    opening.extend_from_slice(b"\r\n");
-    if names_itself {
-        opening.extend_from_slice(b"Server: sockeye\r\n");
+fn format_preamble(now: WallTime, server_header: bool, preamble: &mut Vec<u8>) {
+    preamble.clear();
+    preamble.extend_from_slice(OK_LINE);
+    preamble.extend_from_slice(b"Date: ");
+    preamble.extend_from_slice(&date::format(now));
+    preamble.extend_from_slice(b"\r\n");
+    if server_header {
+        preamble.extend_from_slice(b"Server: sockeye\r\n");
     }
 }
 
-/// Writes a status line. The version is ours, whatever the request's is (RFC 9110, 6.2).
+/// Writes a status line. The version is the server's own, whatever the version of the request (RFC 9110,
+/// 6.2).
 fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(b"HTTP/1.1 ");
     match status.title() {
@@ -62,31 +63,32 @@ fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
 }
 
 impl H1Exchange {
-    /// Writes the status line and the fields that every response has, and then what `fill` appends.
+    /// Writes the status line and the fields that every response has, then calls `fill` to append the rest
+    /// of the head.
     #[inline(always)]
     pub(crate) fn write_head(
         &self,
-        opening: &Opening,
+        preamble: &CachedPreamble,
         status: Status,
         turn: &mut Turn<'_>,
         fill: impl FnOnce(&mut Vec<u8>),
     ) {
         let connection: &[u8] = match (self.version, self.persistent) {
-            // The default of HTTP/1.1 is to persist, that of HTTP/1.0 to close.
+            // By default, connections persist in HTTP/1.1 and close in HTTP/1.0.
             (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
             (_, false) => b"Connection: close\r\n",
         };
         let now = turn.wall();
         turn.out.write_with(|bytes| {
-            opening.write(status, now, bytes);
+            preamble.write(status, now, bytes);
             append(connection, bytes);
             fill(bytes);
         });
     }
 
-    /// Writes the field that says where the content ends, if there is one, and the blank line behind
-    /// the head.
+    /// Writes the field that says where the content ends, if the response needs one, and the blank line
+    /// that ends the head.
     pub(crate) fn write_framing(&self, length: ContentLength, bytes: &mut Vec<u8>) {
         if length == ContentLength::Unknown && self.version == Version::Http11 {
             bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -113,15 +115,15 @@ impl H1Exchange {
     }
 }
 
-/// Appends bytes that are usually empty: then it costs nothing.
+/// Appends `more`. It is usually empty, and then this costs nothing.
 #[inline]
-pub(crate) fn append(run: &[u8], bytes: &mut Vec<u8>) {
-    if !run.is_empty() {
-        bytes.extend_from_slice(run);
+pub(crate) fn append(more: &[u8], bytes: &mut Vec<u8>) {
+    if !more.is_empty() {
+        bytes.extend_from_slice(more);
     }
 }
 
-/// Writes the Content-Length, if the length is known, and the blank line behind the head.
+/// Writes the Content-Length, if the length is known, and the blank line that ends the head.
 pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
     if let ContentLength::Known(length) = length {
         bytes.extend_from_slice(b"Content-Length: ");
@@ -147,7 +149,7 @@ fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&digits[at..]);
 }
 
-/// A chunk's size and its CRLF, formatted from the end of `buffer`.
+/// Formats a chunk's size and CRLF at the end of `buffer`.
 fn chunk_line(mut size: u64, buffer: &mut [u8; 18]) -> &[u8] {
     buffer[16..].copy_from_slice(b"\r\n");
     let mut start = 16;
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_line_says_the_code_and_the_reason() {
+    fn a_status_line_has_the_code_and_the_reason() {
         let line = |status| {
             let mut bytes = Vec::new();
             write_status_line(status, &mut bytes);

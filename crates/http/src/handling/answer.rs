@@ -2,12 +2,12 @@
 
 use sockeye_proto::Fault;
 
-use crate::semantics::exchange::Waits;
+use crate::semantics::exchange::WaitFor;
 
-/// What a handler returns: that it has answered, or what it waits for. Only a
-/// [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) make one.
+/// What a handler returns: that it has answered, or what it waits for. Made by the methods of
+/// [`Responder`](crate::Responder) and [`Stream`](crate::Stream).
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a handler returns it"]
+#[must_use = "a handler must return it"]
 pub struct Answer(pub(crate) AnswerKind);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -15,11 +15,11 @@ pub(crate) enum AnswerKind {
     /// The response is complete.
     Done,
     /// The handler waits.
-    Wait(Waits),
+    Wait(WaitFor),
     /// The connection switches to another protocol.
     Switched,
-    /// The response was started, and can't be completed.
-    Broken(&'static Fault),
+    /// The response has started, and can't be completed.
+    Abort(&'static Fault),
 }
 
 /// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access to

@@ -1,4 +1,4 @@
-//! The configuration of a shard.
+//! What the connections of a shard share.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -7,24 +7,24 @@ use std::rc::Rc;
 use sockeye_proto::{Client, Peer};
 
 use super::log_buffer::LogBuffer;
-use crate::h1::block::Block;
-use crate::h1::write::Opening;
+use crate::h1::cached_fields::CachedFields;
+use crate::h1::write::CachedPreamble;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 
-/// What the connections of one shard share: settings, and memory that they use in turn. Made once per
-/// shard, in an `Rc`.
+/// What the connections of one shard share: settings, and buffers that one connection at a time uses.
+/// Create one per shard, in an `Rc`.
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,
-    pub(crate) opening: Opening,
-    /// Memory in which a head is parsed, with the fields of the last one. `None` while it is used.
-    pub(crate) block: Cell<Option<Box<Block>>>,
-    /// Memory in which a trailer section is parsed.
+    pub(crate) preamble: CachedPreamble,
+    /// The last head's fields, and the memory in which the next head is parsed. `None` during parsing.
+    pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
+    /// A buffer for the positions of trailer fields.
     pub(crate) trailers: Cell<Vec<Span>>,
     pub(crate) log: Option<Rc<dyn Log>>,
     pub(super) clients: Option<Rc<dyn Clients>>,
-    /// Memory of logs that no connection uses now.
+    /// Log buffers that no connection uses.
     pub(super) log_buffers: RefCell<Vec<LogBuffer>>,
     pub(crate) host_check: Option<HostCheck>,
 }
@@ -38,8 +38,8 @@ impl ServerConfig {
 
     /// Adds `Server: sockeye` to every response. Default: off.
     #[must_use]
-    pub fn names_itself(mut self, names_itself: bool) -> Self {
-        self.opening.names_itself = names_itself;
+    pub fn server_header(mut self, server_header: bool) -> Self {
+        self.preamble.server_header = server_header;
         self
     }
 
@@ -50,14 +50,14 @@ impl ServerConfig {
         self
     }
 
-    /// Decides who is charged for a request. Default: the peer of its connection.
+    /// Decides which client is charged for a request. Default: the peer of its connection.
     #[must_use]
     pub fn clients(mut self, clients: Rc<dyn Clients>) -> Self {
         self.clients = Some(clients);
         self
     }
 
-    /// Refuses requests for other hosts than these. Default: all hosts are answered.
+    /// Refuses requests for hosts that `check` doesn't allow. Default: all hosts are allowed.
     #[must_use]
     pub fn checking_hosts(mut self, check: HostCheck) -> Self {
         self.host_check = Some(check);
@@ -65,9 +65,10 @@ impl ServerConfig {
     }
 }
 
-/// Decides who is charged for a request: the peer, or the client that a trusted proxy names.
+/// Decides which client is charged for a request: the peer, or the client that a trusted proxy names.
 ///
-/// Called only if a request makes the server hold something, so it may parse fields.
+/// Called only if a request makes the server hold a resource, such as an open file. So it may be slow,
+/// for example parse fields.
 pub trait Clients: fmt::Debug {
     /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;

@@ -1,4 +1,4 @@
-//! Settings and deadlines that several requests share.
+//! State that the requests of a connection share, and the deadlines that follow from it.
 
 use std::rc::Rc;
 
@@ -12,10 +12,10 @@ use crate::semantics::limits::Limits;
 /// State that the requests of one connection, or of one stream of it, share.
 pub(crate) struct Connection {
     pub(crate) config: Rc<ServerConfig>,
-    /// If the server is stopping, or will be soon, a response is the last of its connection, unless
-    /// more input has arrived behind its request.
+    /// Whether the server is stopping, or will be soon. Then a response is the last one of its connection,
+    /// unless more input has arrived after its request.
     pub(crate) stop: Stop,
-    /// The client has ended its side. Earlier input may still be unread.
+    /// The client has ended its side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
     /// The hosts of this connection's requests are checked.
     pub(crate) checks_host: bool,
@@ -37,39 +37,39 @@ impl Connection {
     }
 
     /// Whether the server is stopping, or will be soon.
-    pub(crate) fn stops(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop != Stop::No
     }
 
     /// When an idle connection is closed.
-    pub(crate) fn idle_until(&self, now: Time) -> Time {
+    pub(crate) fn idle_deadline(&self, now: Time) -> Time {
         let idle_timeout = self.config.limits.idle_timeout;
         now + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
     }
 
-    /// When a streamed response to a client that has ended its side is cancelled, if nothing is sent until
-    /// then.
-    pub(crate) fn silent_until(&self, now: Time) -> Time {
+    /// When to cancel a streamed response to a client that has ended its side, unless the response sends
+    /// something earlier.
+    pub(crate) fn silence_deadline(&self, now: Time) -> Time {
         now + self.config.limits.half_closed_timeout
     }
 
-    /// When a request's content times out, if nothing of it arrives until then.
-    pub(crate) fn content_until(&self, now: Time) -> Time {
+    /// When a request's content times out, unless more of it arrives earlier.
+    pub(crate) fn content_deadline(&self, now: Time) -> Time {
         now + self.config.limits.body_timeout
     }
 
-    /// When a response that waits must have sent something.
-    pub(crate) fn send_by(&self, exchange: &Exchange, now: Time) -> Time {
+    /// The [`Exchange::send_deadline`] of a request whose handler waits.
+    pub(crate) fn send_deadline(&self, exchange: &Exchange, now: Time) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
-        let timeout = match exchange.has_begun() {
+        let timeout = match exchange.has_started() {
             true => self.half_closed.then_some(half_closed_timeout),
-            // The handler waits for the client.
-            false if exchange.waits.reads() => None,
+            // The handler waits for the client, so `content_deadline` applies.
+            false if exchange.wait_for.reads_content() => None,
             false => response_timeout,
         };
         match timeout {
-            Some(timeout) if exchange.send_by == Time::NEVER => now + timeout,
-            Some(_) => exchange.send_by,
+            Some(timeout) if exchange.send_deadline == Time::NEVER => now + timeout,
+            Some(_) => exchange.send_deadline,
             None => Time::NEVER,
         }
     }

@@ -11,12 +11,13 @@ use super::handler::Handler;
 use super::responder::Responder;
 use super::stream::StreamEvent;
 use super::wire::WireExchange;
-use crate::semantics::exchange::{Exchange, Incoming, Wanted};
-use crate::semantics::log::Ended;
+use crate::semantics::exchange::{ContentLimit, Exchange, Incoming};
+use crate::semantics::log::EndReason;
 use crate::semantics::refusal::Refusal;
 use crate::{Body, Content, Fields, Status};
 
-/// A request in flight: its handler, and how much of it and of its response has been read and written.
+/// A request in flight: its handler, how much of the request has been read, and how much of its response
+/// has been written.
 #[derive(Debug)]
 pub(crate) struct InFlight<H, W> {
     pub(crate) handler: H,
@@ -24,7 +25,7 @@ pub(crate) struct InFlight<H, W> {
     pub(crate) wire: W,
 }
 
-/// What an answer leads to.
+/// What to do after an answer.
 pub(crate) enum NextStep {
     /// The response is complete.
     Done,
@@ -32,7 +33,7 @@ pub(crate) enum NextStep {
     Switched,
     /// Wait: for a message, for room or for input.
     Wait,
-    /// Read more of the request's content: see [`InFlight::tell`].
+    /// Read more of the request's content: see [`InFlight::deliver`].
     Read,
 }
 
@@ -41,7 +42,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ///
     /// # Errors
     ///
-    /// If it panics. The response is 500 if it had not started.
+    /// If the handler panics. Then the response is a 500, unless it had already started.
     #[inline]
     pub(crate) fn call(
         &mut self,
@@ -57,24 +58,24 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             call(handler, Responder { turn: &mut *turn, config, exchange: &mut *exchange, wire })
         }));
         if let Some(log) = &mut connection.log {
-            log.note(exchange.status, exchange.content_at);
+            log.set_status(exchange.status, exchange.content_start);
         }
-        // The handler has written in time: a new deadline applies.
-        if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
+        // The handler has written something before its deadline: a new deadline applies.
+        if exchange.send_deadline != Time::NEVER && turn.out.unsent() != before {
             let now = turn.now();
-            exchange.send_by =
-                if connection.half_closed { connection.silent_until(now) } else { Time::NEVER };
+            exchange.send_deadline =
+                if connection.half_closed { connection.silence_deadline(now) } else { Time::NEVER };
         }
         called.map(|answer| answer.0).map_err(|panic| {
-            if !self.exchange.has_begun() && turn.out.unsent() == before {
+            if !self.exchange.has_started() && turn.out.unsent() == before {
                 self.refuse(Refusal::PANICKED, connection, turn);
             }
-            panicked(&*panic)
+            panic_fault(&*panic)
         })
     }
 
     /// Calls the handler for an event, whether or not its response has started.
-    pub(crate) fn tell(
+    pub(crate) fn deliver(
         &mut self,
         event: StreamEvent<'_>,
         connection: &mut Connection,
@@ -95,7 +96,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
-    /// Does what an answer asks for, until the response is complete or has to wait.
+    /// Acts on an answer, until the response is complete or the handler has to wait.
     ///
     /// # Errors
     ///
@@ -111,86 +112,88 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             match answer {
                 AnswerKind::Done => return Ok(NextStep::Done),
                 AnswerKind::Switched => return Ok(NextStep::Switched),
-                AnswerKind::Broken(fault) => return Err(fault.clone()),
-                AnswerKind::Wait(waits) => exchange.waits = waits,
+                AnswerKind::Abort(fault) => return Err(fault.clone()),
+                AnswerKind::Wait(wait_for) => exchange.wait_for = wait_for,
             }
-            if connection.stop == Stop::Drain && exchange.has_begun() && !exchange.drain_told {
-                exchange.drain_told = true;
-                if !exchange.waits.reads() {
-                    exchange.content_until = connection.content_until(turn.now());
+            if connection.stop == Stop::Drain && exchange.has_started() && !exchange.drain_notified
+            {
+                exchange.drain_notified = true;
+                if !exchange.wait_for.reads_content() {
+                    exchange.content_deadline = connection.content_deadline(turn.now());
                 }
-                answer = self.tell(StreamEvent::Drain, connection, turn)?;
+                answer = self.deliver(StreamEvent::Drain, connection, turn)?;
                 continue;
             }
-            if exchange.waits.room {
+            if exchange.wait_for.room {
                 turn.want_room();
             }
-            let Some(wanted) = exchange.waits.content else { return Ok(NextStep::Wait) };
-            // The handler may write much for a small piece.
-            if exchange.has_begun() && turn.is_full() {
-                exchange.waits.room = true;
+            let Some(limit) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
+            // The handler may have written much after a small piece of content.
+            if exchange.has_started() && turn.is_full() {
+                exchange.wait_for.room = true;
                 turn.want_room();
                 return Ok(NextStep::Wait);
             }
             match exchange.incoming {
-                Incoming::Unread { content, expects_continue } => {
-                    self.begin_to_read(content, expects_continue, wanted, connection, turn)?;
+                Incoming::NotRequested { content, expects_continue } => {
+                    self.start_reading(content, expects_continue, limit, connection, turn)?;
                     return Ok(NextStep::Read);
                 }
                 Incoming::Reading { .. } => return Ok(NextStep::Read),
-                Incoming::Ended => exchange.waits.content = None,
+                Incoming::Complete => exchange.wait_for.content = None,
             }
             return Ok(NextStep::Wait);
         }
     }
 
-    fn begin_to_read(
+    /// The handler asks for the request's content for the first time.
+    fn start_reading(
         &mut self,
         content: Content,
         expects_continue: bool,
-        wanted: Wanted,
+        limit: ContentLimit,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let room = match wanted {
-            Wanted::UpToLimit => connection.config.limits.body,
-            Wanted::UpTo(limit) => limit,
+        let remaining = match limit {
+            ContentLimit::Configured => connection.config.limits.body,
+            ContentLimit::Bytes(bytes) => bytes,
         };
-        if matches!(content, Content::Length(length) if length > room) {
+        if matches!(content, Content::Length(length) if length > remaining) {
             return Err(self.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
         }
-        // An interim response can't follow the beginning of the final one.
-        if expects_continue && !self.exchange.has_begun() {
-            self.wire.as_wire().ask_for_content(turn.out);
+        // An interim response can't follow the start of the final response.
+        if expects_continue && !self.exchange.has_started() {
+            self.wire.as_wire().send_continue(turn.out);
         }
-        self.wire.begin_to_read(content);
-        self.exchange.incoming = Incoming::Reading { room };
-        self.exchange.content_until = connection.content_until(turn.now());
+        self.wire.start_decoding(content);
+        self.exchange.incoming = Incoming::Reading { remaining };
+        self.exchange.content_deadline = connection.content_deadline(turn.now());
         Ok(())
     }
 
-    /// The request's content can't be completed: answers, if the response has not started, and tells
-    /// the handler. Returns the fault that ends the request.
+    /// The request's content can't be completed. Sends a refusal, if the response has not started, and
+    /// notifies the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        if !self.exchange.has_begun() {
+        if !self.exchange.has_started() {
             self.refuse(refusal, connection, turn);
         }
-        self.tell_incomplete(turn.now()).err().unwrap_or_else(|| refusal.fault())
+        self.notify_incomplete(turn.now()).err().unwrap_or_else(|| refusal.fault())
     }
 
-    /// Tells the handler, within a panic boundary, that the request's content won't be complete.
-    pub(crate) fn tell_incomplete(&mut self, now: Time) -> Result<(), Fault> {
+    /// Notifies the handler, within a panic boundary, that the request's content won't be complete.
+    pub(crate) fn notify_incomplete(&mut self, now: Time) -> Result<(), Fault> {
         let handler = &mut self.handler;
         catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
-            .map_err(|panic| panicked(&*panic))
+            .map_err(|panic| panic_fault(&*panic))
     }
 
-    /// Answers a request that the server refuses. HTTP/1.1 closes the connection behind it.
+    /// Sends the response to a request that the server refuses. HTTP/1.1 closes the connection after it.
     pub(crate) fn refuse(
         &mut self,
         Refusal { status, code, what }: Refusal<'_>,
@@ -211,24 +214,24 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             Some((fields, content)) => {
                 let _ = responder.send(status, &fields.and(&extra), Body::Shared(&content));
             }
-            None if what.is_empty() => responder.page(status, &extra, &[]),
-            None => responder.page(status, &extra, &["The client ", what, "."]),
+            None if what.is_empty() => responder.write_page(status, &extra, &[]),
+            None => responder.write_page(status, &extra, &["The client ", what, "."]),
         }
         if let Some(log) = &mut connection.log {
-            log.note(self.exchange.status, self.exchange.content_at);
-            log.answered(turn.written());
-            log.refused(code, turn.now());
+            log.set_status(self.exchange.status, self.exchange.content_start);
+            log.set_response_end(turn.written());
+            log.set_refusal(code, turn.now());
             if status == Status::REQUEST_TIMEOUT {
-                log.ends(Ended::TimedOut);
+                log.set_end_reason(EndReason::TimedOut);
             }
         }
     }
 }
 
 /// The fault of a handler that panicked, with its message.
-fn panicked(panic: &(dyn Any + Send)) -> Fault {
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let said = said.unwrap_or("it gave no message");
-    Fault::ours("handler_panicked", format!("panicked while answering a request: {said}"))
+fn panic_fault(panic: &(dyn Any + Send)) -> Fault {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("it gave no message");
+    Fault::ours("handler_panicked", format!("panicked while answering a request: {message}"))
 }

@@ -6,19 +6,19 @@ use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
 
 use super::config::ServerConfig;
 use super::log_buffer::{Entry, LogBuffer};
-use crate::{Begun, Ended, Outcome, Status, Unread};
+use crate::{EndReason, Outcome, RequestHead, Status, UnparsedHead};
 
-/// While this many requests wait to be logged, the server reads no more.
+/// Maximum number of requests that wait to be logged. At this number, the server stops reading.
 const MAX_ENTRIES: usize = 1024;
 
-/// While the log's notes on these requests have this many bytes, the server reads no more. The
-/// responses themselves may hold about as much.
+/// Maximum number of bytes of notes on these requests. At this number, the server stops reading. The
+/// responses themselves may use about as much memory.
 const MAX_NOTES: usize = 256 * 1024;
 
-/// The most bytes of an incomplete head that are kept, to be logged if it stays incomplete.
-const MAX_PART: usize = 2 * 1024;
+/// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.
+const MAX_PARTIAL_HEAD: usize = 2 * 1024;
 
-/// The most buffers that are kept while no connection uses them.
+/// Maximum number of unused buffers that are kept.
 const MAX_SPARE_BUFFERS: usize = 64;
 
 /// Requests of one connection that are not yet logged, because their responses are not completely
@@ -29,12 +29,12 @@ pub(crate) struct PendingLog {
     peer: Peer,
     buffer: LogBuffer,
     /// The beginning of an incomplete head.
-    part: Vec<u8>,
+    partial_head: Vec<u8>,
 }
 
 impl PendingLog {
     pub(crate) fn new(config: Rc<ServerConfig>, peer: Peer) -> Self {
-        Self { config, peer, buffer: LogBuffer::default(), part: Vec::new() }
+        Self { config, peer, buffer: LogBuffer::default(), partial_head: Vec::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -42,104 +42,106 @@ impl PendingLog {
     }
 
     /// A request has arrived.
-    pub(crate) fn begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+    pub(crate) fn add_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         let Some(log) = &self.config.log else { return };
         if self.buffer.entries.is_empty() {
             self.buffer = self.config.log_buffers.borrow_mut().pop().unwrap_or_default();
         }
-        if !self.part.is_empty() {
-            self.part = Vec::new();
+        if !self.partial_head.is_empty() {
+            self.partial_head = Vec::new();
         }
         let LogBuffer { entries, notes, .. } = &mut self.buffer;
         let before = notes.len();
-        log.begun(request, &self.peer, turn.wall(), notes);
+        log.on_request(request, &self.peer, turn.wall(), notes);
         entries.push_back(Entry {
-            begun: turn.now(),
-            noted: notes.len().saturating_sub(before),
+            start: turn.now(),
+            notes_len: notes.len().saturating_sub(before),
             status: None,
-            content: Mark(u64::MAX),
-            end: None,
-            ended: None,
-            refused: None,
+            content_start: Mark(u64::MAX),
+            response_end: None,
+            end_reason: None,
+            refusal: None,
         });
     }
 
     /// A head is incomplete. Keeps the beginning of `head`, the part that has arrived.
     #[cold]
-    pub(crate) fn keep_part(&mut self, head: &[u8]) {
-        self.part.clear();
-        self.part.extend_from_slice(&head[..head.len().min(MAX_PART)]);
+    pub(crate) fn keep_partial_head(&mut self, head: &[u8]) {
+        self.partial_head.clear();
+        self.partial_head.extend_from_slice(&head[..head.len().min(MAX_PARTIAL_HEAD)]);
     }
 
-    /// The head that started to arrive at `since` will stay incomplete. Begins a request with the
-    /// part that was kept.
+    /// The head that started to arrive at `since` will stay incomplete. Adds a request with the part
+    /// that was kept.
     #[cold]
-    pub(crate) fn begin_part(&mut self, since: Time, turn: &Turn<'_>) {
-        let part = std::mem::take(&mut self.part);
-        self.begin(Begun::Unread(Unread::of(&part)), turn);
-        self.change_last(|entry| entry.begun = since);
+    pub(crate) fn add_partial_head(&mut self, since: Time, turn: &Turn<'_>) {
+        let part = std::mem::take(&mut self.partial_head);
+        self.add_request(RequestHead::Unparsed(UnparsedHead::of(&part)), turn);
+        self.change_last(|entry| entry.start = since);
     }
 
     fn change_last(&mut self, change: impl FnOnce(&mut Entry)) {
         self.buffer.entries.back_mut().map(change);
     }
 
-    /// If there is a `status`, the response to the last request has a head, and its content starts
-    /// at `content`.
+    /// Sets the status of the last request, and where the response's content starts. Without a
+    /// `status`, no response has started, and this does nothing.
     #[inline]
-    pub(crate) fn note(&mut self, status: Option<Status>, content: Mark) {
+    pub(crate) fn set_status(&mut self, status: Option<Status>, content_start: Mark) {
         if status.is_some() {
-            self.change_last(|entry| (entry.status, entry.content) = (status, content));
+            self.change_last(|entry| (entry.status, entry.content_start) = (status, content_start));
         }
     }
 
     /// The response to the last request is written; it ends at `end`.
-    pub(crate) fn answered(&mut self, end: Mark) {
-        self.change_last(|entry| entry.end = Some(end));
+    pub(crate) fn set_response_end(&mut self, end: Mark) {
+        self.change_last(|entry| entry.response_end = Some(end));
     }
 
     /// The server has refused the last request with this code, and written the response.
-    pub(crate) fn refused(&mut self, code: &'static str, now: Time) {
-        self.change_last(|entry| entry.refused = Some((code, now)));
+    pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
+        self.change_last(|entry| entry.refusal = Some((code, now)));
     }
 
     /// Sets how the last request ended, no matter how much of its response is sent.
-    pub(crate) fn ends(&mut self, ended: Ended) {
-        self.change_last(|entry| entry.ended = Some(ended));
+    pub(crate) fn set_end_reason(&mut self, reason: EndReason) {
+        self.change_last(|entry| entry.end_reason = Some(reason));
     }
 
     /// The output has been sent up to `sent`.
-    pub(crate) fn sent(&mut self, sent: Mark, now: Time) {
+    pub(crate) fn on_sent(&mut self, sent: Mark, now: Time) {
         self.log_sent(sent, None, now);
     }
 
-    /// The connection has ended. Logs all requests that are left.
-    pub(crate) fn closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
-        self.log_sent(turn.sent(), Some(Ended::with(reason)), turn.now());
+    /// The connection has ended. Logs all remaining requests.
+    pub(crate) fn on_closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
+        self.log_sent(turn.sent(), Some(EndReason::from_reason(reason)), turn.now());
     }
 
     /// Another protocol has taken over. Logs all requests; unsent output counts as sent.
-    pub(crate) fn handed_over(&mut self, turn: &Turn<'_>) {
-        self.answered(turn.written());
+    pub(crate) fn on_protocol_switch(&mut self, turn: &Turn<'_>) {
+        self.set_response_end(turn.written());
         self.log_sent(turn.written(), None, turn.now());
     }
 
-    /// Logs the requests whose responses are completely sent; with `rest`, also all others, as
-    /// ended that way.
-    fn log_sent(&mut self, sent: Mark, rest: Option<Ended>, now: Time) {
+    /// Logs the requests whose responses are completely sent. With `others`, also logs all others, with
+    /// that reason.
+    fn log_sent(&mut self, sent: Mark, others: Option<EndReason>, now: Time) {
         let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {
-            let complete = entry.end.is_some_and(|end| end <= sent);
-            let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };
-            let reached = entry.end.map_or(sent, |end| end.min(sent));
+            let complete = entry.response_end.is_some_and(|end| end <= sent);
+            let Some(reason) = (if complete { Some(EndReason::Complete) } else { others }) else {
+                break;
+            };
+            let reached = entry.response_end.map_or(sent, |end| end.min(sent));
             let outcome = Outcome {
                 status: entry.status,
-                content: reached.0.saturating_sub(entry.content.0),
-                took: entry.refused.map_or(now, |(_, when)| when).since(entry.begun),
-                ended: entry.ended.unwrap_or(ended),
-                refused: entry.refused.map(|(code, _)| code),
+                content: reached.0.saturating_sub(entry.content_start.0),
+                duration: entry.refusal.map_or(now, |(_, when)| when).since(entry.start),
+                end_reason: entry.end_reason.unwrap_or(reason),
+                refusal_code: entry.refusal.map(|(code, _)| code),
             };
-            self.buffer.forget_first(|notes| log.ended(notes, &outcome));
+            self.buffer.remove_first(|notes| log.on_end(notes, &outcome));
         }
         if self.buffer.entries.is_empty() {
             let buffer = std::mem::take(&mut self.buffer);

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use sockeye_proto::{FileRange, Output};
 
 use crate::h1::write::write_length;
-use crate::semantics::body::LONGEST_COPY;
+use crate::semantics::body::MAX_COPIED_LEN;
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::fields::fields_of_lines;
 use crate::{Body, Fields, Status};
 
-/// A response that is encoded once and can be sent many times, with
-/// [`Responder::send_prepared`](crate::Responder::send_prepared). Each time costs less than
+/// A response that is encoded once and can be sent many times with
+/// [`Responder::send_prepared`](crate::Responder::send_prepared), which is cheaper than
 /// [`Responder::send`](crate::Responder::send).
 ///
 /// ```
@@ -39,43 +39,43 @@ use crate::{Body, Fields, Status};
 #[derive(Clone)]
 pub struct PreparedResponse {
     pub(crate) status: Status,
-    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then short content.
-    // Other wires parse the fields.
+    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content if it
+    // is short. Other wires parse the fields.
     pub(crate) bytes: Box<[u8]>,
     /// Where the content begins in `bytes`.
-    pub(crate) head: usize,
-    /// Content that is not in `bytes`: longer than `LONGEST_COPY`, or of a file.
-    rest: Option<Rest>,
+    pub(crate) content_start: usize,
+    /// Content that is not in `bytes`: longer than `MAX_COPIED_LEN`, or of a file.
+    uncopied: Option<Uncopied>,
     /// Whether responses of this status have content.
     pub(crate) has_content: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Rest {
+enum Uncopied {
     Shared(Bytes),
     File(FileRange),
 }
 
 impl PreparedResponse {
-    /// Content of up to this many bytes is copied; longer content is shared with its owner.
-    pub const LONGEST_COPY: usize = LONGEST_COPY;
+    /// Content of up to this many bytes is copied. Longer content is shared with its owner.
+    pub const MAX_COPIED_LEN: usize = MAX_COPIED_LEN;
 
     /// Prepares the response that [`Responder::send`](crate::Responder::send) would send.
     #[must_use]
     pub fn new(status: Status, fields: &Fields, body: Body<'_>) -> Self {
         let mut response = Self::without_content(status, fields, body.len());
         if response.has_content {
-            response.rest = match body {
-                Body::Copied(content) if content.len() > LONGEST_COPY => {
-                    Some(Rest::Shared(Bytes::copy_from_slice(content)))
+            response.uncopied = match body {
+                Body::Copied(content) if content.len() > MAX_COPIED_LEN => {
+                    Some(Uncopied::Shared(Bytes::copy_from_slice(content)))
                 }
-                Body::Static(content) if content.len() > LONGEST_COPY => {
-                    Some(Rest::Shared(Bytes::from_static(content)))
+                Body::Static(content) if content.len() > MAX_COPIED_LEN => {
+                    Some(Uncopied::Shared(Bytes::from_static(content)))
                 }
-                Body::Shared(content) if content.len() > LONGEST_COPY => {
-                    Some(Rest::Shared(content.clone()))
+                Body::Shared(content) if content.len() > MAX_COPIED_LEN => {
+                    Some(Uncopied::Shared(content.clone()))
                 }
-                Body::File(range) => Some(Rest::File(range)),
+                Body::File(range) => Some(Uncopied::File(range)),
                 short => {
                     response.bytes = [&response.bytes, short.copied()].concat().into();
                     None
@@ -93,21 +93,22 @@ impl PreparedResponse {
         let length = ContentLength::of(status, if is_reset { 0 } else { len });
         let mut bytes = fields.as_bytes().to_vec();
         write_length(length, &mut bytes);
-        let (head, has_content) = (bytes.len(), length != ContentLength::Absent && !is_reset);
-        Self { status, bytes: bytes.into(), head, rest: None, has_content }
+        let (content_start, has_content) =
+            (bytes.len(), length != ContentLength::Absent && !is_reset);
+        Self { status, bytes: bytes.into(), content_start, uncopied: None, has_content }
     }
 
     /// The names and values of its fields, including Content-Length.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        fields_of_lines(&self.bytes[..self.head])
+        fields_of_lines(&self.bytes[..self.content_start])
     }
 
     /// Writes the content that is not in `bytes`, if any.
     #[inline]
     pub(crate) fn write_uncopied(&self, out: &mut Output) {
-        match &self.rest {
-            Some(Rest::Shared(bytes)) => out.write_shared(bytes.clone()),
-            Some(Rest::File(range)) => out.write_file(range.clone()),
+        match &self.uncopied {
+            Some(Uncopied::Shared(bytes)) => out.write_shared(bytes.clone()),
+            Some(Uncopied::File(range)) => out.write_file(range.clone()),
             None => {}
         }
     }

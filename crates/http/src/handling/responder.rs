@@ -1,4 +1,4 @@
-//! How a handler answers a request.
+//! The object with which a handler answers a request.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use super::config::ServerConfig;
 use super::prepared::PreparedResponse;
 use super::stream::Stream;
 use super::wire::Wire;
-use crate::semantics::body::LONGEST_COPY;
+use crate::semantics::body::MAX_COPIED_LEN;
 use crate::semantics::chars;
-use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, Waits, Wanted};
+use crate::semantics::exchange::{ContentLength, ContentLimit, Exchange, Outgoing, WaitFor};
 use crate::{Body, Fields, Request, Status};
 
 /// Answers one request. Each method that returns an [`Answer`] consumes the responder.
@@ -29,15 +29,15 @@ pub struct Responder<'r, 't> {
 impl<'r, 't> Responder<'r, 't> {
     /// Answers with `status`, the fields that the server adds to every response, `fields` and `body`.
     ///
-    /// Content-Length is the body's length, left out where the status has no content. HEAD gets the
-    /// Content-Length and no content: pass GET's body, or call [`Responder::send_head`]. A 205 has no
-    /// content (RFC 9110, 15.3.6).
+    /// Content-Length is the body's length. It is left out if the status has no content. A response to
+    /// HEAD has a Content-Length and no content: pass the body of the response to GET, or call
+    /// [`Responder::send_head`]. A 205 has no content (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = ContentLength::of(status, body.len());
         let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
         let content = if is_sent { body.copied() } else { b"" };
-        self.head(status, [b"", fields.as_bytes()], length, content);
+        self.write_head(status, [b"", fields.as_bytes()], length, content);
         if is_sent && content.is_empty() {
             body.write_uncopied(self.turn.out);
         }
@@ -47,33 +47,35 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers with a prepared response.
     pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
         let is_sent = !self.exchange.head_only;
-        let content = if is_sent { response.bytes.len() - response.head } else { 0 };
+        let content = if is_sent { response.bytes.len() - response.content_start } else { 0 };
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.prepared::<false>(context, response, is_sent, b"");
-        self.note_head(response.status, content);
+        self.wire.write_prepared::<false>(context, response, is_sent, b"");
+        self.record_head(response.status, content);
         if is_sent {
             response.write_uncopied(self.turn.out);
         }
         Answer(AnswerKind::Done)
     }
 
-    /// Answers with a response made by [`PreparedResponse::without_content`], and its `content`.
+    /// Answers with `content`, and a response that was made by [`PreparedResponse::without_content`] for
+    /// content of that length.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
-        let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
+        let copied: &[u8] = if is_sent && content.len() <= MAX_COPIED_LEN { content } else { b"" };
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.prepared::<true>(context, response, false, copied);
-        self.note_head(response.status, copied.len());
+        self.wire.write_prepared::<true>(context, response, false, copied);
+        self.record_head(response.status, copied.len());
         if is_sent && copied.is_empty() {
             self.turn.out.write_shared(content.clone());
         }
         Answer(AnswerKind::Done)
     }
 
-    /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
+    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2), so that it need not be
+    /// made.
     ///
-    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). To
-    /// other methods this is a response without content.
+    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). For
+    /// other methods this sends a response with empty content.
     pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
@@ -82,7 +84,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
-        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.write_head(status, [b"", fields.as_bytes()], length, b"");
         Answer(AnswerKind::Done)
     }
 
@@ -99,8 +101,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the response's head, and returns the stream to write its content to.
     ///
-    /// A `length` is announced, and the content must have it. Without, HTTP/1.1 sends chunks, and
-    /// HTTP/1.0 closes the connection at the end.
+    /// `length` is sent as Content-Length, and the content must have this length. Without a `length`,
+    /// HTTP/1.1 sends chunks, and HTTP/1.0 closes the connection at the end.
     pub fn stream(
         mut self,
         status: Status,
@@ -117,17 +119,17 @@ impl<'r, 't> Responder<'r, 't> {
         };
         self.exchange.outgoing =
             if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
-        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.write_head(status, [b"", fields.as_bytes()], length, b"");
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
-    /// Answers with a short page in plain text: the status, and `text` below it. The page has its own
-    /// Content-Type; `extra` is for what the status requires (`Allow`, `Location`).
+    /// Answers with a short page in plain text: the status, and `text` below it. The server sets the
+    /// Content-Type. `extra` is for fields that the status requires, such as `Allow` and `Location`.
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
         if status == Status::RESET_CONTENT {
             return self.send(status, extra, Body::Empty);
         }
-        self.page(status, extra, &[text]);
+        self.write_page(status, extra, &[text]);
         Answer(AnswerKind::Done)
     }
 
@@ -138,10 +140,10 @@ impl<'r, 't> Responder<'r, 't> {
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is resolved or
-    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    /// Waits for a message: the handler answers in [`Handler::on_message`](crate::Handler::on_message),
+    /// when a promise is resolved or abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
-        Answer(AnswerKind::Wait(Waits::default()))
+        Answer(AnswerKind::Wait(WaitFor::default()))
     }
 
     /// Asks for the request's content: pieces arrive in [`Handler::on_body`](crate::Handler::on_body), the
@@ -150,23 +152,23 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// If the content is longer than [`Limits::body`](crate::Limits::body), the server answers 413.
     pub fn read(self) -> Answer {
-        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpToLimit), room: false }))
+        Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Configured), room: false }))
     }
 
     /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first call for a
     /// request sets it.
     pub fn read_up_to(self, limit: u64) -> Answer {
-        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
+        Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
 
-    /// Waits for the same as after the last call: for more content after [`Responder::read`], for a message
-    /// after [`Responder::later`].
+    /// Gives the same answer as the last call: waits for more content after [`Responder::read`], and for a
+    /// message after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
-        Answer(AnswerKind::Wait(self.exchange.waits))
+        Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
     /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
-    /// gets [`Event::Open`](sockeye_proto::Event::Open) and the bytes behind the request. `name` must be
+    /// receives [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
     /// one of those in [`Request::upgrade`](crate::Request::upgrade).
     ///
     /// # Errors
@@ -180,23 +182,23 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !is_name || !self.wire.upgrade(self.config, self.turn, name, fields) {
+        if !is_name || !self.wire.write_upgrade(self.config, self.turn, name, fields) {
             return Err(self);
         }
-        self.note_head(Status::SWITCHING_PROTOCOLS, 0);
+        self.record_head(Status::SWITCHING_PROTOCOLS, 0);
         self.turn.switch_to(protocol);
         Ok(Answer(AnswerKind::Switched))
     }
 
     /// The stream, if the response has started.
     pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
-        if !self.exchange.has_begun() {
+        if !self.exchange.has_started() {
             return Err(self);
         }
         Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
     }
 
-    /// Closes the connection behind this response.
+    /// Closes the connection after this response.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.wire.close();
@@ -206,7 +208,7 @@ impl<'r, 't> Responder<'r, 't> {
     context_methods!();
 
     /// Writes the page of [`Responder::error`], its text in parts.
-    pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
+    pub(crate) fn write_page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         let has_content = status.has_content();
@@ -215,7 +217,7 @@ impl<'r, 't> Responder<'r, 't> {
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
         let kind = if has_content { KIND } else { b"" };
-        self.head(status, [kind, extra.as_bytes()], length, b"");
+        self.write_head(status, [kind, extra.as_bytes()], length, b"");
         if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
@@ -223,16 +225,22 @@ impl<'r, 't> Responder<'r, 't> {
         }
     }
 
-    /// Writes the head of a response, and `content` behind it.
-    fn head(&mut self, status: Status, fields: [&[u8]; 2], length: ContentLength, content: &[u8]) {
+    /// Writes the head of a response, and then `content`.
+    fn write_head(
+        &mut self,
+        status: Status,
+        fields: [&[u8]; 2],
+        length: ContentLength,
+        content: &[u8],
+    ) {
         let context = (self.config, &*self.exchange, &mut *self.turn);
-        self.wire.head(context, status, fields, length, content);
-        self.note_head(status, content.len());
+        self.wire.write_head(context, status, fields, length, content);
+        self.record_head(status, content.len());
     }
 
-    /// A head was written, and this many bytes of content behind it.
-    fn note_head(&mut self, status: Status, content: usize) {
+    /// Records that a head was written, followed by this many bytes of content.
+    fn record_head(&mut self, status: Status, content_len: usize) {
         self.exchange.status = Some(status);
-        self.exchange.content_at = Mark(self.turn.written().0 - content as u64);
+        self.exchange.content_start = Mark(self.turn.written().0 - content_len as u64);
     }
 }

@@ -10,7 +10,7 @@ use sockeye_proto::{
 
 use super::answer::{Answer, AnswerKind, context_methods};
 use super::wire::Wire;
-use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
+use crate::semantics::exchange::{ContentLimit, Exchange, Outgoing, WaitFor};
 use crate::{Fields, Trailers};
 
 /// An event for a streamed response: see [`Handler::on_stream`](crate::Handler::on_stream).
@@ -19,21 +19,23 @@ use crate::{Fields, Trailers};
 pub enum StreamEvent<'a> {
     /// The output has room: [`Stream::more`] asked for it.
     Room,
-    /// A promise was settled, or a [`Remote`] sent something.
+    /// A promise was kept or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so look when it starts,
-    /// too. In HTTP/1.1 the call may have been meant for an earlier request of the connection.
+    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so when the stream starts,
+    /// also check for what an earlier wake-up may have announced. In HTTP/1.1 the call may have been meant
+    /// for an earlier request of the connection.
     Woken,
     /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
     /// The request's content is complete.
     BodyEnd(&'a Trailers<'a>),
-    /// The server drains. A response without an end of its own should end now; others continue. What is
-    /// left at the drain deadline is cut off.
+    /// The server drains. A response that would never end, such as an event stream, should end now; others
+    /// continue. Responses that are incomplete at the drain deadline are aborted.
     Drain,
 }
 
-/// A response whose head is written. Write content, and return an [`Answer`]: the end, or what to wait for.
+/// A response whose head is written. Write content, and return an [`Answer`]: that the response ends, or
+/// what the handler waits for.
 ///
 /// If the client has ended its side, a stream that sends nothing for
 /// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled.
@@ -47,110 +49,112 @@ pub struct Stream<'r, 't> {
 impl Stream<'_, '_> {
     /// Writes content.
     pub fn write(&mut self, content: &[u8]) {
-        self.piece(content.len() as u64, |out| out.write(content));
+        self.write_piece(content.len() as u64, |out| out.write(content));
     }
 
-    /// Writes content that is shared with others, without copying it unless that is cheaper.
+    /// Writes shared content. Copies it only if that is cheaper.
     pub fn write_shared(&mut self, content: Bytes) {
-        self.piece(content.len() as u64, |out| out.write_shared(content));
+        self.write_piece(content.len() as u64, |out| out.write_shared(content));
     }
 
     /// Writes a part of a file.
     pub fn write_file(&mut self, content: FileRange) {
-        self.piece(content.len, |out| out.write_file(content));
+        self.write_piece(content.len, |out| out.write_file(content));
     }
 
-    /// Whether the output is full: return [`Stream::more`]. Always true if the response has no content, so
-    /// that a loop which writes until the output is full ends.
+    /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has no
+    /// content, to end a loop that writes until the output is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether the response has content: not to HEAD, and not with every status. Without content it is
-    /// complete, whatever the handler answers.
+    /// Whether the response has content. It has none to HEAD and with some statuses; then it is complete,
+    /// whatever the handler answers.
     #[must_use]
     pub fn has_content(&self) -> bool {
-        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
+        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Failed)
     }
 
-    /// Continues in [`StreamEvent::Room`].
+    /// Waits until the output has room: continues in [`StreamEvent::Room`].
     pub fn more(self) -> Answer {
-        self.wait(Waits { content: None, room: true })
+        self.wait(WaitFor { content: None, room: true })
     }
 
-    /// Continues when a message arrives.
+    /// Waits until a message arrives.
     pub fn later(self) -> Answer {
-        self.wait(Waits::default())
+        self.wait(WaitFor::default())
     }
 
-    /// Continues with the request's content in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or when
-    /// a message arrives. The limit is [`Limits::body`](crate::Limits::body), unless
+    /// Waits for the request's content, in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or for a
+    /// message. The limit is [`Limits::body`](crate::Limits::body), unless
     /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while the
     /// output is full.
     pub fn read(self) -> Answer {
-        self.wait(Waits { content: Some(Wanted::UpToLimit), room: false })
+        self.wait(WaitFor { content: Some(ContentLimit::Configured), room: false })
     }
 
-    /// The response is complete. If it is shorter than announced, it is aborted.
+    /// Ends the response. If its content is shorter than the announced length, it is aborted.
     pub fn end(self) -> Answer {
         self.end_with(&Fields::new())
     }
 
-    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). HTTP/1.1 leaves
-    /// them out if the length was announced, HTTP/1.0 always.
+    /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). HTTP/1.1 leaves the trailers
+    /// out if the length was announced; HTTP/1.0 always does.
     pub fn end_with(mut self, trailers: &Fields) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::UnknownLength => {
-                self.wire.end(trailers, self.turn.out);
+                self.wire.write_end(trailers, self.turn.out);
                 AnswerKind::Done
             }
             Outgoing::Length(0) | Outgoing::HeadOnly => AnswerKind::Done,
-            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => AnswerKind::Broken(&ABORTED),
+            Outgoing::Length(_) | Outgoing::Failed | Outgoing::NotStarted => {
+                AnswerKind::Abort(&ABORTED)
+            }
         })
     }
 
-    /// Aborts the response: the connection ends, so that the client notices. (A client of HTTP/1.0 that
-    /// received no length can't.)
+    /// Aborts the response: the connection ends, so that the client notices. (An HTTP/1.0 client that
+    /// received no length can't notice.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }
 
     /// As [`Stream::abort`], with the fault that is reported.
     pub fn abort_with(self, fault: &'static Fault) -> Answer {
-        Answer(AnswerKind::Broken(fault))
+        Answer(AnswerKind::Abort(fault))
     }
 
     context_methods!();
 
-    fn wait(self, waits: Waits) -> Answer {
+    fn wait(self, wait_for: WaitFor) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::HeadOnly => AnswerKind::Done,
-            Outgoing::Broken => AnswerKind::Broken(&ABORTED),
-            _ => AnswerKind::Wait(waits),
+            Outgoing::Failed => AnswerKind::Abort(&ABORTED),
+            _ => AnswerKind::Wait(wait_for),
         })
     }
 
     /// Writes a piece of content of `len` bytes.
-    fn piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
+    fn write_piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
         match &mut self.exchange.outgoing {
             // In HTTP/1.1 an empty chunk would be the last one.
             _ if len == 0 => {}
-            Outgoing::UnknownLength => self.wire.piece(len, self.turn.out, write),
+            Outgoing::UnknownLength => self.wire.write_piece(len, self.turn.out, write),
             Outgoing::Length(left) => match left.checked_sub(len) {
                 Some(rest) => {
                     *left = rest;
                     write(self.turn.out);
                 }
-                // More than was announced would be read as the next response.
-                None => self.exchange.outgoing = Outgoing::Broken,
+                // The client would read content beyond the announced length as the next response.
+                None => self.exchange.outgoing = Outgoing::Failed,
             },
-            Outgoing::HeadOnly | Outgoing::Broken | Outgoing::Owed => {}
+            Outgoing::HeadOnly | Outgoing::Failed | Outgoing::NotStarted => {}
         }
     }
 }
 
-/// Why a connection ends whose response was aborted without a reason.
+/// The fault of a response that is aborted by [`Stream::abort`].
 static ABORTED: Fault = Fault {
     blame: Blame::Ours,
     code: "reply_aborted",

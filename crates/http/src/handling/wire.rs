@@ -17,7 +17,7 @@ use crate::semantics::fields::fields_of_lines;
 use crate::semantics::request::Content;
 use crate::semantics::status::Status;
 
-/// The wire that a response is written to, with its state of the exchange.
+/// The wire that a response is written to, with the wire's own state of the exchange.
 #[derive(Debug)]
 pub(crate) enum Wire<'r> {
     H1(&'r mut H1Exchange),
@@ -25,12 +25,12 @@ pub(crate) enum Wire<'r> {
     JsonLines(&'r mut JsonExchange),
 }
 
-/// A wire's state of one exchange.
+/// A wire's own state of one exchange.
 pub(crate) trait WireExchange {
     fn as_wire(&mut self) -> Wire<'_>;
 
-    /// The request's content will be read from now on.
-    fn begin_to_read(&mut self, content: Content);
+    /// Prepares to decode the request's content.
+    fn start_decoding(&mut self, content: Content);
 }
 
 impl WireExchange for H1Exchange {
@@ -39,8 +39,8 @@ impl WireExchange for H1Exchange {
         Wire::H1(self)
     }
 
-    fn begin_to_read(&mut self, content: Content) {
-        // Without content, the end is reached at once.
+    fn start_decoding(&mut self, content: Content) {
+        // If there is no content, the decoder is at its end.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
 }
@@ -51,14 +51,14 @@ impl WireExchange for JsonExchange {
         Wire::JsonLines(self)
     }
 
-    fn begin_to_read(&mut self, _: Content) {}
+    fn start_decoding(&mut self, _: Content) {}
 }
 
 impl Wire<'_> {
     /// Writes the head of a response to `exchange`, then `content`. `fields` are field lines as in
     /// HTTP/1.1.
     #[inline(always)]
-    pub(crate) fn head(
+    pub(crate) fn write_head(
         &mut self,
         (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
         status: Status,
@@ -69,7 +69,7 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) => {
                 h1.decide_persistence(exchange, length, config.limits.discard);
-                h1.write_head(&config.opening, status, turn, |bytes| {
+                h1.write_head(&config.preamble, status, turn, |bytes| {
                     append(fields[0], bytes);
                     append(fields[1], bytes);
                     h1.write_framing(length, bytes);
@@ -89,7 +89,7 @@ impl Wire<'_> {
     /// then `content`. `WITH_CONTENT` is false if `content` is empty: the compiler inlines a copy
     /// that doesn't append it.
     #[inline(always)]
-    pub(crate) fn prepared<const WITH_CONTENT: bool>(
+    pub(crate) fn write_prepared<const WITH_CONTENT: bool>(
         &mut self,
         (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
         response: &PreparedResponse,
@@ -100,9 +100,9 @@ impl Wire<'_> {
             Self::H1(h1) => {
                 let discard = config.limits.discard;
                 h1.decide_persistence(exchange, ContentLength::Absent, discard);
-                let end = if is_sent { response.bytes.len() } else { response.head };
+                let end = if is_sent { response.bytes.len() } else { response.content_start };
                 let head = &response.bytes[..end];
-                h1.write_head(&config.opening, response.status, turn, |bytes| {
+                h1.write_head(&config.preamble, response.status, turn, |bytes| {
                     bytes.extend_from_slice(head);
                     if WITH_CONTENT {
                         append(content, bytes);
@@ -114,7 +114,7 @@ impl Wire<'_> {
                 let length = ContentLength::Absent; // The fields have it.
                 json.set_head(response.status, response.fields(), length, turn.wall());
                 if is_sent {
-                    turn.out.write(&response.bytes[response.head..]);
+                    turn.out.write(&response.bytes[response.content_start..]);
                 }
                 turn.out.write(content);
             }
@@ -122,7 +122,12 @@ impl Wire<'_> {
     }
 
     /// Writes `len` bytes of content whose length was not announced.
-    pub(crate) fn piece(&mut self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
+    pub(crate) fn write_piece(
+        &mut self,
+        len: u64,
+        out: &mut Output,
+        write: impl FnOnce(&mut Output),
+    ) {
         match self {
             Self::H1(h1) => h1.write_chunk(len, out, write),
             #[cfg(feature = "test-wire")]
@@ -131,7 +136,7 @@ impl Wire<'_> {
     }
 
     /// Ends content whose length was not announced.
-    pub(crate) fn end(&mut self, trailers: &Fields, out: &mut Output) {
+    pub(crate) fn write_end(&mut self, trailers: &Fields, out: &mut Output) {
         match self {
             Self::H1(h1) => h1.write_last_chunk(trailers.as_bytes(), out),
             #[cfg(feature = "test-wire")]
@@ -141,7 +146,7 @@ impl Wire<'_> {
 
     /// Sends 100 (Continue) if the wire has it: the client waits for it before it sends the content
     /// (RFC 9110, 10.1.1).
-    pub(crate) fn ask_for_content(&mut self, out: &mut Output) {
+    pub(crate) fn send_continue(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
             #[cfg(feature = "test-wire")]
@@ -149,9 +154,9 @@ impl Wire<'_> {
         }
     }
 
-    /// Announces the switch to the protocol `name`, if the connection may switch. Returns
+    /// Sends the response that switches to the protocol `name`, if the connection may switch. Returns
     /// whether it may.
-    pub(crate) fn upgrade(
+    pub(crate) fn write_upgrade(
         &mut self,
         config: &ServerConfig,
         turn: &mut Turn<'_>,
@@ -160,9 +165,9 @@ impl Wire<'_> {
     ) -> bool {
         match self {
             Self::H1(h1) if h1.upgrade => {
-                // `write_head` adds no Connection field then: there is one below.
+                // With these values, `write_head` adds no Connection field. It is written below.
                 (h1.version, h1.persistent) = (Version::Http11, true);
-                h1.write_head(&config.opening, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
+                h1.write_head(&config.preamble, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
                     bytes.extend_from_slice(name.as_bytes());
                     bytes.extend_from_slice(b"\r\n");

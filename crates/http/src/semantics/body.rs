@@ -8,9 +8,9 @@ use sockeye_proto::{FileRange, Output};
 pub enum Body<'a> {
     /// No content.
     Empty,
-    /// Bytes that are copied: what a handler has written for this one response.
+    /// Bytes that are copied, for content that a handler made for this response only.
     Copied(&'a [u8]),
-    /// Bytes of the program.
+    /// Bytes that are part of the program.
     Static(&'static [u8]),
     /// Bytes that are shared with others. Up to 1,024 bytes are copied.
     Shared(&'a Bytes),
@@ -18,9 +18,9 @@ pub enum Body<'a> {
     File(FileRange),
 }
 
-/// Content in memory of up to this many bytes is copied behind the head: one piece is cheaper to send
-/// than two.
-pub(crate) const LONGEST_COPY: usize = 1024;
+/// Content in memory of up to this many bytes is copied into the output after the head: one piece of
+/// memory is cheaper to send than two.
+pub(crate) const MAX_COPIED_LEN: usize = 1024;
 
 impl Body<'_> {
     /// The length in bytes.
@@ -41,13 +41,13 @@ impl Body<'_> {
         self.len() == 0
     }
 
-    /// The content, if it is copied behind the head; else nothing.
+    /// The content, if it is copied into the output after the head; otherwise no bytes.
     #[inline]
     pub(crate) fn copied(&self) -> &[u8] {
         match self {
             Self::Copied(bytes) => bytes,
-            Self::Static(bytes) if bytes.len() <= LONGEST_COPY => bytes,
-            Self::Shared(bytes) if bytes.len() <= LONGEST_COPY => bytes,
+            Self::Static(bytes) if bytes.len() <= MAX_COPIED_LEN => bytes,
+            Self::Shared(bytes) if bytes.len() <= MAX_COPIED_LEN => bytes,
             _ => b"",
         }
     }

@@ -24,7 +24,7 @@ const fn classes() -> [u8; 256] {
     // although the grammar of paths and queries has none.
     let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
     let table = add(table, b"?", TARGET);
-    // A registered name, without the comma: a list of hosts is an attack, not a name.
+    // The characters of a registered name, except the comma: a list of hosts is an attack, not a name.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 
@@ -53,7 +53,7 @@ pub(crate) const fn is_path_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & PATH != 0
 }
 
-/// Whether the bytes are a token.
+/// Whether the bytes are a token (RFC 9110, 5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
@@ -68,17 +68,17 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     value_len(bytes) == bytes.len()
 }
 
-/// How many bytes at the start can be part of a field's value.
+/// The number of bytes at the start that can be part of a field's value.
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    // Long values, such as cookies, in strides that compilers vectorize.
-    while let Some(stride) = bytes[at..].first_chunk::<32>() {
-        // Without a branch: all lanes of a register at once.
+    // Long values, such as cookies, are checked in blocks of 32 bytes, which compilers vectorize.
+    while let Some(block) = bytes[at..].first_chunk::<32>() {
+        // No branches, so that all bytes of a register are checked at once.
         let bad = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
-        if stride.iter().fold(0, |sum, byte| sum | u8::from(bad(*byte))) != 0 {
+        if block.iter().fold(0, |sum, byte| sum | u8::from(bad(*byte))) != 0 {
             break;
         }
-        at += stride.len();
+        at += block.len();
     }
     at + short_value_len(&bytes[at..])
 }
@@ -103,8 +103,8 @@ fn short_value_len(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Sets the high bits of bytes that are control characters, including tabs. The lowest bit that is set
-/// is right; higher ones may be wrong.
+/// Sets the high bit of each byte that is a control character, including tabs. Only the lowest bit that
+/// is set is reliable: a borrow may set higher ones.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;
@@ -125,13 +125,13 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). They may be empty, for a target without
-/// authority, but a port needs a host (RFC 9110, 4.2.1).
+/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). The host may be empty, for a target
+/// without authority, but not if there is a port (RFC 9110, 4.2.1).
 pub(crate) fn is_host(bytes: &[u8]) -> bool {
     let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
     let port = match bytes {
         [b'[', rest @ ..] => {
-            let len = count(rest, |byte| is_host_byte(byte) || byte == b':');
+            let len = prefix_len(rest, |byte| is_host_byte(byte) || byte == b':');
             let (literal, rest) = rest.split_at(len);
             let is_ipv6 =
                 str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
@@ -142,7 +142,7 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
         }
         [b':', ..] => return false,
         _ => {
-            let (name, port) = bytes.split_at(count(bytes, is_host_byte));
+            let (name, port) = bytes.split_at(prefix_len(bytes, is_host_byte));
             if !is_percent_encoded(name) {
                 return false;
             }
@@ -152,7 +152,7 @@ pub(crate) fn is_host(bytes: &[u8]) -> bool {
     // A port may be empty, and have leading zeros (RFC 3986, 3.2.3).
     match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => number(digits).is_some_and(|port| port <= 65535),
+        [b':', digits @ ..] => parse_number(digits).is_some_and(|port| port <= 65535),
         _ => false,
     }
 }
@@ -165,7 +165,7 @@ fn is_percent_encoded(name: &[u8]) -> bool {
 }
 
 /// The value of `1*DIGIT`; `None` for anything else, and for a value of more than 64 bits.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_number(digits: &[u8]) -> Option<u64> {
     let add = |sum: u64, byte: &u8| {
         let digit = char::from(*byte).to_digit(10)?;
         sum.checked_mul(10)?.checked_add(u64::from(digit))
@@ -173,20 +173,21 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
-/// Whether the bytes, host bytes or colons, are an address of a future version (RFC 3986, 3.2.2):
+/// Whether the bytes, which are host bytes or colons, are an address of a future version of IP (RFC 3986,
+/// 3.2.2):
 /// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_ip_future(bytes: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = bytes else { return false };
-    let len = count(rest, |byte| byte.is_ascii_hexdigit());
+    let len = prefix_len(rest, |byte| byte.is_ascii_hexdigit());
     let Some(address) = rest[len..].strip_prefix(b".") else { return false };
     len > 0 && !address.is_empty() && !address.contains(&b'%')
 }
 
-/// How many bytes at the start are of `class`.
+/// The number of bytes at the start for which `class` returns true.
 #[inline]
-pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn prefix_len(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
-    // Four at a time, since most runs are longer.
+    // Four at a time, since most prefixes are longer.
     while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         if !class(*a) {
             return at;
@@ -300,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fast_scans_find_what_slow_ones_find(
+        fn the_fast_scan_finds_the_same_as_a_simple_one(
             bytes in proptest::collection::vec(
                 prop_oneof![2 => any::<u8>(), 90 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..99),
         ) {

@@ -1,4 +1,4 @@
-//! A request's control data (RFC 9110, 6.2): everything besides its fields and content.
+//! A request's control data (RFC 9110, 6.2): its method, target and version.
 
 use super::method::MethodKind;
 use super::span::Range;
@@ -12,7 +12,7 @@ pub enum Version {
     Http11,
 }
 
-/// The method, the version, and where the target lies in a request's bytes.
+/// The method, the version, and the position of the target in a request's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ControlData {
     pub(crate) method: MethodKind,
@@ -20,15 +20,15 @@ pub(crate) struct ControlData {
     pub(crate) target: Target,
 }
 
-/// Where the parts of a target lie.
+/// The positions of a target's parts in a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    // Invariant: `start <= path <= mark <= end`.
+    // Invariant: `start <= path_start <= path_end <= end`.
     pub(crate) start: u32,
     pub(crate) end: u32,
-    pub(crate) path: u32,
+    pub(crate) path_start: u32,
     /// The position of the first `?`, or `end`.
-    pub(crate) mark: u32,
+    pub(crate) path_end: u32,
     /// Empty if the target has none.
     pub(crate) authority: Range,
 }
@@ -45,10 +45,10 @@ impl Target {
 
     /// Empty if the target has none.
     pub(crate) fn path(self) -> Range {
-        Range { start: self.path, end: self.mark }
+        Range { start: self.path_start, end: self.path_end }
     }
 
     pub(crate) fn query(self) -> Option<Range> {
-        (self.mark < self.end).then_some(Range { start: self.mark + 1, end: self.end })
+        (self.path_end < self.end).then_some(Range { start: self.path_end + 1, end: self.end })
     }
 }

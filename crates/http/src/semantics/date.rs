@@ -1,14 +1,14 @@
-//! Dates as HTTP writes them (RFC 9110, 5.6.7).
+//! Dates in the formats of HTTP (RFC 9110, 5.6.7).
 //!
-//! One form is written, `Wed, 21 Oct 2015 07:28:00 GMT`; all three that the RFC knows are read.
-//! A two-digit year of the obsolete RFC 850 form is read as one from 1970 to 2069.
+//! [`format`] writes one format, `Wed, 21 Oct 2015 07:28:00 GMT`; [`parse`] reads all three formats of
+//! the RFC. A two-digit year of the obsolete RFC 850 format is read as one from 1970 to 2069.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use sockeye_proto::WallTime;
 
-/// How long a formatted date is, in bytes.
+/// The length of a formatted date, in bytes.
 pub const LEN: usize = 29;
 
 /// The last second that has a four-digit year: 9999-12-31T23:59:59Z.
@@ -25,7 +25,7 @@ pub fn format(date: WallTime) -> [u8; LEN] {
     text
 }
 
-/// Reads a date in any of the three forms. `None` if it is malformed, or before 1970.
+/// Reads a date in any of the three formats. `None` if it is malformed, or before 1970.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<WallTime> {
     let text = std::str::from_utf8(text).ok()?;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_of_a_date_are_the_same_moment() {
+    fn all_three_formats_of_a_date_are_read() {
         // RFC 9110, 5.6.7.
         for form in [
             "Sun, 06 Nov 1994 08:49:37 GMT",

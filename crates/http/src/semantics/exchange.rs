@@ -8,7 +8,8 @@ use super::status::Status;
 /// One request and its response, from the end of the request's head to the last byte of both.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Exchange {
-    /// The request's method is HEAD: the response has the head that GET has, and no content.
+    /// The request's method is HEAD: the response has the same head as the response to GET, and no
+    /// content.
     pub(crate) head_only: bool,
     /// The request's content.
     pub(crate) incoming: Incoming,
@@ -16,61 +17,64 @@ pub(crate) struct Exchange {
     pub(crate) outgoing: Outgoing,
     /// The response's status, once its head is written.
     pub(crate) status: Option<Status>,
-    /// Where the response's content begins in the output.
-    pub(crate) content_at: Mark,
-    /// What the handler waits for, besides messages. During a call: what it waited for before.
-    pub(crate) waits: Waits,
+    /// The position in the output where the response's content starts.
+    pub(crate) content_start: Mark,
+    /// What the handler waits for, besides messages. During a call of the handler: what it waited for
+    /// before the call.
+    pub(crate) wait_for: WaitFor,
     /// When the server stops waiting for more of the request's content.
-    pub(crate) content_until: Time,
-    /// When the response must have sent something: its head, if `Limits::response_timeout` is set;
-    /// later, more content, if the client has ended its side. Otherwise [`Time::NEVER`].
-    pub(crate) send_by: Time,
+    pub(crate) content_deadline: Time,
+    /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is set.
+    /// After that: when more content must be sent, if the client has ended its side. Otherwise
+    /// [`Time::NEVER`].
+    pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
-    pub(crate) drain_told: bool,
+    pub(crate) drain_notified: bool,
 }
 
 /// How much of a request's content has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// The handler has not asked for it.
-    Unread {
+    NotRequested {
         content: Content,
         /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
         expects_continue: bool,
     },
-    /// The handler reads it, and takes at most `room` more bytes.
-    Reading { room: u64 },
+    /// The handler reads it, and accepts at most `remaining` more bytes.
+    Reading { remaining: u64 },
     /// The handler has received its end.
-    Ended,
+    Complete,
 }
 
 /// How much of a response has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// Nothing.
-    Owed,
-    /// Its head. This many bytes of content are still to be written.
+    /// No part of it.
+    NotStarted,
+    /// Its head. This many bytes of content remain.
     Length(u64),
-    /// Its head. The content's length is not known before its end.
+    /// Its head. The length of the content is unknown until its end.
     UnknownLength,
     /// Its head, and no content will follow.
     HeadOnly,
-    /// Its head, and it can't be completed.
-    Broken,
+    /// Its head. The response can't be completed.
+    Failed,
 }
 
-/// What a response's head says of the length of its content.
+/// What a response's head says about the length of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentLength {
-    /// Nothing: its status has no content, or GET's length isn't known.
+    /// Nothing: its status has no content, or the response is to HEAD, and the length of the response to
+    /// GET is unknown.
     Absent,
     Known(u64),
-    /// It is known at the end of the content.
+    /// The length is unknown until the end of the content.
     Unknown,
 }
 
 impl ContentLength {
-    /// Of a response whose content has that length, where its status has content.
+    /// For a response with content of this length, if its status has content.
     pub(crate) fn of(status: Status, length: u64) -> Self {
         if status.has_content() { Self::Known(length) } else { Self::Absent }
     }
@@ -78,27 +82,27 @@ impl ContentLength {
 
 /// What a handler waits for, besides messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waits {
+pub(crate) struct WaitFor {
     /// More of the request's content, or its end.
-    pub(crate) content: Option<Wanted>,
+    pub(crate) content: Option<ContentLimit>,
     /// Room in the output. If both are set, content is read when there is room.
     pub(crate) room: bool,
 }
 
-impl Waits {
+impl WaitFor {
     /// Whether the request's content is read now.
-    pub(crate) fn reads(self) -> bool {
+    pub(crate) fn reads_content(self) -> bool {
         self.content.is_some() && !self.room
     }
 }
 
-/// How much content the handler takes.
+/// How much content of the request the handler accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ContentLimit {
     /// As much as [`Limits::body`](crate::Limits) allows.
-    UpToLimit,
-    /// This many bytes in all.
-    UpTo(u64),
+    Configured,
+    /// This many bytes in total.
+    Bytes(u64),
 }
 
 impl Exchange {
@@ -107,25 +111,26 @@ impl Exchange {
         Self {
             head_only,
             incoming,
-            outgoing: Outgoing::Owed,
+            outgoing: Outgoing::NotStarted,
             status: None,
-            content_at: Mark::default(),
-            waits: Waits::default(),
-            content_until: Time::NEVER,
-            send_by: Time::NEVER,
-            drain_told: false,
+            content_start: Mark::default(),
+            wait_for: WaitFor::default(),
+            content_deadline: Time::NEVER,
+            send_deadline: Time::NEVER,
+            drain_notified: false,
         }
     }
 
     /// Whether the response's head is written.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.outgoing != Outgoing::Owed
+    pub(crate) fn has_started(&self) -> bool {
+        self.outgoing != Outgoing::NotStarted
     }
 
-    /// When the next of its deadlines is.
-    pub(crate) fn until(&self) -> Time {
-        let is_reading = matches!(self.incoming, Incoming::Reading { .. }) && self.waits.reads();
-        let content = if is_reading { self.content_until } else { Time::NEVER };
-        content.min(self.send_by)
+    /// The earliest of its deadlines.
+    pub(crate) fn deadline(&self) -> Time {
+        let is_reading =
+            matches!(self.incoming, Incoming::Reading { .. }) && self.wait_for.reads_content();
+        let content = if is_reading { self.content_deadline } else { Time::NEVER };
+        content.min(self.send_deadline)
     }
 }

@@ -1,8 +1,8 @@
 //! The fields of a response, checked and formatted when they are pushed.
 //!
-//! A name is a token and a value has no control characters, so no field can end its line and split the
-//! response. Fields that frame the response or belong to the connection are refused: the server writes
-//! them.
+//! A name is a token, and a value has no control characters, so no field can end its line and split the
+//! response. Fields about framing and the connection, such as Content-Length, are refused: the server
+//! writes them.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ use crate::semantics::chars;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    // Invariant: whole lines, each `token ": " value CRLF`, a value without controls (HTAB aside).
+    // Invariant: complete lines, each `token ": " value CRLF`. No value contains a control character other
+    // than HTAB.
     lines: Vec<u8>,
 }
 
@@ -31,7 +32,7 @@ pub enum BadField {
     Name,
     /// The value holds a control character other than a tab.
     Value,
-    /// The server writes this field: it frames the response or belongs to the connection.
+    /// The server writes this field, which is about framing or the connection.
     Reserved,
 }
 
@@ -66,11 +67,11 @@ impl Fields {
         Self { lines: Vec::new() }
     }
 
-    /// Appends a field. Spaces and tabs around the value are left out; a name may be repeated.
+    /// Appends a field. Removes spaces and tabs around the value. A name may be repeated.
     ///
     /// # Errors
     ///
-    /// When the field can't be sent; nothing is appended then.
+    /// If the field can't be sent. Nothing is appended then.
     pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), BadField> {
         if !chars::is_token(name.as_bytes()) {
             return Err(BadField::Name);
@@ -105,7 +106,7 @@ impl Fields {
         self
     }
 
-    /// Removes all fields, and keeps their memory.
+    /// Removes all fields, but keeps the memory allocated.
     pub fn clear(&mut self) {
         self.lines.clear();
     }
@@ -128,7 +129,7 @@ impl Fields {
     }
 }
 
-/// The names and values of whole lines, up to a blank one.
+/// The names and values in field lines, up to a blank line.
 pub(crate) fn fields_of_lines(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     lines.split(|byte| *byte == b'\n').map_while(|line| {
         let colon = memchr::memchr(b':', line)?;
@@ -182,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_are_always_whole_lines(
+        fn fields_are_always_complete_lines(
             pushed in proptest::collection::vec((".{0,4}|[A-Za-z-]{1,8}", proptest::collection::vec(any::<u8>(), 0..12)), 0..6),
         ) {
             let mut fields = Fields::new();

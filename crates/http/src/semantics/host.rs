@@ -2,8 +2,8 @@
 //!
 //! The owner of a domain can point one of its names at a loopback address. A browser then treats the
 //! local server as part of that site, and lets the site's pages read its responses. Only the request's
-//! host still shows the name. So a server at loopback addresses answers only for names that no stranger
-//! can own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
+//! host still shows that name. So a server at loopback addresses answers only for names that an attacker
+//! can't own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -13,8 +13,8 @@ use sockeye_proto::Peer;
 use crate::Request;
 use crate::semantics::chars;
 
-/// The longest name in DNS, in bytes. Longer ones are not repeated to a client or a log.
-const LONGEST_NAME: usize = 253;
+/// Maximum length of a name in DNS, in bytes. Longer names are not repeated to a client or a log.
+const MAX_NAME_LEN: usize = 253;
 
 /// The allowed host names: `localhost`, names that end with `.localhost`, IP addresses, and added
 /// names.
@@ -33,7 +33,7 @@ const LONGEST_NAME: usize = 253;
 pub struct AllowedHosts {
     // Invariant: without a port and without a final dot.
     names: Vec<Box<str>>,
-    /// Empty, or a sentence behind a full stop.
+    /// Empty, or a full stop, a space and a sentence without its own full stop.
     hint: String,
 }
 
@@ -66,7 +66,8 @@ impl AllowedHosts {
         Ok(self)
     }
 
-    /// Tells refused clients how to allow a name: a sentence without its full stop.
+    /// Adds `hint`, a sentence without its full stop, to the response to a refused request. It can say
+    /// how to allow the name.
     #[must_use]
     pub fn hint(mut self, hint: &str) -> Self {
         self.hint = format!(". {hint}");
@@ -84,9 +85,9 @@ impl AllowedHosts {
     }
 
     /// What a client of a refused host did: the end of a sentence that begins with "the client".
-    pub(crate) fn refused(&self, host: &[u8]) -> String {
+    pub(crate) fn refusal_text(&self, host: &[u8]) -> String {
         let hint = &self.hint;
-        match shown(host) {
+        match printable_name(host) {
             Some(name) => format!("asked for the host {name}, which is not allowed here{hint}"),
             None => format!("asked for a host that is not allowed here{hint}"),
         }
@@ -100,7 +101,7 @@ pub struct HostCheck {
     on_refused: Option<OnRefused>,
 }
 
-/// Is called with the name of each refused request, if it is safe to show.
+/// Called for each refused request, with the requested name if it is safe to show.
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
@@ -118,19 +119,20 @@ impl HostCheck {
         self
     }
 
-    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which is no browser, may name none.
+    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which can't be a browser, may send
+    /// no host.
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         request.host().is_none_or(|host| self.hosts.allows(host))
     }
 
-    /// Reports that `request` is refused. Returns what its client did.
+    /// Reports that `request` is refused. Returns the text of [`AllowedHosts::refusal_text`].
     #[cold]
-    pub(crate) fn refuse(&self, request: &Request<'_>) -> String {
+    pub(crate) fn report_refusal(&self, request: &Request<'_>) -> String {
         let host = request.host().unwrap_or_default();
         if let Some(on_refused) = &self.on_refused {
-            on_refused(shown(host));
+            on_refused(printable_name(host));
         }
-        self.hosts.refused(host)
+        self.hosts.refusal_text(host)
     }
 }
 
@@ -143,7 +145,7 @@ impl fmt::Debug for HostCheck {
 /// The name in a valid host, without its port and a final dot.
 fn without_port(host: &[u8]) -> &[u8] {
     let name = match (host, host.iter().rposition(|byte| *byte == b':')) {
-        // The colons in brackets are the address's.
+        // Colons in brackets are part of an IPv6 address.
         ([b'[', ..], _) => {
             &host[..host.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1)]
         }
@@ -160,14 +162,15 @@ fn is_localhost(name: &[u8]) -> bool {
     back.eq_ignore_ascii_case(LOCALHOST) && matches!(front, [] | [_, .., b'.'])
 }
 
-/// Whether the bytes are a usual name: none is special in HTML, a shell or a terminal.
+/// Whether the bytes are a common name, without characters that are special in HTML, a shell or a
+/// terminal.
 fn is_name(bytes: &[u8]) -> bool {
     let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    (1..=LONGEST_NAME).contains(&bytes.len()) && bytes.iter().all(is_byte)
+    (1..=MAX_NAME_LEN).contains(&bytes.len()) && bytes.iter().all(is_byte)
 }
 
 /// The name in a valid host, if it is safe to show.
-fn shown(host: &[u8]) -> Option<&str> {
+fn printable_name(host: &[u8]) -> Option<&str> {
     let name = without_port(host);
     if is_name(name) { str::from_utf8(name).ok() } else { None }
 }
@@ -193,7 +196,7 @@ mod tests {
             ("[::1]", true),
             ("[::1]:8000", true),
             ("[2001:db8::7]:80", true),
-            // No name either: it can't be in DNS.
+            // An address of a future version of IP can't be a name in DNS.
             ("[v1.x]:80", true),
             ("files.example", true),
             ("FILES.example.:8000", true),
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn only_a_plain_name_is_repeated_to_the_client() {
         let hosts = AllowedHosts::default().hint("Ask the operator");
-        let long = "a".repeat(LONGEST_NAME + 1);
+        let long = "a".repeat(MAX_NAME_LEN + 1);
         for (host, shown) in [
             ("evil.example:80", true),
             ("a-b_c.example.", true),
@@ -247,13 +250,15 @@ mod tests {
             ("", false),
             (&long, false),
         ] {
-            let text = hosts.refused(host.as_bytes());
+            let text = hosts.refusal_text(host.as_bytes());
             assert!(text.ends_with(" not allowed here. Ask the operator"), "{text}");
             let name = host.split(':').next().unwrap().trim_end_matches('.');
             assert_eq!(text.contains(&format!("the host {name}, which")), shown, "{text}");
         }
         assert!(
-            AllowedHosts::default().refused(b"a.b").ends_with("a.b, which is not allowed here")
+            AllowedHosts::default()
+                .refusal_text(b"a.b")
+                .ends_with("a.b, which is not allowed here")
         );
     }
 }

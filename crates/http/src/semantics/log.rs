@@ -10,39 +10,46 @@ use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
 /// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It is
-/// called twice for each request: on arrival, when it notes what it needs of the request's bytes, and
+/// called twice for each request: on arrival, when it makes notes of what it needs from the head, and
 /// at the end of the response.
 pub trait Log: fmt::Debug {
-    /// A request has arrived. Append notes of it to `notes`, which may start with those of others.
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>);
+    /// A request has arrived. Append notes about it to `notes`, which may already contain those about
+    /// other requests.
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        peer: &Peer,
+        when: WallTime,
+        notes: &mut Vec<u8>,
+    );
 
     /// The request with these notes has ended. In HTTP/1.1, requests of a connection end in the order
     /// of their arrival.
-    fn ended(&self, notes: &[u8], outcome: &Outcome);
+    fn on_end(&self, notes: &[u8], outcome: &Outcome);
 }
 
-/// A request that has arrived.
+/// The head of a request that has arrived.
 #[derive(Clone, Copy, Debug)]
-pub enum Begun<'a> {
-    /// It may still be refused for its fields.
-    Request(&'a Request<'a>),
-    /// Its head can't be read; it is refused.
-    Unread(Unread<'a>),
+pub enum RequestHead<'a> {
+    /// A valid head. The server may still refuse the request because of its fields.
+    Parsed(&'a Request<'a>),
+    /// A malformed or incomplete head. The server refuses the request.
+    Unparsed(UnparsedHead<'a>),
 }
 
-/// What is known of a request whose head is malformed or incomplete. It may be as long as a head, and
-/// have any bytes: a log must cut and escape it.
+/// A head that is malformed or incomplete. It may be as long as the limit on heads, and contain any
+/// bytes: a log must truncate and escape it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unread<'a> {
+pub struct UnparsedHead<'a> {
     /// Its first line without the line break, as far as it has arrived.
     pub line: &'a [u8],
-    /// The complete lines behind it, up to the end of the head or a different line break.
-    block: &'a [u8],
+    /// The complete lines after it, up to the end of the head or a different line break.
+    field_lines: &'a [u8],
 }
 
-impl<'a> Unread<'a> {
-    /// From the start of a head.
+impl<'a> UnparsedHead<'a> {
+    /// Finds the lines in the start of a head.
     #[cold]
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
@@ -52,14 +59,15 @@ impl<'a> Unread<'a> {
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
         let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
-        Self { line: without_break(line), block: &head[line.len()..][..len] }
+        Self { line: without_break(line), field_lines: &head[line.len()..][..len] }
     }
 
     /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s, a
     /// value may contain control characters, and line breaks if the field is folded.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         // A line that begins with a space continues the one before it (RFC 9112, 5.2).
-        let fields = self.block.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
+        let fields =
+            self.field_lines.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
         fields.filter_map(|field| {
             let colon = memchr::memchr(b':', field)?;
             let (name, value) = (&field[..colon], &field[colon + 1..]);
@@ -85,9 +93,9 @@ impl<'a> Unread<'a> {
 }
 
 /// Shows no values: they may be secrets.
-impl fmt::Debug for Unread<'_> {
+impl fmt::Debug for UnparsedHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unread")
+        f.debug_struct("UnparsedHead")
             .field("line", &String::from_utf8_lossy(self.line))
             .field("fields", &self.fields().count())
             .finish()
@@ -110,18 +118,18 @@ pub struct Outcome {
     /// The time from the end of the request's head to the last byte of the response, or to the end of
     /// the connection; zero within one turn. An incomplete head counts from its first byte, a refused
     /// request until its response is written.
-    pub took: Duration,
-    /// How it ended.
-    pub ended: Ended,
-    /// Why the server, not its handler, refused it: the code of the fault ([`Fault::code`]), for example
-    /// `head_timeout`.
-    pub refused: Option<&'static str>,
+    pub duration: Duration,
+    /// Why it ended.
+    pub end_reason: EndReason,
+    /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself, not a
+    /// handler, refused the request.
+    pub refusal_code: Option<&'static str>,
 }
 
-/// How a request ended.
+/// Why a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum EndReason {
     /// The kernel has accepted the whole response for sending.
     Complete,
     /// The client left, reset the connection, or broke the protocol in the middle of its request.
@@ -137,7 +145,7 @@ pub enum Ended {
     Failed,
 }
 
-impl Ended {
+impl EndReason {
     /// A stable name, in lower case with hyphens.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -151,8 +159,8 @@ impl Ended {
         }
     }
 
-    /// How an incomplete request ends with its connection.
-    pub(crate) fn with(reason: &Reason) -> Self {
+    /// Why a request ends that is incomplete when its connection ends.
+    pub(crate) fn from_reason(reason: &Reason) -> Self {
         const TOO_SLOW: [&str; 3] =
             [Fault::IDLE, Refusal::HEAD_TIMEOUT.code, Refusal::BODY_TIMEOUT.code];
         match reason {
@@ -192,7 +200,7 @@ mod tests {
             (&long, &long, None),
         ];
         for (input, line, host) in table {
-            let unread = Unread::of(input);
+            let unread = UnparsedHead::of(input);
             assert_eq!(
                 (unread.line, unread.field("host")),
                 (line, host),
@@ -220,13 +228,13 @@ mod tests {
             (b"A: 1\r\n\nB: 2\r\n", &[("A", "1")]),
             (b"A: 1\r\nB: 2\rC: 3\r\n", &[("A", "1"), ("B", "2\rC: 3")]),
         ];
-        for (block, expected) in table {
-            let head = [b"GET /a b HTTP/1.1\r\n", block].concat();
-            let fields: Vec<_> = Unread::of(&head).fields().collect();
+        for (lines, expected) in table {
+            let head = [b"GET /a b HTTP/1.1\r\n", lines].concat();
+            let fields: Vec<_> = UnparsedHead::of(&head).fields().collect();
             let expected = expected.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", block.escape_ascii());
+            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", lines.escape_ascii());
         }
-        let unread = Unread::of(b"GET / HTTP/1.1\r\nCookie: secret\r\n");
-        assert_eq!(format!("{unread:?}"), "Unread { line: \"GET / HTTP/1.1\", fields: 1 }");
+        let unread = UnparsedHead::of(b"GET / HTTP/1.1\r\nCookie: secret\r\n");
+        assert_eq!(format!("{unread:?}"), "UnparsedHead { line: \"GET / HTTP/1.1\", fields: 1 }");
     }
 }

@@ -6,16 +6,16 @@ use crate::semantics::chars;
 
 macro_rules! methods {
     ($($name:ident $text:literal,)*) => {
-        /// A request's method. The set is open: any token of at most [`Method::LONGEST`] bytes may
-        /// come. Methods are case-sensitive, so `get` is an extension method.
+        /// A request's method. The set is open: any token of at most [`Method::MAX_LEN`] bytes is a
+        /// method. Methods are case-sensitive, so `get` is an extension method.
         ///
         /// A handler answers 501 to methods that it doesn't know, and 405 with `Allow` to those that
         /// it knows and that the resource doesn't allow (RFC 9110, 9.1).
         ///
         /// ```
-        /// use sockeye_http::{KeptRequest, Method};
+        /// use sockeye_http::{OwnedRequest, Method};
         ///
-        /// let request = KeptRequest::read(b"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        /// let request = OwnedRequest::read(b"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n")?;
         /// match request.view().method() {
         ///     Method::Get | Method::Head => unreachable!(),
         ///     Method::Extension("PROPFIND") => {}
@@ -27,7 +27,7 @@ macro_rules! methods {
         #[non_exhaustive]
         pub enum Method<'a> {
             $(#[doc = concat!("`", $text, "`")] $name,)*
-            /// Another method, as it was sent: none of the names above.
+            /// Any other method, as it was sent.
             Extension(&'a str),
         }
 
@@ -50,8 +50,8 @@ macro_rules! methods {
         }
 
         impl MethodKind {
-            /// Of a token. Case counts.
-            pub(crate) fn of(token: &[u8]) -> Self {
+            /// The method with this name, which is case-sensitive.
+            pub(crate) fn from_token(token: &[u8]) -> Self {
                 $(if token == $text.as_bytes() { return Self::$name; })*
                 Self::Extension
             }
@@ -83,14 +83,14 @@ methods! {
 
 #[cold]
 fn extension(head: &[u8]) -> Method<'_> {
-    let len = chars::count(head, chars::is_token_byte);
+    let len = chars::prefix_len(head, chars::is_token_byte);
     Method::Extension(str::from_utf8(&head[..len]).unwrap_or_default())
 }
 
 impl Method<'_> {
-    /// The length in bytes of the longest method that is taken: about four times that of the longest
-    /// one that is registered. A longer one is refused with 501 (RFC 9112, 3).
-    pub const LONGEST: usize = 64;
+    /// Maximum length of a method in bytes: about four times the length of the longest registered one. A
+    /// longer method gets 501 (RFC 9112, 3).
+    pub const MAX_LEN: usize = 64;
 }
 
 impl fmt::Display for Method<'_> {

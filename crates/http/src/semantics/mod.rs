@@ -1,4 +1,4 @@
-//! What requests and responses mean, whatever carries them (RFC 9110).
+//! The semantics of requests and responses, which all versions of HTTP share (RFC 9110).
 
 pub(crate) mod body;
 pub(crate) mod chars;
@@ -7,11 +7,11 @@ pub mod date;
 pub(crate) mod exchange;
 pub(crate) mod fields;
 pub(crate) mod host;
-pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod method;
 pub(crate) mod names;
+pub(crate) mod owned_request;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod span;

@@ -1,11 +1,11 @@
-//! The names of the fields that are looked up with nearly every request, and an index of them.
+//! The names of the fields that are read with nearly every request, and an index of their positions.
 
 use crate::semantics::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {
-        /// The name of a common field, whose value [`Request::known`](crate::Request::known) finds
-        /// without a search.
+        /// The name of a common field, whose value
+        /// [`Request::common_field`](crate::Request::common_field) returns without a search.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
             $($(#[doc = concat!("`", $text, "`")] $name,)*)*
@@ -21,8 +21,8 @@ macro_rules! names {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// The name that equals `name`, ignoring case. Most other names differ in length.
-            fn of(name: &[u8]) -> Option<Self> {
+            /// The name that equals `name`, ignoring case. The length excludes most names at once.
+            fn from_name(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
                         $len => {
@@ -92,7 +92,7 @@ impl FieldNames {
 
     /// Whether the sets have a name in common.
     #[must_use]
-    pub const fn meets(self, other: Self) -> bool {
+    pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -101,7 +101,7 @@ impl FieldNames {
     }
 }
 
-/// Where the values of a request's common fields are.
+/// The positions of the values of a request's common fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) present: FieldNames,
@@ -111,11 +111,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Indexes the fields at `spans` of `block`.
-    pub(crate) fn fill(&mut self, block: &[u8], spans: &[Span]) {
+    /// Indexes the fields at `spans` of `section`.
+    pub(crate) fn fill(&mut self, section: &[u8], spans: &[Span]) {
         (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
-        for (span, (name, _)) in spans.iter().zip(fields(block, spans)) {
-            let Some(name) = FieldName::of(name) else { continue };
+        for (span, (name, _)) in spans.iter().zip(fields(section, spans)) {
+            let Some(name) = FieldName::from_name(name) else { continue };
             if self.present.contains(name) {
                 self.repeated.insert(name);
             } else {
@@ -137,20 +137,20 @@ mod tests {
     use crate::semantics::chars;
 
     #[test]
-    fn names_are_found_in_any_case_and_never_confused() {
+    fn names_are_found_in_any_case_and_other_names_are_not() {
         for name in FieldName::ALL {
             let text = name.as_str();
-            assert_eq!(FieldName::of(text.as_bytes()), Some(*name));
-            assert_eq!(FieldName::of(text.to_ascii_uppercase().as_bytes()), Some(*name));
-            assert_eq!(FieldName::of(&text.as_bytes()[1..]), None);
-            assert_eq!(FieldName::of(format!("{text}x").as_bytes()), None);
+            assert_eq!(FieldName::from_name(text.as_bytes()), Some(*name));
+            assert_eq!(FieldName::from_name(text.to_ascii_uppercase().as_bytes()), Some(*name));
+            assert_eq!(FieldName::from_name(&text.as_bytes()[1..]), None);
+            assert_eq!(FieldName::from_name(format!("{text}x").as_bytes()), None);
             // A token that differs in one byte is another name.
             for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
                 let mut other = text.as_bytes().to_vec();
                 other[at] = byte;
                 let same = other.eq_ignore_ascii_case(text.as_bytes());
                 if chars::is_token_byte(byte) && !same {
-                    assert_ne!(FieldName::of(&other), Some(*name), "{other:?}");
+                    assert_ne!(FieldName::from_name(&other), Some(*name), "{other:?}");
                 }
             }
         }
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn sets_contain_what_they_were_made_of() {
+    fn a_set_contains_the_names_that_it_was_made_of() {
         let set = FieldNames::of(&[FieldName::Host, FieldName::IfUnmodifiedSince]);
         let inside = FieldName::ALL.iter().filter(|name| set.contains(**name)).count();
         assert_eq!(inside, 2);
-        assert!(set.meets(FieldNames::of(&[FieldName::Range, FieldName::Host])));
-        assert!(!set.meets(FieldNames::of(&[FieldName::Range])));
-        assert!(!set.meets(FieldNames::default()));
+        assert!(set.intersects(FieldNames::of(&[FieldName::Range, FieldName::Host])));
+        assert!(!set.intersects(FieldNames::of(&[FieldName::Range])));
+        assert!(!set.intersects(FieldNames::default()));
     }
 }

@@ -4,7 +4,8 @@ use sockeye_proto::Fault;
 
 use super::status::Status;
 
-/// Why a request is refused. In HTTP/1.1 the connection ends: what follows may not be a request.
+/// Why a request is refused. In HTTP/1.1 the connection ends, because the bytes after a malformed request
+/// may not be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,
@@ -60,13 +61,13 @@ refusals! {
 }
 
 impl Refusal<'static> {
-    /// 400: malformed.
+    /// A 400 for a malformed request.
     pub(crate) const fn bad(what: &'static str) -> Self {
         Self { status: Status::BAD_REQUEST, code: "bad_request", what }
     }
 
-    /// 421 (RFC 9110, 15.5.20). `what` may repeat the name, which the client chose.
-    pub(crate) const fn of_host(what: &str) -> Refusal<'_> {
+    /// A 421 (RFC 9110, 15.5.20) with its own text. `what` may contain the name that the client sent.
+    pub(crate) const fn host_not_allowed(what: &str) -> Refusal<'_> {
         Refusal { what, ..Self::HOST_NOT_ALLOWED }
     }
 

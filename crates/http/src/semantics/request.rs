@@ -1,4 +1,4 @@
-//! A request as its handler sees it: a view of the head's bytes, without a copy.
+//! A request as handlers receive it: a view of the head's bytes, without a copy.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use crate::semantics::method::Method;
 use crate::semantics::names::{FieldName, FieldNames, Index};
 use crate::semantics::span::{Span, fields};
 
-/// How the end of a request's content is found.
+/// Whether a request has content, and how its end is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// There is none.
+    /// The request has no content.
     None,
     /// This many bytes, at least one.
     Length(u64),
@@ -23,8 +23,8 @@ pub enum Content {
 pub struct Request<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) control: &'a ControlData,
-    /// The part of `head` with the fields. `spans` count from its start.
-    pub(crate) block: &'a [u8],
+    /// The field section: the part of `head` with the fields. `spans` are relative to its start.
+    pub(crate) section: &'a [u8],
     pub(crate) spans: &'a [Span],
     /// The positions of common fields.
     pub(crate) index: &'a Index,
@@ -46,14 +46,14 @@ impl<'a> Request<'a> {
         self.control.version
     }
 
-    /// The target as it was sent: characters of RFC 3986 only, percent-encoded.
+    /// The target as it was sent, percent-encoded. It contains only characters that RFC 3986 allows.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.control.target.whole().of(self.head)
     }
 
-    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dot
-    /// segments not resolved. `/` if an absolute target has no path; `*` in `OPTIONS *`.
+    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with unresolved dot
+    /// segments. `/` if an absolute target has no path; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {
@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What follows the target's first `?`.
+    /// The query: what follows the target's first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
         self.control.target.query().map(|range| range.of(self.head))
@@ -72,15 +72,15 @@ impl<'a> Request<'a> {
     /// the `Host` field. `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
-        // The absolute form wins (RFC 9112, 3.2.2).
+        // The absolute form takes precedence (RFC 9112, 3.2.2).
         match self.control.target.authority() {
             Some(range) => Some(range.of(self.head)),
-            None => self.known(FieldName::Host),
+            None => self.common_field(FieldName::Host),
         }
     }
 
-    /// Whether content follows, and how its end is found.
-    /// [`Responder::read`](crate::Responder::read) asks for it.
+    /// Whether the request has content, and how its end is found.
+    /// [`Responder::read`](crate::Responder::read) asks for the content.
     #[must_use]
     pub fn content(&self) -> Content {
         self.content
@@ -90,13 +90,13 @@ impl<'a> Request<'a> {
     /// of its protocols: only in HTTP/1.1, for a request without content.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
-        if self.upgrade { self.known(FieldName::Upgrade) } else { None }
+        if self.upgrade { self.common_field(FieldName::Upgrade) } else { None }
     }
 
-    /// Like [`Request::field`], but faster: the value of the first field of that name.
+    /// The value of the first field of that name. Faster than [`Request::field`].
     #[must_use]
-    pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
-        self.index.first(name).map(|range| range.of(self.block))
+    pub fn common_field(&self, name: FieldName) -> Option<&'a [u8]> {
+        self.index.first(name).map(|range| range.of(self.section))
     }
 
     /// The [`FieldName`]s that the request has.
@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
 
     /// All fields in order, names as they were sent.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        fields(self.block, self.spans)
+        fields(self.section, self.spans)
     }
 }
 

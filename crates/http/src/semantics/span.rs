@@ -8,7 +8,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    // A head is far smaller than 4 GiB.
+    // Positions fit in 32 bits, because a head is far smaller than 4 GiB.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
     }
@@ -18,14 +18,14 @@ impl Range {
     }
 }
 
-/// The ranges of a field.
+/// The positions of a field's name and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) name: Range,
     pub(crate) value: Range,
 }
 
-/// The names and values of the fields at `spans` of `head`.
+/// The names and values of the fields at `spans` in `head`.
 pub(crate) fn fields<'a>(
     head: &'a [u8],
     spans: &'a [Span],

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The status code of a final response. The server sends the other ones: 100 when a handler asks for
-/// content, 101 when another protocol takes over.
+/// The status code of a final response. The server itself sends 100 when a handler asks for content, and
+/// 101 when another protocol takes over the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -27,7 +27,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// The code and the reason phrase, of a status with a name.
+            /// The code and the reason phrase; `None` for a status without a name.
             pub(crate) const fn title(self) -> Option<&'static str> {
                 match self.0 {
                     101 => Some("101 Switching Protocols"),
@@ -150,6 +150,9 @@ mod tests {
             Status::ALL.iter().filter(|s| !s.has_content()).map(|s| s.code()).collect();
         assert_eq!(without, [204, 304]);
         assert!(!Status::SWITCHING_PROTOCOLS.has_content());
-        assert!(Status::ALL.iter().all(|status| status.code() >= 200), "these are the server's");
+        assert!(
+            Status::ALL.iter().all(|status| status.code() >= 200),
+            "the server sends interim statuses itself"
+        );
     }
 }

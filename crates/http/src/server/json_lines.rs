@@ -1,5 +1,5 @@
-//! The server's side of a connection of [JSON lines](crate::json_lines): several requests in flight,
-//! each with a stream of its own.
+//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests can be in
+//! flight, each on a stream of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,18 +14,20 @@ use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
 use crate::json_lines::{Input, JsonExchange, Section, line, parse};
-use crate::semantics::exchange::{Exchange, Incoming, Waits};
+use crate::semantics::exchange::{Exchange, Incoming, WaitFor};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Begun, Content, Handler, Handlers, KeptRequest, Limits, ServerConfig, StreamEvent};
+use crate::{
+    Content, Handler, Handlers, Limits, OwnedRequest, RequestHead, ServerConfig, StreamEvent,
+};
 
-/// The most streams in flight.
-const MOST_STREAMS: usize = 100;
-/// The most bytes of a stream that are sent in turn.
+/// Maximum number of streams in flight.
+const MAX_STREAMS: usize = 100;
+/// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Bytes that a stream's output holds before it counts as full, and of content that waits until the
-/// handler reads. If a client sends more, its stream is aborted.
-const ROOM: usize = 64 * 1024;
+/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for the
+/// handler. If a client sends more content, its stream is aborted.
+const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
     Refusal::bad("sent content that is longer or shorter than announced");
@@ -35,12 +37,12 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<Slot<S::Handler>>,
-    /// Content of a stream that follows in the input.
+    /// The stream whose content comes next in the input, and its length.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
-    /// When a connection that is idle or in the middle of a line is closed.
-    until: Time,
+    /// When the connection is closed if it is idle or in the middle of a line.
+    deadline: Time,
 }
 
 /// One stream.
@@ -50,26 +52,25 @@ struct Slot<H> {
     connection: Connection,
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
-    held: Vec<u8>,
-    /// Bytes of content that the request announced and that have not arrived; `None` if it announced no
-    /// length.
-    left: Option<u64>,
-    /// The end of the content has arrived.
+    buffered: Vec<u8>,
+    /// Number of bytes of the request's content that have not arrived; `None` if it announced no length.
+    remaining: Option<u64>,
+    /// The trailers, if the end of the content has arrived.
     end: Option<Section>,
-    /// The client wants content of the response.
+    /// Whether the client wants content of the response at the moment.
     client_reads: bool,
 }
 
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is complete or aborted, and not all of it is moved.
-    Leaving { wire: JsonExchange, is_aborted: bool },
+    /// The response is complete or aborted, and not all of it has been moved to the connection's output.
+    Sending { wire: JsonExchange, is_aborted: bool },
 }
 
 impl<H: Handler> Slot<H> {
-    /// Calls the handler by `call`, and does what its answer asks for. `outer` is the connection's turn.
-    fn go_on(
+    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
+    fn continue_request(
         &mut self,
         outer: &Turn<'_>,
         call: impl FnOnce(
@@ -85,107 +86,109 @@ impl<H: Handler> Slot<H> {
             match answer.and_then(|answer| in_flight.next_step(answer, connection, turn)) {
                 Ok(NextStep::Done | NextStep::Switched) => break None,
                 Err(fault) => break Some(fault),
-                Ok(NextStep::Read) if !self.held.is_empty() => {
-                    let piece = mem::take(&mut self.held);
-                    answer = tell_piece(in_flight, &piece, connection, turn);
+                Ok(NextStep::Read) if !self.buffered.is_empty() => {
+                    let piece = mem::take(&mut self.buffered);
+                    answer = deliver_piece(in_flight, &piece, connection, turn);
                 }
                 Ok(NextStep::Read) if self.end.is_some() => {
                     let end = self.end.take().unwrap_or_default();
-                    in_flight.exchange.incoming = Incoming::Ended;
+                    in_flight.exchange.incoming = Incoming::Complete;
                     let trailers = end.trailers();
-                    answer = in_flight.tell(StreamEvent::BodyEnd(&trailers), connection, turn);
+                    answer = in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn);
                 }
                 Ok(NextStep::Wait | NextStep::Read) => {
                     let exchange = &mut in_flight.exchange;
-                    exchange.send_by = connection.send_by(exchange, turn.now());
+                    exchange.send_deadline = connection.send_deadline(exchange, turn.now());
                     return;
                 }
             }
         };
         let exchange = &in_flight.exchange;
         match fault {
-            Some(fault) if exchange.has_begun() || exchange.status.is_none() => {
+            Some(fault) if exchange.has_started() || exchange.status.is_none() => {
                 self.abort(&Reason::Fault(fault), outer);
             }
             _ => {
                 if let Some(log) = &mut connection.log {
-                    log.answered(turn.written());
+                    log.set_response_end(turn.written());
                 }
-                self.leave(false);
+                self.start_sending(false);
             }
         }
     }
 
     /// Passes an event to the handler.
-    fn tell(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
-        self.go_on(outer, |in_flight, connection, turn| in_flight.tell(event, connection, turn));
+    fn deliver(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
+        self.continue_request(outer, |in_flight, connection, turn| {
+            in_flight.deliver(event, connection, turn)
+        });
     }
 
-    /// Continues to wait, for room only if `room` is set.
-    fn wait(&mut self, room: bool, outer: &Turn<'_>) {
-        self.go_on(outer, |in_flight, _, _| {
-            let waits = in_flight.exchange.waits;
-            Ok(AnswerKind::Wait(Waits { room: room && waits.room, ..waits }))
+    /// Gives the handler's last answer again. Waits for room only if `room` is set.
+    fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
+        self.continue_request(outer, |in_flight, _, _| {
+            let wait_for = in_flight.exchange.wait_for;
+            Ok(AnswerKind::Wait(WaitFor { room: room && wait_for.room, ..wait_for }))
         });
     }
 
     /// The request's content can't be completed.
     fn refuse_content(&mut self, refusal: Refusal<'static>, outer: &Turn<'_>) {
-        self.go_on(outer, |in_flight, connection, turn| {
+        self.continue_request(outer, |in_flight, connection, turn| {
             Err(in_flight.refuse_content(refusal, connection, turn))
         });
     }
 
     /// Drops the handler. The response is still moved, unless it is aborted.
-    fn leave(&mut self, is_aborted: bool) {
+    fn start_sending(&mut self, is_aborted: bool) {
         let wire = JsonExchange::new(self.id);
-        let before = mem::replace(&mut self.state, State::Leaving { wire, is_aborted });
+        let before = mem::replace(&mut self.state, State::Sending { wire, is_aborted });
         if let State::InFlight(InFlight { wire, .. }) = before {
-            self.state = State::Leaving { wire, is_aborted };
+            self.state = State::Sending { wire, is_aborted };
         }
     }
 
     /// Cancels the request, and drops the unsent rest of its response.
     fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
-            && in_flight.exchange.incoming != Incoming::Ended
+            && in_flight.exchange.incoming != Incoming::Complete
             && self.end.is_none()
         {
             // Its stream ends anyway.
-            let _ = in_flight.tell_incomplete(outer.now());
+            let _ = in_flight.notify_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
-            log.closed(reason, &self.stream.turn(outer));
+            log.on_closed(reason, &self.stream.turn(outer));
         }
-        self.leave(true);
-        self.stream = Stream::new(self.id, ROOM);
+        self.start_sending(true);
+        self.stream = Stream::new(self.id, MAX_BUFFERED);
     }
 
     /// Content has arrived, at least one byte.
-    fn take_content(&mut self, piece: &[u8], outer: &Turn<'_>) {
+    fn on_content(&mut self, piece: &[u8], outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &mut self.state else { return };
-        if let Some(left) = &mut self.left {
+        if let Some(left) = &mut self.remaining {
             let Some(rest) = left.checked_sub(piece.len() as u64) else {
                 return self.refuse_content(WRONG_LENGTH, outer);
             };
             *left = rest;
         }
-        in_flight.exchange.content_until = self.connection.content_until(outer.now());
-        self.held.extend_from_slice(piece);
-        if in_flight.exchange.waits.reads() {
-            self.wait(false, outer);
+        in_flight.exchange.content_deadline = self.connection.content_deadline(outer.now());
+        self.buffered.extend_from_slice(piece);
+        if in_flight.exchange.wait_for.reads_content() {
+            self.keep_waiting(false, outer);
         }
-        if self.held.len() > ROOM {
+        if self.buffered.len() > MAX_BUFFERED {
             self.abort(&Reason::Reset, outer);
         }
     }
 
-    /// Moves the next piece of the response to the connection's output. Returns whether anything
-    /// happened.
+    /// Moves the next piece of the response to the connection's output. Returns whether it moved anything
+    /// or the handler was called.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
-            State::Leaving { wire, .. } => wire,
+            State::Sending { wire, .. } => wire,
         };
         let head = wire.head.take();
         if let Some(head) = &head {
@@ -204,26 +207,26 @@ impl<H: Handler> Slot<H> {
         head.is_some() || len > 0 || has_room
     }
 
-    /// Tells the log how much of the response is moved.
+    /// Notifies the log of how much of the response has been moved.
     fn log_moved(&mut self, now: Time) {
         if let Some(log) = &mut self.connection.log {
-            log.sent(self.stream.moved(), now);
+            log.on_sent(self.stream.moved(), now);
         }
     }
 
     fn on_room(&mut self, outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &self.state else { return };
-        match in_flight.exchange.waits {
-            Waits { content: Some(_), .. } => self.wait(false, outer),
-            Waits { room: true, .. } => self.tell(StreamEvent::Room, outer),
+        match in_flight.exchange.wait_for {
+            WaitFor { content: Some(_), .. } => self.keep_waiting(false, outer),
+            WaitFor { room: true, .. } => self.deliver(StreamEvent::Room, outer),
             _ => {}
         }
     }
 
-    fn until(&self) -> Time {
+    fn deadline(&self) -> Time {
         match &self.state {
-            State::InFlight(in_flight) => in_flight.exchange.until(),
-            State::Leaving { .. } => Time::NEVER,
+            State::InFlight(in_flight) => in_flight.exchange.deadline(),
+            State::Sending { .. } => Time::NEVER,
         }
     }
 
@@ -231,15 +234,15 @@ impl<H: Handler> Slot<H> {
         let unsent = self.stream.unsent();
         let State::InFlight(in_flight) = &mut self.state else { return };
         let exchange = &mut in_flight.exchange;
-        if exchange.send_by > outer.now() {
+        if exchange.send_deadline > outer.now() {
             self.refuse_content(Refusal::BODY_TIMEOUT, outer);
-        } else if !exchange.has_begun() {
-            exchange.send_by = Time::NEVER;
-            self.go_on(outer, |in_flight, connection, turn| {
+        } else if !exchange.has_started() {
+            exchange.send_deadline = Time::NEVER;
+            self.continue_request(outer, |in_flight, connection, turn| {
                 in_flight.call(connection, turn, Handler::on_response_timeout)
             });
         } else if unsent > 0 {
-            exchange.send_by = self.connection.silent_until(outer.now());
+            exchange.send_deadline = self.connection.silence_deadline(outer.now());
         } else {
             self.abort(&Reason::Reset, outer);
         }
@@ -247,29 +250,29 @@ impl<H: Handler> Slot<H> {
 }
 
 /// Passes a piece of content to a handler, or refuses it.
-fn tell_piece<H: Handler>(
+fn deliver_piece<H: Handler>(
     in_flight: &mut InFlight<H, JsonExchange>,
     piece: &[u8],
     connection: &mut Connection,
     turn: &mut Turn<'_>,
 ) -> Result<AnswerKind, Fault> {
-    if let Incoming::Reading { room } = &mut in_flight.exchange.incoming {
-        match room.checked_sub(piece.len() as u64) {
-            Some(left) => *room = left,
+    if let Incoming::Reading { remaining } = &mut in_flight.exchange.incoming {
+        match remaining.checked_sub(piece.len() as u64) {
+            Some(left) => *remaining = left,
             None => {
                 return Err(in_flight.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
             }
         }
     }
-    in_flight.tell(StreamEvent::Body(piece), connection, turn)
+    in_flight.deliver(StreamEvent::Body(piece), connection, turn)
 }
 
 impl<S: Handlers> JsonLines<S> {
     /// A connection whose requests are answered by `handlers`.
     pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
         let (streams, stop) = (VecDeque::new(), Stop::No);
-        let (content, half_closed, until) = (None, false, Time::NEVER);
-        Self { config, handlers, streams, content, stop, half_closed, until }
+        let (content, half_closed, deadline) = (None, false, Time::NEVER);
+        Self { config, handlers, streams, content, stop, half_closed, deadline }
     }
 
     fn slot(&mut self, id: u32) -> Option<&mut Slot<S::Handler>> {
@@ -277,61 +280,61 @@ impl<S: Handlers> JsonLines<S> {
     }
 
     /// Acts on one line.
-    fn take_line(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
+    fn on_line(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
         const BAD: &str = "sent a line that is no request or part of one";
         let (id, input) = parse(text).ok_or_else(|| Fault::peer("bad_line", BAD))?;
         match (input, self.slot(id.get())) {
             (Input::Request(_), Some(_)) => {
                 return Err(Fault::peer("stream_in_use", "used a stream that is in use"));
             }
-            (Input::Request(request), None) => self.begin(id, &request, turn)?,
+            (Input::Request(request), None) => self.start_request(id, &request, turn)?,
             (Input::Content(len), _) => self.content = Some((id, len)).filter(|_| len > 0),
-            (Input::End(_), Some(slot)) if slot.left.is_some_and(|left| left > 0) => {
+            (Input::End(_), Some(slot)) if slot.remaining.is_some_and(|left| left > 0) => {
                 slot.refuse_content(WRONG_LENGTH, turn);
             }
             (Input::End(section), Some(slot)) => {
                 slot.end = Some(section);
                 if let State::InFlight(in_flight) = &slot.state
-                    && in_flight.exchange.waits.reads()
+                    && in_flight.exchange.wait_for.reads_content()
                 {
-                    slot.wait(false, turn);
+                    slot.keep_waiting(false, turn);
                 }
             }
             (Input::Cancel, Some(slot)) => slot.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(slot)) => slot.client_reads = reads,
-            // Its response is complete.
+            // The stream has ended, because its response is complete.
             (_, None) => {}
         }
         Ok(())
     }
 
     /// Opens a stream, and calls the handler for its request.
-    fn begin(
+    fn start_request(
         &mut self,
         id: NonZeroU32,
-        request: &KeptRequest,
+        request: &OwnedRequest,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        if self.streams.len() >= MOST_STREAMS {
+        if self.streams.len() >= MAX_STREAMS {
             return Err(Fault::peer("too_many_streams", "began more streams than are allowed"));
         }
         let request = request.view();
         let head_only = request.control.method == MethodKind::Head;
-        let incoming = Incoming::Unread { content: request.content, expects_continue: false };
+        let incoming = Incoming::NotRequested { content: request.content, expects_continue: false };
         let mut connection = Connection::new(Rc::clone(&self.config));
         connection.open(turn.peer());
         (connection.stop, connection.half_closed) = (self.stop, self.half_closed);
         let mut slot = Slot {
             id,
-            stream: Stream::new(id, ROOM),
+            stream: Stream::new(id, MAX_BUFFERED),
             connection,
             state: State::InFlight(InFlight {
                 handler: self.handlers.handler(turn.peer()),
                 exchange: Exchange::new(head_only, incoming),
                 wire: JsonExchange::new(id),
             }),
-            held: Vec::new(),
-            left: match request.content {
+            buffered: Vec::new(),
+            remaining: match request.content {
                 Content::None => Some(0),
                 Content::Length(length) => Some(length),
                 Content::Chunked => None,
@@ -340,17 +343,17 @@ impl<S: Handlers> JsonLines<S> {
             client_reads: true,
         };
         if let Some(log) = &mut slot.connection.log {
-            log.begin(Begun::Request(&request), turn);
+            log.add_request(RequestHead::Parsed(&request), turn);
         }
         let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
-        slot.go_on(turn, |in_flight, connection, turn| {
+        slot.continue_request(turn, |in_flight, connection, turn| {
             if matches!(request.control.method, MethodKind::Connect | MethodKind::Trace) {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Err(Refusal::REFUSED_METHOD.fault());
             }
             if let Some(check) = check.filter(|check| !check.allows(&request)) {
-                let what = check.refuse(&request);
-                in_flight.refuse(Refusal::of_host(&what), connection, turn);
+                let what = check.report_refusal(&request);
+                in_flight.refuse(Refusal::host_not_allowed(&what), connection, turn);
                 return Err(Refusal::HOST_NOT_ALLOWED.fault());
             }
             in_flight.call(connection, turn, |handler, responder| {
@@ -363,7 +366,7 @@ impl<S: Handlers> JsonLines<S> {
 
     /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends the
     /// connection if nothing is left to do.
-    fn pump(&mut self, turn: &mut Turn<'_>) {
+    fn send_output(&mut self, turn: &mut Turn<'_>) {
         let mut idle = 0;
         while idle < self.streams.len() {
             if turn.is_full() {
@@ -372,7 +375,7 @@ impl<S: Handlers> JsonLines<S> {
             let Some(mut slot) = self.streams.pop_front() else { return };
             idle = if slot.move_quantum(turn) { 0 } else { idle + 1 };
             match &slot.state {
-                State::Leaving { wire, is_aborted }
+                State::Sending { wire, is_aborted }
                     if wire.head.is_none() && slot.stream.unsent() == 0 =>
                 {
                     line(&wire.end(*is_aborted), turn.out);
@@ -382,8 +385,8 @@ impl<S: Handlers> JsonLines<S> {
                 _ => self.streams.push_back(slot),
             }
         }
-        if self.streams.is_empty() && self.until == Time::NEVER {
-            self.until = turn.now() + self.config.limits.idle_timeout;
+        if self.streams.is_empty() && self.deadline == Time::NEVER {
+            self.deadline = turn.now() + self.config.limits.idle_timeout;
         }
         if self.streams.is_empty() && (self.half_closed || self.stop == Stop::Drain) {
             turn.end(if self.half_closed { End::Close } else { End::Linger });
@@ -391,10 +394,10 @@ impl<S: Handlers> JsonLines<S> {
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.until <= turn.now() {
+        if self.deadline <= turn.now() {
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }
-        for slot in self.streams.iter_mut().filter(|slot| slot.until() <= turn.now()) {
+        for slot in self.streams.iter_mut().filter(|slot| slot.deadline() <= turn.now()) {
             slot.on_deadline(turn);
         }
         Ok(())
@@ -406,16 +409,16 @@ impl<S: Handlers> Protocol for JsonLines<S> {
         let mut rest = input;
         while !rest.is_empty() {
             if let Some((id, left)) = &mut self.content {
-                let (piece, behind) = rest.split_at(rest.len().min(*left));
+                let (piece, after) = rest.split_at(rest.len().min(*left));
                 let id = id.get();
                 *left -= piece.len();
                 self.content = self.content.filter(|(_, left)| *left > 0);
-                rest = behind;
+                rest = after;
                 if let Some(slot) = self.slot(id) {
-                    slot.take_content(piece, turn);
+                    slot.on_content(piece, turn);
                 }
             } else if let Some(end) = memchr::memchr(b'\n', rest) {
-                self.take_line(&rest[..end], turn)?;
+                self.on_line(&rest[..end], turn)?;
                 rest = &rest[end + 1..];
             } else if rest.len() > self.config.limits.head {
                 return Err(Fault::peer("line_too_long", "sent a line beyond the limit"));
@@ -424,22 +427,22 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             }
         }
         let Limits { head_timeout, idle_timeout, .. } = self.config.limits;
-        self.until = match (rest.is_empty(), self.streams.is_empty()) {
+        self.deadline = match (rest.is_empty(), self.streams.is_empty()) {
             (false, _) => turn.now() + head_timeout,
             (true, true) => turn.now() + idle_timeout,
             (true, false) => Time::NEVER,
         };
-        self.pump(turn);
+        self.send_output(turn);
         Ok(Consumed::more(input.len() - rest.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let id = turn.stream();
         match event {
-            Event::Open(_) => self.until = turn.now() + self.config.limits.idle_timeout,
+            Event::Open(_) => self.deadline = turn.now() + self.config.limits.idle_timeout,
             Event::Message(ticket, body) => {
                 if let Some(slot) = self.slot(id) {
-                    slot.tell(StreamEvent::Message(ticket, body), turn);
+                    slot.deliver(StreamEvent::Message(ticket, body), turn);
                     if ticket == Ticket::REMOTE {
                         slot.stream.delivered();
                     }
@@ -448,9 +451,9 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             Event::Woken => {
                 if let Some(slot) = self.slot(id)
                     && let State::InFlight(in_flight) = &slot.state
-                    && in_flight.exchange.has_begun()
+                    && in_flight.exchange.has_started()
                 {
-                    slot.tell(StreamEvent::Woken, turn);
+                    slot.deliver(StreamEvent::Woken, turn);
                 }
             }
             Event::Deadline => self.on_deadline(turn)?,
@@ -461,14 +464,14 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                     if slot.end.is_none() {
                         slot.refuse_content(Refusal::EOF_IN_BODY, turn);
                     }
-                    slot.wait(true, turn);
+                    slot.keep_waiting(true, turn);
                 }
             }
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
                 for slot in &mut self.streams {
                     slot.connection.stop = Stop::Drain;
-                    slot.wait(true, turn);
+                    slot.keep_waiting(true, turn);
                 }
             }
             Event::Closed(reason) => {
@@ -478,13 +481,13 @@ impl<S: Handlers> Protocol for JsonLines<S> {
             }
             _ => {}
         }
-        self.pump(turn);
+        self.send_output(turn);
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        let streams = self.streams.iter().map(Slot::until);
-        streams.chain([self.until]).min().filter(|until| *until != Time::NEVER)
+        let streams = self.streams.iter().map(Slot::deadline);
+        streams.chain([self.deadline]).min().filter(|deadline| *deadline != Time::NEVER)
     }
 }
 

@@ -7,7 +7,7 @@ use sockeye_proto::{End, Reason, Time};
 use super::*;
 use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
-/// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
+/// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run after
 /// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
 /// a job has run; all other paths answer at once, without reading it.
 #[derive(Default)]

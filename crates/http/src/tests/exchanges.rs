@@ -72,7 +72,7 @@ fn responses_byte_for_byte() {
 
 #[test]
 fn a_server_can_name_itself() {
-    let shared = Rc::new(ServerConfig::default().names_itself(true));
+    let shared = Rc::new(ServerConfig::default().server_header(true));
     let mut client = Harness::new(Server::new(shared, |_: &Peer| Mirror::default()));
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let output = text(&mut client);

@@ -3,24 +3,24 @@
 
 use proptest::prelude::*;
 
-use crate::h1::block::Block;
+use crate::h1::cached_fields::CachedFields;
 use crate::h1::head::{self, Progress};
 use crate::{Content, Limits, Request};
 
 type Parts = (String, Vec<u8>, u8, Vec<(Vec<u8>, Vec<u8>)>, usize);
 
 fn ours(input: &[u8]) -> Option<Parts> {
-    ours_after(&mut Block::default(), input)
+    ours_after(&mut CachedFields::default(), input)
 }
 
-/// The head in `input`, parsed with the cached head in `block`.
-fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
-    let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
+/// The head in `input`, parsed with the cached head in `cached`.
+fn ours_after(cached: &mut CachedFields, input: &[u8]) -> Option<Parts> {
+    let head = head::parse(input, &mut Progress::default(), &Limits::default(), cached);
     let head = head.ok()??;
-    let (fields, head, control) = (&input[head.fields..], &input[..head.len], &head.line);
+    let (fields, head, control) = (&input[head.fields_start..], &input[..head.len], &head.control);
     let (content, upgrade) = (Content::None, false);
-    let Block { spans, index, .. } = block;
-    let request = Request { head, control, block: fields, spans, index, content, upgrade };
+    let CachedFields { spans, index, .. } = cached;
+    let request = Request { head, control, section: fields, spans, index, content, upgrade };
     let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let minor = request.version() as u8;
     Some((request.method().to_string(), request.target().to_vec(), minor, fields, head.len()))
@@ -46,13 +46,13 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
     let value = "[ \t]{0,2}[!-~\u{80}-\u{ff}]{0,3}[ \t!-~]{0,30}[ \t]{0,2}";
     let field = ("[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,12}", value);
     (method, target, 0u8..2, proptest::collection::vec(field, 0..8), any::<[u8; 4]>()).prop_map(
-        |(method, target, minor, fields, behind)| {
+        |(method, target, minor, fields, after)| {
             let mut head = format!("{method} {target} HTTP/1.{minor}\r\n").into_bytes();
             for (name, value) in fields {
                 head.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
             }
             head.extend_from_slice(b"\r\n");
-            head.extend_from_slice(&behind);
+            head.extend_from_slice(&after);
             head
         },
     )
@@ -95,13 +95,13 @@ proptest! {
         // Another request line with the same fields, and with a part of them.
         let fields = one.iter().position(|byte| *byte == b'\n').map_or(&one[..], |at| &one[at..]);
         let other = if same_fields { [b"HEAD /x HTTP/1.1\r", fields].concat() } else { other };
-        let mut block = Block::default();
-        prop_assert_eq!(ours_after(&mut block, &one), ours(&one));
-        prop_assert_eq!(ours_after(&mut block, &other), ours(&other));
-        prop_assert_eq!(ours_after(&mut block, &one), ours(&one));
+        let mut cached = CachedFields::default();
+        prop_assert_eq!(ours_after(&mut cached, &one), ours(&one));
+        prop_assert_eq!(ours_after(&mut cached, &other), ours(&other));
+        prop_assert_eq!(ours_after(&mut cached, &one), ours(&one));
         for cut in (0..other.len()).rev().step_by(7) {
-            prop_assert_eq!(ours_after(&mut block, &other[..cut]), ours(&other[..cut]));
-            prop_assert_eq!(ours_after(&mut block, &other), ours(&other));
+            prop_assert_eq!(ours_after(&mut cached, &other[..cut]), ours(&other[..cut]));
+            prop_assert_eq!(ours_after(&mut cached, &other), ours(&other));
         }
     }
 }

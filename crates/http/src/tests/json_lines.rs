@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sockeye_proto::{Promise, Reason};
 
 use super::*;
-use crate::{Begun, JsonLines, Limits, Log, Outcome, Stream, StreamEvent, Trailers};
+use crate::{JsonLines, Limits, Log, Outcome, RequestHead, Stream, StreamEvent, Trailers};
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
@@ -93,14 +93,20 @@ impl Handler for Several {
 struct Ends(RefCell<Vec<String>>);
 
 impl Log for Ends {
-    fn begun(&self, request: Begun<'_>, _: &Peer, _: sockeye_proto::WallTime, notes: &mut Vec<u8>) {
-        let Begun::Request(request) = request else { return };
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        _: &Peer,
+        _: sockeye_proto::WallTime,
+        notes: &mut Vec<u8>,
+    ) {
+        let RequestHead::Parsed(request) = request else { return };
         notes.extend_from_slice(request.target());
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+    fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let notes = String::from_utf8_lossy(notes);
-        self.0.borrow_mut().push(format!("{notes} {}", outcome.ended.as_str()));
+        self.0.borrow_mut().push(format!("{notes} {}", outcome.end_reason.as_str()));
     }
 }
 
@@ -142,7 +148,7 @@ impl Scene {
     }
 }
 
-/// The lines of `output` in order, and the length of content behind them.
+/// The lines of `output` in order, and the length of content after them.
 fn lines(mut output: &[u8]) -> Vec<String> {
     let mut told = Vec::new();
     while !output.is_empty() {

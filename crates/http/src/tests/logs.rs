@@ -7,23 +7,29 @@ use std::time::Duration;
 use sockeye_proto::{Fault, Reason, WallTime};
 
 use super::*;
-use crate::{Begun, Ended, Handlers, Limits, Log, Outcome, Stream, StreamEvent};
+use crate::{EndReason, Handlers, Limits, Log, Outcome, RequestHead, Stream, StreamEvent};
 
 /// Keeps the requests that it is notified of, in their order.
 #[derive(Debug, Default)]
 struct Entries(RefCell<Vec<(String, Outcome)>>);
 
 impl Log for Entries {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        peer: &Peer,
+        when: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
         assert_eq!(peer.address.to_string(), "127.0.0.1:9");
         assert!(when >= WallTime::from_secs(1_445_412_480));
         match request {
-            Begun::Request(request) => {
+            RequestHead::Parsed(request) => {
                 notes.extend_from_slice(request.method().as_str().as_bytes());
                 notes.push(b' ');
                 notes.extend_from_slice(request.target());
             }
-            Begun::Unread(unread) => {
+            RequestHead::Unparsed(unread) => {
                 notes.extend_from_slice(unread.line);
                 if let Some(host) = unread.field("host") {
                     notes.extend_from_slice(b" at ");
@@ -33,7 +39,7 @@ impl Log for Entries {
         }
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+    fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let notes = String::from_utf8(notes.to_vec()).unwrap();
         self.0.borrow_mut().push((notes, *outcome));
     }
@@ -44,8 +50,8 @@ impl Entries {
     fn take(&self) -> Vec<(String, u16, u64, &'static str)> {
         let entry = self.0.take().into_iter();
         entry
-            .map(|(notes, Outcome { status, content, ended, .. })| {
-                (notes, status.map_or(0, Status::code), content, ended.as_str())
+            .map(|(notes, Outcome { status, content, end_reason, .. })| {
+                (notes, status.map_or(0, Status::code), content, end_reason.as_str())
             })
             .collect()
     }
@@ -114,7 +120,7 @@ fn the_time_goes_from_the_head_to_the_last_byte_that_is_sent() {
     client.pass(Duration::from_millis(500));
     client.output();
     let entry = log.0.take();
-    assert_eq!(entry[0].1.took, Duration::from_secs(2));
+    assert_eq!(entry[0].1.duration, Duration::from_secs(2));
 }
 
 #[test]
@@ -177,7 +183,11 @@ fn refused_requests_are_logged_as_far_as_they_were_read() {
             let known = if whole { known } else { &known[..entry.len()] };
             let status = Some(status);
             assert_eq!((&**entry, outcome.status.map(Status::code)), (known, status), "{input}");
-            assert_eq!((outcome.ended, outcome.refused), (Ended::Complete, Some(code)), "{input}");
+            assert_eq!(
+                (outcome.end_reason, outcome.refusal_code),
+                (EndReason::Complete, Some(code)),
+                "{input}"
+            );
             assert!(outcome.content > 0);
         }
     }
@@ -210,9 +220,12 @@ fn slow_requests_are_logged_as_timed_out() {
             let log = log.0.take();
             let [(entry, outcome)] = &log[..] else { panic!("{input}: {log:?}") };
             assert_eq!((&**entry, outcome.status.map(Status::code)), (known, Some(408)));
-            assert_eq!((outcome.ended, outcome.refused), (Ended::TimedOut, Some("head_timeout")));
+            assert_eq!(
+                (outcome.end_reason, outcome.refusal_code),
+                (EndReason::TimedOut, Some("head_timeout"))
+            );
             // Since its first byte.
-            assert_eq!(outcome.took, Limits::default().head_timeout);
+            assert_eq!(outcome.duration, Limits::default().head_timeout);
         }
     }
 

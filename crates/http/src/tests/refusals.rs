@@ -6,7 +6,7 @@ fn with_field(line: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").into_bytes()
 }
 
-/// Nothing behind a refused request is read as one.
+/// Nothing after a refused request is read as one.
 const NEXT: &[u8] = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[track_caller]

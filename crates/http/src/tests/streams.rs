@@ -156,7 +156,7 @@ fn said(input: &str) -> (String, Harness) {
     (String::from_utf8(output).unwrap(), client)
 }
 
-/// The content of a chunked response, and the output behind it.
+/// The content of a chunked response, and the output after it.
 fn dechunk(mut input: &str) -> (String, &str) {
     let mut content = String::new();
     loop {
@@ -166,7 +166,7 @@ fn dechunk(mut input: &str) -> (String, &str) {
             return (content, rest);
         }
         content.push_str(&rest[..size]);
-        input = rest[size..].strip_prefix("\r\n").expect("CRLF behind a chunk");
+        input = rest[size..].strip_prefix("\r\n").expect("CRLF after a chunk");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads responses of HTTP/1.1.
 
-use sockeye_http::client::{self, Piece, Shape};
+use sockeye_http::client::{self, HeadTemplate, Piece};
 
 use super::parts::{
     BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
@@ -16,7 +16,7 @@ pub(crate) struct HttpReader {
     interim: u32,
     content: Content,
     /// What the head looks like, if none was expected.
-    shape: Option<Shape>,
+    template: Option<HeadTemplate>,
 }
 
 impl HttpReader {
@@ -24,8 +24,8 @@ impl HttpReader {
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
         let status = self.status;
         let error = (status >= 400).then(|| format!("the response's status is {status}"));
-        let learned = self.shape.take().map(|shape| ExpectedResponse {
-            shape: Some(shape),
+        let learned = self.template.take().map(|template| ExpectedResponse {
+            template: Some(template),
             content: kept,
             content_len,
             error: error.clone(),
@@ -42,31 +42,31 @@ impl ResponseReader for HttpReader {
         input: &[u8],
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
-        let shape = context.expected.and_then(|expected| expected.shape.as_ref());
+        let template = context.expected.and_then(|expected| expected.template.as_ref());
         let method = if context.request.is_head {
             client::RequestKind::Head
         } else {
-            client::RequestKind::Get
+            client::RequestKind::Other
         };
         let mut used = 0;
         loop {
-            let read = self.responses.read(&input[used..], method, shape);
+            let read = self.responses.read(&input[used..], method, template);
             let (count, piece) = read.map_err(|error| BadResponse(error.0.into()))?;
             used += count;
             match piece {
-                Piece::Short => return Ok((used, None)),
+                Piece::NeedMore => return Ok((used, None)),
                 Piece::Head(head) => {
                     self.status = head.status;
                     self.length = head.length();
                     self.interim = head.interim;
                     let max = context.plan.max_content;
-                    if method == client::RequestKind::Get
+                    if method == client::RequestKind::Other
                         && self.length.is_some_and(|length| length > max)
                     {
                         return Err(BadResponse::too_large(&context));
                     }
                     if context.expected.is_none() {
-                        self.shape = Some(Shape::of(&head));
+                        self.template = Some(HeadTemplate::of(&head));
                     }
                 }
                 Piece::Content(bytes) => self.content.take(bytes, &context)?,

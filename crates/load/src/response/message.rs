@@ -93,7 +93,7 @@ impl MessageReader {
             content_len,
             keep_alive,
             error: response.error.clone(),
-            shape: None,
+            template: None,
         });
         response
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, ServerConfig};
+use sockeye_http::{EndReason, Limits, Log, Outcome as Told, RequestHead, Server, ServerConfig};
 use sockeye_proto::{Peer, WallTime};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
@@ -17,15 +17,15 @@ use crate::{here, secs};
 struct Page(RefCell<(usize, Vec<(String, Told)>)>);
 
 impl Log for Page {
-    fn begun(&self, request: Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
+    fn on_request(&self, request: RequestHead<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
         self.0.borrow_mut().0 += 1;
         match request {
-            Begun::Request(request) => notes.extend_from_slice(request.target()),
-            Begun::Unread(unread) => notes.extend_from_slice(unread.line),
+            RequestHead::Parsed(request) => notes.extend_from_slice(request.target()),
+            RequestHead::Unparsed(unread) => notes.extend_from_slice(unread.line),
         }
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Told) {
+    fn on_end(&self, notes: &[u8], outcome: &Told) {
         self.0.borrow_mut().1.push((String::from_utf8(notes.to_vec()).unwrap(), *outcome));
     }
 }
@@ -81,7 +81,7 @@ fn what_is_answered_is_told_of_as_complete_with_all_its_bytes() {
                 "/later" => "later".len(),
                 _ => "404 Not Found\nthere is nothing here\n".len(),
             };
-            assert_eq!((&**target, outcome.ended), (path, Ended::Complete));
+            assert_eq!((&**target, outcome.end_reason), (path, EndReason::Complete));
             assert_eq!(outcome.content, bytes as u64, "{path}");
         }
     });
@@ -105,7 +105,10 @@ fn a_client_that_breaks_off_anywhere_leaves_no_request_untold() {
         assert!(told.len() <= paths.len());
         for ((target, outcome), path) in told.iter().zip(paths) {
             assert_eq!(&**target, path);
-            assert!(matches!(outcome.ended, Ended::Complete | Ended::ClientAborted), "{outcome:?}");
+            assert!(
+                matches!(outcome.end_reason, EndReason::Complete | EndReason::ClientAborted),
+                "{outcome:?}"
+            );
             assert!(outcome.content <= 5000);
         }
     });
@@ -117,8 +120,8 @@ fn a_refusal_takes_no_longer_because_its_client_stays() {
         Script::new().send("GET /a b HTTP/1.1\r\nHost: here\r\n\r\n").wait(secs(1)).finish();
     let (told, _) = told(0, Faults::none(), usize::MAX, script);
     let [(line, outcome)] = &told[..] else { panic!("{told:?}") };
-    assert_eq!((&**line, outcome.refused), ("GET /a b HTTP/1.1", Some("bad_request")));
-    assert_eq!((outcome.ended, outcome.took), (Ended::Complete, secs(0)));
+    assert_eq!((&**line, outcome.refusal_code), ("GET /a b HTTP/1.1", Some("bad_request")));
+    assert_eq!((outcome.end_reason, outcome.duration), (EndReason::Complete, secs(0)));
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn a_file_that_changes_is_told_of_as_that() {
         let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
         let (told, heard) = told(seed, faults, reads, script);
         let [(_, outcome)] = &told[..] else { panic!("{told:?}") };
-        assert_eq!(outcome.ended, Ended::FileChanged);
+        assert_eq!(outcome.end_reason, EndReason::FileChanged);
         assert!(outcome.content < 5000 && outcome.content <= heard as u64, "{outcome:?} {heard}");
     });
 }

@@ -38,7 +38,7 @@ impl Options {
     /// The configuration of HTTP for a worker whose listeners are bound to `bound`.
     #[must_use]
     pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {
-        let config = ServerConfig::new(self.limits.clone()).names_itself(self.server_header);
+        let config = ServerConfig::new(self.limits.clone()).server_header(self.server_header);
         match &self.allowed_hosts {
             Some(hosts) => config.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound)),
             None => config,

@@ -20,14 +20,20 @@ struct Page {
 }
 
 impl Log for Page {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        peer: &Peer,
+        when: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
         let addresses = Addresses { client: peer.address, peer: None };
         begin(self.format, &date, addresses, request, notes);
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+    fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let mut lines = self.lines.borrow_mut();
         let before = lines.len();
         end(self.format, notes, outcome, &mut lines);

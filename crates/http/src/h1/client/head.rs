@@ -23,7 +23,7 @@ impl fmt::Display for BadResponse {
 
 impl std::error::Error for BadResponse {}
 
-// Both sides read lines and chunks by the same rules, except for a bare LF in a head.
+// Responses follow the same rules for lines and chunks as requests, except for a bare LF in a head.
 impl From<Refusal<'static>> for BadResponse {
     fn from(refusal: Refusal<'static>) -> Self {
         Self(match refusal {
@@ -37,8 +37,8 @@ impl From<Refusal<'static>> for BadResponse {
     }
 }
 
-/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send more than clients: cookies,
-/// policies.
+/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send longer heads than clients,
+/// for example with cookies and policies.
 pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     request_line: 64 * 1024,
     head: 64 * 1024,
@@ -51,7 +51,7 @@ pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
 pub struct Head<'a> {
     /// The status code, from 100 to 599.
     pub status: u16,
-    /// The server accepts another request on this connection behind this response.
+    /// The server accepts another request on this connection after this response.
     pub persistent: bool,
     /// Interim responses (RFC 9110, 15.2) before it: at most 100.
     pub interim: u32,
@@ -73,23 +73,23 @@ impl Head<'_> {
     }
 }
 
-/// The length of the head at the start of `input`, which does not end in the first `seen` bytes; `None`
-/// if it is incomplete.
-pub(super) fn len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
+/// The length of the head at the start of `input`; `None` if it is incomplete. The caller has found no
+/// end in the first `searched` bytes.
+pub(super) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
     let begun = &input[..input.len().min(PREFIX.len())];
     if !PREFIX.starts_with(begun) {
         return Err(BadResponse("sent something else than an HTTP/1 response"));
     }
-    let end = blank_line(input, seen.saturating_sub(2));
+    let end = blank_line(input, searched.saturating_sub(2));
     if end.unwrap_or(input.len()) > LIMITS.head {
         return Err(BadResponse("sent a response's head of more than 64 KiB"));
     }
     Ok(end)
 }
 
-/// Where the first blank line behind an LF at `from` or later ends. A bare LF ends a line, too (RFC 9112,
-/// 2.2).
+/// The end of the first blank line that follows an LF at `from` or later. A bare LF also ends a line
+/// (RFC 9112, 2.2).
 fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     memchr_iter(b'\n', &input[from..]).find_map(|at| match input[from + at + 1..] {
         [b'\n', ..] => Some(from + at + 2),
@@ -98,10 +98,10 @@ fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// `lines` with CRLF behind every one, and a space instead of each line break that folds a field's value
-/// (obs-fold), as a user agent has to read it (RFC 9112, 5.2). The fields start at line number `first`; a
-/// space at the start of that line folds nothing, and will be refused.
-pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
+/// Ends every line with CRLF, and replaces each line break that folds a field's value (obs-fold) with a
+/// space, as RFC 9112, 5.2, requires of a user agent. The fields start at line number `first`. A space at
+/// the start of that line folds nothing, and is refused later.
+pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     let is_plain = |at: usize| {
         lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))
     };
@@ -127,7 +127,7 @@ pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
 
 /// Reads a whole head.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
-    let plain = unfolded(bytes, 1);
+    let plain = unfold(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
     let fields = &plain[start..];
     let mut spans = Vec::new();
@@ -135,16 +135,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     if whole != Some(fields.len()) {
         return Err(BadResponse("sent a response's head that ends in two places"));
     }
-    let mut seen = Seen::default();
+    let mut framing = FramingFields::default();
     for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {
-        seen.take(name, value)?;
+        framing.add(name, value)?;
     }
     let is_http10 = version == Version::Http10;
     if status == 101 {
         return Err(BadResponse("switched to another protocol without being asked to"));
     }
-    let content = content(status, &seen)?;
-    let persistent = !seen.close && (!is_http10 || seen.keep_alive) && content.is_some();
+    let content = content(status, &framing)?;
+    let persistent = !framing.close && (!is_http10 || framing.keep_alive) && content.is_some();
     Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
@@ -174,29 +174,29 @@ fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
     Ok((status, version, end + 2))
 }
 
-/// The fields that matter, so far.
+/// What the fields read so far say about the end of the content, and about the connection.
 #[derive(Default)]
-struct Seen {
+struct FramingFields {
     length: Option<u64>,
-    coded: bool,
+    has_transfer_coding: bool,
     chunked: bool,
     close: bool,
     keep_alive: bool,
 }
 
-impl Seen {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
+impl FramingFields {
+    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                for option in elements(value) {
+                for option in list_members(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                // A list of one value, again and again, has been seen in the wild (RFC 9112, 6.3).
-                for element in elements(value) {
-                    let length = chars::number(element);
+                // Some servers repeat one value in a list (RFC 9112, 6.3).
+                for member in list_members(value) {
+                    let length = chars::parse_number(member);
                     if length.is_none() {
                         return Err(BadResponse("sent a Content-Length that is not a number"));
                     }
@@ -207,11 +207,11 @@ impl Seen {
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                for coding in elements(value) {
+                for coding in list_members(value) {
                     if self.chunked {
                         return Err(BadResponse("sent a transfer coding behind the chunked one"));
                     }
-                    self.coded = true;
+                    self.has_transfer_coding = true;
                     self.chunked = coding.eq_ignore_ascii_case(b"chunked");
                 }
             }
@@ -221,28 +221,29 @@ impl Seen {
     }
 }
 
-fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(chars::trim)
 }
 
 /// How the end of the content is found (RFC 9112, 6.3).
-fn content(status: u16, seen: &Seen) -> Result<Option<Content>, BadResponse> {
-    Ok(match seen.length {
+fn content(status: u16, framing: &FramingFields) -> Result<Option<Content>, BadResponse> {
+    Ok(match framing.length {
         _ if matches!(status, ..200 | 204 | 304) => Some(Content::None),
-        Some(_) if seen.coded => {
+        Some(_) if framing.has_transfer_coding => {
             return Err(BadResponse("sent a response with both a length and a transfer coding"));
         }
-        None => seen.chunked.then_some(Content::Chunked),
+        None => framing.chunked.then_some(Content::Chunked),
         Some(0) => Some(Content::None),
         Some(length) => Some(Content::Length(length)),
     })
 }
 
-/// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2), which does not end in the first
-/// `seen` bytes. Returns its length; `None` if it is incomplete. Folded values are accepted (5.2).
-pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
+/// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2). Returns its length; `None` if it
+/// is incomplete. The caller has found no end in the first `searched` bytes. Folded values are accepted
+/// (5.2).
+pub(super) fn trailers_len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     let mut end = None;
-    for at in memchr_iter(b'\n', &input[seen..]).map(|at| seen + at) {
+    for at in memchr_iter(b'\n', &input[searched..]).map(|at| searched + at) {
         match input[..at] {
             [b'\r'] | [.., b'\n', b'\r'] => {
                 end = Some(at + 1);
@@ -256,7 +257,7 @@ pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, B
         return Err(BadResponse("sent trailers of more than 64 KiB"));
     }
     if let Some(end) = end {
-        let plain = unfolded(&input[..end], 0);
+        let plain = unfold(&input[..end], 0);
         head::trailers(&plain, &mut head::Progress::default(), &LIMITS, &mut Vec::new())?;
     }
     Ok(end)

@@ -1,4 +1,4 @@
-//! A reader of responses: the client's side of a connection (RFC 9112, 4 to 6).
+//! Reads responses: the client's side of a connection (RFC 9112, 4 to 6).
 //!
 //! A [`ResponseReader`] finds where each response starts and ends, and returns its content in pieces. It
 //! holds no bytes.
@@ -9,51 +9,51 @@
 //! let mut reader = ResponseReader::default();
 //! let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHello\n";
 //! let mut next = || {
-//!     let (used, piece) = reader.read(input, RequestKind::Get, None).unwrap();
+//!     let (used, piece) = reader.read(input, RequestKind::Other, None).unwrap();
 //!     input = &input[used..];
 //!     piece
 //! };
 //! assert!(matches!(next(), Piece::Head(head) if head.status == 200));
 //! assert_eq!(next(), Piece::Content(b"Hello\n"));
 //! assert_eq!(next(), Piece::End { persistent: true });
-//! assert_eq!(next(), Piece::Short);
+//! assert_eq!(next(), Piece::NeedMore);
 //! ```
 //!
-//! Responses to the same request often differ in their date only: a [`Shape`] made from the first
-//! head recognises the others without parsing them.
+//! Responses to the same request often differ in their date only: a [`HeadTemplate`] made from the
+//! first head recognises the others without parsing them.
 //!
 //! Framing is checked as strictly as by the server. Heads may have lines that end with a bare LF
 //! (RFC 9112, 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and
 //! content codings are up to the caller.
 
 mod head;
-mod shape;
+mod head_template;
 #[cfg(test)]
 mod tests;
 
 pub use self::head::{BadResponse, Head};
-pub use self::shape::Shape;
+pub use self::head_template::HeadTemplate;
 use crate::Content;
 use crate::h1::body::{Decoded, Decoder};
 
 /// Maximum number of interim (1xx) responses before a final one: a server that sends one every 20 s
 /// while it works (RFC 2518, 10.1) reaches it after half an hour.
-const MOST_INTERIM: u32 = 100;
+const MAX_INTERIM: u32 = 100;
 
-/// The request's method, as far as it decides where the response ends.
+/// The two kinds of methods, whose responses end in different places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// HEAD: the response has no content, whatever its fields say.
     Head,
     /// Any other method.
-    Get,
+    Other,
 }
 
 /// A part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// More input is needed.
-    Short,
+    NeedMore,
     /// The head. Interim heads (RFC 9110, 15.2) are only counted.
     Head(Head<'a>),
     /// Bytes of the content, at least one.
@@ -89,26 +89,26 @@ pub struct ResponseReader {
 /// What is expected next.
 #[derive(Debug, Default)]
 enum Stage {
-    /// The rest of a head, which does not end in the first `seen` bytes.
-    Head { seen: usize },
+    /// The rest of a head. Its end is not in the first `searched` bytes.
+    Head { searched: usize },
     /// Content.
     Content(Decoder),
     /// Content up to the end of the connection.
     UntilClose,
-    /// The trailer section, which does not end in the first `seen` bytes.
-    Trailers { seen: usize },
-    /// Nothing: the response is complete, and the next call of `read` returns [`Piece::End`].
-    End,
+    /// The trailer section. Its end is not in the first `searched` bytes.
+    Trailers { searched: usize },
+    /// Nothing of this response: it is complete, and the next call of `read` returns [`Piece::End`].
+    ResponseEnd,
     /// The start of a response.
     #[default]
-    Fresh,
-    /// Nothing: the last response is complete.
-    Over,
+    ResponseStart,
+    /// The end of the connection: its last response is complete.
+    ConnectionEnd,
 }
 
 impl ResponseReader {
     /// Reads one piece. Returns how many bytes of `input` were consumed, and the piece. `request`
-    /// is the kind of request that is answered. A head that matches `known` is not parsed.
+    /// is the kind of the request. A head that matches `known` is not parsed.
     ///
     /// # Errors
     ///
@@ -117,14 +117,14 @@ impl ResponseReader {
         &mut self,
         input: &'a [u8],
         request: RequestKind,
-        known: Option<&Shape>,
+        known: Option<&HeadTemplate>,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
         match &mut self.stage {
-            Stage::Fresh => match known.and_then(|shape| shape.find(input)) {
+            Stage::ResponseStart => match known.and_then(|template| template.find(input)) {
                 Some(head) => Ok(self.begin(head, request)),
                 None => self.read_head(input, 0, request),
             },
-            &mut Stage::Head { seen } => self.read_head(input, seen, request),
+            &mut Stage::Head { searched } => self.read_head(input, searched, request),
             Stage::Content(decoder) => {
                 let (used, decoded) = decoder.step_to_trailers(input, u64::MAX)?;
                 Ok(match decoded {
@@ -132,21 +132,23 @@ impl ResponseReader {
                         let (len, piece) = self.read_trailers(&input[used..], 0)?;
                         (used + len, piece)
                     }
-                    Some(Decoded::Short) => (used, Piece::Short),
+                    Some(Decoded::NeedMore) => (used, Piece::NeedMore),
                     Some(Decoded::Piece(len)) => {
-                        if decoder.left() == Some(0) {
-                            self.stage = Stage::End;
+                        if decoder.remaining() == Some(0) {
+                            self.stage = Stage::ResponseEnd;
                         }
                         (used, Piece::Content(&input[used - len..used]))
                     }
                     Some(Decoded::End(_)) => (used, self.end_response()),
                 })
             }
-            &mut Stage::Trailers { seen } => self.read_trailers(input, seen),
-            Stage::UntilClose | Stage::Over if input.is_empty() => Ok((0, Piece::Short)),
+            &mut Stage::Trailers { searched } => self.read_trailers(input, searched),
+            Stage::UntilClose | Stage::ConnectionEnd if input.is_empty() => {
+                Ok((0, Piece::NeedMore))
+            }
             Stage::UntilClose => Ok((input.len(), Piece::Content(input))),
-            Stage::End => Ok((0, self.end_response())),
-            Stage::Over => Err(BadResponse("sent something behind its last response")),
+            Stage::ResponseEnd => Ok((0, self.end_response())),
+            Stage::ConnectionEnd => Err(BadResponse("sent data after its last response")),
         }
     }
 
@@ -157,13 +159,13 @@ impl ResponseReader {
     /// If a response is incomplete: see [`ResponseReader::extent`].
     pub fn end_of_input(&mut self) -> Result<bool, BadResponse> {
         let complete = match self.stage {
-            Stage::Fresh | Stage::Over => false,
-            Stage::UntilClose | Stage::End => true,
+            Stage::ResponseStart | Stage::ConnectionEnd => false,
+            Stage::UntilClose | Stage::ResponseEnd => true,
             Stage::Head { .. } | Stage::Content(_) | Stage::Trailers { .. } => {
                 return Err(BadResponse("closed the connection in the middle of a response"));
             }
         };
-        self.stage = Stage::Over;
+        self.stage = Stage::ConnectionEnd;
         Ok(complete)
     }
 
@@ -171,8 +173,8 @@ impl ResponseReader {
     #[must_use]
     pub fn extent(&self) -> Extent {
         match self.stage {
-            Stage::Fresh | Stage::Over => Extent::Nothing,
-            Stage::Head { seen } => Extent::Head(seen),
+            Stage::ResponseStart | Stage::ConnectionEnd => Extent::Nothing,
+            Stage::Head { searched } => Extent::Head(searched),
             _ => Extent::Content,
         }
     }
@@ -186,11 +188,11 @@ impl ResponseReader {
     fn read_trailers<'a>(
         &mut self,
         input: &[u8],
-        seen: usize,
+        searched: usize,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
-        let Some(len) = head::trailers_len(input, seen)? else {
-            self.stage = Stage::Trailers { seen: input.len() };
-            return Ok((0, Piece::Short));
+        let Some(len) = head::trailers_len(input, searched)? else {
+            self.stage = Stage::Trailers { searched: input.len() };
+            return Ok((0, Piece::NeedMore));
         };
         Ok((len, self.end_response()))
     }
@@ -198,17 +200,17 @@ impl ResponseReader {
     fn read_head<'a>(
         &mut self,
         mut input: &'a [u8],
-        mut seen: usize,
+        mut searched: usize,
         request: RequestKind,
     ) -> Result<(usize, Piece<'a>), BadResponse> {
         let mut used = 0;
         loop {
-            let Some(len) = head::len(input, seen)? else {
+            let Some(len) = head::len(input, searched)? else {
                 self.stage = match input.len() {
-                    0 => Stage::Fresh,
-                    seen => Stage::Head { seen },
+                    0 => Stage::ResponseStart,
+                    searched => Stage::Head { searched },
                 };
-                return Ok((used, Piece::Short));
+                return Ok((used, Piece::NeedMore));
             };
             let head = head::parse(&input[..len])?;
             if head.status >= 200 {
@@ -216,14 +218,14 @@ impl ResponseReader {
                 return Ok((used + len, piece));
             }
             self.interim += 1;
-            if self.interim > MOST_INTERIM {
+            if self.interim > MAX_INTERIM {
                 return Err(BadResponse(
                     "sent more than 100 interim responses (1xx) before a response",
                 ));
             }
             used += len;
             input = &input[len..];
-            seen = 0;
+            searched = 0;
         }
     }
 
@@ -234,18 +236,18 @@ impl ResponseReader {
         // RFC 9112, 6.3.
         let content = match request {
             RequestKind::Head => Some(Content::None),
-            RequestKind::Get => head.content,
+            RequestKind::Other => head.content,
         };
         self.stage = match content.map(Decoder::new) {
             Some(Some(decoder)) => Stage::Content(decoder),
-            Some(None) => Stage::End,
+            Some(None) => Stage::ResponseEnd,
             None => Stage::UntilClose,
         };
         (head.bytes.len(), Piece::Head(head))
     }
 
     fn end_response(&mut self) -> Piece<'static> {
-        self.stage = if self.persistent { Stage::Fresh } else { Stage::Over };
+        self.stage = if self.persistent { Stage::ResponseStart } else { Stage::ConnectionEnd };
         Piece::End { persistent: self.persistent }
     }
 }

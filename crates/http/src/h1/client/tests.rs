@@ -6,11 +6,11 @@ use super::head::LIMITS;
 use super::*;
 
 /// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
-/// behind it where the connection ends with it.
+/// after it where the connection ends with it.
 fn read_all(
     input: &[u8],
     request: RequestKind,
-    known: Option<&Shape>,
+    known: Option<&HeadTemplate>,
     cuts: &[usize],
 ) -> Result<Vec<String>, BadResponse> {
     let mut reader = ResponseReader::default();
@@ -21,7 +21,7 @@ fn read_all(
             let (count, piece) = reader.read(&input[used..end], request, known)?;
             used += count;
             match piece {
-                Piece::Short => break,
+                Piece::NeedMore => break,
                 Piece::Head(head) => response = format!("{} ", head.status),
                 Piece::Content(bytes) => response.push_str(std::str::from_utf8(bytes).unwrap()),
                 Piece::End { persistent } => {
@@ -51,7 +51,7 @@ const READ: [&str; 6] = ["200 Hello", "200 abcde", "204 ", "304 ", "404 ", "200 
 
 #[test]
 fn responses_end_where_their_heads_say() {
-    assert_eq!(whole(STREAM, RequestKind::Get).unwrap(), READ);
+    assert_eq!(whole(STREAM, RequestKind::Other).unwrap(), READ);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_connection_persists_if_both_sides_agree() {
         ("HTTP/1.0 204 x\r\nConnection: keep-alive\r\n\r\n", true),
     ] {
         let end = if persistent { "204 " } else { "204 !" };
-        assert_eq!(whole(head, RequestKind::Get).unwrap(), [end], "{head:?}");
+        assert_eq!(whole(head, RequestKind::Other).unwrap(), [end], "{head:?}");
     }
 }
 
@@ -85,12 +85,12 @@ fn a_bare_lf_ends_a_line_of_a_head() {
         "HTTP/1.1 100 Continue\n\nHTTP/1.1 200\nDate: then\nContent-Length: 5\n\nHello",
     ] {
         let cuts: Vec<usize> = (0..input.len()).collect();
-        assert_eq!(whole(input, RequestKind::Get).unwrap(), ["200 Hello"], "{input:?}");
-        let dripped = read_all(input.as_bytes(), RequestKind::Get, None, &cuts);
+        assert_eq!(whole(input, RequestKind::Other).unwrap(), ["200 Hello"], "{input:?}");
+        let dripped = read_all(input.as_bytes(), RequestKind::Other, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 Hello"], "{input:?}");
     }
-    // A Date field that ends in one may not hide the field behind it.
-    let known = shape(b"HTTP/1.1 200 OK\r\nDate: then\nContent-Length: 5\r\n\r\n");
+    // A Date field that ends in one may not hide the field after it.
+    let known = template(b"HTTP/1.1 200 OK\r\nDate: then\nContent-Length: 5\r\n\r\n");
     assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: then Content-Length: 5\r\n\r\n").is_none());
     assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: when\nContent-Length: 5\r\n\r\n").is_some());
 }
@@ -105,13 +105,13 @@ fn a_folded_field_is_one_field() {
         ("X: y\r\n \r\nContent-Length: 5\r\n\r\nHello", "200 Hello"),
     ] {
         let input = format!("HTTP/1.1 200 OK\r\n{fields}");
-        assert_eq!(whole(&input, RequestKind::Get).unwrap(), [read], "{input:?}");
+        assert_eq!(whole(&input, RequestKind::Other).unwrap(), [read], "{input:?}");
     }
     for (fields, says) in [
         ("Content-Length: 1\r\n 2\r\n\r\n", "not a number"),
         ("Content\r\n -Length: 2\r\n\r\n", "sent"),
     ] {
-        let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Get).unwrap_err();
+        let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Other).unwrap_err();
         assert!(error.to_string().contains(says), "{fields:?}: {error}");
     }
 }
@@ -121,16 +121,16 @@ fn a_folded_trailer_is_one_field() {
     for trailers in ["A: b\r\n c\r\n", "A:\r\n\tb\r\n \r\nC: d\r\n", "A: b\r\n  \r\n c\r\n"] {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let input = format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n{head}0\r\n\r\n");
-        assert_eq!(whole(&input, RequestKind::Get).unwrap(), ["200 ok", "200 "], "{trailers:?}");
+        assert_eq!(whole(&input, RequestKind::Other).unwrap(), ["200 ok", "200 "], "{trailers:?}");
         let cuts: Vec<usize> = (0..input.len()).collect();
-        let dripped = read_all(input.as_bytes(), RequestKind::Get, None, &cuts);
+        let dripped = read_all(input.as_bytes(), RequestKind::Other, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 ok", "200 "], "{trailers:?}");
     }
     let long = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {}",
         "b\r\n ".repeat(LIMITS.head / 4)
     );
-    let error = whole(&long, RequestKind::Get).unwrap_err();
+    let error = whole(&long, RequestKind::Other).unwrap_err();
     assert!(error.to_string().contains("trailers of more than 64 KiB"), "{error}");
 }
 
@@ -140,17 +140,17 @@ fn interim_responses_are_counted_and_bounded() {
         let stream = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count);
         stream + "HTTP/1.1 204 No Content\r\n\r\n"
     };
-    for known in [None, Some(shape(b"HTTP/1.1 204 No Content\r\n\r\n"))] {
+    for known in [None, Some(template(b"HTTP/1.1 204 No Content\r\n\r\n"))] {
         let (mut reader, input) = (ResponseReader::default(), interim(100) + &interim(1));
         let mut input = input.as_bytes();
         for count in [100, 1] {
-            let (used, piece) = reader.read(input, RequestKind::Get, known.as_ref()).unwrap();
+            let (used, piece) = reader.read(input, RequestKind::Other, known.as_ref()).unwrap();
             assert!(matches!(piece, Piece::Head(head) if head.interim == count), "{piece:?}");
             input = &input[used..];
-            reader.read(input, RequestKind::Get, None).unwrap();
+            reader.read(input, RequestKind::Other, None).unwrap();
         }
     }
-    let error = whole(&interim(101), RequestKind::Get).unwrap_err();
+    let error = whole(&interim(101), RequestKind::Other).unwrap_err();
     assert!(error.to_string().contains("more than 100 interim"), "{error}");
 }
 
@@ -167,9 +167,9 @@ fn the_extent_of_an_incomplete_response_is_known() {
         let (mut reader, mut used) = (ResponseReader::default(), 0);
         loop {
             let (count, piece) =
-                reader.read(&input.as_bytes()[used..], RequestKind::Get, None).unwrap();
+                reader.read(&input.as_bytes()[used..], RequestKind::Other, None).unwrap();
             used += count;
-            if piece == Piece::Short {
+            if piece == Piece::NeedMore {
                 break;
             }
         }
@@ -209,9 +209,9 @@ fn malformed_responses_are_refused() {
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\n", "a bare LF"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", "in the middle"),
         ("HTTP/1.1 200 OK\r\nConte", "in the middle"),
-        ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\nHTTP", "behind its last"),
+        ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\nHTTP", "after its last"),
     ] {
-        let error = whole(input, RequestKind::Get).unwrap_err();
+        let error = whole(input, RequestKind::Other).unwrap_err();
         assert!(error.to_string().contains(says), "{input:?}: {error}");
     }
 }
@@ -221,25 +221,25 @@ fn a_head_without_an_end_is_refused_at_the_limit() {
     let mut reader = ResponseReader::default();
     let mut input = b"HTTP/1.1 200 OK\r\n".to_vec();
     input.resize(LIMITS.head, b'a');
-    assert_eq!(reader.read(&input, RequestKind::Get, None), Ok((0, Piece::Short)));
+    assert_eq!(reader.read(&input, RequestKind::Other, None), Ok((0, Piece::NeedMore)));
     input.push(b'a');
-    assert!(reader.read(&input, RequestKind::Get, None).is_err());
+    assert!(reader.read(&input, RequestKind::Other, None).is_err());
 }
 
-/// The shape of the first head in `input`.
-fn shape(input: &[u8]) -> Shape {
-    match ResponseReader::default().read(input, RequestKind::Get, None) {
-        Ok((_, Piece::Head(head))) => Shape::of(&head),
+/// The template of the first head in `input`.
+fn template(input: &[u8]) -> HeadTemplate {
+    match ResponseReader::default().read(input, RequestKind::Other, None) {
+        Ok((_, Piece::Head(head))) => HeadTemplate::of(&head),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_shape_matches_heads_that_differ_in_their_date_only() {
+fn a_template_matches_heads_that_differ_in_their_date_only() {
     let head = |status: &str, date: &str, length: &str| {
         format!("HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n")
     };
-    let known = shape(head("200 OK", "then", "5").as_bytes());
+    let known = template(head("200 OK", "then", "5").as_bytes());
     for (other, same) in [
         (head("200 OK", "then", "5"), true),
         (head("200 OK", "when", "5"), true),
@@ -253,13 +253,13 @@ fn a_shape_matches_heads_that_differ_in_their_date_only() {
         assert_eq!(known.find(other.as_bytes()).is_some(), same, "{other:?}");
     }
     // A head of which one byte is read twice would be two different heads.
-    let first = shape(&STREAM.as_bytes()[25..]);
-    assert_eq!(read_all(STREAM.as_bytes(), RequestKind::Get, Some(&first), &[]).unwrap(), READ);
+    let first = template(&STREAM.as_bytes()[25..]);
+    assert_eq!(read_all(STREAM.as_bytes(), RequestKind::Other, Some(&first), &[]).unwrap(), READ);
 }
 
 #[test]
-fn a_shape_without_a_date_matches_equal_heads_only() {
-    let known = shape(b"HTTP/1.1 204 x\r\nA: b\r\n\r\n");
+fn a_template_without_a_date_matches_equal_heads_only() {
+    let known = template(b"HTTP/1.1 204 x\r\nA: b\r\n\r\n");
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: b\r\n\r\nmore").is_some());
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: c\r\n\r\n").is_none());
 }
@@ -268,8 +268,8 @@ proptest! {
     #[test]
     fn cuts_change_nothing(mut cuts in proptest::collection::vec(0..STREAM.len(), 0..12), known: bool) {
         cuts.sort_unstable();
-        let shape = known.then(|| shape(&STREAM.as_bytes()[25..]));
-        let read = read_all(STREAM.as_bytes(), RequestKind::Get, shape.as_ref(), &cuts).unwrap();
+        let template = known.then(|| template(&STREAM.as_bytes()[25..]));
+        let read = read_all(STREAM.as_bytes(), RequestKind::Other, template.as_ref(), &cuts).unwrap();
         prop_assert_eq!(read, READ);
     }
 
@@ -284,12 +284,12 @@ proptest! {
         let mut reader = ResponseReader::default();
         for end in [input.len().min(start + cut), input.len()] {
             loop {
-                let Ok((used, piece)) = reader.read(&input[at..end], RequestKind::Get, None) else {
+                let Ok((used, piece)) = reader.read(&input[at..end], RequestKind::Other, None) else {
                     return Ok(());
                 };
                 prop_assert!(used <= end - at);
                 at += used;
-                if piece == Piece::Short {
+                if piece == Piece::NeedMore {
                     break;
                 }
             }

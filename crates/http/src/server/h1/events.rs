@@ -1,11 +1,11 @@
-//! Events besides input: its end, deadlines, room in the output, and the server's stop.
+//! Events other than input: the end of input, deadlines, room in the output, and the server's stop.
 
 use sockeye_proto::{Fault, Stop, Time, Turn};
 
 use super::server::Server;
 use super::state::State;
 use crate::handling::answer::AnswerKind;
-use crate::semantics::exchange::{Incoming, Waits};
+use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
 
@@ -14,9 +14,9 @@ impl<S: Handlers> Server<S> {
     pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {
         self.connection.half_closed = true;
         if let State::ExpectAnswer(in_flight) = &mut self.state
-            && in_flight.exchange.has_begun()
+            && in_flight.exchange.has_started()
         {
-            in_flight.exchange.send_by = self.connection.silent_until(turn.now());
+            in_flight.exchange.send_deadline = self.connection.silence_deadline(turn.now());
         }
     }
 
@@ -25,14 +25,16 @@ impl<S: Handlers> Server<S> {
             self.on_half_close(turn);
         }
         match &self.state {
-            State::ExpectRequest { .. } | State::ExpectRest(_) => self.finish(false, turn),
+            State::ExpectRequest { .. } | State::ExpectUnreadContent(_) => {
+                self.end_connection(false, turn)
+            }
             State::ExpectHead { .. } => {
                 self.state = State::ExpectNothing;
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // The driver reports no end of input during a pause, so pending requests are answered first.
-            // But incomplete content will never be complete.
+            // During a pause the driver doesn't report the end of input, so pending requests are answered
+            // first. But if content is being read, it will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -60,44 +62,44 @@ impl<S: Handlers> Server<S> {
     pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Limits { idle_timeout, body_timeout, half_closed_timeout, head_timeout, .. } =
             self.connection.config.limits;
-        if self.state.until().is_none_or(|until| turn.now() < until) {
+        if self.state.deadline().is_none_or(|deadline| turn.now() < deadline) {
             return Ok(());
         }
         match &mut self.state {
-            // If the client is just sending its next request, it must still be able to read our last
-            // response.
+            // The client may be sending its next request. It must still be able to read the last response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
-                self.finish(true, turn);
+                self.end_connection(true, turn);
             }
-            // A peer that is still reading our last response is slow, not idle: the write deadline
-            // watches over it.
-            State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
-                *until = turn.now() + idle_timeout;
+            // A peer that is still receiving the last response is slow, not idle. The engine's write timeout
+            // applies.
+            State::ExpectRequest { deadline, .. } if turn.unsent() > 0 => {
+                *deadline = turn.now() + idle_timeout;
             }
             State::ExpectRequest { .. } => {
                 self.state = State::ExpectNothing;
                 return Err(Fault::idle(idle_timeout));
             }
-            State::ExpectHead { until, .. } => {
-                let since = until.checked_sub(head_timeout).unwrap_or(turn.now());
+            State::ExpectHead { deadline, .. } => {
+                let since = deadline.checked_sub(head_timeout).unwrap_or(turn.now());
                 self.state = State::ExpectNothing;
                 if let Some(log) = &mut self.connection.log {
-                    log.begin_part(since, turn);
+                    log.add_partial_head(since, turn);
                 }
                 return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
             }
             State::ExpectAnswer(in_flight) => {
                 let exchange = &mut in_flight.exchange;
-                let is_late = exchange.send_by <= turn.now();
-                if is_late && !exchange.has_begun() {
-                    exchange.send_by = Time::NEVER;
-                    return self.wake(turn, |in_flight, connection, turn| {
+                let is_late = exchange.send_deadline <= turn.now();
+                if is_late && !exchange.has_started() {
+                    exchange.send_deadline = Time::NEVER;
+                    return self.continue_with(turn, |in_flight, connection, turn| {
                         in_flight.call(connection, turn, Handler::on_response_timeout)
                     });
                 }
                 if is_late && turn.unsent() > 0 {
-                    // The write deadline watches over unsent output. The time starts again when it is sent.
-                    exchange.send_by = turn.now() + half_closed_timeout;
+                    // The engine's write timeout applies to unsent output. This timeout starts again when the
+                    // output is sent.
+                    exchange.send_deadline = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
                     self.state = State::ExpectNothing;
@@ -107,12 +109,12 @@ impl<S: Handlers> Server<S> {
                     return Err(Fault::peer("half_closed_timeout", what));
                 } else if turn.is_full() {
                     // The server doesn't read while the output is full.
-                    exchange.content_until = turn.now() + body_timeout;
+                    exchange.content_deadline = turn.now() + body_timeout;
                 } else {
                     return self.refuse_content(Refusal::BODY_TIMEOUT, turn);
                 }
             }
-            State::ExpectRest(_) => self.finish(true, turn),
+            State::ExpectUnreadContent(_) => self.end_connection(true, turn),
             State::ExpectRoom | State::ExpectNothing => {}
         }
         Ok(())
@@ -121,50 +123,50 @@ impl<S: Handlers> Server<S> {
     pub(super) fn on_room(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectRoom => {
-                self.state = State::idle(self.connection.idle_until(turn.now()));
+                self.state = State::idle(self.connection.idle_deadline(turn.now()));
                 turn.resume();
                 Ok(())
             }
-            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.content.is_some() => self
-                .wake(turn, |in_flight, _, _| {
-                    let waits = in_flight.exchange.waits;
-                    Ok(AnswerKind::Wait(Waits { room: false, ..waits }))
+            State::ExpectAnswer(in_flight) if in_flight.exchange.wait_for.content.is_some() => self
+                .continue_with(turn, |in_flight, _, _| {
+                    let wait_for = in_flight.exchange.wait_for;
+                    Ok(AnswerKind::Wait(WaitFor { room: false, ..wait_for }))
                 }),
-            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.room => {
-                self.tell(StreamEvent::Room, turn)
+            State::ExpectAnswer(in_flight) if in_flight.exchange.wait_for.room => {
+                self.deliver(StreamEvent::Room, turn)
             }
             _ => Ok(()),
         }
     }
 
-    /// Passes a wake-up to a handler that streams its response. An earlier wake-up may be meant for an
-    /// earlier request, and a handler looks anyway when its stream starts.
+    /// Passes a wake-up to a handler that streams its response. A wake-up before the response starts may be
+    /// meant for an earlier request, and is ignored: handlers check for news when their stream starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
-            State::ExpectAnswer(in_flight) if in_flight.exchange.has_begun() => {
-                self.tell(StreamEvent::Woken, turn)
+            State::ExpectAnswer(in_flight) if in_flight.exchange.has_started() => {
+                self.deliver(StreamEvent::Woken, turn)
             }
             _ => Ok(()),
         }
     }
 
-    /// The server is stopping. `unread`: more input follows the request in flight.
+    /// The server is stopping. `unread`: more input has arrived after the request in flight.
     pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.connection.stop = Stop::Drain;
         match &mut self.state {
-            State::ExpectRequest { until, .. } => {
-                *until = self.connection.idle_until(turn.now()).min(*until);
+            State::ExpectRequest { deadline, .. } => {
+                *deadline = self.connection.idle_deadline(turn.now()).min(*deadline);
             }
             State::ExpectAnswer(in_flight) => {
-                in_flight.wire.unread |= unread;
-                // A response that has started learns of it now, another one when it starts.
-                if in_flight.exchange.has_begun() {
-                    return self.wake(turn, |in_flight, _, _| {
-                        Ok(AnswerKind::Wait(in_flight.exchange.waits))
+                in_flight.wire.more_input |= unread;
+                // A handler whose response has started is notified now, another one when its response starts.
+                if in_flight.exchange.has_started() {
+                    return self.continue_with(turn, |in_flight, _, _| {
+                        Ok(AnswerKind::Wait(in_flight.exchange.wait_for))
                     });
                 }
             }
-            // A request that has arrived is answered.
+            // Requests that have arrived are still answered.
             _ => {}
         }
         Ok(())

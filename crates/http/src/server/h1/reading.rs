@@ -1,9 +1,9 @@
-//! Reading content, and continuing a request as its handler answers.
+//! Reads content, and continues a request after each answer of its handler.
 
 use sockeye_proto::{Fault, Turn};
 
 use super::server::{ReadOutcome, Server};
-use super::state::{Rest, State};
+use super::state::{State, UnreadContent};
 use crate::h1::body::Decoded;
 use crate::h1::exchange::H1Exchange;
 use crate::handling::answer::AnswerKind;
@@ -15,8 +15,8 @@ use crate::semantics::span::Span;
 use crate::{Handlers, StreamEvent, Trailers};
 
 impl<S: Handlers> Server<S> {
-    /// Continues a request as its handler has answered. `input` follows what was read of it.
-    fn go_on(
+    /// Continues a request after its handler has answered. `input` is the input that hasn't been read.
+    fn continue_request(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
         answer: AnswerKind,
@@ -24,15 +24,17 @@ impl<S: Handlers> Server<S> {
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         let before = input.len();
-        match self.follow(&mut in_flight, answer, input, turn)? {
-            NextStep::Wait | NextStep::Read => Ok(self.wait(in_flight, before, input, turn)),
-            NextStep::Done => self.done(&in_flight, input, turn),
-            NextStep::Switched => Ok(self.switched(turn)),
+        match self.follow_answer(&mut in_flight, answer, input, turn)? {
+            NextStep::Wait | NextStep::Read => {
+                Ok(self.wait_for_handler(in_flight, before, input, turn))
+            }
+            NextStep::Done => self.complete_request(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.hand_over(turn)),
         }
     }
 
-    /// Keeps a request whose handler waits. There were `before` bytes of input.
-    pub(super) fn wait(
+    /// Stores a request whose handler waits. `before` is the length of `input` before it was read.
+    pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
         before: usize,
@@ -41,25 +43,25 @@ impl<S: Handlers> Server<S> {
     ) -> ReadOutcome {
         let InFlight { exchange, wire, .. } = &mut *in_flight;
         if before > 0 {
-            wire.unread = !input.is_empty();
+            wire.more_input = !input.is_empty();
         }
-        exchange.send_by = self.connection.send_by(exchange, turn.now());
-        let reads = exchange.waits.reads();
+        exchange.send_deadline = self.connection.send_deadline(exchange, turn.now());
+        let reads = exchange.wait_for.reads_content();
         self.state = State::ExpectAnswer(in_flight);
-        if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits }
+        if reads { ReadOutcome::NeedMore } else { ReadOutcome::Pause }
     }
 
     /// Another protocol takes over the connection.
-    pub(super) fn switched(&mut self, turn: &Turn<'_>) -> ReadOutcome {
+    pub(super) fn hand_over(&mut self, turn: &Turn<'_>) -> ReadOutcome {
         if let Some(log) = &mut self.connection.log {
-            log.handed_over(turn);
+            log.on_protocol_switch(turn);
         }
         self.state = State::ExpectNothing;
-        ReadOutcome::NeedsInput
+        ReadOutcome::NeedMore
     }
 
-    /// Does what an answer asks for, until the response is complete or the handler waits.
-    pub(super) fn follow(
+    /// Acts on an answer, and on those that follow, until the response is complete or the handler waits.
+    pub(super) fn follow_answer(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
         mut answer: AnswerKind,
@@ -70,7 +72,7 @@ impl<S: Handlers> Server<S> {
             let next = in_flight.next_step(answer, &mut self.connection, turn)?;
             let NextStep::Read = next else { return Ok(next) };
             let mut spans = self.connection.config.trailers.take();
-            let answered = self.tell_content(in_flight, input, &mut spans, turn);
+            let answered = self.deliver_content(in_flight, input, &mut spans, turn);
             self.connection.config.trailers.set(spans);
             match answered? {
                 Some(next) => answer = next,
@@ -79,9 +81,9 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Passes the next piece of the request's content, from the front of `input`, to the handler. Returns
-    /// its answer; `None` if more input is needed.
-    fn tell_content(
+    /// Passes the next piece of the request's content, at the start of `input`, to the handler. Returns
+    /// the handler's answer; `None` if more input is needed.
+    fn deliver_content(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
         input: &mut &[u8],
@@ -89,56 +91,61 @@ impl<S: Handlers> Server<S> {
         turn: &mut Turn<'_>,
     ) -> Result<Option<AnswerKind>, Fault> {
         let connection = &mut self.connection;
-        let Incoming::Reading { room } = &mut in_flight.exchange.incoming else { return Ok(None) };
-        let decoder = &mut in_flight.wire.decoder;
-        let (used, decoded) = match decoder.step(input, *room, &connection.config.limits, spans) {
-            Ok(stepped) => stepped,
-            Err(refusal) => return Err(in_flight.refuse_content(refusal, connection, turn)),
+        let Incoming::Reading { remaining } = &mut in_flight.exchange.incoming else {
+            return Ok(None);
         };
+        let decoder = &mut in_flight.wire.decoder;
+        let (used, decoded) =
+            match decoder.step(input, *remaining, &connection.config.limits, spans) {
+                Ok(stepped) => stepped,
+                Err(refusal) => return Err(in_flight.refuse_content(refusal, connection, turn)),
+            };
         let (used, rest) = input.split_at(used);
         *input = rest;
         match decoded {
-            Decoded::Short => Ok(None),
+            Decoded::NeedMore => Ok(None),
             Decoded::Piece(len) => {
-                *room -= len as u64;
+                *remaining -= len as u64;
                 let event = StreamEvent::Body(&used[used.len() - len..]);
-                in_flight.tell(event, connection, turn).map(Some)
+                in_flight.deliver(event, connection, turn).map(Some)
             }
             Decoded::End(len) => {
-                in_flight.exchange.incoming = Incoming::Ended;
-                // Without a trailer section, the spans are those of another request.
+                in_flight.exchange.incoming = Incoming::Complete;
+                // If there is no trailer section, `spans` has positions of another request's fields.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
-                in_flight.tell(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
+                in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
             }
         }
     }
 
-    /// Continues to read content for the handler that waits for it.
+    /// Continues to read content for a handler that waits for it.
     pub(super) fn read_content(
         &mut self,
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Last) };
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Stop) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        exchange.content_until = self.connection.content_until(turn.now());
-        wire.persistent &= !self.connection.stops() || exchange.has_begun();
-        let answer = AnswerKind::Wait(exchange.waits);
-        self.go_on(in_flight, answer, input, turn)
+        exchange.content_deadline = self.connection.content_deadline(turn.now());
+        wire.persistent &= !self.connection.is_stopping() || exchange.has_started();
+        let answer = AnswerKind::Wait(exchange.wait_for);
+        self.continue_request(in_flight, answer, input, turn)
     }
 
     /// Passes an event to the handler that waits.
-    pub(super) fn tell(
+    pub(super) fn deliver(
         &mut self,
         event: StreamEvent<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        self.wake(turn, |in_flight, connection, turn| in_flight.tell(event, connection, turn))
+        self.continue_with(turn, |in_flight, connection, turn| {
+            in_flight.deliver(event, connection, turn)
+        })
     }
 
-    /// Continues the request whose handler waits, with the answer of `call`.
-    pub(super) fn wake(
+    /// Calls the handler that waits by `call`, and continues its request with the answer.
+    pub(super) fn continue_with(
         &mut self,
         turn: &mut Turn<'_>,
         call: impl FnOnce(
@@ -149,68 +156,69 @@ impl<S: Handlers> Server<S> {
     ) -> Result<(), Fault> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        wire.persistent &= !self.connection.stops() || exchange.has_begun() || wire.unread;
-        wire.upgrade &= !self.connection.stops();
-        if !exchange.waits.reads() {
-            // The handler may ask now for content that it held back.
-            exchange.content_until = self.connection.content_until(turn.now());
+        wire.persistent &=
+            !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
+        wire.upgrade &= !self.connection.is_stopping();
+        if !exchange.wait_for.reads_content() {
+            // The handler may now ask for content again.
+            exchange.content_deadline = self.connection.content_deadline(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;
-        match self.go_on(in_flight, answer, &mut &b""[..], turn)? {
-            ReadOutcome::GoOn | ReadOutcome::NeedsInput => turn.resume(),
-            ReadOutcome::Waits | ReadOutcome::Last => {}
+        match self.continue_request(in_flight, answer, &mut &b""[..], turn)? {
+            ReadOutcome::Continue | ReadOutcome::NeedMore => turn.resume(),
+            ReadOutcome::Pause | ReadOutcome::Stop => {}
         }
         Ok(())
     }
 
-    /// A request is answered: continues with what follows it.
-    #[inline(always)] // Every request comes here.
-    pub(super) fn done(
+    /// The response is complete: prepares for the next request, or ends the connection.
+    #[inline(always)] // Every request gets here.
+    pub(super) fn complete_request(
         &mut self,
         in_flight: &InFlight<S::Handler, H1Exchange>,
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         if let Some(log) = &mut self.connection.log {
-            log.answered(turn.mark());
+            log.set_response_end(turn.mark());
         }
         let InFlight { exchange, wire, .. } = in_flight;
-        let rest = wire.rest(&exchange.incoming);
+        let rest = wire.remaining_content(&exchange.incoming);
         if !wire.persistent {
-            self.finish(wire.unread || rest.is_some() || !input.is_empty(), turn);
-            return Ok(ReadOutcome::Last);
+            self.end_connection(wire.more_input || rest.is_some() || !input.is_empty(), turn);
+            return Ok(ReadOutcome::Stop);
         }
-        let until = self.connection.idle_until(turn.now());
+        let deadline = self.connection.idle_deadline(turn.now());
         match rest {
             None => {
-                self.state = State::idle(until);
-                Ok(ReadOutcome::GoOn)
+                self.state = State::idle(deadline);
+                Ok(ReadOutcome::Continue)
             }
             Some(decoder) => {
-                let room = self.connection.config.limits.discard;
-                self.discard(Rest { decoder, room, until }, input, turn)
+                let limit = self.connection.config.limits.discard;
+                self.discard_content(UnreadContent { decoder, limit, deadline }, input, turn)
             }
         }
     }
 
-    /// Discards content that nobody reads.
+    /// Discards content that the handler has not read.
     #[inline(never)]
-    pub(super) fn discard(
+    pub(super) fn discard_content(
         &mut self,
-        mut rest: Rest,
+        mut rest: UnreadContent,
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         let config = &self.connection.config;
         let mut spans = config.trailers.take();
         let stepped = loop {
-            match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {
+            match rest.decoder.step(input, rest.limit, &config.limits, &mut spans) {
                 Ok((used, decoded)) => {
                     *input = &input[used..];
                     match decoded {
-                        Decoded::Piece(len) => rest.room = rest.room.saturating_sub(len as u64),
+                        Decoded::Piece(len) => rest.limit = rest.limit.saturating_sub(len as u64),
                         Decoded::End(_) => break Ok(true),
-                        Decoded::Short => break Ok(false),
+                        Decoded::NeedMore => break Ok(false),
                     }
                 }
                 Err(refusal) => break Err(refusal),
@@ -219,18 +227,18 @@ impl<S: Handlers> Server<S> {
         config.trailers.set(spans);
         match stepped {
             Ok(true) => {
-                self.state = State::idle(self.connection.idle_until(turn.now()));
-                Ok(ReadOutcome::GoOn)
+                self.state = State::idle(self.connection.idle_deadline(turn.now()));
+                Ok(ReadOutcome::Continue)
             }
             Ok(false) => {
-                rest.until = self.connection.content_until(turn.now());
-                self.state = State::ExpectRest(Box::new(rest));
-                Ok(ReadOutcome::NeedsInput)
+                rest.deadline = self.connection.content_deadline(turn.now());
+                self.state = State::ExpectUnreadContent(Box::new(rest));
+                Ok(ReadOutcome::NeedMore)
             }
-            // The client has its response. More content than is worth reading is not a fault.
+            // The client has its response. More content than the limit is not a fault.
             Err(Refusal::BODY_TOO_LARGE) => {
-                self.finish(true, turn);
-                Ok(ReadOutcome::Last)
+                self.end_connection(true, turn);
+                Ok(ReadOutcome::Stop)
             }
             Err(refusal) => Err(refusal.fault()),
         }

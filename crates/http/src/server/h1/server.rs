@@ -8,7 +8,7 @@ use std::rc::Rc;
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::state::State;
-use crate::h1::block::Block;
+use crate::h1::cached_fields::CachedFields;
 use crate::h1::exchange::H1Exchange;
 use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
@@ -18,7 +18,9 @@ use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Begun, Content, Handler, Handlers, Request, ServerConfig, StreamEvent, Unread};
+use crate::{
+    Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
+};
 
 /// The server's side of one connection. It holds no buffer, and makes a handler for each request.
 pub struct Server<S: Handlers> {
@@ -27,16 +29,16 @@ pub struct Server<S: Handlers> {
     handlers: S,
 }
 
-/// Result of reading.
+/// What to do after a piece of input was read.
 pub(super) enum ReadOutcome {
-    /// Read on.
-    GoOn,
+    /// Continue to read.
+    Continue,
     /// More bytes are needed.
-    NeedsInput,
-    /// The server waits for something else.
-    Waits,
-    /// Nothing more is read.
-    Last,
+    NeedMore,
+    /// Stop reading until an event, such as a message for a handler.
+    Pause,
+    /// Stop reading: the connection is ending.
+    Stop,
 }
 
 impl<S: Handlers> Server<S> {
@@ -46,75 +48,75 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers }
     }
 
-    /// The same in a server that may be stopping already: for a protocol that hands its connection to
+    /// Sets whether the server is stopping already, for a protocol that hands its connection over to
     /// this one.
     #[must_use]
-    pub fn stopping(mut self, stop: Stop) -> Self {
+    pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
         self
     }
 
-    /// Reads a head, or the rest of one. Calls the handler when it is complete.
+    /// Reads a head, or the rest of one. Calls the handler when the head is complete.
     fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
             State::ExpectHead { progress, .. } => *progress,
             _ => Progress::default(),
         };
-        let mut block = self.connection.config.block.take().unwrap_or_default();
+        let mut cached = self.connection.config.cached_fields.take().unwrap_or_default();
         let limits = &self.connection.config.limits;
-        let outcome = match head::parse(input, &mut progress, limits, &mut block) {
-            Ok(Some(head)) => self.begin(input, &head, &block, turn),
+        let outcome = match head::parse(input, &mut progress, limits, &mut cached) {
+            Ok(Some(head)) => self.start_request(input, &head, &cached, turn),
             Ok(None) => {
-                let until = match &self.state {
-                    // Another part of a head doesn't extend its time.
-                    State::ExpectHead { until, .. } => *until,
+                let deadline = match &self.state {
+                    // Another part of a head doesn't extend its deadline.
+                    State::ExpectHead { deadline, .. } => *deadline,
                     _ => turn.now() + limits.head_timeout,
                 };
-                self.state = State::ExpectHead { progress, until };
+                self.state = State::ExpectHead { progress, deadline };
                 if let Some(log) = &mut self.connection.log {
-                    log.keep_part(input);
+                    log.keep_partial_head(input);
                 }
-                Ok(ReadOutcome::NeedsInput)
+                Ok(ReadOutcome::NeedMore)
             }
             Err(refusal) => {
-                self.log_begin(Begun::Unread(Unread::of(input)), turn);
+                self.log_request(RequestHead::Unparsed(UnparsedHead::of(input)), turn);
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
-        self.connection.config.block.set(Some(block));
+        self.connection.config.cached_fields.set(Some(cached));
         outcome
     }
 
     /// Calls the handler of a request whose head is complete.
-    fn begin(
+    fn start_request(
         &mut self,
         input: &mut &[u8],
         head: &Head,
-        block: &Block,
+        cached: &CachedFields,
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let &Head { line: ref control, fields, len } = head;
+        let &Head { ref control, fields_start, len } = head;
         let (head, rest) = input.split_at(len);
         *input = rest;
         let mut request = Request {
             head,
             control,
-            block: &head[fields..],
-            spans: &block.spans,
-            index: &block.index,
+            section: &head[fields_start..],
+            spans: &cached.spans,
+            index: &cached.index,
             content: Content::None,
             upgrade: false,
         };
         let head_only = control.method == MethodKind::Head;
-        let framing = match block.framing.get() {
+        let framing = match cached.framing.get() {
             Some((version, framing)) if version == control.version => Ok(framing),
             _ => framing::of(&request)
-                .inspect(|framing| block.framing.set(Some((control.version, *framing)))),
+                .inspect(|framing| cached.framing.set(Some((control.version, *framing)))),
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
         }
-        self.log_begin(Begun::Request(&request), turn);
+        self.log_request(RequestHead::Parsed(&request), turn);
         let framing = match framing {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
@@ -122,14 +124,14 @@ impl<S: Handlers> Server<S> {
         if matches!(control.method, MethodKind::Connect | MethodKind::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
-        if self.connection.checks_host && !self.allows_host(&request, block) {
+        if self.connection.checks_host && !self.allows_host(&request, cached) {
             return Err(self.refuse_host(&request, turn));
         }
         // A stopping server answers all requests that have arrived. The last one closes the connection.
-        let stops = self.connection.stops();
+        let stops = self.connection.is_stopping();
         let is_last = stops && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
-        let incoming = Incoming::Unread {
+        let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
         };
@@ -142,49 +144,50 @@ impl<S: Handlers> Server<S> {
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
-        // Most are answered at once.
+        // Most requests are answered at once.
         let before = rest.len();
         let next = match answer {
             AnswerKind::Done => NextStep::Done,
-            answer => self.follow(&mut in_flight, answer, input, turn)?,
+            answer => self.follow_answer(&mut in_flight, answer, input, turn)?,
         };
         match next {
             NextStep::Wait | NextStep::Read => {
-                Ok(self.wait(Box::new(in_flight), before, input, turn))
+                Ok(self.wait_for_handler(Box::new(in_flight), before, input, turn))
             }
-            NextStep::Done => self.done(&in_flight, input, turn),
-            NextStep::Switched => Ok(self.switched(turn)),
+            NextStep::Done => self.complete_request(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.hand_over(turn)),
         }
     }
 
-    /// Ends the connection in order. `unread`: the client has sent, or may be sending, input that won't
-    /// be read.
-    pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
-        turn.end(if unread || self.connection.stops() { End::Linger } else { End::Close });
+    /// Ends the connection after its output is sent. `unread`: the client has sent, or may be sending, input
+    /// that won't be read.
+    pub(super) fn end_connection(&mut self, unread: bool, turn: &mut Turn<'_>) {
+        turn.end(if unread || self.connection.is_stopping() { End::Linger } else { End::Close });
         self.state = State::ExpectNothing;
     }
 
-    /// Whether the host of a request is allowed. The result for its fields is kept with them.
-    fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
+    /// Whether the host of a request is allowed. The result for a `Host` field is cached with the fields.
+    fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
-        match (request.control.target.authority(), block.host_allowed.get()) {
+        match (request.control.target.authority(), cached.host_allowed.get()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
                 let allowed = check.allows(request);
-                block.host_allowed.set(Some(allowed));
+                cached.host_allowed.set(Some(allowed));
                 allowed
             }
             (Some(_), _) => check.allows(request),
         }
     }
 
-    /// Refuses a request for its host.
+    /// Refuses a request because of its host.
     #[cold]
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
-        let what = self.connection.config.host_check.as_ref().map(|check| check.refuse(request));
+        let what =
+            self.connection.config.host_check.as_ref().map(|check| check.report_refusal(request));
         let what = what.unwrap_or_default();
         let head_only = request.control.method == MethodKind::Head;
-        self.answer_refused(Refusal::of_host(&what), head_only, turn);
+        self.send_refusal(Refusal::host_not_allowed(&what), head_only, turn);
         Refusal::HOST_NOT_ALLOWED.fault()
     }
 
@@ -196,56 +199,56 @@ impl<S: Handlers> Server<S> {
         head_only: bool,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        self.answer_refused(refusal, head_only, turn);
+        self.send_refusal(refusal, head_only, turn);
         refusal.fault()
     }
 
-    fn answer_refused(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
+    fn send_refusal(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
         let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
-            exchange: Exchange::new(head_only, Incoming::Ended),
-            wire: H1Exchange::refused(),
+            exchange: Exchange::new(head_only, Incoming::Complete),
+            wire: H1Exchange::for_refusal(),
         };
         in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
-    /// Notifies the log, if there is one, of a request.
-    fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+    /// Adds a request to the log, if there is one.
+    fn log_request(&mut self, request: RequestHead<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
-            log.begin(request, turn);
+            log.add_request(request, turn);
         }
     }
 
-    /// Reads as much as can be read now from the front of `input`.
+    /// Reads the next piece at the start of `input`, as the state requires.
     fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let log_is_full = || self.connection.log.as_ref().is_some_and(|log| log.is_full());
         Ok(match &self.state {
             State::ExpectRequest { .. } if turn.is_full() || log_is_full() => {
                 turn.want_room();
                 self.state = State::ExpectRoom;
-                ReadOutcome::Waits
+                ReadOutcome::Pause
             }
             // One blank line before a request is ignored (RFC 9112, 2.2).
-            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedsInput,
-            State::ExpectRequest { blank: false, until } if input.starts_with(b"\r\n") => {
-                self.state = State::ExpectRequest { until: *until, blank: true };
+            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedMore,
+            State::ExpectRequest { blank: false, deadline } if input.starts_with(b"\r\n") => {
+                self.state = State::ExpectRequest { deadline: *deadline, blank: true };
                 *input = &input[2..];
-                ReadOutcome::GoOn
+                ReadOutcome::Continue
             }
             State::ExpectRequest { .. } | State::ExpectHead { .. } => {
                 self.read_head(input, turn)?
             }
-            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.reads() => {
+            State::ExpectAnswer(in_flight) if in_flight.exchange.wait_for.reads_content() => {
                 self.read_content(input, turn)?
             }
-            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Waits,
-            State::ExpectRest(_) => {
+            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Pause,
+            State::ExpectUnreadContent(_) => {
                 match std::mem::replace(&mut self.state, State::ExpectNothing) {
-                    State::ExpectRest(rest) => self.discard(*rest, input, turn)?,
-                    _ => ReadOutcome::Last,
+                    State::ExpectUnreadContent(rest) => self.discard_content(*rest, input, turn)?,
+                    _ => ReadOutcome::Stop,
                 }
             }
-            State::ExpectNothing => ReadOutcome::Last,
+            State::ExpectNothing => ReadOutcome::Stop,
         })
     }
 }
@@ -255,10 +258,10 @@ impl<S: Handlers> Protocol for Server<S> {
         let mut rest = input;
         while !rest.is_empty() {
             match self.read(&mut rest, turn) {
-                Ok(ReadOutcome::GoOn) => {}
-                Ok(ReadOutcome::NeedsInput) => break,
-                Ok(ReadOutcome::Waits) => return Ok(Consumed::pause(input.len() - rest.len())),
-                Ok(ReadOutcome::Last) => return Ok(Consumed::more(input.len())),
+                Ok(ReadOutcome::Continue) => {}
+                Ok(ReadOutcome::NeedMore) => break,
+                Ok(ReadOutcome::Pause) => return Ok(Consumed::pause(input.len() - rest.len())),
+                Ok(ReadOutcome::Stop) => return Ok(Consumed::more(input.len())),
                 Err(fault) => {
                     self.state = State::ExpectNothing;
                     return Err(fault);
@@ -272,21 +275,21 @@ impl<S: Handlers> Protocol for Server<S> {
         match event {
             Event::Open(peer) => {
                 self.connection.open(peer);
-                self.state = State::idle(self.connection.idle_until(turn.now()));
+                self.state = State::idle(self.connection.idle_deadline(turn.now()));
             }
             Event::Eof { .. } => return self.on_eof(turn),
             Event::HalfClosed => self.on_half_close(turn),
             Event::Room => return self.on_room(turn),
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => {
-                return self.tell(StreamEvent::Message(ticket, body), turn);
+                return self.deliver(StreamEvent::Message(ticket, body), turn);
             }
             Event::Woken => return self.on_woken(turn),
             Event::LameDuck => self.connection.stop = Stop::LameDuck,
             Event::Drain { unread } => return self.on_drain(unread, turn),
             Event::Sent(mark) => {
                 if let Some(log) = &mut self.connection.log {
-                    log.sent(mark, turn.now());
+                    log.on_sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
                     self.on_half_close(turn);
@@ -294,29 +297,29 @@ impl<S: Handlers> Protocol for Server<S> {
             }
             Event::Closed(reason) => {
                 if let State::ExpectAnswer(in_flight) = &mut self.state
-                    && in_flight.wire.rest(&in_flight.exchange.incoming).is_some()
+                    && in_flight.wire.remaining_content(&in_flight.exchange.incoming).is_some()
                 {
-                    // The connection has a reason to end already.
-                    let _ = in_flight.tell_incomplete(turn.now());
+                    // The connection is ending already, so a panic here changes nothing.
+                    let _ = in_flight.notify_incomplete(turn.now());
                 }
                 if let Some(log) = &mut self.connection.log {
-                    log.closed(reason, turn);
+                    log.on_closed(reason, turn);
                 }
             }
-            // HTTP ignores events that may be added.
+            // HTTP ignores events that may be added to `Event`.
             _ => {}
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.state.until()
+        self.state.deadline()
     }
 
     fn idle_since(&self) -> Option<Time> {
         match &self.state {
-            State::ExpectRequest { until, .. } => {
-                until.checked_sub(self.connection.config.limits.idle_timeout)
+            State::ExpectRequest { deadline, .. } => {
+                deadline.checked_sub(self.connection.config.limits.idle_timeout)
             }
             _ => None,
         }

@@ -3,8 +3,8 @@
 //! ```text
 //!   ──▶ ExpectRequest ◀──▶ ExpectRoom     the output is full · it has room again
 //!          │      ▲
-//!          │      └───────────────────┐   the request is answered, all of it was read
-//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectRest     answered before all of it was read
+//!          │      └──────────────────┐    the request is answered, and all of it was read
+//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectUnreadContent    answered, not all was read
 //!          └──────────────────────▲
 //!   any ──▶ ExpectNothing
 //! ```
@@ -20,32 +20,32 @@ use crate::handling::in_flight::InFlight;
 #[expect(clippy::enum_variant_names, reason = "a state is named for what it expects")]
 pub(super) enum State<H> {
     /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
-    /// request line has come.
-    ExpectRequest { until: Time, blank: bool },
+    /// request line has arrived.
+    ExpectRequest { deadline: Time, blank: bool },
     /// The rest of a request head.
-    ExpectHead { until: Time, progress: Progress },
+    ExpectHead { deadline: Time, progress: Progress },
     /// What the handler of this request waits for: content, room in the output, or a message.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),
-    /// The rest of an answered request's content.
-    ExpectRest(Box<Rest>),
-    /// Room in the output for responses to the requests that wait. Nothing is read.
+    /// The rest of the content of a request that is answered.
+    ExpectUnreadContent(Box<UnreadContent>),
+    /// Room in the output, before another request is read.
     ExpectRoom,
     /// Nothing: the connection ends when everything is sent.
     ExpectNothing,
 }
 
-/// Content of a request that nobody reads.
-pub(super) struct Rest {
+/// The content of an answered request, which is discarded.
+pub(super) struct UnreadContent {
     pub(super) decoder: Decoder,
-    /// How much of it may still be discarded. If there is more, the connection ends.
-    pub(super) room: u64,
-    pub(super) until: Time,
+    /// At most this many more bytes are discarded. If there is more, the connection ends.
+    pub(super) limit: u64,
+    pub(super) deadline: Time,
 }
 
 impl<H> State<H> {
-    /// Another request may follow until then.
-    pub(super) fn idle(until: Time) -> Self {
-        Self::ExpectRequest { until, blank: false }
+    /// The state in which another request may start until `deadline`.
+    pub(super) fn idle(deadline: Time) -> Self {
+        Self::ExpectRequest { deadline, blank: false }
     }
 
     /// Takes out the request in flight.
@@ -59,15 +59,15 @@ impl<H> State<H> {
         }
     }
 
-    /// The deadline.
-    pub(super) fn until(&self) -> Option<Time> {
-        let until = match self {
-            Self::ExpectRequest { until, .. } | Self::ExpectHead { until, .. } => *until,
-            Self::ExpectAnswer(in_flight) => in_flight.exchange.until(),
-            Self::ExpectRest(rest) => rest.until,
-            // The write deadline limits this.
+    /// The deadline of this state.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let deadline = match self {
+            Self::ExpectRequest { deadline, .. } | Self::ExpectHead { deadline, .. } => *deadline,
+            Self::ExpectAnswer(in_flight) => in_flight.exchange.deadline(),
+            Self::ExpectUnreadContent(content) => content.deadline,
+            // The engine's write timeout applies.
             Self::ExpectRoom | Self::ExpectNothing => Time::NEVER,
         };
-        (until != Time::NEVER).then_some(until)
+        (deadline != Time::NEVER).then_some(deadline)
     }
 }

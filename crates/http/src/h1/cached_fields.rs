@@ -1,4 +1,4 @@
-//! The parsed fields of the last head, kept for the next head of the shard.
+//! A cache of the last head's parsed fields, for the next head that the shard reads.
 //!
 //! Requests of one client, or of clients of the same kind, often differ only in their targets. If
 //! the fields are byte for byte those of the last head, the result of parsing them is reused,
@@ -11,41 +11,41 @@ use crate::semantics::control::Version;
 use crate::semantics::names::Index;
 use crate::semantics::span::Span;
 
-/// Maximum length of fields that are kept, in bytes: more than browsers send.
-const LONGEST: usize = 4 * 1024;
+/// Maximum length of cached fields, in bytes: more than browsers send.
+const MAX_LEN: usize = 4 * 1024;
 
-/// The fields of a head, parsed.
+/// The parsed fields of a head, and their bytes, by which equal fields are recognised.
 #[derive(Debug, Default)]
-pub(crate) struct Block {
+pub(crate) struct CachedFields {
     // Invariant: empty, or valid field lines and the blank line, described by `spans` and `index`.
     bytes: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) index: Index,
-    /// What these fields mean in a request of that version, once computed.
+    /// The result of reading these fields in a request of that version, once computed.
     pub(crate) framing: Cell<Option<(Version, Framing)>>,
     /// Whether the host in these fields is allowed, once checked.
     pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
-impl Block {
-    /// The length of the fields at the start of `input`, if they are the ones kept here.
-    pub(crate) fn known(&self, input: &[u8]) -> Option<usize> {
-        let known = !self.bytes.is_empty() && input.starts_with(&self.bytes);
-        known.then_some(self.bytes.len())
+impl CachedFields {
+    /// The length of the fields at the start of `input`, if they equal the cached ones.
+    pub(crate) fn find(&self, input: &[u8]) -> Option<usize> {
+        let found = !self.bytes.is_empty() && input.starts_with(&self.bytes);
+        found.then_some(self.bytes.len())
     }
 
-    /// Clears the block before other fields are parsed into it.
-    pub(crate) fn begin(&mut self) {
+    /// Clears this before other fields are parsed into it.
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
         self.framing.set(None);
         self.host_allowed.set(None);
     }
 
-    /// Indexes the fields after they were parsed, and keeps their `bytes` if these are few enough.
-    pub(crate) fn end(&mut self, bytes: &[u8]) {
+    /// Indexes the fields in `spans`, after they were parsed. Caches them if `bytes` is short enough.
+    pub(crate) fn store(&mut self, bytes: &[u8]) {
         self.index.fill(bytes, &self.spans);
-        if bytes.len() <= LONGEST {
+        if bytes.len() <= MAX_LEN {
             self.bytes.extend_from_slice(bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! Recognises heads that differ from a known one in their date only.
+//! Recognises heads that differ from a known one only in their date.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,38 +9,39 @@ use super::Head;
 use crate::Content;
 use crate::semantics::chars;
 
-/// A head that is kept, to recognise heads that differ in their date only without parsing them.
+/// A copy of a head that recognises, without parsing them, heads that differ only in their date.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Shape {
+pub struct HeadTemplate {
     bytes: Box<[u8]>,
-    /// Where the value of the `Date` field lies. Any value of this length matches. Empty without a date.
+    /// The position of the value of the `Date` field. Any value of this length matches. Empty without a
+    /// date.
     date: Range<usize>,
     status: u16,
     persistent: bool,
     content: Option<Content>,
 }
 
-impl Shape {
-    /// The shape of a head.
+impl HeadTemplate {
+    /// The template of a head.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Self {
         let Head { status, persistent, content, bytes, .. } = *head;
         Self { date: date(bytes), bytes: bytes.into(), status, persistent, content }
     }
 
-    /// The head at the start of `input`, if it is of this shape.
+    /// The head at the start of `input`, if only its date differs from this one.
     pub(super) fn find<'a>(&self, input: &'a [u8]) -> Option<Head<'a>> {
         let bytes = input.get(..self.bytes.len())?;
         let Range { start, end } = self.date;
-        let alike = bytes[..start] == self.bytes[..start]
+        let is_same = bytes[..start] == self.bytes[..start]
             && bytes[end..] == self.bytes[end..]
             && chars::is_field_value(&bytes[start..end]);
         let Self { status, persistent, content, .. } = *self;
-        alike.then_some(Head { status, persistent, interim: 0, content, bytes })
+        is_same.then_some(Head { status, persistent, interim: 0, content, bytes })
     }
 }
 
-/// Where the value of the first `Date` field lies: an empty range at the end if there is none.
+/// The position of the value of the first `Date` field; an empty range at the end if there is none.
 fn date(head: &[u8]) -> Range<usize> {
     const NAME: &[u8] = b"\ndate:";
     let none = head.len()..head.len();
@@ -54,9 +55,9 @@ fn date(head: &[u8]) -> Range<usize> {
 }
 
 /// Shows no fields: they may be secrets.
-impl fmt::Debug for Shape {
+impl fmt::Debug for HeadTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shape")
+        f.debug_struct("HeadTemplate")
             .field("status", &self.status)
             .field("len", &self.bytes.len())
             .finish_non_exhaustive()

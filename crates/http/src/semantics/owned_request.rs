@@ -1,4 +1,4 @@
-//! Copies of requests, which outlive the input that they were read from.
+//! Copies of requests, which remain valid when the input is gone.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use crate::semantics::names::Index;
 use crate::semantics::request::{Content, Request};
 use crate::semantics::span::Span;
 
-/// A copy of a request: see [`Request::keep`].
-pub struct KeptRequest(Box<Kept>);
+/// A copy of a request: see [`Request::to_owned_request`].
+pub struct OwnedRequest(Box<Parts>);
 
-struct Kept {
+struct Parts {
     head: Box<[u8]>,
     control: ControlData,
-    /// Where the fields begin in `head`. `spans` count from there.
+    /// Where the fields begin in `head`. `spans` are relative to it.
     fields: usize,
     spans: Box<[Span]>,
     index: Index,
@@ -21,9 +21,9 @@ struct Kept {
     upgrade: bool,
 }
 
-impl KeptRequest {
-    /// A request of any wire. `head` begins with the method. Its fields begin at `fields`, and
-    /// `spans` count from there.
+impl OwnedRequest {
+    /// A request of any wire. `head` begins with the method. The fields begin at `fields` in `head`, and
+    /// `spans` are relative to it.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
@@ -35,20 +35,20 @@ impl KeptRequest {
         let mut index = Index::default();
         index.fill(&head[fields..], &spans);
         let (head, spans) = (head.into(), spans.into());
-        Self(Box::new(Kept { head, control, fields, spans, index, content, upgrade: false }))
+        Self(Box::new(Parts { head, control, fields, spans, index, content, upgrade: false }))
     }
 
     /// The request.
     #[must_use]
     pub fn view(&self) -> Request<'_> {
-        let Kept { head, control, fields, spans, index, content, upgrade } = &*self.0;
+        let Parts { head, control, fields, spans, index, content, upgrade } = &*self.0;
         let (content, upgrade) = (*content, *upgrade);
-        Request { head, control, block: &head[*fields..], spans, index, content, upgrade }
+        Request { head, control, section: &head[*fields..], spans, index, content, upgrade }
     }
 }
 
 /// Shows no values: they may be secrets.
-impl fmt::Debug for KeptRequest {
+impl fmt::Debug for OwnedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)
     }
@@ -57,11 +57,11 @@ impl fmt::Debug for KeptRequest {
 impl Request<'_> {
     /// Copies the request, for a handler that has to wait before it can answer.
     #[must_use]
-    pub fn keep(&self) -> KeptRequest {
-        KeptRequest(Box::new(Kept {
+    pub fn to_owned_request(&self) -> OwnedRequest {
+        OwnedRequest(Box::new(Parts {
             head: self.head.into(),
             control: *self.control,
-            fields: self.head.len() - self.block.len(),
+            fields: self.head.len() - self.section.len(),
             spans: self.spans.into(),
             index: *self.index,
             content: self.content,
