@@ -72,7 +72,7 @@ mod tests;
 #[cfg(all(test, not(feature = "compression")))]
 compile_error!("the tests need the feature `compression`");
 
-pub use file::content::SMALL;
+pub use file::content::MAX_SMALL_FILE;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};

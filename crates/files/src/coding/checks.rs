@@ -22,10 +22,10 @@ use crate::store::identity::Identity;
 
 /// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing takes
 /// about 4 ms per MiB and coding.
-pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
+pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
 /// The most cached results, which take about 2 MiB.
-const PAIRS: usize = 8192;
+const MAX_PAIRS: usize = 8192;
 
 /// The results for a folder, shared by all shards.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl PrecompressedChecks {
             [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
         // Content that makes a decoder panic is treated as corrupt.
         let compared =
-            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, COMPARED)))
+            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, MAX_COMPARED)))
                 .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
         let is_newer = precompressed.identity.modified >= original.identity.modified;
         let mismatch = match compared {
@@ -119,7 +119,7 @@ impl PrecompressedChecks {
             let mut known = lock(&self.known);
             // Another shard may have checked and logged it before.
             let is_new = known.peek(&pair).is_none();
-            known.insert_within(PAIRS, pair, mismatch.is_none(), 1);
+            known.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
             drop(known);
             if let (Some(mismatch), true) = (mismatch, is_new) {
                 warn!(

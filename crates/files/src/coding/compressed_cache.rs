@@ -22,22 +22,22 @@ use crate::limits::single_flight::SingleFlight;
 use crate::options::codings::Coding;
 
 /// Smaller files are sent uncompressed: with headers, they fit into one or two packets anyway.
-pub(crate) const SHORTEST: u64 = 1024;
+pub(crate) const MIN_FILE: u64 = 1024;
 
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
-pub(crate) const LONGEST: u64 = 8 * 1024 * 1024;
+pub(crate) const MAX_FILE: u64 = 8 * 1024 * 1024;
 
 /// The approximate overhead of a cached content, in bytes.
-const OVERHEAD: u64 = 256;
+const CONTENT_OVERHEAD: u64 = 256;
 
-/// How often a content is compressed within [`CHURN`]. After that it is sent uncompressed.
-const MOST_OFTEN: u32 = 2;
+/// How often a content is compressed within [`REPEAT_PERIOD`]. After that it is sent uncompressed.
+const MAX_REPEATS: u32 = 2;
 
-/// The time over which [`MOST_OFTEN`] is counted.
-const CHURN: Duration = Duration::from_secs(60);
+/// The time over which [`MAX_REPEATS`] is counted.
+const REPEAT_PERIOD: Duration = Duration::from_secs(60);
 
 /// The most contents whose [`History`] is kept.
-const REMEMBERED: usize = 8192;
+const MAX_HISTORIES: usize = 8192;
 
 /// The result of compressing a file.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl CompressedCache {
 
     /// Whether files of this length are compressed: those that are worth it, and sure to fit.
     pub(crate) fn takes(&self, len: u64) -> bool {
-        (SHORTEST..=LONGEST).contains(&len) && len <= self.compressed.total() / 4
+        (MIN_FILE..=MAX_FILE).contains(&len) && len <= self.compressed.total() / 4
     }
 
     /// Whether the content may be compressed at `now`: not if that happened too often lately.
@@ -111,7 +111,7 @@ impl CompressedCache {
             return true;
         }
         let mut state = lock(&self.state);
-        state.contents.peek(key).is_some() || state.history(key, now).times < MOST_OFTEN
+        state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
     /// The cached content, or the result of `compress`, which has at most `most` bytes and is `None` if
@@ -151,7 +151,7 @@ impl CompressedCache {
         let Some(_working) = self.working.hold(working) else {
             return Ok(CompressionResult::Refused);
         };
-        let Some(mut permit) = self.reserve(most + OVERHEAD) else {
+        let Some(mut permit) = self.reserve(most + CONTENT_OVERHEAD) else {
             return Ok(CompressionResult::Refused);
         };
         // If an allocation of the compressor failed, the process would abort.
@@ -167,7 +167,7 @@ impl CompressedCache {
                 CompressionResult::Futile
             }
             Some(content) => {
-                let is_less = permit.resize(content.len() as u64 + OVERHEAD);
+                let is_less = permit.resize(content.len() as u64 + CONTENT_OVERHEAD);
                 debug_assert!(is_less, "no content is longer than it may be");
                 let content = Arc::new(Compressed::new(content, permit));
                 state.contents.insert(key.clone(), Arc::clone(&content), 1);
@@ -175,7 +175,7 @@ impl CompressedCache {
                 CompressionResult::Done(content)
             }
         };
-        state.history.insert_within(REMEMBERED, key.clone(), history, 1);
+        state.history.insert_within(MAX_HISTORIES, key.clone(), history, 1);
         Ok(result)
     }
 
@@ -194,7 +194,7 @@ impl CompressedCache {
 
 impl State {
     fn history(&mut self, key: &Key, now: Time) -> History {
-        let lately = |history: &History| history.futile || now.since(history.since) < CHURN;
+        let lately = |history: &History| history.futile || now.since(history.since) < REPEAT_PERIOD;
         let known = self.history.get(key).copied().filter(lately);
         known.unwrap_or(History { times: 0, since: now, futile: false })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::checks::{File, PrecompressedChecks};
-use crate::file::content::SMALL;
+use crate::file::content::MAX_SMALL_FILE;
 use crate::file::reader::{Effort, LoadError, Reader};
 use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
@@ -12,7 +12,7 @@ use crate::store::traits::{OpenFile, Opened};
 
 /// The precompressed forms of smaller files are ignored: the additional headers are longer than the bytes
 /// saved.
-const SMALLEST: u64 = 64;
+const MIN_FILE: u64 = 64;
 
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < SMALLEST || Coding::ALL.iter().any(is_compressed) {
+        if file.size() < MIN_FILE || Coding::ALL.iter().any(is_compressed) {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {
@@ -102,7 +102,8 @@ impl Found<'_> {
             return Ok(None);
         }
         let has_to_read = known.is_none() || reader.has_to_read(&identity, settled);
-        if original.size() > SMALL && has_to_read && matches!(reader.effort, Effort::Quick) {
+        if original.size() > MAX_SMALL_FILE && has_to_read && matches!(reader.effort, Effort::Quick)
+        {
             return Err(LoadError::NeedsReading);
         }
         let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };

@@ -25,7 +25,7 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// For images, fonts, videos and archives: large, and rarely replaced under their names.
-const A_WHILE: &str = "max-age=600";
+const TEN_MINUTES: &str = "max-age=600";
 
 impl Head {
     pub(crate) fn new(
@@ -61,7 +61,7 @@ fn default_caching(name: &[u8], kind: &str) -> &'static str {
     } else if mime::is_text(kind) || kind == "application/wasm" {
         REVALIDATE
     } else {
-        A_WHILE
+        TEN_MINUTES
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sockeye_proto::Cancel;
 
-use super::content::{Content, SMALL};
+use super::content::{Content, MAX_SMALL_FILE};
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests};
 use crate::store::identity::Identity;
@@ -63,7 +63,7 @@ impl Reader<'_> {
         file: Arc<dyn OpenFile>,
         identity: &Identity,
     ) -> Result<Content, LoadError> {
-        if identity.size > SMALL {
+        if identity.size > MAX_SMALL_FILE {
             return Ok(Content::Open(file));
         }
         let mut bytes = vec![0; identity.size as usize];
@@ -105,7 +105,7 @@ impl Reader<'_> {
 
     /// Whether the file must be read from its descriptor to compute its ETag.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
-        (SMALL + 1..=self.hashed_up_to).contains(&identity.size)
+        (MAX_SMALL_FILE + 1..=self.hashed_up_to).contains(&identity.size)
             && self.known_digest(identity, is_settled).is_none()
     }
 

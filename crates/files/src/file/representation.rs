@@ -164,12 +164,12 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
 
 /// 1980-01-02. Tools for reproducible builds set earlier dates (the first second of 1970, the first day
 /// that zip can represent), which don't depend on the content.
-const DATED: i64 = 315_619_200;
+const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.
 fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
     // Never later than `Date` (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);
-    let secs = u64::try_from(secs).ok().filter(|_| secs >= DATED)?;
+    let secs = u64::try_from(secs).ok().filter(|_| secs >= EARLIEST_MODIFIED)?;
     Some(WallTime::from_secs(secs))
 }

@@ -17,7 +17,7 @@ use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
 /// The memory for each archive that is being sent, besides its manifest, in bytes: two batches.
-const BATCHES: usize = 1024 * 1024;
+const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// The cached listings and archive manifests of a folder, shared by all shards.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl ListingCache {
         let kept = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
         match kept {
-            Some(kept) if batches.resize(BATCHES) => {
+            Some(kept) if batches.resize(BATCH_MEMORY) => {
                 Ok(ArchiveWriter::new(manifest, (batches, kept)))
             }
             _ => Err(Absent::Exhausted.into()),

@@ -13,10 +13,10 @@ use crate::store::identity::Stamp;
 use crate::store::traits::FRESH;
 
 /// The most bytes that are cached.
-const BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The minimum weight of a folder, so that at most 16 are cached.
-const LEAST: usize = BYTES / 16;
+const MIN_WEIGHT: usize = MAX_BYTES / 16;
 
 /// The values by folder name.
 #[derive(Debug)]
@@ -52,8 +52,13 @@ impl<T> FolderCache<T> {
                 }
                 let known = (now, Arc::new(read()?));
                 if let Some(weight) = (self.weigh)(&known.1) {
-                    let weight = weight.max(LEAST);
-                    lock(&self.folders).insert_within(BYTES, key.clone(), known.clone(), weight);
+                    let weight = weight.max(MIN_WEIGHT);
+                    lock(&self.folders).insert_within(
+                        MAX_BYTES,
+                        key.clone(),
+                        known.clone(),
+                        weight,
+                    );
                 }
                 Ok(known)
             })?;
@@ -128,10 +133,10 @@ mod tests {
         assert!(!cache.is_empty());
         cache.forget_stale(at(11));
         assert!(cache.is_empty());
-        get(&cache, "heavy", at(10), BYTES + 1);
+        get(&cache, "heavy", at(10), MAX_BYTES + 1);
         assert_eq!(get(&cache, "heavy", at(10), 7), 7, "too heavy to remember");
-        get(&cache, "half", at(10), BYTES / 2 + 1);
-        get(&cache, "other half", at(10), BYTES / 2 + 1);
+        get(&cache, "half", at(10), MAX_BYTES / 2 + 1);
+        get(&cache, "other half", at(10), MAX_BYTES / 2 + 1);
         assert_eq!(get(&cache, "half", at(10), 9), 9);
     }
 }

@@ -18,10 +18,10 @@ use crate::naming::path::hex_digit;
 use crate::request::accept_encoding::thousandths;
 
 /// The default of `per`.
-pub(crate) const PER_PAGE: u32 = 1000;
+pub(crate) const DEFAULT_PER_PAGE: u32 = 1000;
 
 /// The maximum of `per`.
-pub(crate) const MOST_PER_PAGE: u32 = 10_000;
+pub(crate) const MAX_PER_PAGE: u32 = 10_000;
 
 /// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +109,7 @@ impl ListingQuery {
                     query.page = Some(number(value).ok_or("A page is a number from 1 on.")?);
                 }
                 (b"per", value) => {
-                    let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
+                    let per = number(value).filter(|per| *per <= MAX_PER_PAGE);
                     query.per = Some(per.ok_or("A page has from 1 to 10000 entries.")?);
                 }
                 _ => {}
@@ -121,7 +121,7 @@ impl ListingQuery {
     /// The page, counted from 0, and the entries per page; `None` for all entries on one page.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
         let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
-        paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
+        paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(DEFAULT_PER_PAGE)))
     }
 
     /// Writes the same query with another order, for the first page.
@@ -342,7 +342,7 @@ mod tests {
             descending: bool,
             filter in proptest::collection::vec(any::<u8>(), 0..20),
             page in proptest::option::of(2u32..1_000_000),
-            per in proptest::option::of(1..=MOST_PER_PAGE),
+            per in proptest::option::of(1..=MAX_PER_PAGE),
             format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
             let query = ListingQuery { format, sort, descending, filter, page, per };

@@ -21,7 +21,7 @@ pub(crate) const MAX_README: usize = 64 * 1024;
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
 /// The number of entries between two checks of the memory budget and for cancellation.
-const CHECKED: usize = 1024;
+const ENTRIES_PER_CHECK: usize = 1024;
 
 /// The entries of a folder.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Listing {
     ) -> Result<Self, Absent> {
         let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
         store.list(folder, &mut |child| {
-            if rows.len().is_multiple_of(CHECKED) {
+            if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
                 short = !lease.resize(rows.weight()) || cancel.is_cancelled();
             }
             short |= !rows.reserve(child.name.len());
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn reading_a_folder_stops_when_nobody_waits() {
         let store = Memory::new();
-        (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
+        (0..3 * ENTRIES_PER_CHECK).for_each(|at| store.write(&at.to_string(), ""));
         let (waiter, cancel) = Waiter::new();
         let lease = || crate::tests::lease(1 << 30);
         assert!(Listing::read(&store, b"", lease(), &cancel).is_ok());

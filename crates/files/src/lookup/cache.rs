@@ -18,23 +18,23 @@ use crate::store::traits::FRESH;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
 /// finds a change, the file is looked up again. A change during a response aborts the response.
-const CHECKED: Duration = Duration::from_millis(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The approximate memory of an entry besides its key and content, in bytes: its fields, its
 /// prepared response and its slot. So the limit in bytes holds for many tiny entries, too.
-const OVERHEAD: usize = 1536;
+const ENTRY_OVERHEAD: usize = 1536;
 
 /// The number of slots that each insertion checks for stale entries.
-const SWEEP: usize = 2;
+const SWEPT_SLOTS: usize = 2;
 
 /// An entry is stale if it was not requested for this long.
-const STALE: Duration = Duration::from_secs(60);
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// An entry with descriptors is dropped if it was not requested for this long.
-const OPEN: Duration = Duration::from_secs(5);
+const IDLE_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The minimum time between two searches for descriptors to close.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The limits of a shard's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Cached {
     /// are unchanged.
     fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + FRESH);
-        is_fresh && (now < self.checked + CHECKED || self.check(now))
+        is_fresh && (now < self.checked + CHECK_INTERVAL || self.check(now))
     }
 
     /// Checks that all open files are unchanged. If not, or if checking might block, marks the
@@ -163,14 +163,14 @@ impl LookupCache {
     }
 
     fn add(&mut self, key: &[u8], cached: Cached) {
-        let weight = OVERHEAD + key.len() + cached.entry.weight();
+        let weight = ENTRY_OVERHEAD + key.len() + cached.entry.weight();
         let descriptors = cached.entry.descriptors();
         if !self.make_room(weight, descriptors) {
             return;
         }
         self.descriptors += descriptors;
         if descriptors > 0 {
-            self.deadline = self.deadline.or(Some(cached.requested + OPEN));
+            self.deadline = self.deadline.or(Some(cached.requested + IDLE_OPEN_TIMEOUT));
         }
         self.entries.insert(Rc::from(key), cached, weight);
     }
@@ -201,8 +201,8 @@ impl LookupCache {
     /// Drops stale entries, a few at a time.
     fn sweep(&mut self, now: Time) {
         let descriptors = &mut self.descriptors;
-        self.entries.sweep(SWEEP, |cached| {
-            let stale = now.since(cached.requested) > STALE;
+        self.entries.sweep(SWEPT_SLOTS, |cached| {
+            let stale = now.since(cached.requested) > STALE_AFTER;
             if stale {
                 *descriptors -= cached.entry.descriptors();
             }
@@ -210,11 +210,11 @@ impl LookupCache {
         });
     }
 
-    /// Drops entries that hold descriptors and were not requested for [`OPEN`].
+    /// Drops entries that hold descriptors and were not requested for [`IDLE_OPEN_TIMEOUT`].
     pub(crate) fn close_idle(&mut self, now: Time) {
         let (mut next, descriptors) = (Time::NEVER, &mut self.descriptors);
         self.entries.retain(|cached| {
-            let (held, until) = (cached.entry.descriptors(), cached.requested + OPEN);
+            let (held, until) = (cached.entry.descriptors(), cached.requested + IDLE_OPEN_TIMEOUT);
             if held > 0 && until <= now {
                 *descriptors -= held;
                 return false;
@@ -224,7 +224,7 @@ impl LookupCache {
             }
             true
         });
-        self.deadline = (next != Time::NEVER).then(|| next.max(now + PAUSE));
+        self.deadline = (next != Time::NEVER).then(|| next.max(now + MIN_CLOSE_INTERVAL));
     }
 }
 

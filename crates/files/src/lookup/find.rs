@@ -18,13 +18,13 @@ use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
 /// Maximum number of attempts to read a file that changes meanwhile.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
-const INDEX: &[u8] = b"index.html";
+const INDEX_PAGE: &[u8] = b"index.html";
 
 /// The extension that clean URLs leave out.
-const HTML: &[u8] = b".html";
+const HTML_EXTENSION: &[u8] = b".html";
 
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
@@ -95,7 +95,7 @@ impl Lookup<'_> {
             Ok(Some(file)) => Ok(file),
             // `name.html` has precedence over a folder `name` without an `index.html`.
             Ok(None) => match self.clean_url(name)? {
-                Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
+                Some(page) if !self.is_file(&[name, b"/", INDEX_PAGE].concat()) => Ok(page),
                 _ => Ok(Target::Redirect(Slash::Add)),
             },
             Err(MISSING) => self.clean_url(name)?.ok_or(MISSING),
@@ -105,7 +105,7 @@ impl Lookup<'_> {
 
     /// The target of a path with a final slash.
     fn index(&self, path: RequestPath<'_>) -> Result<Target, LoadError> {
-        let absent = match self.load(&[path.key(), INDEX].concat(), Rule::Index) {
+        let absent = match self.load(&[path.key(), INDEX_PAGE].concat(), Rule::Index) {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => Absent::NoIndex,
             Err(MISSING) => match self.reader.store.open(path.name()) {
@@ -118,7 +118,7 @@ impl Lookup<'_> {
         let page = matches!(absent, Absent::NoIndex | Absent::Missing)
             && self.folder.options.clean_urls
             && !path.name().is_empty()
-            && self.is_file(&[path.name(), HTML].concat());
+            && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if page => Ok(Target::Redirect(Slash::Drop)),
             Absent::NoIndex if self.folder.options.listing => Ok(Target::Listing),
@@ -128,10 +128,10 @@ impl Lookup<'_> {
 
     /// The file `name.html`, if clean URLs are enabled. `None` if there is none.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
-        if !self.folder.options.clean_urls || name.ends_with(HTML) {
+        if !self.folder.options.clean_urls || name.ends_with(HTML_EXTENSION) {
             return Ok(None);
         }
-        match self.load(&[name, HTML].concat(), Rule::CleanUrl) {
+        match self.load(&[name, HTML_EXTENSION].concat(), Rule::CleanUrl) {
             Err(MISSING) => Ok(None),
             loaded => loaded,
         }
@@ -144,7 +144,7 @@ impl Lookup<'_> {
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
     /// it changes meanwhile. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match self.load_once(name, rule) {
                 Err(LoadError::Changed) => {}
                 loaded => return loaded,

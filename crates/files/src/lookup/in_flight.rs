@@ -17,7 +17,7 @@ use super::entry::Entry;
 use crate::limits::lock::lock;
 
 /// The number of entries from which on finished ones are removed. They hold only their names.
-const KEPT: usize = 256;
+const CLEANUP_THRESHOLD: usize = 256;
 
 /// The message that a promise is kept with.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Drop for Completer {
 pub(crate) struct InFlight {
     pending: HashMap<Rc<[u8]>, Arc<Pending>>,
     /// The number of entries after the last removal of finished ones.
-    left: usize,
+    len_after_cleanup: usize,
 }
 
 impl InFlight {
@@ -118,7 +118,7 @@ impl InFlight {
             waiting.push(promise);
             return (ticket, waiter, None);
         }
-        self.make_room();
+        self.remove_all_finished();
         let (waiter, cancel) = Waiter::new();
         let waiting = Mutex::new(Some(vec![promise]));
         let pending = Arc::new(Pending { started: now, cancel, waiting });
@@ -135,10 +135,10 @@ impl InFlight {
 
     /// Removes finished jobs once there are many. That is done only when the number of entries has doubled,
     /// so the average cost is small.
-    fn make_room(&mut self) {
-        if self.pending.len() >= KEPT.max(2 * self.left) {
+    fn remove_all_finished(&mut self) {
+        if self.pending.len() >= CLEANUP_THRESHOLD.max(2 * self.len_after_cleanup) {
             self.pending.retain(|_, pending| !pending.is_finished());
-            self.left = self.pending.len();
+            self.len_after_cleanup = self.pending.len();
         }
     }
 }

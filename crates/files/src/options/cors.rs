@@ -35,7 +35,7 @@ impl fmt::Display for BadOrigin {
 impl std::error::Error for BadOrigin {}
 
 /// Response headers that scripts may read in addition to the always readable ones, to resume downloads.
-const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
+const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember the answer to a preflight request: a day, in seconds.
 const MAX_AGE: &[u8] = b"86400";
@@ -77,7 +77,7 @@ impl Cors {
             Allowed::Any => ("Access-Control-Allow-Origin", "*"),
             Allowed::Some(_) => ("Vary", "Origin"),
         };
-        with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED)
+        with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED_HEADERS)
     }
 
     /// Whether every origin gets the same fields.

@@ -1,6 +1,6 @@
 //! Byte ranges (RFC 9110, 14).
 //!
-//! At most [`MOST`] ranges are allowed, and ranges that overlap or are near each other are merged. So no
+//! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are merged. So no
 //! byte of the file is sent twice, and the headers between two parts are shorter than the bytes between
 //! them.
 
@@ -8,10 +8,10 @@ use std::ops::Range;
 
 /// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful at
 /// once; only attackers ask for hundreds.
-pub(crate) const MOST: usize = 16;
+pub(crate) const MAX_RANGES: usize = 16;
 
 /// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as long.
-const GAP: u64 = 256;
+const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl Part {
     }
 
     fn is_near(self, other: Self) -> bool {
-        self.start <= other.end().saturating_add(GAP)
-            && other.start <= self.end().saturating_add(GAP)
+        self.start <= other.end().saturating_add(MERGED_GAP)
+            && other.start <= self.end().saturating_add(MERGED_GAP)
     }
 
     fn with(self, other: Self) -> Self {
@@ -80,7 +80,7 @@ impl Ranges {
             }
             count += 1;
             let Ok(found) = read(spec, size) else { return Self::Whole };
-            if count > MOST {
+            if count > MAX_RANGES {
                 return Self::Whole;
             }
             if let Some(part) = found {
@@ -228,8 +228,10 @@ mod tests {
             let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
         };
-        assert!(matches!(query(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
-        assert_eq!(query(MOST as u64 + 1), Ranges::Whole);
+        assert!(
+            matches!(query(MAX_RANGES as u64), Ranges::Many(parts) if parts.len() == MAX_RANGES)
+        );
+        assert_eq!(query(MAX_RANGES as u64 + 1), Ranges::Whole);
     }
 
     #[test]

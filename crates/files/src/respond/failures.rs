@@ -12,7 +12,7 @@ use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
 
 /// The most bytes of a path that are logged.
-const LONGEST: usize = 512;
+const MAX_LOGGED_PATH: usize = 512;
 
 /// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Failures {
     /// reported later.
     pub(super) fn note(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
         // A path has only characters of RFC 3986, which are safe to log.
-        let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
+        let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();
         let status = status(absent).code();
         let Some(failure) = self.of(absent) else {
             debug!(path, status, %client, reason = %absent, "nothing to send");

@@ -8,7 +8,7 @@ use super::conditions::{Validators, evaluate};
 use super::instead::Purpose;
 use super::multipart::{self, Boundary};
 use crate::coding::file_entry::Selected;
-use crate::file::content::{Content, SMALL};
+use crate::file::content::{Content, MAX_SMALL_FILE};
 use crate::file::representation::Representation;
 use crate::options::cors::Cors;
 use crate::options::fields::{with, without};
@@ -98,7 +98,7 @@ fn charge(
 ) -> Result<Option<Permit>, Spent> {
     match (&selected.compressed, &selected.file.content) {
         (None, Content::Memory(_)) => return Ok(None),
-        (Some(content), _) if content.len() as u64 <= SMALL => return Ok(None),
+        (Some(content), _) if content.len() as u64 <= MAX_SMALL_FILE => return Ok(None),
         _ if view.is_head() => return Ok(None),
         _ => {}
     }

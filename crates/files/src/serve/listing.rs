@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Body, Fields, KeptRequest, Responder, Status};
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place, Ticket, Waiter};
 
-use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
+use super::listing_body::{ListingBody, MAX_OPEN_FILES, PIECE_SIZE};
 use super::listing_headers::head;
 use crate::file::head::Head;
 use crate::listing::cache::{ListingRequest, ListingResult};
@@ -25,7 +25,7 @@ use crate::tar::manifest::ArchiveError;
 use crate::tar::writer::ArchiveWriter;
 
 /// The name of the archive of the root.
-const TITLE: &[u8] = b"files";
+const ROOT_ARCHIVE: &[u8] = b"files";
 
 /// A request that waits for the job that reads the folder.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl PendingListing {
         let folder = mounts.get(mount).folder.clone();
         let mut open_files = None;
         if format == Format::Tar {
-            open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
+            open_files = folder.budgets.open_files.take(client, MAX_OPEN_FILES as u64);
             if open_files.is_none() {
                 let budgets = &folder.budgets;
                 budgets.note_spent(&budgets.open_files, client, responder.now());
@@ -160,7 +160,7 @@ impl PendingListing {
                 Err(answer) => return (answer, None),
             };
         let mut piece = Vec::new();
-        if !document.fill(&mut piece, PIECE) {
+        if !document.fill(&mut piece, PIECE_SIZE) {
             return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
         }
         let mut stream = responder.stream(Status::OK, &fields, None);
@@ -262,7 +262,7 @@ impl<'s> ListingTarget<'s> {
             .map_err(|text| (Status::BAD_REQUEST, text))?;
         let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];
+        let names = [last(path.name()), last(&mounts.get(mount).prefix), ROOT_ARCHIVE.to_vec()];
         let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
         Ok(Self { mount, path, query, format, title: title.into(), place })
     }

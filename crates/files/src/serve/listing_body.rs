@@ -14,10 +14,10 @@ use crate::store::traits::Store;
 use crate::tar::writer::{ArchiveAborted, ArchiveWriter, Batch};
 
 /// The size of a listing's pieces, in bytes. A shorter listing is sent whole.
-pub(crate) const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE_SIZE: usize = 64 * 1024;
 
 /// The most files of an archive that are open at a time: the one that is being sent, and the next.
-pub(crate) const OPEN_FILES: usize = 2;
+pub(crate) const MAX_OPEN_FILES: usize = 2;
 
 /// A response whose head is written.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl ListingBody {
         place: Place,
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
-        let (next, open) = (Next::Waiting(writer), Vec::with_capacity(OPEN_FILES));
+        let (next, open) = (Next::Waiting(writer), Vec::with_capacity(MAX_OPEN_FILES));
         let archive = ArchiveBody { store, place, client, open_files, next, open };
         Self::Archive(Box::new(archive))
     }
@@ -74,7 +74,7 @@ impl ListingBody {
             Self::Page(mut document) => {
                 while !stream.is_full() {
                     let mut piece = Vec::new();
-                    let more = document.fill(&mut piece, PIECE);
+                    let more = document.fill(&mut piece, PIECE_SIZE);
                     stream.write_shared(Bytes::from(piece));
                     if !more {
                         return (stream.end(), None);
@@ -110,7 +110,7 @@ impl ArchiveBody {
     fn start_next(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
         self.open.retain(|file| file.strong_count() > 0);
         match self.next {
-            Next::Waiting(writer) if stream.is_full() || self.open.len() >= OPEN_FILES => {
+            Next::Waiting(writer) if stream.is_full() || self.open.len() >= MAX_OPEN_FILES => {
                 self.next = Next::Waiting(writer);
                 (stream.more(), self)
             }

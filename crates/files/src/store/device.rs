@@ -29,14 +29,14 @@ use tracing::debug;
 use crate::limits::lock::lock;
 
 /// A device becomes slow with a read that takes longer than this.
-const SLOW: Duration = Duration::from_millis(100);
+const SLOW_READ: Duration = Duration::from_millis(100);
 /// A slow device recovers with a read that takes less than this.
-const QUICK: Duration = Duration::from_millis(10);
+const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file frees
 /// its blocks.
-const LARGE: u64 = 64 * 1024 * 1024;
+const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
 /// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
-const MAX_CLOSING: usize = 256;
+const MAX_WAITING_TO_CLOSE: usize = 256;
 /// The files of a device are divided into this many groups, so that one that hangs doesn't block the
 /// threads for all others.
 const LANES: u64 = 16;
@@ -131,7 +131,7 @@ impl Device {
 
     /// Records how long the kernel took to send from it.
     pub(crate) fn note_send(&self, took: Duration) {
-        if took > SLOW && !self.slow.swap(true, Ordering::Relaxed) {
+        if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(
                 device = self.number,
                 ?took,
@@ -142,21 +142,21 @@ impl Device {
 
     /// Records how long a read took.
     pub(crate) fn note_read(&self, took: Duration) {
-        if took < QUICK && self.slow.load(Ordering::Relaxed) {
+        if took < QUICK_READ && self.slow.load(Ordering::Relaxed) {
             self.slow.store(false, Ordering::Relaxed);
             debug!(device = self.number, "file system has recovered");
         }
         self.note_send(took);
     }
 
-    /// Whether [`MAX_CLOSING`] is reached.
+    /// Whether [`MAX_WAITING_TO_CLOSE`] is reached.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
+        self.closing.load(Ordering::Relaxed) >= MAX_WAITING_TO_CLOSE
     }
 
     /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
-        if !ON_LOOP.get() || self.access() != Access::Thread && size < LARGE {
+        if !ON_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
             return;
         }
         let Some(closer) = self.closer.get_or_init(start_closer) else { return };
@@ -212,7 +212,7 @@ mod tests {
     fn slow_disks_are_read_by_threads_until_they_recover() {
         let disk = Device::new(7, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
-        disk.note_send(SLOW);
+        disk.note_send(SLOW_READ);
         assert_eq!(disk.access(), Access::Probe);
         disk.note_send(slow);
         disk.note_read(fair);
@@ -235,8 +235,8 @@ mod tests {
         mark_loop();
         for (access, size, by_thread) in [
             (Access::Thread, 1, true),
-            (Access::Probe, LARGE, true),
-            (Access::Probe, LARGE - 1, false),
+            (Access::Probe, MIN_SLOW_CLOSE, true),
+            (Access::Probe, MIN_SLOW_CLOSE - 1, false),
             (Access::Direct, 1, false),
         ] {
             let device = Arc::new(Device::new(7, access, access == Access::Probe));
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn no_more_files_are_opened_where_closing_hangs() {
         let device = Device::new(7, Access::Thread, false);
-        device.closing.store(MAX_CLOSING - 1, Ordering::Relaxed);
+        device.closing.store(MAX_WAITING_TO_CLOSE - 1, Ordering::Relaxed);
         assert!(!device.has_backlog());
         device.closing.fetch_add(1, Ordering::Relaxed);
         assert!(device.has_backlog());

@@ -161,7 +161,7 @@ impl Root<'_> {
     /// Opens the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
-            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ, open::MODE)?),
+            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
             None => open::itself(self.folder()?),
         }
     }
@@ -169,7 +169,7 @@ impl Root<'_> {
     fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
             Some(single) if name != single => Err(Errno::NOENT.into()),
-            None if !name.is_empty() => self.open_beneath(name, open::READ),
+            None if !name.is_empty() => self.open_beneath(name, open::READ_FLAGS),
             _ => self.open_itself(),
         }
     }
@@ -190,7 +190,9 @@ impl Root<'_> {
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
-            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
+            if let Err(Os(Errno::ACCESS | Errno::PERM)) =
+                open::beneath(root, part, open::PATH_FLAGS)
+            {
                 return Denied { at: passed, need: Permission::Traverse };
             }
             passed = end;
@@ -201,7 +203,7 @@ impl Root<'_> {
     /// The kind of the special file `name`, which can't be opened.
     fn special(&self, name: &[u8]) -> Special {
         let looked = self
-            .open_beneath(name, open::LOOK)
+            .open_beneath(name, open::PATH_FLAGS)
             .map_err(to_absent)
             .and_then(|file| stat(file.as_fd()));
         looked.map_or(Special::Device, |(kind, _)| special(kind))

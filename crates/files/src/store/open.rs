@@ -20,21 +20,21 @@ use rustix::io::Errno;
 use crate::naming::path;
 
 /// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the process's own.
-pub(crate) const READ: OFlags =
+pub(crate) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
 /// No file is ever created.
-pub(crate) const MODE: Mode = Mode::empty();
+pub(crate) const NO_MODE: Mode = Mode::empty();
 
 /// To look at a file without permission to read it.
-pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// To pass through a folder, which needs no permission to list it.
-const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const FOLDER_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell whether the
 /// name would have left the root) or a new symbolic link.
-const TRIES: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 /// The most symbolic links that are followed for one name: the limit of Linux.
 const MAX_LINKS: usize = 40;
@@ -59,21 +59,23 @@ impl From<Errno> for Error {
 
 /// Opens a folder by its full path, and follows symbolic links.
 pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(CWD, path, PASS, MODE)
+    rustix::fs::openat(CWD, path, FOLDER_FLAGS, NO_MODE)
 }
 
 /// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may not
 /// traverse the folder.
 pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
-    match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
-        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
+    match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
+        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
         opened => opened.map_err(refused),
     }
 }
 
 /// Why `openat2` failed.
 fn refused(error: Errno) -> Error {
-    explain(error, || rustix::fs::openat2(CWD, "/", LOOK, MODE, ResolveFlags::empty()).map(drop))
+    explain(error, || {
+        rustix::fs::openat2(CWD, "/", PATH_FLAGS, NO_MODE, ResolveFlags::empty()).map(drop)
+    })
 }
 
 /// Why `openat2` failed. `elsewhere` calls it where only a sandbox returns `EPERM`.
@@ -86,9 +88,9 @@ fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error
 
 /// Opens the folder `name` beneath `root` (the root itself if it is empty) to list it.
 pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
-    let flags = READ | OFlags::DIRECTORY;
+    let flags = READ_FLAGS | OFlags::DIRECTORY;
     if name.is_empty() {
-        return Ok(rustix::fs::openat(root, ".", flags, MODE)?);
+        return Ok(rustix::fs::openat(root, ".", flags, NO_MODE)?);
     }
     beneath(root, name, flags)
 }
@@ -96,7 +98,7 @@ pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
 /// Opens `name` beneath `root`, and follows links to names in it that are not hidden.
 pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Error> {
     let mut target = None;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let name = target.as_deref().map_or(name, OsStr::from_bytes);
         match without_links(root, name, flags) {
             // The name has links, or a link appeared since the last ones were read.
@@ -111,13 +113,13 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
 /// Opens `name` beneath `root`. Fails with `LOOP` if a segment is a link.
 fn without_links(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    retry(|| rustix::fs::openat2(root, name, flags, MODE, resolve))
+    retry(|| rustix::fs::openat2(root, name, flags, NO_MODE, resolve))
 }
 
-/// Calls `open` until no signal or rename disturbs it, at most [`TRIES`] times.
+/// Calls `open` until no signal or rename disturbs it, at most [`MAX_ATTEMPTS`] times.
 fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut last = Errno::AGAIN;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match open() {
             Err(error @ (Errno::AGAIN | Errno::INTR)) => last = error,
             opened => return opened,
@@ -177,7 +179,7 @@ impl Walked<'_> {
         // Not by `..`: if the folder was moved meanwhile, that is another folder.
         self.folder = match &self.name[..] {
             [] => None,
-            name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
+            name => match without_links(self.root, OsStr::from_bytes(name), FOLDER_FLAGS) {
                 Err(Errno::LOOP) => return Err(Error::Os(Errno::AGAIN)),
                 opened => Some(opened.map_err(refused)?),
             },
@@ -198,8 +200,8 @@ impl Walked<'_> {
             false => Error::Os(error),
         };
         let folder = self.folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-        let flags = LOOK | OFlags::NOFOLLOW;
-        let opened = rustix::fs::openat(folder, segment, flags, MODE).map_err(failed)?;
+        let flags = PATH_FLAGS | OFlags::NOFOLLOW;
+        let opened = rustix::fs::openat(folder, segment, flags, NO_MODE).map_err(failed)?;
         let stat = rustix::fs::fstat(&opened).map_err(failed)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
@@ -227,9 +229,9 @@ fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         if matches!(segment, b"" | b"." | b"..") {
             return Err(Errno::XDEV);
         }
-        let flags = if segments.peek().is_some() { PASS } else { flags };
+        let flags = if segments.peek().is_some() { FOLDER_FLAGS } else { flags };
         let folder = at.as_ref().map_or(root.as_fd(), AsFd::as_fd);
-        at = Some(rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, MODE)?);
+        at = Some(rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, NO_MODE)?);
     }
     at.ok_or(Errno::NOENT)
 }
@@ -261,7 +263,7 @@ mod tests {
 
         let walked: Open = |root, name, flags| Ok(walk(root, name, flags)?);
         for (way, open) in [("openat2", beneath as Open), ("walk", walked)] {
-            let code = |name: &str| match open(&root, OsStr::new(name), READ) {
+            let code = |name: &str| match open(&root, OsStr::new(name), READ_FLAGS) {
                 Ok(_) => None,
                 Err(Error::Os(error)) => Some(error),
                 Err(error) => panic!("{name} gives {error:?}"),
@@ -278,8 +280,8 @@ mod tests {
             // A link to a folder on the way: refused as a link, or as no folder.
             assert!(code("sub/up/secret").is_some(), "{way}");
         }
-        assert!(beneath(&root, OsStr::new("within"), READ).is_ok());
-        assert_eq!(walk(&root, OsStr::new("within"), READ).err(), Some(Errno::LOOP));
+        assert!(beneath(&root, OsStr::new("within"), READ_FLAGS).is_ok());
+        assert_eq!(walk(&root, OsStr::new("within"), READ_FLAGS).err(), Some(Errno::LOOP));
     }
 
     #[test]
@@ -324,7 +326,8 @@ mod tests {
             let expected = target.map(|target| target.as_bytes().to_vec()).map_err(Error::Os);
             assert_eq!(resolved, expected, "{name}");
             // The kernel resolves it in the same way.
-            let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
+            let kernel =
+                rustix::fs::openat2(&root, name, PATH_FLAGS, NO_MODE, ResolveFlags::BENEATH);
             assert_eq!(kernel.err(), target.err(), "{name}");
         }
     }
@@ -360,10 +363,10 @@ mod tests {
         for error in [Errno::LOOP, Errno::ACCESS, Errno::NOSYS] {
             assert_eq!(after(&[error]), (Err(error), 1));
         }
-        let mut errors = [Errno::AGAIN; TRIES];
-        assert_eq!(after(&errors[1..]), (Ok(()), TRIES));
-        assert_eq!(after(&errors), (Err(Errno::AGAIN), TRIES));
-        errors[TRIES - 1] = Errno::INTR;
-        assert_eq!(after(&errors), (Err(Errno::INTR), TRIES));
+        let mut errors = [Errno::AGAIN; MAX_ATTEMPTS];
+        assert_eq!(after(&errors[1..]), (Ok(()), MAX_ATTEMPTS));
+        assert_eq!(after(&errors), (Err(Errno::AGAIN), MAX_ATTEMPTS));
+        errors[MAX_ATTEMPTS - 1] = Errno::INTR;
+        assert_eq!(after(&errors), (Err(Errno::INTR), MAX_ATTEMPTS));
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn folder(
 /// The status of the target of a link, if it is beneath the root.
 fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
     let path = path::beneath(name, child);
-    let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
+    let opened = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
     let Some(target) = unless_absent(opened)? else { return Ok(None) };
     unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
 }

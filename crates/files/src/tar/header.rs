@@ -9,12 +9,12 @@ use crate::store::traits::Kind;
 /// The block size of an archive, in bytes: headers and contents are padded to whole blocks.
 pub(crate) const BLOCK: u64 = 512;
 /// The length of the end of an archive, in bytes: two blocks of zeros.
-pub(crate) const END: u64 = 2 * BLOCK;
+pub(crate) const END_LEN: u64 = 2 * BLOCK;
 
 /// The longest name in a ustar header, in bytes.
-const NAME: usize = 100;
+const MAX_NAME_LEN: usize = 100;
 /// The largest size in a ustar header: eleven octal digits, one byte less than 8 GiB.
-const MOST: u64 = 0o777_7777_7777;
+const MAX_NUMBER: u64 = 0o777_7777_7777;
 
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +61,11 @@ impl Entry<'_> {
         // An approximate name, for programs that don't support pax headers.
         let mut plain = self.name.to_vec();
         plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
-        if plain.len() > NAME {
-            plain.truncate(NAME - 1);
+        if plain.len() > MAX_NAME_LEN {
+            plain.truncate(MAX_NAME_LEN - 1);
             plain.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
         }
-        let size = if self.size > MOST { 0 } else { self.size };
+        let size = if self.size > MAX_NUMBER { 0 } else { self.size };
         out.extend_from_slice(&block(&plain, self.type_flag(), size, self.modified));
     }
 
@@ -97,13 +97,13 @@ impl Entry<'_> {
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
         // pax names are UTF-8, so a short name that is not UTF-8 is only in the ustar header.
-        if self.name.len() > NAME || (is_utf8 && !self.name.is_ascii()) {
+        if self.name.len() > MAX_NAME_LEN || (is_utf8 && !self.name.is_ascii()) {
             if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
             }
             each(b"path", self.name);
         }
-        if self.size > MOST {
+        if self.size > MAX_NUMBER {
             each(b"size", self.size.to_string().as_bytes());
         }
     }
@@ -132,14 +132,14 @@ pub(crate) fn round_up(len: u64) -> u64 {
 /// name and size.
 fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
-    let modified = u64::try_from(modified).unwrap_or(0).min(MOST);
+    let modified = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
     let mut block = [0; BLOCK as usize];
-    let name = &name[..name.len().min(NAME)];
+    let name = &name[..name.len().min(MAX_NAME_LEN)];
     block[..name.len()].copy_from_slice(name);
     octal(&mut block[100..108], mode);
     octal(&mut block[108..116], 0);
     octal(&mut block[116..124], 0);
-    octal(&mut block[124..136], size.min(MOST));
+    octal(&mut block[124..136], size.min(MAX_NUMBER));
     octal(&mut block[136..148], modified);
     // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
@@ -185,8 +185,8 @@ mod tests {
         ] {
             assert_eq!(entry(name, 0).header_len(), blocks * BLOCK, "{name:?}");
         }
-        assert_eq!(entry(b"a", MOST).header_len(), BLOCK);
-        assert_eq!(entry(b"a", MOST + 1).header_len(), 3 * BLOCK);
+        assert_eq!(entry(b"a", MAX_NUMBER).header_len(), BLOCK);
+        assert_eq!(entry(b"a", MAX_NUMBER + 1).header_len(), 3 * BLOCK);
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         #[test]
         fn headers_have_the_computed_length_and_parse(
             name in "[a-zé/]{1,20}|[a-z]{90,300}|[é]{40,60}",
-            size in prop_oneof![0u64..100_000, MOST - 3..MOST + 3, Just(1 << 50)],
+            size in prop_oneof![0u64..100_000, MAX_NUMBER - 3..MAX_NUMBER + 3, Just(1 << 50)],
             modified in prop_oneof![0i64..3_000_000_000, Just(-5), Just(i64::MAX)],
             folder: bool,
         ) {
@@ -237,7 +237,7 @@ mod tests {
             let read = archive.entries().unwrap().next().unwrap().unwrap();
             prop_assert_eq!(&*read.path_bytes(), name.as_bytes());
             prop_assert_eq!(read.size(), size);
-            let expected = u64::try_from(modified).unwrap_or(0).min(MOST);
+            let expected = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
             prop_assert_eq!(read.header().mtime().unwrap(), expected);
             prop_assert_eq!(read.header().entry_type().is_dir(), folder);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_proto::{Cancel, Permit};
 
-use super::header::{END, Entry};
+use super::header::{END_LEN, Entry};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
@@ -20,7 +20,7 @@ pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The memory budget and cancellation are checked once per this many entries.
-const CHECKED: usize = 1024;
+const ENTRIES_PER_CHECK: usize = 1024;
 
 /// Why a folder can't be sent as an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Manifest {
             self.with_entry(index, |entry| len = entry.len());
             at = at.checked_add(len).ok_or(ArchiveError::TooLarge)?;
         }
-        self.len = at.checked_add(END).ok_or(ArchiveError::TooLarge)?;
+        self.len = at.checked_add(END_LEN).ok_or(ArchiveError::TooLarge)?;
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Manifest {
 
     /// The index of the entry that contains `position`; [`Manifest::count`] in the archive's end.
     pub(crate) fn find(&self, position: u64) -> usize {
-        if position >= self.len - END {
+        if position >= self.len - END_LEN {
             return self.items.len();
         }
         self.items.partition_point(|item| item.at <= position).saturating_sub(1)
@@ -193,7 +193,7 @@ impl Manifest {
 
     /// The position of an entry. For the index after the last one: that of the archive's end.
     pub(crate) fn start(&self, index: usize) -> u64 {
-        self.items.get(index).map_or(self.len - END, |item| item.at)
+        self.items.get(index).map_or(self.len - END_LEN, |item| item.at)
     }
 
     /// An entry's name relative to the folder.
@@ -303,7 +303,7 @@ impl Walk<'_> {
             Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },
         };
         self.items.push(Item { start, len, kind, at: 0, identity });
-        if self.items.len().is_multiple_of(CHECKED)
+        if self.items.len().is_multiple_of(ENTRIES_PER_CHECK)
             && (self.cancel.is_cancelled() || !self.lease.resize(weight(&self.names, &self.items)))
         {
             return Err(Absent::Exhausted.into());

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
-use super::header::END;
+use super::header::END_LEN;
 use super::manifest::Manifest;
-use crate::file::content::SMALL;
+use crate::file::content::MAX_SMALL_FILE;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
@@ -89,8 +89,8 @@ impl ArchiveWriter {
             let index = self.manifest.find(self.position);
             if index == self.manifest.count() {
                 let zeros = self.end.min(self.manifest.len) - self.position;
-                debug_assert!(zeros <= END);
-                self.put(&mut batch.bytes, &[0; END as usize][..zeros as usize]);
+                debug_assert!(zeros <= END_LEN);
+                self.put(&mut batch.bytes, &[0; END_LEN as usize][..zeros as usize]);
                 continue;
             }
             self.entry(index, store, &mut batch)?;
@@ -150,7 +150,7 @@ impl ArchiveWriter {
         }
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
-        if expected.size > SMALL {
+        if expected.size > MAX_SMALL_FILE {
             let source = Arc::new(Guarded { file, expected });
             batch.file = Some(FileRange { source, offset, len });
             self.position += len;

@@ -90,7 +90,7 @@ fn large_files_are_compared_by_beginning_and_times() {
     let scratch = Scratch::new();
     let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
-    assert!(data.len() as u64 > crate::coding::checks::COMPARED);
+    assert!(data.len() as u64 > crate::coding::checks::MAX_COMPARED);
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {

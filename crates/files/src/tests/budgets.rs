@@ -49,7 +49,7 @@ fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {
 
 #[test]
 fn unread_responses_hold_a_clients_share_of_open_files() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(
         &[("a", &large), ("b", &large), ("c", &large)],
         BudgetLimits { open_files: 8, ..BudgetLimits::default() },
@@ -78,7 +78,7 @@ fn unread_responses_hold_a_clients_share_of_open_files() {
 
 #[test]
 fn pipelined_requests_wait_while_two_files_are_unsent() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large), ("b", "small")], BudgetLimits::default());
     let mut client = asking(&site, "/a", "");
     assert!(client.output().ends_with(large.as_bytes()));
@@ -152,7 +152,7 @@ fn clients_beyond_their_share_of_listings_are_refused() {
 
 #[test]
 fn head_requests_are_not_charged() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large)], BudgetLimits { open_files: 0, ..Default::default() });
     let mut client = Client::new(&site);
     let got = client.request("HEAD", "/a", "");
@@ -213,7 +213,7 @@ fn archives_are_charged_until_their_last_file_is_sent() {
 
 #[test]
 fn each_client_has_its_own_job_to_read_a_large_file() {
-    let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
+    let site = site_of(&[("a", &"x".repeat(MAX_SMALL_FILE as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
         let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
         let mut client = Harness::new(Server::new(shared, site.clone()));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Client, Got, decompress, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
+use crate::{CacheLimits, Coding, Codings, Folder, MAX_SMALL_FILE, Options, Site};
 
 /// `Accept-Encoding` of browsers.
 pub(super) const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
@@ -326,9 +326,9 @@ fn files_too_large_for_the_cache_are_still_sent_compressed() {
 fn encodings_count_against_the_cache_limits() {
     // Compressed to half of it, and so kept as a descriptor, too.
     let large: String =
-        noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
+        noise().take(2 * MAX_SMALL_FILE as usize).map(|byte| format!("{byte:02x}")).collect();
     let precompressed = compressed(Coding::Zstd, &large);
-    assert!(precompressed.len() > SMALL as usize);
+    assert!(precompressed.len() > MAX_SMALL_FILE as usize);
     let store = Memory::new();
     for number in 0..4 {
         store.write(&format!("{number}.txt"), &*large);

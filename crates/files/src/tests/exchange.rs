@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::store::memory::InjectedFault;
-use crate::{Absent, Denied, OpenFilesOf, Permission, SMALL, Special};
+use crate::{Absent, Denied, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
 
 #[test]
 fn files_are_sent_with_all_their_headers() {
@@ -190,8 +190,8 @@ fn failed_preconditions_get_412() {
 
 #[test]
 fn large_files_are_sent_from_descriptors_and_small_ones_from_memory() {
-    let small = "s".repeat(SMALL as usize);
-    let large = "l".repeat(SMALL as usize + 1);
+    let small = "s".repeat(MAX_SMALL_FILE as usize);
+    let large = "l".repeat(MAX_SMALL_FILE as usize + 1);
     let (store, site) = memory(&[("small", &small), ("large", &large)]);
     let mut client = Client::new(&site);
     for (path, content) in [("/small", &small), ("/large", &large)] {

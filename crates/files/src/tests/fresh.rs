@@ -5,7 +5,7 @@
 use sockeye_proto::Access;
 
 use super::{Client, memory, site};
-use crate::SMALL;
+use crate::MAX_SMALL_FILE;
 use crate::store::memory::Memory;
 
 #[test]
@@ -111,7 +111,7 @@ fn small_files_that_keep_changing_get_503() {
 
 #[test]
 fn changing_a_large_file_aborts_its_response() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
     let mut client = Client::new(&site);
@@ -125,7 +125,7 @@ fn changing_a_large_file_aborts_its_response() {
 
 #[test]
 fn replaced_large_files_are_sent_to_the_end() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
     let mut client = Client::new(&site);
@@ -139,7 +139,7 @@ fn replaced_large_files_are_sent_to_the_end() {
 
 #[test]
 fn large_files_changed_in_place_are_looked_up_again_before_sending() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/large").text(), content);
@@ -172,7 +172,7 @@ fn requests_that_join_an_old_lookup_start_another() {
 #[test]
 fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {
-        let (store, site) = memory(&[("large.jpg", &"x".repeat(SMALL as usize + 1))]);
+        let (store, site) = memory(&[("large.jpg", &"x".repeat(MAX_SMALL_FILE as usize + 1))]);
         store.pass(1_000_000);
         store.set_access(access);
         let mut client = Client::new(&site);

@@ -4,14 +4,14 @@ use allocation_counter::measure;
 
 use super::{Client, figure, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Files, Folder, SMALL};
+use crate::{CacheLimits, Coding, Files, Folder, MAX_SMALL_FILE};
 
 /// The harness copies input and output, so requests are compared with one of the same shape that touches
 /// no file.
 #[test]
 fn cached_files_are_sent_without_an_allocation() {
-    let large = "l".repeat(SMALL as usize + 1);
-    let shared = "s".repeat(SMALL as usize);
+    let large = "l".repeat(MAX_SMALL_FILE as usize + 1);
+    let shared = "s".repeat(MAX_SMALL_FILE as usize);
     let files = [("a.txt", "Hello"), ("a b", "Hello"), ("shared", &*shared), ("large", &*large)];
     let (store, site) = memory(&files);
     let mut client = Client::new(&site);
@@ -71,7 +71,7 @@ fn scans_stay_within_the_limits_and_keep_hot_entries() {
     let store = Memory::new();
     for number in 0..200 {
         store.write(&format!("small/{number}"), "x".repeat(1000));
-        store.write(&format!("large/{number}"), "x".repeat(SMALL as usize + 1));
+        store.write(&format!("large/{number}"), "x".repeat(MAX_SMALL_FILE as usize + 1));
     }
     store.write("hot", "hot");
     store.pass(1_000_000);

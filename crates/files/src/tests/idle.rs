@@ -8,7 +8,7 @@ use sockeye_proto::{Time, Timed};
 
 use super::scratch::Scratch;
 use super::{Client, figure, memory};
-use crate::{BudgetLimits, Budgets, CacheLimits, Folder, Options, SMALL, Site};
+use crate::{BudgetLimits, Budgets, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ fn drive(site: &Site, now: Time) {
 
 #[test]
 fn files_are_closed_after_five_seconds_without_a_request() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_store, site) = memory(&[("small", "x"), ("one", &large), ("other", &large)]);
     let mut client = Client::new(&site);
     client.get("/small");
@@ -53,7 +53,7 @@ fn files_are_closed_after_five_seconds_without_a_request() {
 #[test]
 fn open_files_are_searched_at_most_once_per_second() {
     let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_store, site) = memory(&names.iter().map(|name| (&**name, &*large)).collect::<Vec<_>>());
     let mut client = Client::new(&site);
     for name in &names {

@@ -35,7 +35,7 @@ use crate::coding::codec::encode;
 use crate::limits::lease::Lease;
 use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Coding, Folder, MAX_SMALL_FILE, Site, Store};
 
 /// A site in memory.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {

@@ -2,7 +2,7 @@
 
 use super::{Client, Got, memory};
 use crate::store::memory::{InjectedFault, Memory};
-use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
+use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
     let (store, _) = memory(files);
@@ -201,7 +201,7 @@ fn missing_names_get_the_folders_404_page() {
 
 #[test]
 fn large_404_pages_are_sent() {
-    let page = "x".repeat(SMALL as usize + 1);
+    let page = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_, site) = site(&[("404.html", &page)], |_| {});
     answers(&site, &[("/none", 404, &page)]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::scratch::Scratch;
 use super::{Client, Got, memory};
-use crate::{CacheLimits, Folder, SMALL};
+use crate::{CacheLimits, Folder, MAX_SMALL_FILE};
 
 const DIGITS: &str = "0123456789";
 
@@ -12,7 +12,7 @@ const DIGITS: &str = "0123456789";
 fn both() -> (Client, String) {
     let large = DIGITS.repeat(10_000);
     let (_, site) = memory(&[("small", DIGITS), ("large", &large), ("empty", "")]);
-    assert!(large.len() as u64 > SMALL);
+    assert!(large.len() as u64 > MAX_SMALL_FILE);
     (Client::new(&site), large)
 }
 

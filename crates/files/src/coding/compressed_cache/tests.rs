@@ -15,7 +15,7 @@ const NOW: Time = Time::ZERO;
 
 /// A cache with room for this many contents of [`LEN`] bytes.
 fn cache(room: u64) -> CompressedCache {
-    within(room * (LEN + OVERHEAD), 64 << 20)
+    within(room * (LEN + CONTENT_OVERHEAD), 64 << 20)
 }
 
 /// A cache within budgets, in bytes: for compressed contents, and for compressors.
