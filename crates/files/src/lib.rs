@@ -86,7 +86,7 @@ pub use options::cors::{BadOrigin, Cors};
 pub use options::headers::Headers;
 pub use respond::budgets::{BudgetLimits, Budgets};
 pub use serve::explain::Explanation;
-pub use serve::handler::Files;
+pub use serve::handler::FileHandler;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
 pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};

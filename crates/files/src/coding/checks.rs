@@ -31,9 +31,9 @@ const MAX_PAIRS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the precompressed file may be sent.
-    known: Mutex<ClockMap<Pair, bool>>,
+    results: Mutex<ClockMap<Pair, bool>>,
     /// The budget for the memory that comparing takes.
-    working: Arc<Budget>,
+    compressor_memory: Arc<Budget>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,18 +71,18 @@ impl<'a> File<'a> {
 }
 
 impl PrecompressedChecks {
-    pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::default(), working }
+    pub(crate) fn new(compressor_memory: Arc<Budget>) -> Self {
+        Self { results: Mutex::default(), compressor_memory }
     }
 
     /// The result of an earlier check.
-    pub(crate) fn known(
+    pub(crate) fn cached_result(
         &self,
         coding: Coding,
         original: &Identity,
         precompressed: &Identity,
     ) -> Option<bool> {
-        lock(&self.known).get(&Pair::of(coding, original, precompressed)).copied()
+        lock(&self.results).get(&Pair::of(coding, original, precompressed)).copied()
     }
 
     /// Whether the precompressed file may be sent in place of the original. Blocks while it decompresses.
@@ -97,7 +97,9 @@ impl PrecompressedChecks {
         precompressed: File<'_>,
         cancel: &Cancel,
     ) -> bool {
-        let Some(_working) = hold_for_comparing(&self.working) else { return false };
+        let Some(_compressor_memory) = hold_for_comparing(&self.compressor_memory) else {
+            return false;
+        };
         let [expected, compressed] =
             [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
         // Content that makes a decoder panic is treated as corrupt.
@@ -107,7 +109,7 @@ impl PrecompressedChecks {
         let is_newer = precompressed.identity.modified >= original.identity.modified;
         let mismatch = match compared {
             Ok(Comparison::Same) => None,
-            Ok(Comparison::SameSoFar) => (!is_newer).then_some(Mismatch::Older),
+            Ok(Comparison::SameUpToLimit) => (!is_newer).then_some(Mismatch::Older),
             Ok(Comparison::Differs(mismatch)) => Some(mismatch),
             Err(_) => return false,
         };
@@ -116,11 +118,11 @@ impl PrecompressedChecks {
         }
         if original.settled && precompressed.settled {
             let pair = Pair::of(coding, original.identity, precompressed.identity);
-            let mut known = lock(&self.known);
+            let mut results = lock(&self.results);
             // Another shard may have checked and logged it before.
-            let is_new = known.peek(&pair).is_none();
-            known.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
-            drop(known);
+            let is_new = results.peek(&pair).is_none();
+            results.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
+            drop(results);
             if let (Some(mismatch), true) = (mismatch, is_new) {
                 warn!(
                     target: "sockeye",

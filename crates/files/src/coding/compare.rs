@@ -18,7 +18,7 @@ const BUFFER: usize = 64 * 1024;
 pub(crate) enum Comparison {
     Same,
     /// The same up to the limit.
-    SameSoFar,
+    SameUpToLimit,
     Differs(Mismatch),
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Mismatch {
     Corrupt,
     Truncated,
     /// There are bytes after its end.
-    Trailing,
+    TrailingData,
     /// Only its beginning was compared, and the file is older than the original.
     Older,
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Mismatch {
             Self::Shorter => "it decompresses to less than the file",
             Self::Corrupt => "browsers can't decompress it",
             Self::Truncated => "it is truncated",
-            Self::Trailing => "there is data after its end",
+            Self::TrailingData => "there is data after its end",
             Self::Older => "it is older than the file, and too large to compare",
         })
     }
@@ -88,7 +88,7 @@ pub(crate) fn compare(
         compared += count as u64;
         if step.done {
             if start < end || !(eof || compressed.read(&mut input)? == 0) {
-                break Mismatch::Trailing;
+                break Mismatch::TrailingData;
             }
             if original.read(&mut output)? > 0 {
                 break Mismatch::Shorter;
@@ -96,7 +96,7 @@ pub(crate) fn compare(
             return Ok(Comparison::Same);
         }
         if compared > limit {
-            return Ok(Comparison::SameSoFar);
+            return Ok(Comparison::SameUpToLimit);
         }
         if eof && step.produced == 0 {
             break Mismatch::Truncated;
@@ -158,9 +158,9 @@ mod tests {
                 (whole[..whole.len() - 1].to_vec(), Mismatch::Truncated),
                 (whole[..whole.len() / 2].to_vec(), Mismatch::Truncated),
                 (Vec::new(), Mismatch::Truncated),
-                ([&*whole, b"\n"].concat(), Mismatch::Trailing),
-                ([&*whole, &*whole].concat(), Mismatch::Trailing),
-                ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::Trailing),
+                ([&*whole, b"\n"].concat(), Mismatch::TrailingData),
+                ([&*whole, &*whole].concat(), Mismatch::TrailingData),
+                ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::TrailingData),
                 (vec![0xff; 100], Mismatch::Corrupt),
             ] {
                 assert_eq!(like(&bytes), Comparison::Differs(expected), "{coding:?}");
@@ -191,7 +191,7 @@ mod tests {
         for coding in Coding::ALL {
             let compressed = compressed(coding, &other);
             let limited = |limit| compare(coding, &*compressed, &*original, limit).unwrap();
-            assert_eq!(limited(1000), Comparison::SameSoFar, "{coding:?}");
+            assert_eq!(limited(1000), Comparison::SameUpToLimit, "{coding:?}");
             assert_eq!(limited(original.len() as u64), Comparison::Differs(Mismatch::OtherContent));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checks::{File, PrecompressedChecks};
 use crate::file::content::MAX_SMALL_FILE;
-use crate::file::reader::{Effort, LoadError, Reader};
+use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
@@ -44,7 +44,7 @@ impl Precompressed {
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsReading`].
+    /// [`LoadError::NeedsFullRead`].
     pub(crate) fn find(
         reader: &Reader<'_>,
         checks: &PrecompressedChecks,
@@ -68,7 +68,7 @@ impl Precompressed {
                     Some(known) => Some(Arc::clone(known)),
                     None => {
                         let settled = identity.is_settled(now);
-                        let found = Found { name: &name, opened, identity, settled };
+                        let found = Candidate { name: &name, opened, identity, settled };
                         found.checked(reader, checks, file, coding)?.map(Arc::new)
                     }
                 };
@@ -78,7 +78,7 @@ impl Precompressed {
 }
 
 /// A file with the name of a precompressed one.
-struct Found<'a> {
+struct Candidate<'a> {
     name: &'a [u8],
     opened: Arc<dyn OpenFile>,
     identity: Identity,
@@ -86,7 +86,7 @@ struct Found<'a> {
     settled: bool,
 }
 
-impl Found<'_> {
+impl Candidate<'_> {
     /// The original in this coding, if the found file is that.
     fn checked(
         self,
@@ -96,19 +96,21 @@ impl Found<'_> {
         coding: Coding,
     ) -> Result<Option<Representation>, LoadError> {
         let Self { name, opened, identity, settled } = self;
-        let known = checks.known(coding, &original.identity, &identity);
+        let known = checks.cached_result(coding, &original.identity, &identity);
         // One that is not smaller is useless.
         if identity.size >= original.size() || known == Some(false) {
             return Ok(None);
         }
         let has_to_read = known.is_none() || reader.has_to_read(&identity, settled);
-        if original.size() > MAX_SMALL_FILE && has_to_read && matches!(reader.effort, Effort::Quick)
+        if original.size() > MAX_SMALL_FILE
+            && has_to_read
+            && matches!(reader.scope, ReadScope::SmallFiles)
         {
-            return Err(LoadError::NeedsReading);
+            return Err(LoadError::NeedsFullRead);
         }
         let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };
         let file = File { name, content: &content, identity: &identity, settled };
-        let cancel = reader.effort.cancel();
+        let cancel = reader.scope.cancel();
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }

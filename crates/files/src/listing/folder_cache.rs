@@ -21,14 +21,14 @@ const MIN_WEIGHT: usize = MAX_BYTES / 16;
 /// The values by folder name.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
-    folders: Mutex<ClockMap<Box<[u8]>, Known<T>>>,
-    reading: SingleFlight<Box<[u8]>, Known<T>>,
+    folders: Mutex<ClockMap<Box<[u8]>, Timestamped<T>>>,
+    reading: SingleFlight<Box<[u8]>, Timestamped<T>>,
     /// The bytes of memory that a value holds; `None` if it must not be cached.
     weigh: fn(&T) -> Option<usize>,
 }
 
 /// When a folder was read, and the value.
-type Known<T> = (Stamp, Arc<T>);
+type Timestamped<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
@@ -70,7 +70,7 @@ impl<T> FolderCache<T> {
     }
 
     /// Drops the values that are not fresh at `now`.
-    pub(crate) fn forget_stale(&self, now: Stamp) {
+    pub(crate) fn remove_stale(&self, now: Stamp) {
         lock(&self.folders).retain(|(at, _)| is_fresh(*at, now));
     }
 
@@ -129,9 +129,9 @@ mod tests {
         assert_eq!(lock(&cache.folders).len(), 16);
         assert_eq!(get(&cache, "99", at(10), 2), 1, "the latest is still known");
         assert_eq!(get(&cache, "0", at(10), 2), 2, "the first is not");
-        cache.forget_stale(at(10));
+        cache.remove_stale(at(10));
         assert!(!cache.is_empty());
-        cache.forget_stale(at(11));
+        cache.remove_stale(at(11));
         assert!(cache.is_empty());
         get(&cache, "heavy", at(10), MAX_BYTES + 1);
         assert_eq!(get(&cache, "heavy", at(10), 7), 7, "too heavy to remember");

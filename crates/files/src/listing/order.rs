@@ -51,7 +51,7 @@ impl Filter {
         Self { lower: lower(part).into_owned() }
     }
 
-    pub(super) fn is_in(&self, name: &[u8]) -> bool {
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
         let name = lower(name);
         self.lower.is_empty() || name.windows(self.lower.len()).any(|window| window == self.lower)
     }
@@ -101,9 +101,13 @@ mod tests {
             ("x", "readme.md", false),
             ("readme.md.", "readme.md", false),
         ] {
-            assert_eq!(Filter::new(part.as_bytes()).is_in(name.as_bytes()), found, "{part} {name}");
+            assert_eq!(
+                Filter::new(part.as_bytes()).matches(name.as_bytes()),
+                found,
+                "{part} {name}"
+            );
         }
-        assert!(Filter::new(b"\xe9X").is_in(b"a\xe9x"));
+        assert!(Filter::new(b"\xe9X").matches(b"a\xe9x"));
     }
 
     proptest! {

@@ -29,7 +29,7 @@ pub(crate) struct Listing {
     /// Sorted by name.
     pub(crate) rows: Rows,
     /// Whether there are more than [`MAX_ENTRIES`].
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
     _held: Permit,
 }
 
@@ -45,7 +45,7 @@ impl Listing {
         mut lease: Lease,
         cancel: &Cancel,
     ) -> Result<Self, Absent> {
-        let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
+        let (mut rows, mut truncated, mut short) = (Rows::default(), false, false);
         store.list(folder, &mut |child| {
             if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
                 short = !lease.resize(rows.weight()) || cancel.is_cancelled();
@@ -55,7 +55,7 @@ impl Listing {
                 return ControlFlow::Break(());
             }
             if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
-                cut = true;
+                truncated = true;
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -65,7 +65,7 @@ impl Listing {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
-        Ok(Self { rows, cut, _held: lease.share() })
+        Ok(Self { rows, truncated, _held: lease.share() })
     }
 
     /// Reads the README of the folder. `None` if there is none, or it can't be read.
@@ -83,7 +83,7 @@ impl Listing {
         let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
         text.truncate(filled);
         text.shrink_to_fit();
-        Some(Readme { name: name.to_vec(), text, cut: more })
+        Some(Readme { name: name.to_vec(), text, truncated: more })
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Readme {
     pub(crate) name: Vec<u8>,
     pub(crate) text: Vec<u8>,
     /// Whether it is longer than [`MAX_README`].
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
 }
 
 #[cfg(test)]
@@ -135,10 +135,10 @@ mod tests {
         let store = Memory::new();
         store.write("README.md", vec![b'a'; MAX_README]);
         let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.cut), (MAX_README, false));
+        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, false));
         store.write("README.md", vec![b'a'; MAX_README + 1]);
         let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.cut), (MAX_README, true));
+        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, true));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
     /// Whether a path as sent that equals the key names this entry. False if the key has a `%`,
     /// which is sent as `%25`.
-    plain: bool,
+    key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
     /// When its open files were last known to be unchanged.
@@ -111,15 +111,15 @@ impl LookupCache {
     }
 
     /// The entry of `key`, if it is fresh.
-    pub(crate) fn fresh(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
+    pub(crate) fn get_fresh(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.get(key, now)?;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// As [`LookupCache::fresh`], for a path as the client sent it, without its first slash. `None`
+    /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash. `None`
     /// if it needs decoding. A path that equals a key needs no validation: the key was validated.
-    pub(crate) fn fresh_as_sent(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
-        let cached = self.entries.get(path).filter(|cached| cached.plain)?;
+    pub(crate) fn get_fresh_by_raw_path(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
+        let cached = self.entries.get(path).filter(|cached| cached.key_is_raw_path)?;
         cached.requested = now;
         cached.is_fresh(now).then_some(&cached.entry)
     }
@@ -143,21 +143,21 @@ impl LookupCache {
             self.remove(key);
         }
         self.sweep(now);
-        let (plain, looked_up) = (!key.contains(&b'%'), Some(looked_up));
-        self.add(key, Cached { entry, plain, looked_up, checked: now, requested: now });
+        let (key_is_raw_path, looked_up) = (!key.contains(&b'%'), Some(looked_up));
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked: now, requested: now });
     }
 
     /// Replaces the entry of `key` with `entry`, the same file with one more encoding. Does nothing
     /// if another file is cached by now. Keeps the time of the lookup.
-    pub(crate) fn put_encoded(&mut self, key: &[u8], entry: &Arc<Entry>) {
+    pub(crate) fn add_encoding(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(known) = self.entries.peek(key) else { return };
-        if Arc::ptr_eq(&known.entry, entry) || !entry.continues(&known.entry) {
+        if Arc::ptr_eq(&known.entry, entry) || !entry.is_update_of(&known.entry) {
             return;
         }
-        let Cached { plain, looked_up, checked, requested, .. } = *known;
+        let Cached { key_is_raw_path, looked_up, checked, requested, .. } = *known;
         self.remove(key);
         let entry = Arc::clone(entry);
-        self.add(key, Cached { entry, plain, looked_up, checked, requested });
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked, requested });
         // Marks it as used.
         self.entries.get(key);
     }
@@ -178,10 +178,10 @@ impl LookupCache {
     /// Evicts entries until one more fits. Returns false if none is left to evict.
     fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
         loop {
-            let CacheLimits { entries, bytes, descriptors: most } = self.limits;
+            let CacheLimits { entries, bytes, descriptors: max_descriptors } = self.limits;
             let crowded =
                 self.entries.len() + 1 > entries || self.entries.weight() + weight > bytes;
-            let short = descriptors > 0 && self.descriptors + descriptors > most;
+            let short = descriptors > 0 && self.descriptors + descriptors > max_descriptors;
             if !crowded && !short {
                 return true;
             }

@@ -7,13 +7,13 @@ use sockeye_proto::Cancel;
 
 use super::entry::{Entry, Target};
 use super::folder::Folder;
-use super::mounts::{Mounted, Mounts};
+use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
-use crate::file::reader::{Effort, LoadError, Reader};
+use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::path::RequestPath;
-use crate::respond::instead::Slash;
+use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
@@ -29,12 +29,12 @@ const HTML_EXTENSION: &[u8] = b".html";
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
 /// Looks up `key`. Blocks. If the file is the one of `known`, an earlier result, and is unchanged,
-/// returns `known` without reading it. `None` if the lookup takes more than `effort`.
+/// returns `known` without reading it. `None` if it has to read more than `scope` allows.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
     known: Option<Arc<Entry>>,
-    effort: Effort<'_>,
+    scope: ReadScope<'_>,
 ) -> Option<Arc<Entry>> {
     let Some((mount, path)) = mounts.find(key) else {
         let target = Target::Absent(Absent::Unmounted);
@@ -47,15 +47,15 @@ pub(crate) fn look_up(
         }
         _ => None,
     };
-    let at_once = folder.store.at_once();
-    let store = at_once.as_deref().unwrap_or(&*folder.store);
-    let reader = Reader { store, ..folder.reader(effort) };
+    let opened_store = folder.store.for_lookup();
+    let store = opened_store.as_deref().unwrap_or(&*folder.store);
+    let reader = Reader { store, ..folder.reader(scope) };
     let target = match (Lookup { folder, known: known_file, reader }).find(path) {
         Ok(Target::File(_, file)) if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) => {
             return known;
         }
         Ok(target) => target,
-        Err(LoadError::NeedsReading) => return None,
+        Err(LoadError::NeedsFullRead) => return None,
         Err(LoadError::Absent(absent)) => Target::Absent(absent),
         Err(LoadError::Changed) => Target::Absent(Absent::Changing),
     };
@@ -64,8 +64,8 @@ pub(crate) fn look_up(
 
 /// Looks up `key`, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
-    let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
-    found.expect("the effort is not limited")
+    let found = look_up(mounts, key, None, ReadScope::WholeFiles(&Cancel::default()));
+    found.expect("every file may be read")
 }
 
 /// One lookup in one folder.
@@ -77,15 +77,17 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn find(&self, path: Mounted<'_>) -> Result<Target, LoadError> {
+    fn find(&self, path: MountedPath<'_>) -> Result<Target, LoadError> {
         match (path, self.reader.store.single_file()) {
-            (Mounted::Itself, None) => Ok(Target::Redirect(Slash::Add)),
-            (Mounted::In(path), Some(single)) if !path.key().is_empty() && path.key() != single => {
+            (MountedPath::Prefix, None) => Ok(Target::Redirect(Slash::Add)),
+            (MountedPath::Inside(path), Some(single))
+                if !path.key().is_empty() && path.key() != single =>
+            {
                 Err(MISSING)
             }
             (_, Some(single)) => self.load(single, Rule::SingleFile)?.ok_or(Absent::NoIndex.into()),
-            (Mounted::In(path), None) if path.is_folder() => self.index(path),
-            (Mounted::In(path), None) => self.named(path.name()),
+            (MountedPath::Inside(path), None) if path.is_folder() => self.index(path),
+            (MountedPath::Inside(path), None) => self.named(path.name()),
         }
     }
 
@@ -165,7 +167,7 @@ impl Lookup<'_> {
             *by == rule && known.original.is_of(name, &identity)
         };
         let file = if let Some((_, known)) = self.known.filter(is_known) {
-            folder.encoder.renew(reader, known)?
+            folder.encoder.update_precompressed(reader, known)?
         } else {
             let content = reader.load(file, &identity)?;
             let digest = reader.digest(&content, &identity, identity.is_settled(now))?;

@@ -45,11 +45,11 @@ pub(crate) struct Mount {
 
 /// The rest of a path after the prefix of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mounted<'k> {
+pub(crate) enum MountedPath<'k> {
     /// The prefix itself, without a final slash.
-    Itself,
+    Prefix,
     /// A name in the folder.
-    In(RequestPath<'k>),
+    Inside(RequestPath<'k>),
 }
 
 /// Why a folder can't be served at a prefix.
@@ -107,10 +107,10 @@ impl Mounts {
     }
 
     /// Drops stale listings. Returns whether any are left.
-    pub(crate) fn forget_listings(&self) -> bool {
+    pub(crate) fn remove_stale_listings(&self) -> bool {
         let mut is_left = false;
         for Mount { folder, .. } in &*self.mounts {
-            folder.listings.forget_stale(folder.store.now());
+            folder.listings.remove_stale(folder.store.now());
             is_left |= !folder.listings.is_empty();
         }
         is_left
@@ -131,12 +131,12 @@ impl Mounts {
     }
 
     /// The folder that `key` is in, and the rest of the key.
-    pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, Mounted<'k>)> {
+    pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, MountedPath<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {
-                _ if mount.prefix.is_empty() => Mounted::In(RequestPath::from_key(key)),
-                [] => Mounted::Itself,
-                [b'/', rest @ ..] => Mounted::In(RequestPath::from_key(rest)),
+                _ if mount.prefix.is_empty() => MountedPath::Inside(RequestPath::from_key(key)),
+                [] => MountedPath::Prefix,
+                [b'/', rest @ ..] => MountedPath::Inside(RequestPath::from_key(rest)),
                 _ => return None,
             };
             Some((index, path))
@@ -146,7 +146,7 @@ impl Mounts {
     /// Where a job for `key` may get stuck: in its folder, beneath the first segment of its name.
     pub(crate) fn place(&self, key: &[u8]) -> Place {
         let Some((mount, path)) = self.find(key) else { return Place::default() };
-        let key = if let Mounted::In(path) = path { path.key() } else { b"" };
+        let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };
         // Root 0 is for jobs that can't get stuck. Two segments may get the same lane by chance.
         let lane = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
@@ -198,8 +198,8 @@ mod tests {
         ] {
             let (index, place) = mounts.find(key.as_bytes()).unwrap();
             let left_to_it = match place {
-                Mounted::Itself => None,
-                Mounted::In(wanted) => Some(wanted.key()),
+                MountedPath::Prefix => None,
+                MountedPath::Inside(wanted) => Some(wanted.key()),
             };
             let place = (&*mounts.get(index).prefix, left_to_it);
             assert_eq!(place, (prefix.as_bytes(), left.map(str::as_bytes)), "{key}");

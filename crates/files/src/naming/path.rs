@@ -172,11 +172,11 @@ pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
 
 /// Checks a decoded name.
 fn check(key: &[u8]) -> Result<(), Refusal> {
-    if is_plain(key) { Ok(()) } else { check_segments(key) }
+    if passes_quick_check(key) { Ok(()) } else { check_segments(key) }
 }
 
 /// A quick check that most valid names pass. A name that fails it may be valid.
-fn is_plain(key: &[u8]) -> bool {
+fn passes_quick_check(key: &[u8]) -> bool {
     let mut before = b'/';
     key.len() <= MAX_SEGMENT
         && key.iter().all(|&byte| {
@@ -359,7 +359,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_that_pass_the_quick_check_are_valid(name in "[a./\\\\\\x00%]{0,12}") {
-            if is_plain(name.as_bytes()) {
+            if passes_quick_check(name.as_bytes()) {
                 prop_assert_eq!(check_segments(name.as_bytes()), Ok(()));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use sockeye_proto::{Client, Reports, Time};
 use tracing::{debug, warn};
 
-use super::instead::status;
+use super::substitutes::status;
 use crate::limits::lock::lock;
 use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
@@ -27,7 +27,7 @@ struct Failure {
 
 impl Failures {
     /// The kind of failure; `None` if the server is not at fault.
-    fn of(&self, absent: Absent) -> Option<&Failure> {
+    fn kind_of(&self, absent: Absent) -> Option<&Failure> {
         let kind = match absent {
             Absent::TooManyOpenFiles(OpenFilesOf::Process) => 0,
             Absent::TooManyOpenFiles(OpenFilesOf::System) => 1,
@@ -43,11 +43,11 @@ impl Failures {
 
     /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
     /// reported later.
-    pub(super) fn note(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
+    pub(super) fn log(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
         // A path has only characters of RFC 3986, which are safe to log.
         let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();
         let status = status(absent).code();
-        let Some(failure) = self.of(absent) else {
+        let Some(failure) = self.kind_of(absent) else {
             debug!(path, status, %client, reason = %absent, "nothing to send");
             return false;
         };

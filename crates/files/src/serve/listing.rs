@@ -14,7 +14,7 @@ use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
 use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
-use crate::lookup::mounts::{Mounted, Mounts};
+use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::naming::path::RequestPath;
 use crate::options::fields::with;
 use crate::request::range::{Part, Ranges};
@@ -54,7 +54,7 @@ pub(crate) enum ListingAnswer<'r, 't> {
 /// Whether the query names a format, and the path a folder that may be listed: then the response is a
 /// listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
-    let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else { return false };
+    let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else { return false };
     let folder = &mounts.get(mount).folder;
     let options = &folder.options;
     query.is_some()
@@ -66,7 +66,7 @@ pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option
 
 impl PendingListing {
     /// Starts the job that reads the folder. Returns `None` for the job if it responded at once.
-    pub(crate) fn begin(
+    pub(crate) fn start(
         mounts: &Mounts,
         request: KeptRequest,
         responder: Responder<'_, '_>,
@@ -86,12 +86,12 @@ impl PendingListing {
             open_files = folder.budgets.open_files.take(client, MAX_OPEN_FILES as u64);
             if open_files.is_none() {
                 let budgets = &folder.budgets;
-                budgets.note_spent(&budgets.open_files, client, responder.now());
-                return (busy(responder), None);
+                budgets.log_spent(&budgets.open_files, client, responder.now());
+                return (send_busy(responder), None);
             }
         }
         let (waiter, cancel) = Waiter::new();
-        let wanted = ListingRequest {
+        let listing_request = ListingRequest {
             folder: path.name().into(),
             path: view.path().into(),
             title: title.clone(),
@@ -105,10 +105,10 @@ impl PendingListing {
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
+            promise.keep(Box::new(job.listings.make(&*job.store, listing_request)));
         });
         if responder.spawn(job.at(place).unless(cancel)).is_err() {
-            return (busy(responder), None);
+            return (send_busy(responder), None);
         }
         let _waiter = waiter;
         let this =
@@ -135,8 +135,8 @@ impl PendingListing {
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
                 let client = responder.client(&self.request.view());
                 let budget = &self.folder.listings.budget;
-                self.folder.budgets.note_spent(budget, client, responder.now());
-                (busy(responder), None)
+                self.folder.budgets.log_spent(budget, client, responder.now());
+                (send_busy(responder), None)
             }
             Err(ArchiveError::Absent(absent)) => {
                 return ListingAnswer::Absent(self.mount, absent, self.request, responder);
@@ -198,7 +198,7 @@ impl PendingListing {
     /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
     fn evaluate<'r, 't>(
         &self,
-        what: &'static str,
+        noun: &'static str,
         etag: &str,
         len: Option<u64>,
         responder: Responder<'r, 't>,
@@ -207,9 +207,10 @@ impl PendingListing {
         let view = RequestView::of(&http);
         let options = &self.folder.options;
         let head = head(options, view.origin(), self.format, &self.title, Some(etag));
-        let validators = Validators { what, etag, modified: None, len };
-        let brief = || Cow::Borrowed(&head.not_modified);
-        let (ranges, responder) = evaluate(validators, view, responder, brief, Fields::clone)?;
+        let validators = Validators { noun, etag, modified: None, len };
+        let not_modified = || Cow::Borrowed(&head.not_modified);
+        let (ranges, responder) =
+            evaluate(validators, view, responder, not_modified, Fields::clone)?;
         Ok((head, ranges, responder))
     }
 }
@@ -254,7 +255,7 @@ impl<'s> ListingTarget<'s> {
         const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
         let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
         let place = mounts.place(path.key());
-        let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
+        let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else {
             return Err(NOT_FOUND);
         };
         let archives = mounts.get(mount).folder.options.archives;
@@ -269,7 +270,7 @@ impl<'s> ListingTarget<'s> {
 }
 
 /// Answers with 503: memory, threads or descriptors are short.
-fn busy(responder: Responder<'_, '_>) -> Answer {
+fn send_busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you. Try again when some have arrived.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)

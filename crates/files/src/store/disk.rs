@@ -135,7 +135,7 @@ impl Store for Disk {
         Some(&self.root)
     }
 
-    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+    fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         Some(Box::new(self.root()))
     }
 }
@@ -162,7 +162,7 @@ impl Root<'_> {
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
             Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
-            None => open::itself(self.folder()?),
+            None => open::root_itself(self.folder()?),
         }
     }
 
@@ -384,7 +384,7 @@ mod tests {
         }
         symlink(&old, &root).unwrap();
         let disk = Disk::open(&root).unwrap();
-        let lookup = disk.at_once().unwrap();
+        let lookup = disk.for_lookup().unwrap();
         let is_file =
             |store: &dyn Store, name: &[u8]| matches!(store.open(name), Ok(Opened::File(..)));
         assert!(is_file(&*lookup, b"a"));

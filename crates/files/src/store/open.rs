@@ -64,7 +64,7 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may not
 /// traverse the folder.
-pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
+pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
         opened => opened.map_err(refused),

@@ -52,7 +52,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The same store for one lookup of several names: it may open its root once for all of them.
     /// Default: `None`, the store itself is used.
-    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+    fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
 }

@@ -112,7 +112,7 @@ impl Manifest {
     ) -> Result<Self, ArchiveError> {
         // The clock is read before the folder, so that every later change has a later timestamp.
         let now = store.now();
-        let mut walk = Walk {
+        let mut reader = TreeReader {
             names: Vec::new(),
             items: Vec::new(),
             lease,
@@ -120,8 +120,8 @@ impl Manifest {
             result: Ok(()),
             folders: Vec::new(),
         };
-        walk.walk(store, folder)?;
-        let Walk { names, mut items, mut lease, .. } = walk;
+        reader.read_all(store, folder)?;
+        let TreeReader { names, mut items, mut lease, .. } = reader;
         let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
         // A folder's name, with its slash, is a prefix of the names in it, so it comes first.
         items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
@@ -141,13 +141,13 @@ impl Manifest {
             settled,
             _held: lease.share(),
         };
-        manifest.lay_out()?;
+        manifest.set_positions()?;
         manifest.etag = manifest.make_etag();
         Ok(manifest)
     }
 
     /// Sets the positions of the items.
-    fn lay_out(&mut self) -> Result<(), ArchiveError> {
+    fn set_positions(&mut self) -> Result<(), ArchiveError> {
         let mut at = 0u64;
         for index in 0..self.items.len() {
             self.items[index].at = at;
@@ -217,7 +217,7 @@ impl Manifest {
 }
 
 /// The progress of reading a folder and all folders in it.
-struct Walk<'a> {
+struct TreeReader<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
     lease: Lease,
@@ -227,8 +227,8 @@ struct Walk<'a> {
     folders: Vec<(usize, usize)>,
 }
 
-impl Walk<'_> {
-    fn walk(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
+impl TreeReader<'_> {
+    fn read_all(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
             let Item { start, len, .. } = self.items[index];

@@ -116,15 +116,15 @@ impl ArchiveWriter {
             manifest.with_entry(index, |entry| entry.write_header(&mut header));
             self.put(&mut batch.bytes, &header[(self.position - start) as usize..]);
         }
-        let behind = content + size;
-        if self.position < behind.min(self.end) && kind == Kind::File {
+        let content_end = content + size;
+        if self.position < content_end.min(self.end) && kind == Kind::File {
             self.content(index, content, store, batch)?;
             if batch.file.is_some() {
                 return Ok(());
             }
         }
         let next = manifest.start(index + 1);
-        if self.position >= behind && self.position < next {
+        if self.position >= content_end && self.position < next {
             let zeros = vec![0; (next - self.position) as usize];
             self.put(&mut batch.bytes, &zeros);
         }
@@ -151,7 +151,7 @@ impl ArchiveWriter {
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
         if expected.size > MAX_SMALL_FILE {
-            let source = Arc::new(Guarded { file, expected });
+            let source = Arc::new(CheckedFile { file, expected });
             batch.file = Some(FileRange { source, offset, len });
             self.position += len;
             return Ok(());
@@ -178,12 +178,12 @@ impl ArchiveWriter {
 /// A file that is compared with the manifest before its last part is sent. A comparison with its identity
 /// when it was opened would not be enough, since it was opened after the manifest was made.
 #[derive(Debug)]
-struct Guarded {
+struct CheckedFile {
     file: Arc<dyn OpenFile>,
     expected: Identity,
 }
 
-impl FileSource for Guarded {
+impl FileSource for CheckedFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.file.read_at(offset, buffer)
     }

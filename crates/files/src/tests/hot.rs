@@ -4,7 +4,7 @@ use allocation_counter::measure;
 
 use super::{Client, figure, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Files, Folder, MAX_SMALL_FILE};
+use crate::{CacheLimits, Coding, FileHandler, Folder, MAX_SMALL_FILE};
 
 /// The harness copies input and output, so requests are compared with one of the same shape that touches
 /// no file.
@@ -96,7 +96,7 @@ fn scans_stay_within_the_limits_and_keep_hot_entries() {
 
 #[test]
 fn idle_handlers_are_two_words_large() {
-    assert_eq!(size_of::<Files>(), 2 * size_of::<usize>());
+    assert_eq!(size_of::<FileHandler>(), 2 * size_of::<usize>());
 }
 
 #[test]

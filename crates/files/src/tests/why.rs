@@ -78,7 +78,7 @@ fn every_rule_is_explained() {
         (
             "/%zz",
             400,
-            Rule::Nothing,
+            Rule::Error,
             None,
             Some("a percent sign in the path is not followed by two hex digits"),
         ),
@@ -109,9 +109,9 @@ fn apps_and_single_files_are_explained() {
         .unwrap();
     for (target, rule, mount) in [
         ("/app/users/7", Rule::Fallback, Some("/app")),
-        ("/app/users/7.png", Rule::Nothing, Some("/app")),
+        ("/app/users/7.png", Rule::Error, Some("/app")),
         ("/one", Rule::SingleFile, Some("/one")),
-        ("/", Rule::Nothing, None),
+        ("/", Rule::Error, None),
     ] {
         let explained = mounts.explain(target);
         assert_eq!((explained.rule, explained.mount.as_deref()), (rule, mount), "{explained}");

@@ -19,10 +19,10 @@ fn cache(room: u64) -> CompressedCache {
 }
 
 /// A cache within budgets, in bytes: for compressed contents, and for compressors.
-fn within(compressed: u64, working: u64) -> CompressedCache {
+fn within(compressed: u64, compressor_memory: u64) -> CompressedCache {
     CompressedCache::new(
         &Budget::new("compressed bytes", compressed),
-        &Budget::new("working", working),
+        &Budget::new("compressor memory", compressor_memory),
     )
 }
 
@@ -65,11 +65,11 @@ fn files_are_compressed_once_per_content_and_coding() {
     // That it is not worth compressing is cached, too.
     for _ in 0..2 {
         let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
-        assert!(matches!(result, CompressionResult::Futile));
+        assert!(matches!(result, CompressionResult::NotSmaller));
     }
     let result =
         cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
-    assert!(matches!(result, CompressionResult::Futile));
+    assert!(matches!(result, CompressionResult::NotSmaller));
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn failures_are_retried_and_hold_no_budget() {
     }));
     assert!(panicked.is_err());
     assert!(!cache.in_progress.contains(&key(TAG, Coding::Zstd)));
-    let CompressedCache { compressed, working, .. } = &cache;
-    assert_eq!((compressed.used(), working.used()), (0, 0));
+    let CompressedCache { compressed, compressor_memory, .. } = &cache;
+    assert_eq!((compressed.used(), compressor_memory.used()), (0, 0));
     assert_eq!(made(get(&cache, TAG, b'a')).len(), LEN as usize);
-    assert_eq!(working.used(), 0);
+    assert_eq!(compressor_memory.used(), 0);
 }
 
 #[test]

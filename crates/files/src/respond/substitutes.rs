@@ -7,7 +7,7 @@ use sockeye_http::{BadField, Fields, Status};
 use crate::file::head::{Head, REVALIDATE};
 use crate::file::representation::Representation;
 use crate::options::fields::{with, without};
-use crate::request::view::NAVIGATES;
+use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
 
 /// The purpose of a lookup, and of sending the file that it finds.
@@ -33,8 +33,9 @@ impl Purpose {
             Self::Requested => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
                 // A client that doesn't accept pages gets another response.
-                let fallback =
-                    |fields| with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATES);
+                let fallback = |fields| {
+                    with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATION_FIELDS)
+                };
                 Head { fields: fallback(fields), not_modified: fallback(not_modified) }
             }
             Self::ErrorPage { .. } => {
