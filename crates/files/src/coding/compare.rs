@@ -132,7 +132,7 @@ mod tests {
     use crate::coding::codec::ZSTD_WINDOW_LOG;
     use crate::tests::compressed;
 
-    fn likeness(coding: Coding, compressed: &[u8], original: &[u8]) -> Comparison {
+    fn compare_bytes(coding: Coding, compressed: &[u8], original: &[u8]) -> Comparison {
         compare(coding, compressed, original, u64::MAX).unwrap()
     }
 
@@ -148,7 +148,7 @@ mod tests {
         *other.last_mut().unwrap() ^= 1;
         for coding in Coding::ALL {
             let whole = compressed(coding, &original);
-            let like = |bytes: &[u8]| likeness(coding, bytes, &original);
+            let like = |bytes: &[u8]| compare_bytes(coding, bytes, &original);
             assert_eq!(like(&whole), Comparison::Same, "{coding:?}");
             for (bytes, expected) in [
                 (compressed(coding, &other), Mismatch::OtherContent),
@@ -175,7 +175,7 @@ mod tests {
             for coding in Coding::ALL {
                 let compressed = compressed(coding, &original);
                 assert_eq!(
-                    likeness(coding, &compressed, &original),
+                    compare_bytes(coding, &compressed, &original),
                     Comparison::Same,
                     "{coding:?} {len}"
                 );
@@ -234,7 +234,10 @@ mod tests {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
             encoder.window_log(log).unwrap();
             encoder.write_all(&original).unwrap();
-            assert_eq!(likeness(Coding::Zstd, &encoder.finish().unwrap(), &original), expected);
+            assert_eq!(
+                compare_bytes(Coding::Zstd, &encoder.finish().unwrap(), &original),
+                expected
+            );
         }
     }
 
@@ -247,7 +250,7 @@ mod tests {
             let content = content.repeat(times);
             for coding in Coding::ALL {
                 let compressed = compressed(coding, &content);
-                prop_assert_eq!(likeness(coding, &compressed, &content), Comparison::Same);
+                prop_assert_eq!(compare_bytes(coding, &compressed, &content), Comparison::Same);
             }
         }
 
@@ -262,7 +265,7 @@ mod tests {
             for coding in Coding::ALL {
                 let mut compressed = compressed(coding, original);
                 *at.get_mut(&mut compressed) ^= wrong;
-                if likeness(coding, &compressed, original) == Comparison::Same {
+                if compare_bytes(coding, &compressed, original) == Comparison::Same {
                     prop_assert_eq!(decompressed(coding, &compressed), original);
                 }
             }
@@ -273,7 +276,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             for coding in Coding::ALL {
-                let _ = likeness(coding, &bytes, b"original");
+                let _ = compare_bytes(coding, &bytes, b"original");
             }
         }
     }

@@ -77,7 +77,7 @@ impl Encoder {
     ) -> Result<Arc<FileEntry>, LoadError> {
         let known = file.precompressed();
         let precompressed = self.find(reader, &file.original, known)?;
-        if known.map_or(!precompressed.any, |known| precompressed.is_same(known)) {
+        if known.map_or(!precompressed.any_exists, |known| precompressed.is_same(known)) {
             return Ok(Arc::clone(file));
         }
         let encodings = match file.encodings.as_deref() {

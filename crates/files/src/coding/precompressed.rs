@@ -20,7 +20,7 @@ pub(crate) struct Precompressed {
     /// The files that may be sent.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
     /// Whether any exists. One that may not be sent now may be sent later, so responses have `Vary`.
-    pub(crate) any: bool,
+    pub(crate) any_exists: bool,
 }
 
 impl Precompressed {
@@ -35,7 +35,7 @@ impl Precompressed {
     /// Whether both have the same representations, by pointer.
     pub(crate) fn is_same(&self, others: &Self) -> bool {
         let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
-        self.any == others.any
+        self.any_exists == others.any_exists
             && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
     }
 
@@ -61,7 +61,7 @@ impl Precompressed {
             let now = reader.store.now();
             // One that can't be opened is not sent.
             let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
-            precompressed.any = true;
+            precompressed.any_exists = true;
             let known = known.and_then(|known| known.files[coding as usize].as_ref());
             precompressed.files[coding as usize] =
                 match known.filter(|known| known.has_content_of(&identity)) {

@@ -5,8 +5,8 @@ use sockeye_proto::WallTime;
 
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
-use crate::options::choices::Options;
 use crate::options::fields::{push, with};
+use crate::options::folder_options::Options;
 
 /// The fields of responses with a representation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Head {
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
-        let not_modified = not_modified.and(&options.cors.fixed());
+        let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", &kind);
         for (name, value) in options.headers.of(is_page(&kind)) {

@@ -9,9 +9,9 @@ use sockeye_proto::{FileRange, FileSource, WallTime};
 
 use super::content::Content;
 use super::head::Head;
-use crate::options::choices::Options;
 use crate::options::codings::Coding;
 use crate::options::fields::{value, with, without};
+use crate::options::folder_options::Options;
 use crate::store::digest::Digest;
 use crate::store::identity::{Identity, Stamp};
 
@@ -30,7 +30,7 @@ pub(crate) struct Representation {
     prepared: OnceLock<PreparedResponse>,
     pub(crate) content: Content,
     /// Whether the fields have `Vary: Accept-Encoding`.
-    varies: bool,
+    has_vary: bool,
 }
 
 /// A file that was just opened.
@@ -48,14 +48,14 @@ impl Representation {
         let OpenedFile { name, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
         let etag = etag_of(digest, &identity, settled);
-        let modified = modified(identity.modified, now);
+        let modified = last_modified(identity.modified, now);
         let head = Head::new(name, &etag, modified, options);
         let (name, prepared) = (name.into(), OnceLock::new());
-        Self { name, identity, settled, etag, modified, head, prepared, content, varies: false }
+        Self { name, identity, settled, etag, modified, head, prepared, content, has_vary: false }
     }
 
     /// Whether it is of the file with this name and identity.
-    pub(crate) fn is_of(&self, name: &[u8], identity: &Identity) -> bool {
+    pub(crate) fn is_of_file(&self, name: &[u8], identity: &Identity) -> bool {
         self.has_content_of(identity) && *self.name == *name
     }
 
@@ -105,8 +105,8 @@ impl Representation {
     }
 
     /// Adds `Vary: Accept-Encoding` to every response.
-    pub(crate) fn vary(&mut self) {
-        if !std::mem::replace(&mut self.varies, true) {
+    pub(crate) fn add_vary(&mut self) {
+        if !std::mem::replace(&mut self.has_vary, true) {
             let Head { fields, not_modified } = self.head_mut();
             for fields in [fields, not_modified] {
                 *fields = with(std::mem::take(fields), "Vary", "Accept-Encoding");
@@ -124,7 +124,7 @@ impl Representation {
         content: Content,
     ) -> Self {
         let mut encoded = self.clone();
-        encoded.vary();
+        encoded.add_vary();
         let etag = coding.etag(etag);
         let Head { fields, not_modified } = encoded.head_mut();
         for fields in [&mut *fields, not_modified] {
@@ -167,7 +167,7 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
 const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.
-fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
+fn last_modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
     // Never later than `Date` (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);
     let secs = u64::try_from(secs).ok().filter(|_| secs >= EARLIEST_MODIFIED)?;

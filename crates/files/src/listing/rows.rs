@@ -85,7 +85,7 @@ impl Rows {
         let Self { names, rows } = self;
         let name = |row: &CompactRow| &names[row.start as usize..][..usize::from(row.len)];
         let compare = |a: &CompactRow, b: &CompactRow| -> Ordering {
-            let by_name = || order::natural(name(a), name(b));
+            let by_name = || order::natural_order(name(a), name(b));
             let ordering = match sort {
                 Sort::Name => by_name(),
                 Sort::Size => a.size.cmp(&b.size).then_with(by_name),

@@ -164,7 +164,7 @@ impl Lookup<'_> {
             Opened::File(file, identity) => (file, identity),
         };
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
-            *by == rule && known.original.is_of(name, &identity)
+            *by == rule && known.original.is_of_file(name, &identity)
         };
         let file = if let Some((_, known)) = self.known.filter(is_known) {
             folder.encoder.update_precompressed(reader, known)?

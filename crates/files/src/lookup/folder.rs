@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::coding::encoder::Encoder;
 use crate::file::reader::{ReadScope, Reader};
 use crate::listing::cache::ListingCache;
-use crate::options::choices::Options;
+use crate::options::folder_options::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};

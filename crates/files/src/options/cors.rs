@@ -71,7 +71,7 @@ impl Cors {
     }
 
     /// The fields that don't depend on the request.
-    pub(crate) fn fixed(&self) -> Fields {
+    pub(crate) fn constant_fields(&self) -> Fields {
         let (name, value) = match &self.0 {
             AllowedOrigins::None => return Fields::new(),
             AllowedOrigins::Any => ("Access-Control-Allow-Origin", "*"),
@@ -85,8 +85,13 @@ impl Cors {
         !matches!(self.0, AllowedOrigins::Listed(_))
     }
 
-    /// Adds to `fields`, which include [`Cors::fixed`], the one that depends on the origin of the request.
-    pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
+    /// Adds the field that depends on the origin of the request to `fields`, which include
+    /// [`Cors::constant_fields`].
+    pub(crate) fn with_allowed_origin<'f>(
+        &self,
+        fields: &'f Fields,
+        origin: Option<&[u8]>,
+    ) -> Cow<'f, Fields> {
         match self.listed_origin(origin) {
             Some(origin) => Cow::Owned(with(fields.clone(), "Access-Control-Allow-Origin", origin)),
             None => Cow::Borrowed(fields),
@@ -161,7 +166,10 @@ mod tests {
     fn listed_origins_are_echoed_and_others_are_not() {
         let base = Fields::new();
         let granted = |cors: &Cors, origin: &'static str| {
-            let fields = cors.grant(&base, Some(origin.as_bytes())).into_owned().and(&cors.fixed());
+            let fields = cors
+                .with_allowed_origin(&base, Some(origin.as_bytes()))
+                .into_owned()
+                .and(&cors.constant_fields());
             String::from_utf8(fields.as_bytes().to_vec()).unwrap()
         };
         let some = Cors::origins(["https://a", "https://b"]).unwrap();

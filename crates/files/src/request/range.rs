@@ -53,7 +53,7 @@ impl Part {
             && other.start <= self.end().saturating_add(MERGED_GAP)
     }
 
-    fn with(self, other: Self) -> Self {
+    fn merged_with(self, other: Self) -> Self {
         let start = self.start.min(other.start);
         Self { start, len: self.end().max(other.end()) - start }
     }
@@ -79,12 +79,12 @@ impl Ranges {
                 continue;
             }
             count += 1;
-            let Ok(found) = read(spec, size) else { return Self::Whole };
+            let Ok(found) = parse_range(spec, size) else { return Self::Whole };
             if count > MAX_RANGES {
                 return Self::Whole;
             }
             if let Some(part) = found {
-                add(&mut parts, part);
+                add_merged(&mut parts, part);
             }
         }
         match *parts {
@@ -100,14 +100,14 @@ impl Ranges {
 struct Malformed;
 
 /// Parses `first-last`, `first-` or `-suffix`: `None` if it is beyond the end of the file.
-fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
+fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
     let (start, end) = match (first, last) {
-        (b"", suffix) => (size - number(suffix)?.min(size), size),
-        (first, b"") => (number(first)?, size),
+        (b"", suffix) => (size - parse_number(suffix)?.min(size), size),
+        (first, b"") => (parse_number(first)?, size),
         (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (parse_number(first)?, parse_number(last)?);
             if last < first {
                 return Err(Malformed);
             }
@@ -118,7 +118,7 @@ fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
 }
 
 /// Parses a decimal number. Numbers beyond 64 bits become the largest.
-fn number(digits: &[u8]) -> Result<u64, Malformed> {
+fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
     }
@@ -128,14 +128,14 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
 }
 
 /// Adds a part, merged with all parts near it, at the position of the first of these.
-fn add(parts: &mut Vec<Part>, mut part: Part) {
-    let mut place = parts.len();
+fn add_merged(parts: &mut Vec<Part>, mut part: Part) {
+    let mut index = parts.len();
     // The merged part may be near others. Each round removes one part, so the loop ends.
     while let Some(near) = parts.iter().position(|other| other.is_near(part)) {
-        part = part.with(parts.remove(near));
-        place = place.min(near);
+        part = part.merged_with(parts.remove(near));
+        index = index.min(near);
     }
-    parts.insert(place.min(parts.len()), part);
+    parts.insert(index.min(parts.len()), part);
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn send(
         let Representation { etag, modified, .. } = file;
         let validators =
             Validators { noun: "file", etag, modified: *modified, len: Some(file.size()) };
-        let not_modified = || cors.grant(&head.not_modified, view.origin());
+        let not_modified = || cors.with_allowed_origin(&head.not_modified, view.origin());
         // A cache must not keep an error as long as the file.
         let for_error = |fields: &Fields| without(fields, &["Cache-Control"]);
         match evaluate(validators, view, responder, not_modified, for_error) {
@@ -74,7 +74,7 @@ pub(crate) fn send(
             Some(content) => responder.send_prepared_with(file.prepared(), content),
         };
     }
-    let fields = cors.grant(&head.fields, view.origin());
+    let fields = cors.with_allowed_origin(&head.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
         return multipart::send(selected, &parts, &fields, boundary, permit, responder);
     }

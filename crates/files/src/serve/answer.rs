@@ -165,7 +165,11 @@ impl Site {
             return responder.error(status, &self.inner.retry, "");
         }
         let cors = self.cors(entry.mount);
-        responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
+        responder.error(
+            status,
+            &cors.with_allowed_origin(&cors.constant_fields(), view.origin()),
+            "",
+        )
     }
 
     /// Redirects to the same path with a final slash, which relative links in a folder need, or,
@@ -180,8 +184,8 @@ impl Site {
         let cors = self.cors(entry.mount);
         match location(view.path(), view.query(), slash) {
             Ok(fields) => {
-                let fields = fields.and(&cors.fixed());
-                let fields = cors.grant(&fields, view.origin());
+                let fields = fields.and(&cors.constant_fields());
+                let fields = cors.with_allowed_origin(&fields, view.origin());
                 responder.error(Status::MOVED_PERMANENTLY, &fields, "")
             }
             Err(_) => responder.error(Status::NOT_FOUND, &Fields::new(), ""),

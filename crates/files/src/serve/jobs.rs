@@ -126,7 +126,8 @@ impl Site {
             return Progress::Answered(
                 if purpose == Purpose::Requested && view.is_unconditional() {
                     let fields = file.original.fields_before_encoding(coding);
-                    let fields = self.cors(Some(*mount)).grant(&fields, view.origin());
+                    let fields =
+                        self.cors(Some(*mount)).with_allowed_origin(&fields, view.origin());
                     responder.send_head(Status::OK, &fields, None)
                 } else {
                     self.finish(lookup, entry, responder)

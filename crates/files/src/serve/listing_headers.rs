@@ -6,8 +6,8 @@ use crate::file::head::{Head, REVALIDATE};
 use crate::listing::assets::POLICY;
 use crate::listing::query::Format;
 use crate::listing::text;
-use crate::options::choices::Options;
 use crate::options::fields::with;
+use crate::options::folder_options::Options;
 
 /// The headers of a listing or archive. An archive is named `title`. `etag` is known once the folder was
 /// read.
@@ -19,7 +19,7 @@ pub(super) fn head(
     etag: Option<&str>,
 ) -> Head {
     let mut not_modified =
-        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.fixed());
+        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.constant_fields());
     if let Some(etag) = etag {
         not_modified = with(not_modified, "ETag", etag);
     }
@@ -27,7 +27,7 @@ pub(super) fn head(
         // The same URL has several formats.
         not_modified = with(not_modified, "Vary", "Accept");
     }
-    let not_modified = options.cors.grant(&not_modified, origin).into_owned();
+    let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
     // The owner's policy is for the owner's pages; listings have their own.
     let headers = options.headers.of(is_page);

@@ -19,7 +19,7 @@ use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::respond::multipart::Boundary;
 use crate::respond::send::ResponseContext;
 use crate::respond::substitutes::Purpose;
-use crate::store::device::mark_loop;
+use crate::store::device::mark_event_loop;
 use crate::store::traits::FRESH;
 
 /// The CORS options for paths outside all folders.
@@ -76,7 +76,7 @@ impl Folder {
 
 impl Site {
     fn new(mounts: Mounts, limits: CacheLimits) -> Self {
-        mark_loop();
+        mark_event_loop();
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };

@@ -71,7 +71,7 @@ static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mute
 
 thread_local! {
     /// Whether this thread is an event loop, which must not block.
-    static ON_LOOP: Cell<bool> = const { Cell::new(false) };
+    static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A mounted file system.
@@ -96,7 +96,7 @@ impl Device {
         if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
             return known;
         }
-        let (access, timed) = access_to(file);
+        let (access, timed) = detect_access(file);
         let new = Arc::new(Self::new(number, access, timed));
         let mut devices = lock(&DEVICES);
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
@@ -141,7 +141,7 @@ impl Device {
     }
 
     /// Records how long a read took.
-    pub(crate) fn note_read(&self, took: Duration) {
+    pub(crate) fn record_read(&self, took: Duration) {
         if took < QUICK_READ && self.slow.load(Ordering::Relaxed) {
             self.slow.store(false, Ordering::Relaxed);
             debug!(device = self.number, "file system has recovered");
@@ -156,7 +156,7 @@ impl Device {
 
     /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
-        if !ON_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
+        if !IS_EVENT_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
             return;
         }
         let Some(closer) = self.closer.get_or_init(start_closer) else { return };
@@ -166,8 +166,8 @@ impl Device {
 }
 
 /// Marks this thread as an event loop, which must not block.
-pub(crate) fn mark_loop() {
-    ON_LOOP.set(true);
+pub(crate) fn mark_event_loop() {
+    IS_EVENT_LOOP.set(true);
 }
 
 /// Starts a thread that closes files until the device is dropped.
@@ -183,7 +183,7 @@ fn start_closer() -> Option<Sender<Closing>> {
 }
 
 /// How files of the file system of `file` are sent, and whether its reads are timed.
-fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
+fn detect_access(file: BorrowedFd<'_>) -> (Access, bool) {
     // The field's width differs between architectures; all magic numbers have 32 bits.
     let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
     match kind {
@@ -215,11 +215,11 @@ mod tests {
         disk.note_send(SLOW_READ);
         assert_eq!(disk.access(), Access::Probe);
         disk.note_send(slow);
-        disk.note_read(fair);
+        disk.record_read(fair);
         assert_eq!(disk.access(), Access::Thread);
-        disk.note_read(quick);
+        disk.record_read(quick);
         assert_eq!(disk.access(), Access::Probe);
-        disk.note_read(slow);
+        disk.record_read(slow);
         assert_eq!(disk.access(), Access::Thread);
         let overlay = Device::new(7, Access::Direct, true);
         assert_eq!(overlay.access(), Access::Direct);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn loops_leave_closing_that_may_block_to_a_thread() {
-        mark_loop();
+        mark_event_loop();
         for (access, size, by_thread) in [
             (Access::Thread, 1, true),
             (Access::Probe, MIN_SLOW_CLOSE, true),
@@ -281,7 +281,7 @@ mod tests {
     fn file_system_types_decide_access() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
-            assert_eq!(access_to(file.as_fd()).0, access, "{path}");
+            assert_eq!(detect_access(file.as_fd()).0, access, "{path}");
         }
     }
 

@@ -93,7 +93,7 @@ impl Disk {
         };
         let disk = Self { root, single };
         // Errors that every request would get are reported now.
-        let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
+        let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
             Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
@@ -180,7 +180,7 @@ impl Root<'_> {
 
     /// Which permission is missing to open `name`: on the folder that contains the first segment that can't
     /// be looked up, or on the file itself.
-    fn denial(&self, name: &[u8]) -> Denied {
+    fn missing_permission(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
             return Denied { at: name.len(), need: Permission::Read };
         }
@@ -201,12 +201,12 @@ impl Root<'_> {
     }
 
     /// The kind of the special file `name`, which can't be opened.
-    fn special(&self, name: &[u8]) -> Special {
-        let looked = self
+    fn special_kind(&self, name: &[u8]) -> Special {
+        let found = self
             .open_beneath(name, open::PATH_FLAGS)
             .map_err(to_absent)
             .and_then(|file| stat(file.as_fd()));
-        looked.map_or(Special::Device, |(kind, _)| special(kind))
+        found.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
     /// Whether `name`, which can't be read, is a folder that can be traversed.
@@ -221,11 +221,11 @@ impl Store for Root<'_> {
         let file = match self.open_fd(name) {
             Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
-                return Err(Absent::Denied(self.denial(name)));
+                return Err(Absent::Denied(self.missing_permission(name)));
             }
             // The errors for sockets and for missing devices.
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
-                return Err(Absent::NotRegular(self.special(name)));
+                return Err(Absent::NotRegular(self.special_kind(name)));
             }
             opened => opened.map_err(to_absent)?,
         };
@@ -254,7 +254,7 @@ impl Store for Root<'_> {
         }
         let listed = scan::folder(self.folder().map_err(to_absent)?, name, each);
         listed.map_err(|absent| match absent {
-            Absent::Denied(_) => Absent::Denied(self.denial(name)),
+            Absent::Denied(_) => Absent::Denied(self.missing_permission(name)),
             absent => absent,
         })
     }
@@ -307,7 +307,7 @@ impl FileSource for DiskFile {
         }
         let start = monotonic();
         let read = self.read(offset, buffer);
-        self.device.note_read(monotonic().saturating_sub(start));
+        self.device.record_read(monotonic().saturating_sub(start));
         read
     }
 
@@ -349,15 +349,15 @@ fn monotonic() -> Duration {
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
-    look_at(file).map(|stat| from_statx(&stat)).map_err(to_absent)
+    statx(file).map(|stat| from_statx(&stat)).map_err(to_absent)
 }
 
-fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
+fn statx(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
         // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's `EPERM` to
         // this error, too.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
-        looked => Ok(looked?),
+        found => Ok(found?),
     }
 }
 

@@ -210,7 +210,7 @@ impl Store for Memory {
             let child = Child {
                 name: child,
                 kind: *kind,
-                linked: false,
+                is_symlink: false,
                 readable: true,
                 identity: *identity,
             };

@@ -67,19 +67,19 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
 pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
-        opened => opened.map_err(refused),
+        opened => opened.map_err(openat2_error),
     }
 }
 
 /// Why `openat2` failed.
-fn refused(error: Errno) -> Error {
-    explain(error, || {
+fn openat2_error(error: Errno) -> Error {
+    detect_sandbox(error, || {
         rustix::fs::openat2(CWD, "/", PATH_FLAGS, NO_MODE, ResolveFlags::empty()).map(drop)
     })
 }
 
 /// Why `openat2` failed. `elsewhere` calls it where only a sandbox returns `EPERM`.
-fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
+fn detect_sandbox(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
     match error {
         Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
         error => Error::Os(error),
@@ -87,7 +87,7 @@ fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error
 }
 
 /// Opens the folder `name` beneath `root` (the root itself if it is empty) to list it.
-pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
+pub(crate) fn folder_to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
     let flags = READ_FLAGS | OFlags::DIRECTORY;
     if name.is_empty() {
         return Ok(rustix::fs::openat(root, ".", flags, NO_MODE)?);
@@ -103,8 +103,8 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
         match without_links(root, name, flags) {
             // The name has links, or a link appeared since the last ones were read.
             Err(Errno::LOOP) => target = Some(resolve(root, name)?),
-            Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
-            opened => return opened.map_err(refused),
+            Err(Errno::NOSYS) => return Ok(open_without_openat2(root, name, flags)?),
+            opened => return opened.map_err(openat2_error),
         }
     }
     Err(Error::Os(Errno::AGAIN))
@@ -132,27 +132,27 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 /// itself), which is not hidden. Links may change at any time, so callers must open it without following
 /// links.
 fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
-    let mut walked = Walked { root, name: Vec::new(), folder: None };
+    let mut resolver = Resolver { root, name: Vec::new(), folder: None };
     let mut rest = name.as_bytes().to_vec();
     let mut links = 0;
     while !rest.is_empty() {
         let slash = rest.iter().position(|byte| *byte == b'/');
-        let (segment, behind) = rest.split_at(slash.unwrap_or(rest.len()));
+        let (segment, rest_of_name) = rest.split_at(slash.unwrap_or(rest.len()));
         let target = match segment {
             b"" | b"." => None,
-            b".." => walked.up()?,
-            _ => walked.down(segment, slash.is_some())?,
+            b".." => resolver.up()?,
+            _ => resolver.down(segment, slash.is_some())?,
         };
         rest = match target {
-            None => behind.get(1..).unwrap_or_default().to_vec(),
+            None => rest_of_name.get(1..).unwrap_or_default().to_vec(),
             Some(_) if links == MAX_LINKS => return Err(Error::Os(Errno::LOOP)),
             Some(target) => {
                 links += 1;
-                [&target, behind].concat()
+                [&target, rest_of_name].concat()
             }
         };
     }
-    match walked.name {
+    match resolver.name {
         name if name.is_empty() => Ok(b".".to_vec()),
         name if path::is_hidden(&name) => Err(Error::Hidden),
         name => Ok(name),
@@ -160,7 +160,7 @@ fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
 }
 
 /// The progress of [`resolve`].
-struct Walked<'a> {
+struct Resolver<'a> {
     root: &'a OwnedFd,
     /// Without links, and relative to the root.
     name: Vec<u8>,
@@ -168,7 +168,7 @@ struct Walked<'a> {
     folder: Option<OwnedFd>,
 }
 
-impl Walked<'_> {
+impl Resolver<'_> {
     /// Goes to the folder above.
     fn up(&mut self) -> Result<Option<Vec<u8>>, Error> {
         if self.name.is_empty() {
@@ -181,7 +181,7 @@ impl Walked<'_> {
             [] => None,
             name => match without_links(self.root, OsStr::from_bytes(name), FOLDER_FLAGS) {
                 Err(Errno::LOOP) => return Err(Error::Os(Errno::AGAIN)),
-                opened => Some(opened.map_err(refused)?),
+                opened => Some(opened.map_err(openat2_error)?),
             },
         };
         Ok(None)
@@ -221,7 +221,7 @@ impl Walked<'_> {
 }
 
 /// As [`beneath`], for kernels without `openat2`; follows no symbolic link at all.
-fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open_without_openat2(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut at: Option<OwnedFd> = None;
     let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
@@ -261,8 +261,8 @@ mod tests {
         symlink("sub/file", root.join("within")).unwrap();
         let root = folder(&root).unwrap();
 
-        let walked: Open = |root, name, flags| Ok(walk(root, name, flags)?);
-        for (way, open) in [("openat2", beneath as Open), ("walk", walked)] {
+        let fallback: Open = |root, name, flags| Ok(open_without_openat2(root, name, flags)?);
+        for (way, open) in [("openat2", beneath as Open), ("openat", fallback)] {
             let code = |name: &str| match open(&root, OsStr::new(name), READ_FLAGS) {
                 Ok(_) => None,
                 Err(Error::Os(error)) => Some(error),
@@ -281,7 +281,10 @@ mod tests {
             assert!(code("sub/up/secret").is_some(), "{way}");
         }
         assert!(beneath(&root, OsStr::new("within"), READ_FLAGS).is_ok());
-        assert_eq!(walk(&root, OsStr::new("within"), READ_FLAGS).err(), Some(Errno::LOOP));
+        assert_eq!(
+            open_without_openat2(&root, OsStr::new("within"), READ_FLAGS).err(),
+            Some(Errno::LOOP)
+        );
     }
 
     #[test]
@@ -341,9 +344,9 @@ mod tests {
             (Errno::PERM, Err(Errno::MFILE), Error::Os(Errno::PERM)),
             (Errno::ACCESS, Err(Errno::PERM), Error::Os(Errno::ACCESS)),
         ] {
-            assert_eq!(explain(error, || elsewhere), why);
+            assert_eq!(detect_sandbox(error, || elsewhere), why);
         }
-        assert_eq!(refused(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
+        assert_eq!(openat2_error(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
     }
 
     #[test]

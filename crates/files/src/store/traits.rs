@@ -74,7 +74,7 @@ pub struct Child<'a> {
     /// What the name leads to.
     pub kind: Kind,
     /// Whether the name is a symbolic link.
-    pub linked: bool,
+    pub is_symlink: bool,
     /// Whether this process may read it, as far as is known without opening it.
     pub readable: bool,
     /// The identity of what the name leads to.

@@ -47,26 +47,31 @@ impl Entry<'_> {
     pub(crate) fn write_header(&self, out: &mut Vec<u8>) {
         let records = self.records();
         if records.is_empty() {
-            return out.extend_from_slice(&block(
+            return out.extend_from_slice(&header_block(
                 self.name,
                 self.type_flag(),
                 self.size,
                 self.modified,
             ));
         }
-        out.extend_from_slice(&block(b"././@PaxHeader", b'x', records.len() as u64, self.modified));
+        out.extend_from_slice(&header_block(
+            b"././@PaxHeader",
+            b'x',
+            records.len() as u64,
+            self.modified,
+        ));
         out.extend_from_slice(&records);
         let padding = round_up(records.len() as u64) as usize - records.len();
         out.resize(out.len() + padding, 0);
         // An approximate name, for programs that don't support pax headers.
-        let mut plain = self.name.to_vec();
-        plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
-        if plain.len() > MAX_NAME_LEN {
-            plain.truncate(MAX_NAME_LEN - 1);
-            plain.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
+        let mut ascii_name = self.name.to_vec();
+        ascii_name.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
+        if ascii_name.len() > MAX_NAME_LEN {
+            ascii_name.truncate(MAX_NAME_LEN - 1);
+            ascii_name.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
         }
         let size = if self.size > MAX_NUMBER { 0 } else { self.size };
-        out.extend_from_slice(&block(&plain, self.type_flag(), size, self.modified));
+        out.extend_from_slice(&header_block(&ascii_name, self.type_flag(), size, self.modified));
     }
 
     fn type_flag(&self) -> u8 {
@@ -113,13 +118,13 @@ impl Entry<'_> {
 fn record_len(key: &[u8], value: &[u8]) -> usize {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
-    while rest + digits(len) != len {
-        len = rest + digits(len);
+    while rest + decimal_digits(len) != len {
+        len = rest + decimal_digits(len);
     }
     len
 }
 
-fn digits(number: usize) -> usize {
+fn decimal_digits(number: usize) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
@@ -130,30 +135,30 @@ pub(crate) fn round_up(len: u64) -> u64 {
 
 /// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact
 /// name and size.
-fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
+fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
     let mut block = [0; BLOCK as usize];
     let name = &name[..name.len().min(MAX_NAME_LEN)];
     block[..name.len()].copy_from_slice(name);
-    octal(&mut block[100..108], mode);
-    octal(&mut block[108..116], 0);
-    octal(&mut block[116..124], 0);
-    octal(&mut block[124..136], size.min(MAX_NUMBER));
-    octal(&mut block[136..148], modified);
+    write_octal(&mut block[100..108], mode);
+    write_octal(&mut block[108..116], 0);
+    write_octal(&mut block[116..124], 0);
+    write_octal(&mut block[124..136], size.min(MAX_NUMBER));
+    write_octal(&mut block[136..148], modified);
     // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
     block[156] = type_flag;
     block[257..265].copy_from_slice(b"ustar\x0000");
-    octal(&mut block[329..337], 0);
-    octal(&mut block[337..345], 0);
+    write_octal(&mut block[329..337], 0);
+    write_octal(&mut block[337..345], 0);
     let sum = block.iter().map(|byte| u64::from(*byte)).sum();
-    octal(&mut block[148..155], sum);
+    write_octal(&mut block[148..155], sum);
     block
 }
 
 /// Fills `field` with octal digits and a final NUL.
-fn octal(field: &mut [u8], mut number: u64) {
+fn write_octal(field: &mut [u8], mut number: u64) {
     let Some((end, digits)) = field.split_last_mut() else { return };
     *end = 0;
     for digit in digits.iter_mut().rev() {

@@ -270,8 +270,8 @@ impl TreeReader<'_> {
     }
 
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
-        let Child { name, kind, linked, readable, identity } = child;
-        if !readable || (kind == Kind::Folder && linked) {
+        let Child { name, kind, is_symlink, readable, identity } = child;
+        if !readable || (kind == Kind::Folder && is_symlink) {
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {

@@ -26,7 +26,7 @@ const ALICE: &str = "X-Client: A\r\n";
 const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has sent a request and read nothing.
-fn asking(site: &Site, target: &str, fields: &str) -> Harness {
+fn send_request(site: &Site, target: &str, fields: &str) -> Harness {
     let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
     let mut client = Harness::new(Server::new(shared, site.clone()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
@@ -36,7 +36,7 @@ fn asking(site: &Site, target: &str, fields: &str) -> Harness {
 }
 
 /// The response that the connection reads afterwards.
-fn read(mut client: Harness) -> Got {
+fn read(mut client: Harness) -> Response {
     parse_response(&client.output())
 }
 
@@ -54,33 +54,34 @@ fn unread_responses_hold_a_clients_share_of_open_files() {
         &[("a", &large), ("b", &large), ("c", &large)],
         BudgetLimits { open_files: 8, ..BudgetLimits::default() },
     );
-    let mut held: Vec<_> = ["/a", "/b"].map(|name| asking(&site, name, ALICE)).into();
-    let refused = read(asking(&site, "/c", ALICE));
+    let mut held: Vec<_> = ["/a", "/b"].map(|name| send_request(&site, name, ALICE)).into();
+    let refused = read(send_request(&site, "/c", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
     // Requests that need no file are answered, and so are other clients.
     let range = "Range: bytes=99999999-\r\n";
-    assert_eq!(read(asking(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
-    assert_eq!(read(asking(&site, "/c", BOB)).body.len(), large.len());
+    assert_eq!(read(send_request(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
+    assert_eq!(read(send_request(&site, "/c", BOB)).body.len(), large.len());
     // A local client may be a proxy: its share is twice as large.
-    let local: Vec<_> = (0..4).map(|_| asking(&site, "/c", "")).collect();
-    assert_eq!(read(asking(&site, "/c", "")).status, 503);
+    let local: Vec<_> = (0..4).map(|_| send_request(&site, "/c", "")).collect();
+    assert_eq!(read(send_request(&site, "/c", "")).status, 503);
     drop(local);
     // Reading frees the budget, and so does closing a connection.
     assert_eq!(read(held.remove(0)).body.len(), large.len());
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 200);
     drop(held);
     let parts = "Range: bytes=0-9,20000-20009\r\n";
-    let two: Vec<_> = (0..2).map(|_| asking(&site, "/a", &format!("{ALICE}{parts}"))).collect();
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 503);
+    let two: Vec<_> =
+        (0..2).map(|_| send_request(&site, "/a", &format!("{ALICE}{parts}"))).collect();
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 503);
     drop(two);
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 200);
 }
 
 #[test]
 fn pipelined_requests_wait_while_two_files_are_unsent() {
     let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large), ("b", "small")], BudgetLimits::default());
-    let mut client = asking(&site, "/a", "");
+    let mut client = send_request(&site, "/a", "");
     assert!(client.output().ends_with(large.as_bytes()));
     let request = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let batch = ["a", "a", "b", "a"].map(request).concat();
@@ -106,14 +107,14 @@ fn clients_beyond_their_share_of_compressed_bytes_get_files_uncompressed() {
         BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() },
     );
     let zstd = |name: &str| format!("{name}Accept-Encoding: zstd\r\n");
-    let held = ["/1.txt", "/2.txt"].map(|target| asking(&site, target, &zstd(ALICE)));
-    let plain = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    let held = ["/1.txt", "/2.txt"].map(|target| send_request(&site, target, &zstd(ALICE)));
+    let plain = read(send_request(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!((plain.field("Content-Encoding"), plain.body.len()), (None, three.len()));
-    let compressed = read(asking(&site, "/3.txt", &zstd(BOB)));
+    let compressed = read(send_request(&site, "/3.txt", &zstd(BOB)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
     // The compressed content is shared, and each client is charged.
     drop(held);
-    let compressed = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    let compressed = read(send_request(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
 }
 
@@ -129,7 +130,7 @@ fn unsent_compressed_contents_are_evicted_for_others() {
     let budgets = Budgets::new(budgets);
     let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
     for (name, _) in &files {
-        let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+        let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
         assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
         assert!(budgets.compressed.used() <= budgets.compressed.total());
     }
@@ -141,13 +142,13 @@ fn clients_beyond_their_share_of_listings_are_refused() {
     let files: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
     // A listing of it takes 20,000 × 34 bytes.
     let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
-    let held = asking(&site, "/d/?format=json", ALICE);
+    let held = send_request(&site, "/d/?format=json", ALICE);
     assert!(held.held() > 0, "it was started");
-    let refused = read(asking(&site, "/d/?format=json&sort=size", ALICE));
+    let refused = read(send_request(&site, "/d/?format=json&sort=size", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
-    assert_eq!(read(asking(&site, "/d/?format=json", BOB)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=json", BOB)).status, 200);
     drop(held);
-    assert_eq!(read(asking(&site, "/d/?format=json&q=1", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=json&q=1", ALICE)).status, 200);
 }
 
 #[test]
@@ -168,12 +169,12 @@ fn clients_beyond_their_share_of_archives_are_refused() {
         BudgetLimits { listings: 16 << 20, open_files: 16, ..BudgetLimits::default() },
     );
     // Each may have two files open.
-    let held: Vec<_> = (0..2).map(|_| asking(&site, "/d/?format=tar", ALICE)).collect();
-    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 503);
-    assert_eq!(read(asking(&site, "/d/?format=tar", BOB)).status, 200);
-    assert_eq!(read(asking(&site, "/d/", ALICE)).status, 200);
+    let held: Vec<_> = (0..2).map(|_| send_request(&site, "/d/?format=tar", ALICE)).collect();
+    assert_eq!(read(send_request(&site, "/d/?format=tar", ALICE)).status, 503);
+    assert_eq!(read(send_request(&site, "/d/?format=tar", BOB)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/", ALICE)).status, 200);
     drop(held);
-    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=tar", ALICE)).status, 200);
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn folders_evict_each_others_compressed_contents() {
         store.pass(3_000_000_000);
         let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
         for (name, _) in part {
-            let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+            let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
             assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
         }
         sites.push(site);
@@ -205,7 +206,7 @@ fn archives_are_charged_until_their_last_file_is_sent() {
     let options = Options { listing: true, ..Options::default() };
     let budgets = Budgets::new(BudgetLimits::default());
     let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
-    let mut client = asking(&site, "/d/?format=tar", "");
+    let mut client = send_request(&site, "/d/?format=tar", "");
     assert_eq!(budgets.open_files.used(), 2, "all is written, nothing is sent");
     while !client.output().is_empty() || client.run_jobs() > 0 {}
     assert_eq!(budgets.open_files.used(), 0);
@@ -242,10 +243,10 @@ fn fallbacks_have_the_same_fields_with_and_without_compression() {
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
     let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
     let fields = format!("{ALICE}Accept: text/html\r\nAccept-Encoding: zstd\r\n");
-    let held: Vec<_> = (0..2).map(|_| asking(&site, "/deep", &fields)).collect();
-    let plain = read(asking(&site, "/deep", &fields));
+    let held: Vec<_> = (0..2).map(|_| send_request(&site, "/deep", &fields)).collect();
+    let plain = read(send_request(&site, "/deep", &fields));
     assert_eq!((plain.status, plain.body.len()), (200, hex.len()));
-    let says = |got: &Got| -> Vec<String> {
+    let says = |got: &Response| -> Vec<String> {
         let mine = |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
         got.head.lines().filter(mine).map(String::from).collect()
     };

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Client, figure, memory};
+use super::{Client, debug_number, memory};
 use crate::store::memory::InjectedFault;
 
 #[test]
@@ -41,7 +41,7 @@ fn abandoned_lookups_are_not_run_and_the_next_request_starts_one() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
-    first.leave();
+    first.close();
     second.ask("GET", "/a.txt", "");
     assert_eq!(first.0.run_jobs(), 0);
     assert_eq!(second.0.run_jobs(), 1);
@@ -55,7 +55,7 @@ fn joined_lookups_outlive_the_connection_that_started_them() {
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
     second.ask("GET", "/a.txt", "");
-    first.leave();
+    first.close();
     first.0.run_jobs();
     second.0.deliver();
     assert_eq!(second.answered().unwrap().text(), "Hello");
@@ -120,8 +120,8 @@ fn abandoned_lookups_do_not_accumulate() {
     for number in 0..1000 {
         let mut client = Client::new(&site);
         client.ask("GET", &format!("/{number}"), "");
-        client.leave();
+        client.close();
         client.0.run_jobs();
     }
-    assert!((1..=256).contains(&figure(&site, "in_flight")), "{site:?}");
+    assert!((1..=256).contains(&debug_number(&site, "in_flight")), "{site:?}");
 }

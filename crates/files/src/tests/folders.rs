@@ -20,7 +20,7 @@ fn listing(store: &Memory) -> Site {
 }
 
 /// Sends a request, and runs jobs until the response is complete.
-fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
+fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Response {
     client.ask(method, target, fields);
     let mut bytes = Vec::new();
     loop {
@@ -82,14 +82,14 @@ fn folders_are_listed_in_the_accepted_format() {
 }
 
 /// The lines of a head, sorted.
-fn lines(got: &Got) -> Vec<&str> {
+fn lines(got: &Response) -> Vec<&str> {
     let mut lines: Vec<_> = got.head.lines().collect();
     lines.sort_unstable();
     lines
 }
 
 /// The headers of GET that HEAD has, too: without those that are known only after reading the folder.
-fn fields_of_get_and_head(got: &Got) -> Vec<&str> {
+fn fields_of_get_and_head(got: &Response) -> Vec<&str> {
     let mut lines = lines(got);
     lines.retain(|line| {
         !["ETag", "Content-Length", "Transfer-Encoding"].iter().any(|name| line.starts_with(name))

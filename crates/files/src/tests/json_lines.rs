@@ -13,10 +13,10 @@ fn over_http1(site: &Site, method: &str, target: &str, fields: &str) -> Response
     let got = Client::new(site).request(method, target, fields);
     let lines = got.head.lines().skip(1).filter_map(|line| line.split_once(": "));
     let fields = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    (got.status.into(), undated(fields), got.body)
+    (got.status.into(), without_date(fields), got.body)
 }
 
-fn undated(fields: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+fn without_date(fields: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let mut fields: Vec<_> = fields.filter(|(name, _)| name != "Date").collect();
     fields.sort();
     fields
@@ -46,7 +46,7 @@ fn responses(mut output: &[u8], count: usize) -> Vec<Response> {
             let fields = line["fields"].as_array().expect("fields").iter();
             let text = |value: &Value| value.as_str().expect("text").to_owned();
             response.0 = status;
-            response.1 = undated(fields.map(|field| (text(&field[0]), text(&field[1]))));
+            response.1 = without_date(fields.map(|field| (text(&field[0]), text(&field[1]))));
         } else {
             assert!(line["end"].is_array(), "{line}");
             ended += 1;

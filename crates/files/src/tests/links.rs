@@ -9,7 +9,7 @@ use std::thread;
 use super::attacks::Stop;
 use super::codings::{GZIP, compressed, text};
 use super::scratch::{Scratch, as_anybody};
-use super::{Client, Got};
+use super::{Client, Response};
 use crate::{Absent, CacheLimits, Coding, Disk, Folder, Mounts, Options, Store};
 
 const SECRET: &str = "not one byte of this";
@@ -64,7 +64,7 @@ fn client(root: &Path, options: Options) -> Client {
 }
 
 /// Sends a request, and runs jobs until the response is complete.
-fn ask(client: &mut Client, target: &str) -> Got {
+fn ask(client: &mut Client, target: &str) -> Response {
     client.ask("GET", target, "");
     let mut bytes = Vec::new();
     loop {

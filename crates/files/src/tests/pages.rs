@@ -1,6 +1,6 @@
 //! Clean URLs, single-page apps and error pages.
 
-use super::{Client, Got, memory};
+use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
 use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
@@ -119,7 +119,7 @@ fn unreadable_pages_get_their_status_under_clean_urls() {
 fn navigations_get_the_page_of_a_single_page_app() {
     let files = [("index.html", "app"), ("app.js", "script"), ("docs/index.html", "docs")];
     let (_, site) = site(&files, |it| it.spa = true);
-    let ask = |method: &str, path: &str, fields: &str| -> Got {
+    let ask = |method: &str, path: &str, fields: &str| -> Response {
         Client::new(&site).request(method, path, fields)
     };
     for (path, fields, status, text) in [

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::scratch::Scratch;
-use super::{Client, Got, memory};
+use super::{Client, Response, memory};
 use crate::{CacheLimits, Folder, MAX_SMALL_FILE};
 
 const DIGITS: &str = "0123456789";
@@ -16,7 +16,7 @@ fn both() -> (Client, String) {
     (Client::new(&site), large)
 }
 
-fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Got {
+fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Response {
     client.request("GET", path, &format!("Range: {range}\r\n{more}"))
 }
 
@@ -144,7 +144,7 @@ fn changing_a_file_aborts_the_response_with_its_range() {
 }
 
 /// The parts of a multipart response, with their headers, split at the boundary as a client does.
-fn parts(got: &Got) -> Vec<(String, String)> {
+fn parts(got: &Response) -> Vec<(String, String)> {
     let kind = got.field("Content-Type").unwrap();
     let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
     let text = got.text().strip_suffix(&format!("\r\n--{boundary}--\r\n")).expect("an end");

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::scratch::Scratch;
-use super::{Client, Got, decompress};
+use super::{Client, Response, decompress};
 use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
 /// A site on disk that compresses nothing on demand.
@@ -38,11 +38,11 @@ fn date(path: &Path, secs: u64) {
     File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-fn get(client: &mut Client) -> Got {
+fn get(client: &mut Client) -> Response {
     client.request("GET", "/page.html", "Accept-Encoding: br, gzip, zstd\r\n")
 }
 
-fn content(got: &Got) -> Vec<u8> {
+fn content(got: &Response) -> Vec<u8> {
     assert_eq!((got.status, got.field("Vary")), (200, Some("Accept-Encoding")), "{}", got.head);
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),
@@ -162,7 +162,7 @@ fn files_swapped_while_served_are_never_stale() {
 }
 
 /// As [`content`], if there may be no precompressed file now.
-fn content_of(got: &Got) -> Vec<u8> {
+fn content_of(got: &Response) -> Vec<u8> {
     assert_eq!(got.status, 200);
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),

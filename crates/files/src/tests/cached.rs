@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 
-use super::{Client, figure, memory};
+use super::{Client, debug_number, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, FileHandler, Folder, MAX_SMALL_FILE};
 
@@ -90,7 +90,7 @@ fn scans_stay_within_the_limits_and_keep_hot_entries() {
     for (name, most) in
         [("entries", limits.entries), ("bytes", limits.bytes), ("descriptors", limits.descriptors)]
     {
-        assert!((1..=most).contains(&figure(&site, name)), "{name} of {site:?}");
+        assert!((1..=most).contains(&debug_number(&site, name)), "{name} of {site:?}");
     }
 }
 
