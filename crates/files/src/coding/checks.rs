@@ -1,9 +1,9 @@
 //! Whether a precompressed file has the same content as the file beside it.
 //!
-//! Modification times are no proof: after a build that makes all times equal, a checkout or a copy, a
-//! compressed file can be older than its original without a sign of it, and clients that accept the coding
-//! would get an old page. So it is decompressed and compared, once for each pair of files, and the result is
-//! cached until one of them changes.
+//! Modification times prove nothing: after a checkout, a copy, or a build that sets all times equal, a
+//! compressed file may be outdated although its time is not older than that of the original. Clients that
+//! accept the coding would get an old page. So each precompressed file is decompressed and compared with
+//! its original once. The result is cached until one of the two changes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -64,7 +64,7 @@ impl<'a> File<'a> {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
             Content::Open(file) => {
-                file.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+                file.identity().is_ok_and(|now| self.identity.has_same_content(&now))
             }
         }
     }

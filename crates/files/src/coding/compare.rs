@@ -148,8 +148,8 @@ mod tests {
         *other.last_mut().unwrap() ^= 1;
         for coding in Coding::ALL {
             let whole = compressed(coding, &original);
-            let like = |bytes: &[u8]| compare_bytes(coding, bytes, &original);
-            assert_eq!(like(&whole), Comparison::Same, "{coding:?}");
+            let compare_with = |bytes: &[u8]| compare_bytes(coding, bytes, &original);
+            assert_eq!(compare_with(&whole), Comparison::Same, "{coding:?}");
             for (bytes, expected) in [
                 (compressed(coding, &other), Mismatch::OtherContent),
                 (compressed(coding, &[&*original, b"!"].concat()), Mismatch::Longer),
@@ -163,7 +163,7 @@ mod tests {
                 ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::TrailingData),
                 (vec![0xff; 100], Mismatch::Corrupt),
             ] {
-                assert_eq!(like(&bytes), Comparison::Differs(expected), "{coding:?}");
+                assert_eq!(compare_with(&bytes), Comparison::Differs(expected), "{coding:?}");
             }
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Counts what is read of it.
+    /// Counts the bytes that are read.
     struct Counted<'a>(&'a [u8], &'a Cell<usize>);
 
     impl Read for Counted<'_> {
@@ -213,13 +213,13 @@ mod tests {
         for coding in Coding::ALL {
             let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
             if coding != Coding::Gzip {
-                // These two are only some kilobytes: the rest makes sure that not all is read.
+                // These two take only some kilobytes. Padding shows that not all of it is read.
                 bomb.resize(1024 * 1024, 0);
             }
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());
             let count = Cell::new(0);
-            let likeness = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
-            assert_eq!(likeness, Comparison::Differs(Mismatch::Longer), "{coding:?}");
+            let comparison = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
+            assert_eq!(comparison, Comparison::Differs(Mismatch::Longer), "{coding:?}");
             assert!(count.get() <= BUFFER, "{coding:?}: {} of {}", count.get(), bomb.len());
         }
     }
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    /// Decompressed by other code than the tested.
+    /// Decompresses with other code than the code under test.
     fn decompressed(coding: Coding, compressed: &[u8]) -> Vec<u8> {
         crate::tests::decompress(coding.name(), compressed)
     }

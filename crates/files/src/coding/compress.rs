@@ -99,7 +99,7 @@ mod tests {
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
-            // Of content that grew, the known length is compressed: its identity will tell.
+            // If the content grew, only the stated length is compressed. The changed identity tells.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }

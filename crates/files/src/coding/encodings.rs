@@ -35,13 +35,13 @@ impl Encodings {
 
     /// Whether responses depend on `Accept-Encoding`, now or later.
     pub(crate) fn needs_vary(&self) -> bool {
-        let is_some = |encoding: &OnDemand| !matches!(encoding, OnDemand::Disabled);
-        self.precompressed.any_exists || self.on_demand.iter().any(is_some)
+        let is_enabled = |encoding: &OnDemand| !matches!(encoding, OnDemand::Disabled);
+        self.precompressed.any_exists || self.on_demand.iter().any(is_enabled)
     }
 
     /// Selects a coding and its representation; `None` is the file as it is.
     ///
-    /// Ranges are never of content that is compressed on demand: a client that resumes a download later
+    /// Content that is compressed on demand is never sent in ranges: a client that resumes a download later
     /// should get the same content, and most clients that request ranges (of videos, of documents) need the
     /// bytes of the file. A precompressed file has a lasting ETag, so it is sent in ranges to clients that
     /// accept its coding.

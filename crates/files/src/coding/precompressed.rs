@@ -64,7 +64,7 @@ impl Precompressed {
             precompressed.any_exists = true;
             let known = known.and_then(|known| known.files[coding as usize].as_ref());
             precompressed.files[coding as usize] =
-                match known.filter(|known| known.has_content_of(&identity)) {
+                match known.filter(|known| known.has_same_content(&identity)) {
                     Some(known) => Some(Arc::clone(known)),
                     None => {
                         let settled = identity.is_settled(now);

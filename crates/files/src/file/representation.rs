@@ -56,11 +56,11 @@ impl Representation {
 
     /// Whether it is of the file with this name and identity.
     pub(crate) fn is_of_file(&self, name: &[u8], identity: &Identity) -> bool {
-        self.has_content_of(identity) && *self.name == *name
+        self.has_same_content(identity) && *self.name == *name
     }
 
     /// Whether a file with this identity has this content.
-    pub(crate) fn has_content_of(&self, identity: &Identity) -> bool {
+    pub(crate) fn has_same_content(&self, identity: &Identity) -> bool {
         self.settled && self.identity == *identity
     }
 
@@ -162,8 +162,8 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
     }
 }
 
-/// 1980-01-02. Tools for reproducible builds set earlier dates (the first second of 1970, the first day
-/// that zip can represent), which don't depend on the content.
+/// 1980-01-02. Earlier dates are not sent: tools for reproducible builds set them (the first second of
+/// 1970, the first day that zip can represent), whatever the content.
 const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.

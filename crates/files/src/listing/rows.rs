@@ -47,9 +47,9 @@ impl Rows {
         self.names.capacity() + self.rows.capacity() * size_of::<CompactRow>()
     }
 
-    /// Allocates memory for a row whose name has `name` bytes. Returns `false` if there is none.
-    pub(crate) fn reserve(&mut self, name: usize) -> bool {
-        self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
+    /// Allocates memory for a row with a name of this length. Returns `false` if there is none.
+    pub(crate) fn reserve(&mut self, name_len: usize) -> bool {
+        self.names.try_reserve(name_len).is_ok() && self.rows.try_reserve(1).is_ok()
     }
 
     /// Adds a row. Returns `false` if its name is longer than 255 bytes, or if the names before it

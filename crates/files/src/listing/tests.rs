@@ -33,7 +33,7 @@ fn written(store: &Memory, path: &str, query: &str, format: Format) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Hostile names, at a known time.
+/// A store with hostile names, written at a known time.
 fn store_with_hostile_names() -> Memory {
     let store = Memory::new();
     for (name, size) in [
@@ -51,12 +51,12 @@ fn store_with_hostile_names() -> Memory {
 
 #[test]
 fn the_policy_allows_only_our_style_and_script() {
-    for (text, which) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
-        let wanted = format!("{which} 'sha256-{}';", base64(&Sha256::digest(text)));
-        assert!(POLICY.contains(&wanted), "the policy should have {wanted}");
-        // What would end the element, or violate the policy.
+    for (text, directive) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
+        let with_hash = format!("{directive} 'sha256-{}';", base64(&Sha256::digest(text)));
+        assert!(POLICY.contains(&with_hash), "the policy should have {with_hash}");
+        // Text that would end the element, or violate the policy.
         for bad in ["</", "<!--", "http:", "https:", "url(", "@import", "innerHTML", "eval"] {
-            assert!(!text.contains(bad), "{which}: {bad}");
+            assert!(!text.contains(bad), "{directive}: {bad}");
         }
     }
 }
@@ -100,7 +100,7 @@ fn pages_list_folders_first_and_escape_names() {
     );
     assert!(page.contains("<p class=\"sum\">1 folder, 5 files, 1.0 MiB</p>"));
     assert!(page.contains("<li><a href=\"../\">Files</a></li>"));
-    assert!(!page.contains("class=\"pages\""), "one page is no pages");
+    assert!(!page.contains("class=\"pages\""), "no links to pages: there is only one");
 }
 
 #[test]

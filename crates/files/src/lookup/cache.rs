@@ -56,8 +56,8 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a path as sent that equals the key names this entry. False if the key has a `%`,
-    /// which is sent as `%25`.
+    /// Whether the key is also the path as a client sends it. False if the key contains `%`, which
+    /// a client sends as `%25`.
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
@@ -124,7 +124,7 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, unless that of a later lookup is
+    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one is
     /// cached. Evicts other entries to make room. A result that doesn't fit even then is dropped.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
         // A lack of resources is not cached, because it doesn't depend on the name.
@@ -179,14 +179,15 @@ impl LookupCache {
     fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
         loop {
             let CacheLimits { entries, bytes, descriptors: max_descriptors } = self.limits;
-            let crowded =
+            let is_full =
                 self.entries.len() + 1 > entries || self.entries.weight() + weight > bytes;
-            let short = descriptors > 0 && self.descriptors + descriptors > max_descriptors;
-            if !crowded && !short {
+            let lacks_descriptors =
+                descriptors > 0 && self.descriptors + descriptors > max_descriptors;
+            if !is_full && !lacks_descriptors {
                 return true;
             }
-            // If only descriptors are short, only entries that hold some are evicted.
-            let evicted = self.entries.evict(|old| crowded || old.entry.descriptors() > 0);
+            // If only descriptors are lacking, only entries that hold some are evicted.
+            let evicted = self.entries.evict(|old| is_full || old.entry.descriptors() > 0);
             let Some((_, evicted)) = evicted else { return false };
             self.descriptors -= evicted.entry.descriptors();
         }

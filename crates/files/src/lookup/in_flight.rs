@@ -16,7 +16,7 @@ use sockeye_proto::{Cancel, Promise, Ticket, Time, Waiter};
 use super::entry::Entry;
 use crate::limits::lock::lock;
 
-/// The number of entries from which on finished ones are removed. They hold only their names.
+/// Finished jobs are removed once the table has this many. A finished job holds only its name.
 const CLEANUP_THRESHOLD: usize = 256;
 
 /// The message that a promise sends: the result of a job, which looks a name up or compresses a

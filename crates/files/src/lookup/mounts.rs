@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_longest_prefix_answers_segment_by_segment() {
         let mounts = mounts(&["/docs", "/", "/docs/api/", "caf\u{e9}"]).unwrap();
-        for (key, prefix, left) in [
+        for (key, prefix, rest) in [
             ("", "", Some("")),
             ("index.html", "", Some("index.html")),
             ("docs", "docs", None),
@@ -196,13 +196,13 @@ mod tests {
             ("a/docs", "", Some("a/docs")),
             ("caf\u{e9}/x", "caf\u{e9}", Some("x")),
         ] {
-            let (index, place) = mounts.find(key.as_bytes()).unwrap();
-            let left_to_it = match place {
+            let (index, path) = mounts.find(key.as_bytes()).unwrap();
+            let found_rest = match path {
                 MountedPath::Prefix => None,
-                MountedPath::Inside(wanted) => Some(wanted.key()),
+                MountedPath::Inside(path) => Some(path.key()),
             };
-            let place = (&*mounts.get(index).prefix, left_to_it);
-            assert_eq!(place, (prefix.as_bytes(), left.map(str::as_bytes)), "{key}");
+            let found = (&*mounts.get(index).prefix, found_rest);
+            assert_eq!(found, (prefix.as_bytes(), rest.map(str::as_bytes)), "{key}");
         }
         assert_eq!(mounts.root().map(|at| &*mounts.get(at).prefix), Some(&b""[..]));
     }

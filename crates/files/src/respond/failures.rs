@@ -1,5 +1,5 @@
-//! Log lines about failed requests. If the server is at fault, the first is a warning at once; then there is
-//! one a minute with the number of requests.
+//! Log lines about failed requests. If the server is at fault, the first is logged as a warning at once.
+//! Later ones are counted, and logged once a minute.
 
 use std::sync::Mutex;
 
@@ -63,7 +63,7 @@ impl Failures {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }
 
-    /// Reports the requests that `take` returns the number of.
+    /// Logs the failures that were not logged yet. `take` returns their number.
     pub(super) fn report_rest(&self, take: impl Fn(&Reports) -> Option<u64>) {
         for failure in &self.0 {
             let (Some(requests), Some(absent)) = (take(&failure.reports), *lock(&failure.last))

@@ -316,7 +316,7 @@ impl FileSource for DiskFile {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+        self.identity().is_ok_and(|now| self.identity.has_same_content(&now))
     }
 
     fn access(&self) -> Access {

@@ -7,7 +7,8 @@
 //!
 //! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked segment
 //! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or from
-//! a file system that denies one file. A second call, which no file system denies, tells which ([`explain`]).
+//! a file system that denies one file. To find out which, [`openat2_error`] makes a second call, which no
+//! file system denies.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};

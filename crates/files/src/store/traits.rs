@@ -45,7 +45,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The name of the root, if it is a file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
 
-    /// The path of the root, to be shown.
+    /// The path of the root, for messages.
     fn location(&self) -> Option<&Path> {
         None
     }

@@ -145,7 +145,7 @@ impl ArchiveWriter {
             Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
-        if !expected.has_content_of(&identity) {
+        if !expected.has_same_content(&identity) {
             return Err(ArchiveAborted::Changed);
         }
         let offset = self.position - content;
@@ -159,7 +159,8 @@ impl ArchiveWriter {
         // Small, so it fits a `usize`.
         let mut bytes = vec![0; len as usize];
         let filled = file.fill(offset, &mut bytes)?;
-        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
+        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_same_content(&now))
+        {
             return Err(ArchiveAborted::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
@@ -193,7 +194,7 @@ impl FileSource for CheckedFile {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.file.identity().is_ok_and(|now| self.expected.has_content_of(&now))
+        self.file.identity().is_ok_and(|now| self.expected.has_same_content(&now))
     }
 
     fn access(&self) -> Access {

@@ -9,11 +9,11 @@ use super::codings::{noise, text};
 use super::*;
 use crate::{BudgetLimits, Budgets, Options};
 
-/// Charges the client that a field names, as a proxy does.
+/// Charges the client that the field `X-Client` names, as behind a proxy.
 #[derive(Debug)]
-struct Named;
+struct ClientField;
 
-impl Clients for Named {
+impl Clients for ClientField {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Payer {
         let name = request.field("x-client").and_then(|name| name.first());
         name.map_or(Payer::of(peer.address), |name| {
@@ -27,7 +27,7 @@ const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has sent a request and read nothing.
 fn send_request(site: &Site, target: &str, fields: &str) -> Harness {
-    let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
     let mut client = Harness::new(Server::new(shared, site.clone()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     client.input(head.as_bytes());
@@ -143,7 +143,7 @@ fn clients_beyond_their_share_of_listings_are_refused() {
     // A listing of it takes 20,000 × 34 bytes.
     let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
     let held = send_request(&site, "/d/?format=json", ALICE);
-    assert!(held.held() > 0, "it was started");
+    assert!(held.held() > 0, "the listing was started");
     let refused = read(send_request(&site, "/d/?format=json&sort=size", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
     assert_eq!(read(send_request(&site, "/d/?format=json", BOB)).status, 200);
@@ -186,7 +186,7 @@ fn folders_evict_each_others_compressed_contents() {
     let names: Vec<_> = (0..24).map(|number| format!("{number}.txt")).collect();
     let files: Vec<_> = names.iter().map(|name| &**name).zip(pages.iter().map(|p| &**p)).collect();
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
-    // The compressed contents of either would fill it.
+    // The compressed contents of one folder would spend the budget.
     let mut sites = Vec::new();
     for part in files.chunks(12) {
         let (store, _) = memory(part);
@@ -216,7 +216,7 @@ fn archives_are_charged_until_their_last_file_is_sent() {
 fn each_client_has_its_own_job_to_read_a_large_file() {
     let site = site_of(&[("a", &"x".repeat(MAX_SMALL_FILE as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
-        let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
+        let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
         let mut client = Harness::new(Server::new(shared, site.clone()));
         client.input(format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         client
@@ -246,13 +246,14 @@ fn fallbacks_have_the_same_fields_with_and_without_compression() {
     let held: Vec<_> = (0..2).map(|_| send_request(&site, "/deep", &fields)).collect();
     let plain = read(send_request(&site, "/deep", &fields));
     assert_eq!((plain.status, plain.body.len()), (200, hex.len()));
-    let says = |got: &Response| -> Vec<String> {
-        let mine = |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
-        got.head.lines().filter(mine).map(String::from).collect()
+    let caching_fields = |got: &Response| -> Vec<String> {
+        let is_caching =
+            |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
+        got.head.lines().filter(is_caching).map(String::from).collect()
     };
     for compressed in held.into_iter().map(read) {
         assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
-        assert_eq!(says(&compressed), says(&plain));
+        assert_eq!(caching_fields(&compressed), caching_fields(&plain));
     }
 }
 

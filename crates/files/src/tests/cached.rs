@@ -34,8 +34,9 @@ fn cached_files_are_sent_without_an_allocation() {
         assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
-    // One per file, and a second one for the file that is read whole; none, none.html and 404.html; three
-    // names of precompressed files for each of the two larger files.
+    // One for each of the four files, and a second one for the file that is read whole. Three for the
+    // missing name: none, none.html and 404.html. Three names of precompressed files for each of the two
+    // larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 

@@ -152,11 +152,11 @@ fn each_encoding_has_its_own_etag_in_200_304_and_head() {
         let head = Client::new(&site).request("HEAD", "/page.html", &fields);
         assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
         // HEAD compresses nothing: fields that depend on the compressed content are left out.
-        let unmade = site_with(&store, Codings::default());
-        let mut client = Client::new(&unmade);
+        let fresh_site = site_with(&store, Codings::default());
+        let mut client = Client::new(&fresh_site);
         client.ask("HEAD", "/page.html", &fields);
         assert_eq!(client.0.run_jobs(), 1, "one lookup");
-        let head = client.answered().unwrap();
+        let head = client.response().unwrap();
         let unknown = match names {
             "br" | "zstd" => &["ETag", "Content-Length", "Accept-Ranges"][..],
             _ => &[],
@@ -195,7 +195,7 @@ fn only_changed_text_is_compressed_again() {
     client.pass(1000);
     client.ask("GET", "/page.html", BROWSER);
     assert_eq!(client.0.run_jobs(), 1);
-    let again = client.answered().unwrap();
+    let again = client.response().unwrap();
     assert_eq!((&again.body, again.field("ETag")), (&before.body, before.field("ETag")));
     store.write("page.html", &*second);
     store.pass(1_000_000);
@@ -216,7 +216,7 @@ fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
     store.pass(1_000_000);
     client.0.run_jobs();
     // The open file has changed: the response is aborted rather than wrong.
-    let got = client.answered().unwrap();
+    let got = client.response().unwrap();
     assert_eq!((summary(&got), got.body.len()), ((200, None, VARY), 0));
     client = Client::new(&site);
     client.pass(1000);
@@ -237,7 +237,7 @@ fn late_compression_results_do_not_replace_newer_files() {
     late.pass(1000);
     assert_eq!(late.get("/page.html").text(), second);
     assert_eq!(early.0.run_jobs(), 1, "the compression that began before the change");
-    assert_eq!(content(&early.answered().unwrap()), first.as_bytes());
+    assert_eq!(content(&early.response().unwrap()), first.as_bytes());
     for fields in ["", BROWSER] {
         let got = late.request("GET", "/page.html", fields);
         assert!(content(&got) == second.as_bytes(), "the old content is back: {}", got.head);
@@ -257,7 +257,7 @@ fn requests_for_one_coding_share_a_job() {
     assert_eq!(ran, 1);
     for client in &mut clients {
         client.0.deliver();
-        assert_eq!(content(&client.answered().unwrap()), page.as_bytes());
+        assert_eq!(content(&client.response().unwrap()), page.as_bytes());
     }
 }
 
@@ -288,7 +288,7 @@ fn refused_compression_jobs_are_answered_with_the_original() {
     first.0.drop_jobs();
     second.0.deliver();
     for client in [&mut first, &mut second] {
-        let got = client.answered().unwrap();
+        let got = client.response().unwrap();
         assert_eq!((summary(&got), got.text()), ((200, None, VARY), &*page));
     }
     assert_eq!(summary(&first.request("GET", "/page.html", BROWSER)), (200, Some("zstd"), VARY));
@@ -370,7 +370,7 @@ proptest! {
         ),
         len in prop_oneof![Just(0_usize), Just(900), Just(1500), 0..100_000_usize],
         precompressed in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
-        made in any::<bool>(),
+        compresses in any::<bool>(),
     ) {
         let page = text(len);
         let store = Memory::new();
@@ -381,8 +381,8 @@ proptest! {
             let extension = ["zst", "br", "gz"][coding as usize];
             store.write(&format!("page.html.{extension}"), compressed(coding, &content));
         }
-        let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
-        let site = site_with(&store, Codings { on_demand: made, ..Codings::default() });
+        let on_demand = if compresses { Coding::ALL.to_vec() } else { Vec::new() };
+        let site = site_with(&store, Codings { on_demand, ..Codings::default() });
         let mut client = Client::new(&site);
         let value: Vec<String> =
             members.iter().map(|(name, weight)| format!("{name}{weight}")).collect();
@@ -392,11 +392,11 @@ proptest! {
             prop_assert_eq!(got.status, 200);
             prop_assert!(content(&got) == page.as_bytes());
             if let Some(coding) = got.field("Content-Encoding") {
-                let says = |(name, weight): &(&str, &str)| {
+                let accepts = |(name, weight): &(&str, &str)| {
                     let names = *name == "*" || name.trim_start_matches("x-") == coding;
                     names && !matches!(*weight, ";q=0" | ";q=7" | ";level=9")
                 };
-                prop_assert!(members.iter().any(says), "{} for {}", coding, fields);
+                prop_assert!(members.iter().any(accepts), "{} for {}", coding, fields);
                 prop_assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
             }
         }

@@ -113,7 +113,7 @@ fn other_known_methods_get_405_and_unknown_ones_501() {
         let got = client.request(method, "/a.txt", "Content-Length: 0\r\n");
         assert_eq!((got.status, got.field("Allow")), (501, None), "{method}");
         assert!(got.text().contains(&format!("the method {method}")), "{}", got.text());
-        assert_eq!(client.get("/a.txt").status, 200, "the connection goes on");
+        assert_eq!(client.get("/a.txt").status, 200, "the connection stays open");
     }
     for target in ["/a.txt", "*"] {
         let got = Client::new(&site).request("OPTIONS", target, "");
@@ -152,7 +152,7 @@ fn matching_etags_and_dates_get_304() {
             }
         }
     }
-    // No file meets a condition.
+    // Without a file, conditions have no effect.
     for field in ["If-None-Match: *", "If-Match: *", "If-Match: \"x\""] {
         assert_eq!(client.request("GET", "/none", &format!("{field}\r\n")).status, 404);
     }

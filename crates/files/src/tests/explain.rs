@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::scratch::{Scratch, as_anybody};
+use super::scratch::{Scratch, as_unprivileged};
 use crate::{Folder, Mounts, Options, Rule};
 
 /// The rest of the line that starts with this.
@@ -133,7 +133,7 @@ fn the_exact_permission_is_named() {
     mode("a/unread", 0o200);
     let mounts = Mounts::new().at("/m", Folder::open(&root).unwrap()).unwrap();
     let why = |target: &str| {
-        let explained = as_anybody(|| mounts.explain(target));
+        let explained = as_unprivileged(|| mounts.explain(target));
         (explained.status.code(), line(&explained.to_string(), "permission: "))
     };
     let at = |need: &str, name: &str| {

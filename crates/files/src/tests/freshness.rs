@@ -118,7 +118,7 @@ fn changing_a_large_file_aborts_its_response() {
     client.ask("GET", "/large", "");
     client.run_all();
     store.write("large", "m".repeat(content.len()));
-    let got = client.answered().unwrap();
+    let got = client.response().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
     assert!(got.body.is_empty(), "all of it is the last part, which is sent only if unchanged");
 }
@@ -132,7 +132,7 @@ fn replaced_large_files_are_sent_to_the_end() {
     client.ask("GET", "/large", "");
     client.run_all();
     store.replace("large", "m".repeat(content.len()));
-    assert_eq!(client.answered().unwrap().text(), content);
+    assert_eq!(client.response().unwrap().text(), content);
     client.pass(1000);
     assert!(client.get("/large").text().starts_with('m'));
 }
@@ -159,13 +159,13 @@ fn requests_that_join_an_old_lookup_start_another() {
     late.pass(1000);
     late.ask("GET", "/a.txt", "");
     assert_eq!(early.0.run_jobs(), 1);
-    assert_eq!(early.answered().unwrap().text(), "old");
+    assert_eq!(early.response().unwrap().text(), "old");
     store.pass(1_000_000);
     store.write("a.txt", "new");
     late.0.deliver();
-    assert_eq!(late.answered(), None);
+    assert_eq!(late.response(), None);
     assert_eq!(late.0.run_jobs(), 1);
-    assert_eq!(late.answered().unwrap().text(), "new");
+    assert_eq!(late.response().unwrap().text(), "new");
 }
 
 /// Checking whether such an open file has changed may block, so the event loop doesn't check.

@@ -68,7 +68,7 @@ fn open_files_are_searched_at_most_once_per_second() {
     assert_eq!(
         (rounds, debug_number(&site, "descriptors")),
         (5, 0),
-        "they came within four seconds"
+        "all were requested within four seconds"
     );
 }
 

@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// The response so far; runs no jobs.
-    fn answered(&mut self) -> Option<Response> {
+    fn response(&mut self) -> Option<Response> {
         let bytes = self.0.output();
         if bytes.is_empty() {
             return None;
@@ -115,7 +115,7 @@ impl Client {
         self.ask(method, target, fields);
         // For a missing name, the error page is looked up next.
         self.run_all();
-        self.answered().expect("an answer")
+        self.response().expect("an answer")
     }
 
     /// Runs jobs until none is left.

@@ -67,8 +67,9 @@ fn files_are_compressed_once_per_content_and_coding() {
         let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
         assert!(matches!(result, CompressionResult::NotSmaller));
     }
-    let result =
-        cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
+    let result = cache
+        .get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("the result is cached"))
+        .unwrap();
     assert!(matches!(result, CompressionResult::NotSmaller));
 }
 
@@ -168,7 +169,7 @@ fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
         expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
-        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is there");
+        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is cached");
         get(&cache, "\"another\"", b'b');
     }
     assert!(!cache.may_compress(&key(TAG, Coding::Zstd), at(59)));

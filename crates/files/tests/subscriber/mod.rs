@@ -13,8 +13,8 @@ use tracing::{Event, Metadata, Subscriber};
 pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    /// All so far.
-    pub(crate) fn said(&self) -> Vec<String> {
+    /// All warnings so far, one a line.
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
