@@ -26,29 +26,29 @@
 //!
 //! What it does:
 //!
-//! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page apps,
-//!   `404.html`, CORS, security headers, caching headers by file name.
-//! - Precompressed files (`page.html.br`), if they decompress to the original; others are compressed on
-//!   demand, once.
-//! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on. Downloads
-//!   of archives can be resumed, too.
-//! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served is
-//!   logged at level debug.
+//! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page
+//!   apps, `404.html`, CORS, security headers, caching headers by file name.
+//! - Precompressed files (`page.html.br`), if they decompress to the original; others are
+//!   compressed on demand, once.
+//! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
+//!   Downloads of archives can be resumed, too.
+//! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
+//!   is logged at level debug.
 //!
 //! What it guarantees:
 //!
-//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links change
-//!   ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
-//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up at most
-//!   once in that time.
-//! - No response mixes two contents of a file: small files are read whole and checked again; large ones
-//!   are checked before their last part is sent. A range is sent only if the client's ETag or date is that
-//!   of the current content.
+//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links
+//!   change ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
+//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
+//!   at most once in that time.
+//! - No response mixes two contents of a file: small files are read whole and checked again; large
+//!   ones are checked before their last part is sent. A range is sent only if the client's ETag or
+//!   date is that of the current content.
 //! - A cached small file is sent without a system call and without an allocation.
 //!
-//! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip; without
-//! it every file is sent uncompressed, since precompressed files can't be checked either. `memory` has a
-//! store in memory, for tests.
+//! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip;
+//! without it every file is sent uncompressed, since precompressed files can't be checked either.
+//! `memory` has a store in memory, for tests.
 //!
 //! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 

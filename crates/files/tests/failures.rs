@@ -1,5 +1,5 @@
-//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open files it
-//! lowers.
+//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open
+//! files it lowers.
 
 mod subscriber;
 
@@ -131,8 +131,8 @@ fn budget_of_open_files() {
     }
 }
 
-/// Requests that were not reported are reported after a minute, even if no other one fails, and when the
-/// site is dropped.
+/// Requests that were not reported are reported after a minute, even if no other one fails, and
+/// when the site is dropped.
 fn unreported_failures() {
     let store = Memory::new();
     store.write("a.txt", "hello");

@@ -1,9 +1,10 @@
 //! Whether a precompressed file has the same content as the file beside it.
 //!
-//! Modification times prove nothing: after a checkout, a copy, or a build that sets all times equal, a
-//! compressed file may be outdated although its time is not older than that of the original. Clients that
-//! accept the coding would get an old page. So each precompressed file is decompressed and compared with
-//! its original once. The result is cached until one of the two changes.
+//! Modification times prove nothing: after a checkout, a copy, or a build that sets all times
+//! equal, a compressed file may be outdated although its time is not older than that of the
+//! original. Clients that accept the coding would get an old page. So each precompressed file is
+//! decompressed and compared with its original once. The result is cached until one of the two
+//! changes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -20,8 +21,8 @@ use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing takes
-/// about 4 ms per MiB and coding.
+/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing
+/// takes about 4 ms per MiB and coding.
 pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
 /// The most cached results, which take about 2 MiB.
@@ -85,11 +86,12 @@ impl PrecompressedChecks {
         lock(&self.results).get(&Pair::of(coding, original, precompressed)).copied()
     }
 
-    /// Whether the precompressed file may be sent in place of the original. Blocks while it decompresses.
+    /// Whether the precompressed file may be sent in place of the original. Blocks while it
+    /// decompresses.
     ///
-    /// Logs one warning for each file that may not be sent. If a file can't be read or changes meanwhile,
-    /// if memory is short, or if nobody waits any more, it returns false without a warning, and the result
-    /// is not cached.
+    /// Logs one warning for each file that may not be sent. If a file can't be read or changes
+    /// meanwhile, if memory is short, or if nobody waits any more, it returns false without a
+    /// warning, and the result is not cached.
     pub(crate) fn check(
         &self,
         coding: Coding,

@@ -1,9 +1,9 @@
 //! Whether compressed content is the original: both are read together, a buffer at a time.
 //!
-//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which each
-//! coding limits, and it stops at the first difference. Content that browsers don't decode counts as
-//! different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window brotli stream, a
-//! second member after the first.
+//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which
+//! each coding limits, and it stops at the first difference. Content that browsers don't decode
+//! counts as different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window
+//! brotli stream, a second member after the first.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -50,8 +50,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit` bytes
-/// were the same.
+/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit`
+/// bytes were the same.
 ///
 /// # Errors
 ///
@@ -254,8 +254,8 @@ mod tests {
             }
         }
 
-        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a gzip
-        /// header, for example).
+        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a
+        /// gzip header, for example).
         #[test]
         fn one_wrong_byte_never_decompresses_to_other_content(
             at in any::<prop::sample::Index>(),

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use super::codec::encode;
 use crate::options::codings::Coding;
 
-/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth, which is
-/// not worth decoding.
+/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth,
+/// which is not worth decoding.
 ///
 /// # Errors
 ///
@@ -99,7 +99,8 @@ mod tests {
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
-            // If the content grew, only the stated length is compressed. The changed identity tells.
+            // If the content grew, only the stated length is compressed. The changed identity
+            // tells.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
 //!   content outlives a lookup, a `touch`, and a deployment that changes nothing.
-//! - A budget limits the compressed contents of all folders together, as long as anything holds them. When
-//!   it is spent, the least used ones that are not being sent are evicted. If that is not enough, the file
-//!   is sent uncompressed.
-//! - A content that is evicted repeatedly is not compressed for a while: more is requested than fits, and
-//!   compressing it again for each request costs more than it saves.
+//! - A budget limits the compressed contents of all folders together, as long as anything holds
+//!   them. When it is spent, the least used ones that are not being sent are evicted. If that is
+//!   not enough, the file is sent uncompressed.
+//! - A content that is evicted repeatedly is not compressed for a while: more is requested than
+//!   fits, and compressing it again for each request costs more than it saves.
 //! - If two shards need the same content, the job of the second waits for that of the first.
 
 use std::io;
@@ -114,8 +114,8 @@ impl CompressedCache {
         state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// The cached content, or the result of `compress`, which has at most `max_len` bytes and is `None` if
-    /// compressing saves too little. `now` is when the request arrived. Blocks.
+    /// The cached content, or the result of `compress`, which has at most `max_len` bytes and is
+    /// `None` if compressing saves too little. `now` is when the request arrived. Blocks.
     ///
     /// # Errors
     ///
@@ -236,8 +236,8 @@ fn is_available(bytes: u64) -> bool {
     usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
 
-/// Takes memory of the budget for comparing a precompressed file with its original: for the largest window
-/// of a decoder, and its other state.
+/// Takes memory of the budget for comparing a precompressed file with its original: for the largest
+/// window of a decoder, and its other state.
 pub(crate) fn hold_for_comparing(compressor_memory: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
     compressor_memory.hold(WINDOWS).filter(|_| is_available(WINDOWS))

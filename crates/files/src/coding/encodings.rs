@@ -1,4 +1,5 @@
-//! The encodings of one file: precompressed files beside it, and those that are compressed on demand.
+//! The encodings of one file: precompressed files beside it, and those that are compressed on
+//! demand.
 
 use std::sync::Arc;
 
@@ -41,10 +42,10 @@ impl Encodings {
 
     /// Selects a coding and its representation; `None` is the file as it is.
     ///
-    /// Content that is compressed on demand is never sent in ranges: a client that resumes a download later
-    /// should get the same content, and most clients that request ranges (of videos, of documents) need the
-    /// bytes of the file. A precompressed file has a lasting ETag, so it is sent in ranges to clients that
-    /// accept its coding.
+    /// Content that is compressed on demand is never sent in ranges: a client that resumes a
+    /// download later should get the same content, and most clients that request ranges (of videos,
+    /// of documents) need the bytes of the file. A precompressed file has a lasting ETag, so it is
+    /// sent in ranges to clients that accept its coding.
     pub(crate) fn select(
         &self,
         accepted: Accepted,
@@ -64,8 +65,8 @@ impl Encodings {
         Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
     }
 
-    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is tried,
-    /// since none would do much better.
+    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is
+    /// tried, since none would do much better.
     pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
         match compressed {
             Some(compressed) => {

@@ -10,8 +10,8 @@ use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Opened};
 
-/// The precompressed forms of smaller files are ignored: the additional headers are longer than the bytes
-/// saved.
+/// The precompressed forms of smaller files are ignored: the additional headers are longer than the
+/// bytes saved.
 const MIN_FILE: u64 = 64;
 
 /// The precompressed files beside a file.
@@ -19,7 +19,8 @@ const MIN_FILE: u64 = 64;
 pub(crate) struct Precompressed {
     /// The files that may be sent.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether any exists. One that may not be sent now may be sent later, so responses have `Vary`.
+    /// Whether any exists. One that may not be sent now may be sent later, so responses have
+    /// `Vary`.
     pub(crate) any_exists: bool,
 }
 
@@ -39,8 +40,8 @@ impl Precompressed {
             && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
     }
 
-    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an earlier
-    /// lookup; any other file is decompressed and compared with the original.
+    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an
+    /// earlier lookup; any other file is decompressed and compared with the original.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ pub(crate) struct Head {
 /// For a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For pages, and files that are deployed with them: caches revalidate them for each use, which a short
-/// 304 answers. Otherwise a page could be combined with an old script.
+/// For pages, and files that are deployed with them: caches revalidate them for each use, which a
+/// short 304 answers. Otherwise a page could be combined with an old script.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// For images, fonts, videos and archives: large, and rarely replaced under their names.

@@ -1,5 +1,5 @@
-//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content or descriptor, and the
-//! fields of its responses.
+//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content or descriptor, and
+//! the fields of its responses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -85,7 +85,8 @@ impl Representation {
         }
     }
 
-    /// The response with all of the content; without content if that is in the cache of compressed contents.
+    /// The response with all of the content; without content if that is in the cache of compressed
+    /// contents.
     pub(crate) fn prepared(&self) -> &PreparedResponse {
         let make = || match &self.content {
             Content::Compressed(_) => {
@@ -134,8 +135,8 @@ impl Representation {
         Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// The fields of the file in a coding before it is compressed. Its length and ETag are not known yet,
-    /// and left out (RFC 9110, 9.3.2).
+    /// The fields of the file in a coding before it is compressed. Its length and ETag are not
+    /// known yet, and left out (RFC 9110, 9.3.2).
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
@@ -151,8 +152,8 @@ impl Representation {
     }
 }
 
-/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not settled,
-/// the ETag is never used again, since two contents may have the same identity.
+/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not
+/// settled, the ETag is never used again, since two contents may have the same identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
@@ -162,8 +163,8 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
     }
 }
 
-/// 1980-01-02. Earlier dates are not sent: tools for reproducible builds set them (the first second of
-/// 1970, the first day that zip can represent), whatever the content.
+/// 1980-01-02. Earlier dates are not sent: tools for reproducible builds set them (the first second
+/// of 1970, the first day that zip can represent), whatever the content.
 const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.

@@ -72,8 +72,9 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         self.slots.push(Slot { key, value, weight, used: false });
     }
 
-    /// Sets the value of `key`, and evicts others until the sum of the weights is at most `max_weight`. A
-    /// value that alone weighs more is not kept, and the old value of `key` is removed.
+    /// Sets the value of `key`, and evicts others until the sum of the weights is at most
+    /// `max_weight`. A value that alone weighs more is not kept, and the old value of `key` is
+    /// removed.
     pub(crate) fn insert_within(&mut self, max_weight: usize, key: K, value: V, weight: usize) {
         self.remove(&key);
         if weight > max_weight {
@@ -93,7 +94,8 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next unused entry for which `is_evictable` is true. `None` if it is true for none.
+    /// Evicts the next unused entry for which `is_evictable` is true. `None` if it is true for
+    /// none.
     pub(crate) fn evict(&mut self, mut is_evictable: impl FnMut(&V) -> bool) -> Option<(K, V)> {
         // The first round clears `used`, the second finds an entry that is not used.
         for _ in 0..=2 * self.slots.len() {

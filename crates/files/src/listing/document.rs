@@ -25,8 +25,8 @@ impl Document {
         Self { view, next: Position::Opening }
     }
 
-    /// Appends to `out` until it has `min_len` bytes or everything is written; splits no row. Returns whether
-    /// there is more.
+    /// Appends to `out` until it has `min_len` bytes or everything is written; splits no row.
+    /// Returns whether there is more.
     pub(crate) fn fill(&mut self, out: &mut Vec<u8>, min_len: usize) -> bool {
         while out.len() < min_len && self.next != Position::End {
             self.next = self.step(out);

@@ -1,8 +1,8 @@
-//! Listings or manifests that were read within the last second, so that many requests for one folder read
-//! it once.
+//! Listings or manifests that were read within the last second, so that many requests for one
+//! folder read it once.
 //!
-//! If a folder is being read, the jobs of other requests wait for the result: a second read at the same time
-//! would slow down both.
+//! If a folder is being read, the jobs of other requests wait for the result: a second read at the
+//! same time would slow down both.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,8 +35,8 @@ impl<T> FolderCache<T> {
         Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of `read`. Errors
-    /// are not cached.
+    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of
+    /// `read`. Errors are not cached.
     pub(crate) fn get<E>(
         &self,
         folder: &[u8],

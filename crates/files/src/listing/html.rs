@@ -1,5 +1,5 @@
-//! A listing as an HTML page. It loads no other resources. Its script filters while the user types and shows
-//! local times; the page works without it.
+//! A listing as an HTML page. It loads no other resources. Its script filters while the user types
+//! and shows local times; the page works without it.
 
 use super::assets::{ICONS, SCRIPT, STYLE};
 use super::human::{Count, DateTime, Size};
@@ -224,7 +224,8 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
-    // On small screens the style lays the rows out as blocks. The roles keep the table for screen readers.
+    // On small screens the style lays the rows out as blocks. The roles keep the table for screen
+    // readers.
     put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]

@@ -62,8 +62,8 @@ impl DateTime {
     /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
         let secs = secs.clamp(Self::RANGE.0, Self::RANGE.1);
-        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day is the
-        // last of its year. There are 719,468 days from March 1st of year 0 to 1970.
+        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day
+        // is the last of its year. There are 719,468 days from March 1st of year 0 to 1970.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =

@@ -9,8 +9,8 @@
 //!
 //! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.
 //!
-//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a long
-//! response is never in memory as a whole.
+//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a
+//! long response is never in memory as a whole.
 
 pub(crate) mod assets;
 pub(crate) mod cache;

@@ -8,8 +8,8 @@
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per` is
-//! given.
+//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per`
+//! is given.
 
 use std::fmt;
 
@@ -152,7 +152,8 @@ impl ListingQuery {
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
         }
-        // An empty link would lead to the current URL with its query, so there is at least one pair.
+        // An empty link would lead to the current URL with its query, so there is at least one
+        // pair.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
         }
@@ -205,8 +206,8 @@ fn number(value: &[u8]) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if the field is missing or accepts no
-/// available format: a page is more useful than a 406.
+/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if the field is missing or
+/// accepts no available format: a page is more useful than a 406.
 pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     let mut best = (Format::Html, 0);
     for (format, kind) in [

@@ -57,8 +57,8 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease` can't be
-    /// resized for them.
+    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease`
+    /// can't be resized for them.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -71,8 +71,8 @@ impl View {
         let truncated = listing.truncated;
         let sorted = query.sort == Sort::Name && !query.descending;
         let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
-        // A selection is copied. The client is charged for the whole listing in any case, so that one
-        // client can't keep many folders in memory.
+        // A selection is copied. The client is charged for the whole listing in any case, so that
+        // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {

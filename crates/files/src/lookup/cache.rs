@@ -116,16 +116,18 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash. `None`
-    /// if it needs decoding. A path that equals a key needs no validation: the key was validated.
+    /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash.
+    /// `None` if it needs decoding. A path that equals a key needs no validation: the key was
+    /// validated.
     pub(crate) fn get_fresh_by_raw_path(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.entries.get(path).filter(|cached| cached.key_is_raw_path)?;
         cached.requested = now;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one is
-    /// cached. Evicts other entries to make room. A result that doesn't fit even then is dropped.
+    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one
+    /// is cached. Evicts other entries to make room. A result that doesn't fit even then is
+    /// dropped.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
         // A lack of resources is not cached, because it doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {

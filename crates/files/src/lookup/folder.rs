@@ -24,8 +24,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder or a file on disk, which must exist and be readable now. A file is served at `/`
-    /// and under its own name.
+    /// Opens a folder or a file on disk, which must exist and be readable now. A file is served at
+    /// `/` and under its own name.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Jobs in flight: one for each name, however many requests wait for it.
 //!
-//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result. Each request
-//! has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its connection is closed,
-//! the job is cancelled. If a job is refused or dropped, its requests receive [`JobResult::Refused`]; if
-//! it panics, their promises are abandoned.
+//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result.
+//! Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its
+//! connection is closed, the job is cancelled. If a job is refused or dropped, its requests receive
+//! [`JobResult::Refused`]; if it panics, their promises are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -103,8 +103,8 @@ impl InFlight {
         self.jobs.get(name).is_some_and(|job| !job.is_finished())
     }
 
-    /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start the job;
-    /// otherwise it is in flight.
+    /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start
+    /// the job; otherwise it is in flight.
     pub(crate) fn join(
         &mut self,
         name: &[u8],
@@ -134,8 +134,8 @@ impl InFlight {
         }
     }
 
-    /// Removes finished jobs once there are many. That is done only when the number of entries has doubled,
-    /// so the average cost is small.
+    /// Removes finished jobs once there are many. That is done only when the number of entries has
+    /// doubled, so the average cost is small.
     fn remove_all_finished(&mut self) {
         if self.jobs.len() >= CLEANUP_THRESHOLD.max(2 * self.len_after_cleanup) {
             self.jobs.retain(|_, job| !job.is_finished());

@@ -10,8 +10,8 @@ use super::folder::Folder;
 use crate::naming::path::{Refusal, RequestPath};
 use crate::respond::budgets::Budgets;
 
-/// Several folders (or single files), each at a prefix of its own. Cheap to clone; can be sent to any
-/// thread.
+/// Several folders (or single files), each at a prefix of its own. Cheap to clone; can be sent to
+/// any thread.
 ///
 /// The longest prefix wins, segment by segment: `/docs` is no prefix of `/docsearch`. Each folder
 /// keeps its own [`Options`](crate::Options).
@@ -87,8 +87,8 @@ impl Mounts {
         Self::default()
     }
 
-    /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or without
-    /// slashes at its ends; `/` is the root.
+    /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
+    /// without slashes at its ends; `/` is the root.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
-//! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`, `index-BxYz12ab.css`.
-//! A file with such a name never changes, so caches may keep it.
+//! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
+//! `index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
 //! A false match would be cached for a year after its content changed. So words, dates and versions
-//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without a
-//! digit inside it can't be distinguished from a word; such a file is revalidated, which costs little.
+//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without
+//! a digit inside it can't be distinguished from a word; such a file is revalidated, which costs
+//! little.
 
 /// The extensions of files that bundlers put a hash in the name of. Pages and documents have none.
 const EXTENSIONS: &[&[u8]] = &[
@@ -60,8 +61,8 @@ fn is_hash(text: &[u8]) -> bool {
     is_hex_hash(text) || is_base64_hash(text) || is_base32_hash(text)
 }
 
-/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters and
-/// digits, so neither a date nor a word.
+/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters
+/// and digits, so neither a date nor a word.
 fn is_hex_hash(text: &[u8]) -> bool {
     let length = matches!(text.len(), 8 | 10 | 12 | 16 | 20 | 24 | 32 | 40 | 48 | 64 | 96 | 128);
     length
@@ -70,8 +71,8 @@ fn is_hex_hash(text: &[u8]) -> bool {
         && text.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit before
-/// a letter.
+/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit
+/// before a letter.
 fn is_base64_hash(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

@@ -6,8 +6,8 @@
 //! /../etc/passwd    ──▶  refused, and why
 //! ```
 //!
-//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file, and
-//! every cache and filter between client and server would have to normalize in the same way.
+//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file,
+//! and every cache and filter between client and server would have to normalize in the same way.
 //! [`crate::Disk`] checks symbolic links.
 
 use std::fmt;
@@ -53,7 +53,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the request is malformed (400). Otherwise the path is one that is never served (404).
+    /// Whether the request is malformed (400). Otherwise the path is one that is never served
+    /// (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
         matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)

@@ -1,4 +1,5 @@
-//! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard, 3.2).
+//! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard,
+//! 3.2).
 //!
 //! Credentials are never allowed: no file depends on them.
 
@@ -34,7 +35,8 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
-/// Response headers that scripts may read in addition to the always readable ones, to resume downloads.
+/// Response headers that scripts may read in addition to the always readable ones, to resume
+/// downloads.
 const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember the answer to a preflight request: a day, in seconds.

@@ -1,7 +1,8 @@
 //! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is named
-//! twice, the lower weight counts: a response that the client can't decode is worse than a longer one.
+//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is
+//! named twice, the lower weight counts: a response that the client can't decode is worse than a
+//! longer one.
 
 use crate::options::codings::Coding;
 
@@ -64,7 +65,8 @@ impl AcceptEncoding {
     /// The weights, once the whole list was added.
     pub(crate) fn finish(self) -> Accepted {
         if !self.is_present {
-            // This allows any coding, but a client that doesn't send the field can rarely decode one.
+            // This allows any coding, but a client that doesn't send the field can rarely decode
+            // one.
             return Accepted { codings: [0; Coding::ALL.len()], identity: MAX_WEIGHT };
         }
         let identity = match (self.identity, self.wildcard) {
@@ -198,7 +200,8 @@ mod tests {
     }
 
     proptest! {
-        /// Spaces and the division into fields don't matter, and each member counts as it does alone.
+        /// Spaces and the division into fields don't matter, and each member counts as it does
+        /// alone.
         #[test]
         fn every_member_counts_in_any_position(
             members in proptest::collection::vec(

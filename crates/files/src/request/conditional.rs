@@ -17,8 +17,8 @@ pub(crate) enum Precondition {
 }
 
 impl RequestView<'_> {
-    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110, 13.2.2.
-    /// If a request has a condition on both, only the one on the ETag counts.
+    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110,
+    /// 13.2.2. If a request has a condition on both, only the one on the ETag counts.
     pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
@@ -37,10 +37,11 @@ impl RequestView<'_> {
         if is_current { Precondition::NotModified } else { Precondition::Send }
     }
 
-    /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current content.
+    /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current
+    /// content.
     ///
-    /// An ETag must be strong. A date must be equal to `modified`, and more than a second before `now`:
-    /// otherwise a later change can have the same date.
+    /// An ETag must be strong. A date must be equal to `modified`, and more than a second before
+    /// `now`: otherwise a later change can have the same date.
     pub(crate) fn range_applies_to(
         self,
         etag: &[u8],
@@ -60,8 +61,8 @@ impl RequestView<'_> {
     }
 }
 
-/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC 9110,
-/// 13.1.3 and 13.1.4).
+/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC
+/// 9110, 13.1.3 and 13.1.4).
 fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
@@ -72,8 +73,8 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison (RFC
-/// 9110, 8.8.3.2). The list ends at the first invalid ETag.
+/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison
+/// (RFC 9110, 8.8.3.2). The list ends at the first invalid ETag.
 fn etag_list_contains(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;

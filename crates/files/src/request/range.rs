@@ -1,16 +1,17 @@
 //! Byte ranges (RFC 9110, 14).
 //!
-//! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are merged. So no
-//! byte of the file is sent twice, and the headers between two parts are shorter than the bytes between
-//! them.
+//! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are
+//! merged. So no byte of the file is sent twice, and the headers between two parts are shorter than
+//! the bytes between them.
 
 use std::ops::Range;
 
-/// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful at
-/// once; only attackers ask for hundreds.
+/// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful
+/// at once; only attackers ask for hundreds.
 pub(crate) const MAX_RANGES: usize = 16;
 
-/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as long.
+/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as
+/// long.
 const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.

@@ -15,17 +15,19 @@ use crate::store::absent::Absent;
 const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a higher limit on \
      open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// The most resources that requests hold at a time, over all folders and shards. One client gets at most a
-/// quarter of each. A client on the same machine, which may be a proxy that names no client, gets a half.
+/// The most resources that requests hold at a time, over all folders and shards. One client gets at
+/// most a quarter of each. A client on the same machine, which may be a proxy that names no client,
+/// gets a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that are
-    /// not kept in memory get a 503. Default: 512.
+    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that
+    /// are not kept in memory get a 503. Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.
     pub compressed: u64,
-    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64 MiB.
+    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64
+    /// MiB.
     pub compressor_memory: u64,
     /// Bytes of listings and of the manifests of archives. Beyond it, requests for them get a 503.
     /// Default: 128 MiB.
@@ -110,7 +112,8 @@ impl Budgets {
         (due != Time::NEVER).then_some(due)
     }
 
-    /// Reports the requests that were not reported yet, if a minute has passed since the last report.
+    /// Reports the requests that were not reported yet, if a minute has passed since the last
+    /// report.
     pub(crate) fn report_due(&self, now: Time) {
         // A request that another shard counts from now on is reported below or sets the time again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Log lines about failed requests. If the server is at fault, the first is logged as a warning at once.
-//! Later ones are counted, and logged once a minute.
+//! Log lines about failed requests. If the server is at fault, the first is logged as a warning at
+//! once. Later ones are counted, and logged once a minute.
 
 use std::sync::Mutex;
 
@@ -41,8 +41,8 @@ impl Failures {
         Some(&self.0[kind])
     }
 
-    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
-    /// reported later.
+    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is
+    /// to be reported later.
     pub(super) fn log(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
         // A path has only characters of RFC 3986, which are safe to log.
         let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();

@@ -27,8 +27,8 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) retry: &'a Fields,
 }
 
-/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share of
-/// the budget is spent.
+/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
+/// of the budget is spent.
 pub(crate) fn send(
     selected: &Selected<'_>,
     original: &Representation,
@@ -88,8 +88,9 @@ pub(crate) fn send(
 /// The client's share of a budget is spent.
 struct BudgetSpent;
 
-/// Charges the client for the resources that are held until the response is sent: a descriptor, or the bytes
-/// of a large compressed content. Smaller contents are limited by the output limit of each connection.
+/// Charges the client for the resources that are held until the response is sent: a descriptor, or
+/// the bytes of a large compressed content. Smaller contents are limited by the output limit of
+/// each connection.
 #[inline]
 fn charge(
     selected: &Selected<'_>,

@@ -1,4 +1,5 @@
-//! Responses instead of the requested file: errors, redirects, and pages that are sent in its place.
+//! Responses instead of the requested file: errors, redirects, and pages that are sent in its
+//! place.
 
 use std::borrow::Cow;
 
@@ -22,8 +23,8 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The fields of the responses with `file`. A page that is sent instead of the requested file is
-    /// revalidated each time, since the file may be created later.
+    /// The fields of the responses with `file`. A page that is sent instead of the requested file
+    /// is revalidated each time, since the file may be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
         let revalidated = |fields: &Fields, dropped: &[&str]| {
@@ -78,8 +79,9 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with or without a final slash. It is not cached: if
-/// a page became a folder, a client with both redirects in its cache would follow them in circles.
+/// The fields of a redirect to the same path and query, with or without a final slash. It is not
+/// cached: if a page became a folder, a client with both redirects in its cache would follow them
+/// in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

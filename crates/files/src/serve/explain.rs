@@ -1,5 +1,5 @@
-//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error. It uses the
-//! lookup that answers requests, so both always agree.
+//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error.
+//! It uses the lookup that answers requests, so both always agree.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -28,7 +28,8 @@ pub struct Explanation {
     pub status: Status,
     /// The rule that led to it.
     pub rule: Rule,
-    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is none.
+    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is
+    /// none.
     pub mount: Option<String>,
     /// The path of that folder (or single file) on disk.
     pub root: Option<PathBuf>,
@@ -38,14 +39,14 @@ pub struct Explanation {
     pub absent: Option<Absent>,
     /// The file or folder for which this process lacks a permission, relative to the folder.
     pub denied: Option<PathBuf>,
-    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or 206,
-    /// some are left out or added.
+    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
+    /// 206, some are left out or added.
     pub fields: Fields,
 }
 
 impl Mounts {
-    /// Explains how a GET of `target`, a path in a URL with or without a query, is answered now. Blocks,
-    /// and reads the file.
+    /// Explains how a GET of `target`, a path in a URL with or without a query, is answered now.
+    /// Blocks, and reads the file.
     ///
     /// ```
     /// use sockeye_files::{Folder, Mounts, memory::Memory};

@@ -60,12 +60,12 @@ impl AwaitedJob {
 }
 
 impl Site {
-    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::Hash`]. If there are too many
-    /// lookups, answers with the cached result, however old it is.
+    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::Hash`]. If there are
+    /// too many lookups, answers with the cached result, however old it is.
     ///
-    /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a whole file,
-    /// it ends, and each client starts a long job of its own, so that no client waits in the queue of
-    /// another.
+    /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a
+    /// whole file, it ends, and each client starts a long job of its own, so that no client waits
+    /// in the queue of another.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -99,10 +99,11 @@ impl Site {
         }
     }
 
-    /// Waits until a file is compressed. If that can't be started now, the file is sent uncompressed.
+    /// Waits until a file is compressed. If that can't be started now, the file is sent
+    /// uncompressed.
     ///
-    /// The first request waits, too: compressing usually takes less time than it saves when sending, and a
-    /// cache between server and client would keep an uncompressed response for long.
+    /// The first request waits, too: compressing usually takes less time than it saves when
+    /// sending, and a cache between server and client would keep an uncompressed response for long.
     pub(super) fn compress<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -148,8 +149,8 @@ impl Site {
         }
     }
 
-    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if too many
-    /// jobs wait.
+    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if
+    /// too many jobs wait.
     fn wait(
         &self,
         LookupRequest { key, purpose, .. }: LookupRequest<'_>,
@@ -187,8 +188,9 @@ impl Site {
         }
     }
 
-    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`] before the
-    /// request arrived (`arrived`), its result may be too old, and the name is looked up again.
+    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
+    /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
+    /// again.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -225,8 +227,8 @@ impl Site {
         self.look_up(awaited.lookup(view), JobKind::Hash, responder)
     }
 
-    /// Answers when the job was refused: with the cached result, or a 503. A request that had joined the job
-    /// of another starts a job of its own.
+    /// Answers when the job was refused: with the cached result, or a 503. A request that had
+    /// joined the job of another starts a job of its own.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,

@@ -1,5 +1,5 @@
-//! One request for a folder as a listing or an archive, up to the head of its response. [`ListingBody`] sends
-//! the content.
+//! One request for a folder as a listing or an archive, up to the head of its response.
+//! [`ListingBody`] sends the content.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,8 +51,8 @@ pub(crate) enum ListingAnswer<'r, 't> {
     Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
 }
 
-/// Whether the query names a format, and the path a folder that may be listed: then the response is a
-/// listing or an archive, even if the folder has an `index.html`.
+/// Whether the query names a format, and the path a folder that may be listed: then the response is
+/// a listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
     let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else { return false };
     let folder = &mounts.get(mount).folder;
@@ -215,8 +215,8 @@ impl PendingListing {
     }
 }
 
-/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC 9110,
-/// 9.3.2).
+/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC
+/// 9110, 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,

@@ -1,5 +1,5 @@
-//! The content of a long response: a listing is written in pieces while there is room, an archive in batches.
-//! While one batch is sent, a job makes the next.
+//! The content of a long response: a listing is written in pieces while there is room, an archive
+//! in batches. While one batch is sent, a job makes the next.
 
 use std::sync::{Arc, Weak};
 
@@ -156,7 +156,8 @@ impl ArchiveBody {
                 return (stream.abort(), None);
             }
         };
-        // The output holds the permit with the last file, which may be sent long after this is dropped.
+        // The output holds the permit with the last file, which may be sent long after this is
+        // dropped.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));

@@ -9,8 +9,8 @@ use crate::listing::text;
 use crate::options::fields::with;
 use crate::options::folder_options::Options;
 
-/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the folder was
-/// read.
+/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the
+/// folder was read.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
@@ -52,8 +52,8 @@ pub(super) fn head(
     Head { fields, not_modified }
 }
 
-/// The `Content-Disposition` of an archive (RFC 6266): its name in characters that every client supports,
-/// and, if that differs, its exact name if that is UTF-8.
+/// The `Content-Disposition` of an archive (RFC 6266): its name in characters that every client
+/// supports, and, if that differs, its exact name if that is UTF-8.
 fn disposition(title: &[u8]) -> String {
     let plain = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'_' | b'.' | b'+' => {

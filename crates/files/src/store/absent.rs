@@ -55,8 +55,8 @@ pub enum OpenFilesOf {
 /// A permission that this process lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
-    /// How many bytes of the requested name lead to the denied file or folder. 0 is the served folder
-    /// itself.
+    /// How many bytes of the requested name lead to the denied file or folder. 0 is the served
+    /// folder itself.
     pub at: usize,
     /// The missing permission.
     pub need: Permission,
@@ -138,8 +138,8 @@ pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): 
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
-    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is not
-    /// cached.
+    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is
+    /// not cached.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

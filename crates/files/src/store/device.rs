@@ -1,16 +1,17 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! This is decided once for each mounted file system, by its type and by whether it supports reads that
-//! don't wait:
+//! This is decided once for each mounted file system, by its type and by whether it supports reads
+//! that don't wait:
 //!
 //! - File systems in memory (tmpfs) never block.
 //! - On known disk file systems each read is probed first.
-//! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk: their files
-//!   are sent directly while reads are quick.
-//! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are read by
-//!   threads only; so is a slow disk, until it has recovered.
+//! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
+//!   their files are sent directly while reads are quick.
+//! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
+//!   read by threads only; so is a slow disk, until it has recovered.
 //!
-//! A device is forgotten when its last file is closed: its number may be reused for another file system.
+//! A device is forgotten when its last file is closed: its number may be reused for another file
+//! system.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -32,13 +33,13 @@ use crate::limits::lock::lock;
 const SLOW_READ: Duration = Duration::from_millis(100);
 /// A slow device recovers with a read that takes less than this.
 const QUICK_READ: Duration = Duration::from_millis(10);
-/// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file frees
-/// its blocks.
+/// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
+/// frees its blocks.
 const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
 /// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
 const MAX_WAITING_TO_CLOSE: usize = 256;
-/// The files of a device are divided into this many groups, so that one that hangs doesn't block the
-/// threads for all others.
+/// The files of a device are divided into this many groups, so that one that hangs doesn't block
+/// the threads for all others.
 const LANES: u64 = 16;
 
 /// File systems in memory.
@@ -154,7 +155,8 @@ impl Device {
         self.closing.load(Ordering::Relaxed) >= MAX_WAITING_TO_CLOSE
     }
 
-    /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing may block.
+    /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing
+    /// may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
         if !IS_EVENT_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
             return;

@@ -1,8 +1,8 @@
-//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment that
-//! copies the same files again, and are the same on every machine.
+//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment
+//! that copies the same files again, and are the same on every machine.
 //!
-//! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access to the
-//! files, with which an attacker can serve anything anyway.
+//! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access
+//! to the files, with which an attacker can serve anything anyway.
 
 use std::sync::Mutex;
 

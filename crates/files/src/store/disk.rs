@@ -1,7 +1,8 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link can be
-//! switched to a new site; responses in progress keep their files. `open` keeps names inside the root.
+//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
+//! can be switched to a new site; responses in progress keep their files. `open` keeps names inside
+//! the root.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -178,8 +179,8 @@ impl Root<'_> {
         open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
     }
 
-    /// Which permission is missing to open `name`: on the folder that contains the first segment that can't
-    /// be looked up, or on the file itself.
+    /// Which permission is missing to open `name`: on the folder that contains the first segment
+    /// that can't be looked up, or on the file itself.
     fn missing_permission(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
             return Denied { at: name.len(), need: Permission::Read };
@@ -354,8 +355,8 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
 
 fn statx(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
-        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's `EPERM` to
-        // this error, too.
+        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's
+        // `EPERM` to this error, too.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
         found => Ok(found?),
     }

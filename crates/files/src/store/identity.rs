@@ -1,9 +1,9 @@
 //! Whether a file still has the same content, without reading it.
 //!
-//! A write changes a file's times, but the file system's clock ticks only every few milliseconds: two
-//! writes within one tick leave the same stamp. So an identity is *settled* once the clock has passed the
-//! file's last change. Until then, a later content may have the same identity.
-//! In-place rewrites of equal length within the tick in which a response starts can't be detected.
+//! A write changes a file's times, but the file system's clock ticks only every few milliseconds:
+//! two writes within one tick leave the same stamp. So an identity is *settled* once the clock has
+//! passed the file's last change. Until then, a later content may have the same identity. In-place
+//! rewrites of equal length within the tick in which a response starts can't be detected.
 
 use twox_hash::XxHash3_128;
 
@@ -45,8 +45,8 @@ impl Identity {
 
     /// Whether the content is still the same, if `later` was read from the same open file.
     ///
-    /// Renaming another file over this one changes its `links` and `changed`, but not its content. Sites are
-    /// deployed in this way; responses with the old content continue.
+    /// Renaming another file over this one changes its `links` and `changed`, but not its content.
+    /// Sites are deployed in this way; responses with the old content continue.
     #[must_use]
     pub fn has_same_content(&self, later: &Self) -> bool {
         let same_file = (self.device, self.inode) == (later.device, later.inode);
@@ -55,8 +55,8 @@ impl Identity {
         same_file && same_content && same_change
     }
 
-    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and after a
-    /// restart. A salt distinguishes contents whose identity is not settled.
+    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and
+    /// after a restart. A salt distinguishes contents whose identity is not settled.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
         let Self { device, inode, size, modified, changed, links: _ } = self;

@@ -1,14 +1,14 @@
 //! Opens names inside a folder, and nowhere else, by Linux's `openat2`.
 //!
-//! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there is
-//! one (`ELOOP`), [`resolve`] reads the links and checks the name that they lead to, and that name is opened
-//! without following links. So the opened file is the checked one, even if links change meanwhile: it is
-//! beneath the root and not hidden.
+//! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there
+//! is one (`ELOOP`), [`resolve`] reads the links and checks the name that they lead to, and that
+//! name is opened without following links. So the opened file is the checked one, even if links
+//! change meanwhile: it is beneath the root and not hidden.
 //!
-//! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked segment
-//! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or from
-//! a file system that denies one file. To find out which, [`openat2_error`] makes a second call, which no
-//! file system denies.
+//! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked
+//! segment by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids
+//! the call, or from a file system that denies one file. To find out which, [`openat2_error`] makes
+//! a second call, which no file system denies.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +20,8 @@ use rustix::io::Errno;
 
 use crate::naming::path;
 
-/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the process's own.
+/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the
+/// process's own.
 pub(crate) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
@@ -33,8 +34,8 @@ pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// To pass through a folder, which needs no permission to list it.
 const FOLDER_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell whether the
-/// name would have left the root) or a new symbolic link.
+/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell
+/// whether the name would have left the root) or a new symbolic link.
 const MAX_ATTEMPTS: usize = 16;
 
 /// The most symbolic links that are followed for one name: the limit of Linux.
@@ -63,8 +64,8 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, FOLDER_FLAGS, NO_MODE)
 }
 
-/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may not
-/// traverse the folder.
+/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may
+/// not traverse the folder.
 pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
@@ -130,8 +131,8 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 }
 
 /// Follows the links in `name` beneath `root`, and returns the name without links (`.` for the root
-/// itself), which is not hidden. Links may change at any time, so callers must open it without following
-/// links.
+/// itself), which is not hidden. Links may change at any time, so callers must open it without
+/// following links.
 fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
     let mut resolver = Resolver { root, name: Vec::new(), folder: None };
     let mut rest = name.as_bytes().to_vec();

@@ -48,8 +48,8 @@ pub(crate) fn folder(
             FileType::RegularFile => Kind::File,
             _ => continue,
         };
-        // The system call is only needed if the mode doesn't allow everybody. The target of a link is
-        // checked when it is opened: here it would take another lookup.
+        // The system call is only needed if the mode doesn't allow everybody. The target of a link
+        // is checked when it is opened: here it would take another lookup.
         let readable = is_symlink
             || stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();

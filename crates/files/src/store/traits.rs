@@ -18,17 +18,18 @@ pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Files by their names.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final slash;
-    /// the empty name is the root.
+    /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final
+    /// slash; the empty name is the root.
     ///
     /// # Errors
     ///
     /// The reason why the name is not served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
-    /// Calls `each` for the files and folders in the folder `name`, in any order, until it breaks. Left
-    /// out are names that [`crate::RequestPath`] refuses (hidden ones, for example), special files, links
-    /// that lead out of the root, to a hidden name or nowhere, and files that are removed meanwhile.
+    /// Calls `each` for the files and folders in the folder `name`, in any order, until it breaks.
+    /// Left out are names that [`crate::RequestPath`] refuses (hidden ones, for example), special
+    /// files, links that lead out of the root, to a hidden name or nowhere, and files that are
+    /// removed meanwhile.
     ///
     /// # Errors
     ///

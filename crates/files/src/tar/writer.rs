@@ -1,8 +1,8 @@
 //! Writes an archive, or any part of it, in batches that jobs make.
 //!
-//! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and then checked
-//! again. If a file differs from the manifest, the archive is aborted: the client gets the right bytes, or
-//! fewer than announced.
+//! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and
+//! then checked again. If a file differs from the manifest, the archive is aborted: the client gets
+//! the right bytes, or fewer than announced.
 
 use std::fmt;
 use std::sync::Arc;
@@ -176,8 +176,9 @@ impl ArchiveWriter {
     }
 }
 
-/// A file that is compared with the manifest before its last part is sent. A comparison with its identity
-/// when it was opened would not be enough, since it was opened after the manifest was made.
+/// A file that is compared with the manifest before its last part is sent. A comparison with its
+/// identity when it was opened would not be enough, since it was opened after the manifest was
+/// made.
 #[derive(Debug)]
 struct CheckedFile {
     file: Arc<dyn OpenFile>,

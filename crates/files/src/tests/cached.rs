@@ -6,8 +6,8 @@ use super::{Client, debug_number, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, FileHandler, Folder, MAX_SMALL_FILE};
 
-/// The harness copies input and output, so requests are compared with one of the same shape that touches
-/// no file.
+/// The harness copies input and output, so requests are compared with one of the same shape that
+/// touches no file.
 #[test]
 fn cached_files_are_sent_without_an_allocation() {
     let large = "l".repeat(MAX_SMALL_FILE as usize + 1);
@@ -34,9 +34,9 @@ fn cached_files_are_sent_without_an_allocation() {
         assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
-    // One for each of the four files, and a second one for the file that is read whole. Three for the
-    // missing name: none, none.html and 404.html. Three names of precompressed files for each of the two
-    // larger files.
+    // One for each of the four files, and a second one for the file that is read whole. Three for
+    // the missing name: none, none.html and 404.html. Three names of precompressed files for each
+    // of the two larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 

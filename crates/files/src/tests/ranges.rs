@@ -201,7 +201,8 @@ fn merged_ranges_are_sent_as_one() {
     assert_eq!(got.field("Content-Range"), Some("bytes 0-299/100000"));
 }
 
-/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its parts.
+/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its
+/// parts.
 #[test]
 fn no_ranges_make_a_response_much_larger_than_the_file() {
     let (mut client, large) = client_and_large_file();
@@ -244,7 +245,8 @@ fn downloads_can_be_resumed_exactly() {
         got.extend_from_slice(&part.body[..part.body.len().min(step)]);
     }
     assert!(got == content);
-    // After a deploy of the same content, the download is resumed. With other content, it starts again.
+    // After a deploy of the same content, the download is resumed. With other content, it starts
+    // again.
     for (content, status) in [(&content[..], 206), (b"another film", 200)] {
         fs::write(scratch.path().join("next"), content).unwrap();
         fs::rename(scratch.path().join("next"), scratch.path().join("film")).unwrap();

@@ -1,5 +1,5 @@
-//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all threads
-//! whether a warning is enabled.
+//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all
+//! threads whether a warning is enabled.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
