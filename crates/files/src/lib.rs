@@ -1,6 +1,6 @@
 //! A folder, or a single file, as HTTP responses.
 //!
-//! A program opens a [`Folder`] with [`Options`], or several and serves each at a path of its own
+//! A program opens a [`Folder`] with [`Options`], or several folders, each at its own path
 //! ([`Mounts`]). Each shard (an event loop on one core) makes a [`Site`] of them, which answers the
 //! requests of its connections:
 //!
@@ -28,8 +28,8 @@
 //!
 //! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page
 //!   apps, `404.html`, CORS, security headers, caching headers by file name.
-//! - Precompressed files (`page.html.br`), if they decompress to the original; others are
-//!   compressed on demand, once.
+//! - Precompressed files (`page.html.br`), if they decompress to the original; other
+//!   files are compressed on demand, once.
 //! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
 //!   Downloads of archives can be resumed, too.
 //! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
@@ -46,9 +46,9 @@
 //!   date is that of the current content.
 //! - A cached small file is sent without a system call and without an allocation.
 //!
-//! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip;
-//! without it every file is sent uncompressed, since precompressed files can't be checked either.
-//! `memory` has a store in memory, for tests.
+//! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.
+//! Without it every file is sent uncompressed, since precompressed files can't be checked either.
+//! `memory` adds a store in memory, for tests.
 //!
 //! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 

@@ -108,10 +108,10 @@ impl PrecompressedChecks {
         let compared =
             catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, MAX_COMPARED)))
                 .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
-        let is_newer = precompressed.identity.modified >= original.identity.modified;
+        let is_not_older = precompressed.identity.modified >= original.identity.modified;
         let mismatch = match compared {
             Ok(Comparison::Same) => None,
-            Ok(Comparison::SameUpToLimit) => (!is_newer).then_some(Mismatch::Older),
+            Ok(Comparison::SameUpToLimit) => (!is_not_older).then_some(Mismatch::Older),
             Ok(Comparison::Differs(mismatch)) => Some(mismatch),
             Err(_) => return false,
         };

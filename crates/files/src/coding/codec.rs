@@ -63,7 +63,7 @@ pub(crate) fn encode(
             };
             let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // Returns no error of its last write: `output` has to keep it.
+            // Doesn't return the error of its last write: `output` has to keep it.
             encoder.into_inner();
         }
         Coding::Gzip => {

@@ -109,7 +109,7 @@ pub(crate) fn compare(
     Ok(Comparison::Differs(mismatch))
 }
 
-/// Fills `buffer` as far as there is something to read.
+/// Fills `buffer` until it is full or `source` ends. Returns the number of bytes.
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

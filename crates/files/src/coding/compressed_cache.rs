@@ -22,10 +22,10 @@ use crate::limits::single_flight::SingleFlight;
 use crate::options::codings::Coding;
 
 /// Smaller files are sent uncompressed: with headers, they fit into one or two packets anyway.
-pub(crate) const MIN_FILE: u64 = 1024;
+pub(crate) const MIN_FILE_SIZE: u64 = 1024;
 
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
-pub(crate) const MAX_FILE: u64 = 8 * 1024 * 1024;
+pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
 
 /// The approximate overhead of a cached content, in bytes.
 const CONTENT_OVERHEAD: u64 = 256;
@@ -102,7 +102,7 @@ impl CompressedCache {
 
     /// Whether files of this length are compressed: those that are worth it, and sure to fit.
     pub(crate) fn accepts(&self, len: u64) -> bool {
-        (MIN_FILE..=MAX_FILE).contains(&len) && len <= self.compressed.total() / 4
+        (MIN_FILE_SIZE..=MAX_FILE_SIZE).contains(&len) && len <= self.compressed.total() / 4
     }
 
     /// Whether the content may be compressed at `now`: not if that happened too often lately.
@@ -194,9 +194,9 @@ impl CompressedCache {
 
 impl State {
     fn history(&mut self, key: &Key, now: Time) -> History {
-        let lately =
+        let is_valid =
             |history: &History| history.not_smaller || now.since(history.since) < REPEAT_PERIOD;
-        let known = self.history.get(key).copied().filter(lately);
+        let known = self.history.get(key).copied().filter(is_valid);
         known.unwrap_or(History { times: 0, since: now, not_smaller: false })
     }
 
@@ -206,7 +206,8 @@ impl State {
             let is_evictable =
                 |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
             let (key, content) = self.contents.evict(is_evictable)?;
-            // Lookup entries can't reach it any more, but one may have just started to send it.
+            // Lookup entries can't reach the content any more, but a request may have just started
+            // to send it.
             let content = match Arc::try_unwrap(content) {
                 Ok(content) if content.is_unique() => return Some(content),
                 Ok(content) => Arc::new(content),

@@ -61,7 +61,7 @@ impl Encoder {
         let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
             && self.cache.accepts(file.size())
             && file.content_type().is_some_and(mime::is_compressible);
-        let on_demand = self.on_demand.map(|wanted| wanted && is_compressible);
+        let on_demand = self.on_demand.map(|enabled| enabled && is_compressible);
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 

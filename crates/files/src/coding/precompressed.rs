@@ -12,7 +12,7 @@ use crate::store::traits::{OpenFile, Opened};
 
 /// The precompressed forms of smaller files are ignored: the additional headers are longer than the
 /// bytes saved.
-const MIN_FILE: u64 = 64;
+const MIN_FILE_SIZE: u64 = 64;
 
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < MIN_FILE || Coding::ALL.iter().any(is_compressed) {
+        if file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed) {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {

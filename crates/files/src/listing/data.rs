@@ -9,8 +9,8 @@
 //!
 //! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
 //! `complete`. `complete` is false if the folder has more entries than can be listed. `size` is in
-//! bytes. `url` is exact and relative to the folder's; in `name`, a byte that is not UTF-8 becomes
-//! U+FFFD.
+//! bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte that is not
+//! UTF-8 becomes U+FFFD.
 //!
 //! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for
 //! a folder) and the name (with a slash after a folder's).

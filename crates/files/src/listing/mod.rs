@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  query, Accept ─▶ query ─┐
-//!                          ▼            a job off the loop
+//!                          ▼            in a job
 //!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data
-//!           rows      one second                             piece by piece, on the loop
+//!           rows      one second                             in pieces, on the event loop
 //! ```
 //!
 //! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.

@@ -53,7 +53,8 @@ impl JobInFlight {
     }
 }
 
-/// The job's side: it sends the result. Dropped without one, it sends [`JobResult::Refused`].
+/// A job holds this to send its result. If it is dropped without a result, it sends
+/// [`JobResult::Refused`].
 #[derive(Debug)]
 pub(crate) struct Completer {
     job: Arc<JobInFlight>,

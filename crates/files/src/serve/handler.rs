@@ -20,7 +20,7 @@ use crate::request::view::RequestView;
 #[derive(Debug)]
 pub struct FileHandler {
     site: Site,
-    /// The request, while it waits for a job. On the heap, since few requests wait.
+    /// The request, while it waits for a job. Boxed, since few requests wait.
     pending: Option<Box<Pending>>,
 }
 

@@ -52,8 +52,8 @@ pub(super) fn head(
     Head { fields, not_modified }
 }
 
-/// The `Content-Disposition` of an archive (RFC 6266): its name in characters that every client
-/// supports, and, if that differs, its exact name if that is UTF-8.
+/// The `Content-Disposition` of an archive (RFC 6266). `filename` has only characters that every
+/// client supports. If the exact name has others and is UTF-8, `filename*` has the exact name.
 fn disposition(title: &[u8]) -> String {
     let plain = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'_' | b'.' | b'+' => {

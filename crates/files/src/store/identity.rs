@@ -29,7 +29,7 @@ pub struct Identity {
     pub modified: Stamp,
     /// When its content or its metadata was last changed; programs can't set this.
     pub changed: Stamp,
-    /// The number of its names.
+    /// The number of its names (hard links).
     pub links: u64,
 }
 

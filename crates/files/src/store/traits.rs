@@ -26,10 +26,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The reason why the name is not served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
-    /// Calls `each` for the files and folders in the folder `name`, in any order, until it breaks.
-    /// Left out are names that [`crate::RequestPath`] refuses (hidden ones, for example), special
-    /// files, links that lead out of the root, to a hidden name or nowhere, and files that are
-    /// removed meanwhile.
+    /// Calls `each` for the files and folders in the folder `name`, in any order, until `each`
+    /// breaks. Leaves out names that [`crate::RequestPath`] refuses (hidden ones, for example),
+    /// special files, links that lead out of the root, to a hidden name or nowhere, and files that
+    /// are removed meanwhile.
     ///
     /// # Errors
     ///
