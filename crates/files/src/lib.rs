@@ -1,6 +1,6 @@
 //! A folder, or a single file, as HTTP responses.
 //!
-//! A program opens a [`Folder`] with [`Options`], or several and serves each at a path of its own
+//! A program opens a [`Folder`] with [`Options`], or several folders, each at its own path
 //! ([`Mounts`]). Each shard (an event loop on one core) makes a [`Site`] of them, which answers the
 //! requests of its connections:
 //!
@@ -26,29 +26,29 @@
 //!
 //! What it does:
 //!
-//! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page apps,
-//!   `404.html`, CORS, security headers, caching headers by file name.
-//! - Precompressed files (`page.html.br`), if they decompress to the original; others are compressed on
-//!   demand, once.
-//! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on. Downloads
-//!   of archives can be resumed, too.
-//! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served is
-//!   logged at level debug.
+//! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page
+//!   apps, `404.html`, CORS, security headers, caching headers by file name.
+//! - Precompressed files (`page.html.br`), if they decompress to the original; other
+//!   files are compressed on demand, once.
+//! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on.
+//!   Downloads of archives can be resumed, too.
+//! - [`Mounts::explain`] says why a URL is answered as it is. The reason why a path is not served
+//!   is logged at level debug.
 //!
 //! What it guarantees:
 //!
-//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links change
-//!   ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
-//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up at most
-//!   once in that time.
-//! - No response mixes two contents of a file: small files are read whole and checked again; large ones
-//!   are checked before their last part is sent. A range is sent only if the client's ETag or date is that
-//!   of the current content.
+//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links
+//!   change ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
+//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
+//!   at most once in that time.
+//! - No response mixes two contents of a file: small files are read whole and checked again; large
+//!   ones are checked before their last part is sent. A range is sent only if the client's ETag or
+//!   date is that of the current content.
 //! - A cached small file is sent without a system call and without an allocation.
 //!
-//! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip; without
-//! it every file is sent uncompressed, since precompressed files can't be checked either. `memory` has a
-//! store in memory, for tests.
+//! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.
+//! Without it every file is sent uncompressed, since precompressed files can't be checked either.
+//! `memory` adds a store in memory, for tests.
 //!
 //! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 
@@ -72,7 +72,7 @@ mod tests;
 #[cfg(all(test, not(feature = "compression")))]
 compile_error!("the tests need the feature `compression`");
 
-pub use file::content::SMALL;
+pub use file::content::MAX_SMALL_FILE;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};
@@ -80,13 +80,13 @@ pub use lookup::rule::Rule;
 pub use naming::by_name::ByName;
 pub use naming::mime::content_type;
 pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, RequestPath};
-pub use options::choices::Options;
 pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};
+pub use options::folder_options::Options;
 pub use options::headers::Headers;
 pub use respond::budgets::{BudgetLimits, Budgets};
 pub use serve::explain::Explanation;
-pub use serve::handler::Files;
+pub use serve::handler::FileHandler;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
 pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};

@@ -1,7 +1,7 @@
-//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open files it
-//! lowers.
+//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open
+//! files it lowers.
 
-mod warned;
+mod subscriber;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use sockeye_files::{Absent, BudgetLimits, Budgets, CacheLimits, Folder, Mounts, 
 use sockeye_http::Server;
 use sockeye_proto::Timed;
 use sockeye_proto::harness::Harness;
+use subscriber::Warnings;
 use tracing::subscriber::with_default;
-use warned::Warnings;
 
 fn client(folder: Folder) -> Harness {
     let site = Mounts::from(folder).site(CacheLimits::default());
@@ -29,7 +29,7 @@ fn get(client: &mut Harness, path: &str) -> String {
     output.get(9..12).unwrap_or_default().to_owned()
 }
 
-/// Without descriptors, by the kernel's limit.
+/// The process's limit on open files is reached.
 fn without_descriptors() {
     let root = env::temp_dir().join(format!("sockeye-failures-{}", process::id()));
     fs::create_dir_all(&root).unwrap();
@@ -50,8 +50,8 @@ fn without_descriptors() {
         assert_eq!(get(&mut client, "/a.txt"), "200");
     });
     fs::remove_dir_all(root).unwrap();
-    let said = warnings.said();
-    let [first, second] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [first, second] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         "message=a request failed",
         "path=\"/a.txt\"",
@@ -69,7 +69,7 @@ fn without_descriptors() {
 }
 
 /// Each kind of failure has its own log lines; errors of clients have none.
-fn each_kind() {
+fn each_kind_of_failure() {
     let store = Memory::new();
     store.write("a.txt", "hello");
     let warnings = Warnings::default();
@@ -91,9 +91,9 @@ fn each_kind() {
             }
         }
     });
-    let said = warnings.said();
-    assert_eq!(said.len(), 10, "{said:#?}");
-    for (line, part) in said.iter().zip([
+    let lines = warnings.lines();
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    for (line, part) in lines.iter().zip([
         "fs.file-max",
         "wait to be closed",
         "out of memory",
@@ -104,7 +104,7 @@ fn each_kind() {
     }
 }
 
-/// The server's own limit on files that are being sent has one, too.
+/// A spent budget of open files is logged, too.
 fn budget_of_open_files() {
     let store = Memory::new();
     store.write("large", &*"x".repeat(100_000));
@@ -119,8 +119,8 @@ fn budget_of_open_files() {
         assert_eq!(get(&mut clients[1], "/large"), "503");
         assert_eq!(get(&mut clients[1], "/large"), "503");
     });
-    let said = warnings.said();
-    let [line, rest] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [line, rest] = &lines[..] else { panic!("{lines:?}") };
     assert!(
         rest.contains("too many files are being sent") && rest.contains("requests=1"),
         "{rest}"
@@ -131,9 +131,9 @@ fn budget_of_open_files() {
     }
 }
 
-/// Requests that were not reported are reported after a minute, even if no other one fails, and when the
-/// site is dropped.
-fn the_rest() {
+/// Requests that were not reported are reported after a minute, even if no other one fails, and
+/// when the site is dropped.
+fn unreported_failures() {
     let store = Memory::new();
     store.write("a.txt", "hello");
     store.fail("a.txt", Some(InjectedFault::Absent(Absent::TooManyOpenFiles(OpenFilesOf::System))));
@@ -148,15 +148,15 @@ fn the_rest() {
         }
         let due = site.deadline().unwrap();
         site.on_deadline(due.checked_sub(Duration::from_nanos(1)).unwrap());
-        assert_eq!((warnings.said().len(), site.deadline()), (1, Some(due)));
+        assert_eq!((warnings.lines().len(), site.deadline()), (1, Some(due)));
         site.on_deadline(due);
-        assert_eq!((warnings.said().len(), site.deadline()), (2, None));
+        assert_eq!((warnings.lines().len(), site.deadline()), (2, None));
         assert_eq!(get(&mut client, "/a.txt"), "503");
         assert!(site.deadline() > Some(due));
-        assert_eq!(warnings.said().len(), 2, "a minute has not passed since the last report");
+        assert_eq!(warnings.lines().len(), 2, "a minute has not passed since the last report");
     });
-    let said = warnings.said();
-    let [_, minute, end] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [_, minute, end] = &lines[..] else { panic!("{lines:?}") };
     for (line, requests) in [(minute, "requests=57"), (end, "requests=1")] {
         for part in ["message=more requests failed", "status=503", requests, "fs.file-max"] {
             assert!(line.contains(part), "{part} in {line}");
@@ -167,7 +167,7 @@ fn the_rest() {
 #[test]
 fn server_failures_are_logged_once_a_minute_with_a_remedy() {
     without_descriptors();
-    each_kind();
+    each_kind_of_failure();
     budget_of_open_files();
-    the_rest();
+    unreported_failures();
 }

@@ -1,9 +1,10 @@
 //! Whether a precompressed file has the same content as the file beside it.
 //!
-//! Modification times are no proof: after a build that makes all times equal, a checkout or a copy, a
-//! compressed file can be older than its original without a sign of it, and clients that accept the coding
-//! would get an old page. So it is decompressed and compared, once for each pair of files, and the result is
-//! cached until one of them changes.
+//! Modification times prove nothing: after a checkout, a copy, or a build that sets all times
+//! equal, a compressed file may be outdated although its time is not older than that of the
+//! original. Clients that accept the coding would get an old page. So each precompressed file is
+//! decompressed and compared with its original once. The result is cached until one of the two
+//! changes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -20,20 +21,20 @@ use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing takes
-/// about 4 ms per MiB and coding.
-pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
+/// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing
+/// takes about 4 ms per MiB and coding.
+pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
 /// The most cached results, which take about 2 MiB.
-const PAIRS: usize = 8192;
+const MAX_PAIRS: usize = 8192;
 
 /// The results for a folder, shared by all shards.
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the precompressed file may be sent.
-    known: Mutex<ClockMap<Pair, bool>>,
+    results: Mutex<ClockMap<Pair, bool>>,
     /// The budget for the memory that comparing takes.
-    working: Arc<Budget>,
+    compressor_memory: Arc<Budget>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,32 +65,33 @@ impl<'a> File<'a> {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
             Content::Open(file) => {
-                file.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+                file.identity().is_ok_and(|now| self.identity.has_same_content(&now))
             }
         }
     }
 }
 
 impl PrecompressedChecks {
-    pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::default(), working }
+    pub(crate) fn new(compressor_memory: Arc<Budget>) -> Self {
+        Self { results: Mutex::default(), compressor_memory }
     }
 
     /// The result of an earlier check.
-    pub(crate) fn known(
+    pub(crate) fn cached_result(
         &self,
         coding: Coding,
         original: &Identity,
         precompressed: &Identity,
     ) -> Option<bool> {
-        lock(&self.known).get(&Pair::of(coding, original, precompressed)).copied()
+        lock(&self.results).get(&Pair::of(coding, original, precompressed)).copied()
     }
 
-    /// Whether the precompressed file may be sent in place of the original. Blocks while it decompresses.
+    /// Whether the precompressed file may be sent in place of the original. Blocks while it
+    /// decompresses.
     ///
-    /// Logs one warning for each file that may not be sent. If a file can't be read or changes meanwhile,
-    /// if memory is short, or if nobody waits any more, it returns false without a warning, and the result
-    /// is not cached.
+    /// Logs one warning for each file that may not be sent. If a file can't be read or changes
+    /// meanwhile, if memory is short, or if nobody waits any more, it returns false without a
+    /// warning, and the result is not cached.
     pub(crate) fn check(
         &self,
         coding: Coding,
@@ -97,17 +99,19 @@ impl PrecompressedChecks {
         precompressed: File<'_>,
         cancel: &CancelToken,
     ) -> bool {
-        let Some(_working) = hold_for_comparing(&self.working) else { return false };
+        let Some(_compressor_memory) = hold_for_comparing(&self.compressor_memory) else {
+            return false;
+        };
         let [expected, compressed] =
             [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
         // Content that makes a decoder panic is treated as corrupt.
         let compared =
-            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, COMPARED)))
+            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, MAX_COMPARED)))
                 .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
-        let is_newer = precompressed.identity.modified >= original.identity.modified;
+        let is_not_older = precompressed.identity.modified >= original.identity.modified;
         let mismatch = match compared {
             Ok(Comparison::Same) => None,
-            Ok(Comparison::SameSoFar) => (!is_newer).then_some(Mismatch::Older),
+            Ok(Comparison::SameUpToLimit) => (!is_not_older).then_some(Mismatch::Older),
             Ok(Comparison::Differs(mismatch)) => Some(mismatch),
             Err(_) => return false,
         };
@@ -116,11 +120,11 @@ impl PrecompressedChecks {
         }
         if original.settled && precompressed.settled {
             let pair = Pair::of(coding, original.identity, precompressed.identity);
-            let mut known = lock(&self.known);
+            let mut results = lock(&self.results);
             // Another shard may have checked and logged it before.
-            let is_new = known.peek(&pair).is_none();
-            known.insert_within(PAIRS, pair, mismatch.is_none(), 1);
-            drop(known);
+            let is_new = results.peek(&pair).is_none();
+            results.insert_within(MAX_PAIRS, pair, mismatch.is_none(), 1);
+            drop(results);
             if let (Some(mismatch), true) = (mismatch, is_new) {
                 warn!(
                     target: "sockeye",

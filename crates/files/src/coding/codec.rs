@@ -30,7 +30,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// The brotli encoder is flushed after this many bytes. Otherwise its memory grows to several times
 /// its input, and it compresses no better.
-const FLUSHED: usize = 1024 * 1024;
+const FLUSH_INTERVAL: usize = 1024 * 1024;
 
 /// The base-2 logarithm of the largest window of the zstd coding, 8 MiB. A client may refuse a
 /// larger one (RFC 9659, 3).
@@ -63,7 +63,7 @@ pub(crate) fn encode(
             };
             let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // Returns no error of its last write: `output` has to keep it.
+            // Doesn't return the error of its last write: `output` has to keep it.
             encoder.into_inner();
         }
         Coding::Gzip => {
@@ -84,7 +84,7 @@ fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// An encoder that is flushed after every [`FLUSHED`] bytes.
+/// An encoder that is flushed after every [`FLUSH_INTERVAL`] bytes.
 struct Flushing<'a, W> {
     encoder: &'a mut W,
     /// Bytes since the last flush.
@@ -93,7 +93,7 @@ struct Flushing<'a, W> {
 
 impl<W: Write> Write for Flushing<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.since >= FLUSHED {
+        if self.since >= FLUSH_INTERVAL {
             self.since = 0;
             self.encoder.flush()?;
         }
@@ -146,32 +146,40 @@ impl Decoder {
         match self {
             Self::Zstd(decoder) => {
                 let status = decoder.run_on_buffers(input, output).ok()?;
-                let (used, made) = (status.bytes_read, status.bytes_written);
-                let done = status.remaining == 0 && used + made > 0;
-                Some(Step { consumed: used, produced: made, done })
+                let (consumed, produced) = (status.bytes_read, status.bytes_written);
+                let done = status.remaining == 0 && consumed + produced > 0;
+                Some(Step { consumed, produced, done })
             }
             Self::Brotli(state) => {
-                let (mut left, mut used) = (input.len(), 0);
-                let (mut room, mut made, mut total) = (output.len(), 0, 0);
+                let (mut left, mut consumed) = (input.len(), 0);
+                let (mut room, mut produced, mut total) = (output.len(), 0, 0);
                 let result = BrotliDecompressStream(
-                    &mut left, &mut used, input, &mut room, &mut made, output, &mut total, state,
+                    &mut left,
+                    &mut consumed,
+                    input,
+                    &mut room,
+                    &mut produced,
+                    output,
+                    &mut total,
+                    state,
                 );
                 let done = match result {
                     BrotliResult::ResultSuccess => true,
                     BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => false,
                     BrotliResult::ResultFailure => return None,
                 };
-                Some(Step { consumed: used, produced: made, done })
+                Some(Step { consumed, produced, done })
             }
             Self::Gzip(state) => {
-                let (used, made) = (state.total_in(), state.total_out());
+                let (total_in, total_out) = (state.total_in(), state.total_out());
                 let done = match state.decompress(input, output, FlushDecompress::None).ok()? {
                     Status::StreamEnd => true,
                     Status::Ok | Status::BufError => false,
                 };
                 // Each total grew by at most a buffer's length, which fits a `usize`.
-                let consumed = (state.total_in() - used) as usize;
-                Some(Step { consumed, produced: (state.total_out() - made) as usize, done })
+                let consumed = (state.total_in() - total_in) as usize;
+                let produced = (state.total_out() - total_out) as usize;
+                Some(Step { consumed, produced, done })
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Whether compressed content is the original: both are read together, a buffer at a time.
 //!
-//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which each
-//! coding limits, and it stops at the first difference. Content that browsers don't decode counts as
-//! different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window brotli stream, a
-//! second member after the first.
+//! Whatever their sizes, this takes the memory of three buffers and of the decoder's window, which
+//! each coding limits, and it stops at the first difference. Content that browsers don't decode
+//! counts as different, even if tools decode it: a zstd window beyond RFC 9659's, a large-window
+//! brotli stream, a second member after the first.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ const BUFFER: usize = 64 * 1024;
 pub(crate) enum Comparison {
     Same,
     /// The same up to the limit.
-    SameSoFar,
+    SameUpToLimit,
     Differs(Mismatch),
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Mismatch {
     Corrupt,
     Truncated,
     /// There are bytes after its end.
-    Trailing,
+    TrailingData,
     /// Only its beginning was compared, and the file is older than the original.
     Older,
 }
@@ -44,14 +44,14 @@ impl fmt::Display for Mismatch {
             Self::Shorter => "it decompresses to less than the file",
             Self::Corrupt => "browsers can't decompress it",
             Self::Truncated => "it is truncated",
-            Self::Trailing => "there is data after its end",
+            Self::TrailingData => "there is data after its end",
             Self::Older => "it is older than the file, and too large to compare",
         })
     }
 }
 
-/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit` bytes
-/// were the same.
+/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit`
+/// bytes were the same.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(crate) fn compare(
         compared += count as u64;
         if step.done {
             if start < end || !(eof || compressed.read(&mut input)? == 0) {
-                break Mismatch::Trailing;
+                break Mismatch::TrailingData;
             }
             if original.read(&mut output)? > 0 {
                 break Mismatch::Shorter;
@@ -96,7 +96,7 @@ pub(crate) fn compare(
             return Ok(Comparison::Same);
         }
         if compared > limit {
-            return Ok(Comparison::SameSoFar);
+            return Ok(Comparison::SameUpToLimit);
         }
         if eof && step.produced == 0 {
             break Mismatch::Truncated;
@@ -109,7 +109,7 @@ pub(crate) fn compare(
     Ok(Comparison::Differs(mismatch))
 }
 
-/// Fills `buffer` as far as there is something to read.
+/// Fills `buffer` until it is full or `source` ends. Returns the number of bytes.
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -132,7 +132,7 @@ mod tests {
     use crate::coding::codec::ZSTD_WINDOW_LOG;
     use crate::tests::compressed;
 
-    fn likeness(coding: Coding, compressed: &[u8], original: &[u8]) -> Comparison {
+    fn compare_bytes(coding: Coding, compressed: &[u8], original: &[u8]) -> Comparison {
         compare(coding, compressed, original, u64::MAX).unwrap()
     }
 
@@ -148,8 +148,8 @@ mod tests {
         *other.last_mut().unwrap() ^= 1;
         for coding in Coding::ALL {
             let whole = compressed(coding, &original);
-            let like = |bytes: &[u8]| likeness(coding, bytes, &original);
-            assert_eq!(like(&whole), Comparison::Same, "{coding:?}");
+            let compare_with = |bytes: &[u8]| compare_bytes(coding, bytes, &original);
+            assert_eq!(compare_with(&whole), Comparison::Same, "{coding:?}");
             for (bytes, expected) in [
                 (compressed(coding, &other), Mismatch::OtherContent),
                 (compressed(coding, &[&*original, b"!"].concat()), Mismatch::Longer),
@@ -158,12 +158,12 @@ mod tests {
                 (whole[..whole.len() - 1].to_vec(), Mismatch::Truncated),
                 (whole[..whole.len() / 2].to_vec(), Mismatch::Truncated),
                 (Vec::new(), Mismatch::Truncated),
-                ([&*whole, b"\n"].concat(), Mismatch::Trailing),
-                ([&*whole, &*whole].concat(), Mismatch::Trailing),
-                ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::Trailing),
+                ([&*whole, b"\n"].concat(), Mismatch::TrailingData),
+                ([&*whole, &*whole].concat(), Mismatch::TrailingData),
+                ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::TrailingData),
                 (vec![0xff; 100], Mismatch::Corrupt),
             ] {
-                assert_eq!(like(&bytes), Comparison::Differs(expected), "{coding:?}");
+                assert_eq!(compare_with(&bytes), Comparison::Differs(expected), "{coding:?}");
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
             for coding in Coding::ALL {
                 let compressed = compressed(coding, &original);
                 assert_eq!(
-                    likeness(coding, &compressed, &original),
+                    compare_bytes(coding, &compressed, &original),
                     Comparison::Same,
                     "{coding:?} {len}"
                 );
@@ -191,12 +191,12 @@ mod tests {
         for coding in Coding::ALL {
             let compressed = compressed(coding, &other);
             let limited = |limit| compare(coding, &*compressed, &*original, limit).unwrap();
-            assert_eq!(limited(1000), Comparison::SameSoFar, "{coding:?}");
+            assert_eq!(limited(1000), Comparison::SameUpToLimit, "{coding:?}");
             assert_eq!(limited(original.len() as u64), Comparison::Differs(Mismatch::OtherContent));
         }
     }
 
-    /// Counts what is read of it.
+    /// Counts the bytes that are read.
     struct Counted<'a>(&'a [u8], &'a Cell<usize>);
 
     impl Read for Counted<'_> {
@@ -213,13 +213,13 @@ mod tests {
         for coding in Coding::ALL {
             let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
             if coding != Coding::Gzip {
-                // These two are only some kilobytes: the rest makes sure that not all is read.
+                // These two take only some kilobytes. Padding shows that not all of it is read.
                 bomb.resize(1024 * 1024, 0);
             }
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());
             let count = Cell::new(0);
-            let likeness = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
-            assert_eq!(likeness, Comparison::Differs(Mismatch::Longer), "{coding:?}");
+            let comparison = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
+            assert_eq!(comparison, Comparison::Differs(Mismatch::Longer), "{coding:?}");
             assert!(count.get() <= BUFFER, "{coding:?}: {} of {}", count.get(), bomb.len());
         }
     }
@@ -234,7 +234,10 @@ mod tests {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
             encoder.window_log(log).unwrap();
             encoder.write_all(&original).unwrap();
-            assert_eq!(likeness(Coding::Zstd, &encoder.finish().unwrap(), &original), expected);
+            assert_eq!(
+                compare_bytes(Coding::Zstd, &encoder.finish().unwrap(), &original),
+                expected
+            );
         }
     }
 
@@ -247,12 +250,12 @@ mod tests {
             let content = content.repeat(times);
             for coding in Coding::ALL {
                 let compressed = compressed(coding, &content);
-                prop_assert_eq!(likeness(coding, &compressed, &content), Comparison::Same);
+                prop_assert_eq!(compare_bytes(coding, &compressed, &content), Comparison::Same);
             }
         }
 
-        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a gzip
-        /// header, for example).
+        /// One wrong byte is detected, unless it doesn't affect the content (a file's name in a
+        /// gzip header, for example).
         #[test]
         fn one_wrong_byte_never_decompresses_to_other_content(
             at in any::<prop::sample::Index>(),
@@ -262,7 +265,7 @@ mod tests {
             for coding in Coding::ALL {
                 let mut compressed = compressed(coding, original);
                 *at.get_mut(&mut compressed) ^= wrong;
-                if likeness(coding, &compressed, original) == Comparison::Same {
+                if compare_bytes(coding, &compressed, original) == Comparison::Same {
                     prop_assert_eq!(decompressed(coding, &compressed), original);
                 }
             }
@@ -273,12 +276,12 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             for coding in Coding::ALL {
-                let _ = likeness(coding, &bytes, b"original");
+                let _ = compare_bytes(coding, &bytes, b"original");
             }
         }
     }
 
-    /// Decompressed by other code than the tested.
+    /// Decompresses with other code than the code under test.
     fn decompressed(coding: Coding, compressed: &[u8]) -> Vec<u8> {
         crate::tests::decompress(coding.name(), compressed)
     }

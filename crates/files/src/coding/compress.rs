@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use super::codec::encode;
 use crate::options::codings::Coding;
 
-/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth, which is
-/// not worth decoding.
+/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth,
+/// which is not worth decoding.
 ///
 /// # Errors
 ///
@@ -16,7 +16,8 @@ pub(crate) fn compress(
     content: impl Read,
     len: usize,
 ) -> io::Result<Option<Vec<u8>>> {
-    let mut output = Bounded { bytes: Vec::new(), most: longest(len), error: None };
+    let mut output =
+        BoundedBuffer { bytes: Vec::new(), max_len: max_compressed_len(len), error: None };
     let result = encode(coding, content, len, &mut output);
     match output.error {
         Some(io::ErrorKind::StorageFull) => return Ok(None),
@@ -28,22 +29,22 @@ pub(crate) fn compress(
 }
 
 /// The longest result of compressing `len` bytes that is worth sending.
-pub(crate) const fn longest(len: usize) -> usize {
+pub(crate) const fn max_compressed_len(len: usize) -> usize {
     len - len / 16
 }
 
 /// Bytes up to a limit. Writing fails beyond it, and when there is no memory.
 #[derive(Debug)]
-struct Bounded {
+struct BoundedBuffer {
     bytes: Vec<u8>,
-    most: usize,
+    max_len: usize,
     /// Kept here, since not every encoder returns it.
     error: Option<io::ErrorKind>,
 }
 
-impl Write for Bounded {
+impl Write for BoundedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.error.is_none() && self.bytes.len() + bytes.len() > self.most {
+        if self.error.is_none() && self.bytes.len() + bytes.len() > self.max_len {
             self.error = Some(io::ErrorKind::StorageFull);
         } else if self.error.is_none() && self.bytes.try_reserve(bytes.len()).is_err() {
             self.error = Some(io::ErrorKind::OutOfMemory);
@@ -98,7 +99,8 @@ mod tests {
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
-            // Of content that grew, the known length is compressed: its identity will tell.
+            // If the content grew, only the stated length is compressed. The changed identity
+            // tells.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }

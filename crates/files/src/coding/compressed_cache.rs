@@ -2,11 +2,11 @@
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
 //!   content outlives a lookup, a `touch`, and a deployment that changes nothing.
-//! - A budget limits the compressed contents of all folders together, as long as anything holds them. When
-//!   it is spent, the least used ones that are not being sent are evicted. If that is not enough, the file
-//!   is sent uncompressed.
-//! - A content that is evicted repeatedly is not compressed for a while: more is requested than fits, and
-//!   compressing it again for each request costs more than it saves.
+//! - A budget limits the compressed contents of all folders together, as long as anything holds
+//!   them. When it is spent, the least used ones that are not being sent are evicted. If that is
+//!   not enough, the file is sent uncompressed.
+//! - A content that is evicted repeatedly is not compressed for a while: more is requested than
+//!   fits, and compressing it again for each request costs more than it saves.
 //! - If two shards need the same content, the job of the second waits for that of the first.
 
 use std::io;
@@ -22,29 +22,29 @@ use crate::limits::single_flight::SingleFlight;
 use crate::options::codings::Coding;
 
 /// Smaller files are sent uncompressed: with headers, they fit into one or two packets anyway.
-pub(crate) const SHORTEST: u64 = 1024;
+pub(crate) const MIN_FILE_SIZE: u64 = 1024;
 
 /// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
-pub(crate) const LONGEST: u64 = 8 * 1024 * 1024;
+pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
 
 /// The approximate overhead of a cached content, in bytes.
-const OVERHEAD: u64 = 256;
+const CONTENT_OVERHEAD: u64 = 256;
 
-/// How often a content is compressed within [`CHURN`]. After that it is sent uncompressed.
-const MOST_OFTEN: u32 = 2;
+/// How often a content is compressed within [`REPEAT_PERIOD`]. After that it is sent uncompressed.
+const MAX_REPEATS: u32 = 2;
 
-/// The time over which [`MOST_OFTEN`] is counted.
-const CHURN: Duration = Duration::from_secs(60);
+/// The time over which [`MAX_REPEATS`] is counted.
+const REPEAT_PERIOD: Duration = Duration::from_secs(60);
 
 /// The most contents whose [`History`] is kept.
-const REMEMBERED: usize = 8192;
+const MAX_HISTORIES: usize = 8192;
 
 /// The result of compressing a file.
 #[derive(Clone, Debug)]
 pub(crate) enum CompressionResult {
     Done(Arc<Compressed>),
     /// It would hardly be smaller than the file.
-    Futile,
+    NotSmaller,
     /// There is no memory for it now.
     Refused,
 }
@@ -53,7 +53,7 @@ pub(crate) enum CompressionResult {
 pub(crate) struct CompressedCache {
     compressed: Arc<Budget>,
     /// The budget for the memory of compressors and decompressors at work.
-    pub(crate) working: Arc<Budget>,
+    pub(crate) compressor_memory: Arc<Budget>,
     in_progress: SingleFlight<Key, CompressionResult>,
     state: Mutex<State>,
 }
@@ -72,7 +72,7 @@ struct History {
     /// How often it was compressed since this time.
     times: u32,
     since: Time,
-    futile: bool,
+    not_smaller: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,10 +84,10 @@ pub(crate) struct Key {
 }
 
 impl CompressedCache {
-    pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
+    pub(crate) fn new(compressed: &Arc<Budget>, compressor_memory: &Arc<Budget>) -> Self {
         Self {
             compressed: Arc::clone(compressed),
-            working: Arc::clone(working),
+            compressor_memory: Arc::clone(compressor_memory),
             in_progress: SingleFlight::default(),
             state: Mutex::default(),
         }
@@ -101,8 +101,8 @@ impl CompressedCache {
     }
 
     /// Whether files of this length are compressed: those that are worth it, and sure to fit.
-    pub(crate) fn takes(&self, len: u64) -> bool {
-        (SHORTEST..=LONGEST).contains(&len) && len <= self.compressed.total() / 4
+    pub(crate) fn accepts(&self, len: u64) -> bool {
+        (MIN_FILE_SIZE..=MAX_FILE_SIZE).contains(&len) && len <= self.compressed.total() / 4
     }
 
     /// Whether the content may be compressed at `now`: not if that happened too often lately.
@@ -111,11 +111,11 @@ impl CompressedCache {
             return true;
         }
         let mut state = lock(&self.state);
-        state.contents.peek(key).is_some() || state.history(key, now).times < MOST_OFTEN
+        state.contents.peek(key).is_some() || state.history(key, now).times < MAX_REPEATS
     }
 
-    /// The cached content, or the result of `compress`, which has at most `most` bytes and is `None` if
-    /// compressing saves too little. `now` is when the request arrived. Blocks.
+    /// The cached content, or the result of `compress`, which has at most `max_len` bytes and is
+    /// `None` if compressing saves too little. `now` is when the request arrived. Blocks.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl CompressedCache {
     pub(crate) fn get(
         &self,
         key: &Key,
-        most: u64,
+        max_len: u64,
         now: Time,
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
@@ -132,30 +132,30 @@ impl CompressedCache {
             if let Some(content) = state.contents.peek(key) {
                 return Ok(CompressionResult::Done(Arc::clone(content)));
             }
-            if state.history.get(key).is_some_and(|history| history.futile) {
-                return Ok(CompressionResult::Futile);
+            if state.history.get(key).is_some_and(|history| history.not_smaller) {
+                return Ok(CompressionResult::NotSmaller);
             }
             drop(state);
-            self.compress(key, most, now, compress)
+            self.compress(key, max_len, now, compress)
         })
     }
 
     fn compress(
         &self,
         key: &Key,
-        most: u64,
+        max_len: u64,
         now: Time,
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
-        let working = working_memory(key.coding, most);
-        let Some(_working) = self.working.hold(working) else {
+        let compressor_memory = max_compressor_memory(key.coding, max_len);
+        let Some(_compressor_memory) = self.compressor_memory.hold(compressor_memory) else {
             return Ok(CompressionResult::Refused);
         };
-        let Some(mut permit) = self.reserve(most + OVERHEAD) else {
+        let Some(mut permit) = self.reserve(max_len + CONTENT_OVERHEAD) else {
             return Ok(CompressionResult::Refused);
         };
         // If an allocation of the compressor failed, the process would abort.
-        if !is_available(working) {
+        if !is_available(compressor_memory) {
             return Ok(CompressionResult::Refused);
         }
         let compressed = compress()?;
@@ -163,11 +163,11 @@ impl CompressedCache {
         let mut history = state.history(key, now);
         let result = match compressed {
             None => {
-                history.futile = true;
-                CompressionResult::Futile
+                history.not_smaller = true;
+                CompressionResult::NotSmaller
             }
             Some(content) => {
-                let is_less = permit.resize(content.len() as u64 + OVERHEAD);
+                let is_less = permit.resize(content.len() as u64 + CONTENT_OVERHEAD);
                 debug_assert!(is_less, "no content is longer than it may be");
                 let content = Arc::new(Compressed::new(content, permit));
                 state.contents.insert(key.clone(), Arc::clone(&content), 1);
@@ -175,7 +175,7 @@ impl CompressedCache {
                 CompressionResult::Done(content)
             }
         };
-        state.history.insert_within(REMEMBERED, key.clone(), history, 1);
+        state.history.insert_within(MAX_HISTORIES, key.clone(), history, 1);
         Ok(result)
     }
 
@@ -194,17 +194,20 @@ impl CompressedCache {
 
 impl State {
     fn history(&mut self, key: &Key, now: Time) -> History {
-        let lately = |history: &History| history.futile || now.since(history.since) < CHURN;
-        let known = self.history.get(key).copied().filter(lately);
-        known.unwrap_or(History { times: 0, since: now, futile: false })
+        let is_valid =
+            |history: &History| history.not_smaller || now.since(history.since) < REPEAT_PERIOD;
+        let known = self.history.get(key).copied().filter(is_valid);
+        known.unwrap_or(History { times: 0, since: now, not_smaller: false })
     }
 
     /// Removes a content that is not being sent, and was not sent since the last check.
     fn evict(&mut self) -> Option<Compressed> {
         for _ in 0..self.contents.len() {
-            let may_go = |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
-            let (key, content) = self.contents.evict(may_go)?;
-            // Lookup entries can't reach it any more, but one may have just started to send it.
+            let is_evictable =
+                |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
+            let (key, content) = self.contents.evict(is_evictable)?;
+            // Lookup entries can't reach the content any more, but a request may have just started
+            // to send it.
             let content = match Arc::try_unwrap(content) {
                 Ok(content) if content.is_unique() => return Some(content),
                 Ok(content) => Arc::new(content),
@@ -218,7 +221,7 @@ impl State {
 
 /// The most memory that compressing `len` bytes takes besides its result, measured at the levels of
 /// [`super::codec`] and rounded up.
-pub(crate) fn working_memory(coding: Coding, len: u64) -> u64 {
+pub(crate) fn max_compressor_memory(coding: Coding, len: u64) -> u64 {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
     match coding {
@@ -234,11 +237,11 @@ fn is_available(bytes: u64) -> bool {
     usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
 
-/// Takes memory of the budget for comparing a precompressed file with its original: for the largest window
-/// of a decoder, and its other state.
-pub(crate) fn hold_for_comparing(working: &Arc<Budget>) -> Option<Permit> {
+/// Takes memory of the budget for comparing a precompressed file with its original: for the largest
+/// window of a decoder, and its other state.
+pub(crate) fn hold_for_comparing(compressor_memory: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
-    working.hold(WINDOWS).filter(|_| is_available(WINDOWS))
+    compressor_memory.hold(WINDOWS).filter(|_| is_available(WINDOWS))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_proto::{CancelToken, Time};
 
 use super::checks::{File, PrecompressedChecks};
-use super::compress::{compress, longest};
+use super::compress::{compress, max_compressed_len};
 use super::compressed_cache::{CompressedCache, CompressionResult, Key};
 use super::encodings::Encodings;
 use super::file_entry::FileEntry;
@@ -40,7 +40,7 @@ impl Encoder {
         Self {
             precompressed: HAS_CODECS && codings.precompressed,
             on_demand: Coding::ALL.map(|coding| HAS_CODECS && codings.on_demand.contains(&coding)),
-            checks: PrecompressedChecks::new(Arc::clone(&cache.working)),
+            checks: PrecompressedChecks::new(Arc::clone(&cache.compressor_memory)),
             cache: Arc::clone(cache),
             folder: cache.add_folder(),
         }
@@ -50,7 +50,7 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsReading`].
+    /// [`LoadError::NeedsFullRead`].
     pub(crate) fn entry(
         &self,
         reader: &Reader<'_>,
@@ -59,9 +59,9 @@ impl Encoder {
         let precompressed = self.find(reader, &file, None)?;
         // A file that may still change and isn't in memory could change before it is compressed.
         let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
-            && self.cache.takes(file.size())
+            && self.cache.accepts(file.size())
             && file.content_type().is_some_and(mime::is_compressible);
-        let on_demand = self.on_demand.map(|wanted| wanted && is_compressible);
+        let on_demand = self.on_demand.map(|enabled| enabled && is_compressible);
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
@@ -69,15 +69,15 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsReading`].
-    pub(crate) fn renew(
+    /// [`LoadError::NeedsFullRead`].
+    pub(crate) fn update_precompressed(
         &self,
         reader: &Reader<'_>,
         file: &Arc<FileEntry>,
     ) -> Result<Arc<FileEntry>, LoadError> {
         let known = file.precompressed();
         let precompressed = self.find(reader, &file.original, known)?;
-        if known.map_or(!precompressed.any, |known| precompressed.is_same(known)) {
+        if known.map_or(!precompressed.any_exists, |known| precompressed.is_same(known)) {
             return Ok(Arc::clone(file));
         }
         let encodings = match file.encodings.as_deref() {
@@ -120,22 +120,24 @@ impl Encoder {
         let original = &file.original;
         let unchanged = || Arc::clone(file);
         let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
-        let result = self.cache.get(&self.key(file, coding), longest(len) as u64, now, || {
-            let content = ContentReader::new(&original.content, cancel);
-            // Content that makes a compressor panic is treated as incompressible.
-            let Ok(compressed) = catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
-            else {
-                return Ok(None);
-            };
-            let compressed = compressed?;
-            if !File::of(original).is_unchanged() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Ok(compressed)
-        });
+        let result =
+            self.cache.get(&self.key(file, coding), max_compressed_len(len) as u64, now, || {
+                let content = ContentReader::new(&original.content, cancel);
+                // Content that makes a compressor panic is treated as incompressible.
+                let Ok(compressed) =
+                    catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
+                else {
+                    return Ok(None);
+                };
+                let compressed = compressed?;
+                if !File::of(original).is_unchanged() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(compressed)
+            });
         let compressed = match result {
             Ok(CompressionResult::Done(content)) => Some(encoded(original, coding, &content)),
-            Ok(CompressionResult::Futile) => None,
+            Ok(CompressionResult::NotSmaller) => None,
             Ok(CompressionResult::Refused) | Err(_) => return unchanged(),
         };
         let Some(mut encodings) = file.encodings.as_deref().cloned() else { return unchanged() };

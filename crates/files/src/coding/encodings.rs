@@ -1,4 +1,5 @@
-//! The encodings of one file: precompressed files beside it, and those that are compressed on demand.
+//! The encodings of one file: precompressed files beside it, and those that are compressed on
+//! demand.
 
 use std::sync::Arc;
 
@@ -19,31 +20,32 @@ pub(crate) struct Encodings {
 #[derive(Clone, Debug)]
 pub(crate) enum OnDemand {
     /// It is off, or the file is not worth compressing.
-    Never,
-    NotYet,
+    Disabled,
+    NotCompressed,
     /// It was compressed; the cache may have dropped the content since.
-    Done(Arc<Representation>),
+    Compressed(Arc<Representation>),
 }
 
 impl Encodings {
     /// `on_demand` says which codings the file is compressed in.
     pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
-        let on_demand = on_demand.map(|is| if is { OnDemand::NotYet } else { OnDemand::Never });
+        let on_demand = on_demand
+            .map(|enabled| if enabled { OnDemand::NotCompressed } else { OnDemand::Disabled });
         Self { precompressed, on_demand }
     }
 
     /// Whether responses depend on `Accept-Encoding`, now or later.
-    pub(crate) fn varies(&self) -> bool {
-        let is_some = |encoding: &OnDemand| !matches!(encoding, OnDemand::Never);
-        self.precompressed.any || self.on_demand.iter().any(is_some)
+    pub(crate) fn needs_vary(&self) -> bool {
+        let is_enabled = |encoding: &OnDemand| !matches!(encoding, OnDemand::Disabled);
+        self.precompressed.any_exists || self.on_demand.iter().any(is_enabled)
     }
 
     /// Selects a coding and its representation; `None` is the file as it is.
     ///
-    /// Ranges are never of content that is compressed on demand: a client that resumes a download later
-    /// should get the same content, and most clients that request ranges (of videos, of documents) need the
-    /// bytes of the file. A precompressed file has a lasting ETag, so it is sent in ranges to clients that
-    /// accept its coding.
+    /// Content that is compressed on demand is never sent in ranges: a client that resumes a
+    /// download later should get the same content, and most clients that request ranges (of videos,
+    /// of documents) need the bytes of the file. A precompressed file has a lasting ETag, so it is
+    /// sent in ranges to clients that accept its coding.
     pub(crate) fn select(
         &self,
         accepted: Accepted,
@@ -52,7 +54,9 @@ impl Encodings {
         let offers = Coding::ALL.map(|coding| {
             match (self.precompressed.get(coding), &self.on_demand[coding as usize]) {
                 (Some(file), _) => Offer::Precompressed(file.size()),
-                (None, OnDemand::NotYet | OnDemand::Done(_)) if !is_range => Offer::OnDemand,
+                (None, OnDemand::NotCompressed | OnDemand::Compressed(_)) if !is_range => {
+                    Offer::OnDemand
+                }
                 (None, _) => Offer::None,
             }
         });
@@ -61,17 +65,17 @@ impl Encodings {
         Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
     }
 
-    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is tried,
-    /// since none would do much better.
+    /// Adds the result of compressing the file. `None`: it was not worth it, and no other coding is
+    /// tried, since none would do much better.
     pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
         match compressed {
             Some(compressed) => {
-                self.on_demand[coding as usize] = OnDemand::Done(Arc::new(compressed));
+                self.on_demand[coding as usize] = OnDemand::Compressed(Arc::new(compressed));
             }
             None => {
                 for encoding in &mut self.on_demand {
-                    if matches!(encoding, OnDemand::NotYet) {
-                        *encoding = OnDemand::Never;
+                    if matches!(encoding, OnDemand::NotCompressed) {
+                        *encoding = OnDemand::Disabled;
                     }
                 }
             }
@@ -81,8 +85,8 @@ impl Encodings {
     /// All representations besides the file itself.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
         let compressed = self.on_demand.iter().filter_map(|encoding| match encoding {
-            OnDemand::Done(compressed) => Some(&**compressed),
-            OnDemand::Never | OnDemand::NotYet => None,
+            OnDemand::Compressed(compressed) => Some(&**compressed),
+            OnDemand::Disabled | OnDemand::NotCompressed => None,
         });
         self.precompressed.all().chain(compressed)
     }

@@ -52,9 +52,9 @@ impl<'a> Selected<'a> {
 
 impl FileEntry {
     pub(crate) fn new(mut original: Representation, encodings: Encodings) -> Self {
-        let encodings = encodings.varies().then(|| Box::new(encodings));
+        let encodings = encodings.needs_vary().then(|| Box::new(encodings));
         if encodings.is_some() {
-            original.vary();
+            original.add_vary();
         }
         Self { original, encodings }
     }
@@ -75,7 +75,7 @@ impl FileEntry {
         };
         let file = match found {
             Ok(precompressed) => return Selection::Send(Selected::of(precompressed)),
-            Err(OnDemand::Done(compressed)) => compressed,
+            Err(OnDemand::Compressed(compressed)) => compressed,
             Err(_) => return Selection::Compress(coding),
         };
         match &file.content {
@@ -114,7 +114,7 @@ impl FileEntry {
     }
 
     /// Whether this is the file of `before`, with the same precompressed files.
-    pub(crate) fn continues(&self, before: &Self) -> bool {
+    pub(crate) fn is_update_of(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));
         let (file, known) = (&self.original, &before.original);

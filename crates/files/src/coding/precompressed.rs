@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use super::checks::{File, PrecompressedChecks};
-use crate::file::content::SMALL;
-use crate::file::reader::{Effort, LoadError, Reader};
+use crate::file::content::MAX_SMALL_FILE;
+use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Opened};
 
-/// The precompressed forms of smaller files are ignored: the additional headers are longer than the bytes
-/// saved.
-const SMALLEST: u64 = 64;
+/// The precompressed forms of smaller files are ignored: the additional headers are longer than the
+/// bytes saved.
+const MIN_FILE_SIZE: u64 = 64;
 
 /// The precompressed files beside a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Precompressed {
     /// The files that may be sent.
     files: [Option<Arc<Representation>>; Coding::ALL.len()],
-    /// Whether any exists. One that may not be sent now may be sent later, so responses have `Vary`.
-    pub(crate) any: bool,
+    /// Whether any exists. One that may not be sent now may be sent later, so responses have
+    /// `Vary`.
+    pub(crate) any_exists: bool,
 }
 
 impl Precompressed {
@@ -35,16 +36,16 @@ impl Precompressed {
     /// Whether both have the same representations, by pointer.
     pub(crate) fn is_same(&self, others: &Self) -> bool {
         let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
-        self.any == others.any
+        self.any_exists == others.any_exists
             && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
     }
 
-    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an earlier
-    /// lookup; any other file is decompressed and compared with the original.
+    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an
+    /// earlier lookup; any other file is decompressed and compared with the original.
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsReading`].
+    /// [`LoadError::NeedsFullRead`].
     pub(crate) fn find(
         reader: &Reader<'_>,
         checks: &PrecompressedChecks,
@@ -53,7 +54,7 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < SMALLEST || Coding::ALL.iter().any(is_compressed) {
+        if file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed) {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {
@@ -61,14 +62,14 @@ impl Precompressed {
             let now = reader.store.now();
             // One that can't be opened is not sent.
             let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
-            precompressed.any = true;
+            precompressed.any_exists = true;
             let known = known.and_then(|known| known.files[coding as usize].as_ref());
             precompressed.files[coding as usize] =
-                match known.filter(|known| known.has_content_of(&identity)) {
+                match known.filter(|known| known.has_same_content(&identity)) {
                     Some(known) => Some(Arc::clone(known)),
                     None => {
                         let settled = identity.is_settled(now);
-                        let found = Found { name: &name, opened, identity, settled };
+                        let found = Candidate { name: &name, opened, identity, settled };
                         found.checked(reader, checks, file, coding)?.map(Arc::new)
                     }
                 };
@@ -78,7 +79,7 @@ impl Precompressed {
 }
 
 /// A file with the name of a precompressed one.
-struct Found<'a> {
+struct Candidate<'a> {
     name: &'a [u8],
     opened: Arc<dyn OpenFile>,
     identity: Identity,
@@ -86,7 +87,7 @@ struct Found<'a> {
     settled: bool,
 }
 
-impl Found<'_> {
+impl Candidate<'_> {
     /// The original in this coding, if the found file is that.
     fn checked(
         self,
@@ -96,18 +97,21 @@ impl Found<'_> {
         coding: Coding,
     ) -> Result<Option<Representation>, LoadError> {
         let Self { name, opened, identity, settled } = self;
-        let known = checks.known(coding, &original.identity, &identity);
+        let known = checks.cached_result(coding, &original.identity, &identity);
         // One that is not smaller is useless.
         if identity.size >= original.size() || known == Some(false) {
             return Ok(None);
         }
         let has_to_read = known.is_none() || reader.has_to_read(&identity, settled);
-        if original.size() > SMALL && has_to_read && matches!(reader.effort, Effort::Quick) {
-            return Err(LoadError::NeedsReading);
+        if original.size() > MAX_SMALL_FILE
+            && has_to_read
+            && matches!(reader.scope, ReadScope::SmallFiles)
+        {
+            return Err(LoadError::NeedsFullRead);
         }
         let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };
         let file = File { name, content: &content, identity: &identity, settled };
-        let cancel = reader.effort.cancel();
+        let cancel = reader.scope.cancel();
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }

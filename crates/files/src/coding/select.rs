@@ -20,17 +20,17 @@ pub(crate) enum Offer {
 /// they are usually compressed best. Then come the codings on demand, in the order of
 /// [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
-    let least = accepted.identity().max(1);
+    let min_weight = accepted.identity().max(1);
     let mut best = None;
     for coding in Coding::ALL {
         let (weight, offer) = (accepted.weight(coding), offers[coding as usize]);
         // A coding with the same weight as `identity` is preferred: it saves bytes.
-        if offer == Offer::None || weight < least {
+        if offer == Offer::None || weight < min_weight {
             continue;
         }
         let better = match best {
             None => true,
-            Some((most, _, _)) if weight != most => weight > most,
+            Some((best_weight, _, _)) if weight != best_weight => weight > best_weight,
             Some((_, Offer::Precompressed(shortest), _)) => {
                 matches!(offer, Offer::Precompressed(len) if len < shortest)
             }

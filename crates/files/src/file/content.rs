@@ -12,7 +12,7 @@ use crate::store::traits::OpenFile;
 /// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Up to about
 /// 16 KiB, sending from memory is cheaper than a second system call. Up to 32 KiB it costs little
 /// more, and saves a descriptor.
-pub const SMALL: u64 = 32 * 1024;
+pub const MAX_SMALL_FILE: u64 = 32 * 1024;
 
 /// The content of a representation, or where it is.
 #[derive(Clone, Debug)]

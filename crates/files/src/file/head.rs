@@ -5,8 +5,8 @@ use sockeye_proto::WallTime;
 
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
-use crate::options::choices::Options;
 use crate::options::fields::{push, with};
+use crate::options::folder_options::Options;
 
 /// The fields of responses with a representation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub(crate) struct Head {
 /// For a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For pages, and files that are deployed with them: caches revalidate them for each use, which a short
-/// 304 answers. Otherwise a page could be combined with an old script.
+/// For pages, and files that are deployed with them: caches revalidate them for each use, which a
+/// short 304 answers. Otherwise a page could be combined with an old script.
 pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// For images, fonts, videos and archives: large, and rarely replaced under their names.
-const A_WHILE: &str = "max-age=600";
+const TEN_MINUTES: &str = "max-age=600";
 
 impl Head {
     pub(crate) fn new(
@@ -40,7 +40,7 @@ impl Head {
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
-        let not_modified = not_modified.and(&options.cors.fixed());
+        let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", &kind);
         for (name, value) in options.headers.of(is_page(&kind)) {
@@ -61,7 +61,7 @@ fn default_caching(name: &[u8], kind: &str) -> &'static str {
     } else if mime::is_text(kind) || kind == "application/wasm" {
         REVALIDATE
     } else {
-        A_WHILE
+        TEN_MINUTES
     }
 }
 

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sockeye_proto::CancelToken;
 
-use super::content::{Content, SMALL};
+use super::content::{Content, MAX_SMALL_FILE};
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
 
-/// How much a lookup may do.
+/// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Effort<'a> {
-    /// A few system calls, and reading small files.
-    Quick,
-    /// Reading whole files, until it is cancelled.
-    Thorough(&'a CancelToken),
+pub(crate) enum ReadScope<'a> {
+    /// Files of at most [`MAX_SMALL_FILE`], so that the lookup takes a few system calls.
+    SmallFiles,
+    /// Whole files of any size, until the lookup is cancelled.
+    WholeFiles(&'a CancelToken),
 }
 
 /// Reads the files of a lookup.
@@ -27,7 +27,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) digests: &'a Digests,
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
-    pub(crate) effort: Effort<'a>,
+    pub(crate) scope: ReadScope<'a>,
 }
 
 /// Why a lookup does not get a file.
@@ -36,8 +36,8 @@ pub(crate) enum LoadError {
     Absent(Absent),
     /// The file changed while it was read.
     Changed,
-    /// Loading it takes more than [`Effort::Quick`] allows.
-    NeedsReading,
+    /// It is larger than [`ReadScope::SmallFiles`] allows, and has to be read.
+    NeedsFullRead,
 }
 
 impl From<Absent> for LoadError {
@@ -46,12 +46,12 @@ impl From<Absent> for LoadError {
     }
 }
 
-impl Effort<'_> {
+impl ReadScope<'_> {
     /// What stops reading: it is set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> CancelToken {
         match self {
-            Self::Quick => CancelToken::default(),
-            Self::Thorough(cancel) => cancel.clone(),
+            Self::SmallFiles => CancelToken::default(),
+            Self::WholeFiles(cancel) => cancel.clone(),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Reader<'_> {
         file: Arc<dyn OpenFile>,
         identity: &Identity,
     ) -> Result<Content, LoadError> {
-        if identity.size > SMALL {
+        if identity.size > MAX_SMALL_FILE {
             return Ok(Content::Open(file));
         }
         let mut bytes = vec![0; identity.size as usize];
@@ -87,14 +87,16 @@ impl Reader<'_> {
         if identity.size > self.hashed_up_to {
             return Ok(None);
         }
-        match (content, self.effort) {
+        match (content, self.scope) {
             (Content::Memory(content), _) => Ok(Some(Digest::of(content))),
             (Content::Compressed(_), _) => Ok(None),
-            (Content::Open(_), Effort::Quick) => match self.known_digest(identity, is_settled) {
-                None => Err(LoadError::NeedsReading),
-                known => Ok(known),
-            },
-            (Content::Open(file), Effort::Thorough(cancel)) => {
+            (Content::Open(_), ReadScope::SmallFiles) => {
+                match self.known_digest(identity, is_settled) {
+                    None => Err(LoadError::NeedsFullRead),
+                    known => Ok(known),
+                }
+            }
+            (Content::Open(file), ReadScope::WholeFiles(cancel)) => {
                 match self.digests.of(&**file, identity, is_settled, cancel)? {
                     None => Err(LoadError::Changed),
                     digest => Ok(digest),
@@ -105,7 +107,7 @@ impl Reader<'_> {
 
     /// Whether the file must be read from its descriptor to compute its ETag.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
-        (SMALL + 1..=self.hashed_up_to).contains(&identity.size)
+        (MAX_SMALL_FILE + 1..=self.hashed_up_to).contains(&identity.size)
             && self.known_digest(identity, is_settled).is_none()
     }
 

@@ -1,5 +1,5 @@
-//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content or descriptor, and the
-//! fields of its responses.
+//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content or descriptor, and
+//! the fields of its responses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,9 +9,9 @@ use sockeye_proto::{FileRange, FileSource, WallTime};
 
 use super::content::Content;
 use super::head::Head;
-use crate::options::choices::Options;
 use crate::options::codings::Coding;
 use crate::options::fields::{value, with, without};
+use crate::options::folder_options::Options;
 use crate::store::digest::Digest;
 use crate::store::identity::{Identity, Stamp};
 
@@ -30,7 +30,7 @@ pub(crate) struct Representation {
     prepared: OnceLock<PreparedResponse>,
     pub(crate) content: Content,
     /// Whether the fields have `Vary: Accept-Encoding`.
-    varies: bool,
+    has_vary: bool,
 }
 
 /// A file that was just opened.
@@ -48,19 +48,19 @@ impl Representation {
         let OpenedFile { name, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
         let etag = etag_of(digest, &identity, settled);
-        let modified = modified(identity.modified, now);
+        let modified = last_modified(identity.modified, now);
         let head = Head::new(name, &etag, modified, options);
         let (name, prepared) = (name.into(), OnceLock::new());
-        Self { name, identity, settled, etag, modified, head, prepared, content, varies: false }
+        Self { name, identity, settled, etag, modified, head, prepared, content, has_vary: false }
     }
 
     /// Whether it is of the file with this name and identity.
-    pub(crate) fn is_of(&self, name: &[u8], identity: &Identity) -> bool {
-        self.has_content_of(identity) && *self.name == *name
+    pub(crate) fn is_of_file(&self, name: &[u8], identity: &Identity) -> bool {
+        self.has_same_content(identity) && *self.name == *name
     }
 
     /// Whether a file with this identity has this content.
-    pub(crate) fn has_content_of(&self, identity: &Identity) -> bool {
+    pub(crate) fn has_same_content(&self, identity: &Identity) -> bool {
         self.settled && self.identity == *identity
     }
 
@@ -85,7 +85,8 @@ impl Representation {
         }
     }
 
-    /// The response with all of the content; without content if that is in the cache of compressed contents.
+    /// The response with all of the content; without content if that is in the cache of compressed
+    /// contents.
     pub(crate) fn prepared(&self) -> &PreparedResponse {
         let make = || match &self.content {
             Content::Compressed(_) => {
@@ -105,8 +106,8 @@ impl Representation {
     }
 
     /// Adds `Vary: Accept-Encoding` to every response.
-    pub(crate) fn vary(&mut self) {
-        if !std::mem::replace(&mut self.varies, true) {
+    pub(crate) fn add_vary(&mut self) {
+        if !std::mem::replace(&mut self.has_vary, true) {
             let Head { fields, not_modified } = self.head_mut();
             for fields in [fields, not_modified] {
                 *fields = with(std::mem::take(fields), "Vary", "Accept-Encoding");
@@ -124,7 +125,7 @@ impl Representation {
         content: Content,
     ) -> Self {
         let mut encoded = self.clone();
-        encoded.vary();
+        encoded.add_vary();
         let etag = coding.etag(etag);
         let Head { fields, not_modified } = encoded.head_mut();
         for fields in [&mut *fields, not_modified] {
@@ -134,8 +135,8 @@ impl Representation {
         Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// The fields of the file in a coding before it is compressed. Its length and ETag are not known yet,
-    /// and left out (RFC 9110, 9.3.2).
+    /// The fields of the file in a coding before it is compressed. Its length and ETag are not
+    /// known yet, and left out (RFC 9110, 9.3.2).
     pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
@@ -153,8 +154,8 @@ impl Representation {
     }
 }
 
-/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not settled,
-/// the ETag is never used again, since two contents may have the same identity.
+/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not
+/// settled, the ETag is never used again, since two contents may have the same identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
@@ -164,14 +165,14 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
     }
 }
 
-/// 1980-01-02. Tools for reproducible builds set earlier dates (the first second of 1970, the first day
-/// that zip can represent), which don't depend on the content.
-const DATED: i64 = 315_619_200;
+/// 1980-01-02. Earlier dates are not sent: tools for reproducible builds set them (the first second
+/// of 1970, the first day that zip can represent), whatever the content.
+const EARLIEST_MODIFIED: i64 = 315_619_200;
 
 /// The value of `Last-Modified`, if the date is meaningful.
-fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
+fn last_modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
     // Never later than `Date` (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);
-    let secs = u64::try_from(secs).ok().filter(|_| secs >= DATED)?;
+    let secs = u64::try_from(secs).ok().filter(|_| secs >= EARLIEST_MODIFIED)?;
     Some(WallTime::from_secs(secs))
 }

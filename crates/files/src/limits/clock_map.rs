@@ -72,14 +72,15 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         self.slots.push(Slot { key, value, weight, used: false });
     }
 
-    /// Sets the value of `key`, and evicts others until the sum of the weights is at most `most`. A
-    /// value that alone weighs more is not kept, and the old value of `key` is removed.
-    pub(crate) fn insert_within(&mut self, most: usize, key: K, value: V, weight: usize) {
+    /// Sets the value of `key`, and evicts others until the sum of the weights is at most
+    /// `max_weight`. A value that alone weighs more is not kept, and the old value of `key` is
+    /// removed.
+    pub(crate) fn insert_within(&mut self, max_weight: usize, key: K, value: V, weight: usize) {
         self.remove(&key);
-        if weight > most {
+        if weight > max_weight {
             return;
         }
-        while self.weight + weight > most {
+        while self.weight + weight > max_weight {
             self.evict(|_| true);
         }
         self.insert(key, value, weight);
@@ -93,15 +94,16 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
         Some(self.remove_at(at).1)
     }
 
-    /// Evicts the next unused entry for which `may_go` is true. `None` if it is true for none.
-    pub(crate) fn evict(&mut self, mut may_go: impl FnMut(&V) -> bool) -> Option<(K, V)> {
+    /// Evicts the next unused entry for which `is_evictable` is true. `None` if it is true for
+    /// none.
+    pub(crate) fn evict(&mut self, mut is_evictable: impl FnMut(&V) -> bool) -> Option<(K, V)> {
         // The first round clears `used`, the second finds an entry that is not used.
         for _ in 0..=2 * self.slots.len() {
             let Some(slot) = self.slots.get_mut(self.hand) else {
                 self.hand = 0;
                 continue;
             };
-            if may_go(&slot.value) && !mem::take(&mut slot.used) {
+            if is_evictable(&slot.value) && !mem::take(&mut slot.used) {
                 return Some(self.remove_at(self.hand));
             }
             self.hand += 1;
@@ -190,14 +192,14 @@ mod tests {
         #[test]
         fn weights_stay_within_the_limit_and_values_are_current(
             steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
-            most in 0..20_usize,
+            max_weight in 0..20_usize,
         ) {
             let mut map = ClockMap::default();
             let mut last = HashMap::new();
             for (step, (key, put)) in steps.into_iter().enumerate() {
                 match put {
                     Some(weight) => {
-                        map.insert_within(most, key, step as u8, weight);
+                        map.insert_within(max_weight, key, step as u8, weight);
                         last.insert(key, step as u8);
                     }
                     None => {
@@ -206,7 +208,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert!(map.weight() <= most);
+                prop_assert!(map.weight() <= max_weight);
                 let weights: usize = map.slots.iter().map(|slot| slot.weight).sum();
                 prop_assert_eq!(weights, map.weight());
                 prop_assert_eq!(map.index.len(), map.len());

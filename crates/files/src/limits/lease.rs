@@ -1,4 +1,5 @@
-//! Memory for listings and archives: charged to a client, and counted against the total of a budget.
+//! Memory for listings and archives: charged to a client, and counted against the total of a
+//! budget.
 
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use sockeye_proto::{Budget, Client, Permit};
 
 /// Memory for the result of one client's request, freed when it is dropped.
 ///
-/// A result that clients share only counts against the total ([`Lease::share`]); each client that reads it
-/// is charged separately.
+/// A result that clients share only counts against the total ([`Lease::share`]); each client that
+/// reads it is charged separately.
 #[derive(Debug)]
 pub(crate) struct Lease {
     held: Permit,

@@ -38,20 +38,20 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
             return Ok(value.clone());
         }
         // Also after an error or a panic: later threads don't wait for this result.
-        let _remove = Remove { flight: self, key };
+        let _remove = RemoveOnDrop { work: self, key };
         let value = work()?;
         *result = Some(value.clone());
         Ok(value)
     }
 }
 
-struct Remove<'a, K: Eq + Hash, V> {
-    flight: &'a SingleFlight<K, V>,
+struct RemoveOnDrop<'a, K: Eq + Hash, V> {
+    work: &'a SingleFlight<K, V>,
     key: &'a K,
 }
 
-impl<K: Eq + Hash, V> Drop for Remove<'_, K, V> {
+impl<K: Eq + Hash, V> Drop for RemoveOnDrop<'_, K, V> {
     fn drop(&mut self) {
-        lock(&self.flight.results).remove(self.key);
+        lock(&self.work.results).remove(self.key);
     }
 }

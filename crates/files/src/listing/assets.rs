@@ -4,8 +4,8 @@ pub(super) const STYLE: &str = include_str!("style.css");
 pub(super) const SCRIPT: &str = include_str!("script.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 
-/// The `Content-Security-Policy` of a listing: it allows the style and script, by hashes that a test checks,
-/// and the form.
+/// The `Content-Security-Policy` of a listing: it allows the style and script, by hashes that a
+/// test checks, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; \
     style-src 'sha256-XMXzMzP/eYCQNW+EPlL606+Bjzwx+HSqiEEyOypMhD4='; script-src 'sha256-K+Bf1PlBsZoXc7ntXJgJsCUm/S1zXR9cDj01Elxanzc='; img-src data:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'self'";

@@ -17,7 +17,7 @@ use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
 /// The memory for each archive that is being sent, besides its manifest, in bytes: two batches.
-const BATCHES: usize = 1024 * 1024;
+const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// The cached listings and archive manifests of a folder, shared by all shards.
 #[derive(Debug)]
@@ -65,20 +65,20 @@ impl ListingCache {
     pub(crate) fn make(
         &self,
         store: &dyn Store,
-        wanted: ListingRequest,
+        request: ListingRequest,
     ) -> Result<ListingResult, ArchiveError> {
-        match wanted.format {
-            Format::Tar => self.archive(store, &wanted).map(ListingResult::Archive),
+        match request.format {
+            Format::Tar => self.archive(store, &request).map(ListingResult::Archive),
             Format::Html | Format::Json | Format::Text => {
-                self.page(store, wanted).map(ListingResult::Page).map_err(ArchiveError::from)
+                self.page(store, request).map(ListingResult::Page).map_err(ArchiveError::from)
             }
         }
     }
 
     /// Drops listings and manifests that are stale at `now`.
-    pub(crate) fn forget_stale(&self, now: Stamp) {
-        self.listings.forget_stale(now);
-        self.manifests.forget_stale(now);
+    pub(crate) fn remove_stale(&self, now: Stamp) {
+        self.listings.remove_stale(now);
+        self.manifests.remove_stale(now);
     }
 
     /// Whether nothing is kept.
@@ -86,8 +86,8 @@ impl ListingCache {
         self.listings.is_empty() && self.manifests.is_empty()
     }
 
-    fn page(&self, store: &dyn Store, wanted: ListingRequest) -> Result<Box<Document>, Absent> {
-        let ListingRequest { folder, path, query, format, archives, client, cancel, .. } = wanted;
+    fn page(&self, store: &dyn Store, request: ListingRequest) -> Result<Box<Document>, Absent> {
+        let ListingRequest { folder, path, query, format, archives, client, cancel, .. } = request;
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
@@ -101,9 +101,9 @@ impl ListingCache {
     fn archive(
         &self,
         store: &dyn Store,
-        wanted: &ListingRequest,
+        request: &ListingRequest,
     ) -> Result<ArchiveWriter, ArchiveError> {
-        let ListingRequest { folder, title, client, cancel, .. } = wanted;
+        let ListingRequest { folder, title, client, cancel, .. } = request;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name contains a NUL, so keys are unambiguous.
         let key = [title, &b"\0"[..], folder].concat();
@@ -112,7 +112,7 @@ impl ListingCache {
         let kept = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
         match kept {
-            Some(kept) if batches.resize(BATCHES) => {
+            Some(kept) if batches.resize(BATCH_MEMORY) => {
                 Ok(ArchiveWriter::new(manifest, (batches, kept)))
             }
             _ => Err(Absent::Exhausted.into()),

@@ -7,14 +7,15 @@
 //! ]}
 //! ```
 //!
-//! The counts are those of all pages. If the listing is paged, `page` and `pages` come before `complete`.
-//! `complete` is false if the folder has more entries than can be listed. `size` is in bytes. `url` is exact
-//! and relative to the folder's; in `name`, a byte that is not UTF-8 becomes U+FFFD.
+//! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
+//! `complete`. `complete` is false if the folder has more entries than can be listed. `size` is in
+//! bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte that is not
+//! UTF-8 becomes U+FFFD.
 //!
-//! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for a
-//! folder) and the name (with a slash after a folder's).
+//! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for
+//! a folder) and the name (with a slash after a folder's).
 
-use super::human::{Count, Moment};
+use super::human::{Count, DateTime};
 use super::read::MAX_ENTRIES;
 use super::rows::Row;
 use super::text::{self, put};
@@ -29,7 +30,7 @@ pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     if let Some(Paging { page, pages }) = view.paging {
         put!(out, ",\"page\":{},\"pages\":{pages}", u64::from(page) + 1);
     }
-    put!(out, ",\"complete\":{},\"entries\":[", !view.cut);
+    put!(out, ",\"complete\":{},\"entries\":[", !view.truncated);
 }
 
 /// One entry, with a comma before it unless it is the first.
@@ -41,14 +42,14 @@ pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
         Kind::Folder => put!(out, ",\"kind\":\"folder\""),
         Kind::File => put!(out, ",\"kind\":\"file\",\"size\":{size}"),
     }
-    put!(out, ",\"modified\":\"{}\",\"url\":\"", Moment::new(modified));
+    put!(out, ",\"modified\":\"{}\",\"url\":\"", DateTime::new(modified));
     text::url(name, out);
     put!(out, "{}\"}}", if kind == Kind::Folder { "/" } else { "" });
 }
 
 pub(super) fn text_row(row: Row<'_>, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
-    put!(out, "{}\t", Moment::new(modified));
+    put!(out, "{}\t", DateTime::new(modified));
     match kind {
         Kind::Folder => put!(out, "-\t"),
         Kind::File => put!(out, "{size}\t"),
@@ -58,7 +59,7 @@ pub(super) fn text_row(row: Row<'_>, out: &mut Vec<u8>) {
 }
 
 pub(super) fn text_closing(view: &View, out: &mut Vec<u8>) {
-    if view.cut {
+    if view.truncated {
         put!(out, "-\t-\t(there are more than {})\n", Count(MAX_ENTRIES as u64));
     }
 }

@@ -9,44 +9,44 @@ use super::{data, html};
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) view: View,
-    next: Next,
+    next: Position,
 }
 
 /// What is written next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum Position {
     Opening,
     Row(usize),
-    Nothing,
+    End,
 }
 
 impl Document {
     pub(crate) fn new(view: View) -> Self {
-        Self { view, next: Next::Opening }
+        Self { view, next: Position::Opening }
     }
 
-    /// Appends to `out` until it has `enough` bytes or everything is written; splits no row. Returns whether
-    /// there is more.
-    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, enough: usize) -> bool {
-        while out.len() < enough && self.next != Next::Nothing {
+    /// Appends to `out` until it has `min_len` bytes or everything is written; splits no row.
+    /// Returns whether there is more.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, min_len: usize) -> bool {
+        while out.len() < min_len && self.next != Position::End {
             self.next = self.step(out);
         }
-        self.next != Next::Nothing
+        self.next != Position::End
     }
 
-    fn step(&self, out: &mut Vec<u8>) -> Next {
+    fn step(&self, out: &mut Vec<u8>) -> Position {
         let (view, format) = (&self.view, self.view.format);
         let at = match self.next {
-            Next::Opening => {
+            Position::Opening => {
                 match format {
                     Format::Html => html::opening(view, out),
                     Format::Json => data::json_opening(view, out),
                     Format::Text | Format::Tar => {}
                 }
-                return Next::Row(0);
+                return Position::Row(0);
             }
-            Next::Row(at) => at,
-            Next::Nothing => return Next::Nothing,
+            Position::Row(at) => at,
+            Position::End => return Position::End,
         };
         let Some(row) = view.rows().get(at) else {
             match format {
@@ -54,13 +54,13 @@ impl Document {
                 Format::Json => put!(out, "\n]}}\n"),
                 Format::Text | Format::Tar => data::text_closing(view, out),
             }
-            return Next::Nothing;
+            return Position::End;
         };
         match format {
             Format::Html => html::row(row, out),
             Format::Json => data::json_row(row, at == 0, out),
             Format::Text | Format::Tar => data::text_row(row, out),
         }
-        Next::Row(at + 1)
+        Position::Row(at + 1)
     }
 }

@@ -1,8 +1,8 @@
-//! Listings or manifests that were read within the last second, so that many requests for one folder read
-//! it once.
+//! Listings or manifests that were read within the last second, so that many requests for one
+//! folder read it once.
 //!
-//! If a folder is being read, the jobs of other requests wait for the result: a second read at the same time
-//! would slow down both.
+//! If a folder is being read, the jobs of other requests wait for the result: a second read at the
+//! same time would slow down both.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,30 +13,30 @@ use crate::store::identity::Stamp;
 use crate::store::traits::FRESH;
 
 /// The most bytes that are cached.
-const BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The minimum weight of a folder, so that at most 16 are cached.
-const LEAST: usize = BYTES / 16;
+const MIN_WEIGHT: usize = MAX_BYTES / 16;
 
 /// The values by folder name.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
-    folders: Mutex<ClockMap<Box<[u8]>, Known<T>>>,
-    reading: SingleFlight<Box<[u8]>, Known<T>>,
+    folders: Mutex<ClockMap<Box<[u8]>, Timestamped<T>>>,
+    reading: SingleFlight<Box<[u8]>, Timestamped<T>>,
     /// The bytes of memory that a value holds; `None` if it must not be cached.
     weigh: fn(&T) -> Option<usize>,
 }
 
 /// When a folder was read, and the value.
-type Known<T> = (Stamp, Arc<T>);
+type Timestamped<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
         Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of `read`. Errors
-    /// are not cached.
+    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of
+    /// `read`. Errors are not cached.
     pub(crate) fn get<E>(
         &self,
         folder: &[u8],
@@ -52,8 +52,13 @@ impl<T> FolderCache<T> {
                 }
                 let known = (now, Arc::new(read()?));
                 if let Some(weight) = (self.weigh)(&known.1) {
-                    let weight = weight.max(LEAST);
-                    lock(&self.folders).insert_within(BYTES, key.clone(), known.clone(), weight);
+                    let weight = weight.max(MIN_WEIGHT);
+                    lock(&self.folders).insert_within(
+                        MAX_BYTES,
+                        key.clone(),
+                        known.clone(),
+                        weight,
+                    );
                 }
                 Ok(known)
             })?;
@@ -65,7 +70,7 @@ impl<T> FolderCache<T> {
     }
 
     /// Drops the values that are not fresh at `now`.
-    pub(crate) fn forget_stale(&self, now: Stamp) {
+    pub(crate) fn remove_stale(&self, now: Stamp) {
         lock(&self.folders).retain(|(at, _)| is_fresh(*at, now));
     }
 
@@ -124,14 +129,14 @@ mod tests {
         assert_eq!(lock(&cache.folders).len(), 16);
         assert_eq!(get(&cache, "99", at(10), 2), 1, "the latest is still known");
         assert_eq!(get(&cache, "0", at(10), 2), 2, "the first is not");
-        cache.forget_stale(at(10));
+        cache.remove_stale(at(10));
         assert!(!cache.is_empty());
-        cache.forget_stale(at(11));
+        cache.remove_stale(at(11));
         assert!(cache.is_empty());
-        get(&cache, "heavy", at(10), BYTES + 1);
+        get(&cache, "heavy", at(10), MAX_BYTES + 1);
         assert_eq!(get(&cache, "heavy", at(10), 7), 7, "too heavy to remember");
-        get(&cache, "half", at(10), BYTES / 2 + 1);
-        get(&cache, "other half", at(10), BYTES / 2 + 1);
+        get(&cache, "half", at(10), MAX_BYTES / 2 + 1);
+        get(&cache, "other half", at(10), MAX_BYTES / 2 + 1);
         assert_eq!(get(&cache, "half", at(10), 9), 9);
     }
 }

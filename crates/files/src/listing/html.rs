@@ -1,8 +1,8 @@
-//! A listing as an HTML page. It loads no other resources. Its script filters while the user types and shows
-//! local times; the page works without it.
+//! A listing as an HTML page. It loads no other resources. Its script filters while the user types
+//! and shows local times; the page works without it.
 
 use super::assets::{ICONS, SCRIPT, STYLE};
-use super::human::{Count, Moment, Size};
+use super::human::{Count, DateTime, Size};
 use super::query::{Format, Sort};
 use super::read::{MAX_ENTRIES, Readme};
 use super::rows::Row;
@@ -30,17 +30,17 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     );
     put!(out, "<body>\n{ICONS}<a class=\"skip\" href=\"#files\">To the files</a>\n");
     put!(out, "<header>\n");
-    crumbs(&segments, out);
+    breadcrumbs(&segments, out);
     put!(out, "<h1><bdi>");
     text::html(name, out);
     put!(out, "</bdi></h1>\n");
     summary(view, out);
     put!(out, "</header>\n<main>\n");
-    if view.cut {
+    if view.truncated {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
         put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
     }
-    bar(view, out);
+    toolbar(view, out);
     pages(view, out);
     table(view, !segments.is_empty(), out);
 }
@@ -68,11 +68,11 @@ pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
             );
         }
     }
-    let moment = Moment::new(modified).to_string();
-    let (day, minute) = (&moment[..10], &moment[11..16]);
+    let time = DateTime::new(modified).to_string();
+    let (day, minute) = (&time[..10], &time[11..16]);
     put!(
         out,
-        "<td class=\"d\" role=\"cell\"><time datetime=\"{moment}\">{day}<span> {minute}</span></time></td>"
+        "<td class=\"d\" role=\"cell\"><time datetime=\"{time}\">{day}<span> {minute}</span></time></td>"
     );
     put!(out, "</tr>\n");
 }
@@ -116,7 +116,7 @@ fn empty_text(view: &View) -> &'static str {
 }
 
 /// Links to the folders above. They are relative, so they work with any URL of the root.
-fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
+fn breadcrumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
     let Some((_, above)) = segments.split_last() else { return };
     put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
     (0..segments.len()).for_each(|_| put!(out, "../"));
@@ -158,7 +158,7 @@ fn summary(view: &View, out: &mut Vec<u8>) {
 }
 
 /// The filter form and the download link.
-fn bar(view: &View, out: &mut Vec<u8>) {
+fn toolbar(view: &View, out: &mut Vec<u8>) {
     let query = &view.query;
     put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
     put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
@@ -176,8 +176,8 @@ fn bar(view: &View, out: &mut Vec<u8>) {
         hidden("sort", query.sort.as_str());
         hidden("order", if query.descending { "desc" } else { "asc" });
     }
-    if let Some(per) = query.per {
-        hidden("per", &per.to_string());
+    if let Some(per_page) = query.per_page {
+        hidden("per", &per_page.to_string());
     }
     put!(out, "<button>Filter</button></form>\n");
     if view.archives {
@@ -224,7 +224,8 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
-    // On small screens the style lays the rows out as blocks. The roles keep the table for screen readers.
+    // On small screens the style lays the rows out as blocks. The roles keep the table for screen
+    // readers.
     put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
@@ -277,7 +278,7 @@ fn readme_section(readme: &Readme, out: &mut Vec<u8>) {
     put!(out, "</a></h2>\n<pre tabindex=\"0\">");
     text::html_lines(&readme.text, out);
     put!(out, "</pre>\n");
-    if readme.cut {
+    if readme.truncated {
         put!(out, "<p>This is its beginning; ");
         link(out);
         put!(out, "all of it</a> is longer.</p>\n");

@@ -47,23 +47,23 @@ impl fmt::Display for Count {
 
 /// A time in UTC, clamped to the years 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct DateTime {
     year: i64,
     month: i64,
     day: i64,
     second: i64,
 }
 
-impl Moment {
+impl DateTime {
     const DAY: i64 = 86_400;
     /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
-    const EDGES: (i64, i64) = (-62_135_596_800, 253_402_300_799);
+    const RANGE: (i64, i64) = (-62_135_596_800, 253_402_300_799);
 
     /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
-        let secs = secs.clamp(Self::EDGES.0, Self::EDGES.1);
-        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day is the
-        // last of its year. There are 719,468 days from March 1st of year 0 to 1970.
+        let secs = secs.clamp(Self::RANGE.0, Self::RANGE.1);
+        // In the proleptic Gregorian calendar, with years that begin in March, so that the leap day
+        // is the last of its year. There are 719,468 days from March 1st of year 0 to 1970.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =
@@ -78,7 +78,7 @@ impl Moment {
 }
 
 /// In the format of RFC 3339: `2026-11-22T18:39:05Z`.
-impl fmt::Display for Moment {
+impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { year, month, day, second } = self;
         let (hour, minute) = (second / 3600, second / 60 % 60);
@@ -137,7 +137,7 @@ mod tests {
             (i64::MAX, "9999-12-31T23:59:59Z"),
             (i64::MIN, "0001-01-01T00:00:00Z"),
         ] {
-            assert_eq!(Moment::new(secs).to_string(), expected);
+            assert_eq!(DateTime::new(secs).to_string(), expected);
         }
     }
 
@@ -145,14 +145,14 @@ mod tests {
         /// Compared with `http::date`.
         #[test]
         fn moments_agree_with_http_dates(secs in 0u64..253_402_300_800) {
-            let moment = Moment::new(secs as i64).to_string();
+            let time = DateTime::new(secs as i64).to_string();
             let http = date::format(WallTime::from_secs(secs));
             let http = std::str::from_utf8(&http).unwrap();
             const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
             let month = MONTHS.find(&http[8..11]).unwrap() / 3 + 1;
             let expected =
                 format!("{}-{month:02}-{}T{}Z", &http[12..16], &http[5..7], &http[17..25]);
-            prop_assert_eq!(moment, expected);
+            prop_assert_eq!(time, expected);
         }
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  query, Accept ─▶ query ─┐
-//!                          ▼            a job off the loop
+//!                          ▼            in a job
 //!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data
-//!           rows      one second                             piece by piece, on the loop
+//!           rows      one second                             in pieces, on the event loop
 //! ```
 //!
 //! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.
 //!
-//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a long
-//! response is never in memory as a whole.
+//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a
+//! long response is never in memory as a whole.
 
 pub(crate) mod assets;
 pub(crate) mod cache;

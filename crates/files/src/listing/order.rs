@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Compares names in natural order: ignores case, and compares numbers by value, so that `file9` comes before
-/// `File10`. Different names that are equal in this order are compared by bytes.
-pub(super) fn natural(a: &[u8], b: &[u8]) -> Ordering {
+/// Compares names in natural order: ignores case, and compares numbers by value, so that `file9`
+/// comes before `File10`. Different names that are equal in this order are compared by bytes.
+pub(super) fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
         match (left, right) {
@@ -48,17 +48,17 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn new(part: &[u8]) -> Self {
-        Self { lower: lower(part).into_owned() }
+        Self { lower: lowercase(part).into_owned() }
     }
 
-    pub(super) fn is_in(&self, name: &[u8]) -> bool {
-        let name = lower(name);
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        let name = lowercase(name);
         self.lower.is_empty() || name.windows(self.lower.len()).any(|window| window == self.lower)
     }
 }
 
 /// Converts text to lower case; invalid UTF-8 stays unchanged.
-fn lower(text: &[u8]) -> Cow<'_, [u8]> {
+fn lowercase(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() {
         if text.iter().any(u8::is_ascii_uppercase) {
             return Cow::Owned(text.to_ascii_lowercase());
@@ -86,7 +86,7 @@ mod tests {
             "a1c", "a2", "a10", "B", "b", "ä",
         ];
         for pair in sorted.windows(2) {
-            let ordering = natural(pair[0].as_bytes(), pair[1].as_bytes());
+            let ordering = natural_order(pair[0].as_bytes(), pair[1].as_bytes());
             assert_eq!(ordering, Ordering::Less, "{pair:?}");
         }
     }
@@ -101,19 +101,23 @@ mod tests {
             ("x", "readme.md", false),
             ("readme.md.", "readme.md", false),
         ] {
-            assert_eq!(Filter::new(part.as_bytes()).is_in(name.as_bytes()), found, "{part} {name}");
+            assert_eq!(
+                Filter::new(part.as_bytes()).matches(name.as_bytes()),
+                found,
+                "{part} {name}"
+            );
         }
-        assert!(Filter::new(b"\xe9X").is_in(b"a\xe9x"));
+        assert!(Filter::new(b"\xe9X").matches(b"a\xe9x"));
     }
 
     proptest! {
         #[test]
         fn the_order_is_total(names in proptest::collection::vec("[a-bA-B0-1]{0,4}", 3)) {
             let [a, b, c] = [0, 1, 2].map(|at| names[at].as_bytes());
-            prop_assert_eq!(natural(a, b), natural(b, a).reverse());
-            prop_assert_eq!(natural(a, b) == Ordering::Equal, a == b);
-            if natural(a, b).is_le() && natural(b, c).is_le() {
-                prop_assert!(natural(a, c).is_le());
+            prop_assert_eq!(natural_order(a, b), natural_order(b, a).reverse());
+            prop_assert_eq!(natural_order(a, b) == Ordering::Equal, a == b);
+            if natural_order(a, b).is_le() && natural_order(b, c).is_le() {
+                prop_assert!(natural_order(a, c).is_le());
             }
         }
     }

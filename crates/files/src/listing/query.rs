@@ -8,8 +8,8 @@
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per` is
-//! given.
+//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per`
+//! is given.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ use crate::naming::path::hex_digit;
 use crate::request::accept_encoding::thousandths;
 
 /// The default of `per`.
-pub(crate) const PER_PAGE: u32 = 1000;
+pub(crate) const DEFAULT_PER_PAGE: u32 = 1000;
 
 /// The maximum of `per`.
-pub(crate) const MOST_PER_PAGE: u32 = 10_000;
+pub(crate) const MAX_PER_PAGE: u32 = 10_000;
 
 /// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +73,7 @@ pub(crate) struct ListingQuery {
     pub(crate) filter: Vec<u8>,
     /// Counted from 1.
     pub(crate) page: Option<u32>,
-    pub(crate) per: Option<u32>,
+    pub(crate) per_page: Option<u32>,
 }
 
 impl ListingQuery {
@@ -109,8 +109,8 @@ impl ListingQuery {
                     query.page = Some(number(value).ok_or("A page is a number from 1 on.")?);
                 }
                 (b"per", value) => {
-                    let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
-                    query.per = Some(per.ok_or("A page has from 1 to 10000 entries.")?);
+                    let per = number(value).filter(|per| *per <= MAX_PER_PAGE);
+                    query.per_page = Some(per.ok_or("A page has from 1 to 10000 entries.")?);
                 }
                 _ => {}
             }
@@ -120,8 +120,8 @@ impl ListingQuery {
 
     /// The page, counted from 0, and the entries per page; `None` for all entries on one page.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
-        let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
-        paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
+        let paged = format == Format::Html || self.page.is_some() || self.per_page.is_some();
+        paged.then(|| (self.page.unwrap_or(1) - 1, self.per_page.unwrap_or(DEFAULT_PER_PAGE)))
     }
 
     /// Writes the same query with another order, for the first page.
@@ -138,7 +138,7 @@ impl ListingQuery {
 
     /// Writes the same query for all pages in another format.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
-        let query = Self { format: Some(format), page: None, per: None, ..self.clone() };
+        let query = Self { format: Some(format), page: None, per_page: None, ..self.clone() };
         query.link(out);
     }
 
@@ -152,7 +152,8 @@ impl ListingQuery {
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
         }
-        // An empty link would lead to the current URL with its query, so there is at least one pair.
+        // An empty link would lead to the current URL with its query, so there is at least one
+        // pair.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
         }
@@ -166,8 +167,8 @@ impl ListingQuery {
         if let Some(page) = self.page {
             pair("page", &page, out);
         }
-        if let Some(per) = self.per {
-            pair("per", &per, out);
+        if let Some(per_page) = self.per_page {
+            pair("per", &per_page, out);
         }
     }
 }
@@ -205,8 +206,8 @@ fn number(value: &[u8]) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if the field is missing or accepts no
-/// available format: a page is more useful than a 406.
+/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if the field is missing or
+/// accepts no available format: a page is more useful than a 406.
 pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     let mut best = (Format::Html, 0);
     for (format, kind) in [
@@ -274,7 +275,7 @@ mod tests {
                 descending: true,
                 filter: "a b&é%zz".into(),
                 page: Some(2),
-                per: Some(50),
+                per_page: Some(50),
             })
         );
         assert_eq!(
@@ -342,10 +343,10 @@ mod tests {
             descending: bool,
             filter in proptest::collection::vec(any::<u8>(), 0..20),
             page in proptest::option::of(2u32..1_000_000),
-            per in proptest::option::of(1..=MOST_PER_PAGE),
+            per_page in proptest::option::of(1..=MAX_PER_PAGE),
             format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
-            let query = ListingQuery { format, sort, descending, filter, page, per };
+            let query = ListingQuery { format, sort, descending, filter, page, per_page };
             let mut link = Vec::new();
             query.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");

@@ -21,7 +21,7 @@ pub(crate) const MAX_README: usize = 64 * 1024;
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
 /// The number of entries between two checks of the memory budget and for cancellation.
-const CHECKED: usize = 1024;
+const ENTRIES_PER_CHECK: usize = 1024;
 
 /// The entries of a folder.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Listing {
     /// Sorted by name.
     pub(crate) rows: Rows,
     /// Whether there are more than [`MAX_ENTRIES`].
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
     _held: Permit,
 }
 
@@ -45,9 +45,9 @@ impl Listing {
         mut lease: Lease,
         cancel: &CancelToken,
     ) -> Result<Self, Absent> {
-        let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
+        let (mut rows, mut truncated, mut short) = (Rows::default(), false, false);
         store.list(folder, &mut |child| {
-            if rows.len().is_multiple_of(CHECKED) {
+            if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
                 short = !lease.resize(rows.weight()) || cancel.is_cancelled();
             }
             short |= !rows.reserve(child.name.len());
@@ -55,7 +55,7 @@ impl Listing {
                 return ControlFlow::Break(());
             }
             if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
-                cut = true;
+                truncated = true;
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -65,7 +65,7 @@ impl Listing {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
-        Ok(Self { rows, cut, _held: lease.share() })
+        Ok(Self { rows, truncated, _held: lease.share() })
     }
 
     /// Reads the README of the folder. `None` if there is none, or it can't be read.
@@ -83,7 +83,7 @@ impl Listing {
         let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
         text.truncate(filled);
         text.shrink_to_fit();
-        Some(Readme { name: name.to_vec(), text, cut: more })
+        Some(Readme { name: name.to_vec(), text, truncated: more })
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Readme {
     pub(crate) name: Vec<u8>,
     pub(crate) text: Vec<u8>,
     /// Whether it is longer than [`MAX_README`].
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
 }
 
 #[cfg(test)]
@@ -135,10 +135,10 @@ mod tests {
         let store = Memory::new();
         store.write("README.md", vec![b'a'; MAX_README]);
         let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.cut), (MAX_README, false));
+        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, false));
         store.write("README.md", vec![b'a'; MAX_README + 1]);
         let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.cut), (MAX_README, true));
+        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, true));
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn reading_a_folder_stops_when_nobody_waits() {
         let store = Memory::new();
-        (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
+        (0..3 * ENTRIES_PER_CHECK).for_each(|at| store.write(&at.to_string(), ""));
         let (waiter, cancel) = Waiter::new();
         let lease = || crate::tests::lease(1 << 30);
         assert!(Listing::read(&store, b"", lease(), &cancel).is_ok());

@@ -11,12 +11,12 @@ use crate::store::traits::{Child, Kind};
 pub(crate) struct Rows {
     // Invariant: the name of each row is a range of `names`.
     names: Vec<u8>,
-    rows: Vec<Compact>,
+    rows: Vec<CompactRow>,
 }
 
 /// An entry as it is stored.
 #[derive(Clone, Copy, Debug)]
-struct Compact {
+struct CompactRow {
     /// Where its name starts in `names`.
     start: u32,
     /// The length of its name: at most 255 bytes.
@@ -44,12 +44,12 @@ impl Rows {
 
     /// The memory that it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        self.names.capacity() + self.rows.capacity() * size_of::<Compact>()
+        self.names.capacity() + self.rows.capacity() * size_of::<CompactRow>()
     }
 
-    /// Allocates memory for a row whose name has `name` bytes. Returns `false` if there is none.
-    pub(crate) fn reserve(&mut self, name: usize) -> bool {
-        self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
+    /// Allocates memory for a row with a name of this length. Returns `false` if there is none.
+    pub(crate) fn reserve(&mut self, name_len: usize) -> bool {
+        self.names.try_reserve(name_len).is_ok() && self.rows.try_reserve(1).is_ok()
     }
 
     /// Adds a row. Returns `false` if its name is longer than 255 bytes, or if the names before it
@@ -61,7 +61,7 @@ impl Rows {
         };
         self.names.extend_from_slice(row.name);
         let Row { kind, size, modified, .. } = row;
-        self.rows.push(Compact { start, len, kind, size, modified });
+        self.rows.push(CompactRow { start, len, kind, size, modified });
         true
     }
 
@@ -73,8 +73,8 @@ impl Rows {
         self.rows.iter().map(|row| self.expand(row))
     }
 
-    fn expand(&self, row: &Compact) -> Row<'_> {
-        let Compact { start, len, kind, size, modified } = *row;
+    fn expand(&self, row: &CompactRow) -> Row<'_> {
+        let CompactRow { start, len, kind, size, modified } = *row;
         let name = &self.names[start as usize..start as usize + usize::from(len)];
         Row { name, kind, size, modified }
     }
@@ -83,9 +83,9 @@ impl Rows {
     /// were sorted. The order of the other rows is unspecified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
-        let name = |row: &Compact| &names[row.start as usize..][..usize::from(row.len)];
-        let compare = |a: &Compact, b: &Compact| -> Ordering {
-            let by_name = || order::natural(name(a), name(b));
+        let name = |row: &CompactRow| &names[row.start as usize..][..usize::from(row.len)];
+        let compare = |a: &CompactRow, b: &CompactRow| -> Ordering {
+            let by_name = || order::natural_order(name(a), name(b));
             let ordering = match sort {
                 Sort::Name => by_name(),
                 Sort::Size => a.size.cmp(&b.size).then_with(by_name),
@@ -120,7 +120,7 @@ impl Rows {
     pub(crate) fn filtered(&self, filter: &[u8]) -> Self {
         let filter = order::Filter::new(filter);
         let mut these = Self::default();
-        for row in self.iter().filter(|row| filter.is_in(row.name)) {
+        for row in self.iter().filter(|row| filter.matches(row.name)) {
             these.push(row);
         }
         these.shrink();
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn rows_are_small_and_refuse_overlong_names() {
-        assert_eq!(size_of::<Compact>(), 24);
+        assert_eq!(size_of::<CompactRow>(), 24);
         let mut rows = Rows::default();
         let row = Row { name: &[b'a'; 256], kind: Kind::File, size: 0, modified: 0 };
         assert!(!rows.push(row));

@@ -33,8 +33,8 @@ fn written(store: &Memory, path: &str, query: &str, format: Format) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Hostile names, at a known time.
-fn trouble() -> Memory {
+/// A store with hostile names, written at a known time.
+fn store_with_hostile_names() -> Memory {
     let store = Memory::new();
     for (name, size) in [
         ("docs/<b>&\".txt", 1),
@@ -51,12 +51,12 @@ fn trouble() -> Memory {
 
 #[test]
 fn the_policy_allows_only_our_style_and_script() {
-    for (text, which) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
-        let wanted = format!("{which} 'sha256-{}';", base64(&Sha256::digest(text)));
-        assert!(POLICY.contains(&wanted), "the policy should have {wanted}");
-        // What would end the element, or violate the policy.
+    for (text, directive) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
+        let with_hash = format!("{directive} 'sha256-{}';", base64(&Sha256::digest(text)));
+        assert!(POLICY.contains(&with_hash), "the policy should have {with_hash}");
+        // Text that would end the element, or violate the policy.
         for bad in ["</", "<!--", "http:", "https:", "url(", "@import", "innerHTML", "eval"] {
-            assert!(!text.contains(bad), "{which}: {bad}");
+            assert!(!text.contains(bad), "{directive}: {bad}");
         }
     }
 }
@@ -77,7 +77,7 @@ fn base64(bytes: &[u8]) -> String {
 
 #[test]
 fn pages_list_folders_first_and_escape_names() {
-    let page = written(&trouble(), "/docs/", "", Format::Html);
+    let page = written(&store_with_hostile_names(), "/docs/", "", Format::Html);
     let rows: Vec<_> = page.lines().filter(|line| line.starts_with("<tr class")).collect();
     let expected = [
         ("sub/", "sub/", ""),
@@ -100,7 +100,7 @@ fn pages_list_folders_first_and_escape_names() {
     );
     assert!(page.contains("<p class=\"sum\">1 folder, 5 files, 1.0 MiB</p>"));
     assert!(page.contains("<li><a href=\"../\">Files</a></li>"));
-    assert!(!page.contains("class=\"pages\""), "one page is no pages");
+    assert!(!page.contains("class=\"pages\""), "no links to pages: there is only one");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn the_readme_is_shown_as_text_below_the_table() {
 #[test]
 fn json_has_the_documented_shape() {
     assert_eq!(
-        written(&trouble(), "/docs/", "sort=size&order=desc", Format::Json),
+        written(&store_with_hostile_names(), "/docs/", "sort=size&order=desc", Format::Json),
         "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"entries\":[\n\
          {\"name\":\"sub\",\"kind\":\"folder\",\"modified\":\"1970-01-01T00:00:00Z\",\"url\":\"sub/\"},\n\
          {\"name\":\"file10\",\"kind\":\"file\",\"size\":1048576,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"file10\"},\n\
@@ -181,7 +181,7 @@ fn json_has_the_documented_shape() {
          {\"name\":\"<b>&\\\".txt\",\"kind\":\"file\",\"size\":1,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"%3Cb%3E%26%22.txt\"}\n\
          ]}\n"
     );
-    let paged = written(&trouble(), "/docs/", "per=4&page=2", Format::Json);
+    let paged = written(&store_with_hostile_names(), "/docs/", "per=4&page=2", Format::Json);
     assert!(paged.contains(",\"page\":2,\"pages\":2,\"complete\":true,"), "{paged}");
     assert_eq!(paged.matches("\"name\"").count(), 2);
     assert_eq!(
@@ -193,7 +193,7 @@ fn json_has_the_documented_shape() {
 #[test]
 fn plain_text_has_three_columns() {
     assert_eq!(
-        written(&trouble(), "/docs/", "q=b", Format::Text),
+        written(&store_with_hostile_names(), "/docs/", "q=b", Format::Text),
         "1970-01-01T00:00:00Z\t-\tsub/\n\
          2001-09-09T01:46:40Z\t1\t<b>&\".txt\n\
          2001-09-09T01:46:40Z\t2\ta\\u{202e}b\\x0a\n"
@@ -227,7 +227,7 @@ fn documents_are_written_in_pieces_of_the_requested_size() {
 
 #[test]
 fn etags_differ_when_content_differs() {
-    let store = trouble();
+    let store = store_with_hostile_names();
     let etag = |query, format| document(&store, "/docs/", query, format).view.etag.to_owned();
     let tags = [
         etag("", Format::Html),

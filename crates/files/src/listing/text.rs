@@ -1,9 +1,9 @@
 //! Writes file names into HTML, URLs, JSON and plain text.
 //!
-//! A file name can be any bytes. Invisible characters are escaped where names are shown, so that a name is
-//! never markup, never moves the cursor and never reverses the text: `\x0a` for a control character, `\xff`
-//! for a byte that is not UTF-8, `\u{202e}` for a character that sets the direction. No listed name contains
-//! a backslash, so escapes are unambiguous.
+//! A file name can be any bytes. Invisible characters are escaped where names are shown, so that a
+//! name is never markup, never moves the cursor and never reverses the text: `\x0a` for a control
+//! character, `\xff` for a byte that is not UTF-8, `\u{202e}` for a character that sets the
+//! direction. No listed name contains a backslash, so escapes are unambiguous.
 
 /// Formats into a `Vec<u8>`, which can't fail.
 macro_rules! put {
@@ -29,8 +29,8 @@ fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
     })
 }
 
-/// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and U+200D
-/// are allowed: scripts and emoji are written with them.
+/// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and
+/// U+200D are allowed: scripts and emoji are written with them.
 fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -91,8 +91,8 @@ fn escape_from(start: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes bytes for a URL: all but the unreserved characters (RFC 3986, 2.3) are percent-encoded, so the
-/// result fits a path, a query, an attribute and JSON.
+/// Writes bytes for a URL: all but the unreserved characters (RFC 3986, 2.3) are percent-encoded,
+/// so the result fits a path, a query, an attribute and JSON.
 pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
@@ -102,8 +102,8 @@ pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a name as a JSON string, quotes included. Invisible characters are escaped; a byte that is not
-/// UTF-8 becomes U+FFFD.
+/// Writes a name as a JSON string, quotes included. Invisible characters are escaped; a byte that
+/// is not UTF-8 becomes U+FFFD.
 pub(super) fn json(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for part in parts(name) {

@@ -23,9 +23,9 @@ pub(crate) struct View {
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
     /// Whether the folder has more entries than are listed.
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
     pub(crate) readme: Option<Readme>,
-    rows: Shown,
+    rows: ViewRows,
     /// The same for the same response.
     pub(crate) etag: String,
     /// The client is charged for the rows, even if they are shared.
@@ -34,9 +34,9 @@ pub(crate) struct View {
 
 /// The rows of the response. If these are all, sorted by name, they are shared with the listing.
 #[derive(Debug)]
-enum Shown {
-    Whole(Arc<Listing>),
-    Selected(Rows),
+enum ViewRows {
+    Shared(Arc<Listing>),
+    Copied(Rows),
 }
 
 /// The sums over the entries of all pages.
@@ -57,8 +57,8 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease` can't be
-    /// resized for them.
+    /// Selects the rows for `query` from a listing. Fails with [`Absent::Exhausted`] if `lease`
+    /// can't be resized for them.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -68,11 +68,11 @@ impl View {
         readme: Option<Readme>,
         mut lease: Lease,
     ) -> Result<Self, Absent> {
-        let cut = listing.cut;
+        let truncated = listing.truncated;
         let sorted = query.sort == Sort::Name && !query.descending;
         let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
-        // A selection is copied. The client is charged for the whole listing in any case, so that one
-        // client can't keep many folders in memory.
+        // A selection is copied. The client is charged for the whole listing in any case, so that
+        // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
@@ -81,15 +81,15 @@ impl View {
         let filtered = (!query.filter.is_empty()).then(|| listing.rows.filtered(&query.filter));
         let rows = filtered.as_ref().unwrap_or(&listing.rows);
         let totals = Totals::of(rows);
-        let pages = query.paging(format).map(|(page, per)| {
-            let pages = rows.len().div_ceil(per as usize).max(1);
+        let pages = query.paging(format).map(|(page, per_page)| {
+            let pages = rows.len().div_ceil(per_page as usize).max(1);
             // Both are small: a listing has less than 2^32 entries.
-            let start = (page as usize).saturating_mul(per as usize);
-            (Paging { page, pages: pages as u32 }, start..start.saturating_add(per as usize))
+            let start = (page as usize).saturating_mul(per_page as usize);
+            (Paging { page, pages: pages as u32 }, start..start.saturating_add(per_page as usize))
         });
         let part = pages.as_ref().map_or(0..usize::MAX, |(_, part)| part.clone());
         let shown = if is_whole {
-            Shown::Whole(listing)
+            ViewRows::Shared(listing)
         } else {
             let rows = if sorted {
                 // A filter keeps the order.
@@ -100,28 +100,39 @@ impl View {
                 rows.part(part)
             };
             let _ = lease.resize(rows.weight());
-            Shown::Selected(rows)
+            ViewRows::Copied(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
         let (rows, etag, _lease) = (shown, String::new(), lease);
-        let mut view =
-            Self { query, format, archives, path, totals, paging, cut, readme, rows, etag, _lease };
+        let mut view = Self {
+            query,
+            format,
+            archives,
+            path,
+            totals,
+            paging,
+            truncated,
+            readme,
+            rows,
+            etag,
+            _lease,
+        };
         view.etag = view.make_etag();
         Ok(view)
     }
 
     pub(crate) fn rows(&self) -> &Rows {
         match &self.rows {
-            Shown::Whole(listing) => &listing.rows,
-            Shown::Selected(rows) => rows,
+            ViewRows::Shared(listing) => &listing.rows,
+            ViewRows::Copied(rows) => rows,
         }
     }
 
     fn make_etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { query, format, archives, path, totals, paging, cut, readme, .. } = self;
+        let Self { query, format, archives, path, totals, paging, truncated, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
-        (query, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
+        (query, format, archives, path, totals, paging, truncated, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }

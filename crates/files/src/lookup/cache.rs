@@ -18,23 +18,23 @@ use crate::store::traits::FRESH;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
 /// finds a change, the file is looked up again. A change during a response aborts the response.
-const CHECKED: Duration = Duration::from_millis(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The approximate memory of an entry besides its key and content, in bytes: its fields, its
 /// prepared response and its slot. So the limit in bytes holds for many tiny entries, too.
-const OVERHEAD: usize = 1536;
+const ENTRY_OVERHEAD: usize = 1536;
 
 /// The number of slots that each insertion checks for stale entries.
-const SWEEP: usize = 2;
+const SWEPT_SLOTS: usize = 2;
 
 /// An entry is stale if it was not requested for this long.
-const STALE: Duration = Duration::from_secs(60);
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// An entry with descriptors is dropped if it was not requested for this long.
-const OPEN: Duration = Duration::from_secs(5);
+const IDLE_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The minimum time between two searches for descriptors to close.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The limits of a shard's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,9 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether a path as sent that equals the key names this entry. False if the key has a `%`,
-    /// which is sent as `%25`.
-    plain: bool,
+    /// Whether the key is also the path as a client sends it. False if the key contains `%`, which
+    /// a client sends as `%25`.
+    key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
     /// When its open files were last known to be unchanged.
@@ -81,7 +81,7 @@ impl Cached {
     /// are unchanged.
     fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + FRESH);
-        is_fresh && (now < self.checked + CHECKED || self.check(now))
+        is_fresh && (now < self.checked + CHECK_INTERVAL || self.check(now))
     }
 
     /// Checks that all open files are unchanged. If not, or if checking might block, marks the
@@ -111,21 +111,23 @@ impl LookupCache {
     }
 
     /// The entry of `key`, if it is fresh.
-    pub(crate) fn fresh(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
+    pub(crate) fn get_fresh(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.get(key, now)?;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// As [`LookupCache::fresh`], for a path as the client sent it, without its first slash. `None`
-    /// if it needs decoding. A path that equals a key needs no validation: the key was validated.
-    pub(crate) fn fresh_as_sent(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
-        let cached = self.entries.get(path).filter(|cached| cached.plain)?;
+    /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash.
+    /// `None` if it needs decoding. A path that equals a key needs no validation: the key was
+    /// validated.
+    pub(crate) fn get_fresh_by_raw_path(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
+        let cached = self.entries.get(path).filter(|cached| cached.key_is_raw_path)?;
         cached.requested = now;
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, unless that of a later lookup is
-    /// cached. Evicts other entries to make room. A result that doesn't fit even then is dropped.
+    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one
+    /// is cached. Evicts other entries to make room. A result that doesn't fit even then is
+    /// dropped.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
         // A lack of resources is not cached, because it doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
@@ -143,34 +145,34 @@ impl LookupCache {
             self.remove(key);
         }
         self.sweep(now);
-        let (plain, looked_up) = (!key.contains(&b'%'), Some(looked_up));
-        self.add(key, Cached { entry, plain, looked_up, checked: now, requested: now });
+        let (key_is_raw_path, looked_up) = (!key.contains(&b'%'), Some(looked_up));
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked: now, requested: now });
     }
 
     /// Replaces the entry of `key` with `entry`, the same file with one more encoding. Does nothing
     /// if another file is cached by now. Keeps the time of the lookup.
-    pub(crate) fn put_encoded(&mut self, key: &[u8], entry: &Arc<Entry>) {
+    pub(crate) fn add_encoding(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(known) = self.entries.peek(key) else { return };
-        if Arc::ptr_eq(&known.entry, entry) || !entry.continues(&known.entry) {
+        if Arc::ptr_eq(&known.entry, entry) || !entry.is_update_of(&known.entry) {
             return;
         }
-        let Cached { plain, looked_up, checked, requested, .. } = *known;
+        let Cached { key_is_raw_path, looked_up, checked, requested, .. } = *known;
         self.remove(key);
         let entry = Arc::clone(entry);
-        self.add(key, Cached { entry, plain, looked_up, checked, requested });
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked, requested });
         // Marks it as used.
         self.entries.get(key);
     }
 
     fn add(&mut self, key: &[u8], cached: Cached) {
-        let weight = OVERHEAD + key.len() + cached.entry.weight();
+        let weight = ENTRY_OVERHEAD + key.len() + cached.entry.weight();
         let descriptors = cached.entry.descriptors();
         if !self.make_room(weight, descriptors) {
             return;
         }
         self.descriptors += descriptors;
         if descriptors > 0 {
-            self.deadline = self.deadline.or(Some(cached.requested + OPEN));
+            self.deadline = self.deadline.or(Some(cached.requested + IDLE_OPEN_TIMEOUT));
         }
         self.entries.insert(Rc::from(key), cached, weight);
     }
@@ -178,15 +180,16 @@ impl LookupCache {
     /// Evicts entries until one more fits. Returns false if none is left to evict.
     fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
         loop {
-            let CacheLimits { entries, bytes, descriptors: most } = self.limits;
-            let crowded =
+            let CacheLimits { entries, bytes, descriptors: max_descriptors } = self.limits;
+            let is_full =
                 self.entries.len() + 1 > entries || self.entries.weight() + weight > bytes;
-            let short = descriptors > 0 && self.descriptors + descriptors > most;
-            if !crowded && !short {
+            let lacks_descriptors =
+                descriptors > 0 && self.descriptors + descriptors > max_descriptors;
+            if !is_full && !lacks_descriptors {
                 return true;
             }
-            // If only descriptors are short, only entries that hold some are evicted.
-            let evicted = self.entries.evict(|old| crowded || old.entry.descriptors() > 0);
+            // If only descriptors are lacking, only entries that hold some are evicted.
+            let evicted = self.entries.evict(|old| is_full || old.entry.descriptors() > 0);
             let Some((_, evicted)) = evicted else { return false };
             self.descriptors -= evicted.entry.descriptors();
         }
@@ -201,8 +204,8 @@ impl LookupCache {
     /// Drops stale entries, a few at a time.
     fn sweep(&mut self, now: Time) {
         let descriptors = &mut self.descriptors;
-        self.entries.sweep(SWEEP, |cached| {
-            let stale = now.since(cached.requested) > STALE;
+        self.entries.sweep(SWEPT_SLOTS, |cached| {
+            let stale = now.since(cached.requested) > STALE_AFTER;
             if stale {
                 *descriptors -= cached.entry.descriptors();
             }
@@ -210,11 +213,11 @@ impl LookupCache {
         });
     }
 
-    /// Drops entries that hold descriptors and were not requested for [`OPEN`].
+    /// Drops entries that hold descriptors and were not requested for [`IDLE_OPEN_TIMEOUT`].
     pub(crate) fn close_idle(&mut self, now: Time) {
         let (mut next, descriptors) = (Time::NEVER, &mut self.descriptors);
         self.entries.retain(|cached| {
-            let (held, until) = (cached.entry.descriptors(), cached.requested + OPEN);
+            let (held, until) = (cached.entry.descriptors(), cached.requested + IDLE_OPEN_TIMEOUT);
             if held > 0 && until <= now {
                 *descriptors -= held;
                 return false;
@@ -224,7 +227,7 @@ impl LookupCache {
             }
             true
         });
-        self.deadline = (next != Time::NEVER).then(|| next.max(now + PAUSE));
+        self.deadline = (next != Time::NEVER).then(|| next.max(now + MIN_CLOSE_INTERVAL));
     }
 }
 

@@ -6,7 +6,7 @@ use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
 use crate::file::content::Content;
 use crate::file::representation::Representation;
-use crate::respond::instead::Slash;
+use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::OpenFile;
 
@@ -61,9 +61,9 @@ impl Entry {
     }
 
     /// Whether this is the same file as that of `before`, with the same precompressed files.
-    pub(crate) fn continues(&self, before: &Self) -> bool {
+    pub(crate) fn is_update_of(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
-            (Some(file), Some(before)) => file.continues(before),
+            (Some(file), Some(before)) => file.is_update_of(before),
             _ => false,
         }
     }

@@ -7,34 +7,34 @@ use sockeye_proto::CancelToken;
 
 use super::entry::{Entry, Target};
 use super::folder::Folder;
-use super::mounts::{Mounted, Mounts};
+use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
-use crate::file::reader::{Effort, LoadError, Reader};
+use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::path::RequestPath;
-use crate::respond::instead::Slash;
+use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
 /// Maximum number of attempts to read a file that changes meanwhile.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
-const INDEX: &[u8] = b"index.html";
+const INDEX_PAGE: &[u8] = b"index.html";
 
 /// The extension that clean URLs leave out.
-const HTML: &[u8] = b".html";
+const HTML_EXTENSION: &[u8] = b".html";
 
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
 /// Looks up `key`. Blocks. If the file is the one of `known`, an earlier result, and is unchanged,
-/// returns `known` without reading it. `None` if the lookup takes more than `effort`.
+/// returns `known` without reading it. `None` if it has to read more than `scope` allows.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
     known: Option<Arc<Entry>>,
-    effort: Effort<'_>,
+    scope: ReadScope<'_>,
 ) -> Option<Arc<Entry>> {
     let Some((mount, path)) = mounts.find(key) else {
         let target = Target::Absent(Absent::Unmounted);
@@ -47,15 +47,15 @@ pub(crate) fn look_up(
         }
         _ => None,
     };
-    let at_once = folder.store.at_once();
-    let store = at_once.as_deref().unwrap_or(&*folder.store);
-    let reader = Reader { store, ..folder.reader(effort) };
+    let opened_store = folder.store.for_lookup();
+    let store = opened_store.as_deref().unwrap_or(&*folder.store);
+    let reader = Reader { store, ..folder.reader(scope) };
     let target = match (Lookup { folder, known: known_file, reader }).find(path) {
         Ok(Target::File(_, file)) if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) => {
             return known;
         }
         Ok(target) => target,
-        Err(LoadError::NeedsReading) => return None,
+        Err(LoadError::NeedsFullRead) => return None,
         Err(LoadError::Absent(absent)) => Target::Absent(absent),
         Err(LoadError::Changed) => Target::Absent(Absent::Changing),
     };
@@ -64,8 +64,8 @@ pub(crate) fn look_up(
 
 /// Looks up `key`, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
-    let found = look_up(mounts, key, None, Effort::Thorough(&CancelToken::default()));
-    found.expect("the effort is not limited")
+    let found = look_up(mounts, key, None, ReadScope::WholeFiles(&CancelToken::default()));
+    found.expect("every file may be read")
 }
 
 /// One lookup in one folder.
@@ -77,15 +77,17 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn find(&self, path: Mounted<'_>) -> Result<Target, LoadError> {
+    fn find(&self, path: MountedPath<'_>) -> Result<Target, LoadError> {
         match (path, self.reader.store.single_file()) {
-            (Mounted::Itself, None) => Ok(Target::Redirect(Slash::Add)),
-            (Mounted::In(path), Some(single)) if !path.key().is_empty() && path.key() != single => {
+            (MountedPath::Prefix, None) => Ok(Target::Redirect(Slash::Add)),
+            (MountedPath::Inside(path), Some(single))
+                if !path.key().is_empty() && path.key() != single =>
+            {
                 Err(MISSING)
             }
             (_, Some(single)) => self.load(single, Rule::SingleFile)?.ok_or(Absent::NoIndex.into()),
-            (Mounted::In(path), None) if path.is_folder() => self.index(path),
-            (Mounted::In(path), None) => self.named(path.name()),
+            (MountedPath::Inside(path), None) if path.is_folder() => self.index(path),
+            (MountedPath::Inside(path), None) => self.named(path.name()),
         }
     }
 
@@ -95,7 +97,7 @@ impl Lookup<'_> {
             Ok(Some(file)) => Ok(file),
             // `name.html` has precedence over a folder `name` without an `index.html`.
             Ok(None) => match self.clean_url(name)? {
-                Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
+                Some(page) if !self.is_file(&[name, b"/", INDEX_PAGE].concat()) => Ok(page),
                 _ => Ok(Target::Redirect(Slash::Add)),
             },
             Err(MISSING) => self.clean_url(name)?.ok_or(MISSING),
@@ -105,7 +107,7 @@ impl Lookup<'_> {
 
     /// The target of a path with a final slash.
     fn index(&self, path: RequestPath<'_>) -> Result<Target, LoadError> {
-        let absent = match self.load(&[path.key(), INDEX].concat(), Rule::Index) {
+        let absent = match self.load(&[path.key(), INDEX_PAGE].concat(), Rule::Index) {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => Absent::NoIndex,
             Err(MISSING) => match self.reader.store.open(path.name()) {
@@ -118,7 +120,7 @@ impl Lookup<'_> {
         let page = matches!(absent, Absent::NoIndex | Absent::Missing)
             && self.folder.options.clean_urls
             && !path.name().is_empty()
-            && self.is_file(&[path.name(), HTML].concat());
+            && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if page => Ok(Target::Redirect(Slash::Drop)),
             Absent::NoIndex if self.folder.options.listing => Ok(Target::Listing),
@@ -128,10 +130,10 @@ impl Lookup<'_> {
 
     /// The file `name.html`, if clean URLs are enabled. `None` if there is none.
     fn clean_url(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
-        if !self.folder.options.clean_urls || name.ends_with(HTML) {
+        if !self.folder.options.clean_urls || name.ends_with(HTML_EXTENSION) {
             return Ok(None);
         }
-        match self.load(&[name, HTML].concat(), Rule::CleanUrl) {
+        match self.load(&[name, HTML_EXTENSION].concat(), Rule::CleanUrl) {
             Err(MISSING) => Ok(None),
             loaded => loaded,
         }
@@ -144,7 +146,7 @@ impl Lookup<'_> {
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
     /// it changes meanwhile. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             match self.load_once(name, rule) {
                 Err(LoadError::Changed) => {}
                 loaded => return loaded,
@@ -162,10 +164,10 @@ impl Lookup<'_> {
             Opened::File(file, identity) => (file, identity),
         };
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
-            *by == rule && known.original.is_of(name, &identity)
+            *by == rule && known.original.is_of_file(name, &identity)
         };
         let file = if let Some((_, known)) = self.known.filter(is_known) {
-            folder.encoder.renew(reader, known)?
+            folder.encoder.update_precompressed(reader, known)?
         } else {
             let content = reader.load(file, &identity)?;
             let digest = reader.digest(&content, &identity, identity.is_settled(now))?;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::coding::encoder::Encoder;
-use crate::file::reader::{Effort, Reader};
+use crate::file::reader::{ReadScope, Reader};
 use crate::listing::cache::ListingCache;
-use crate::options::choices::Options;
+use crate::options::folder_options::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};
@@ -24,8 +24,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder or a file on disk, which must exist and be readable now. A file is served at `/`
-    /// and under its own name.
+    /// Opens a folder or a file on disk, which must exist and be readable now. A file is served at
+    /// `/` and under its own name.
     ///
     /// # Errors
     ///
@@ -64,9 +64,9 @@ impl Folder {
     }
 
     /// A reader for a lookup in this folder.
-    pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
+    pub(crate) fn reader<'a>(&'a self, scope: ReadScope<'a>) -> Reader<'a> {
         let Self { store, digests, options, .. } = self;
-        Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }
+        Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, scope }
     }
 
     /// Whether it is a single file.

@@ -1,9 +1,9 @@
 //! Jobs in flight: one for each name, however many requests wait for it.
 //!
-//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result. Each request
-//! has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its connection is closed,
-//! the job is cancelled. If a job is refused or dropped, its requests receive [`LookupResult::Refused`]; if
-//! it panics, their promises are abandoned.
+//! [`InFlight`] is the table of one shard. A job holds a [`Completer`], which sends its result.
+//! Each request has a promise and holds a [`Waiter`]: when the last waiter is dropped, because its
+//! connection is closed, the job is cancelled. If a job is refused or dropped, its requests receive
+//! [`JobResult::Refused`]; if it panics, their promises are abandoned.
 
 use std::collections::HashMap;
 use std::mem;
@@ -16,35 +16,36 @@ use sockeye_proto::{CancelToken, Promise, Ticket, Time, Waiter};
 use super::entry::Entry;
 use crate::limits::lock::lock;
 
-/// The number of entries from which on finished ones are removed. They hold only their names.
-const KEPT: usize = 256;
+/// Finished jobs are removed once the table has this many. A finished job holds only its name.
+const CLEANUP_THRESHOLD: usize = 256;
 
-/// The message that a promise is resolved with.
+/// The message that a promise sends: the result of a job, which looks a name up or compresses a
+/// file.
 #[derive(Clone, Debug)]
-pub(crate) enum LookupResult {
-    /// The result of a job, and when it was started.
+pub(crate) enum JobResult {
+    /// The entry, and when the job was started.
     Found { entry: Arc<Entry>, started: Time },
-    /// The job has to read more than it may.
-    Unread,
+    /// The job has to read more than its `ReadScope` allows.
+    NeedsFullRead,
     /// The job was refused.
     Refused,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct JobInFlight {
     started: Time,
     cancel: CancelToken,
     /// The promises of the requests that wait; `None` when the job is finished.
     waiting: Mutex<Option<Vec<Promise>>>,
 }
 
-impl Pending {
+impl JobInFlight {
     fn is_finished(&self) -> bool {
         lock(&self.waiting).is_none()
     }
 
     /// Sends the result to all requests that wait, without the lock: each message wakes a shard.
-    fn end(&self, result: &LookupResult) {
+    fn send(&self, result: &JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
             promise.resolve(Box::new(result.clone()));
@@ -52,24 +53,25 @@ impl Pending {
     }
 }
 
-/// The job's side: it sends the result. Dropped without one, it sends [`LookupResult::Refused`].
+/// A job holds this to send its result. If it is dropped without a result, it sends
+/// [`JobResult::Refused`].
 #[derive(Debug)]
 pub(crate) struct Completer {
-    pending: Arc<Pending>,
+    job: Arc<JobInFlight>,
 }
 
 impl Completer {
     pub(crate) fn complete(self, entry: Arc<Entry>) {
-        self.pending.end(&LookupResult::Found { entry, started: self.pending.started });
+        self.job.send(&JobResult::Found { entry, started: self.job.started });
     }
 
-    pub(crate) fn leave_unread(self) {
-        self.pending.end(&LookupResult::Unread);
+    pub(crate) fn needs_full_read(self) {
+        self.job.send(&JobResult::NeedsFullRead);
     }
 
     /// Set when no request waits any more.
     pub(crate) fn cancel(&self) -> CancelToken {
-        self.pending.cancel.clone()
+        self.job.cancel.clone()
     }
 }
 
@@ -77,10 +79,10 @@ impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
             // Dropping a promise abandons it. It is done without the lock.
-            let waiting = mem::take(&mut *lock(&self.pending.waiting));
+            let waiting = mem::take(&mut *lock(&self.job.waiting));
             drop(waiting);
         } else {
-            self.pending.end(&LookupResult::Refused);
+            self.job.send(&JobResult::Refused);
         }
     }
 }
@@ -88,22 +90,22 @@ impl Drop for Completer {
 /// The jobs that requests of one shard wait for.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    pending: HashMap<Rc<[u8]>, Arc<Pending>>,
+    jobs: HashMap<Rc<[u8]>, Arc<JobInFlight>>,
     /// The number of entries after the last removal of finished ones.
-    left: usize,
+    len_after_cleanup: usize,
 }
 
 impl InFlight {
     pub(crate) fn len(&self) -> usize {
-        self.pending.len()
+        self.jobs.len()
     }
 
-    pub(crate) fn is_pending(&self, name: &[u8]) -> bool {
-        self.pending.get(name).is_some_and(|pending| !pending.is_finished())
+    pub(crate) fn is_in_flight(&self, name: &[u8]) -> bool {
+        self.jobs.get(name).is_some_and(|job| !job.is_finished())
     }
 
-    /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start the job;
-    /// otherwise it is in flight.
+    /// Lets `promise` wait for the job `name`. If this returns a completer, the caller has to start
+    /// the job; otherwise it is in flight.
     pub(crate) fn join(
         &mut self,
         name: &[u8],
@@ -111,34 +113,34 @@ impl InFlight {
         promise: Promise,
     ) -> (Ticket, Waiter, Option<Completer>) {
         let ticket = promise.ticket();
-        if let Some(pending) = self.pending.get(name)
-            && let Some(waiting) = &mut *lock(&pending.waiting)
-            && let Some(waiter) = pending.cancel.add_waiter()
+        if let Some(job) = self.jobs.get(name)
+            && let Some(waiting) = &mut *lock(&job.waiting)
+            && let Some(waiter) = job.cancel.add_waiter()
         {
             waiting.push(promise);
             return (ticket, waiter, None);
         }
-        self.make_room();
+        self.remove_all_finished();
         let (waiter, cancel) = Waiter::new();
         let waiting = Mutex::new(Some(vec![promise]));
-        let pending = Arc::new(Pending { started: now, cancel, waiting });
-        self.pending.insert(Rc::from(name), Arc::clone(&pending));
-        (ticket, waiter, Some(Completer { pending }))
+        let job = Arc::new(JobInFlight { started: now, cancel, waiting });
+        self.jobs.insert(Rc::from(name), Arc::clone(&job));
+        (ticket, waiter, Some(Completer { job }))
     }
 
     /// Removes the job `name` if it is finished.
-    pub(crate) fn forget(&mut self, name: &[u8]) {
-        if self.pending.get(name).is_some_and(|pending| pending.is_finished()) {
-            self.pending.remove(name);
+    pub(crate) fn remove_finished(&mut self, name: &[u8]) {
+        if self.jobs.get(name).is_some_and(|job| job.is_finished()) {
+            self.jobs.remove(name);
         }
     }
 
-    /// Removes finished jobs once there are many. That is done only when the number of entries has doubled,
-    /// so the average cost is small.
-    fn make_room(&mut self) {
-        if self.pending.len() >= KEPT.max(2 * self.left) {
-            self.pending.retain(|_, pending| !pending.is_finished());
-            self.left = self.pending.len();
+    /// Removes finished jobs once there are many. That is done only when the number of entries has
+    /// doubled, so the average cost is small.
+    fn remove_all_finished(&mut self) {
+        if self.jobs.len() >= CLEANUP_THRESHOLD.max(2 * self.len_after_cleanup) {
+            self.jobs.retain(|_, job| !job.is_finished());
+            self.len_after_cleanup = self.jobs.len();
         }
     }
 }

@@ -10,8 +10,8 @@ use super::folder::Folder;
 use crate::naming::path::{Refusal, RequestPath};
 use crate::respond::budgets::Budgets;
 
-/// Several folders (or single files), each at a prefix of its own. Cheap to clone; can be sent to any
-/// thread.
+/// Several folders (or single files), each at a prefix of its own. Cheap to clone; can be sent to
+/// any thread.
 ///
 /// The longest prefix wins, segment by segment: `/docs` is no prefix of `/docsearch`. Each folder
 /// keeps its own [`Options`](crate::Options).
@@ -45,11 +45,11 @@ pub(crate) struct Mount {
 
 /// The rest of a path after the prefix of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mounted<'k> {
+pub(crate) enum MountedPath<'k> {
     /// The prefix itself, without a final slash.
-    Itself,
+    Prefix,
     /// A name in the folder.
-    In(RequestPath<'k>),
+    Inside(RequestPath<'k>),
 }
 
 /// Why a folder can't be served at a prefix.
@@ -87,8 +87,8 @@ impl Mounts {
         Self::default()
     }
 
-    /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or without
-    /// slashes at its ends; `/` is the root.
+    /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
+    /// without slashes at its ends; `/` is the root.
     ///
     /// # Errors
     ///
@@ -107,10 +107,10 @@ impl Mounts {
     }
 
     /// Drops stale listings. Returns whether any are left.
-    pub(crate) fn forget_listings(&self) -> bool {
+    pub(crate) fn remove_stale_listings(&self) -> bool {
         let mut is_left = false;
         for Mount { folder, .. } in &*self.mounts {
-            folder.listings.forget_stale(folder.store.now());
+            folder.listings.remove_stale(folder.store.now());
             is_left |= !folder.listings.is_empty();
         }
         is_left
@@ -131,12 +131,12 @@ impl Mounts {
     }
 
     /// The folder that `key` is in, and the rest of the key.
-    pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, Mounted<'k>)> {
+    pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, MountedPath<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let path = match key.strip_prefix(&*mount.prefix)? {
-                _ if mount.prefix.is_empty() => Mounted::In(RequestPath::from_key(key)),
-                [] => Mounted::Itself,
-                [b'/', rest @ ..] => Mounted::In(RequestPath::from_key(rest)),
+                _ if mount.prefix.is_empty() => MountedPath::Inside(RequestPath::from_key(key)),
+                [] => MountedPath::Prefix,
+                [b'/', rest @ ..] => MountedPath::Inside(RequestPath::from_key(rest)),
                 _ => return None,
             };
             Some((index, path))
@@ -146,7 +146,7 @@ impl Mounts {
     /// Where a job for `key` may get stuck: in its folder, beneath the first segment of its name.
     pub(crate) fn job_group(&self, key: &[u8]) -> JobGroup {
         let Some((mount, path)) = self.find(key) else { return JobGroup::default() };
-        let key = if let Mounted::In(path) = path { path.key() } else { b"" };
+        let key = if let MountedPath::Inside(path) = path { path.key() } else { b"" };
         // Root 0 is for jobs that can't get stuck. Two segments may get the same part by chance.
         let part = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
             let mut hasher = DefaultHasher::new();
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_longest_prefix_answers_segment_by_segment() {
         let mounts = mounts(&["/docs", "/", "/docs/api/", "caf\u{e9}"]).unwrap();
-        for (key, prefix, left) in [
+        for (key, prefix, rest) in [
             ("", "", Some("")),
             ("index.html", "", Some("index.html")),
             ("docs", "docs", None),
@@ -196,13 +196,13 @@ mod tests {
             ("a/docs", "", Some("a/docs")),
             ("caf\u{e9}/x", "caf\u{e9}", Some("x")),
         ] {
-            let (index, place) = mounts.find(key.as_bytes()).unwrap();
-            let left_to_it = match place {
-                Mounted::Itself => None,
-                Mounted::In(wanted) => Some(wanted.key()),
+            let (index, path) = mounts.find(key.as_bytes()).unwrap();
+            let found_rest = match path {
+                MountedPath::Prefix => None,
+                MountedPath::Inside(path) => Some(path.key()),
             };
-            let place = (&*mounts.get(index).prefix, left_to_it);
-            assert_eq!(place, (prefix.as_bytes(), left.map(str::as_bytes)), "{key}");
+            let found = (&*mounts.get(index).prefix, found_rest);
+            assert_eq!(found, (prefix.as_bytes(), rest.map(str::as_bytes)), "{key}");
         }
         assert_eq!(mounts.root().map(|at| &*mounts.get(at).prefix), Some(&b""[..]));
     }

@@ -1,16 +1,16 @@
-//! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`. Both are
-//! looked up and cached like other names.
+//! The next lookup when a name is not found: of the page of a single-page app, then of `404.html`.
+//! Both are looked up and cached like other names.
 
 use sockeye_http::Status;
 
 use super::entry::{Entry, Target};
 use super::mounts::Mounts;
-use crate::respond::instead::{Purpose, status};
+use crate::respond::substitutes::{Purpose, status};
 use crate::store::absent::Absent;
 
 impl Purpose {
     /// The next lookup after the result `entry`; `None` if `entry` answers the request.
-    pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
+    pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
         let why = match (self, &entry.target) {
             (_, Target::File(..))
             | (Self::Requested, Target::Redirect(_) | Target::Listing)
@@ -25,7 +25,7 @@ impl Purpose {
         }
         // A refused or hidden name, such as `.git`, is never a path of the app.
         let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
-        if self == Self::Requested && is_app && navigates {
+        if self == Self::Requested && is_app && is_navigation {
             return Some(Self::Fallback { mount, why });
         }
         Some(Self::ErrorPage { mount, why })

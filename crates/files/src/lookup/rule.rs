@@ -28,8 +28,8 @@ pub enum Rule {
     Fallback,
     /// Nothing is found, and the folder has a `404.html`.
     ErrorPage,
-    /// Nothing is found.
-    Nothing,
+    /// No file is found that may be sent: the response is an error.
+    Error,
 }
 
 impl fmt::Display for Rule {
@@ -38,15 +38,15 @@ impl fmt::Display for Rule {
             Self::File => "the path names the file",
             Self::Index => "the page of a folder is its index.html",
             Self::Listing => "the folder has no index.html and is listed",
-            Self::Format => "the query asks for the folder in this format",
-            Self::BadQuery => "a listing doesn't have what the query asks for",
+            Self::Format => "the query names the format of a listing or archive",
+            Self::BadQuery => "the query is not valid for a listing",
             Self::CleanUrl => "clean URL: the path leaves out .html",
             Self::SingleFile => "a single file is served",
             Self::AddSlash => "a folder's path ends with a slash",
             Self::DropSlash => "clean URL: a page's path ends without a slash",
             Self::Fallback => "single-page app: the page is the folder's index.html",
-            Self::ErrorPage => "the folder's 404.html says that there is nothing",
-            Self::Nothing => "nothing answers for the path",
+            Self::ErrorPage => "error page: the folder's 404.html",
+            Self::Error => "no file is served at this path",
         })
     }
 }

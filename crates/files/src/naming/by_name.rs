@@ -51,35 +51,35 @@ impl ByName {
 
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     if pattern.contains(&b'/') {
-        is_like(name, pattern.strip_prefix(b"/").unwrap_or(pattern))
+        matches_glob(name, pattern.strip_prefix(b"/").unwrap_or(pattern))
     } else {
-        is_like(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name), pattern)
+        matches_glob(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name), pattern)
     }
 }
 
 /// Whether `text` matches `pattern`, in which `*` matches any bytes. Only the last star is retried,
 /// which is enough, so there are at most as many steps as the product of both lengths.
-fn is_like(text: &[u8], pattern: &[u8]) -> bool {
-    let (mut at, mut of) = (0, 0);
+fn matches_glob(text: &[u8], pattern: &[u8]) -> bool {
+    let (mut text_at, mut pattern_at) = (0, 0);
     // The position of the last star, and the end of the text that it matches.
     let mut star = None;
-    while at < text.len() {
-        match pattern.get(of) {
+    while text_at < text.len() {
+        match pattern.get(pattern_at) {
             Some(b'*') => {
-                star = Some((of, at));
-                of += 1;
+                star = Some((pattern_at, text_at));
+                pattern_at += 1;
             }
-            Some(byte) if *byte == text[at] => {
-                (at, of) = (at + 1, of + 1);
+            Some(byte) if *byte == text[text_at] => {
+                (text_at, pattern_at) = (text_at + 1, pattern_at + 1);
             }
             _ => {
                 let Some((star_at, taken)) = star else { return false };
                 star = Some((star_at, taken + 1));
-                (at, of) = (taken + 1, star_at + 1);
+                (text_at, pattern_at) = (taken + 1, star_at + 1);
             }
         }
     }
-    pattern[of..].iter().all(|byte| *byte == b'*')
+    pattern[pattern_at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

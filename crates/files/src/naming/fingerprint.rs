@@ -1,29 +1,30 @@
-//! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`, `index-BxYz12ab.css`.
-//! A file with such a name never changes, so caches may keep it.
+//! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
+//! `index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
 //! A false match would be cached for a year after its content changed. So words, dates and versions
-//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without a
-//! digit inside it can't be distinguished from a word; such a file is revalidated, which costs little.
+//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without
+//! a digit inside it can't be distinguished from a word; such a file is revalidated, which costs
+//! little.
 
 /// The extensions of files that bundlers put a hash in the name of. Pages and documents have none.
-const KINDS: &[&[u8]] = &[
+const EXTENSIONS: &[&[u8]] = &[
     b"js", b"mjs", b"cjs", b"css", b"map", b"wasm", b"json", b"txt", b"woff", b"woff2", b"ttf",
     b"otf", b"eot", b"png", b"jpg", b"jpeg", b"gif", b"webp", b"avif", b"jxl", b"svg", b"ico",
     b"mp3", b"mp4", b"m4a", b"ogg", b"opus", b"webm", b"wav", b"flac",
 ];
 
 /// Folders whose files never change under their names: SvelteKit, Next.js, Astro.
-const FOLDERS: &[&[u8]] = &[b"_app/immutable/", b"_next/static/", b"_astro/"];
+const FINGERPRINTED_FOLDERS: &[&[u8]] = &[b"_app/immutable/", b"_next/static/", b"_astro/"];
 
 /// Whether a name contains a hash of the file's content.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let mut parts = file.rsplit(|byte| *byte == b'.');
     let Some(kind) = parts.next() else { return false };
-    if !KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+    if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
         return false;
     }
-    if FOLDERS.iter().any(|folder| is_in(name, folder)) {
+    if FINGERPRINTED_FOLDERS.iter().any(|folder| is_in(name, folder)) {
         return true;
     }
     // From the end: `app.HASH.chunk.js.map`, `app-HASH.min.js`. The first part is the name.
@@ -31,7 +32,7 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     while let Some(part) = parts.next() {
         let is_first = parts.peek().is_none();
         let whole = if is_first { is_long_hash(part) } else { is_hash(part) };
-        if whole || tails(part).any(is_hash) {
+        if whole || after_dashes(part).any(is_hash) {
             return true;
         }
     }
@@ -46,7 +47,7 @@ fn is_in(name: &[u8], folder: &[u8]) -> bool {
 }
 
 /// The text after each dash except a leading one. Some hashes contain dashes, too.
-fn tails(part: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn after_dashes(part: &[u8]) -> impl Iterator<Item = &[u8]> {
     let dashes = part.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'-');
     dashes.map(|(at, _)| &part[at + 1..])
 }
@@ -60,8 +61,8 @@ fn is_hash(text: &[u8]) -> bool {
     is_hex_hash(text) || is_base64_hash(text) || is_base32_hash(text)
 }
 
-/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters and
-/// digits, so neither a date nor a word.
+/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters
+/// and digits, so neither a date nor a word.
 fn is_hex_hash(text: &[u8]) -> bool {
     let length = matches!(text.len(), 8 | 10 | 12 | 16 | 20 | 24 | 32 | 40 | 48 | 64 | 96 | 128);
     length
@@ -70,8 +71,8 @@ fn is_hex_hash(text: &[u8]) -> bool {
         && text.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit before
-/// a letter.
+/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit
+/// before a letter.
 fn is_base64_hash(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

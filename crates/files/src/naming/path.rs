@@ -6,8 +6,8 @@
 //! /../etc/passwd    ──▶  refused, and why
 //! ```
 //!
-//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file, and
-//! every cache and filter between client and server would have to normalize in the same way.
+//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file,
+//! and every cache and filter between client and server would have to normalize in the same way.
 //! [`crate::Disk`] checks symbolic links.
 
 use std::fmt;
@@ -53,7 +53,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the request is malformed (400). Otherwise the path is one that is never served (404).
+    /// Whether the request is malformed (400). Otherwise the path is one that is never served
+    /// (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
         matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)
@@ -172,11 +173,11 @@ pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
 
 /// Checks a decoded name.
 fn check(key: &[u8]) -> Result<(), Refusal> {
-    if is_plain(key) { Ok(()) } else { check_segments(key) }
+    if passes_quick_check(key) { Ok(()) } else { check_segments(key) }
 }
 
 /// A quick check that most valid names pass. A name that fails it may be valid.
-fn is_plain(key: &[u8]) -> bool {
+fn passes_quick_check(key: &[u8]) -> bool {
     let mut before = b'/';
     key.len() <= MAX_SEGMENT
         && key.iter().all(|&byte| {
@@ -359,7 +360,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_that_pass_the_quick_check_are_valid(name in "[a./\\\\\\x00%]{0,12}") {
-            if is_plain(name.as_bytes()) {
+            if passes_quick_check(name.as_bytes()) {
                 prop_assert_eq!(check_segments(name.as_bytes()), Ok(()));
             }
         }

@@ -2,9 +2,9 @@
 
 /// A content coding.
 ///
-/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is used; browsers give all
-/// the same weight. At the levels that a server can afford, zstd compresses text about as well as brotli,
-/// and is faster to encode and decode; both compress better than gzip.
+/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is used; browsers give
+/// all the same weight. At the levels that a server can afford, zstd compresses text about as well
+/// as brotli, and is faster to encode and decode; both compress better than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 8878, with the window of RFC 9659.
@@ -55,7 +55,8 @@ impl Coding {
 /// Which encodings a folder is sent in. Default: all.
 ///
 /// [`BudgetLimits::compressed`](crate::BudgetLimits) limits the memory of compressed contents. The
-/// BREACH attack does not apply: files contain neither data of a request nor secrets of other users.
+/// BREACH attack does not apply: files contain neither data of a request nor secrets of other
+/// users.
 ///
 /// Without the crate's feature `compression`, every file is sent uncompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]

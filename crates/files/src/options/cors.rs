@@ -1,4 +1,5 @@
-//! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard, 3.2).
+//! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard,
+//! 3.2).
 //!
 //! Credentials are never allowed: no file depends on them.
 
@@ -11,14 +12,14 @@ use super::fields::{push, with};
 
 /// Which other sites' scripts may read the files. Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cors(Allowed);
+pub struct Cors(AllowedOrigins);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Allowed {
+enum AllowedOrigins {
     #[default]
     None,
     Any,
-    Some(Vec<Box<str>>),
+    Listed(Vec<Box<str>>),
 }
 
 /// Text that is not an origin. An origin is a scheme and a host in lower case, and perhaps a port:
@@ -34,8 +35,9 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
-/// Response headers that scripts may read in addition to the always readable ones, to resume downloads.
-const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
+/// Response headers that scripts may read in addition to the always readable ones, to resume
+/// downloads.
+const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember the answer to a preflight request: a day, in seconds.
 const MAX_AGE: &[u8] = b"86400";
@@ -43,14 +45,14 @@ const MAX_AGE: &[u8] = b"86400";
 impl Cors {
     /// No other site may read them.
     #[must_use]
-    pub const fn nobody() -> Self {
-        Self(Allowed::None)
+    pub const fn none() -> Self {
+        Self(AllowedOrigins::None)
     }
 
     /// Every site may read them.
     #[must_use]
     pub const fn any() -> Self {
-        Self(Allowed::Any)
+        Self(AllowedOrigins::Any)
     }
 
     /// The sites with these origins may read them; `*` allows every site.
@@ -67,35 +69,40 @@ impl Cors {
                 other => return Err(BadOrigin(other.to_owned())),
             }
         }
-        Ok(Self(if some.is_empty() { Allowed::None } else { Allowed::Some(some) }))
+        Ok(Self(if some.is_empty() { AllowedOrigins::None } else { AllowedOrigins::Listed(some) }))
     }
 
     /// The fields that don't depend on the request.
-    pub(crate) fn fixed(&self) -> Fields {
+    pub(crate) fn constant_fields(&self) -> Fields {
         let (name, value) = match &self.0 {
-            Allowed::None => return Fields::new(),
-            Allowed::Any => ("Access-Control-Allow-Origin", "*"),
-            Allowed::Some(_) => ("Vary", "Origin"),
+            AllowedOrigins::None => return Fields::new(),
+            AllowedOrigins::Any => ("Access-Control-Allow-Origin", "*"),
+            AllowedOrigins::Listed(_) => ("Vary", "Origin"),
         };
-        with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED)
+        with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED_HEADERS)
     }
 
     /// Whether every origin gets the same fields.
     pub(crate) fn is_same_for_all(&self) -> bool {
-        !matches!(self.0, Allowed::Some(_))
+        !matches!(self.0, AllowedOrigins::Listed(_))
     }
 
-    /// Adds to `fields`, which include [`Cors::fixed`], the one that depends on the origin of the request.
-    pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
-        match self.granted(origin) {
+    /// Adds the field that depends on the origin of the request to `fields`, which include
+    /// [`Cors::constant_fields`].
+    pub(crate) fn with_allowed_origin<'f>(
+        &self,
+        fields: &'f Fields,
+        origin: Option<&[u8]>,
+    ) -> Cow<'f, Fields> {
+        match self.listed_origin(origin) {
             Some(origin) => Cow::Owned(with(fields.clone(), "Access-Control-Allow-Origin", origin)),
             None => Cow::Borrowed(fields),
         }
     }
 
     /// The origin of the request, if it is on the list.
-    fn granted(&self, origin: Option<&[u8]>) -> Option<&str> {
-        let Allowed::Some(origins) = &self.0 else { return None };
+    fn listed_origin(&self, origin: Option<&[u8]>) -> Option<&str> {
+        let AllowedOrigins::Listed(origins) = &self.0 else { return None };
         origins.iter().map(|known| &**known).find(|known| Some(known.as_bytes()) == origin)
     }
 
@@ -103,9 +110,9 @@ impl Cors {
     /// script wants to send; `None` if the origin is not allowed.
     pub(crate) fn preflight(&self, origin: &[u8], names: Option<&[u8]>) -> Option<Fields> {
         let (origin, varies) = match &self.0 {
-            Allowed::None => return None,
-            Allowed::Any => ("*", ""),
-            Allowed::Some(_) => (self.granted(Some(origin))?, "Origin, "),
+            AllowedOrigins::None => return None,
+            AllowedOrigins::Any => ("*", ""),
+            AllowedOrigins::Listed(_) => (self.listed_origin(Some(origin))?, "Origin, "),
         };
         let varies =
             format!("{varies}Access-Control-Request-Method, Access-Control-Request-Headers");
@@ -161,7 +168,10 @@ mod tests {
     fn listed_origins_are_echoed_and_others_are_not() {
         let base = Fields::new();
         let granted = |cors: &Cors, origin: &'static str| {
-            let fields = cors.grant(&base, Some(origin.as_bytes())).into_owned().and(&cors.fixed());
+            let fields = cors
+                .with_allowed_origin(&base, Some(origin.as_bytes()))
+                .into_owned()
+                .and(&cors.constant_fields());
             String::from_utf8(fields.as_bytes().to_vec()).unwrap()
         };
         let some = Cors::origins(["https://a", "https://b"]).unwrap();

@@ -6,14 +6,15 @@ use sockeye_http::{BadField, Fields};
 ///
 /// The defaults make attacks harder and break no ordinary site:
 ///
-/// - `X-Content-Type-Options: nosniff` with every file: browsers run nothing as a script that isn't one.
+/// - `X-Content-Type-Options: nosniff` with every file: browsers run a file as a script only if its
+///   type is that of a script.
 /// - `Referrer-Policy: strict-origin-when-cross-origin` with pages: other sites learn which site a
 ///   visitor comes from, not which page. It is the default of current browsers.
 /// - `X-Frame-Options: SAMEORIGIN` with pages: no other site can show the page in a frame, to catch
 ///   clicks. A `Content-Security-Policy` with `frame-ancestors` overrides it.
 ///
-/// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: they are only sent
-/// if they are set.
+/// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: they are only
+/// sent if they are set.
 ///
 /// ```
 /// use sockeye_files::Headers;

@@ -1,14 +1,15 @@
 //! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is named
-//! twice, the lower weight counts: a response that the client can't decode is worse than a longer one.
+//! It is parsed in one pass, without an allocation. Invalid members are ignored. If a coding is
+//! named twice, the lower weight counts: a response that the client can't decode is worse than a
+//! longer one.
 
 use crate::options::codings::Coding;
 
 /// The weight `q=1`, in thousandths.
-const MOST: u16 = 1000;
+const MAX_WEIGHT: u16 = 1000;
 /// The lowest weight that is not a refusal. It is the default of `identity`.
-const LEAST: u16 = 1;
+const MIN_WEIGHT: u16 = 1;
 
 /// The weight of each coding, in thousandths; 0 is a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) struct AcceptEncoding {
     codings: [Option<u16>; Coding::ALL.len()],
     identity: Option<u16>,
     /// `*`: all codings that are not named.
-    others: Option<u16>,
+    wildcard: Option<u16>,
 }
 
 impl AcceptEncoding {
@@ -52,7 +53,7 @@ impl AcceptEncoding {
         let place = if let Some(coding) = Coding::from_name(name) {
             &mut self.codings[coding as usize]
         } else if name == b"*" {
-            &mut self.others
+            &mut self.wildcard
         } else if name.eq_ignore_ascii_case(b"identity") {
             &mut self.identity
         } else {
@@ -64,24 +65,25 @@ impl AcceptEncoding {
     /// The weights, once the whole list was added.
     pub(crate) fn finish(self) -> Accepted {
         if !self.is_present {
-            // This allows any coding, but a client that doesn't send the field can rarely decode one.
-            return Accepted { codings: [0; Coding::ALL.len()], identity: MOST };
+            // This allows any coding, but a client that doesn't send the field can rarely decode
+            // one.
+            return Accepted { codings: [0; Coding::ALL.len()], identity: MAX_WEIGHT };
         }
-        let identity = match (self.identity, self.others) {
+        let identity = match (self.identity, self.wildcard) {
             (Some(weight), _) => weight,
             // `*` can refuse `identity`, but doesn't raise its weight.
             (None, Some(0)) => 0,
-            (None, _) => LEAST,
+            (None, _) => MIN_WEIGHT,
         };
-        let others = self.others.unwrap_or(0);
-        Accepted { codings: self.codings.map(|weight| weight.unwrap_or(others)), identity }
+        let wildcard = self.wildcard.unwrap_or(0);
+        Accepted { codings: self.codings.map(|weight| weight.unwrap_or(wildcard)), identity }
     }
 }
 
 /// Splits `name;q=weight`; `None` if it is invalid.
 fn split_weight(member: &[u8]) -> Option<(&[u8], u16)> {
     let Some(at) = member.iter().position(|byte| *byte == b';') else {
-        return Some((trim(member), MOST));
+        return Some((trim(member), MAX_WEIGHT));
     };
     let (name, parameter) = (trim(&member[..at]), trim(&member[at + 1..]));
     let [b'q' | b'Q', b'=', weight @ ..] = parameter else { return None };
@@ -97,13 +99,13 @@ pub(crate) fn thousandths(weight: &[u8]) -> Option<u16> {
     };
     let mut thousandths = match whole {
         b'0' => 0,
-        b'1' => MOST,
+        b'1' => MAX_WEIGHT,
         _ => return None,
     };
     for (digit, worth) in decimals.iter().zip([100, 10, 1]) {
         thousandths += u16::from(digit.is_ascii_digit().then(|| digit - b'0')?) * worth;
     }
-    (thousandths <= MOST).then_some(thousandths)
+    (thousandths <= MAX_WEIGHT).then_some(thousandths)
 }
 
 /// Removes spaces and tabs at both ends (RFC 9110, 5.6.3).
@@ -198,7 +200,8 @@ mod tests {
     }
 
     proptest! {
-        /// Spaces and the division into fields don't matter, and each member counts as it does alone.
+        /// Spaces and the division into fields don't matter, and each member counts as it does
+        /// alone.
         #[test]
         fn every_member_counts_in_any_position(
             members in proptest::collection::vec(
@@ -228,7 +231,7 @@ mod tests {
                 lowest("zstd").unwrap_or(0),
                 lowest("br").unwrap_or(0),
                 lowest("gzip").unwrap_or(0),
-                lowest("identity").unwrap_or(LEAST),
+                lowest("identity").unwrap_or(MIN_WEIGHT),
             );
             prop_assert_eq!(weights(&[&texts.join(",")]), expected);
             prop_assert_eq!(weights(&[&first, &second]), expected);
@@ -246,9 +249,9 @@ mod tests {
         ) {
             let accepted = accepted([&value[..]]);
             for coding in Coding::ALL {
-                prop_assert!(accepted.weight(coding) <= MOST);
+                prop_assert!(accepted.weight(coding) <= MAX_WEIGHT);
             }
-            prop_assert!(accepted.identity() <= MOST);
+            prop_assert!(accepted.identity() <= MAX_WEIGHT);
         }
     }
 

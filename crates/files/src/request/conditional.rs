@@ -17,30 +17,31 @@ pub(crate) enum Precondition {
 }
 
 impl RequestView<'_> {
-    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110, 13.2.2.
-    /// If a request has a condition on both, only the one on the ETag counts.
+    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110,
+    /// 13.2.2. If a request has a condition on both, only the one on the ETag counts.
     pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
-            (Some(list), _) => lists(&list, etag, Comparison::Strong),
+            (Some(list), _) => etag_list_contains(&list, etag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
             (None, None) => true,
         };
         if !required {
             return Precondition::Failed;
         }
-        let known = match (self.list(IfNoneMatch), self.single(IfModifiedSince).get()) {
-            (Some(list), _) => lists(&list, etag, Comparison::Weak),
+        let is_current = match (self.list(IfNoneMatch), self.single(IfModifiedSince).get()) {
+            (Some(list), _) => etag_list_contains(&list, etag, Comparison::Weak),
             (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
             (None, None) => false,
         };
-        if known { Precondition::NotModified } else { Precondition::Send }
+        if is_current { Precondition::NotModified } else { Precondition::Send }
     }
 
-    /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current content.
+    /// Whether `Range` applies (RFC 9110, 13.1.5): `If-Range` is absent, or names the current
+    /// content.
     ///
-    /// An ETag must be strong. A date must be equal to ours, and more than a second before `now`:
-    /// otherwise a later change can have the same date.
+    /// An ETag must be strong. A date must be equal to `modified`, and more than a second before
+    /// `now`: otherwise a later change can have the same date.
     pub(crate) fn range_applies_to(
         self,
         etag: &[u8],
@@ -55,13 +56,13 @@ impl RequestView<'_> {
         if value.starts_with(b"\"") {
             return *value == *etag;
         }
-        let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
-        ours.is_some_and(|modified| date::parse(value) == Some(modified))
+        let last_modified = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
+        last_modified.is_some_and(|modified| date::parse(value) == Some(modified))
     }
 }
 
-/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC 9110,
-/// 13.1.3 and 13.1.4).
+/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC
+/// 9110, 13.1.3 and 13.1.4).
 fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
@@ -72,9 +73,9 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison (RFC
-/// 9110, 8.8.3.2). The list ends at the first invalid ETag.
-fn lists(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
+/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison
+/// (RFC 9110, 8.8.3.2). The list ends at the first invalid ETag.
+fn etag_list_contains(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
     }
@@ -160,7 +161,7 @@ mod tests {
             ("*, \"b\"", false, false),
             ("\"A\"", false, false),
         ] {
-            let by = |comparison| lists(list.as_bytes(), b"\"a\"", comparison);
+            let by = |comparison| etag_list_contains(list.as_bytes(), b"\"a\"", comparison);
             assert_eq!((by(Comparison::Weak), by(Comparison::Strong)), (weak, strong), "{list}");
         }
     }

@@ -1,17 +1,18 @@
 //! Byte ranges (RFC 9110, 14).
 //!
-//! At most [`MOST`] ranges are allowed, and ranges that overlap or are near each other are merged. So no
-//! byte of the file is sent twice, and the headers between two parts are shorter than the bytes between
-//! them.
+//! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are
+//! merged. So no byte of the file is sent twice, and the headers between two parts are shorter than
+//! the bytes between them.
 
 use std::ops::Range;
 
-/// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful at
-/// once; only attackers ask for hundreds.
-pub(crate) const MOST: usize = 16;
+/// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful
+/// at once; only attackers ask for hundreds.
+pub(crate) const MAX_RANGES: usize = 16;
 
-/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as long.
-const GAP: u64 = 256;
+/// Ranges with a gap of at most this many bytes are merged: the headers between two parts may be as
+/// long.
+const MERGED_GAP: u64 = 256;
 
 /// A part of a file, of at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +50,11 @@ impl Part {
     }
 
     fn is_near(self, other: Self) -> bool {
-        self.start <= other.end().saturating_add(GAP)
-            && other.start <= self.end().saturating_add(GAP)
+        self.start <= other.end().saturating_add(MERGED_GAP)
+            && other.start <= self.end().saturating_add(MERGED_GAP)
     }
 
-    fn with(self, other: Self) -> Self {
+    fn merged_with(self, other: Self) -> Self {
         let start = self.start.min(other.start);
         Self { start, len: self.end().max(other.end()) - start }
     }
@@ -79,12 +80,12 @@ impl Ranges {
                 continue;
             }
             count += 1;
-            let Ok(found) = read(spec, size) else { return Self::Whole };
-            if count > MOST {
+            let Ok(found) = parse_range(spec, size) else { return Self::Whole };
+            if count > MAX_RANGES {
                 return Self::Whole;
             }
             if let Some(part) = found {
-                add(&mut parts, part);
+                add_merged(&mut parts, part);
             }
         }
         match *parts {
@@ -100,14 +101,14 @@ impl Ranges {
 struct Malformed;
 
 /// Parses `first-last`, `first-` or `-suffix`: `None` if it is beyond the end of the file.
-fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
+fn parse_range(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
     let (start, end) = match (first, last) {
-        (b"", suffix) => (size - number(suffix)?.min(size), size),
-        (first, b"") => (number(first)?, size),
+        (b"", suffix) => (size - parse_number(suffix)?.min(size), size),
+        (first, b"") => (parse_number(first)?, size),
         (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (parse_number(first)?, parse_number(last)?);
             if last < first {
                 return Err(Malformed);
             }
@@ -118,7 +119,7 @@ fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
 }
 
 /// Parses a decimal number. Numbers beyond 64 bits become the largest.
-fn number(digits: &[u8]) -> Result<u64, Malformed> {
+fn parse_number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
     }
@@ -128,14 +129,14 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
 }
 
 /// Adds a part, merged with all parts near it, at the position of the first of these.
-fn add(parts: &mut Vec<Part>, mut part: Part) {
-    let mut place = parts.len();
+fn add_merged(parts: &mut Vec<Part>, mut part: Part) {
+    let mut index = parts.len();
     // The merged part may be near others. Each round removes one part, so the loop ends.
     while let Some(near) = parts.iter().position(|other| other.is_near(part)) {
-        part = part.with(parts.remove(near));
-        place = place.min(near);
+        part = part.merged_with(parts.remove(near));
+        index = index.min(near);
     }
-    parts.insert(place.min(parts.len()), part);
+    parts.insert(index.min(parts.len()), part);
 }
 
 #[cfg(test)]
@@ -228,8 +229,10 @@ mod tests {
             let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
         };
-        assert!(matches!(query(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
-        assert_eq!(query(MOST as u64 + 1), Ranges::Whole);
+        assert!(
+            matches!(query(MAX_RANGES as u64), Ranges::Many(parts) if parts.len() == MAX_RANGES)
+        );
+        assert_eq!(query(MAX_RANGES as u64 + 1), Ranges::Whole);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<'a> RequestView<'a> {
     }
 
     /// Whether it has neither conditions nor a range.
-    pub(crate) fn is_plain(self) -> bool {
+    pub(crate) fn is_unconditional(self) -> bool {
         const CONDITIONS: FieldNames = FieldNames::of(&[
             FieldName::IfMatch,
             FieldName::IfNoneMatch,
@@ -106,9 +106,9 @@ impl<'a> RequestView<'a> {
         accepted
     }
 
-    /// Whether the request is for a page: its path is that of a page, and it is a browser's navigation or,
-    /// if the client doesn't say, it accepts HTML.
-    pub(crate) fn navigates(self) -> bool {
+    /// Whether the request is for a page: its path is that of a page, and it is a browser's
+    /// navigation or, if the client doesn't say, it accepts HTML.
+    pub(crate) fn is_navigation(self) -> bool {
         is_page(self.path())
             && match self.single(FieldName::SecFetchMode) {
                 SingleValue::One(mode) => *mode == *b"navigate",
@@ -119,8 +119,8 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// The fields that [`RequestView::navigates`] depends on.
-pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
+/// The fields that [`RequestView::is_navigation`] depends on.
+pub(crate) const NAVIGATION_FIELDS: &str = "Accept, Sec-Fetch-Mode";
 
 /// Whether a path may be that of a page: its last segment has no extension, or `.html`.
 pub(crate) fn is_page(path: &[u8]) -> bool {
@@ -184,7 +184,11 @@ mod tests {
             let fields: Vec<_> =
                 fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             let kept = request(path, &fields);
-            assert_eq!(RequestView::of(&kept.view()).navigates(), expected, "{path} {fields:?}");
+            assert_eq!(
+                RequestView::of(&kept.view()).is_navigation(),
+                expected,
+                "{path} {fields:?}"
+            );
         }
     }
 

@@ -15,18 +15,20 @@ use crate::store::absent::Absent;
 const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a higher limit on \
      open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// The most resources that requests hold at a time, over all folders and shards. One client gets at most a
-/// quarter of each. A client on the same machine, which may be a proxy that names no client, gets a half.
+/// The most resources that requests hold at a time, over all folders and shards. One client gets at
+/// most a quarter of each. A client on the same machine, which may be a proxy that names no client,
+/// gets a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that are
-    /// not kept in memory get a 503. Default: 512.
+    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that
+    /// are not kept in memory get a 503. Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.
     pub compressed: u64,
-    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64 MiB.
-    pub working: u64,
+    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64
+    /// MiB.
+    pub compressor_memory: u64,
     /// Bytes of listings and of the manifests of archives. Beyond it, requests for them get a 503.
     /// Default: 128 MiB.
     pub listings: u64,
@@ -35,7 +37,12 @@ pub struct BudgetLimits {
 impl Default for BudgetLimits {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self { open_files: 512, compressed: 32 * MIB, working: 64 * MIB, listings: 128 * MIB }
+        Self {
+            open_files: 512,
+            compressed: 32 * MIB,
+            compressor_memory: 64 * MIB,
+            listings: 128 * MIB,
+        }
     }
 }
 
@@ -56,12 +63,12 @@ impl Budgets {
     /// Budgets with these limits.
     #[must_use]
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
-        let BudgetLimits { open_files, compressed, working, listings } = limits;
+        let BudgetLimits { open_files, compressed, compressor_memory, listings } = limits;
         let compressed = Budget::new("compressed bytes", compressed);
-        let working = Budget::new("bytes of compressors", working);
+        let compressor_memory = Budget::new("bytes of compressors", compressor_memory);
         Arc::new(Self {
             open_files: Budget::new("open files", open_files),
-            cache: Arc::new(CompressedCache::new(&compressed, &working)),
+            cache: Arc::new(CompressedCache::new(&compressed, &compressor_memory)),
             compressed,
             listings: Budget::new("bytes of listings", listings),
             failures: Failures::default(),
@@ -75,17 +82,17 @@ impl Budgets {
     }
 
     /// Logs that a request of `client` for `path` is answered with an error.
-    pub(crate) fn note_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
-        if self.failures.note(absent, path, client, now) {
-            self.note_due(self.failures.due());
+    pub(crate) fn log_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
+        if self.failures.log(absent, path, client, now) {
+            self.lower_reports_due(self.failures.due());
         }
     }
 
     /// Logs that a request of `client` found one of these budgets spent, at most once a minute.
-    pub(crate) fn note_spent(&self, budget: &Budget, client: Client, now: Time) {
+    pub(crate) fn log_spent(&self, budget: &Budget, client: Client, now: Time) {
         match budget.report(now) {
             Some(requests) => self.warn(budget, Some(client), requests),
-            None => self.note_due(budget.reports().due()),
+            None => self.lower_reports_due(budget.reports().due()),
         }
     }
 
@@ -105,13 +112,14 @@ impl Budgets {
         (due != Time::NEVER).then_some(due)
     }
 
-    /// Reports the requests that were not reported yet, if a minute has passed since the last report.
+    /// Reports the requests that were not reported yet, if a minute has passed since the last
+    /// report.
     pub(crate) fn report_due(&self, now: Time) {
         // A request that another shard counts from now on is reported below or sets the time again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
         self.report(|reports| reports.take_due(now));
-        self.note_due(self.failures.due());
-        self.charged().iter().for_each(|budget| self.note_due(budget.reports().due()));
+        self.lower_reports_due(self.failures.due());
+        self.charged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
     }
 
     /// Reports the requests that were not reported yet. A shard calls it when it ends.
@@ -133,7 +141,7 @@ impl Budgets {
         [&self.open_files, &self.compressed, &self.listings]
     }
 
-    fn note_due(&self, due: Option<Time>) {
+    fn lower_reports_due(&self, due: Option<Time>) {
         if let Some(due) = due {
             self.reports_due.fetch_min(due.as_nanos(), Ordering::Relaxed);
         }

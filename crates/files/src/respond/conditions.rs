@@ -14,7 +14,7 @@ use crate::request::view::RequestView;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
     /// The noun for what is sent, in the text of errors: "file", for example.
-    pub(crate) what: &'static str,
+    pub(crate) noun: &'static str,
     pub(crate) etag: &'a str,
     pub(crate) modified: Option<WallTime>,
     /// The length of the content, if ranges of it can be sent.
@@ -23,7 +23,7 @@ pub(crate) struct Validators<'a> {
 
 /// Evaluates the conditions and ranges of a request. Returns the ranges to send, and the responder.
 ///
-/// `brief` returns the fields of a 304, from which `of_error` makes the fields of an error.
+/// `not_modified` returns the fields of a 304, from which `for_error` makes the fields of an error.
 ///
 /// # Errors
 ///
@@ -32,19 +32,23 @@ pub(crate) fn evaluate<'r, 't, 'f>(
     validators: Validators<'_>,
     view: RequestView<'_>,
     responder: Responder<'r, 't>,
-    brief: impl FnOnce() -> Cow<'f, Fields>,
-    of_error: impl FnOnce(&Fields) -> Fields,
+    not_modified: impl FnOnce() -> Cow<'f, Fields>,
+    for_error: impl FnOnce(&Fields) -> Fields,
 ) -> Result<(Ranges, Responder<'r, 't>), Answer> {
-    let Validators { what, etag, modified, len } = validators;
+    let Validators { noun, etag, modified, len } = validators;
     let etag = etag.as_bytes();
     match view.evaluate(etag, modified) {
         Precondition::Send => {}
         Precondition::NotModified => {
-            return Err(responder.send(Status::NOT_MODIFIED, &brief(), Body::Empty));
+            return Err(responder.send(Status::NOT_MODIFIED, &not_modified(), Body::Empty));
         }
         Precondition::Failed => {
-            let text = format!("The {what} is not the one that the request's conditions name.");
-            return Err(responder.error(Status::PRECONDITION_FAILED, &of_error(&brief()), &text));
+            let text = format!("The {noun} is not the one that the request's conditions name.");
+            return Err(responder.error(
+                Status::PRECONDITION_FAILED,
+                &for_error(&not_modified()),
+                &text,
+            ));
         }
     }
     let ranges = match (view.range().get(), len) {
@@ -57,7 +61,7 @@ pub(crate) fn evaluate<'r, 't, 'f>(
         return Ok((ranges, responder));
     }
     let range = format!("bytes */{}", len.unwrap_or(0));
-    let fields = with(of_error(&brief()), "Content-Range", &range);
-    let text = format!("The {what} ends before the requested range.");
+    let fields = with(for_error(&not_modified()), "Content-Range", &range);
+    let text = format!("The {noun} ends before the requested range.");
     Err(responder.error(Status::RANGE_NOT_SATISFIABLE, &fields, &text))
 }

@@ -1,18 +1,18 @@
-//! Log lines about failed requests. If the server is at fault, the first is a warning at once; then there is
-//! one a minute with the number of requests.
+//! Log lines about failed requests. If the server is at fault, the first is logged as a warning at
+//! once. Later ones are counted, and logged once a minute.
 
 use std::sync::Mutex;
 
 use sockeye_proto::{Client, ReportLimiter, Time};
 use tracing::{debug, warn};
 
-use super::instead::status;
+use super::substitutes::status;
 use crate::limits::lock::lock;
 use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
 
 /// The most bytes of a path that are logged.
-const LONGEST: usize = 512;
+const MAX_LOGGED_PATH: usize = 512;
 
 /// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ struct Failure {
 
 impl Failures {
     /// The kind of failure; `None` if the server is not at fault.
-    fn of(&self, absent: Absent) -> Option<&Failure> {
+    fn kind_of(&self, absent: Absent) -> Option<&Failure> {
         let kind = match absent {
             Absent::TooManyOpenFiles(OpenFilesOf::Process) => 0,
             Absent::TooManyOpenFiles(OpenFilesOf::System) => 1,
@@ -41,13 +41,13 @@ impl Failures {
         Some(&self.0[kind])
     }
 
-    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
-    /// reported later.
-    pub(super) fn note(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
+    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is
+    /// to be reported later.
+    pub(super) fn log(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
         // A path has only characters of RFC 3986, which are safe to log.
-        let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
+        let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();
         let status = status(absent).code();
-        let Some(failure) = self.of(absent) else {
+        let Some(failure) = self.kind_of(absent) else {
             debug!(path, status, %client, reason = %absent, "nothing to send");
             return false;
         };
@@ -63,7 +63,7 @@ impl Failures {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }
 
-    /// Reports the requests that `take` returns the number of.
+    /// Logs the failures that were not logged yet. `take` returns their number.
     pub(super) fn report_rest(&self, take: impl Fn(&ReportLimiter) -> Option<u64>) {
         for failure in &self.0 {
             let (Some(requests), Some(absent)) = (take(&failure.reports), *lock(&failure.last))

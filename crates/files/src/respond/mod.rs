@@ -2,13 +2,13 @@
 //!
 //! - `conditions`: preconditions and ranges.
 //! - `send`: a file; `multipart`: several ranges of it.
-//! - `instead`: errors, redirects, and pages that are sent in place of a file.
+//! - `substitutes`: errors, redirects, and pages that are sent in place of a file.
 //! - `budgets`: limits on the resources that requests hold, over all folders of a server.
 //! - `failures`: log lines about failed requests.
 
 pub(crate) mod budgets;
 pub(crate) mod conditions;
 mod failures;
-pub(crate) mod instead;
 pub(crate) mod multipart;
 pub(crate) mod send;
+pub(crate) mod substitutes;

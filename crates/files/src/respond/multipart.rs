@@ -9,9 +9,9 @@ use crate::coding::file_entry::Selected;
 use crate::options::fields::{value, with, without};
 use crate::request::range::Part;
 
-/// The boundary between the parts: 128 random bits, chosen when a site is made. Only somebody who reads
-/// responses and writes files could put it into a file. Its length is fixed, so that the length of a
-/// response is known in advance.
+/// The boundary between the parts: 128 random bits, chosen when a site is made. Only somebody who
+/// reads responses and writes files could put it into a file. Its length is fixed, so that the
+/// length of a response is known in advance.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
@@ -30,8 +30,8 @@ impl Boundary {
     }
 }
 
-/// Answers with parts of a file. All are written at once: they are few, the headers between them are short,
-/// and the content is shared or sent by the kernel.
+/// Answers with parts of a file. All are written at once: they are few, the headers between them
+/// are short, and the content is shared or sent by the kernel.
 pub(crate) fn send(
     selected: &Selected<'_>,
     parts: &[Part],

@@ -5,10 +5,10 @@ use sockeye_proto::{FileRange, Permit};
 
 use super::budgets::Budgets;
 use super::conditions::{Validators, evaluate};
-use super::instead::Purpose;
 use super::multipart::{self, Boundary};
+use super::substitutes::Purpose;
 use crate::coding::file_entry::Selected;
-use crate::file::content::{Content, SMALL};
+use crate::file::content::{Content, MAX_SMALL_FILE};
 use crate::file::representation::Representation;
 use crate::options::cors::Cors;
 use crate::options::fields::{with, without};
@@ -27,8 +27,8 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) retry: &'a Fields,
 }
 
-/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share of
-/// the budget is spent.
+/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
+/// of the budget is spent.
 pub(crate) fn send(
     selected: &Selected<'_>,
     original: &Representation,
@@ -39,7 +39,8 @@ pub(crate) fn send(
 ) -> Answer {
     let ResponseContext { cors, boundary, .. } = context;
     let file = selected.file;
-    let is_prepared = purpose == Purpose::Requested && view.is_plain() && cors.is_same_for_all();
+    let is_prepared =
+        purpose == Purpose::Requested && view.is_unconditional() && cors.is_same_for_all();
     let head = purpose.head(file);
     let (mut status, mut ranges) = (Status::OK, Ranges::Whole);
     if matches!(purpose, Purpose::ErrorPage { .. }) {
@@ -47,21 +48,21 @@ pub(crate) fn send(
     } else if !is_prepared {
         let Representation { etag, modified, .. } = file;
         let validators =
-            Validators { what: "file", etag, modified: *modified, len: Some(file.size()) };
-        let brief = || cors.grant(&head.not_modified, view.origin());
+            Validators { noun: "file", etag, modified: *modified, len: Some(file.size()) };
+        let not_modified = || cors.with_allowed_origin(&head.not_modified, view.origin());
         // A cache must not keep an error as long as the file.
-        let of_error = |fields: &Fields| without(fields, &["Cache-Control"]);
-        match evaluate(validators, view, responder, brief, of_error) {
+        let for_error = |fields: &Fields| without(fields, &["Cache-Control"]);
+        match evaluate(validators, view, responder, not_modified, for_error) {
             Ok(evaluated) => (ranges, responder) = evaluated,
             Err(answer) => return answer,
         }
     }
     let permit = match charge(selected, context, view, &responder) {
         Ok(permit) => permit,
-        Err(Spent) if selected.compressed.is_some() => {
+        Err(BudgetSpent) if selected.compressed.is_some() => {
             return send(&Selected::of(original), original, purpose, context, view, responder);
         }
-        Err(Spent) => {
+        Err(BudgetSpent) => {
             let text = "Too many files are being sent to you. Try again when some have arrived.";
             return responder.error(Status::SERVICE_UNAVAILABLE, context.retry, text);
         }
@@ -73,7 +74,7 @@ pub(crate) fn send(
             Some(content) => responder.send_prepared_with(file.prepared(), content),
         };
     }
-    let fields = cors.grant(&head.fields, view.origin());
+    let fields = cors.with_allowed_origin(&head.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
         return multipart::send(selected, &parts, &fields, boundary, permit, responder);
     }
@@ -85,20 +86,21 @@ pub(crate) fn send(
 }
 
 /// The client's share of a budget is spent.
-struct Spent;
+struct BudgetSpent;
 
-/// Charges the client for the resources that are held until the response is sent: a descriptor, or the bytes
-/// of a large compressed content. Smaller contents are limited by the output limit of each connection.
+/// Charges the client for the resources that are held until the response is sent: a descriptor, or
+/// the bytes of a large compressed content. Smaller contents are limited by the output limit of
+/// each connection.
 #[inline]
 fn charge(
     selected: &Selected<'_>,
     context: ResponseContext<'_>,
     view: RequestView<'_>,
     responder: &Responder<'_, '_>,
-) -> Result<Option<Permit>, Spent> {
+) -> Result<Option<Permit>, BudgetSpent> {
     match (&selected.compressed, &selected.file.content) {
         (None, Content::Memory(_)) => return Ok(None),
-        (Some(content), _) if content.len() as u64 <= SMALL => return Ok(None),
+        (Some(content), _) if content.len() as u64 <= MAX_SMALL_FILE => return Ok(None),
         _ if view.is_head() => return Ok(None),
         _ => {}
     }
@@ -109,9 +111,9 @@ fn charge(
         None => (open_files, open_files.take(client, 1)),
     };
     if permit.is_none() {
-        context.budgets.note_spent(budget, client, responder.now());
+        context.budgets.log_spent(budget, client, responder.now());
     }
-    permit.map(Some).ok_or(Spent)
+    permit.map(Some).ok_or(BudgetSpent)
 }
 
 fn send_part(

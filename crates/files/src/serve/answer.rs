@@ -5,15 +5,15 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
 use sockeye_proto::JobKind;
 
-use super::jobs::{Progress, Wanted};
+use super::jobs::{LookupRequest, Progress};
 use super::listing::{answer_head, is_requested};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
 use crate::lookup::entry::{Entry, Target};
 use crate::naming::path::RequestPath;
 use crate::request::view::RequestView;
-use crate::respond::instead::{Purpose, Slash, location, status};
 use crate::respond::send::send;
+use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::Absent;
 
 impl Site {
@@ -27,12 +27,12 @@ impl Site {
         if let (Some(path), None) = (view.path().strip_prefix(b"/"), view.query()) {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
-            if let Some(entry) = cache.fresh_as_sent(path, now)
+            if let Some(entry) = cache.get_fresh_by_raw_path(path, now)
                 && let Target::File(_, file) = &entry.target
             {
                 // Most files are small and have one representation.
                 if file.is_all_in_memory()
-                    && view.is_plain()
+                    && view.is_unconditional()
                     && self.cors(entry.mount).is_same_for_all()
                 {
                     return Progress::Answered(responder.send_prepared(file.original.prepared()));
@@ -51,11 +51,13 @@ impl Site {
             Ok(path) if !view.is_head() && is_requested(mounts, path, view.query()) => {
                 Progress::Listing(responder)
             }
-            Ok(path) => self.respond_or_look_up(Wanted::requested(path.key(), view), responder),
+            Ok(path) => {
+                self.respond_or_look_up(LookupRequest::requested(path.key(), view), responder)
+            }
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 let entry = Arc::new(Entry { mount: mounts.root(), target });
-                self.respond(Wanted::requested(b"", view), &entry, responder)
+                self.respond(LookupRequest::requested(b"", view), &entry, responder)
             }
         }
     }
@@ -63,15 +65,15 @@ impl Site {
     /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
     pub(super) fn respond_or_look_up<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let mut cache = self.inner.cache.borrow_mut();
-        let entry = cache.fresh(wanted.key, responder.now()).map(Arc::clone);
+        let entry = cache.get_fresh(lookup.key, responder.now()).map(Arc::clone);
         drop(cache);
         match entry {
-            Some(entry) => self.respond(wanted, &entry, responder),
-            None => self.look_up(wanted, JobKind::Lookup, responder),
+            Some(entry) => self.respond(lookup, &entry, responder),
+            None => self.look_up(lookup, JobKind::Lookup, responder),
         }
     }
 
@@ -79,32 +81,32 @@ impl Site {
     /// such as an error page.
     pub(crate) fn respond<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         entry: &Arc<Entry>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Wanted { purpose, view, .. } = wanted;
+        let LookupRequest { purpose, view, .. } = lookup;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
         if is_requested && view.is_head() && self.is_listed(entry, view) {
             return Progress::Answered(answer_head(mounts, view, responder));
         }
         match &entry.target {
             Target::File(_, file) => match file.select(view) {
-                Selection::Compress(coding) => self.compress(wanted, entry, coding, responder),
+                Selection::Compress(coding) => self.compress(lookup, entry, coding, responder),
                 Selection::Send(selected) => {
-                    Progress::Answered(self.send(wanted, &selected, file, entry, responder))
+                    Progress::Answered(self.send(lookup, &selected, file, entry, responder))
                 }
             },
             Target::Redirect(slash) if is_requested => {
                 Progress::Answered(self.redirect(*slash, entry, view, responder))
             }
             Target::Listing if is_requested => Progress::Listing(responder),
-            _ => match purpose.next(mounts, entry, view.navigates()) {
+            _ => match purpose.next(mounts, entry, view.is_navigation()) {
                 Some(next) => {
-                    let wanted = Wanted { key: next.key(mounts), purpose: next, view };
-                    self.respond_or_look_up(wanted, responder)
+                    let lookup = LookupRequest { key: next.key(mounts), purpose: next, view };
+                    self.respond_or_look_up(lookup, responder)
                 }
-                None => Progress::Answered(self.refuse(wanted, entry, responder)),
+                None => Progress::Answered(self.refuse(lookup, entry, responder)),
             },
         }
     }
@@ -112,15 +114,15 @@ impl Site {
     /// Answers with `entry` as it is: without another lookup, and without compressing the file.
     pub(super) fn finish(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         entry: &Entry,
         responder: Responder<'_, '_>,
     ) -> Answer {
         match &entry.target {
             Target::File(_, file) => {
-                self.send(wanted, &file.select_ready(wanted.view), file, entry, responder)
+                self.send(lookup, &file.select_ready(lookup.view), file, entry, responder)
             }
-            _ => self.refuse(wanted, entry, responder),
+            _ => self.refuse(lookup, entry, responder),
         }
     }
 
@@ -138,27 +140,36 @@ impl Site {
 
     fn send(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         selected: &Selected<'_>,
         file: &FileEntry,
         entry: &Entry,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let Wanted { purpose, view, .. } = wanted;
-        self.note_absent(entry, purpose, view, &responder);
+        let LookupRequest { purpose, view, .. } = lookup;
+        self.log_absent(entry, purpose, view, &responder);
         send(selected, &file.original, purpose, self.context(entry), view, responder)
     }
 
     /// Answers with an error. Its status depends on why the file is absent.
-    fn refuse(&self, wanted: Wanted<'_>, entry: &Entry, responder: Responder<'_, '_>) -> Answer {
-        let Wanted { purpose, view, .. } = wanted;
-        self.note_absent(entry, purpose, view, &responder);
+    fn refuse(
+        &self,
+        lookup: LookupRequest<'_>,
+        entry: &Entry,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        let LookupRequest { purpose, view, .. } = lookup;
+        self.log_absent(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
         if status == Status::SERVICE_UNAVAILABLE {
             return responder.error(status, &self.inner.retry, "");
         }
         let cors = self.cors(entry.mount);
-        responder.error(status, &cors.grant(&cors.fixed(), view.origin()), "")
+        responder.error(
+            status,
+            &cors.with_allowed_origin(&cors.constant_fields(), view.origin()),
+            "",
+        )
     }
 
     /// Redirects to the same path with a final slash, which relative links in a folder need, or,
@@ -173,8 +184,8 @@ impl Site {
         let cors = self.cors(entry.mount);
         match location(view.path(), view.query(), slash) {
             Ok(fields) => {
-                let fields = fields.and(&cors.fixed());
-                let fields = cors.grant(&fields, view.origin());
+                let fields = fields.and(&cors.constant_fields());
+                let fields = cors.with_allowed_origin(&fields, view.origin());
                 responder.error(Status::MOVED_PERMANENTLY, &fields, "")
             }
             Err(_) => responder.error(Status::NOT_FOUND, &Fields::new(), ""),

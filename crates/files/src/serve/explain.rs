@@ -1,5 +1,5 @@
-//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error. It uses the
-//! lookup that answers requests, so both always agree.
+//! Explains the response to a URL: its folder, rule, file and headers, or the reason of an error.
+//! It uses the lookup that answers requests, so both always agree.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,11 +13,11 @@ use super::listing::is_requested;
 use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
-use crate::lookup::mounts::{Mounted, Mounts};
+use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::lookup::rule::Rule;
 use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
-use crate::respond::instead::{Purpose, Slash, location, status};
+use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::{Absent, Denied, Permission};
 
 /// The explanation of a response: see [`Mounts::explain`].
@@ -28,7 +28,8 @@ pub struct Explanation {
     pub status: Status,
     /// The rule that led to it.
     pub rule: Rule,
-    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is none.
+    /// The prefix of the folder that the path is in, with a slash in front; `None` if there is
+    /// none.
     pub mount: Option<String>,
     /// The path of that folder (or single file) on disk.
     pub root: Option<PathBuf>,
@@ -38,14 +39,14 @@ pub struct Explanation {
     pub absent: Option<Absent>,
     /// The file or folder for which this process lacks a permission, relative to the folder.
     pub denied: Option<PathBuf>,
-    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or 206,
-    /// some are left out or added.
+    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
+    /// 206, some are left out or added.
     pub fields: Fields,
 }
 
 impl Mounts {
-    /// Explains how a GET of `target`, a path in a URL with or without a query, is answered now. Blocks,
-    /// and reads the file.
+    /// Explains how a GET of `target`, a path in a URL with or without a query, is answered now.
+    /// Blocks, and reads the file.
     ///
     /// ```
     /// use sockeye_files::{Folder, Mounts, memory::Memory};
@@ -77,9 +78,9 @@ impl Mounts {
                 Arc::new(Entry { mount: self.root(), target })
             }
         };
-        let navigates = is_page(path);
+        let is_navigation = is_page(path);
         let in_format = parsed.is_ok_and(|path| is_requested(self, path, query));
-        while let Some(next) = purpose.next(self, &entry, navigates) {
+        while let Some(next) = purpose.next(self, &entry, is_navigation) {
             entry = look_up_fully(self, next.key(self));
             purpose = next;
         }
@@ -128,7 +129,7 @@ impl Mounts {
             Target::Listing if purpose == Purpose::Requested => {
                 (Status::OK, Rule::Listing, Fields::new())
             }
-            _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
+            _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Error, Fields::new()),
         };
         let file = match &entry.target {
             Target::File(_, file) => Some(path_of(&file.original.name)),
@@ -138,7 +139,7 @@ impl Mounts {
         let denied = match (absent, parsed) {
             (Some(Absent::Denied(Denied { at, .. })), Some(path)) => {
                 let name = match self.find(path.key()) {
-                    Some((_, Mounted::In(path))) => path.key(),
+                    Some((_, MountedPath::Inside(path))) => path.key(),
                     _ => b"",
                 };
                 Some(path_of(&name[..at.min(name.len())]))

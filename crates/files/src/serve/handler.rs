@@ -8,19 +8,19 @@ use sockeye_http::{
 };
 use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
-use super::jobs::{AwaitedJob, Progress, Wanted};
+use super::jobs::{AwaitedJob, LookupRequest, Progress};
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
 use super::site::{ALLOW, Site};
 use crate::lookup::entry::{Entry, Target};
-use crate::lookup::in_flight::LookupResult;
+use crate::lookup::in_flight::JobResult;
 use crate::request::view::RequestView;
 
 /// The handler of one request.
 #[derive(Debug)]
-pub struct Files {
+pub struct FileHandler {
     site: Site,
-    /// The request, while it waits for a job. On the heap, since few requests wait.
+    /// The request, while it waits for a job. Boxed, since few requests wait.
     pending: Option<Box<Pending>>,
 }
 
@@ -28,50 +28,50 @@ pub struct Files {
 #[derive(Debug)]
 enum Pending {
     /// A lookup, or compressing.
-    Lookup(Waiting),
+    Job(WaitingRequest),
     Listing(PendingListing),
     ListingBody(ListingBody),
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingRequest {
     awaited: AwaitedJob,
     /// When the request arrived.
-    since: Time,
+    arrived: Time,
     request: OwnedRequest,
 }
 
 impl Handlers for Site {
-    type Handler = Files;
+    type Handler = FileHandler;
 
     #[inline]
-    fn handler(&self, _: &Peer) -> Files {
-        Files { site: self.clone(), pending: None }
+    fn handler(&self, _: &Peer) -> FileHandler {
+        FileHandler { site: self.clone(), pending: None }
     }
 }
 
-impl Files {
+impl FileHandler {
     fn wait(&mut self, pending: Pending) {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Answers a request that arrived at `since`, or makes it wait. `keep` copies it for that.
+    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies it for that.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,
-        since: Time,
+        arrived: Time,
         keep: impl FnOnce() -> OwnedRequest,
     ) -> Answer {
         match progress {
             Progress::Answered(answer) => answer,
             Progress::Waiting(awaited, responder) => {
-                self.wait(Pending::Lookup(Waiting { awaited, since, request: keep() }));
+                self.wait(Pending::Job(WaitingRequest { awaited, arrived, request: keep() }));
                 responder.later()
             }
             Progress::Listing(responder) => {
-                self.site.note_listing(responder.now());
+                self.site.set_listings_deadline(responder.now());
                 let mounts = &self.site.inner.mounts;
-                let (answer, listing) = PendingListing::begin(mounts, keep(), responder);
+                let (answer, listing) = PendingListing::start(mounts, keep(), responder);
                 listing.into_iter().for_each(|listing| self.wait(Pending::Listing(listing)));
                 answer
             }
@@ -79,28 +79,28 @@ impl Files {
     }
 
     /// Answers with the result of a lookup, or of compressing.
-    fn on_lookup(
+    fn on_job_result(
         &mut self,
-        waiting: Waiting,
+        waiting: WaitingRequest,
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let Waiting { awaited, since, request } = waiting;
+        let WaitingRequest { awaited, arrived, request } = waiting;
         let http = request.view();
         let view = RequestView::of(&http);
-        let progress = match body.map(Message::downcast::<LookupResult>) {
+        let progress = match body.map(Message::downcast::<JobResult>) {
             Ok(Ok(result)) => match *result {
-                LookupResult::Found { entry, started } => {
-                    self.site.on_found(&awaited, &entry, started, since, view, responder)
+                JobResult::Found { entry, started } => {
+                    self.site.on_found(&awaited, &entry, started, arrived, view, responder)
                 }
-                LookupResult::Unread => self.site.on_unread(&awaited, view, responder),
-                LookupResult::Refused => self.site.on_refused(&awaited, view, responder),
+                JobResult::NeedsFullRead => self.site.on_needs_full_read(&awaited, view, responder),
+                JobResult::Refused => self.site.on_refused(&awaited, view, responder),
             },
             Ok(Err(_)) | Err(Abandoned) => {
                 return self.site.on_panic(&awaited, view, responder);
             }
         };
-        self.progress(progress, since, || request)
+        self.progress(progress, arrived, || request)
     }
 
     /// Answers with the result of reading a folder.
@@ -110,7 +110,7 @@ impl Files {
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        self.site.note_listing(responder.now());
+        self.site.set_listings_deadline(responder.now());
         match listing.on_result(body, responder) {
             ListingAnswer::Answered(answer, body) => {
                 body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
@@ -118,24 +118,25 @@ impl Files {
             }
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
-                let since = responder.now();
+                let arrived = responder.now();
                 // The only lookup that may follow is that of an error page.
                 let http = request.view();
                 let view = RequestView::of(&http);
-                let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
-                self.progress(progress, since, || request)
+                let progress =
+                    self.site.respond(LookupRequest::requested(b"", view), &entry, responder);
+                self.progress(progress, arrived, || request)
             }
         }
     }
 }
 
-impl Handler for Files {
+impl Handler for FileHandler {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.method() {
             Method::Get | Method::Head => {
-                let since = responder.now();
+                let arrived = responder.now();
                 let progress = self.site.answer(RequestView::of(request), responder);
-                self.progress(progress, since, || request.to_owned_request())
+                self.progress(progress, arrived, || request.to_owned_request())
             }
             Method::Options => self.site.options(request, responder),
             // HTTP does not define this method (RFC 9110, 9.1).
@@ -156,8 +157,8 @@ impl Handler for Files {
         responder: Responder<'_, '_>,
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
-            Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {
-                self.on_lookup(waiting, body, responder)
+            Some(Pending::Job(waiting)) if waiting.awaited.ticket == ticket => {
+                self.on_job_result(waiting, body, responder)
             }
             Some(Pending::Listing(listing)) if listing.ticket == ticket => {
                 self.on_listing(listing, body, responder)

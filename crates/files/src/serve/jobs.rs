@@ -6,13 +6,13 @@ use sockeye_http::{Answer, Fields, Responder, Status};
 use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
 use super::site::Site;
-use crate::file::reader::Effort;
+use crate::file::reader::ReadScope;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up;
 use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
-use crate::respond::instead::Purpose;
+use crate::respond::substitutes::Purpose;
 use crate::store::traits::FRESH;
 
 /// The progress of a request.
@@ -25,13 +25,13 @@ pub(crate) enum Progress<'r, 't> {
 
 /// What is looked up for a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct LookupRequest<'a> {
     pub(super) key: &'a [u8],
     pub(super) purpose: Purpose,
     pub(super) view: RequestView<'a>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LookupRequest<'a> {
     pub(crate) fn requested(key: &'a [u8], view: RequestView<'a>) -> Self {
         Self { key, purpose: Purpose::Requested, view }
     }
@@ -54,84 +54,88 @@ pub(crate) struct AwaitedJob {
 }
 
 impl AwaitedJob {
-    fn wanted<'a>(&'a self, view: RequestView<'a>) -> Wanted<'a> {
-        Wanted { key: &self.key, purpose: self.purpose, view }
+    fn lookup<'a>(&'a self, view: RequestView<'a>) -> LookupRequest<'a> {
+        LookupRequest { key: &self.key, purpose: self.purpose, view }
     }
 }
 
 impl Site {
-    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there are too many
-    /// lookups, answers with the cached result, however old it is.
+    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there are
+    /// too many lookups, answers with the cached result, however old it is.
     ///
-    /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a whole file,
-    /// it ends, and each client starts a long job of its own, so that no client waits in the queue of
-    /// another.
+    /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a
+    /// whole file, it ends, and each client starts a long job of its own, so that no client waits
+    /// in the queue of another.
     pub(super) fn look_up<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         kind: JobKind,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Wanted { key, view, .. } = wanted;
+        let LookupRequest { key, view, .. } = lookup;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
             JobKind::ReadWhole => job_name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
-        let known = self.known(key, now);
-        let awaited = self.wait(wanted, kind, name, &responder, |completer| {
+        let known = self.cached(key, now);
+        let awaited = self.wait(lookup, kind, name, &responder, |completer| {
             let (mounts, key, known) = (self.inner.mounts.clone(), Box::from(key), known.clone());
             let cancel = completer.cancel();
             Job::new(kind, client, move || {
-                let effort = match kind {
-                    JobKind::ReadWhole => Effort::Thorough(&cancel),
-                    _ => Effort::Quick,
+                let scope = match kind {
+                    JobKind::ReadWhole => ReadScope::WholeFiles(&cancel),
+                    _ => ReadScope::SmallFiles,
                 };
-                match look_up(&mounts, &key, known, effort) {
+                match look_up(&mounts, &key, known, scope) {
                     Some(entry) => completer.complete(entry),
-                    None => completer.leave_unread(),
+                    None => completer.needs_full_read(),
                 }
             })
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => self.answer_known(wanted, known, responder),
+            None => self.answer_cached(lookup, known, responder),
         }
     }
 
-    /// Waits until a file is compressed. If that can't be started now, the file is sent uncompressed.
+    /// Waits until a file is compressed. If that can't be started now, the file is sent
+    /// uncompressed.
     ///
-    /// The first request waits, too: compressing usually takes less time than it saves when sending, and a
-    /// cache between server and client would keep an uncompressed response for long.
+    /// The first request waits, too: compressing usually takes less time than it saves when
+    /// sending, and a cache between server and client would keep an uncompressed response for long.
     pub(super) fn compress<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         entry: &Arc<Entry>,
         coding: Coding,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Wanted { key, purpose, view } = wanted;
+        let LookupRequest { key, purpose, view } = lookup;
         let Entry { mount: Some(mount), target: Target::File(rule, file) } = &**entry else {
-            return Progress::Answered(self.finish(wanted, entry, responder));
+            return Progress::Answered(self.finish(lookup, entry, responder));
         };
         let encoder = &self.inner.mounts.get(*mount).folder.encoder;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = job_name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
-        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
-        if !is_pending && !encoder.may_compress(file, coding, now) {
-            return Progress::Answered(self.finish(wanted, entry, responder));
+        let is_in_flight = self.inner.in_flight.borrow().is_in_flight(&name);
+        if !is_in_flight && !encoder.may_compress(file, coding, now) {
+            return Progress::Answered(self.finish(lookup, entry, responder));
         }
         // HEAD compresses nothing. Conditions are evaluated with the ETag of the original.
         if view.is_head() {
-            return Progress::Answered(if purpose == Purpose::Requested && view.is_plain() {
-                let fields = file.original.fields_before_encoding(coding);
-                let fields = self.cors(Some(*mount)).grant(&fields, view.origin());
-                responder.send_head(Status::OK, &fields, None)
-            } else {
-                self.finish(wanted, entry, responder)
-            });
+            return Progress::Answered(
+                if purpose == Purpose::Requested && view.is_unconditional() {
+                    let fields = file.original.fields_before_encoding(coding);
+                    let fields =
+                        self.cors(Some(*mount)).with_allowed_origin(&fields, view.origin());
+                    responder.send_head(Status::OK, &fields, None)
+                } else {
+                    self.finish(lookup, entry, responder)
+                },
+            );
         }
-        let awaited = self.wait(wanted, JobKind::Compress, name, &responder, |completer| {
+        let awaited = self.wait(lookup, JobKind::Compress, name, &responder, |completer| {
             let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
             let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
             Job::new(JobKind::Compress, client, move || {
@@ -141,15 +145,15 @@ impl Site {
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => Progress::Answered(self.finish(wanted, entry, responder)),
+            None => Progress::Answered(self.finish(lookup, entry, responder)),
         }
     }
 
-    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if too many
-    /// jobs wait.
+    /// Waits for the job with this name: one in flight, or the one that `make` returns. `None` if
+    /// too many jobs wait.
     fn wait(
         &self,
-        Wanted { key, purpose, .. }: Wanted<'_>,
+        LookupRequest { key, purpose, .. }: LookupRequest<'_>,
         kind: JobKind,
         name: Box<[u8]>,
         responder: &Responder<'_, '_>,
@@ -168,14 +172,14 @@ impl Site {
     }
 
     /// Answers with `known`, the cached result of any age, since no lookup can be started now.
-    fn answer_known<'r, 't>(
+    fn answer_cached<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        lookup: LookupRequest<'_>,
         known: Option<Arc<Entry>>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
-            Some(known) => self.respond(wanted, &known, responder),
+            Some(known) => self.respond(lookup, &known, responder),
             None => {
                 let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
@@ -184,60 +188,61 @@ impl Site {
         }
     }
 
-    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`] before the
-    /// request arrived (`since`), its result may be too old, and the name is looked up again.
+    /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
+    /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
+    /// again.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         entry: &Arc<Entry>,
         started: Time,
-        since: Time,
+        arrived: Time,
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let wanted = awaited.wanted(view);
-        self.forget(&awaited.name);
+        let lookup = awaited.lookup(view);
+        self.remove_finished(&awaited.name);
         if awaited.kind == JobKind::Compress {
-            self.inner.cache.borrow_mut().put_encoded(wanted.key, entry);
+            self.inner.cache.borrow_mut().add_encoding(lookup.key, entry);
             // Compressed or not: this request starts no second compression.
-            return Progress::Answered(self.finish(wanted, entry, responder));
+            return Progress::Answered(self.finish(lookup, entry, responder));
         }
         let now = responder.now();
-        self.inner.cache.borrow_mut().put(wanted.key, Arc::clone(entry), started, now);
-        if since.since(started) < FRESH {
-            self.respond(wanted, entry, responder)
+        self.inner.cache.borrow_mut().put(lookup.key, Arc::clone(entry), started, now);
+        if arrived.since(started) < FRESH {
+            self.respond(lookup, entry, responder)
         } else {
-            self.respond_or_look_up(wanted, responder)
+            self.respond_or_look_up(lookup, responder)
         }
     }
 
-    /// Starts a lookup that reads whole files, since the awaited one would have to.
-    pub(crate) fn on_unread<'r, 't>(
+    /// Starts a lookup that may read whole files, since the awaited one would have to.
+    pub(crate) fn on_needs_full_read<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        self.forget(&awaited.name);
-        self.look_up(awaited.wanted(view), JobKind::ReadWhole, responder)
+        self.remove_finished(&awaited.name);
+        self.look_up(awaited.lookup(view), JobKind::ReadWhole, responder)
     }
 
-    /// Answers when the job was refused: with the cached result, or a 503. A request that had joined the job
-    /// of another starts a job of its own.
+    /// Answers when the job was refused: with the cached result, or a 503. A request that had
+    /// joined the job of another starts a job of its own.
     pub(crate) fn on_refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let wanted = awaited.wanted(view);
-        self.forget(&awaited.name);
-        match (awaited.kind, self.known(wanted.key, responder.now())) {
+        let lookup = awaited.lookup(view);
+        self.remove_finished(&awaited.name);
+        match (awaited.kind, self.cached(lookup.key, responder.now())) {
             (JobKind::Compress, Some(known)) => {
-                Progress::Answered(self.finish(wanted, &known, responder))
+                Progress::Answered(self.finish(lookup, &known, responder))
             }
-            (JobKind::Lookup, _) if awaited.joined => self.respond_or_look_up(wanted, responder),
-            (_, known) => self.answer_known(wanted, known, responder),
+            (JobKind::Lookup, _) if awaited.joined => self.respond_or_look_up(lookup, responder),
+            (_, known) => self.answer_cached(lookup, known, responder),
         }
     }
 
@@ -249,9 +254,9 @@ impl Site {
         responder: Responder<'_, '_>,
     ) -> Answer {
         let is_compress = awaited.kind == JobKind::Compress;
-        self.forget(&awaited.name);
-        match self.known(&awaited.key, responder.now()).filter(|_| is_compress) {
-            Some(entry) => self.finish(awaited.wanted(view), &entry, responder),
+        self.remove_finished(&awaited.name);
+        match self.cached(&awaited.key, responder.now()).filter(|_| is_compress) {
+            Some(entry) => self.finish(awaited.lookup(view), &entry, responder),
             None => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }

@@ -1,5 +1,5 @@
-//! One request for a folder as a listing or an archive, up to the head of its response. [`ListingBody`] sends
-//! the content.
+//! One request for a folder as a listing or an archive, up to the head of its response.
+//! [`ListingBody`] sends the content.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Body, Fields, OwnedRequest, Responder, Status};
 use sockeye_proto::{Abandoned, Job, JobGroup, JobKind, Message, Permit, Ticket, Waiter};
 
-use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
+use super::listing_body::{ListingBody, MAX_OPEN_FILES, PIECE_SIZE};
 use super::listing_headers::head;
 use crate::file::head::Head;
 use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
 use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
-use crate::lookup::mounts::{Mounted, Mounts};
+use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::naming::path::RequestPath;
 use crate::options::fields::with;
 use crate::request::range::{Part, Ranges};
@@ -25,7 +25,7 @@ use crate::tar::manifest::ArchiveError;
 use crate::tar::writer::ArchiveWriter;
 
 /// The name of the archive of the root.
-const TITLE: &[u8] = b"files";
+const ROOT_ARCHIVE: &[u8] = b"files";
 
 /// A request that waits for the job that reads the folder.
 #[derive(Debug)]
@@ -51,10 +51,10 @@ pub(crate) enum ListingAnswer<'r, 't> {
     Absent(usize, Absent, OwnedRequest, Responder<'r, 't>),
 }
 
-/// Whether the query names a format, and the path a folder that may be listed: then the response is a
-/// listing or an archive, even if the folder has an `index.html`.
+/// Whether the query names a format, and the path a folder that may be listed: then the response is
+/// a listing or an archive, even if the folder has an `index.html`.
 pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
-    let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else { return false };
+    let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else { return false };
     let folder = &mounts.get(mount).folder;
     let options = &folder.options;
     query.is_some()
@@ -66,7 +66,7 @@ pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option
 
 impl PendingListing {
     /// Starts the job that reads the folder. Returns `None` for the job if it responded at once.
-    pub(crate) fn begin(
+    pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
         responder: Responder<'_, '_>,
@@ -83,15 +83,15 @@ impl PendingListing {
         let folder = mounts.get(mount).folder.clone();
         let mut open_files = None;
         if format == Format::Tar {
-            open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
+            open_files = folder.budgets.open_files.take(client, MAX_OPEN_FILES as u64);
             if open_files.is_none() {
                 let budgets = &folder.budgets;
-                budgets.note_spent(&budgets.open_files, client, responder.now());
-                return (busy(responder), None);
+                budgets.log_spent(&budgets.open_files, client, responder.now());
+                return (send_busy(responder), None);
             }
         }
         let (waiter, cancel) = Waiter::new();
-        let wanted = ListingRequest {
+        let listing_request = ListingRequest {
             folder: path.name().into(),
             path: view.path().into(),
             title: title.clone(),
@@ -105,10 +105,10 @@ impl PendingListing {
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.resolve(Box::new(job.listings.make(&*job.store, wanted)));
+            promise.resolve(Box::new(job.listings.make(&*job.store, listing_request)));
         });
         if responder.spawn(job.in_group(job_group).cancel_with(cancel)).is_err() {
-            return (busy(responder), None);
+            return (send_busy(responder), None);
         }
         let _waiter = waiter;
         let this =
@@ -135,8 +135,8 @@ impl PendingListing {
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
                 let client = responder.client(&self.request.view());
                 let budget = &self.folder.listings.budget;
-                self.folder.budgets.note_spent(budget, client, responder.now());
-                (busy(responder), None)
+                self.folder.budgets.log_spent(budget, client, responder.now());
+                (send_busy(responder), None)
             }
             Err(ArchiveError::Absent(absent)) => {
                 return ListingAnswer::Absent(self.mount, absent, self.request, responder);
@@ -160,7 +160,7 @@ impl PendingListing {
                 Err(answer) => return (answer, None),
             };
         let mut piece = Vec::new();
-        if !document.fill(&mut piece, PIECE) {
+        if !document.fill(&mut piece, PIECE_SIZE) {
             return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
         }
         let mut stream = responder.stream(Status::OK, &fields, None);
@@ -198,7 +198,7 @@ impl PendingListing {
     /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
     fn evaluate<'r, 't>(
         &self,
-        what: &'static str,
+        noun: &'static str,
         etag: &str,
         len: Option<u64>,
         responder: Responder<'r, 't>,
@@ -207,15 +207,16 @@ impl PendingListing {
         let view = RequestView::of(&http);
         let options = &self.folder.options;
         let head = head(options, view.origin(), self.format, &self.title, Some(etag));
-        let validators = Validators { what, etag, modified: None, len };
-        let brief = || Cow::Borrowed(&head.not_modified);
-        let (ranges, responder) = evaluate(validators, view, responder, brief, Fields::clone)?;
+        let validators = Validators { noun, etag, modified: None, len };
+        let not_modified = || Cow::Borrowed(&head.not_modified);
+        let (ranges, responder) =
+            evaluate(validators, view, responder, not_modified, Fields::clone)?;
         Ok((head, ranges, responder))
     }
 }
 
-/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC 9110,
-/// 9.3.2).
+/// Answers HEAD without reading the folder: headers that depend on its content are left out (RFC
+/// 9110, 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,
@@ -254,7 +255,7 @@ impl<'s> ListingTarget<'s> {
         const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
         let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
         let job_group = mounts.job_group(path.key());
-        let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
+        let Some((mount, MountedPath::Inside(path))) = mounts.find(path.key()) else {
             return Err(NOT_FOUND);
         };
         let archives = mounts.get(mount).folder.options.archives;
@@ -262,14 +263,14 @@ impl<'s> ListingTarget<'s> {
             .map_err(|text| (Status::BAD_REQUEST, text))?;
         let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];
+        let names = [last(path.name()), last(&mounts.get(mount).prefix), ROOT_ARCHIVE.to_vec()];
         let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
         Ok(Self { mount, path, query, format, title: title.into(), job_group })
     }
 }
 
 /// Answers with 503: memory, threads or descriptors are short.
-fn busy(responder: Responder<'_, '_>) -> Answer {
+fn send_busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you. Try again when some have arrived.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)

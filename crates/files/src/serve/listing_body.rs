@@ -1,5 +1,5 @@
-//! The content of a long response: a listing is written in pieces while there is room, an archive in batches.
-//! While one batch is sent, a job makes the next.
+//! The content of a long response: a listing is written in pieces while there is room, an archive
+//! in batches. While one batch is sent, a job makes the next.
 
 use std::sync::{Arc, Weak};
 
@@ -14,10 +14,10 @@ use crate::store::traits::Store;
 use crate::tar::writer::{ArchiveAborted, ArchiveWriter, Batch};
 
 /// The size of a listing's pieces, in bytes. A shorter listing is sent whole.
-pub(crate) const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE_SIZE: usize = 64 * 1024;
 
 /// The most files of an archive that are open at a time: the one that is being sent, and the next.
-pub(crate) const OPEN_FILES: usize = 2;
+pub(crate) const MAX_OPEN_FILES: usize = 2;
 
 /// A response whose head is written.
 #[derive(Debug)]
@@ -36,22 +36,22 @@ pub(crate) struct ArchiveBody {
     client: Client,
     /// The permit for the open files.
     open_files: Option<Permit>,
-    next: Next,
+    next_batch: BatchState,
     /// Files in the output that may not have been sent yet.
     open: Vec<Weak<dyn FileSource>>,
 }
 
 /// The next batch.
 #[derive(Debug)]
-enum Next {
+enum BatchState {
     /// A job is making it.
-    Making(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
+    InProgress(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
     /// It is made when there is room for it.
-    Waiting(ArchiveWriter),
+    WaitingForRoom(ArchiveWriter),
 }
 
 /// The result of a job.
-type Written = (ArchiveWriter, Result<Batch, ArchiveAborted>);
+type BatchResult = (ArchiveWriter, Result<Batch, ArchiveAborted>);
 
 impl ListingBody {
     pub(crate) fn archive(
@@ -60,8 +60,9 @@ impl ListingBody {
         job_group: JobGroup,
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
-        let (next, open) = (Next::Waiting(writer), Vec::with_capacity(OPEN_FILES));
-        let archive = ArchiveBody { store, job_group, client, open_files, next, open };
+        let (next_batch, open) =
+            (BatchState::WaitingForRoom(writer), Vec::with_capacity(MAX_OPEN_FILES));
+        let archive = ArchiveBody { store, job_group, client, open_files, next_batch, open };
         Self::Archive(Box::new(archive))
     }
 
@@ -74,7 +75,7 @@ impl ListingBody {
             Self::Page(mut document) => {
                 while !stream.is_full() {
                     let mut piece = Vec::new();
-                    let more = document.fill(&mut piece, PIECE);
+                    let more = document.fill(&mut piece, PIECE_SIZE);
                     stream.write_shared(Bytes::from(piece));
                     if !more {
                         return (stream.end(), None);
@@ -109,25 +110,27 @@ impl ArchiveBody {
     /// Starts the job for the next batch, if there is room for it.
     fn start_next(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
         self.open.retain(|file| file.strong_count() > 0);
-        match self.next {
-            Next::Waiting(writer) if stream.is_full() || self.open.len() >= OPEN_FILES => {
-                self.next = Next::Waiting(writer);
+        match self.next_batch {
+            BatchState::WaitingForRoom(writer)
+                if stream.is_full() || self.open.len() >= MAX_OPEN_FILES =>
+            {
+                self.next_batch = BatchState::WaitingForRoom(writer);
                 (stream.more(), self)
             }
-            Next::Waiting(mut writer) => {
+            BatchState::WaitingForRoom(mut writer) => {
                 let (store, promise) = (Arc::clone(&self.store), stream.promise());
                 let ((waiter, cancel), ticket) = (Waiter::new(), promise.ticket());
                 let job = Job::new(JobKind::Archive, self.client, move || {
                     let batch = writer.next(&*store);
-                    let written: Written = (writer, batch);
-                    promise.resolve(Box::new(written));
+                    let result: BatchResult = (writer, batch);
+                    promise.resolve(Box::new(result));
                 });
                 // A refused job is dropped, and its promise abandoned.
                 drop(stream.spawn(job.in_group(self.job_group).cancel_with(cancel)));
-                self.next = Next::Making(ticket, waiter);
+                self.next_batch = BatchState::InProgress(ticket, waiter);
                 (stream.later(), self)
             }
-            Next::Making(..) => (stream.later(), self),
+            BatchState::InProgress(..) => (stream.later(), self),
         }
     }
 
@@ -138,12 +141,12 @@ impl ArchiveBody {
         body: Result<Message, Abandoned>,
         mut stream: Stream<'_, '_>,
     ) -> (Answer, Option<Box<Self>>) {
-        match self.next {
-            Next::Making(own, _) if own == ticket => {}
+        match self.next_batch {
+            BatchState::InProgress(own, _) if own == ticket => {}
             _ => return (stream.later(), Some(self)),
         }
-        let (writer, batch) = match body.map(Message::downcast::<Written>) {
-            Ok(Ok(written)) => *written,
+        let (writer, batch) = match body.map(Message::downcast::<BatchResult>) {
+            Ok(Ok(result)) => *result,
             Ok(Err(_)) | Err(Abandoned) => return (stream.abort(), None),
         };
         let batch = match batch {
@@ -153,7 +156,8 @@ impl ArchiveBody {
                 return (stream.abort(), None);
             }
         };
-        // The output holds the permit with the last file, which may be sent long after this is dropped.
+        // The output holds the permit with the last file, which may be sent long after this is
+        // dropped.
         let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
             stream.write_shared(Bytes::from(batch.bytes));
@@ -167,7 +171,7 @@ impl ArchiveBody {
         if batch.last {
             return (stream.end(), None);
         }
-        self.next = Next::Waiting(writer);
+        self.next_batch = BatchState::WaitingForRoom(writer);
         let (answer, archive) = self.start_next(stream);
         (answer, Some(archive))
     }

@@ -6,11 +6,11 @@ use crate::file::head::{Head, REVALIDATE};
 use crate::listing::assets::POLICY;
 use crate::listing::query::Format;
 use crate::listing::text;
-use crate::options::choices::Options;
 use crate::options::fields::with;
+use crate::options::folder_options::Options;
 
-/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the folder was
-/// read.
+/// The headers of a listing or archive. An archive is named `title`. `etag` is known once the
+/// folder was read.
 pub(super) fn head(
     options: &Options,
     origin: Option<&[u8]>,
@@ -19,7 +19,7 @@ pub(super) fn head(
     etag: Option<&str>,
 ) -> Head {
     let mut not_modified =
-        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.fixed());
+        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.constant_fields());
     if let Some(etag) = etag {
         not_modified = with(not_modified, "ETag", etag);
     }
@@ -27,7 +27,7 @@ pub(super) fn head(
         // The same URL has several formats.
         not_modified = with(not_modified, "Vary", "Accept");
     }
-    let not_modified = options.cors.grant(&not_modified, origin).into_owned();
+    let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
     // The owner's policy is for the owner's pages; listings have their own.
     let headers = options.headers.of(is_page);
@@ -52,8 +52,8 @@ pub(super) fn head(
     Head { fields, not_modified }
 }
 
-/// The `Content-Disposition` of an archive (RFC 6266): its name in characters that every client supports,
-/// and, if that differs, its exact name if that is UTF-8.
+/// The `Content-Disposition` of an archive (RFC 6266). `filename` has only characters that every
+/// client supports. If the exact name has others and is UTF-8, `filename*` has the exact name.
 fn disposition(title: &[u8]) -> String {
     let plain = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'_' | b'.' | b'+' => {

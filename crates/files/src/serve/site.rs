@@ -16,14 +16,14 @@ use crate::lookup::mounts::Mounts;
 use crate::options::cors::Cors;
 use crate::request::view::RequestView;
 use crate::respond::budgets::{BudgetLimits, Budgets};
-use crate::respond::instead::Purpose;
 use crate::respond::multipart::Boundary;
 use crate::respond::send::ResponseContext;
-use crate::store::device::mark_loop;
+use crate::respond::substitutes::Purpose;
+use crate::store::device::mark_event_loop;
 use crate::store::traits::FRESH;
 
 /// The CORS options for paths outside all folders.
-static NOBODY: Cors = Cors::nobody();
+static NO_CORS: Cors = Cors::none();
 
 /// The folders of one shard. Cheap to clone; clones share everything.
 ///
@@ -45,16 +45,16 @@ pub(super) struct Inner {
     pub(super) allow: Fields,
     pub(super) retry: Fields,
     /// When to drop stale listings.
-    pub(super) forget_listings: Cell<Option<Time>>,
+    pub(super) listings_deadline: Cell<Option<Time>>,
     /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
     /// The budgets of the folders, without duplicates.
-    of_folders: Vec<Arc<Budgets>>,
+    folder_budgets: Vec<Arc<Budgets>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.of_folders.iter().for_each(|budgets| budgets.report_rest());
+        self.folder_budgets.iter().for_each(|budgets| budgets.report_rest());
     }
 }
 
@@ -76,23 +76,23 @@ impl Folder {
 
 impl Site {
     fn new(mounts: Mounts, limits: CacheLimits) -> Self {
-        mark_loop();
+        mark_event_loop();
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };
-        let mut of_folders = mounts.budgets();
-        of_folders.sort_by_key(Arc::as_ptr);
-        of_folders.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let mut folder_budgets = mounts.budgets();
+        folder_budgets.sort_by_key(Arc::as_ptr);
+        folder_budgets.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let inner = Inner {
             mounts,
-            of_folders,
+            folder_budgets,
             cache: RefCell::new(LookupCache::new(limits)),
             in_flight: RefCell::default(),
             scratch: RefCell::default(),
             boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
-            forget_listings: Cell::new(None),
+            listings_deadline: Cell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),
         };
         Self { inner: Rc::new(inner) }
@@ -100,9 +100,9 @@ impl Site {
 
     /// A listing was read at `now`. Sets the time to drop it, a second after it gets stale, unless
     /// an earlier time is set.
-    pub(super) fn note_listing(&self, now: Time) {
-        if self.inner.forget_listings.get().is_none() {
-            self.inner.forget_listings.set(Some(now + 2 * FRESH));
+    pub(super) fn set_listings_deadline(&self, now: Time) {
+        if self.inner.listings_deadline.get().is_none() {
+            self.inner.listings_deadline.set(Some(now + 2 * FRESH));
         }
     }
 
@@ -118,7 +118,7 @@ impl Site {
     }
 
     /// If the requested file is not sent, logs why.
-    pub(super) fn note_absent(
+    pub(super) fn log_absent(
         &self,
         entry: &Entry,
         purpose: Purpose,
@@ -127,21 +127,21 @@ impl Site {
     ) {
         if let Some(why) = purpose.absent(entry) {
             let client = responder.client(view.request());
-            self.budgets(entry).note_absent(why, view.path(), client, responder.now());
+            self.budgets(entry).log_absent(why, view.path(), client, responder.now());
         }
     }
 
     /// The CORS options of a folder.
     pub(super) fn cors(&self, mount: Option<usize>) -> &Cors {
-        mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
+        mount.map_or(&NO_CORS, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
 
-    pub(super) fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
+    pub(super) fn cached(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
         self.inner.cache.borrow_mut().get(key, now).map(|cached| Arc::clone(&cached.entry))
     }
 
-    pub(super) fn forget(&self, name: &[u8]) {
-        self.inner.in_flight.borrow_mut().forget(name);
+    pub(super) fn remove_finished(&self, name: &[u8]) {
+        self.inner.in_flight.borrow_mut().remove_finished(name);
     }
 }
 
@@ -151,22 +151,22 @@ pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 impl Timed for Site {
     fn deadline(&self) -> Option<Time> {
         let cache = self.inner.cache.borrow().deadline;
-        let listed = self.inner.forget_listings.get();
-        let reports = self.inner.of_folders.iter().filter_map(|budgets| budgets.reports_due());
+        let listed = self.inner.listings_deadline.get();
+        let reports = self.inner.folder_budgets.iter().filter_map(|budgets| budgets.reports_due());
         cache.into_iter().chain(listed).chain(reports).min()
     }
 
     fn on_deadline(&mut self, now: Time) {
         self.inner.cache.borrow_mut().close_idle(now);
-        for budgets in &self.inner.of_folders {
+        for budgets in &self.inner.folder_budgets {
             if budgets.reports_due().is_some_and(|due| due <= now) {
                 budgets.report_due(now);
             }
         }
-        if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
-            self.inner.forget_listings.set(None);
-            if self.inner.mounts.forget_listings() {
-                self.note_listing(now);
+        if self.inner.listings_deadline.get().is_some_and(|time| time <= now) {
+            self.inner.listings_deadline.set(None);
+            if self.inner.mounts.remove_stale_listings() {
+                self.set_listings_deadline(now);
             }
         }
     }

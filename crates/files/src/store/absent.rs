@@ -55,8 +55,8 @@ pub enum OpenFilesOf {
 /// A permission that this process lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
-    /// The length in bytes of the denied file's or folder's name, which begins the requested name. 0 is the
-    /// served folder itself.
+    /// How many bytes of the requested name lead to the denied file or folder. 0 is the served
+    /// folder itself.
     pub at: usize,
     /// The missing permission.
     pub need: Permission,
@@ -132,14 +132,14 @@ impl fmt::Display for Absent {
     }
 }
 
-/// Follows the name of a system call in error messages.
+/// The rest of an error message, after the name of a system call.
 pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): let the sandbox's \
      filter allow it (in a systemd unit: SystemCallFilter=), or update what runs the container \
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
-    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is not
-    /// cached.
+    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is
+    /// not cached.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

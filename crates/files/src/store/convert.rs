@@ -39,7 +39,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // The caller finds out which folder it is; here it is the root, or above it.
+        // 0 is the root, or a folder above it. The caller finds out which folder it is.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,

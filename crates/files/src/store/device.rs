@@ -1,16 +1,17 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! This is decided once for each mounted file system, by its type and by whether it supports reads that
-//! don't wait:
+//! This is decided once for each mounted file system, by its type and by whether it supports reads
+//! that don't wait:
 //!
 //! - File systems in memory (tmpfs) never block.
 //! - On known disk file systems each read is probed first.
-//! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk: their files
-//!   are sent directly while reads are quick.
-//! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are read by
-//!   threads only; so is a slow disk, until it has recovered.
+//! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
+//!   their files are sent directly while reads are quick.
+//! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
+//!   read by threads only; so is a slow disk, until it has recovered.
 //!
-//! A device is forgotten when its last file is closed: its number may be reused for another file system.
+//! A device is forgotten when its last file is closed: its number may be reused for another file
+//! system.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -29,16 +30,16 @@ use tracing::debug;
 use crate::limits::lock::lock;
 
 /// A device becomes slow with a read that takes longer than this.
-const SLOW: Duration = Duration::from_millis(100);
+const SLOW_READ: Duration = Duration::from_millis(100);
 /// A slow device recovers with a read that takes less than this.
-const QUICK: Duration = Duration::from_millis(10);
-/// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file frees
-/// its blocks.
-const LARGE: u64 = 64 * 1024 * 1024;
+const QUICK_READ: Duration = Duration::from_millis(10);
+/// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
+/// frees its blocks.
+const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
 /// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
-const MAX_CLOSING: usize = 256;
-/// The files of a device are divided into this many groups, so that one that hangs doesn't block the
-/// threads for all others.
+const MAX_WAITING_TO_CLOSE: usize = 256;
+/// The files of a device are divided into this many groups, so that one that hangs doesn't block
+/// the threads for all others.
 const PARTS: u64 = 16;
 
 /// File systems in memory.
@@ -71,7 +72,7 @@ static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mute
 
 thread_local! {
     /// Whether this thread is an event loop, which must not block.
-    static ON_LOOP: Cell<bool> = const { Cell::new(false) };
+    static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A mounted file system.
@@ -96,7 +97,7 @@ impl Device {
         if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
             return known;
         }
-        let (access, timed) = access_to(file);
+        let (access, timed) = detect_access(file);
         let new = Arc::new(Self::new(number, access, timed));
         let mut devices = lock(&DEVICES);
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
@@ -131,7 +132,7 @@ impl Device {
 
     /// Records how long the kernel took to send from it.
     pub(crate) fn note_send(&self, took: Duration) {
-        if took > SLOW && !self.slow.swap(true, Ordering::Relaxed) {
+        if took > SLOW_READ && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(
                 device = self.number,
                 ?took,
@@ -141,22 +142,23 @@ impl Device {
     }
 
     /// Records how long a read took.
-    pub(crate) fn note_read(&self, took: Duration) {
-        if took < QUICK && self.slow.load(Ordering::Relaxed) {
+    pub(crate) fn record_read(&self, took: Duration) {
+        if took < QUICK_READ && self.slow.load(Ordering::Relaxed) {
             self.slow.store(false, Ordering::Relaxed);
             debug!(device = self.number, "file system has recovered");
         }
         self.note_send(took);
     }
 
-    /// Whether [`MAX_CLOSING`] is reached.
+    /// Whether [`MAX_WAITING_TO_CLOSE`] is reached.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
+        self.closing.load(Ordering::Relaxed) >= MAX_WAITING_TO_CLOSE
     }
 
-    /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing may block.
+    /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing
+    /// may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
-        if !ON_LOOP.get() || self.access() != Access::Thread && size < LARGE {
+        if !IS_EVENT_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
             return;
         }
         let Some(closer) = self.closer.get_or_init(start_closer) else { return };
@@ -166,8 +168,8 @@ impl Device {
 }
 
 /// Marks this thread as an event loop, which must not block.
-pub(crate) fn mark_loop() {
-    ON_LOOP.set(true);
+pub(crate) fn mark_event_loop() {
+    IS_EVENT_LOOP.set(true);
 }
 
 /// Starts a thread that closes files until the device is dropped.
@@ -183,7 +185,7 @@ fn start_closer() -> Option<Sender<Closing>> {
 }
 
 /// How files of the file system of `file` are sent, and whether its reads are timed.
-fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
+fn detect_access(file: BorrowedFd<'_>) -> (Access, bool) {
     // The field's width differs between architectures; all magic numbers have 32 bits.
     let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
     match kind {
@@ -212,14 +214,14 @@ mod tests {
     fn slow_disks_are_read_by_threads_until_they_recover() {
         let disk = Device::new(7, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
-        disk.note_send(SLOW);
+        disk.note_send(SLOW_READ);
         assert_eq!(disk.access(), Access::Probe);
         disk.note_send(slow);
-        disk.note_read(fair);
+        disk.record_read(fair);
         assert_eq!(disk.access(), Access::Thread);
-        disk.note_read(quick);
+        disk.record_read(quick);
         assert_eq!(disk.access(), Access::Probe);
-        disk.note_read(slow);
+        disk.record_read(slow);
         assert_eq!(disk.access(), Access::Thread);
         let overlay = Device::new(7, Access::Direct, true);
         assert_eq!(overlay.access(), Access::Direct);
@@ -232,11 +234,11 @@ mod tests {
 
     #[test]
     fn loops_leave_closing_that_may_block_to_a_thread() {
-        mark_loop();
+        mark_event_loop();
         for (access, size, by_thread) in [
             (Access::Thread, 1, true),
-            (Access::Probe, LARGE, true),
-            (Access::Probe, LARGE - 1, false),
+            (Access::Probe, MIN_SLOW_CLOSE, true),
+            (Access::Probe, MIN_SLOW_CLOSE - 1, false),
             (Access::Direct, 1, false),
         ] {
             let device = Arc::new(Device::new(7, access, access == Access::Probe));
@@ -281,14 +283,14 @@ mod tests {
     fn file_system_types_decide_access() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
-            assert_eq!(access_to(file.as_fd()).0, access, "{path}");
+            assert_eq!(detect_access(file.as_fd()).0, access, "{path}");
         }
     }
 
     #[test]
     fn no_more_files_are_opened_where_closing_hangs() {
         let device = Device::new(7, Access::Thread, false);
-        device.closing.store(MAX_CLOSING - 1, Ordering::Relaxed);
+        device.closing.store(MAX_WAITING_TO_CLOSE - 1, Ordering::Relaxed);
         assert!(!device.has_backlog());
         device.closing.fetch_add(1, Ordering::Relaxed);
         assert!(device.has_backlog());

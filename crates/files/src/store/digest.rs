@@ -1,8 +1,8 @@
-//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment that
-//! copies the same files again, and are the same on every machine.
+//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment
+//! that copies the same files again, and are the same on every machine.
 //!
-//! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access to the
-//! files, with which an attacker can serve anything anyway.
+//! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access
+//! to the files, with which an attacker can serve anything anyway.
 
 use std::sync::Mutex;
 
@@ -16,10 +16,10 @@ use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
 
 /// The size of one read, in bytes.
-const CHUNK: usize = 128 * 1024;
+const CHUNK_SIZE: usize = 128 * 1024;
 
 /// The most digests that are kept: about 12 MiB.
-const MOST: usize = 64 * 1024;
+const MAX_DIGESTS: usize = 64 * 1024;
 
 /// A hash of a content, of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Digest {
         cancel: &CancelToken,
     ) -> Result<Option<Self>, Absent> {
         let mut hasher = XxHash3_128::new();
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; CHUNK_SIZE];
         let mut at = 0;
         while at < size {
             if cancel.is_cancelled() {
                 return Err(Absent::Exhausted);
             }
-            let most = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let most = usize::try_from(size - at).map_or(CHUNK_SIZE, |left| left.min(CHUNK_SIZE));
             if file.fill(at, &mut chunk[..most])? < most {
                 return Ok(None);
             }
@@ -67,13 +67,13 @@ impl Digest {
 /// The digests of files by identity, shared by all shards, so that each file is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
-    known: Mutex<ClockMap<Identity, Digest>>,
+    digests: Mutex<ClockMap<Identity, Digest>>,
 }
 
 impl Digests {
     /// The known digest of the file with this identity, which must be settled.
     pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
-        lock(&self.known).get(identity).copied()
+        lock(&self.digests).get(identity).copied()
     }
 
     /// The digest of an open file, which is read unless its digest is known; `None` if the file
@@ -101,7 +101,7 @@ impl Digests {
     }
 
     fn put(&self, identity: Identity, digest: Digest) {
-        lock(&self.known).insert_within(MOST, identity, digest, 1);
+        lock(&self.digests).insert_within(MAX_DIGESTS, identity, digest, 1);
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         // The reference value of XXH3-128 for an empty input: ETags are the same in every version.
         assert_eq!(Digest::of(b"").etag(), "\"99aa06d3014798d86001c324468d497f\"");
         let store = Memory::new();
-        for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+        for len in [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 3 * CHUNK_SIZE + 5] {
             let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             store.write("file", content.clone());
             let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
@@ -146,7 +146,7 @@ mod tests {
     fn digests_are_bounded_and_used_ones_stay() {
         let digests = Digests::default();
         let identity = |inode| Identity { inode, ..Identity::default() };
-        for inode in 0..5 * MOST as u64 {
+        for inode in 0..5 * MAX_DIGESTS as u64 {
             digests.put(identity(inode), Digest(inode.into()));
             assert_eq!(digests.get(&identity(0)), Some(Digest(0)), "at {inode}");
         }

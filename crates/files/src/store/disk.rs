@@ -1,7 +1,8 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link can be
-//! switched to a new site; responses in progress keep their files. `open` keeps names inside the root.
+//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
+//! can be switched to a new site; responses in progress keep their files. `open` keeps names inside
+//! the root.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -93,7 +94,7 @@ impl Disk {
         };
         let disk = Self { root, single };
         // Errors that every request would get are reported now.
-        let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
+        let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
             Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
@@ -135,7 +136,7 @@ impl Store for Disk {
         Some(&self.root)
     }
 
-    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+    fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         Some(Box::new(self.root()))
     }
 }
@@ -161,15 +162,15 @@ impl Root<'_> {
     /// Opens the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
-            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ, open::MODE)?),
-            None => open::itself(self.folder()?),
+            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ_FLAGS, open::NO_MODE)?),
+            None => open::root_itself(self.folder()?),
         }
     }
 
     fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
             Some(single) if name != single => Err(Errno::NOENT.into()),
-            None if !name.is_empty() => self.open_beneath(name, open::READ),
+            None if !name.is_empty() => self.open_beneath(name, open::READ_FLAGS),
             _ => self.open_itself(),
         }
     }
@@ -178,9 +179,9 @@ impl Root<'_> {
         open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
     }
 
-    /// Which permission is missing to open `name`: on the folder that contains the first segment that can't
-    /// be looked up, or on the file itself.
-    fn denial(&self, name: &[u8]) -> Denied {
+    /// Which permission is missing to open `name`: on the folder that contains the first segment
+    /// that can't be looked up, or on the file itself.
+    fn missing_permission(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
             return Denied { at: name.len(), need: Permission::Read };
         }
@@ -190,7 +191,9 @@ impl Root<'_> {
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
-            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
+            if let Err(Os(Errno::ACCESS | Errno::PERM)) =
+                open::beneath(root, part, open::PATH_FLAGS)
+            {
                 return Denied { at: passed, need: Permission::Traverse };
             }
             passed = end;
@@ -199,12 +202,12 @@ impl Root<'_> {
     }
 
     /// The kind of the special file `name`, which can't be opened.
-    fn special(&self, name: &[u8]) -> Special {
-        let looked = self
-            .open_beneath(name, open::LOOK)
+    fn special_kind(&self, name: &[u8]) -> Special {
+        let found = self
+            .open_beneath(name, open::PATH_FLAGS)
             .map_err(to_absent)
             .and_then(|file| stat(file.as_fd()));
-        looked.map_or(Special::Device, |(kind, _)| special(kind))
+        found.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
     /// Whether `name`, which can't be read, is a folder that can be traversed.
@@ -219,11 +222,11 @@ impl Store for Root<'_> {
         let file = match self.open_fd(name) {
             Err(Os(Errno::ACCESS)) if self.is_unreadable_folder(name) => return Ok(Opened::Folder),
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
-                return Err(Absent::Denied(self.denial(name)));
+                return Err(Absent::Denied(self.missing_permission(name)));
             }
             // The errors for sockets and for missing devices.
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
-                return Err(Absent::NotRegular(self.special(name)));
+                return Err(Absent::NotRegular(self.special_kind(name)));
             }
             opened => opened.map_err(to_absent)?,
         };
@@ -252,7 +255,7 @@ impl Store for Root<'_> {
         }
         let listed = scan::folder(self.folder().map_err(to_absent)?, name, each);
         listed.map_err(|absent| match absent {
-            Absent::Denied(_) => Absent::Denied(self.denial(name)),
+            Absent::Denied(_) => Absent::Denied(self.missing_permission(name)),
             absent => absent,
         })
     }
@@ -305,7 +308,7 @@ impl FileSource for DiskFile {
         }
         let start = monotonic();
         let read = self.read(offset, buffer);
-        self.device.note_read(monotonic().saturating_sub(start));
+        self.device.record_read(monotonic().saturating_sub(start));
         read
     }
 
@@ -314,7 +317,7 @@ impl FileSource for DiskFile {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+        self.identity().is_ok_and(|now| self.identity.has_same_content(&now))
     }
 
     fn access(&self) -> Access {
@@ -347,15 +350,15 @@ fn monotonic() -> Duration {
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
-    look_at(file).map(|stat| from_statx(&stat)).map_err(to_absent)
+    statx(file).map(|stat| from_statx(&stat)).map_err(to_absent)
 }
 
-fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
+fn statx(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
-        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's `EPERM` to
-        // this error, too.
+        // Every supported Linux has `statx`, so a sandbox forbids it. rustix converts a sandbox's
+        // `EPERM` to this error, too.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
-        looked => Ok(looked?),
+        found => Ok(found?),
     }
 }
 
@@ -382,7 +385,7 @@ mod tests {
         }
         symlink(&old, &root).unwrap();
         let disk = Disk::open(&root).unwrap();
-        let lookup = disk.at_once().unwrap();
+        let lookup = disk.for_lookup().unwrap();
         let is_file =
             |store: &dyn Store, name: &[u8]| matches!(store.open(name), Ok(Opened::File(..)));
         assert!(is_file(&*lookup, b"a"));

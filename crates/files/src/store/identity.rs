@@ -1,9 +1,9 @@
 //! Whether a file still has the same content, without reading it.
 //!
-//! A write changes a file's times, but the file system's clock ticks only every few milliseconds: two
-//! writes within one tick leave the same stamp. So an identity is *settled* once the clock has passed the
-//! file's last change. Until then, a later content may have the same identity.
-//! In-place rewrites of equal length within the tick in which a response starts can't be detected.
+//! A write changes a file's times, but the file system's clock ticks only every few milliseconds:
+//! two writes within one tick leave the same stamp. So an identity is *settled* once the clock has
+//! passed the file's last change. Until then, a later content may have the same identity. In-place
+//! rewrites of equal length within the tick in which a response starts can't be detected.
 
 use twox_hash::XxHash3_128;
 
@@ -29,7 +29,7 @@ pub struct Identity {
     pub modified: Stamp,
     /// When its content or its metadata was last changed; programs can't set this.
     pub changed: Stamp,
-    /// The number of its names.
+    /// The number of its names (hard links).
     pub links: u64,
 }
 
@@ -37,7 +37,7 @@ impl Identity {
     /// Whether any later change will change the identity. `now` was read before the identity.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
-        // Without a fraction, the file system stamps in steps of one or two seconds.
+        // A time without a fraction: the file system may store times in steps of two seconds.
         let tick = if self.changed.nanos == 0 { 2 } else { 0 };
         let Stamp { secs, nanos } = self.changed;
         Stamp { secs: secs.saturating_add(tick), nanos } < now
@@ -45,18 +45,18 @@ impl Identity {
 
     /// Whether the content is still the same, if `later` was read from the same open file.
     ///
-    /// Renaming another file over this one changes its `links` and `changed`, but not its content. Sites are
-    /// deployed in this way; responses with the old content continue.
+    /// Renaming another file over this one changes its `links` and `changed`, but not its content.
+    /// Sites are deployed in this way; responses with the old content continue.
     #[must_use]
-    pub fn has_content_of(&self, later: &Self) -> bool {
+    pub fn has_same_content(&self, later: &Self) -> bool {
         let same_file = (self.device, self.inode) == (later.device, later.inode);
         let same_content = (self.size, self.modified) == (later.size, later.modified);
         let same_change = self.changed == later.changed || self.links != later.links;
         same_file && same_content && same_change
     }
 
-    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and after a
-    /// restart. A salt distinguishes contents whose identity is not settled.
+    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and
+    /// after a restart. A salt distinguishes contents whose identity is not settled.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
         let Self { device, inode, size, modified, changed, links: _ } = self;
@@ -107,10 +107,10 @@ mod tests {
         for change in changes {
             let mut later = file();
             change(&mut later);
-            assert!(!file().has_content_of(&later), "{later:?}");
+            assert!(!file().has_same_content(&later), "{later:?}");
             assert_ne!(file().etag(0), later.etag(0), "{later:?}");
         }
-        assert!(file().has_content_of(&file()));
+        assert!(file().has_same_content(&file()));
         assert_eq!(file().etag(0), file().etag(0));
         assert_ne!(file().etag(0), file().etag(1));
     }
@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn unlinking_does_not_change_the_content() {
         let unlinked = Identity { changed: at(200, 0), links: 0, ..file() };
-        assert!(file().has_content_of(&unlinked));
+        assert!(file().has_same_content(&unlinked));
         let rewritten = Identity { modified: at(200, 0), ..unlinked };
-        assert!(!file().has_content_of(&rewritten));
+        assert!(!file().has_same_content(&rewritten));
     }
 }

@@ -210,7 +210,7 @@ impl Store for Memory {
             let child = Child {
                 name: child,
                 kind: *kind,
-                linked: false,
+                is_symlink: false,
                 readable: true,
                 identity: *identity,
             };
@@ -257,7 +257,7 @@ impl FileSource for MemoryFile {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.identity.has_content_of(&lock(&self.file).identity)
+        self.identity.has_same_content(&lock(&self.file).identity)
     }
 
     fn access(&self) -> Access {

@@ -5,8 +5,8 @@
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
-//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (from types of the
-//!   kernel to ours).
+//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (from
+//!   types of the kernel to ours).
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
 pub(crate) mod absent;

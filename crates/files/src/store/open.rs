@@ -1,13 +1,14 @@
 //! Opens names inside a folder, and nowhere else, by Linux's `openat2`.
 //!
-//! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there is
-//! one (`ELOOP`), [`resolve`] reads the links and checks the name that they lead to, and that name is opened
-//! without following links. So the opened file is the checked one, even if links change meanwhile: it is
-//! beneath the root and not hidden.
+//! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there
+//! is one (`ELOOP`), [`resolve`] reads the links and checks the name that they lead to, and that
+//! name is opened without following links. So the opened file is the checked one, even if links
+//! change meanwhile: it is beneath the root and not hidden.
 //!
-//! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked segment
-//! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or from
-//! a file system that denies one file. A second call, which no file system denies, tells which ([`explain`]).
+//! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked
+//! segment by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids
+//! the call, or from a file system that denies one file. To find out which, [`openat2_error`] makes
+//! a second call, which no file system denies.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,22 +20,23 @@ use rustix::io::Errno;
 
 use crate::naming::path;
 
-/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the process's own.
-pub(crate) const READ: OFlags =
+/// To read a file. A pipe without a writer doesn't block, and a terminal doesn't become the
+/// process's own.
+pub(crate) const READ_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
 /// No file is ever created.
-pub(crate) const MODE: Mode = Mode::empty();
+pub(crate) const NO_MODE: Mode = Mode::empty();
 
 /// To look at a file without permission to read it.
-pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// To pass through a folder, which needs no permission to list it.
-const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const FOLDER_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell whether the
-/// name would have left the root) or a new symbolic link.
-const TRIES: usize = 16;
+/// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell
+/// whether the name would have left the root) or a new symbolic link.
+const MAX_ATTEMPTS: usize = 16;
 
 /// The most symbolic links that are followed for one name: the limit of Linux.
 const MAX_LINKS: usize = 40;
@@ -59,25 +61,27 @@ impl From<Errno> for Error {
 
 /// Opens a folder by its full path, and follows symbolic links.
 pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(CWD, path, PASS, MODE)
+    rustix::fs::openat(CWD, path, FOLDER_FLAGS, NO_MODE)
 }
 
-/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may not
-/// traverse the folder.
-pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
-    match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
-        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
-        opened => opened.map_err(refused),
+/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may
+/// not traverse the folder.
+pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
+    match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
+        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),
+        opened => opened.map_err(openat2_error),
     }
 }
 
 /// Why `openat2` failed.
-fn refused(error: Errno) -> Error {
-    explain(error, || rustix::fs::openat2(CWD, "/", LOOK, MODE, ResolveFlags::empty()).map(drop))
+fn openat2_error(error: Errno) -> Error {
+    detect_sandbox(error, || {
+        rustix::fs::openat2(CWD, "/", PATH_FLAGS, NO_MODE, ResolveFlags::empty()).map(drop)
+    })
 }
 
 /// Why `openat2` failed. `elsewhere` calls it where only a sandbox returns `EPERM`.
-fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
+fn detect_sandbox(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
     match error {
         Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
         error => Error::Os(error),
@@ -85,10 +89,10 @@ fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error
 }
 
 /// Opens the folder `name` beneath `root` (the root itself if it is empty) to list it.
-pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
-    let flags = READ | OFlags::DIRECTORY;
+pub(crate) fn folder_to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
+    let flags = READ_FLAGS | OFlags::DIRECTORY;
     if name.is_empty() {
-        return Ok(rustix::fs::openat(root, ".", flags, MODE)?);
+        return Ok(rustix::fs::openat(root, ".", flags, NO_MODE)?);
     }
     beneath(root, name, flags)
 }
@@ -96,13 +100,13 @@ pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
 /// Opens `name` beneath `root`, and follows links to names in it that are not hidden.
 pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Error> {
     let mut target = None;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let name = target.as_deref().map_or(name, OsStr::from_bytes);
         match without_links(root, name, flags) {
             // The name has links, or a link appeared since the last ones were read.
             Err(Errno::LOOP) => target = Some(resolve(root, name)?),
-            Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
-            opened => return opened.map_err(refused),
+            Err(Errno::NOSYS) => return Ok(open_without_openat2(root, name, flags)?),
+            opened => return opened.map_err(openat2_error),
         }
     }
     Err(Error::Os(Errno::AGAIN))
@@ -111,13 +115,13 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
 /// Opens `name` beneath `root`. Fails with `LOOP` if a segment is a link.
 fn without_links(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    retry(|| rustix::fs::openat2(root, name, flags, MODE, resolve))
+    retry(|| rustix::fs::openat2(root, name, flags, NO_MODE, resolve))
 }
 
-/// Calls `open` until no signal or rename disturbs it, at most [`TRIES`] times.
+/// Calls `open` until no signal or rename disturbs it, at most [`MAX_ATTEMPTS`] times.
 fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut last = Errno::AGAIN;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match open() {
             Err(error @ (Errno::AGAIN | Errno::INTR)) => last = error,
             opened => return opened,
@@ -127,30 +131,30 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 }
 
 /// Follows the links in `name` beneath `root`, and returns the name without links (`.` for the root
-/// itself), which is not hidden. Links may change at any time, so callers must open it without following
-/// links.
+/// itself), which is not hidden. Links may change at any time, so callers must open it without
+/// following links.
 fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
-    let mut walked = Walked { root, name: Vec::new(), folder: None };
+    let mut resolver = Resolver { root, name: Vec::new(), folder: None };
     let mut rest = name.as_bytes().to_vec();
     let mut links = 0;
     while !rest.is_empty() {
         let slash = rest.iter().position(|byte| *byte == b'/');
-        let (segment, behind) = rest.split_at(slash.unwrap_or(rest.len()));
+        let (segment, rest_of_name) = rest.split_at(slash.unwrap_or(rest.len()));
         let target = match segment {
             b"" | b"." => None,
-            b".." => walked.up()?,
-            _ => walked.down(segment, slash.is_some())?,
+            b".." => resolver.up()?,
+            _ => resolver.down(segment, slash.is_some())?,
         };
         rest = match target {
-            None => behind.get(1..).unwrap_or_default().to_vec(),
+            None => rest_of_name.get(1..).unwrap_or_default().to_vec(),
             Some(_) if links == MAX_LINKS => return Err(Error::Os(Errno::LOOP)),
             Some(target) => {
                 links += 1;
-                [&target, behind].concat()
+                [&target, rest_of_name].concat()
             }
         };
     }
-    match walked.name {
+    match resolver.name {
         name if name.is_empty() => Ok(b".".to_vec()),
         name if path::is_hidden(&name) => Err(Error::Hidden),
         name => Ok(name),
@@ -158,7 +162,7 @@ fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
 }
 
 /// The progress of [`resolve`].
-struct Walked<'a> {
+struct Resolver<'a> {
     root: &'a OwnedFd,
     /// Without links, and relative to the root.
     name: Vec<u8>,
@@ -166,7 +170,7 @@ struct Walked<'a> {
     folder: Option<OwnedFd>,
 }
 
-impl Walked<'_> {
+impl Resolver<'_> {
     /// Goes to the folder above.
     fn up(&mut self) -> Result<Option<Vec<u8>>, Error> {
         if self.name.is_empty() {
@@ -177,9 +181,9 @@ impl Walked<'_> {
         // Not by `..`: if the folder was moved meanwhile, that is another folder.
         self.folder = match &self.name[..] {
             [] => None,
-            name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
+            name => match without_links(self.root, OsStr::from_bytes(name), FOLDER_FLAGS) {
                 Err(Errno::LOOP) => return Err(Error::Os(Errno::AGAIN)),
-                opened => Some(opened.map_err(refused)?),
+                opened => Some(opened.map_err(openat2_error)?),
             },
         };
         Ok(None)
@@ -198,8 +202,8 @@ impl Walked<'_> {
             false => Error::Os(error),
         };
         let folder = self.folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-        let flags = LOOK | OFlags::NOFOLLOW;
-        let opened = rustix::fs::openat(folder, segment, flags, MODE).map_err(failed)?;
+        let flags = PATH_FLAGS | OFlags::NOFOLLOW;
+        let opened = rustix::fs::openat(folder, segment, flags, NO_MODE).map_err(failed)?;
         let stat = rustix::fs::fstat(&opened).map_err(failed)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
@@ -219,7 +223,7 @@ impl Walked<'_> {
 }
 
 /// As [`beneath`], for kernels without `openat2`; follows no symbolic link at all.
-fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open_without_openat2(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut at: Option<OwnedFd> = None;
     let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
@@ -227,9 +231,9 @@ fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         if matches!(segment, b"" | b"." | b"..") {
             return Err(Errno::XDEV);
         }
-        let flags = if segments.peek().is_some() { PASS } else { flags };
+        let flags = if segments.peek().is_some() { FOLDER_FLAGS } else { flags };
         let folder = at.as_ref().map_or(root.as_fd(), AsFd::as_fd);
-        at = Some(rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, MODE)?);
+        at = Some(rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, NO_MODE)?);
     }
     at.ok_or(Errno::NOENT)
 }
@@ -259,9 +263,9 @@ mod tests {
         symlink("sub/file", root.join("within")).unwrap();
         let root = folder(&root).unwrap();
 
-        let walked: Open = |root, name, flags| Ok(walk(root, name, flags)?);
-        for (way, open) in [("openat2", beneath as Open), ("walk", walked)] {
-            let code = |name: &str| match open(&root, OsStr::new(name), READ) {
+        let fallback: Open = |root, name, flags| Ok(open_without_openat2(root, name, flags)?);
+        for (way, open) in [("openat2", beneath as Open), ("openat", fallback)] {
+            let code = |name: &str| match open(&root, OsStr::new(name), READ_FLAGS) {
                 Ok(_) => None,
                 Err(Error::Os(error)) => Some(error),
                 Err(error) => panic!("{name} gives {error:?}"),
@@ -278,8 +282,11 @@ mod tests {
             // A link to a folder on the way: refused as a link, or as no folder.
             assert!(code("sub/up/secret").is_some(), "{way}");
         }
-        assert!(beneath(&root, OsStr::new("within"), READ).is_ok());
-        assert_eq!(walk(&root, OsStr::new("within"), READ).err(), Some(Errno::LOOP));
+        assert!(beneath(&root, OsStr::new("within"), READ_FLAGS).is_ok());
+        assert_eq!(
+            open_without_openat2(&root, OsStr::new("within"), READ_FLAGS).err(),
+            Some(Errno::LOOP)
+        );
     }
 
     #[test]
@@ -324,7 +331,8 @@ mod tests {
             let expected = target.map(|target| target.as_bytes().to_vec()).map_err(Error::Os);
             assert_eq!(resolved, expected, "{name}");
             // The kernel resolves it in the same way.
-            let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
+            let kernel =
+                rustix::fs::openat2(&root, name, PATH_FLAGS, NO_MODE, ResolveFlags::BENEATH);
             assert_eq!(kernel.err(), target.err(), "{name}");
         }
     }
@@ -338,9 +346,9 @@ mod tests {
             (Errno::PERM, Err(Errno::MFILE), Error::Os(Errno::PERM)),
             (Errno::ACCESS, Err(Errno::PERM), Error::Os(Errno::ACCESS)),
         ] {
-            assert_eq!(explain(error, || elsewhere), why);
+            assert_eq!(detect_sandbox(error, || elsewhere), why);
         }
-        assert_eq!(refused(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
+        assert_eq!(openat2_error(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
     }
 
     #[test]
@@ -360,10 +368,10 @@ mod tests {
         for error in [Errno::LOOP, Errno::ACCESS, Errno::NOSYS] {
             assert_eq!(after(&[error]), (Err(error), 1));
         }
-        let mut errors = [Errno::AGAIN; TRIES];
-        assert_eq!(after(&errors[1..]), (Ok(()), TRIES));
-        assert_eq!(after(&errors), (Err(Errno::AGAIN), TRIES));
-        errors[TRIES - 1] = Errno::INTR;
-        assert_eq!(after(&errors), (Err(Errno::INTR), TRIES));
+        let mut errors = [Errno::AGAIN; MAX_ATTEMPTS];
+        assert_eq!(after(&errors[1..]), (Ok(()), MAX_ATTEMPTS));
+        assert_eq!(after(&errors), (Err(Errno::AGAIN), MAX_ATTEMPTS));
+        errors[MAX_ATTEMPTS - 1] = Errno::INTR;
+        assert_eq!(after(&errors), (Err(Errno::INTR), MAX_ATTEMPTS));
     }
 }

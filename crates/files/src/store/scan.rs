@@ -23,10 +23,11 @@ pub(crate) fn folder(
     name: &[u8],
     each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
 ) -> Result<(), Absent> {
-    let folder = open::to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
-        open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
-        error => to_absent(error),
-    })?;
+    let folder =
+        open::folder_to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
+            open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
+            error => to_absent(error),
+        })?;
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
@@ -36,8 +37,8 @@ pub(crate) fn folder(
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let found = rustix::fs::statx(&folder, child, flags, StatxFlags::BASIC_STATS);
         let Some(mut stat) = unless_absent(found)? else { continue };
-        let linked = from_statx(&stat).0 == FileType::Symlink;
-        if linked {
+        let is_symlink = from_statx(&stat).0 == FileType::Symlink;
+        if is_symlink {
             let Some(target) = follow(root, name, child)? else { continue };
             stat = target;
         }
@@ -47,12 +48,12 @@ pub(crate) fn folder(
             FileType::RegularFile => Kind::File,
             _ => continue,
         };
-        // The system call is only needed if the mode doesn't allow everybody. The target of a link is
-        // checked when it is opened: here it would take another lookup.
-        let readable = linked
+        // The system call is only needed if the mode doesn't allow everybody. The target of a link
+        // is checked when it is opened: here it would take another lookup.
+        let readable = is_symlink
             || stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
-        if each(Child { name: child, kind, linked, readable, identity }).is_break() {
+        if each(Child { name: child, kind, is_symlink, readable, identity }).is_break() {
             break;
         }
     }
@@ -62,7 +63,7 @@ pub(crate) fn folder(
 /// The status of the target of a link, if it is beneath the root.
 fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
     let path = path::beneath(name, child);
-    let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
+    let opened = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
     let Some(target) = unless_absent(opened)? else { return Ok(None) };
     unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
 }
@@ -91,7 +92,7 @@ mod tests {
         let mut all = Vec::new();
         store.list(name.as_bytes(), &mut |child| {
             let name = String::from_utf8_lossy(child.name).into_owned();
-            all.push((name, child.kind, child.identity.size, child.linked));
+            all.push((name, child.kind, child.identity.size, child.is_symlink));
             ControlFlow::Continue(())
         })?;
         all.sort();
@@ -124,8 +125,8 @@ mod tests {
         let (file, folder) = (Kind::File, Kind::Folder);
         let sizes = |list: Vec<(String, Kind, u64, bool)>| {
             list.into_iter()
-                .map(|(name, kind, size, linked)| {
-                    (name, kind, if kind == file { size } else { 0 }, linked)
+                .map(|(name, kind, size, is_symlink)| {
+                    (name, kind, if kind == file { size } else { 0 }, is_symlink)
                 })
                 .collect::<Vec<_>>()
         };
@@ -136,7 +137,7 @@ mod tests {
             ("link", file, 5, true),
             ("sub", folder, 0, false),
         ]
-        .map(|(name, kind, size, linked)| (name.to_owned(), kind, size, linked));
+        .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
         assert_eq!(sizes(shown(&disk, "").unwrap()), expected);
         let expected = [
             ("deep", folder, 0, false),
@@ -144,7 +145,7 @@ mod tests {
             ("parent", folder, 0, true),
             ("up", file, 5, true),
         ]
-        .map(|(name, kind, size, linked)| (name.to_owned(), kind, size, linked));
+        .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
         assert_eq!(sizes(shown(&disk, "sub").unwrap()), expected);
         assert_eq!(shown(&disk, "file"), Err(Absent::NotAFolder));
         assert_eq!(shown(&disk, "missing"), Err(Absent::Missing));

@@ -18,17 +18,18 @@ pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Files by their names.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final slash;
-    /// the empty name is the root.
+    /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final
+    /// slash; the empty name is the root.
     ///
     /// # Errors
     ///
     /// The reason why the name is not served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
-    /// Calls `each` for the files and folders in the folder `name`, in any order, until it breaks. Left
-    /// out are names that [`crate::RequestPath`] refuses (hidden ones, for example), special files, links
-    /// that lead out of the root, to a hidden name or nowhere, and files that are removed meanwhile.
+    /// Calls `each` for the files and folders in the folder `name`, in any order, until `each`
+    /// breaks. Leaves out names that [`crate::RequestPath`] refuses (hidden ones, for example),
+    /// special files, links that lead out of the root, to a hidden name or nowhere, and files that
+    /// are removed meanwhile.
     ///
     /// # Errors
     ///
@@ -45,14 +46,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The name of the root, if it is a file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
 
-    /// The path of the root, to be shown.
+    /// The path of the root, for messages.
     fn location(&self) -> Option<&Path> {
         None
     }
 
     /// The same store for one lookup of several names: it may open its root once for all of them.
     /// Default: `None`, the store itself is used.
-    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+    fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
 }
@@ -74,7 +75,7 @@ pub struct Child<'a> {
     /// What the name leads to.
     pub kind: Kind,
     /// Whether the name is a symbolic link.
-    pub linked: bool,
+    pub is_symlink: bool,
     /// Whether this process may read it, as far as is known without opening it.
     pub readable: bool,
     /// The identity of what the name leads to.

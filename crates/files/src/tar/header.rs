@@ -9,12 +9,12 @@ use crate::store::traits::Kind;
 /// The block size of an archive, in bytes: headers and contents are padded to whole blocks.
 pub(crate) const BLOCK: u64 = 512;
 /// The length of the end of an archive, in bytes: two blocks of zeros.
-pub(crate) const END: u64 = 2 * BLOCK;
+pub(crate) const END_LEN: u64 = 2 * BLOCK;
 
 /// The longest name in a ustar header, in bytes.
-const NAME: usize = 100;
+const MAX_NAME_LEN: usize = 100;
 /// The largest size in a ustar header: eleven octal digits, one byte less than 8 GiB.
-const MOST: u64 = 0o777_7777_7777;
+const MAX_NUMBER: u64 = 0o777_7777_7777;
 
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,26 +47,31 @@ impl Entry<'_> {
     pub(crate) fn write_header(&self, out: &mut Vec<u8>) {
         let records = self.records();
         if records.is_empty() {
-            return out.extend_from_slice(&block(
+            return out.extend_from_slice(&header_block(
                 self.name,
                 self.type_flag(),
                 self.size,
                 self.modified,
             ));
         }
-        out.extend_from_slice(&block(b"././@PaxHeader", b'x', records.len() as u64, self.modified));
+        out.extend_from_slice(&header_block(
+            b"././@PaxHeader",
+            b'x',
+            records.len() as u64,
+            self.modified,
+        ));
         out.extend_from_slice(&records);
         let padding = round_up(records.len() as u64) as usize - records.len();
         out.resize(out.len() + padding, 0);
         // An approximate name, for programs that don't support pax headers.
-        let mut plain = self.name.to_vec();
-        plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
-        if plain.len() > NAME {
-            plain.truncate(NAME - 1);
-            plain.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
+        let mut ascii_name = self.name.to_vec();
+        ascii_name.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
+        if ascii_name.len() > MAX_NAME_LEN {
+            ascii_name.truncate(MAX_NAME_LEN - 1);
+            ascii_name.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
         }
-        let size = if self.size > MOST { 0 } else { self.size };
-        out.extend_from_slice(&block(&plain, self.type_flag(), size, self.modified));
+        let size = if self.size > MAX_NUMBER { 0 } else { self.size };
+        out.extend_from_slice(&header_block(&ascii_name, self.type_flag(), size, self.modified));
     }
 
     fn type_flag(&self) -> u8 {
@@ -97,13 +102,13 @@ impl Entry<'_> {
     fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
         let is_utf8 = std::str::from_utf8(self.name).is_ok();
         // pax names are UTF-8, so a short name that is not UTF-8 is only in the ustar header.
-        if self.name.len() > NAME || (is_utf8 && !self.name.is_ascii()) {
+        if self.name.len() > MAX_NAME_LEN || (is_utf8 && !self.name.is_ascii()) {
             if !is_utf8 {
                 each(b"hdrcharset", b"BINARY");
             }
             each(b"path", self.name);
         }
-        if self.size > MOST {
+        if self.size > MAX_NUMBER {
             each(b"size", self.size.to_string().as_bytes());
         }
     }
@@ -113,13 +118,13 @@ impl Entry<'_> {
 fn record_len(key: &[u8], value: &[u8]) -> usize {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
-    while rest + digits(len) != len {
-        len = rest + digits(len);
+    while rest + decimal_digits(len) != len {
+        len = rest + decimal_digits(len);
     }
     len
 }
 
-fn digits(number: usize) -> usize {
+fn decimal_digits(number: usize) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
@@ -130,30 +135,30 @@ pub(crate) fn round_up(len: u64) -> u64 {
 
 /// One header block. Names are truncated, and sizes and times clamped; a pax header has the exact
 /// name and size.
-fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
+fn header_block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
-    let modified = u64::try_from(modified).unwrap_or(0).min(MOST);
+    let modified = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
     let mut block = [0; BLOCK as usize];
-    let name = &name[..name.len().min(NAME)];
+    let name = &name[..name.len().min(MAX_NAME_LEN)];
     block[..name.len()].copy_from_slice(name);
-    octal(&mut block[100..108], mode);
-    octal(&mut block[108..116], 0);
-    octal(&mut block[116..124], 0);
-    octal(&mut block[124..136], size.min(MOST));
-    octal(&mut block[136..148], modified);
+    write_octal(&mut block[100..108], mode);
+    write_octal(&mut block[108..116], 0);
+    write_octal(&mut block[116..124], 0);
+    write_octal(&mut block[124..136], size.min(MAX_NUMBER));
+    write_octal(&mut block[136..148], modified);
     // The checksum counts its own field as spaces.
     block[148..156].fill(b' ');
     block[156] = type_flag;
     block[257..265].copy_from_slice(b"ustar\x0000");
-    octal(&mut block[329..337], 0);
-    octal(&mut block[337..345], 0);
+    write_octal(&mut block[329..337], 0);
+    write_octal(&mut block[337..345], 0);
     let sum = block.iter().map(|byte| u64::from(*byte)).sum();
-    octal(&mut block[148..155], sum);
+    write_octal(&mut block[148..155], sum);
     block
 }
 
 /// Fills `field` with octal digits and a final NUL.
-fn octal(field: &mut [u8], mut number: u64) {
+fn write_octal(field: &mut [u8], mut number: u64) {
     let Some((end, digits)) = field.split_last_mut() else { return };
     *end = 0;
     for digit in digits.iter_mut().rev() {
@@ -185,8 +190,8 @@ mod tests {
         ] {
             assert_eq!(entry(name, 0).header_len(), blocks * BLOCK, "{name:?}");
         }
-        assert_eq!(entry(b"a", MOST).header_len(), BLOCK);
-        assert_eq!(entry(b"a", MOST + 1).header_len(), 3 * BLOCK);
+        assert_eq!(entry(b"a", MAX_NUMBER).header_len(), BLOCK);
+        assert_eq!(entry(b"a", MAX_NUMBER + 1).header_len(), 3 * BLOCK);
     }
 
     #[test]
@@ -222,7 +227,7 @@ mod tests {
         #[test]
         fn headers_have_the_computed_length_and_parse(
             name in "[a-zé/]{1,20}|[a-z]{90,300}|[é]{40,60}",
-            size in prop_oneof![0u64..100_000, MOST - 3..MOST + 3, Just(1 << 50)],
+            size in prop_oneof![0u64..100_000, MAX_NUMBER - 3..MAX_NUMBER + 3, Just(1 << 50)],
             modified in prop_oneof![0i64..3_000_000_000, Just(-5), Just(i64::MAX)],
             folder: bool,
         ) {
@@ -237,7 +242,7 @@ mod tests {
             let read = archive.entries().unwrap().next().unwrap().unwrap();
             prop_assert_eq!(&*read.path_bytes(), name.as_bytes());
             prop_assert_eq!(read.size(), size);
-            let expected = u64::try_from(modified).unwrap_or(0).min(MOST);
+            let expected = u64::try_from(modified).unwrap_or(0).min(MAX_NUMBER);
             prop_assert_eq!(read.header().mtime().unwrap(), expected);
             prop_assert_eq!(read.header().entry_type().is_dir(), folder);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_proto::{CancelToken, Permit};
 
-use super::header::{END, Entry};
+use super::header::{END_LEN, Entry};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
@@ -20,7 +20,7 @@ pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The memory budget and cancellation are checked once per this many entries.
-const CHECKED: usize = 1024;
+const ENTRIES_PER_CHECK: usize = 1024;
 
 /// Why a folder can't be sent as an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Manifest {
     ) -> Result<Self, ArchiveError> {
         // The clock is read before the folder, so that every later change has a later timestamp.
         let now = store.now();
-        let mut walk = Walk {
+        let mut reader = TreeReader {
             names: Vec::new(),
             items: Vec::new(),
             lease,
@@ -120,8 +120,8 @@ impl Manifest {
             result: Ok(()),
             folders: Vec::new(),
         };
-        walk.walk(store, folder)?;
-        let Walk { names, mut items, mut lease, .. } = walk;
+        reader.read_all(store, folder)?;
+        let TreeReader { names, mut items, mut lease, .. } = reader;
         let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
         // A folder's name, with its slash, is a prefix of the names in it, so it comes first.
         items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
@@ -141,13 +141,13 @@ impl Manifest {
             settled,
             _held: lease.share(),
         };
-        manifest.lay_out()?;
+        manifest.set_positions()?;
         manifest.etag = manifest.make_etag();
         Ok(manifest)
     }
 
     /// Sets the positions of the items.
-    fn lay_out(&mut self) -> Result<(), ArchiveError> {
+    fn set_positions(&mut self) -> Result<(), ArchiveError> {
         let mut at = 0u64;
         for index in 0..self.items.len() {
             self.items[index].at = at;
@@ -155,7 +155,7 @@ impl Manifest {
             self.with_entry(index, |entry| len = entry.len());
             at = at.checked_add(len).ok_or(ArchiveError::TooLarge)?;
         }
-        self.len = at.checked_add(END).ok_or(ArchiveError::TooLarge)?;
+        self.len = at.checked_add(END_LEN).ok_or(ArchiveError::TooLarge)?;
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Manifest {
 
     /// The index of the entry that contains `position`; [`Manifest::count`] in the archive's end.
     pub(crate) fn find(&self, position: u64) -> usize {
-        if position >= self.len - END {
+        if position >= self.len - END_LEN {
             return self.items.len();
         }
         self.items.partition_point(|item| item.at <= position).saturating_sub(1)
@@ -193,7 +193,7 @@ impl Manifest {
 
     /// The position of an entry. For the index after the last one: that of the archive's end.
     pub(crate) fn start(&self, index: usize) -> u64 {
-        self.items.get(index).map_or(self.len - END, |item| item.at)
+        self.items.get(index).map_or(self.len - END_LEN, |item| item.at)
     }
 
     /// An entry's name relative to the folder.
@@ -217,7 +217,7 @@ impl Manifest {
 }
 
 /// The progress of reading a folder and all folders in it.
-struct Walk<'a> {
+struct TreeReader<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
     lease: Lease,
@@ -227,8 +227,8 @@ struct Walk<'a> {
     folders: Vec<(usize, usize)>,
 }
 
-impl Walk<'_> {
-    fn walk(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
+impl TreeReader<'_> {
+    fn read_all(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
             let Item { start, len, .. } = self.items[index];
@@ -270,8 +270,8 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
-        let Child { name, kind, linked, readable, identity } = child;
-        if !readable || (kind == Kind::Folder && linked) {
+        let Child { name, kind, is_symlink, readable, identity } = child;
+        if !readable || (kind == Kind::Folder && is_symlink) {
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {
@@ -303,7 +303,7 @@ impl Walk<'_> {
             Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },
         };
         self.items.push(Item { start, len, kind, at: 0, identity });
-        if self.items.len().is_multiple_of(CHECKED)
+        if self.items.len().is_multiple_of(ENTRIES_PER_CHECK)
             && (self.cancel.is_cancelled() || !self.lease.resize(weight(&self.names, &self.items)))
         {
             return Err(Absent::Exhausted.into());

@@ -27,7 +27,7 @@ fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveErr
 /// The memory for sending an archive.
 fn memory() -> (Lease, Permit) {
     let kept = Budget::new("listings", 0).charge(Client::Unix, 0);
-    (crate::tests::lease(0), kept.expect("nothing is little"))
+    (crate::tests::lease(0), kept.expect("0 bytes fit"))
 }
 
 /// The bytes from `start` to before `end`, as they are sent.
@@ -42,7 +42,10 @@ fn bytes(
     loop {
         let batch = writer.next(store)?;
         assert!(batch.bytes.len() < 2 * BATCH, "a batch is bounded");
-        assert!(batch.last || !batch.bytes.is_empty() || batch.file.is_some(), "each goes on");
+        assert!(
+            batch.last || !batch.bytes.is_empty() || batch.file.is_some(),
+            "each batch makes progress"
+        );
         all.extend_from_slice(&batch.bytes);
         if let Some(range) = batch.file {
             assert!(range.source.is_unchanged());
@@ -66,15 +69,15 @@ fn read(source: &dyn FileSource, offset: u64, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
+fn whole_archive(store: &dyn Store, folder: &str) -> Vec<u8> {
     let manifest = manifest(store, folder).unwrap();
     let all = bytes(store, &manifest, 0, manifest.len).unwrap();
     assert_eq!(all.len() as u64, manifest.len);
     all
 }
 
-/// Names and contents, by another implementation.
-fn extracted(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// Names and contents, extracted by another implementation.
+fn extract(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -85,7 +88,7 @@ fn extracted(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     entries.collect()
 }
 
-fn settled(files: &[(&str, usize)]) -> Memory {
+fn settled_store(files: &[(&str, usize)]) -> Memory {
     let store = Memory::new();
     for (at, (name, size)) in files.iter().enumerate() {
         store.write(name, (0..*size).map(|byte| (byte * 7 + at) as u8).collect::<Vec<_>>());
@@ -96,7 +99,7 @@ fn settled(files: &[(&str, usize)]) -> Memory {
 
 #[test]
 fn archives_contain_all_requestable_entries_in_order() {
-    let store = settled(&[
+    let store = settled_store(&[
         ("docs/b", 513),
         ("docs/a/z", 0),
         ("docs/a-b", 1),
@@ -104,17 +107,17 @@ fn archives_contain_all_requestable_entries_in_order() {
         ("docs/\u{e9}\u{202e}", 2),
         ("other", 5),
     ]);
-    let found = extracted(&whole(&store, "docs"));
+    let found = extract(&whole_archive(&store, "docs"));
     let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     assert_eq!(names, ["top/a-b", "top/a/", "top/a/z", "top/b", "top/\u{e9}\u{202e}"]);
     assert_eq!(found[3].1.len(), 513);
-    assert_eq!(extracted(&whole(&settled(&[]), "")), []);
+    assert_eq!(extract(&whole_archive(&settled_store(&[]), "")), []);
 }
 
 #[test]
 fn etags_identify_archives() {
     let files = &[("a", 5), ("sub/b", 100_000)];
-    let (one, other) = (settled(files), settled(files));
+    let (one, other) = (settled_store(files), settled_store(files));
     let etag = |store: &Memory| manifest(store, "").unwrap().etag.clone();
     assert_eq!(etag(&one), etag(&other));
     other.replace("a", "12345");
@@ -123,8 +126,8 @@ fn etags_identify_archives() {
 
     one.write("a", "54321");
     let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
-    assert_ne!(first.etag, second.etag, "what may change unseen has a tag of its own each time");
-    assert_eq!(first.weight(), None, "and is not remembered");
+    assert_ne!(first.etag, second.etag, "an unsettled file: a new ETag each time");
+    assert_eq!(first.weight(), None, "and it is not cached");
     one.pass(3_000_000_000);
     assert_eq!(etag(&one), etag(&one));
     assert!(manifest(&one, "").unwrap().weight().is_some());
@@ -142,13 +145,13 @@ fn a_changed_file_aborts_the_archive() {
     ];
     for (at, change) in changes.iter().enumerate() {
         for (name, size) in [("small", 10), ("large", LARGE)] {
-            let store = settled(&[(name, size)]);
+            let store = settled_store(&[(name, size)]);
             let manifest = manifest(&store, "").unwrap();
             change(&store, name);
-            let broken = bytes(&store, &manifest, 0, manifest.len).unwrap_err();
+            let error = bytes(&store, &manifest, 0, manifest.len).unwrap_err();
             let expected =
                 if at == 3 { ArchiveAborted::Absent(DENIED) } else { ArchiveAborted::Changed };
-            assert_eq!(broken, expected, "{name} {at}");
+            assert_eq!(error, expected, "{name} {at}");
             // Parts that need no file are sent.
             assert!(bytes(&store, &manifest, 0, BLOCK).is_ok());
         }
@@ -157,7 +160,7 @@ fn a_changed_file_aborts_the_archive() {
 
 #[test]
 fn a_small_file_that_changes_while_read_aborts_the_archive() {
-    let store = settled(&[("a", 10)]);
+    let store = settled_store(&[("a", 10)]);
     let manifest = manifest(&store, "").unwrap();
     store.change_when_read("a", ["9876543210"]);
     assert_eq!(bytes(&store, &manifest, 0, manifest.len), Err(ArchiveAborted::Changed));
@@ -165,7 +168,7 @@ fn a_small_file_that_changes_while_read_aborts_the_archive() {
 
 #[test]
 fn changes_of_large_files_are_detected_before_the_last_part() {
-    let store = settled(&[("a", 100_000)]);
+    let store = settled_store(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
     let range =
         ArchiveWriter::new(manifest, memory()).part(0, 50_000).next(&store).unwrap().file.unwrap();
@@ -173,15 +176,15 @@ fn changes_of_large_files_are_detected_before_the_last_part() {
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());
     store.set_access(Access::Thread);
-    assert_eq!(range.source.access(), Access::Thread, "it is sent as the file itself is");
+    assert_eq!(range.source.access(), Access::Thread, "the access of the file itself");
 }
 
 #[test]
 fn archives_beyond_the_limits_are_refused() {
     let deep = "d/".repeat(MAX_DEPTH);
-    let store = settled(&[(&format!("{deep}x"), 1)]);
+    let store = settled_store(&[(&format!("{deep}x"), 1)]);
     assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(ArchiveError::TooDeep));
-    let store = settled(&[(&format!("{}x", &deep[2..]), 1)]);
+    let store = settled_store(&[(&format!("{}x", &deep[2..]), 1)]);
     assert!(manifest(&store, "").is_ok());
     assert_eq!(
         manifest(&store, "x").map(|manifest| manifest.count()),
@@ -216,17 +219,17 @@ fn gnu_tar_extracts_an_archive() {
     std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
     std::os::unix::fs::symlink("sub", root.join("to-a-folder")).unwrap();
     std::os::unix::fs::symlink("a.txt", root.join("to-a-file")).unwrap();
-    let archive = whole(&Disk::open(&root).unwrap(), "");
+    let archive = whole_archive(&Disk::open(&root).unwrap(), "");
 
     let target = scratch.path().join("extracted");
     fs::create_dir(&target).unwrap();
-    let unpacking = Command::new("tar")
+    let spawned = Command::new("tar")
         .args(["-xf", "-", "-C"])
         .arg(&target)
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut tar) = unpacking else {
+    let Ok(mut tar) = spawned else {
         return eprintln!("there is no tar here to extract with");
     };
     io::Write::write_all(&mut tar.stdin.take().unwrap(), &archive).unwrap();
@@ -246,8 +249,8 @@ fn names_that_are_not_utf8_are_archived_unchanged() {
         let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name);
         fs::write(scratch.path().join(name), "x").unwrap();
     }
-    let archive = whole(&Disk::open(scratch.path()).unwrap(), "");
-    let names: Vec<_> = extracted(&archive).into_iter().map(|(name, _)| name).collect();
+    let archive = whole_archive(&Disk::open(scratch.path()).unwrap(), "");
+    let names: Vec<_> = extract(&archive).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, [b"top/latin\xe9".to_vec(), [b"top/", &long[..]].concat()]);
 }
 
@@ -256,7 +259,7 @@ proptest! {
 
     /// Any part of an archive is that part of the whole.
     #[test]
-    fn any_part_equals_the_slice_of_the_whole(
+    fn any_part_equals_the_slice_of_the_whole_archive(
         files in proptest::collection::btree_map(
             "([a-c]/){0,2}[d-f]{1,3}|[é]{60}|x{120}",
             prop_oneof![0usize..1200, 511usize..514, 32_700usize..33_000, Just(150_000)],
@@ -265,10 +268,10 @@ proptest! {
         cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 6),
     ) {
         let list: Vec<_> = files.iter().map(|(name, size)| (name.as_str(), *size)).collect();
-        let store = settled(&list);
+        let store = settled_store(&list);
         let manifest = manifest(&store, "").unwrap();
-        let all = whole(&store, "");
-        let found = extracted(&all);
+        let all = whole_archive(&store, "");
+        let found = extract(&all);
         for (at, (name, size)) in list.iter().enumerate() {
             let content: Vec<_> = (0..*size).map(|byte| (byte * 7 + at) as u8).collect();
             let expected = (format!("top/{name}").into_bytes(), content);

@@ -1,8 +1,8 @@
 //! Writes an archive, or any part of it, in batches that jobs make.
 //!
-//! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and then checked
-//! again. If a file differs from the manifest, the archive is aborted: the client gets the right bytes, or
-//! fewer than announced.
+//! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and
+//! then checked again. If a file differs from the manifest, the archive is aborted: the client gets
+//! the right bytes, or fewer than announced.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_proto::{Access, FileRange, FileSource, JobGroup, Permit};
 
-use super::header::END;
+use super::header::END_LEN;
 use super::manifest::Manifest;
-use crate::file::content::SMALL;
+use crate::file::content::MAX_SMALL_FILE;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
@@ -89,8 +89,8 @@ impl ArchiveWriter {
             let index = self.manifest.find(self.position);
             if index == self.manifest.count() {
                 let zeros = self.end.min(self.manifest.len) - self.position;
-                debug_assert!(zeros <= END);
-                self.put(&mut batch.bytes, &[0; END as usize][..zeros as usize]);
+                debug_assert!(zeros <= END_LEN);
+                self.put(&mut batch.bytes, &[0; END_LEN as usize][..zeros as usize]);
                 continue;
             }
             self.entry(index, store, &mut batch)?;
@@ -116,15 +116,15 @@ impl ArchiveWriter {
             manifest.with_entry(index, |entry| entry.write_header(&mut header));
             self.put(&mut batch.bytes, &header[(self.position - start) as usize..]);
         }
-        let behind = content + size;
-        if self.position < behind.min(self.end) && kind == Kind::File {
+        let content_end = content + size;
+        if self.position < content_end.min(self.end) && kind == Kind::File {
             self.content(index, content, store, batch)?;
             if batch.file.is_some() {
                 return Ok(());
             }
         }
         let next = manifest.start(index + 1);
-        if self.position >= behind && self.position < next {
+        if self.position >= content_end && self.position < next {
             let zeros = vec![0; (next - self.position) as usize];
             self.put(&mut batch.bytes, &zeros);
         }
@@ -145,13 +145,13 @@ impl ArchiveWriter {
             Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
-        if !expected.has_content_of(&identity) {
+        if !expected.has_same_content(&identity) {
             return Err(ArchiveAborted::Changed);
         }
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
-        if expected.size > SMALL {
-            let source = Arc::new(Guarded { file, expected });
+        if expected.size > MAX_SMALL_FILE {
+            let source = Arc::new(CheckedFile { file, expected });
             batch.file = Some(FileRange { source, offset, len });
             self.position += len;
             return Ok(());
@@ -159,7 +159,8 @@ impl ArchiveWriter {
         // Small, so it fits a `usize`.
         let mut bytes = vec![0; len as usize];
         let filled = file.fill(offset, &mut bytes)?;
-        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
+        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_same_content(&now))
+        {
             return Err(ArchiveAborted::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
@@ -175,15 +176,16 @@ impl ArchiveWriter {
     }
 }
 
-/// A file that is compared with the manifest before its last part is sent. A comparison with its identity
-/// when it was opened would not be enough, since it was opened after the manifest was made.
+/// A file that is compared with the manifest before its last part is sent. A comparison with its
+/// identity when it was opened would not be enough, since it was opened after the manifest was
+/// made.
 #[derive(Debug)]
-struct Guarded {
+struct CheckedFile {
     file: Arc<dyn OpenFile>,
     expected: Identity,
 }
 
-impl FileSource for Guarded {
+impl FileSource for CheckedFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.file.read_at(offset, buffer)
     }
@@ -193,7 +195,7 @@ impl FileSource for Guarded {
     }
 
     fn is_unchanged(&self) -> bool {
-        self.file.identity().is_ok_and(|now| self.expected.has_content_of(&now))
+        self.file.identity().is_ok_and(|now| self.expected.has_same_content(&now))
     }
 
     fn access(&self) -> Access {

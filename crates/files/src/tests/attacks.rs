@@ -10,7 +10,7 @@ use std::thread;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::scratch::{Scratch, as_anybody};
+use super::scratch::{Scratch, as_unprivileged};
 use super::{Client, site};
 use crate::{Disk, Folder, OpenError};
 
@@ -102,24 +102,24 @@ proptest! {
 
 #[test]
 fn a_link_swapped_in_a_loop_never_exposes_files_outside() {
-    const LOOKS: u64 = 3000;
+    const REQUESTS: u64 = 3000;
     let (scratch, root) = folder();
     fs::create_dir(scratch.path().join("outside")).unwrap();
     fs::write(scratch.path().join("outside/file"), SECRET).unwrap();
-    let over = AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             // The name is a folder, a link out of the root, and missing, in turn.
-            while !over.load(Ordering::Relaxed) {
+            while !done.load(Ordering::Relaxed) {
                 fs::rename(root.join("sub"), root.join("away")).unwrap();
                 symlink("../outside", root.join("sub")).unwrap();
                 fs::remove_file(root.join("sub")).unwrap();
                 fs::rename(root.join("away"), root.join("sub")).unwrap();
             }
         });
-        let _stop = Stop(&over);
+        let _stop = Stop(&done);
         let mut client = client(&root);
-        for _ in 0..LOOKS {
+        for _ in 0..REQUESTS {
             let got = client.get("/sub/file");
             match got.status {
                 200 => assert_eq!(got.text(), "inside"),
@@ -152,7 +152,7 @@ fn special_and_unreadable_files_are_refused_without_blocking() {
         assert_eq!(client.get(path).status, 404, "{path}");
     }
     fs::set_permissions(root.join("sub/file"), fs::Permissions::from_mode(0o000)).unwrap();
-    let status = as_anybody(|| self::client(&root).get("/sub/file").status);
+    let status = as_unprivileged(|| self::client(&root).get("/sub/file").status);
     assert_eq!(status, 403);
 }
 
@@ -217,7 +217,7 @@ fn overwriting_a_large_file_aborts_its_response() {
     client.ask("GET", "/large", "");
     client.run_all();
     fs::write(root.join("large"), "1234567890").unwrap();
-    assert!(client.answered().unwrap().body.is_empty());
+    assert!(client.response().unwrap().body.is_empty());
 }
 
 #[test]

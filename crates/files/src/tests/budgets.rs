@@ -9,11 +9,11 @@ use super::codings::{noise, text};
 use super::*;
 use crate::{BudgetLimits, Budgets, Options};
 
-/// Charges the client that a field names, as a proxy does.
+/// Charges the client that the field `X-Client` names, as behind a proxy.
 #[derive(Debug)]
-struct Named;
+struct ClientField;
 
-impl Clients for Named {
+impl Clients for ClientField {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Payer {
         let name = request.field("x-client").and_then(|name| name.first());
         name.map_or(Payer::of(peer.address), |name| {
@@ -26,8 +26,8 @@ const ALICE: &str = "X-Client: A\r\n";
 const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has sent a request and read nothing.
-fn asking(site: &Site, target: &str, fields: &str) -> Harness {
-    let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
+fn send_request(site: &Site, target: &str, fields: &str) -> Harness {
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
     let mut client = Harness::new(Server::new(shared, site.clone()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     client.input(head.as_bytes());
@@ -36,7 +36,7 @@ fn asking(site: &Site, target: &str, fields: &str) -> Harness {
 }
 
 /// The response that the connection reads afterwards.
-fn read(mut client: Harness) -> Got {
+fn read(mut client: Harness) -> Response {
     parse_response(&client.output())
 }
 
@@ -49,38 +49,39 @@ fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {
 
 #[test]
 fn unread_responses_hold_a_clients_share_of_open_files() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(
         &[("a", &large), ("b", &large), ("c", &large)],
         BudgetLimits { open_files: 8, ..BudgetLimits::default() },
     );
-    let mut held: Vec<_> = ["/a", "/b"].map(|name| asking(&site, name, ALICE)).into();
-    let refused = read(asking(&site, "/c", ALICE));
+    let mut held: Vec<_> = ["/a", "/b"].map(|name| send_request(&site, name, ALICE)).into();
+    let refused = read(send_request(&site, "/c", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
     // Requests that need no file are answered, and so are other clients.
     let range = "Range: bytes=99999999-\r\n";
-    assert_eq!(read(asking(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
-    assert_eq!(read(asking(&site, "/c", BOB)).body.len(), large.len());
+    assert_eq!(read(send_request(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
+    assert_eq!(read(send_request(&site, "/c", BOB)).body.len(), large.len());
     // A local client may be a proxy: its share is twice as large.
-    let local: Vec<_> = (0..4).map(|_| asking(&site, "/c", "")).collect();
-    assert_eq!(read(asking(&site, "/c", "")).status, 503);
+    let local: Vec<_> = (0..4).map(|_| send_request(&site, "/c", "")).collect();
+    assert_eq!(read(send_request(&site, "/c", "")).status, 503);
     drop(local);
     // Reading frees the budget, and so does closing a connection.
     assert_eq!(read(held.remove(0)).body.len(), large.len());
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 200);
     drop(held);
     let parts = "Range: bytes=0-9,20000-20009\r\n";
-    let two: Vec<_> = (0..2).map(|_| asking(&site, "/a", &format!("{ALICE}{parts}"))).collect();
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 503);
+    let two: Vec<_> =
+        (0..2).map(|_| send_request(&site, "/a", &format!("{ALICE}{parts}"))).collect();
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 503);
     drop(two);
-    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 200);
 }
 
 #[test]
 fn pipelined_requests_wait_while_two_files_are_unsent() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large), ("b", "small")], BudgetLimits::default());
-    let mut client = asking(&site, "/a", "");
+    let mut client = send_request(&site, "/a", "");
     assert!(client.output().ends_with(large.as_bytes()));
     let request = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let batch = ["a", "a", "b", "a"].map(request).concat();
@@ -106,14 +107,14 @@ fn clients_beyond_their_share_of_compressed_bytes_get_files_uncompressed() {
         BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() },
     );
     let zstd = |name: &str| format!("{name}Accept-Encoding: zstd\r\n");
-    let held = ["/1.txt", "/2.txt"].map(|target| asking(&site, target, &zstd(ALICE)));
-    let plain = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    let held = ["/1.txt", "/2.txt"].map(|target| send_request(&site, target, &zstd(ALICE)));
+    let plain = read(send_request(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!((plain.field("Content-Encoding"), plain.body.len()), (None, three.len()));
-    let compressed = read(asking(&site, "/3.txt", &zstd(BOB)));
+    let compressed = read(send_request(&site, "/3.txt", &zstd(BOB)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
     // The compressed content is shared, and each client is charged.
     drop(held);
-    let compressed = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    let compressed = read(send_request(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
 }
 
@@ -129,7 +130,7 @@ fn unsent_compressed_contents_are_evicted_for_others() {
     let budgets = Budgets::new(budgets);
     let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
     for (name, _) in &files {
-        let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+        let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
         assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
         assert!(budgets.compressed.used() <= budgets.compressed.total());
     }
@@ -141,18 +142,18 @@ fn clients_beyond_their_share_of_listings_are_refused() {
     let files: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
     // A listing of it takes 20,000 × 34 bytes.
     let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
-    let held = asking(&site, "/d/?format=json", ALICE);
-    assert!(held.held() > 0, "it was started");
-    let refused = read(asking(&site, "/d/?format=json&sort=size", ALICE));
+    let held = send_request(&site, "/d/?format=json", ALICE);
+    assert!(held.held() > 0, "the listing was started");
+    let refused = read(send_request(&site, "/d/?format=json&sort=size", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
-    assert_eq!(read(asking(&site, "/d/?format=json", BOB)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=json", BOB)).status, 200);
     drop(held);
-    assert_eq!(read(asking(&site, "/d/?format=json&q=1", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=json&q=1", ALICE)).status, 200);
 }
 
 #[test]
 fn head_requests_are_not_charged() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let site = site_of(&[("a", &large)], BudgetLimits { open_files: 0, ..Default::default() });
     let mut client = Client::new(&site);
     let got = client.request("HEAD", "/a", "");
@@ -168,12 +169,12 @@ fn clients_beyond_their_share_of_archives_are_refused() {
         BudgetLimits { listings: 16 << 20, open_files: 16, ..BudgetLimits::default() },
     );
     // Each may have two files open.
-    let held: Vec<_> = (0..2).map(|_| asking(&site, "/d/?format=tar", ALICE)).collect();
-    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 503);
-    assert_eq!(read(asking(&site, "/d/?format=tar", BOB)).status, 200);
-    assert_eq!(read(asking(&site, "/d/", ALICE)).status, 200);
+    let held: Vec<_> = (0..2).map(|_| send_request(&site, "/d/?format=tar", ALICE)).collect();
+    assert_eq!(read(send_request(&site, "/d/?format=tar", ALICE)).status, 503);
+    assert_eq!(read(send_request(&site, "/d/?format=tar", BOB)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/", ALICE)).status, 200);
     drop(held);
-    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 200);
+    assert_eq!(read(send_request(&site, "/d/?format=tar", ALICE)).status, 200);
 }
 
 #[test]
@@ -185,14 +186,14 @@ fn folders_evict_each_others_compressed_contents() {
     let names: Vec<_> = (0..24).map(|number| format!("{number}.txt")).collect();
     let files: Vec<_> = names.iter().map(|name| &**name).zip(pages.iter().map(|p| &**p)).collect();
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
-    // The compressed contents of either would fill it.
+    // The compressed contents of one folder would spend the budget.
     let mut sites = Vec::new();
     for part in files.chunks(12) {
         let (store, _) = memory(part);
         store.pass(3_000_000_000);
         let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
         for (name, _) in part {
-            let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+            let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
             assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
         }
         sites.push(site);
@@ -205,7 +206,7 @@ fn archives_are_charged_until_their_last_file_is_sent() {
     let options = Options { listing: true, ..Options::default() };
     let budgets = Budgets::new(BudgetLimits::default());
     let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
-    let mut client = asking(&site, "/d/?format=tar", "");
+    let mut client = send_request(&site, "/d/?format=tar", "");
     assert_eq!(budgets.open_files.used(), 2, "all is written, nothing is sent");
     while !client.output().is_empty() || client.run_jobs() > 0 {}
     assert_eq!(budgets.open_files.used(), 0);
@@ -213,9 +214,9 @@ fn archives_are_charged_until_their_last_file_is_sent() {
 
 #[test]
 fn each_client_has_its_own_job_to_read_a_large_file() {
-    let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
+    let site = site_of(&[("a", &"x".repeat(MAX_SMALL_FILE as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
-        let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
+        let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
         let mut client = Harness::new(Server::new(shared, site.clone()));
         client.input(format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         client
@@ -242,16 +243,17 @@ fn fallbacks_have_the_same_fields_with_and_without_compression() {
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
     let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
     let fields = format!("{ALICE}Accept: text/html\r\nAccept-Encoding: zstd\r\n");
-    let held: Vec<_> = (0..2).map(|_| asking(&site, "/deep", &fields)).collect();
-    let plain = read(asking(&site, "/deep", &fields));
+    let held: Vec<_> = (0..2).map(|_| send_request(&site, "/deep", &fields)).collect();
+    let plain = read(send_request(&site, "/deep", &fields));
     assert_eq!((plain.status, plain.body.len()), (200, hex.len()));
-    let says = |got: &Got| -> Vec<String> {
-        let mine = |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
-        got.head.lines().filter(mine).map(String::from).collect()
+    let caching_fields = |got: &Response| -> Vec<String> {
+        let is_caching =
+            |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
+        got.head.lines().filter(is_caching).map(String::from).collect()
     };
     for compressed in held.into_iter().map(read) {
         assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
-        assert_eq!(says(&compressed), says(&plain));
+        assert_eq!(caching_fields(&compressed), caching_fields(&plain));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Client, figure, memory};
+use super::{Client, debug_number, memory};
 use crate::store::memory::InjectedFault;
 
 #[test]
@@ -17,7 +17,7 @@ fn requests_for_one_name_share_a_lookup() {
         assert_eq!(client.0.run_jobs(), 0);
     }
     for client in &mut clients {
-        assert_eq!(client.answered().unwrap().text(), "Hello");
+        assert_eq!(client.response().unwrap().text(), "Hello");
     }
     assert_eq!(store.opens(), 1);
     // Its result is cached now.
@@ -31,9 +31,9 @@ fn different_names_do_not_wait_for_each_other() {
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
     assert_eq!(second.get("/b.txt").text(), "b");
-    assert_eq!(first.answered(), None);
+    assert_eq!(first.response(), None);
     first.0.run_jobs();
-    assert_eq!(first.answered().unwrap().text(), "a");
+    assert_eq!(first.response().unwrap().text(), "a");
 }
 
 #[test]
@@ -41,11 +41,11 @@ fn abandoned_lookups_are_not_run_and_the_next_request_starts_one() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
-    first.leave();
+    first.close();
     second.ask("GET", "/a.txt", "");
     assert_eq!(first.0.run_jobs(), 0);
     assert_eq!(second.0.run_jobs(), 1);
-    assert_eq!(second.answered().unwrap().text(), "Hello");
+    assert_eq!(second.response().unwrap().text(), "Hello");
     assert_eq!(store.opens(), 1);
 }
 
@@ -55,10 +55,10 @@ fn joined_lookups_outlive_the_connection_that_started_them() {
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
     second.ask("GET", "/a.txt", "");
-    first.leave();
+    first.close();
     first.0.run_jobs();
     second.0.deliver();
-    assert_eq!(second.answered().unwrap().text(), "Hello");
+    assert_eq!(second.response().unwrap().text(), "Hello");
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn refused_lookups_are_503_and_joined_requests_retry() {
     first.ask("GET", "/a.txt", "");
     second.ask("GET", "/a.txt", "");
     first.0.drop_jobs();
-    let got = first.answered().unwrap();
+    let got = first.response().unwrap();
     assert_eq!((got.status, got.field("Retry-After")), (503, Some("1")));
     second.0.deliver();
-    assert_eq!(second.answered(), None);
+    assert_eq!(second.response(), None);
     second.0.run_jobs();
-    assert_eq!(second.answered().unwrap().text(), "Hello");
+    assert_eq!(second.response().unwrap().text(), "Hello");
     assert_eq!(first.get("/a.txt").text(), "Hello");
 }
 
@@ -86,7 +86,7 @@ fn refused_lookups_are_answered_from_the_cache() {
     store.write("a.txt", "World");
     client.ask("GET", "/a.txt", "");
     client.0.drop_jobs();
-    assert_eq!(client.answered().unwrap().text(), "Hello");
+    assert_eq!(client.response().unwrap().text(), "Hello");
     assert_eq!(client.get("/a.txt").text(), "World");
 }
 
@@ -99,7 +99,7 @@ fn panicking_lookups_are_500_and_the_name_can_be_requested_again() {
     let ran = catch_unwind(AssertUnwindSafe(|| client.0.run_jobs()));
     assert!(ran.is_err());
     client.0.deliver();
-    assert_eq!(client.answered().unwrap().status, 500);
+    assert_eq!(client.response().unwrap().status, 500);
     store.fail("a.txt", None);
     assert_eq!(client.get("/a.txt").text(), "Hello");
 }
@@ -120,8 +120,8 @@ fn abandoned_lookups_do_not_accumulate() {
     for number in 0..1000 {
         let mut client = Client::new(&site);
         client.ask("GET", &format!("/{number}"), "");
-        client.leave();
+        client.close();
         client.0.run_jobs();
     }
-    assert!((1..=256).contains(&figure(&site, "in_flight")), "{site:?}");
+    assert!((1..=256).contains(&debug_number(&site, "in_flight")), "{site:?}");
 }

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::{Client, Got, decompress, memory};
+use super::{Client, Response, decompress, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
+use crate::{CacheLimits, Coding, Codings, Folder, MAX_SMALL_FILE, Options, Site};
 
 /// `Accept-Encoding` of browsers.
 pub(super) const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
@@ -41,7 +41,7 @@ pub(super) fn accepting(names: &str) -> String {
 }
 
 /// The content of a response, decoded as a client does.
-pub(super) fn content(got: &Got) -> Vec<u8> {
+pub(super) fn content(got: &Response) -> Vec<u8> {
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
@@ -49,7 +49,7 @@ pub(super) fn content(got: &Got) -> Vec<u8> {
 }
 
 /// The status, `Content-Encoding` and `Vary` of a response.
-pub(super) fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
+pub(super) fn summary(got: &Response) -> (u16, Option<&str>, Option<&str>) {
     (got.status, got.field("Content-Encoding"), got.field("Vary"))
 }
 
@@ -78,7 +78,7 @@ fn text_is_compressed_in_the_preferred_coding_of_each_client() {
         // Compressed, and cached.
         for _ in 0..2 {
             let got = client.request("GET", "/page.html", &accepting(accepted));
-            assert_eq!(said(&got), (200, coding, VARY), "{accepted}");
+            assert_eq!(summary(&got), (200, coding, VARY), "{accepted}");
             assert_eq!(content(&got), page.as_bytes(), "{accepted}");
             assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
             assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
@@ -86,7 +86,7 @@ fn text_is_compressed_in_the_preferred_coding_of_each_client() {
         }
     }
     let got = client.get("/page.html");
-    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+    assert_eq!((summary(&got), got.text()), ((200, None, VARY), &*page));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn small_large_and_incompressible_files_are_sent_uncompressed() {
             let got = client.request("GET", &format!("/{name}"), BROWSER);
             // Noise is known to be incompressible only after compressing it.
             let vary = if name == "noise.txt" { VARY } else { None };
-            assert_eq!(said(&got), (200, None, vary), "{name}");
+            assert_eq!(summary(&got), (200, None, vary), "{name}");
             assert!(got.body == content, "{name}");
         }
     }
@@ -147,16 +147,16 @@ fn each_encoding_has_its_own_etag_in_200_304_and_head() {
         let got = client.request("GET", "/page.html", &fields);
         let etag = got.field("ETag").unwrap().to_owned();
         let coding = Some(names).filter(|names| *names != "identity");
-        assert_eq!(said(&got), (200, coding, VARY), "{names}");
+        assert_eq!(summary(&got), (200, coding, VARY), "{names}");
 
         let head = Client::new(&site).request("HEAD", "/page.html", &fields);
         assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
         // HEAD compresses nothing: fields that depend on the compressed content are left out.
-        let unmade = site_with(&store, Codings::default());
-        let mut client = Client::new(&unmade);
+        let fresh_site = site_with(&store, Codings::default());
+        let mut client = Client::new(&fresh_site);
         client.ask("HEAD", "/page.html", &fields);
         assert_eq!(client.0.run_jobs(), 1, "one lookup");
-        let head = client.answered().unwrap();
+        let head = client.response().unwrap();
         let unknown = match names {
             "br" | "zstd" => &["ETag", "Content-Length", "Accept-Ranges"][..],
             _ => &[],
@@ -170,10 +170,10 @@ fn each_encoding_has_its_own_etag_in_200_304_and_head() {
 
         let known =
             client.request("GET", "/page.html", &format!("{fields}If-None-Match: {etag}\r\n"));
-        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*etag)));
+        assert_eq!((summary(&known), known.field("ETag")), ((304, None, VARY), Some(&*etag)));
         assert!(known.body.is_empty());
         let other = format!("{fields}If-Match: \"other\"\r\n");
-        assert_eq!(said(&client.request("GET", "/page.html", &other)), (412, None, VARY));
+        assert_eq!(summary(&client.request("GET", "/page.html", &other)), (412, None, VARY));
         tags.push(etag);
     }
     // The ETag of one encoding does not match another.
@@ -195,7 +195,7 @@ fn only_changed_text_is_compressed_again() {
     client.pass(1000);
     client.ask("GET", "/page.html", BROWSER);
     assert_eq!(client.0.run_jobs(), 1);
-    let again = client.answered().unwrap();
+    let again = client.response().unwrap();
     assert_eq!((&again.body, again.field("ETag")), (&before.body, before.field("ETag")));
     store.write("page.html", &*second);
     store.pass(1_000_000);
@@ -216,12 +216,12 @@ fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
     store.pass(1_000_000);
     client.0.run_jobs();
     // The open file has changed: the response is aborted rather than wrong.
-    let got = client.answered().unwrap();
-    assert_eq!((said(&got), got.body.len()), ((200, None, VARY), 0));
+    let got = client.response().unwrap();
+    assert_eq!((summary(&got), got.body.len()), ((200, None, VARY), 0));
     client = Client::new(&site);
     client.pass(1000);
     let got = client.request("GET", "/page.html", BROWSER);
-    assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), second.as_bytes()));
+    assert_eq!((summary(&got), &*content(&got)), ((200, Some("zstd"), VARY), second.as_bytes()));
 }
 
 /// The compressed old file is ready after another connection has found the new file.
@@ -237,7 +237,7 @@ fn late_compression_results_do_not_replace_newer_files() {
     late.pass(1000);
     assert_eq!(late.get("/page.html").text(), second);
     assert_eq!(early.0.run_jobs(), 1, "the compression that began before the change");
-    assert_eq!(content(&early.answered().unwrap()), first.as_bytes());
+    assert_eq!(content(&early.response().unwrap()), first.as_bytes());
     for fields in ["", BROWSER] {
         let got = late.request("GET", "/page.html", fields);
         assert!(content(&got) == second.as_bytes(), "the old content is back: {}", got.head);
@@ -257,7 +257,7 @@ fn requests_for_one_coding_share_a_job() {
     assert_eq!(ran, 1);
     for client in &mut clients {
         client.0.deliver();
-        assert_eq!(content(&client.answered().unwrap()), page.as_bytes());
+        assert_eq!(content(&client.response().unwrap()), page.as_bytes());
     }
 }
 
@@ -288,10 +288,10 @@ fn refused_compression_jobs_are_answered_with_the_original() {
     first.0.drop_jobs();
     second.0.deliver();
     for client in [&mut first, &mut second] {
-        let got = client.answered().unwrap();
-        assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+        let got = client.response().unwrap();
+        assert_eq!((summary(&got), got.text()), ((200, None, VARY), &*page));
     }
-    assert_eq!(said(&first.request("GET", "/page.html", BROWSER)), (200, Some("zstd"), VARY));
+    assert_eq!(summary(&first.request("GET", "/page.html", BROWSER)), (200, Some("zstd"), VARY));
 }
 
 #[test]
@@ -301,10 +301,10 @@ fn abandoned_compression_jobs_are_not_run() {
     let mut first = Client::new(&site);
     first.get("/page.html");
     first.ask("GET", "/page.html", BROWSER);
-    first.leave();
+    first.close();
     assert_eq!(first.0.run_jobs(), 0);
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
-    assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
+    assert_eq!((summary(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn files_too_large_for_the_cache_are_still_sent_compressed() {
     let mut client = Client::new(&site);
     for _ in 0..3 {
         let got = client.request("GET", "/page.html", BROWSER);
-        assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
+        assert_eq!((summary(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
     }
 }
 
@@ -326,9 +326,9 @@ fn files_too_large_for_the_cache_are_still_sent_compressed() {
 fn encodings_count_against_the_cache_limits() {
     // Compressed to half of it, and so kept as a descriptor, too.
     let large: String =
-        noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
+        noise().take(2 * MAX_SMALL_FILE as usize).map(|byte| format!("{byte:02x}")).collect();
     let precompressed = compressed(Coding::Zstd, &large);
-    assert!(precompressed.len() > SMALL as usize);
+    assert!(precompressed.len() > MAX_SMALL_FILE as usize);
     let store = Memory::new();
     for number in 0..4 {
         store.write(&format!("{number}.txt"), &*large);
@@ -343,7 +343,7 @@ fn encodings_count_against_the_cache_limits() {
             let got = client.request("GET", &format!("/{number}.txt"), &accepting(names));
             assert_eq!(content(&got), large.as_bytes());
             for (name, most) in [("bytes", limits.bytes), ("descriptors", limits.descriptors)] {
-                assert!(super::figure(&site, name) <= most, "{name} of {site:?}");
+                assert!(super::debug_number(&site, name) <= most, "{name} of {site:?}");
             }
         }
     }
@@ -370,7 +370,7 @@ proptest! {
         ),
         len in prop_oneof![Just(0_usize), Just(900), Just(1500), 0..100_000_usize],
         precompressed in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
-        made in any::<bool>(),
+        compresses in any::<bool>(),
     ) {
         let page = text(len);
         let store = Memory::new();
@@ -381,8 +381,8 @@ proptest! {
             let extension = ["zst", "br", "gz"][coding as usize];
             store.write(&format!("page.html.{extension}"), compressed(coding, &content));
         }
-        let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
-        let site = site_with(&store, Codings { on_demand: made, ..Codings::default() });
+        let on_demand = if compresses { Coding::ALL.to_vec() } else { Vec::new() };
+        let site = site_with(&store, Codings { on_demand, ..Codings::default() });
         let mut client = Client::new(&site);
         let value: Vec<String> =
             members.iter().map(|(name, weight)| format!("{name}{weight}")).collect();
@@ -392,11 +392,11 @@ proptest! {
             prop_assert_eq!(got.status, 200);
             prop_assert!(content(&got) == page.as_bytes());
             if let Some(coding) = got.field("Content-Encoding") {
-                let says = |(name, weight): &(&str, &str)| {
+                let accepts = |(name, weight): &(&str, &str)| {
                     let names = *name == "*" || name.trim_start_matches("x-") == coding;
                     names && !matches!(*weight, ";q=0" | ";q=7" | ";level=9")
                 };
-                prop_assert!(members.iter().any(says), "{} for {}", coding, fields);
+                prop_assert!(members.iter().any(accepts), "{} for {}", coding, fields);
                 prop_assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
             }
         }

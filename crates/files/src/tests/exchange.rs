@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::store::memory::InjectedFault;
-use crate::{Absent, Denied, OpenFilesOf, Permission, SMALL, Special};
+use crate::{Absent, Denied, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
 
 #[test]
 fn files_are_sent_with_all_their_headers() {
@@ -113,7 +113,7 @@ fn other_known_methods_get_405_and_unknown_ones_501() {
         let got = client.request(method, "/a.txt", "Content-Length: 0\r\n");
         assert_eq!((got.status, got.field("Allow")), (501, None), "{method}");
         assert!(got.text().contains(&format!("the method {method}")), "{}", got.text());
-        assert_eq!(client.get("/a.txt").status, 200, "the connection goes on");
+        assert_eq!(client.get("/a.txt").status, 200, "the connection stays open");
     }
     for target in ["/a.txt", "*"] {
         let got = Client::new(&site).request("OPTIONS", target, "");
@@ -152,7 +152,7 @@ fn matching_etags_and_dates_get_304() {
             }
         }
     }
-    // No file meets a condition.
+    // Without a file, conditions have no effect.
     for field in ["If-None-Match: *", "If-Match: *", "If-Match: \"x\""] {
         assert_eq!(client.request("GET", "/none", &format!("{field}\r\n")).status, 404);
     }
@@ -190,8 +190,8 @@ fn failed_preconditions_get_412() {
 
 #[test]
 fn large_files_are_sent_from_descriptors_and_small_ones_from_memory() {
-    let small = "s".repeat(SMALL as usize);
-    let large = "l".repeat(SMALL as usize + 1);
+    let small = "s".repeat(MAX_SMALL_FILE as usize);
+    let large = "l".repeat(MAX_SMALL_FILE as usize + 1);
     let (store, site) = memory(&[("small", &small), ("large", &large)]);
     let mut client = Client::new(&site);
     for (path, content) in [("/small", &small), ("/large", &large)] {

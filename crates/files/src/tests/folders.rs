@@ -7,7 +7,7 @@ use crate::store::absent::{Absent, Denied, Permission};
 use crate::store::memory::InjectedFault;
 use crate::{Mounts, Options, Rule};
 
-fn listed(files: &[(&str, &str)]) -> (Memory, Client) {
+fn store_and_client(files: &[(&str, &str)]) -> (Memory, Client) {
     let (store, _) = memory(files);
     store.pass(3_000_000_000);
     let client = Client::new(&listing(&store));
@@ -20,7 +20,7 @@ fn listing(store: &Memory) -> Site {
 }
 
 /// Sends a request, and runs jobs until the response is complete.
-fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
+fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Response {
     client.ask(method, target, fields);
     let mut bytes = Vec::new();
     loop {
@@ -55,7 +55,7 @@ fn dechunked(mut bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn folders_are_listed_in_the_accepted_format() {
-    let (_, mut client) = listed(&[("docs/a.txt", "A"), ("docs/sub/b.txt", "B")]);
+    let (_, mut client) = store_and_client(&[("docs/a.txt", "A"), ("docs/sub/b.txt", "B")]);
     for (target, accept, kind, part) in [
         ("/docs/", "", "text/html; charset=utf-8", "<bdi>a.txt</bdi>"),
         ("/docs/", "Accept: */*\r\n", "text/html; charset=utf-8", "<bdi>sub/</bdi>"),
@@ -82,14 +82,15 @@ fn folders_are_listed_in_the_accepted_format() {
 }
 
 /// The lines of a head, sorted.
-fn lines(got: &Got) -> Vec<&str> {
+fn lines(got: &Response) -> Vec<&str> {
     let mut lines: Vec<_> = got.head.lines().collect();
     lines.sort_unstable();
     lines
 }
 
-/// The headers of GET that HEAD has, too: without those that are known only after reading the folder.
-fn fields_of_get_and_head(got: &Got) -> Vec<&str> {
+/// The headers of GET that HEAD has, too: without those that are known only after reading the
+/// folder.
+fn fields_of_get_and_head(got: &Response) -> Vec<&str> {
     let mut lines = lines(got);
     lines.retain(|line| {
         !["ETag", "Content-Length", "Transfer-Encoding"].iter().any(|name| line.starts_with(name))
@@ -165,7 +166,7 @@ fn the_etag_of_a_listing_changes_with_what_it_offers() {
 
 #[test]
 fn index_html_precedes_the_listing_unless_a_format_is_requested() {
-    let (_, mut client) = listed(&[("index.html", "home"), ("a.txt", "A")]);
+    let (_, mut client) = store_and_client(&[("index.html", "home"), ("a.txt", "A")]);
     assert_eq!(ask(&mut client, "GET", "/", "").text(), "home");
     assert_eq!(ask(&mut client, "GET", "/?sort=size", "").text(), "home");
     assert_eq!(ask(&mut client, "GET", "/", "Accept: application/json\r\n").text(), "home");
@@ -178,9 +179,9 @@ fn index_html_precedes_the_listing_unless_a_format_is_requested() {
 
 #[test]
 fn unlistable_folders_get_their_status() {
-    let (store, mut client) = listed(&[("docs/a.txt", "A"), ("shut/b", "")]);
+    let (store, mut client) = store_and_client(&[("docs/a.txt", "A"), ("closed/b", "")]);
     store.fail(
-        "shut",
+        "closed",
         Some(InjectedFault::Absent(Absent::Denied(Denied { at: 4, need: Permission::Read }))),
     );
     for (target, status) in [
@@ -191,15 +192,15 @@ fn unlistable_folders_get_their_status() {
         ("/docs/?format=zip", 400),
         ("/docs/?page=0", 400),
         ("/docs?format=json", 301),
-        ("/shut/?format=json", 403),
-        ("/shut/?format=tar", 403),
+        ("/closed/?format=json", 403),
+        ("/closed/?format=tar", 403),
         ("/docs/?format=json", 200),
     ] {
         assert_eq!(ask(&mut client, "GET", target, "").status, status, "{target}");
     }
     client.ask("GET", "/docs/?format=json", "");
     client.0.drop_jobs();
-    assert_eq!(client.answered().map(|got| got.status), Some(500), "a job that was thrown away");
+    assert_eq!(client.response().map(|got| got.status), Some(500), "the job was dropped");
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn listings_are_written_only_while_there_is_room() {
 
 #[test]
 fn concurrent_requests_read_a_folder_once() {
-    let (store, _) = listed(&[("docs/a.txt", "A")]);
+    let (store, _) = store_and_client(&[("docs/a.txt", "A")]);
     let site = listing(&store);
     let mut clients: Vec<_> = (0..10).map(|_| Client::new(&site)).collect();
     let before = store.opens();
@@ -248,7 +249,7 @@ fn concurrent_requests_read_a_folder_once() {
 #[test]
 fn aborted_archive_downloads_can_be_resumed() {
     let large = "0123456789".repeat(20_000);
-    let (store, mut client) = listed(&[("docs/a.txt", "A"), ("docs/large", &large)]);
+    let (store, mut client) = store_and_client(&[("docs/a.txt", "A"), ("docs/large", &large)]);
     let whole = ask(&mut client, "GET", "/docs/?format=tar", "");
     assert_eq!((whole.status, whole.field("Content-Type")), (200, Some("application/x-tar")));
     assert_eq!(whole.field("Content-Length"), Some(&*whole.body.len().to_string()));
@@ -266,7 +267,7 @@ fn aborted_archive_downloads_can_be_resumed() {
         assert_eq!(rest.field("Content-Range"), Some(&*range));
     }
     let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=5-9,9000-9009\r\n");
-    assert_eq!((got.status, got.body.len()), (200, size), "several parts are the whole");
+    assert_eq!((got.status, got.body.len()), (200, size), "several ranges get the whole archive");
     let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=99999999-\r\n");
     assert_eq!(got.field("Content-Range"), Some(&*format!("bytes */{size}")));
     let got = ask(&mut client, "HEAD", "/docs/?format=tar", "");
@@ -288,7 +289,7 @@ fn archives_keep_few_files_open() {
     let large = "x".repeat(100_000);
     let names: Vec<_> = (0..50).map(|at| format!("f{at:02}")).collect();
     let files: Vec<_> = names.iter().map(|name| (&**name, &*large)).collect();
-    let (store, mut client) = listed(&files);
+    let (store, mut client) = store_and_client(&files);
     client.ask("GET", "/?format=tar", "");
     // The client does not read, so no more files are opened than allowed.
     for _ in 0..20 {
@@ -310,7 +311,7 @@ fn archives_keep_few_files_open() {
 #[test]
 fn a_changed_file_aborts_an_archive_response() {
     let large = "x".repeat(300_000);
-    let (store, mut client) = listed(&[("a", &large), ("b", &large), ("c", "small")]);
+    let (store, mut client) = store_and_client(&[("a", &large), ("b", &large), ("c", "small")]);
     client.ask("GET", "/?format=tar", "");
     client.0.run_jobs();
     store.write("c", "other");
@@ -331,8 +332,8 @@ fn a_changed_file_aborts_an_archive_response() {
 #[test]
 fn each_mount_has_its_own_listing_options() {
     let options = Options { listing: true, ..Options::default() };
-    let (open, shut) = (memory(&[("a", "")]).0, memory(&[("b", "")]).0);
-    let mounts = Mounts::from(Folder::new(shut)).at("/pub", Folder::new(open).with(options));
+    let (open, closed) = (memory(&[("a", "")]).0, memory(&[("b", "")]).0);
+    let mounts = Mounts::from(Folder::new(closed)).at("/pub", Folder::new(open).with(options));
     let mut client = Client::new(&mounts.unwrap().site(CacheLimits::default()));
     assert_eq!(ask(&mut client, "GET", "/", "").status, 404);
     assert_eq!(ask(&mut client, "GET", "/?format=tar", "").status, 404);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sockeye_proto::{Time, Timed};
 
 use super::scratch::Scratch;
-use super::{Client, figure, memory};
-use crate::{BudgetLimits, Budgets, CacheLimits, Folder, Options, SMALL, Site};
+use super::{Client, debug_number, memory};
+use crate::{BudgetLimits, Budgets, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ fn drive(site: &Site, now: Time) {
 
 #[test]
 fn files_are_closed_after_five_seconds_without_a_request() {
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_store, site) = memory(&[("small", "x"), ("one", &large), ("other", &large)]);
     let mut client = Client::new(&site);
     client.get("/small");
@@ -30,7 +30,7 @@ fn files_are_closed_after_five_seconds_without_a_request() {
     let first = site.deadline().unwrap();
     client.get("/other");
     drive(&site, first.checked_sub(Duration::from_nanos(1)).unwrap());
-    assert_eq!(figure(&site, "descriptors"), 2);
+    assert_eq!(debug_number(&site, "descriptors"), 2);
 
     // A second lookup, and requests that the cache answers.
     client.pass(3900);
@@ -38,12 +38,12 @@ fn files_are_closed_after_five_seconds_without_a_request() {
     client.pass(500);
     client.get("/other");
     drive(&site, first);
-    assert_eq!(figure(&site, "descriptors"), 1);
+    assert_eq!(debug_number(&site, "descriptors"), 1);
     let second = site.deadline().unwrap();
     assert_eq!(second.since(first), SECOND * 44 / 10);
     drive(&site, second);
-    assert_eq!((figure(&site, "descriptors"), site.deadline()), (0, None));
-    assert!(figure(&site, "entries") > 0, "what is in memory stays");
+    assert_eq!((debug_number(&site, "descriptors"), site.deadline()), (0, None));
+    assert!(debug_number(&site, "entries") > 0, "what is in memory stays");
 
     client.pass(10_000);
     assert_eq!(client.get("/one").body.len(), large.len());
@@ -53,7 +53,7 @@ fn files_are_closed_after_five_seconds_without_a_request() {
 #[test]
 fn open_files_are_searched_at_most_once_per_second() {
     let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
-    let large = "x".repeat(SMALL as usize + 1);
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_store, site) = memory(&names.iter().map(|name| (&**name, &*large)).collect::<Vec<_>>());
     let mut client = Client::new(&site);
     for name in &names {
@@ -65,7 +65,11 @@ fn open_files_are_searched_at_most_once_per_second() {
         drive(&site, deadline);
         rounds += 1;
     }
-    assert_eq!((rounds, figure(&site, "descriptors")), (5, 0), "they came within four seconds");
+    assert_eq!(
+        (rounds, debug_number(&site, "descriptors")),
+        (5, 0),
+        "all were requested within four seconds"
+    );
 }
 
 /// The open files of this process below `root`.

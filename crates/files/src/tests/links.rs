@@ -1,4 +1,4 @@
-//! Symbolic links to hidden names, which are hidden, too.
+//! Symbolic links to hidden names: the links are hidden, too.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,8 +8,8 @@ use std::thread;
 
 use super::attacks::Stop;
 use super::codings::{GZIP, compressed, text};
-use super::scratch::{Scratch, as_anybody};
-use super::{Client, Got};
+use super::scratch::{Scratch, as_unprivileged};
+use super::{Client, Response};
 use crate::{Absent, CacheLimits, Coding, Disk, Folder, Mounts, Options, Store};
 
 const SECRET: &str = "not one byte of this";
@@ -64,7 +64,7 @@ fn client(root: &Path, options: Options) -> Client {
 }
 
 /// Sends a request, and runs jobs until the response is complete.
-fn ask(client: &mut Client, target: &str) -> Got {
+fn ask(client: &mut Client, target: &str) -> Response {
     client.ask("GET", target, "");
     let mut bytes = Vec::new();
     loop {
@@ -154,7 +154,7 @@ fn unreadable_hidden_names_are_not_disclosed() {
     fs::set_permissions(root.join(".env"), fs::Permissions::from_mode(0o000)).unwrap();
     let mounts = Mounts::from(Folder::open(&root).unwrap());
     for path in ["/env", "/config", "/git/config", "/git/"] {
-        let explained = as_anybody(|| mounts.explain(path));
+        let explained = as_unprivileged(|| mounts.explain(path));
         assert_eq!(explained.absent, Some(Absent::Hidden), "{path}");
     }
 }
@@ -191,7 +191,7 @@ fn precompressed_links_to_hidden_names_are_ignored() {
 /// Links are read and checked before their targets are opened, and may be replaced meanwhile.
 #[test]
 fn a_link_swapped_in_a_loop_never_exposes_hidden_names() {
-    const LOOKS: usize = 3000;
+    const ATTEMPTS: usize = 3000;
     let (_scratch, root) = folder();
     fs::create_dir(root.join("real")).unwrap();
     fs::write(root.join("real/file"), "shown").unwrap();
@@ -199,19 +199,19 @@ fn a_link_swapped_in_a_loop_never_exposes_hidden_names() {
     symlink("real", root.join("link")).unwrap();
     symlink(".git", root.join("to-hidden")).unwrap();
     let disk = Disk::open(&root).unwrap();
-    let over = AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The target is a folder and a link to a hidden one, in turn.
-            while !over.load(Ordering::Relaxed) {
+            // `real` is in turn a folder and a link to a hidden folder.
+            while !done.load(Ordering::Relaxed) {
                 fs::rename(root.join("real"), root.join("away")).unwrap();
                 fs::rename(root.join("to-hidden"), root.join("real")).unwrap();
                 fs::rename(root.join("real"), root.join("to-hidden")).unwrap();
                 fs::rename(root.join("away"), root.join("real")).unwrap();
             }
         });
-        let _stop = Stop(&over);
-        for _ in 0..LOOKS {
+        let _stop = Stop(&done);
+        for _ in 0..ATTEMPTS {
             match disk.open(b"link/file") {
                 Ok(crate::Opened::File(file, identity)) => {
                     let mut content = vec![0; identity.size as usize];

@@ -1,26 +1,26 @@
 //! Whole exchanges: requests as bytes in, responses as bytes out, on a store in memory or on disk.
 
 mod attacks;
-mod beside;
 mod budgets;
+mod cached;
 mod coalescing;
 mod codings;
 mod exchange;
+mod explain;
 mod folders;
-mod fresh;
-mod heads;
-mod hot;
+mod freshness;
+mod headers;
 mod idle;
 #[cfg(feature = "test-wire")]
 mod json_lines;
 mod links;
+mod mounts;
 mod pages;
 mod precompressed;
+mod precompressed_on_disk;
 mod ranges;
 pub(crate) mod scratch;
-mod several;
 mod validators;
-mod why;
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -35,7 +35,7 @@ use crate::coding::codec::encode;
 use crate::limits::lease::Lease;
 use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Coding, Folder, MAX_SMALL_FILE, Site, Store};
 
 /// A site in memory.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
@@ -55,9 +55,9 @@ fn site(store: impl Store + 'static) -> Site {
 struct Client(Harness, Rc<RefCell<Option<Server<Site>>>>);
 
 /// A connection that may be closed while the harness drives it.
-struct Leaving(Rc<RefCell<Option<Server<Site>>>>);
+struct Closable(Rc<RefCell<Option<Server<Site>>>>);
 
-impl Protocol for Leaving {
+impl Protocol for Closable {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match &mut *self.0.borrow_mut() {
             Some(server) => server.on_bytes(input, turn),
@@ -79,7 +79,7 @@ impl Protocol for Leaving {
 
 /// A parsed response.
 #[derive(Debug, PartialEq, Eq)]
-struct Got {
+struct Response {
     status: u16,
     head: String,
     body: Vec<u8>,
@@ -89,11 +89,11 @@ impl Client {
     fn new(site: &Site) -> Self {
         let server = Server::new(Rc::default(), site.clone());
         let server = Rc::new(RefCell::new(Some(server)));
-        Self(Harness::new(Leaving(Rc::clone(&server))), server)
+        Self(Harness::new(Closable(Rc::clone(&server))), server)
     }
 
     /// Closes the connection, and drops what its server held.
-    fn leave(&self) {
+    fn close(&self) {
         *self.1.borrow_mut() = None;
     }
 
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// The response so far; runs no jobs.
-    fn answered(&mut self) -> Option<Got> {
+    fn response(&mut self) -> Option<Response> {
         let bytes = self.0.output();
         if bytes.is_empty() {
             return None;
@@ -111,11 +111,11 @@ impl Client {
         Some(parse_response(&bytes))
     }
 
-    fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
+    fn request(&mut self, method: &str, target: &str, fields: &str) -> Response {
         self.ask(method, target, fields);
         // For a missing name, the error page is looked up next.
         self.run_all();
-        self.answered().expect("an answer")
+        self.response().expect("an answer")
     }
 
     /// Runs jobs until none is left.
@@ -123,7 +123,7 @@ impl Client {
         while self.0.run_jobs() > 0 {}
     }
 
-    fn get(&mut self, target: &str) -> Got {
+    fn get(&mut self, target: &str) -> Response {
         self.request("GET", target, "")
     }
 
@@ -132,14 +132,14 @@ impl Client {
     }
 }
 
-fn parse_response(bytes: &[u8]) -> Got {
+fn parse_response(bytes: &[u8]) -> Response {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
     let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is ASCII here");
     let status = head[9..12].parse().expect("three digits");
-    Got { status, head, body: bytes[end..].to_vec() }
+    Response { status, head, body: bytes[end..].to_vec() }
 }
 
-impl Got {
+impl Response {
     fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -194,7 +194,7 @@ pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
 }
 
 /// A number from the debug text of a site.
-fn figure(site: &Site, name: &str) -> usize {
+fn debug_number(site: &Site, name: &str) -> usize {
     let shown = format!("{site:?}");
     let rest = shown.split(&format!("{name}: ")).last().expect("the last part");
     rest.split([',', ' ', '}']).next().and_then(|digits| digits.parse().ok()).expect("a figure")

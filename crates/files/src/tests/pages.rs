@@ -1,8 +1,8 @@
 //! Clean URLs, single-page apps and error pages.
 
-use super::{Client, Got, memory};
+use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
-use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
+use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
     let (store, _) = memory(files);
@@ -119,7 +119,7 @@ fn unreadable_pages_get_their_status_under_clean_urls() {
 fn navigations_get_the_page_of_a_single_page_app() {
     let files = [("index.html", "app"), ("app.js", "script"), ("docs/index.html", "docs")];
     let (_, site) = site(&files, |it| it.spa = true);
-    let ask = |method: &str, path: &str, fields: &str| -> Got {
+    let ask = |method: &str, path: &str, fields: &str| -> Response {
         Client::new(&site).request(method, path, fields)
     };
     for (path, fields, status, text) in [
@@ -201,7 +201,7 @@ fn missing_names_get_the_folders_404_page() {
 
 #[test]
 fn large_404_pages_are_sent() {
-    let page = "x".repeat(SMALL as usize + 1);
+    let page = "x".repeat(MAX_SMALL_FILE as usize + 1);
     let (_, site) = site(&[("404.html", &page)], |_| {});
     answers(&site, &[("/none", 404, &page)]);
 }

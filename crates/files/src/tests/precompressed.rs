@@ -1,7 +1,9 @@
 //! Precompressed files, in an in-memory store.
 
 use super::Client;
-use super::codings::{BROWSER, GZIP, VARY, accepting, compressed, content, said, site_with, text};
+use super::codings::{
+    BROWSER, GZIP, VARY, accepting, compressed, content, site_with, summary, text,
+};
 use crate::store::memory::{InjectedFault, Memory};
 use crate::{Coding, Codings};
 
@@ -24,12 +26,12 @@ fn with_equal_weights_the_smallest_precompressed_file_is_sent() {
         [("zstd", "zstd", lens[0]), ("br", "br", lens[1]), ("gzip, br;q=0.9", "gzip", lens[2])]
     {
         let got = client.request("GET", "/app.js", &accepting(names));
-        assert_eq!((said(&got), got.body.len()), ((200, Some(coding), VARY), len));
+        assert_eq!((summary(&got), got.body.len()), ((200, Some(coding), VARY), len));
         assert_eq!(content(&got), script.as_bytes());
     }
     // Requested by its own name, a precompressed file is an ordinary file.
     let got = client.request("GET", "/app.js.gz", BROWSER);
-    assert_eq!(said(&got), (200, None, None));
+    assert_eq!(summary(&got), (200, None, None));
     assert_eq!(got.field("Content-Type"), Some("application/gzip"));
 }
 
@@ -45,10 +47,10 @@ fn precompressed_files_are_used_for_every_type() {
         let mut client = Client::new(&site);
         let got = client.request("GET", &format!("/{name}"), BROWSER);
         assert_eq!(
-            (said(&got), &*self::content(&got)),
+            (summary(&got), &*self::content(&got)),
             ((200, Some("br"), VARY), content.as_bytes())
         );
-        assert_eq!(said(&client.get(&format!("/{name}"))), (200, None, VARY));
+        assert_eq!(summary(&client.get(&format!("/{name}"))), (200, None, VARY));
     }
 }
 
@@ -64,10 +66,10 @@ fn precompressed_index_and_clean_url_pages_are_found() {
     let mut client = Client::new(&site);
     for (path, status) in [("/docs/", 200), ("/about", 200), ("/missing", 404)] {
         let got = client.request("GET", path, BROWSER);
-        assert_eq!(said(&got), (status, Some("br"), VARY), "{path}");
+        assert_eq!(summary(&got), (status, Some("br"), VARY), "{path}");
         assert_eq!(content(&got), page.as_bytes(), "{path}");
         let plain = client.get(path);
-        assert_eq!((said(&plain), plain.text()), ((status, None, VARY), &*page), "{path}");
+        assert_eq!((summary(&plain), plain.text()), ((status, None, VARY), &*page), "{path}");
     }
 }
 
@@ -88,20 +90,24 @@ fn ranges_are_of_the_selected_representation() {
     // the compressed form is cached.
     client.request("GET", "/plain.html", BROWSER);
     let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
-    assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
+    assert_eq!((summary(&got), got.text()), ((206, None, VARY), &page[10..20]));
     let etag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
     let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {etag}\r\n");
     let got = client.request("GET", "/plain.html", &resume);
-    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another ETag: sent whole");
+    assert_eq!(
+        (summary(&got), got.text()),
+        ((200, None, VARY), &*page),
+        "another ETag: sent whole"
+    );
 
     // If the client accepts a precompressed file, a range selects bytes of that file.
     let whole = client.request("GET", "/compressed.html", BROWSER);
-    assert_eq!(said(&whole), (200, Some("br"), VARY));
+    assert_eq!(summary(&whole), (200, Some("br"), VARY));
     let etag = whole.field("ETag").unwrap().to_owned();
     for extra in [String::new(), format!("If-Range: {etag}\r\n")] {
         let fields = format!("{BROWSER}Range: bytes=10-19\r\n{extra}");
         let got = client.request("GET", "/compressed.html", &fields);
-        assert_eq!((said(&got), &*got.body), ((206, Some("br"), VARY), &brotli[10..20]));
+        assert_eq!((summary(&got), &*got.body), ((206, Some("br"), VARY), &brotli[10..20]));
         let range = format!("bytes 10-19/{}", brotli.len());
         assert_eq!(got.field("Content-Range"), Some(&*range));
         assert_eq!(got.field("ETag"), Some(&*etag));
@@ -119,13 +125,13 @@ fn ranges_are_of_the_selected_representation() {
         "/compressed.html",
         &format!("Range: bytes=10-19\r\nIf-Range: {etag}\r\n"),
     );
-    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+    assert_eq!((summary(&got), got.text()), ((200, None, VARY), &*page));
     let got = client.request("GET", "/compressed.html", "Range: bytes=10-19\r\n");
-    assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
+    assert_eq!((summary(&got), got.text()), ((206, None, VARY), &page[10..20]));
     let beyond = format!("{BROWSER}Range: bytes=4000-\r\n");
     let got = client.request("GET", "/compressed.html", &beyond);
     let size = format!("bytes */{}", brotli.len());
-    assert_eq!((said(&got), got.field("Content-Range")), ((416, None, VARY), Some(&*size)));
+    assert_eq!((summary(&got), got.field("Content-Range")), ((416, None, VARY), Some(&*size)));
 }
 
 #[test]
@@ -153,7 +159,7 @@ fn precompressed_files_with_other_content_are_never_sent() {
             let mut client = Client::new(&site);
             for _ in 0..3 {
                 let got = client.request("GET", "/page.html", GZIP);
-                assert_eq!((said(&got), got.text()), ((200, None, VARY), &*new), "{name}");
+                assert_eq!((summary(&got), got.text()), ((200, None, VARY), &*new), "{name}");
                 client.pass(1000);
             }
         }
@@ -169,7 +175,7 @@ fn older_precompressed_files_with_the_same_content_are_sent() {
     store.write("page.html", &*page);
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", GZIP);
-    assert_eq!((said(&got), &*content(&got)), ((200, Some("gzip"), VARY), page.as_bytes()));
+    assert_eq!((summary(&got), &*content(&got)), ((200, Some("gzip"), VARY), page.as_bytes()));
 }
 
 #[test]
@@ -219,5 +225,5 @@ fn unreadable_precompressed_files_are_ignored() {
     store.fail("page.html.br", Some(InjectedFault::Absent(crate::Absent::Exhausted)));
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
-    assert_eq!((said(&got), got.text()), ((200, None, None), &*page));
+    assert_eq!((summary(&got), got.text()), ((200, None, None), &*page));
 }

@@ -3,27 +3,27 @@
 use std::fs;
 
 use super::scratch::Scratch;
-use super::{Client, Got, memory};
-use crate::{CacheLimits, Folder, SMALL};
+use super::{Client, Response, memory};
+use crate::{CacheLimits, Folder, MAX_SMALL_FILE};
 
 const DIGITS: &str = "0123456789";
 
-/// Clients of a site with a small and a large file.
-fn both() -> (Client, String) {
+/// A client of a site with a small, a large and an empty file; and the content of the large one.
+fn client_and_large_file() -> (Client, String) {
     let large = DIGITS.repeat(10_000);
     let (_, site) = memory(&[("small", DIGITS), ("large", &large), ("empty", "")]);
-    assert!(large.len() as u64 > SMALL);
+    assert!(large.len() as u64 > MAX_SMALL_FILE);
     (Client::new(&site), large)
 }
 
-fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Got {
+fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Response {
     client.request("GET", path, &format!("Range: {range}\r\n{more}"))
 }
 
 #[test]
 fn single_ranges_are_sent_with_content_range() {
-    let (mut client, large) = both();
-    for (view, small_part, large_part) in [
+    let (mut client, large) = client_and_large_file();
+    for (requested, small_part, large_part) in [
         ("bytes=0-0", 0..1, 0..1),
         ("bytes=3-5", 3..6, 3..6),
         ("bytes=7-", 7..10, 7..100_000),
@@ -38,11 +38,11 @@ fn single_ranges_are_sent_with_content_range() {
             // Looked up, and cached.
             for millis in [0, 1000] {
                 client.pass(millis);
-                let got = range(&mut client, path, view, "");
+                let got = range(&mut client, path, requested, "");
                 let (first, last) = (part.start, part.end - 1);
-                let lies = format!("bytes {first}-{last}/{}", content.len());
-                assert_eq!((got.status, got.text()), (206, &content[part.clone()]), "{view}");
-                assert_eq!(got.field("Content-Range"), Some(&*lies));
+                let content_range = format!("bytes {first}-{last}/{}", content.len());
+                assert_eq!((got.status, got.text()), (206, &content[part.clone()]), "{requested}");
+                assert_eq!(got.field("Content-Range"), Some(&*content_range));
                 assert_eq!(got.field("Content-Length"), Some(&*part.len().to_string()));
                 assert!(got.field("ETag").is_some() && got.field("Last-Modified").is_some());
             }
@@ -52,10 +52,14 @@ fn single_ranges_are_sent_with_content_range() {
 
 #[test]
 fn ranges_beyond_the_file_get_416_with_its_length() {
-    let (mut client, _) = both();
-    for view in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
-        let got = range(&mut client, "/small", view, "");
-        assert_eq!((got.status, got.field("Content-Range")), (416, Some("bytes */10")), "{view}");
+    let (mut client, _) = client_and_large_file();
+    for requested in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
+        let got = range(&mut client, "/small", requested, "");
+        assert_eq!(
+            (got.status, got.field("Content-Range")),
+            (416, Some("bytes */10")),
+            "{requested}"
+        );
         assert_eq!(
             got.text(),
             "416 Range Not Satisfiable\nThe file ends before the requested range.\n"
@@ -65,33 +69,33 @@ fn ranges_beyond_the_file_get_416_with_its_length() {
 
 #[test]
 fn invalid_ranges_are_ignored() {
-    let (mut client, _) = both();
-    for view in
+    let (mut client, _) = client_and_large_file();
+    for requested in
         ["lines=1-2", "bytes=5-3", "bytes=x-", "bytes=", "bytes", "bytes=0-1\r\nRange: bytes=0-1"]
     {
-        let got = range(&mut client, "/small", view, "");
-        assert_eq!((got.status, got.text()), (200, DIGITS), "{view}");
+        let got = range(&mut client, "/small", requested, "");
+        assert_eq!((got.status, got.text()), (200, DIGITS), "{requested}");
         assert_eq!(got.field("Content-Range"), None);
     }
     // An empty file has no ranges.
-    for view in ["bytes=0-0", "bytes=-5"] {
-        assert_eq!(range(&mut client, "/empty", view, "").status, 200);
+    for requested in ["bytes=0-0", "bytes=-5"] {
+        assert_eq!(range(&mut client, "/empty", requested, "").status, 200);
     }
 }
 
 /// RFC 9110, 14.2: a range is defined for GET alone.
 #[test]
 fn head_ignores_ranges() {
-    let (mut client, _) = both();
-    for view in ["bytes=0-1", "bytes=100-"] {
-        let head = client.request("HEAD", "/small", &format!("Range: {view}\r\n"));
+    let (mut client, _) = client_and_large_file();
+    for requested in ["bytes=0-1", "bytes=100-"] {
+        let head = client.request("HEAD", "/small", &format!("Range: {requested}\r\n"));
         assert_eq!(head.head, client.get("/small").head);
     }
 }
 
 #[test]
 fn if_range_for_other_content_gets_the_whole_file() {
-    let (mut client, _) = both();
+    let (mut client, _) = client_and_large_file();
     let first = client.get("/small");
     let etag = first.field("ETag").unwrap();
     let date = first.field("Last-Modified").unwrap();
@@ -110,7 +114,7 @@ fn if_range_for_other_content_gets_the_whole_file() {
             let got = range(&mut client, "/small", "bytes=2-3", &more);
             assert_eq!(got.status, status, "{condition}");
             assert_eq!(got.text(), if status == 206 { "23" } else { DIGITS });
-            // A range beyond another content is no error for this one.
+            // If the content is another one, a range beyond its end is ignored, too.
             let beyond = range(&mut client, "/small", "bytes=20-", &more).status;
             assert_eq!(beyond, if status == 206 { 416 } else { 200 });
         }
@@ -121,7 +125,7 @@ fn if_range_for_other_content_gets_the_whole_file() {
 
 #[test]
 fn preconditions_precede_ranges() {
-    let (mut client, _) = both();
+    let (mut client, _) = client_and_large_file();
     let etag = client.get("/small").field("ETag").unwrap().to_owned();
     let mut status = |more: String| range(&mut client, "/small", "bytes=2-3", &more).status;
     assert_eq!(status(format!("If-None-Match: {etag}\r\n")), 304);
@@ -139,12 +143,12 @@ fn changing_a_file_aborts_the_response_with_its_range() {
     client.run_all();
     store.pass(1_000_000);
     store.write("large", "x".repeat(content.len()));
-    let got = client.answered().unwrap();
+    let got = client.response().unwrap();
     assert_eq!((got.status, got.text()), (206, ""));
 }
 
 /// The parts of a multipart response, with their headers, split at the boundary as a client does.
-fn parts(got: &Got) -> Vec<(String, String)> {
+fn parts(got: &Response) -> Vec<(String, String)> {
     let kind = got.field("Content-Type").unwrap();
     let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
     let text = got.text().strip_suffix(&format!("\r\n--{boundary}--\r\n")).expect("an end");
@@ -176,8 +180,8 @@ fn several_ranges_are_sent_as_parts_in_the_requested_order() {
             assert_eq!(got.field("Content-Range"), None);
             assert!(got.field("ETag").is_some() && got.field("Last-Modified").is_some());
             let part = |first: usize, last: usize| {
-                let lies = format!("Content-Range: bytes {first}-{last}/{size}");
-                let head = format!("Content-Type: text/plain; charset=utf-8\r\n{lies}");
+                let content_range = format!("Content-Range: bytes {first}-{last}/{size}");
+                let head = format!("Content-Type: text/plain; charset=utf-8\r\n{content_range}");
                 (head, content[first..=last].to_owned())
             };
             let expected = [part(1000, 1004), part(size - 3, size - 1), part(3, 5)];
@@ -191,20 +195,21 @@ fn several_ranges_are_sent_as_parts_in_the_requested_order() {
 
 #[test]
 fn merged_ranges_are_sent_as_one() {
-    let (mut client, large) = both();
+    let (mut client, large) = client_and_large_file();
     let got = range(&mut client, "/large", "bytes=0-99,50-199,200-299", "");
     assert_eq!((got.status, got.text()), (206, &large[..300]));
     assert_eq!(got.field("Content-Range"), Some("bytes 0-299/100000"));
 }
 
-/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its parts.
+/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its
+/// parts.
 #[test]
 fn no_ranges_make_a_response_much_larger_than_the_file() {
-    let (mut client, large) = both();
+    let (mut client, large) = client_and_large_file();
     let overlapping = (0..16).map(|at| format!("{at}-")).collect::<Vec<_>>().join(",");
     let many = (0..1000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
     let close = (0..16).map(|at| format!("{0}-{1}", at * 300, at * 300 + 20)).collect::<Vec<_>>();
-    for view in [
+    for requested in [
         "0-,".repeat(16),
         "0-".to_owned() + &",0-".repeat(15),
         overlapping,
@@ -214,10 +219,10 @@ fn no_ranges_make_a_response_much_larger_than_the_file() {
         "0-99999,-9223372036854775807,18446744073709551615-".to_owned(),
         "-18446744073709551615,1-18446744073709551615".to_owned(),
     ] {
-        let got = range(&mut client, "/large", &format!("bytes={view}"), "");
-        assert!(matches!(got.status, 200 | 206), "{view}");
+        let got = range(&mut client, "/large", &format!("bytes={requested}"), "");
+        assert!(matches!(got.status, 200 | 206), "{requested}");
         assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
-        assert!(got.body.len() <= large.len() + 512, "{} for {view}", got.body.len());
+        assert!(got.body.len() <= large.len() + 512, "{} for {requested}", got.body.len());
     }
 }
 
@@ -240,7 +245,8 @@ fn downloads_can_be_resumed_exactly() {
         got.extend_from_slice(&part.body[..part.body.len().min(step)]);
     }
     assert!(got == content);
-    // After a deploy of the same content it is resumed, with another content it starts again.
+    // After a deploy of the same content, the download is resumed. With other content, it starts
+    // again.
     for (content, status) in [(&content[..], 206), (b"another film", 200)] {
         fs::write(scratch.path().join("next"), content).unwrap();
         fs::rename(scratch.path().join("next"), scratch.path().join("film")).unwrap();
@@ -259,7 +265,7 @@ fn changing_a_file_aborts_a_multipart_response() {
     client.run_all();
     store.pass(1_000_000);
     store.write("large", "x".repeat(content.len()));
-    let got = client.answered().unwrap();
+    let got = client.response().unwrap();
     assert_eq!(got.status, 206);
     assert!(!got.text().contains("xxx") && !got.text().contains(DIGITS));
 }

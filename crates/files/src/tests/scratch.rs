@@ -24,13 +24,13 @@ impl Scratch {
     }
 }
 
-/// Runs `work` on a thread without the superuser's capability to ignore permissions. On Linux each thread
-/// has its own capabilities.
-pub(crate) fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let over = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+/// Runs `work` on a thread without the superuser's capability to ignore permissions. On Linux each
+/// thread has its own capabilities.
+pub(crate) fn as_unprivileged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let ignore_permissions = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
     let drop_rights = || -> rustix::io::Result<()> {
         let mut rights = rustix::thread::capabilities(None)?;
-        rights.effective.remove(over);
+        rights.effective.remove(ignore_permissions);
         rustix::thread::set_capabilities(None, rights)
     };
     thread::scope(|scope| {

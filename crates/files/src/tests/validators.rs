@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use super::scratch::Scratch;
 use super::{Client, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Folder, Options, SMALL, Site};
+use crate::{CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
 
-const LIMIT: usize = 2 * SMALL as usize;
+const LIMIT: usize = 2 * MAX_SMALL_FILE as usize;
 
 fn folder(store: &Memory) -> Folder {
     let options = Options { hashed_up_to: LIMIT as u64, ..Options::default() };
@@ -27,8 +27,8 @@ fn etag(site: &Site, path: &str) -> String {
 fn etags_of_small_files_survive_a_deployment() {
     for (size, survives) in [
         (0, true),
-        (SMALL as usize, true),
-        (SMALL as usize + 1, true),
+        (MAX_SMALL_FILE as usize, true),
+        (MAX_SMALL_FILE as usize + 1, true),
         (LIMIT, true),
         (LIMIT + 1, false),
     ] {
@@ -52,7 +52,7 @@ fn etags_of_small_files_survive_a_deployment() {
 /// caches.
 #[test]
 fn etags_are_equal_on_every_shard_and_before_and_after_caching() {
-    for size in [10, SMALL as usize + 10, LIMIT, LIMIT + 10] {
+    for size in [10, MAX_SMALL_FILE as usize + 10, LIMIT, LIMIT + 10] {
         let (store, _) = memory(&[("file", &"x".repeat(size))]);
         let folder = folder(&store);
         let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };

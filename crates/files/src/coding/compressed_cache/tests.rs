@@ -15,14 +15,14 @@ const NOW: Time = Time::ZERO;
 
 /// A cache with room for this many contents of [`LEN`] bytes.
 fn cache(room: u64) -> CompressedCache {
-    within(room * (LEN + OVERHEAD), 64 << 20)
+    cache_with(room * (LEN + CONTENT_OVERHEAD), 64 << 20)
 }
 
 /// A cache within budgets, in bytes: for compressed contents, and for compressors.
-fn within(compressed: u64, working: u64) -> CompressedCache {
+fn cache_with(compressed: u64, compressor_memory: u64) -> CompressedCache {
     CompressedCache::new(
         &Budget::new("compressed bytes", compressed),
-        &Budget::new("working", working),
+        &Budget::new("compressor memory", compressor_memory),
     )
 }
 
@@ -38,7 +38,7 @@ fn get(cache: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
     cache.get(&key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
 }
 
-fn made(result: CompressionResult) -> Arc<Compressed> {
+fn expect_done(result: CompressionResult) -> Arc<Compressed> {
     match result {
         CompressionResult::Done(content) => content,
         other => panic!("{other:?}"),
@@ -56,7 +56,7 @@ fn files_are_compressed_once_per_content_and_coding() {
     for _ in 0..3 {
         for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
             assert_eq!(
-                made(cache.get(&key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
+                expect_done(cache.get(&key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
                 b'a'
             );
         }
@@ -65,11 +65,12 @@ fn files_are_compressed_once_per_content_and_coding() {
     // That it is not worth compressing is cached, too.
     for _ in 0..2 {
         let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
-        assert!(matches!(result, CompressionResult::Futile));
+        assert!(matches!(result, CompressionResult::NotSmaller));
     }
-    let result =
-        cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
-    assert!(matches!(result, CompressionResult::Futile));
+    let result = cache
+        .get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("the result is cached"))
+        .unwrap();
+    assert!(matches!(result, CompressionResult::NotSmaller));
 }
 
 #[test]
@@ -83,10 +84,10 @@ fn failures_are_retried_and_hold_no_budget() {
     }));
     assert!(panicked.is_err());
     assert!(!cache.in_progress.contains(&key(TAG, Coding::Zstd)));
-    let CompressedCache { compressed, working, .. } = &cache;
-    assert_eq!((compressed.used(), working.used()), (0, 0));
-    assert_eq!(made(get(&cache, TAG, b'a')).len(), LEN as usize);
-    assert_eq!(working.used(), 0);
+    let CompressedCache { compressed, compressor_memory, .. } = &cache;
+    assert_eq!((compressed.used(), compressor_memory.used()), (0, 0));
+    assert_eq!(expect_done(get(&cache, TAG, b'a')).len(), LEN as usize);
+    assert_eq!(compressor_memory.used(), 0);
 }
 
 #[test]
@@ -103,11 +104,11 @@ fn a_second_shard_waits_for_the_first() {
                     may_go_on.recv().unwrap();
                     content(b'1')
                 };
-                made(cache.get(&key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
+                expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
             }
         });
         is_started.recv().unwrap();
-        let second = scope.spawn(|| made(get(&cache, TAG, b'2')).bytes()[0]);
+        let second = scope.spawn(|| expect_done(get(&cache, TAG, b'2')).bytes()[0]);
         go_on.send(()).unwrap();
         assert_eq!((first.join().unwrap(), second.join().unwrap()), (b'1', b'1'));
     });
@@ -117,7 +118,7 @@ fn a_second_shard_waits_for_the_first() {
 fn unused_contents_are_evicted_and_contents_being_sent_are_not() {
     let cache = cache(4);
     let sent: Vec<Bytes> =
-        (0..2).map(|etag| made(get(&cache, &etag.to_string(), b's')).content()).collect();
+        (0..2).map(|etag| expect_done(get(&cache, &etag.to_string(), b's')).content()).collect();
     for etag in 2..20 {
         assert!(
             matches!(get(&cache, &etag.to_string(), b'x'), CompressionResult::Done(_)),
@@ -127,10 +128,10 @@ fn unused_contents_are_evicted_and_contents_being_sent_are_not() {
     }
     // Contents that are being sent were not compressed again.
     for etag in ["0", "1"] {
-        assert_eq!(made(get(&cache, etag, b'y')).bytes()[0], b's');
+        assert_eq!(expect_done(get(&cache, etag, b'y')).bytes()[0], b's');
     }
     let more: Vec<Bytes> =
-        (20..22).map(|etag| made(get(&cache, &etag.to_string(), b't')).content()).collect();
+        (20..22).map(|etag| expect_done(get(&cache, &etag.to_string(), b't')).content()).collect();
     // The budget is spent by contents that are being sent.
     assert!(matches!(get(&cache, "22", b'z'), CompressionResult::Refused));
     drop((sent, more));
@@ -140,17 +141,17 @@ fn unused_contents_are_evicted_and_contents_being_sent_are_not() {
 #[test]
 fn contents_that_only_entries_refer_to_are_evicted() {
     let cache = cache(4);
-    let known = Arc::downgrade(&made(get(&cache, TAG, b'a')));
-    assert_eq!(living(&known).map(|content| content[0]), Some(b'a'));
+    let known = Arc::downgrade(&expect_done(get(&cache, TAG, b'a')));
+    assert_eq!(content_if_alive(&known).map(|content| content[0]), Some(b'a'));
     for etag in 0..8 {
         get(&cache, &etag.to_string(), b'x');
     }
-    assert_eq!(living(&known), None);
+    assert_eq!(content_if_alive(&known), None);
 }
 
 #[test]
 fn memory_for_a_compressor_is_reserved_before_it_starts() {
-    let cache = within(32 << 20, 1 << 20);
+    let cache = cache_with(32 << 20, 1 << 20);
     let result =
         cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
     assert!(matches!(result, CompressionResult::Refused));
@@ -167,8 +168,8 @@ fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
     for second in 0..2 {
         assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
-        made(cache.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
-        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is there");
+        expect_done(cache.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
+        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is cached");
         get(&cache, "\"another\"", b'b');
     }
     assert!(!cache.may_compress(&key(TAG, Coding::Zstd), at(59)));
@@ -179,17 +180,17 @@ fn contents_evicted_repeatedly_are_not_compressed_for_a_while() {
 #[test]
 fn contents_being_sent_stay_in_the_cache() {
     let cache = cache(2);
-    let content = made(get(&cache, TAG, b'a'));
+    let content = expect_done(get(&cache, TAG, b'a'));
     let known = Arc::downgrade(&content);
     let sent = content.content();
     drop(content);
     for etag in 0..8 {
         get(&cache, &etag.to_string(), b'x');
     }
-    assert_eq!(living(&known).as_ref(), Some(&sent));
+    assert_eq!(content_if_alive(&known).as_ref(), Some(&sent));
 }
 
 /// The bytes of a content that is still cached.
-fn living(content: &Weak<Compressed>) -> Option<Bytes> {
+fn content_if_alive(content: &Weak<Compressed>) -> Option<Bytes> {
     content.upgrade().map(|content| content.content())
 }

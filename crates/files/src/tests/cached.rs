@@ -2,16 +2,16 @@
 
 use allocation_counter::measure;
 
-use super::{Client, figure, memory};
+use super::{Client, debug_number, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Files, Folder, SMALL};
+use crate::{CacheLimits, Coding, FileHandler, Folder, MAX_SMALL_FILE};
 
-/// The harness copies input and output, so requests are compared with one of the same shape that touches
-/// no file.
+/// The harness copies input and output, so requests are compared with one of the same shape that
+/// touches no file.
 #[test]
 fn cached_files_are_sent_without_an_allocation() {
-    let large = "l".repeat(SMALL as usize + 1);
-    let shared = "s".repeat(SMALL as usize);
+    let large = "l".repeat(MAX_SMALL_FILE as usize + 1);
+    let shared = "s".repeat(MAX_SMALL_FILE as usize);
     let files = [("a.txt", "Hello"), ("a b", "Hello"), ("shared", &*shared), ("large", &*large)];
     let (store, site) = memory(&files);
     let mut client = Client::new(&site);
@@ -34,8 +34,9 @@ fn cached_files_are_sent_without_an_allocation() {
         assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
-    // One per file, and a second one for the file that is read whole; none, none.html and 404.html; three
-    // names of precompressed files for each of the two larger files.
+    // One for each of the four files, and a second one for the file that is read whole. Three for
+    // the missing name: none, none.html and 404.html. Three names of precompressed files for each
+    // of the two larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 
@@ -71,7 +72,7 @@ fn scans_stay_within_the_limits_and_keep_hot_entries() {
     let store = Memory::new();
     for number in 0..200 {
         store.write(&format!("small/{number}"), "x".repeat(1000));
-        store.write(&format!("large/{number}"), "x".repeat(SMALL as usize + 1));
+        store.write(&format!("large/{number}"), "x".repeat(MAX_SMALL_FILE as usize + 1));
     }
     store.write("hot", "hot");
     store.pass(1_000_000);
@@ -90,13 +91,13 @@ fn scans_stay_within_the_limits_and_keep_hot_entries() {
     for (name, most) in
         [("entries", limits.entries), ("bytes", limits.bytes), ("descriptors", limits.descriptors)]
     {
-        assert!((1..=most).contains(&figure(&site, name)), "{name} of {site:?}");
+        assert!((1..=most).contains(&debug_number(&site, name)), "{name} of {site:?}");
     }
 }
 
 #[test]
 fn idle_handlers_are_two_words_large() {
-    assert_eq!(size_of::<Files>(), 2 * size_of::<usize>());
+    assert_eq!(size_of::<FileHandler>(), 2 * size_of::<usize>());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Response headers: caching, security, CORS.
 
-use super::{Client, Got, memory};
+use super::{Client, Response, memory};
 use crate::{ByName, CacheLimits, Cors, Folder, Headers, Options, Site};
 
 fn site(files: &[(&str, &str)], options: Options) -> Site {
@@ -119,7 +119,7 @@ fn errors_and_redirects_are_not_cached_like_files() {
 }
 
 /// The responses that a script of this origin may want to read.
-fn responses(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
+fn responses(cors: Cors, origin: &str) -> Vec<(&'static str, Response)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
     let site = site(&files, Options { cors, ..Options::default() });
     let mut client = Client::new(&site);

@@ -18,33 +18,35 @@ use crate::naming::by_name::ByName;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `/about` serves `about.html` if there is no `about`. `/about/` redirects to `/about` if there is
-    /// only `about.html`. Default: on.
+    /// `/about` serves `about.html` if there is no `about`. `/about/` redirects to `/about` if
+    /// there is only `about.html`. Default: on.
     pub clean_urls: bool,
-    /// For single-page apps: a page that is not found is answered with the folder's `index.html`, if the
-    /// client accepts HTML and the last segment of the path has no extension, or `.html`. Default: off.
+    /// For single-page apps: a page that is not found is answered with the folder's `index.html`,
+    /// if the client accepts HTML and the last segment of the path has no extension, or `.html`.
+    /// Default: off.
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
-    /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not listed.
-    /// Default: off.
+    /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not
+    /// listed. Default: off.
     pub listing: bool,
-    /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off, `tar` is an
-    /// unknown format (400). Default: on.
+    /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
+    /// `tar` is an unknown format (400). Default: on.
     pub archives: bool,
-    /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the content
-    /// (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts and other
-    /// text, ten minutes for everything else.
+    /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the
+    /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
+    /// and other text, ten minutes for everything else.
     pub caching: ByName,
-    /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types without a
-    /// charset are UTF-8.
+    /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types
+    /// without a charset are UTF-8.
     pub content_types: ByName,
     /// Security headers that are sent with files.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
     pub cors: Cors,
-    /// Up to this size in bytes, the ETag of a file is a hash of its content, which is the same after a
-    /// deployment of the same content and on every machine. Above it, the ETag is made of device, inode,
-    /// size and times, so that the first response doesn't wait until the file is read. Default: 8 MiB.
+    /// Up to this size in bytes, the ETag of a file is a hash of its content, which is the same
+    /// after a deployment of the same content and on every machine. Above it, the ETag is made of
+    /// device, inode, size and times, so that the first response doesn't wait until the file is
+    /// read. Default: 8 MiB.
     pub hashed_up_to: u64,
     /// The encodings that files are sent in. Default: all.
     pub codings: Codings,

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::scratch::{Scratch, as_anybody};
+use super::scratch::{Scratch, as_unprivileged};
 use crate::{Folder, Mounts, Options, Rule};
 
 /// The rest of the line that starts with this.
@@ -78,7 +78,7 @@ fn every_rule_is_explained() {
         (
             "/%zz",
             400,
-            Rule::Nothing,
+            Rule::Error,
             None,
             Some("a percent sign in the path is not followed by two hex digits"),
         ),
@@ -109,9 +109,9 @@ fn apps_and_single_files_are_explained() {
         .unwrap();
     for (target, rule, mount) in [
         ("/app/users/7", Rule::Fallback, Some("/app")),
-        ("/app/users/7.png", Rule::Nothing, Some("/app")),
+        ("/app/users/7.png", Rule::Error, Some("/app")),
         ("/one", Rule::SingleFile, Some("/one")),
-        ("/", Rule::Nothing, None),
+        ("/", Rule::Error, None),
     ] {
         let explained = mounts.explain(target);
         assert_eq!((explained.rule, explained.mount.as_deref()), (rule, mount), "{explained}");
@@ -133,7 +133,7 @@ fn the_exact_permission_is_named() {
     mode("a/unread", 0o200);
     let mounts = Mounts::new().at("/m", Folder::open(&root).unwrap()).unwrap();
     let why = |target: &str| {
-        let explained = as_anybody(|| mounts.explain(target));
+        let explained = as_unprivileged(|| mounts.explain(target));
         (explained.status.code(), line(&explained.to_string(), "permission: "))
     };
     let at = |need: &str, name: &str| {

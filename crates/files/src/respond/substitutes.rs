@@ -1,4 +1,5 @@
-//! Responses instead of the requested file: errors, redirects, and pages that are sent in its place.
+//! Responses instead of the requested file: errors, redirects, and pages that are sent in its
+//! place.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use sockeye_http::{BadField, Fields, Status};
 use crate::file::head::{Head, REVALIDATE};
 use crate::file::representation::Representation;
 use crate::options::fields::{with, without};
-use crate::request::view::NAVIGATES;
+use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
 
 /// The purpose of a lookup, and of sending the file that it finds.
@@ -22,8 +23,8 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The fields of the responses with `file`. A page that is sent instead of the requested file is
-    /// revalidated each time, since the file may be created later.
+    /// The fields of the responses with `file`. A page that is sent instead of the requested file
+    /// is revalidated each time, since the file may be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
         let revalidated = |fields: &Fields, dropped: &[&str]| {
@@ -33,8 +34,9 @@ impl Purpose {
             Self::Requested => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
                 // A client that doesn't accept pages gets another response.
-                let fallback =
-                    |fields| with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATES);
+                let fallback = |fields| {
+                    with(revalidated(fields, &["Cache-Control"]), "Vary", NAVIGATION_FIELDS)
+                };
                 Head { fields: fallback(fields), not_modified: fallback(not_modified) }
             }
             Self::ErrorPage { .. } => {
@@ -77,8 +79,9 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with or without a final slash. It is not cached: if
-/// a page became a folder, a client with both redirects in its cache would follow them in circles.
+/// The fields of a redirect to the same path and query, with or without a final slash. It is not
+/// cached: if a page became a folder, a client with both redirects in its cache would follow them
+/// in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,

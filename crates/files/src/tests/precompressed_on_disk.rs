@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::scratch::Scratch;
-use super::{Client, Got, decompress};
+use super::{Client, Response, decompress};
 use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
 /// A site on disk that compresses nothing on demand.
@@ -33,16 +33,16 @@ fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
     crate::tests::compressed(coding, content)
 }
 
-fn date(path: &Path, secs: u64) {
+fn set_modified(path: &Path, secs: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
     File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-fn get(client: &mut Client) -> Got {
+fn get(client: &mut Client) -> Response {
     client.request("GET", "/page.html", "Accept-Encoding: br, gzip, zstd\r\n")
 }
 
-fn content(got: &Got) -> Vec<u8> {
+fn content(got: &Response) -> Vec<u8> {
     assert_eq!((got.status, got.field("Vary")), (200, Some("Accept-Encoding")), "{}", got.head);
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),
@@ -66,12 +66,12 @@ fn contents_decide_and_not_times() {
             [(2000, 1000), (1000, 1000), (1, 1), (0, 0), (1000, 2000), (1000, 4_000_000_000)]
         {
             let scratch = Scratch::new();
-            let (file, beside) =
+            let (file, precompressed_file) =
                 (scratch.path().join("page.html"), scratch.path().join("page.html.br"));
             fs::write(&file, page(2)).unwrap();
-            fs::write(&beside, &precompressed).unwrap();
-            date(&file, dates.0);
-            date(&beside, dates.1);
+            fs::write(&precompressed_file, &precompressed).unwrap();
+            set_modified(&file, dates.0);
+            set_modified(&precompressed_file, dates.1);
             let mut client = Client::new(&site(scratch.path()));
             for _ in 0..2 {
                 let got = get(&mut client);
@@ -88,27 +88,27 @@ fn contents_decide_and_not_times() {
 #[test]
 fn large_files_are_compared_by_beginning_and_times() {
     let scratch = Scratch::new();
-    let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
+    let (file, precompressed_file) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
-    assert!(data.len() as u64 > crate::coding::checks::COMPARED);
+    assert!(data.len() as u64 > crate::coding::checks::MAX_COMPARED);
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {
-        fs::write(&beside, compressed(Coding::Zstd, data)).unwrap();
+        fs::write(&precompressed_file, compressed(Coding::Zstd, data)).unwrap();
         let time = FileTimes::new().set_modified(times - Duration::from_secs(earlier));
-        File::options().write(true).open(&beside).unwrap().set_times(time).unwrap();
+        File::options().write(true).open(&precompressed_file).unwrap().set_times(time).unwrap();
         let mut client = Client::new(&site(scratch.path()));
         let got = client.request("HEAD", "/data", "Accept-Encoding: zstd\r\n");
         (got.status, got.field("Content-Encoding").is_some())
     };
-    assert_eq!(sent(&data, 0), (200, true), "of the same time");
+    assert_eq!(sent(&data, 0), (200, true), "with the same time");
     assert_eq!(sent(&data, 1), (200, false), "older");
     data[0] ^= 1;
-    assert_eq!(sent(&data, 0), (200, false), "of another beginning");
+    assert_eq!(sent(&data, 0), (200, false), "with another beginning");
 }
 
-/// Repeated deploys, of the page first and of its precompressed files after it: every request gets a page
-/// that is at least as new as the one at the time of the request.
+/// Repeated deploys, of the page first and of its precompressed files after it: every request gets
+/// a page that is at least as new as the one at the time of the request.
 #[test]
 fn files_swapped_while_served_are_never_stale() {
     let scratch = Scratch::new();
@@ -132,37 +132,37 @@ fn files_swapped_while_served_are_never_stale() {
             }
         }
     };
-    let (deployed, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (deployed, done) = (AtomicU64::new(0), AtomicBool::new(false));
     deploy(1, &deployed);
-    let (mut coded, mut view) = (0, 0);
+    let (mut encoded, mut responses) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for version in 2..400 {
                 deploy(version, &deployed);
             }
-            over.store(true, Ordering::SeqCst);
+            done.store(true, Ordering::SeqCst);
         });
         let mut client = Client::new(&site(scratch.path()));
-        while !over.load(Ordering::SeqCst) || coded == 0 {
+        while !done.load(Ordering::SeqCst) || encoded == 0 {
             // Late enough for a new lookup.
             client.pass(1000);
-            let least = deployed.load(Ordering::SeqCst);
+            let min_version = deployed.load(Ordering::SeqCst);
             let got = get(&mut client);
             if got.status == 503 {
                 // It changed during each of eight reads.
                 continue;
             }
             let version = version(&content_of(&got));
-            assert!(version >= least, "{version} after {least} was deployed");
-            coded += u64::from(got.field("Content-Encoding").is_some());
-            view += 1;
+            assert!(version >= min_version, "{version} after {min_version} was deployed");
+            encoded += u64::from(got.field("Content-Encoding").is_some());
+            responses += 1;
         }
     });
-    assert!(coded > 0 && view > 0);
+    assert!(encoded > 0 && responses > 0);
 }
 
-/// As [`content`], if there may be no precompressed file now.
-fn content_of(got: &Got) -> Vec<u8> {
+/// As [`content`], but without `Vary` if there is no precompressed file now.
+fn content_of(got: &Response) -> Vec<u8> {
     assert_eq!(got.status, 200);
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),

@@ -5,7 +5,7 @@
 use sockeye_proto::Access;
 
 use super::{Client, memory, site};
-use crate::SMALL;
+use crate::MAX_SMALL_FILE;
 use crate::store::memory::Memory;
 
 #[test]
@@ -111,35 +111,35 @@ fn small_files_that_keep_changing_get_503() {
 
 #[test]
 fn changing_a_large_file_aborts_its_response() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     client.ask("GET", "/large", "");
     client.run_all();
     store.write("large", "m".repeat(content.len()));
-    let got = client.answered().unwrap();
+    let got = client.response().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
     assert!(got.body.is_empty(), "all of it is the last part, which is sent only if unchanged");
 }
 
 #[test]
 fn replaced_large_files_are_sent_to_the_end() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     client.ask("GET", "/large", "");
     client.run_all();
     store.replace("large", "m".repeat(content.len()));
-    assert_eq!(client.answered().unwrap().text(), content);
+    assert_eq!(client.response().unwrap().text(), content);
     client.pass(1000);
     assert!(client.get("/large").text().starts_with('m'));
 }
 
 #[test]
 fn large_files_changed_in_place_are_looked_up_again_before_sending() {
-    let content = "l".repeat(SMALL as usize * 2);
+    let content = "l".repeat(MAX_SMALL_FILE as usize * 2);
     let (store, site) = memory(&[("large", &content)]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/large").text(), content);
@@ -159,20 +159,20 @@ fn requests_that_join_an_old_lookup_start_another() {
     late.pass(1000);
     late.ask("GET", "/a.txt", "");
     assert_eq!(early.0.run_jobs(), 1);
-    assert_eq!(early.answered().unwrap().text(), "old");
+    assert_eq!(early.response().unwrap().text(), "old");
     store.pass(1_000_000);
     store.write("a.txt", "new");
     late.0.deliver();
-    assert_eq!(late.answered(), None);
+    assert_eq!(late.response(), None);
     assert_eq!(late.0.run_jobs(), 1);
-    assert_eq!(late.answered().unwrap().text(), "new");
+    assert_eq!(late.response().unwrap().text(), "new");
 }
 
 /// Checking whether such an open file has changed may block, so the event loop doesn't check.
 #[test]
 fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {
-        let (store, site) = memory(&[("large.jpg", &"x".repeat(SMALL as usize + 1))]);
+        let (store, site) = memory(&[("large.jpg", &"x".repeat(MAX_SMALL_FILE as usize + 1))]);
         store.pass(1_000_000);
         store.set_access(access);
         let mut client = Client::new(&site);

@@ -1,5 +1,5 @@
-//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all threads
-//! whether a warning is enabled.
+//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all
+//! threads whether a warning is enabled.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use tracing::{Event, Metadata, Subscriber};
 pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    /// All so far.
-    pub(crate) fn said(&self) -> Vec<String> {
+    /// All warnings so far, one a line.
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
