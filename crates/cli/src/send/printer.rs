@@ -1,7 +1,7 @@
 //! Writes to standard output, which may be slower than the network.
 //!
 //! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the
-//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread keeps
+//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
 //! when there is room. Writing on the event loop would delay every deadline: when the reader of
 //! standard output (`less`) goes on after a pause, all peers would seem silent.
 
@@ -128,11 +128,11 @@ impl Printer {
         (state.gone, state.error) = (true, Some(error));
     }
 
-    /// Keeps the promises of all waiting connections, after releasing the lock.
+    /// Fulfills the promises of all waiting connections, after releasing the lock.
     fn wake(&self) {
         let waiting = mem::take(&mut self.state().waiting);
         for promise in waiting {
-            promise.keep(Box::new(()));
+            promise.fulfill(Box::new(()));
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::limits::lock::lock;
 /// The number of entries from which on finished ones are removed. They hold only their names.
 const KEPT: usize = 256;
 
-/// The message that a promise is kept with.
+/// The message with which a promise is fulfilled.
 #[derive(Clone, Debug)]
 pub(crate) enum LookupResult {
     /// The result of a job, and when it was started.
@@ -47,7 +47,7 @@ impl Pending {
     fn end(&self, result: &LookupResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
-            promise.keep(Box::new(result.clone()));
+            promise.fulfill(Box::new(result.clone()));
         }
     }
 }

@@ -105,7 +105,7 @@ impl PendingListing {
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
+            promise.fulfill(Box::new(job.listings.make(&*job.store, wanted)));
         });
         if responder.spawn(job.at(place).unless(cancel)).is_err() {
             return (busy(responder), None);

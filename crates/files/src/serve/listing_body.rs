@@ -120,7 +120,7 @@ impl ArchiveBody {
                 let job = Job::new(JobKind::Archive, self.client, move || {
                     let batch = writer.next(&*store);
                     let written: Written = (writer, batch);
-                    promise.keep(Box::new(written));
+                    promise.fulfill(Box::new(written));
                 });
                 // A refused job is dropped, and its promise abandoned.
                 drop(stream.spawn(job.at(self.place).unless(cancel)));

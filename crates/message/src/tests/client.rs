@@ -188,10 +188,10 @@ fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
     server.pass(seconds(300));
     assert!(server.fault().is_none());
     // The second request is sent after the first response.
-    record.borrow_mut().open.take().unwrap().keep(Box::new(()));
+    record.borrow_mut().open.take().unwrap().fulfill(Box::new(()));
     server.deliver();
     assert_eq!(record.borrow().responses.len(), 2);
-    record.borrow_mut().open.take().unwrap().keep(Box::new(()));
+    record.borrow_mut().open.take().unwrap().fulfill(Box::new(()));
     server.deliver();
     server.output();
     assert_eq!(record.borrow().end, Some(ClientEnd::Completed));

@@ -56,7 +56,7 @@ fn responses(mut output: &[u8]) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn responses_have_the_order_in_which_promises_are_kept() {
+fn responses_have_the_order_in_which_promises_are_fulfilled() {
     let mut client = connect(Slow::default());
     send(&mut client, 1, "first");
     send(&mut client, 2, "now");

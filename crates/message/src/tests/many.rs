@@ -198,10 +198,10 @@ fn a_pause_by_the_handler_does_not_count_as_a_timeout() {
     assert_eq!(client.unused(), 2);
     client.pass(seconds(300));
     assert!(client.fault().is_none());
-    open.take().unwrap().keep(Box::new(()));
+    open.take().unwrap().fulfill(Box::new(()));
     client.deliver();
     assert_eq!(client.unused(), 0);
-    open.take().unwrap().keep(Box::new(()));
+    open.take().unwrap().fulfill(Box::new(()));
     client.deliver();
     client.input(b"89");
     assert_eq!(results(&client.output()), [(Some(1), "10".to_owned())]);
@@ -217,7 +217,7 @@ fn the_rest_of_content_is_discarded_after_an_early_answer() {
         let content = "x".repeat(100);
         let request = if keeps { ask_as(1, &content) } else { ask(&content) };
         client.input(&request[..request.len() - 50]);
-        open.take().unwrap().keep(Box::new(()));
+        open.take().unwrap().fulfill(Box::new(()));
         client.deliver();
         assert_eq!(results(&client.output())[0].1, "enough");
         if keeps {

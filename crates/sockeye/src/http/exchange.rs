@@ -42,8 +42,8 @@ pub(super) struct ShardState {
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The number of the request in its shard. Content that was sent for an older request of the connection has
-    /// another number and is dropped.
+    /// The number of the request in its shard. Content that was sent for an older request of the
+    /// connection has another number and is dropped.
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
@@ -393,15 +393,15 @@ impl Exchange {
     }
 }
 
-/// A job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of run,
-/// because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is
-/// abandoned.
+/// A job that fulfills `promise` with the [`Reply`] of `work`. If the job is dropped instead of
+/// run, because the pool is full, it fulfills the promise with a 503. If `work` panics, the promise
+/// is abandoned.
 struct ReplyJob(Option<(Promise, Work)>);
 
 impl ReplyJob {
     fn run(&mut self) {
         if let Some((promise, work)) = self.0.take() {
-            promise.keep(Box::new(work()));
+            promise.fulfill(Box::new(work()));
         }
     }
 }
@@ -409,7 +409,7 @@ impl ReplyJob {
 impl Drop for ReplyJob {
     fn drop(&mut self) {
         if let Some((promise, _)) = self.0.take() {
-            promise.keep(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
+            promise.fulfill(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
         }
     }
 }

@@ -312,7 +312,7 @@ impl PendingReply {
     pub fn send(self, reply: impl Into<Reply>) {
         drop(self.permit);
         let reply: Reply = reply.into();
-        self.promise.keep(Box::new(reply));
+        self.promise.fulfill(Box::new(reply));
     }
 }
 

@@ -129,7 +129,7 @@ impl Sender {
     /// Completes the response with `trailers`. They are left out if the content has a length, or
     /// the client speaks HTTP/1.0. An invalid trailer closes the connection.
     pub fn finish_with(self, trailers: HeaderMap) {
-        self.end.keep(Box::new(Finished { trailers }));
+        self.end.fulfill(Box::new(Finished { trailers }));
     }
 
     /// Whether the response is over, so that nothing more can be sent.
@@ -222,7 +222,7 @@ mod tests {
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         connection.input(request);
         let Sender { link, end, exchange } = senders.recv().unwrap();
-        end.keep(Box::new(Finished { trailers: HeaderMap::new() }));
+        end.fulfill(Box::new(Finished { trailers: HeaderMap::new() }));
         connection.deliver();
         connection.input(request);
         let newer = senders.recv().unwrap();

@@ -75,7 +75,7 @@ pub struct PendingReply(pub(super) Promise);
 impl PendingReply {
     /// Sends the response. If [`Request::time_left`] has passed, it is dropped.
     pub fn send(self, response: Result<Message, Error>) {
-        self.0.keep(Box::new(response));
+        self.0.fulfill(Box::new(response));
     }
 }
 

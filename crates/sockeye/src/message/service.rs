@@ -59,9 +59,9 @@ impl Handler for ClosureHandler {
         if request.message.content.len() > LARGE {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {
-                Kind::Now(result) => promise.keep(Box::new(result)),
+                Kind::Now(result) => promise.fulfill(Box::new(result)),
                 Kind::Later(take) => take(PendingReply(promise)),
-                Kind::Run(work) => promise.keep(Box::new(work())),
+                Kind::Run(work) => promise.fulfill(Box::new(work())),
             };
             // A job that is refused is dropped, which abandons its promise.
             drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));

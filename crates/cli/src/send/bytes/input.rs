@@ -105,7 +105,7 @@ fn serve(shared: &Shared, mut source: impl Read) {
         let piece = read(&mut source, &mut buffer);
         let requests = mem::take(&mut lock(&shared.state).requests);
         for (_, promise) in requests {
-            promise.keep(Box::new(piece.clone()));
+            promise.fulfill(Box::new(piece.clone()));
         }
         if !matches!(piece, Piece::Bytes(_)) {
             return;
@@ -133,7 +133,7 @@ pub(super) mod tests {
         let (shared, mut inputs) = inputs(1);
         let answer = move |piece| {
             let (_, promise) = lock(&shared.state).requests.pop().expect("a request");
-            promise.keep(Box::new(piece));
+            promise.fulfill(Box::new(piece));
         };
         (inputs.remove(0), answer)
     }

@@ -295,7 +295,7 @@ fn the_other_connections_get_input_after_one_ends() {
     let (mut staying, printed) = connect_from(inputs.next().unwrap(), Style::AsReceived);
     let (leaving, _) = connect_from(inputs.next().unwrap(), Style::AsReceived);
     drop(leaving);
-    // Another thread keeps the promises.
+    // Another thread fulfills the promises.
     let mut sent = Vec::new();
     while sent != input {
         std::thread::yield_now();
