@@ -47,9 +47,9 @@ impl Answers {
             Ok(answers) => {
                 let count = text::count(answers.len() as u64, "answer");
                 service.replace(answers);
-                log.say(format!("read {} again: {count}", path.display()));
+                log.print(format!("read {} again: {count}", path.display()));
             }
-            Err(error) => log.say(format!("{error}; still using the old answers")),
+            Err(error) => log.print(format!("{error}; still using the old answers")),
         }))
     }
 }

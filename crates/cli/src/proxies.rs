@@ -1,4 +1,4 @@
-//! Trusted proxies, and the client that they name for a request.
+//! TrustedProxy proxies, and the client that they name for a request.
 //!
 //! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC 7239).
 //! Entries further left come from that client, who can write anything. So the list is read from the
@@ -33,13 +33,13 @@ const MAX_HOPS: usize = 64;
 
 /// A value of `--trusted-proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trusted {
+pub(crate) enum TrustedProxy {
     Network(Network),
     /// All clients of Unix sockets.
     Unix,
 }
 
-impl FromStr for Trusted {
+impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,12 +60,12 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    pub(crate) fn new(trusted: Vec<Trusted>) -> Self {
+    pub(crate) fn new(trusted: Vec<TrustedProxy>) -> Self {
         let mut proxies = Self::default();
         for trusted in trusted {
             match trusted {
-                Trusted::Network(network) => proxies.networks.push(network),
-                Trusted::Unix => proxies.unix = true,
+                TrustedProxy::Network(network) => proxies.networks.push(network),
+                TrustedProxy::Unix => proxies.unix = true,
             }
         }
         proxies

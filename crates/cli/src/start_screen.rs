@@ -14,7 +14,7 @@ use sockeye::engine::driver::Bound;
 use crate::text;
 
 /// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
-const PATIENCE: Duration = Duration::from_millis(500);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct Screen {
@@ -39,7 +39,7 @@ impl Screen {
             let _ = done.send(());
         })?;
         // Without this, a server that is stopped right away might show nothing.
-        let _ = written.recv_timeout(PATIENCE);
+        let _ = written.recv_timeout(WRITE_TIMEOUT);
         Ok(())
     }
 

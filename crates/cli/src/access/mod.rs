@@ -23,7 +23,7 @@ use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
-use self::line::{Addresses, Dates};
+use self::line::{Addresses, DateCache};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
@@ -75,7 +75,7 @@ impl AccessLog {
 struct Worker {
     log: AccessLog,
     number: usize,
-    dates: RefCell<Dates>,
+    dates: RefCell<DateCache>,
 }
 
 impl Log for Worker {
@@ -95,7 +95,7 @@ impl Log for Worker {
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {
         let AccessLog { format, lines, .. } = &self.log;
-        let max = notes.len() + line::END;
+        let max = notes.len() + line::MAX_END_LEN;
         lines.put(self.number, max, |lines| line::end(*format, notes, outcome, lines));
     }
 }

@@ -9,10 +9,10 @@ use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::content::{Content, origin};
+use super::folders::{FolderArgs, origin};
 use crate::access::Format;
 use crate::log::level;
-use crate::proxies::Trusted;
+use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
 const LISTEN: &str = "Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH";
@@ -82,7 +82,7 @@ fn nonzero(limit: usize) -> NonZeroUsize {
 #[command(after_help = HTTP_EXAMPLES)]
 pub(crate) struct Http {
     #[command(flatten)]
-    pub(crate) content: Content,
+    pub(crate) folders: FolderArgs,
 
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
@@ -114,7 +114,7 @@ pub(crate) struct Http {
     /// --max-connections-per-address. Can be given several times. Default: none, so that clients
     /// can't set their address by these headers.
     #[arg(long, value_name = "CIDR", help_heading = "Behind a proxy")]
-    pub(crate) trusted_proxy: Vec<Trusted>,
+    pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
     #[command(flatten)]
     pub(crate) hosts: Hosts,
@@ -296,7 +296,7 @@ pub(crate) struct Serve {
     ///
     /// Meanwhile each response closes its connection, so that clients and load balancers move to other
     /// servers before this one stops listening. --drain-timeout starts after this time.
-    #[arg(long, value_name = "TIME", help_heading = "Timeouts", value_parser = Span::or_zero)]
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts", value_parser = Span::parse_with_zero)]
     #[arg(default_value_t = Span(Config::default().lame_duck))]
     pub(crate) lame_duck: Span,
 

@@ -15,16 +15,16 @@ const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
 /// The progress of a running load, on one line.
-pub(super) fn progress(seen: &Progress) -> String {
-    let rate = per_second(seen.responses, seen.time);
+pub(super) fn progress(progress: &Progress) -> String {
+    let rate = per_second(progress.responses, progress.time);
     let mut line = format!(
         "{}: {}, {} per second",
-        text::time(seen.time),
-        text::count(seen.responses, "response"),
+        text::time(progress.time),
+        text::count(progress.responses, "response"),
         grouped(rate)
     );
-    if seen.failures > 0 {
-        let _ = write!(line, ", {}", text::count(seen.failures, "error"));
+    if progress.failures > 0 {
+        let _ = write!(line, ", {}", text::count(progress.failures, "error"));
     }
     line
 }
@@ -37,7 +37,7 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// Whether there were responses and no errors.
-    pub(super) fn is_good(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         self.outcome.stats.responses > 0 && self.outcome.stats.failures.total() == 0
     }
 
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line() {
-        let seen = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
-        assert_eq!(progress(&seen), "2.0 s: 5000 responses, 2,500 per second, 1 error");
+        let two_seconds = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
+        assert_eq!(progress(&two_seconds), "2.0 s: 5000 responses, 2,500 per second, 1 error");
     }
 }

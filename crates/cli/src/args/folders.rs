@@ -8,7 +8,7 @@ use sockeye::files::{BadField, BudgetLimits, ByName, Coding, Cors, Headers, Opti
 use crate::quantity::Size;
 
 #[derive(Args, Debug)]
-pub(crate) struct Content {
+pub(crate) struct FolderArgs {
     /// Folder or file to serve at /, or PREFIX=FOLDER for another path, as /docs=./docs.
     ///
     /// Can be given several times. Of several matching prefixes, the longest is used. Default: the
