@@ -20,8 +20,8 @@ use crate::plan::Load;
 ///
 /// # Errors
 ///
-/// The first request got no response, or standard output failed. Later errors are part of the report,
-/// and of the exit code.
+/// The first request got no response, or standard output failed. Later errors are part of the
+/// report, and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot take signals")?;

@@ -69,8 +69,8 @@ impl Report<'_> {
         if stats.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(stats.connected as f64));
         }
-        if stats.measured() > 0 {
-            let (min, mean, max) = stats.extremes();
+        if stats.latency_count() > 0 {
+            let (min, mean, max) = stats.min_mean_max();
             let [min, mean, max] = [min, mean, max].map(text::time);
             let left_out = if errors.is_empty() { "" } else { "; without errors" };
             row("latency", format!("min {min}, mean {mean}, max {max}{left_out}"));
@@ -101,13 +101,13 @@ impl Report<'_> {
 
     /// The number of responses that are errors. Their latencies are not in the statistics.
     fn error_responses(&self) -> u64 {
-        self.outcome.stats.responses - self.outcome.stats.measured()
+        self.outcome.stats.responses - self.outcome.stats.latency_count()
     }
 
     /// The percentiles with enough latencies.
     fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
         let stats = &self.outcome.stats;
-        let enough = move |(_, least): &(f64, u64)| stats.measured() >= *least;
+        let enough = move |(_, least): &(f64, u64)| stats.latency_count() >= *least;
         let of = move |(percent, _)| (percent, stats.percentile(percent));
         PERCENTILES.into_iter().filter(enough).map(of)
     }
@@ -150,10 +150,10 @@ impl Report<'_> {
     pub(super) fn json(&self) -> String {
         let Outcome { stats, time, stopped } = self.outcome;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let (min, mean, max) = stats.extremes();
+        let (min, mean, max) = stats.min_mean_max();
         let mut latency = Map::new();
-        if stats.measured() > 0 {
-            latency.insert("count".into(), json!(stats.measured()));
+        if stats.latency_count() > 0 {
+            latency.insert("count".into(), json!(stats.latency_count()));
             latency.insert("min".into(), json!(micros(min)));
             latency.insert("mean".into(), json!(micros(mean)));
             for (percent, value) in self.percentiles() {

@@ -31,8 +31,8 @@ use crate::plan::Send;
 ///
 /// # Errors
 ///
-/// The event loop could not start, or standard output failed. Failed connections are reported one by
-/// one, and in the exit code.
+/// The event loop could not start, or standard output failed. Failed connections are reported one
+/// by one, and in the exit code.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
@@ -41,7 +41,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         1 => Style::Unchanged,
         _ => Style::Labelled,
     };
-    // PrintResult bytes may end within a line, so warnings wait until everything is printed.
+    // Printed bytes may end within a line, so warnings wait until everything is printed.
     let delayed_warnings = Rc::new(RefCell::new(Vec::new()));
     let started = Instant::now();
     let mut summary = Summary::default();
