@@ -1,4 +1,5 @@
-//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a file.
+//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a
+//! file.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -20,7 +20,8 @@ pub(crate) fn at_socket(name: &str) -> Option<String> {
     process_with_socket(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
-/// The inode of the listening socket that conflicts with `address`, in a table like `/proc/net/tcp`.
+/// The inode of the listening socket that conflicts with `address`, in a table like
+/// `/proc/net/tcp`.
 fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {

@@ -1,9 +1,9 @@
 //! The log, on standard error.
 //!
-//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits for
-//! a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds the
-//! lines that one client can cause. Lines may contain text from peers, so control characters are
-//! escaped in every line.
+//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits
+//! for a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds
+//! the lines that one client can cause. Lines may contain text from peers, so control characters
+//! are escaped in every line.
 
 mod limit;
 
@@ -85,8 +85,8 @@ impl Log {
             .with(Limiter(self.clone()))
     }
 
-    /// Logs panics. A panic in a connection ends only that connection, so its message is an ordinary
-    /// line: it may contain text from the peer, and must not wait for a terminal.
+    /// Logs panics. A panic in a connection ends only that connection, so its message is an
+    /// ordinary line: it may contain text from the peer, and must not wait for a terminal.
     pub(crate) fn install_panic_hook(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {

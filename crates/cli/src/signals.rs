@@ -1,8 +1,10 @@
 //! The signals of a server.
 //!
-//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at once,
+//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
+//!   once,
 //!   the third ends the process.
-//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains if
+//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains
+//!   if
 //!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
 //!   ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
@@ -30,8 +32,8 @@ pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
 }
 
-/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By default
-/// it would end the process, but a log that can't grow is no reason to stop serving.
+/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By
+/// default it would end the process, but a log that can't grow is no reason to stop serving.
 pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
     // Nobody reads the flag: any handler replaces the default action.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)

@@ -27,8 +27,8 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped by
-    /// Ctrl-S, keeps the process neither from serving nor from ending.
+    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
+    /// by Ctrl-S, keeps the process neither from serving nor from ending.
     pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
         let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();

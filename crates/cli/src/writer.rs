@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A buffer that reaches this size wakes the thread early. Larger buffers are shrunk to it after use.
+/// A buffer that reaches this size wakes the thread early. Larger buffers are shrunk to it after
+/// use.
 const LARGE_BUFFER: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
@@ -20,8 +21,8 @@ type Buffer = Mutex<Vec<u8>>;
 /// Bytes to be written, in lanes. A lane is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the other
-    /// one free.
+    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the
+    /// other one free.
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
     batch_delay: Duration,
@@ -44,8 +45,8 @@ impl Queue {
         }
     }
 
-    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there. Returns
-    /// whether it did. Waits only for others that append.
+    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there.
+    /// Returns whether it did. Waits only for others that append.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }
@@ -150,9 +151,9 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its first
-/// argument, and is called again with the rest before more is taken. Its second argument says whether a
-/// flush is waiting. It returns when to call it again even if nothing is queued.
+/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its
+/// first argument, and is called again with the rest before more is taken. Its second argument says
+/// whether a flush is waiting. It returns when to call it again even if nothing is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,

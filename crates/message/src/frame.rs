@@ -51,8 +51,8 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
 }
 
-/// The bytes of a frame before its content: the header's length and its JSON. `None` if the JSON has
-/// more than 65,535 bytes, the most that fits into a frame.
+/// The bytes of a frame before its content: the header's length and its JSON. `None` if the JSON
+/// has more than 65,535 bytes, the most that fits into a frame.
 #[must_use]
 pub fn head(header: &Header) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(192);
@@ -63,8 +63,8 @@ pub fn head(header: &Header) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header is
-/// too long.
+/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header
+/// is too long.
 #[must_use]
 pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) -> Option<()> {
     debug_assert_eq!(header.content_length, content.len() as u64);
@@ -94,8 +94,8 @@ impl ContentBuffer {
         Self { bytes: Vec::new(), left: announced, permit }
     }
 
-    /// Appends at most [`ContentBuffer::left`] bytes. Returns whether the budget has room for them; if
-    /// not, nothing is appended.
+    /// Appends at most [`ContentBuffer::left`] bytes. Returns whether the budget has room for them;
+    /// if not, nothing is appended.
     #[must_use]
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let wanted = self.bytes.len() + piece.len();

@@ -1,9 +1,9 @@
 //! Messages over HTTP: a [`Handler`] of messages answers HTTP requests.
 //!
-//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its body is
-//! the content. The status of the response shows whether it is an error. `application/json` and
-//! `text/json` both mean JSON, and the response uses the request's name. Over HTTP, messages have
-//! neither an id nor a deadline.
+//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
+//! body is the content. The status of the response shows whether it is an error. `application/json`
+//! and `text/json` both mean JSON, and the response uses the request's name. Over HTTP, messages
+//! have neither an id nor a deadline.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -125,8 +125,8 @@ impl HttpError {
 }
 
 impl<H: Handler> Http<H> {
-    /// A connection whose requests `handler` answers. Only the limits on content apply here; the HTTP server enforces
-    /// the others ([`Limits::http`]). Pages of other origins are refused.
+    /// A connection whose requests `handler` answers. Only the limits on content apply here; the
+    /// HTTP server enforces the others ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
     }
@@ -268,8 +268,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. That of an error follows from its code.
 fn status_of(message: &Message) -> Status {
-    // Only content that begins as `error_response` does is parsed, and of large content, which a peer
-    // may have sent, only the end is read.
+    // Only content that begins as `error_response` does is parsed, and of large content, which a
+    // peer may have sent, only the end is read.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }

@@ -1,8 +1,8 @@
 //! A request–response protocol of messages: content with a type and an encoding, in frames or over
 //! HTTP.
 //!
-//! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is enough,
-//! use `sockeye::message`.
+//! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is
+//! enough, use `sockeye::message`.
 //!
 //! [`Server`] and [`Client`] are [`Protocol`](sockeye_proto::Protocol)s. A server passes messages
 //! to a [`Handler`], which answers them; a client sends the messages of a [`ClientHandler`]. By
@@ -21,8 +21,9 @@
 //!
 //! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
-//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input ended
-//! inside a frame) and `internal` (the server's fault); HTTP and handlers add their own codes.
+//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input
+//! ended inside a frame) and `internal` (the server's fault); HTTP and handlers add their own
+//! codes.
 //!
 //! A server that sends every message back:
 //!

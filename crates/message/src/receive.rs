@@ -44,8 +44,8 @@ impl Receiver {
         }
     }
 
-    /// Takes a piece of at most [`Receiver::left`] bytes. [`Flow::Pause`] is returned only if a promise
-    /// can end the pause.
+    /// Takes a piece of at most [`Receiver::left`] bytes. [`Flow::Pause`] is returned only if a
+    /// promise can end the pause.
     pub(super) fn take(
         &mut self,
         piece: &[u8],

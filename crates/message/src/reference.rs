@@ -30,7 +30,8 @@ const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;
 
-/// Answers as the Python server does. Clones share their entries, which can be replaced at any time.
+/// Answers as the Python server does. Clones share their entries, which can be replaced at any
+/// time.
 #[derive(Clone, Debug)]
 pub struct Reference(Arc<RwLock<Arc<Entries>>>);
 

@@ -52,8 +52,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::failure(text)
     }
 
-    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a promise of
-    /// this responder is settled. Without an open promise the response is the error `internal`.
+    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a
+    /// promise of this responder is settled. Without an open promise the response is the error
+    /// `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

@@ -1,6 +1,7 @@
 //! The server's side of a connection of frames, as a [`Protocol`].
 //!
-//! This file reads requests and writes responses. [`late`](super::late) handles deadlines and promises.
+//! This file reads requests and writes responses. [`late`](super::late) handles deadlines and
+//! promises.
 
 use std::fmt;
 use std::rc::Rc;
@@ -106,8 +107,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Starts a request, and has it answered if `rest` holds all of its content. Returns the bytes of
-    /// `rest` that were consumed.
+    /// Starts a request, and has it answered if `rest` holds all of its content. Returns the bytes
+    /// of `rest` that were consumed.
     fn begin(
         &mut self,
         header: Header,
@@ -242,7 +243,8 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    /// Writes an error response, and reads no more. `request` is `None` if its header can't be read.
+    /// Writes an error response, and reads no more. `request` is `None` if its header can't be
+    /// read.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,

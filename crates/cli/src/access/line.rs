@@ -1,7 +1,7 @@
 //! Formats the lines of the access log.
 //!
-//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in the
-//! combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
+//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in
+//! the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
 
 use std::time::Duration;
 
@@ -95,7 +95,8 @@ pub(super) fn begin(
     notes[start..start + OFFSET_LEN].copy_from_slice(&status_offset.to_le_bytes());
 }
 
-/// Appends the line of a request that has ended, at most [`MAX_END_LEN`] bytes longer than its notes.
+/// Appends the line of a request that has ended, at most [`MAX_END_LEN`] bytes longer than its
+/// notes.
 pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
     let Some((status_offset, notes)) = notes.split_first_chunk::<OFFSET_LEN>() else { return };
     let status_offset = (u32::from_le_bytes(*status_offset) as usize).min(notes.len());
@@ -217,8 +218,8 @@ fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     }
 }
 
-/// The method, target and version in the first line of a malformed request, each if it is complete and
-/// valid.
+/// The method, target and version in the first line of a malformed request, each if it is complete
+/// and valid.
 #[cold]
 fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');
@@ -332,8 +333,8 @@ fn write_json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Ve
     line.push(b'"');
 }
 
-/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become the
-/// replacement character.
+/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become
+/// the replacement character.
 fn write_json_escaped(value: &[u8], line: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {
         for c in chunk.valid().chars() {

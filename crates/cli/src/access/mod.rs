@@ -7,7 +7,8 @@
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes them.
+//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes
+//! them.
 
 mod line;
 mod queue;

@@ -1,7 +1,7 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause is
-//! written at once; the lines after it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause
+//! is written at once; the lines after it are gathered and written together.
 
 use std::io;
 use std::mem;

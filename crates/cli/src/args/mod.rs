@@ -81,8 +81,8 @@ impl CommandLine {
         Ok(parsed)
     }
 
-    /// The declared flags, completed: all show their default in the help, and those of servers have an
-    /// environment variable.
+    /// The declared flags, completed: all show their default in the help, and those of servers have
+    /// an environment variable.
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         ["http", "explain", "echo", "message"].into_iter().fold(command, |command, server| {

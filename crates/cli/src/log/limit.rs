@@ -1,8 +1,8 @@
 //! Limits the log lines that one client can cause.
 //!
-//! The first [`MAX_LINES`] lines of a [`Kind`] and a client are written. Further lines within [`PERIOD`] are
-//! suppressed, and their number is logged in one line when the period is over or the program ends. Levels below `info`
-//! are not limited.
+//! The first [`MAX_LINES`] lines of a [`Kind`] and a client are written. Further lines within
+//! [`PERIOD`] are suppressed, and their number is logged in one line when the period is over or the
+//! program ends. Levels below `info` are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -36,8 +36,8 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 pub(super) struct Kind {
     /// Where in the program they are logged; empty for the count that all further kinds share.
     place: &'static str,
-    /// The words of their reason before the first value (a number, or text in quotes or after a colon):
-    /// values differ between lines, and clients may choose them.
+    /// The words of their reason before the first value (a number, or text in quotes or after a
+    /// colon): values differ between lines, and clients may choose them.
     reason: String,
 }
 
@@ -231,7 +231,8 @@ pub(super) struct Suppressed {
 }
 
 impl Suppressed {
-    /// Logs it at the level of the suppressed lines. Returns it if these are written at every level.
+    /// Logs it at the level of the suppressed lines. Returns it if these are written at every
+    /// level.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { reason, .. }, count, .. } = self;
         let reason = (!reason.is_empty()).then(|| display(reason));

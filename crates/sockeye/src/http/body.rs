@@ -33,8 +33,8 @@ impl Body {
         self.content == Content::None
     }
 
-    /// Reads the body into memory, and responds with the result of `then`. If there is no body, `then`
-    /// is called at once.
+    /// Reads the body into memory, and responds with the result of `then`. If there is no body,
+    /// `then` is called at once.
     ///
     /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once
     /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the

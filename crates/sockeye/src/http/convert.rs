@@ -20,8 +20,8 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 ///
 /// # Errors
 ///
-/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it has
-/// more fields than a [`HeaderMap`] holds.
+/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it
+/// has more fields than a [`HeaderMap`] holds.
 pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);

@@ -35,10 +35,10 @@ use super::source::{BodySource, Pieces};
 /// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
 /// connection closes.
 ///
-/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It is
-/// the length of the handler's body, which is not sent; if the body is empty, it is the value that
-/// the handler sets. Content that would be sent piece by piece has `Transfer-Encoding: chunked`
-/// instead. Responses of 204 and 304 have neither.
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It
+/// is the length of the handler's body, which is not sent; if the body is empty, it is the value
+/// that the handler sets. Content that would be sent piece by piece has `Transfer-Encoding:
+/// chunked` instead. Responses of 204 and 304 have neither.
 ///
 /// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
 /// 500, and logged.
@@ -157,8 +157,8 @@ impl Reply {
         Self::follow(event_stream(), make)
     }
 
-    /// Sends content from `source`, which the event loop calls whenever there is room. No thread waits
-    /// for a slow client.
+    /// Sends content from `source`, which the event loop calls whenever there is room. No thread
+    /// waits for a slow client.
     pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
@@ -291,8 +291,8 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
 /// [`PendingReply::is_gone`] says whether the client has left. A client that only ends its side of
-/// the connection may still read, so it counts as waiting; one that resets the connection has left. After
-/// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
+/// the connection may still read, so it counts as waiting; one that resets the connection has left.
+/// After [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
     pub(super) promise: Promise,
@@ -319,8 +319,8 @@ impl PendingReply {
 /// Receives a request's body as it arrives: see [`Body::receive`](super::Body::receive).
 pub trait BodyReceiver: Send + 'static {
     /// Receives a piece of the body, of 1 byte to 64 KiB. To get the next piece, return
-    /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until then,
-    /// nothing is read. With any other [`Reply`], the rest of the body is not read.
+    /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until
+    /// then, nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
     /// This runs on the event loop: don't block.
     fn piece(self: Box<Self>, piece: &[u8]) -> Reply;
@@ -331,9 +331,9 @@ pub trait BodyReceiver: Send + 'static {
     /// The body is incomplete. The server has answered the request itself, if it could. By default,
     /// this drops the receiver.
     ///
-    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it. If
-    /// the work never ran, because the client left first, the receiver is dropped instead. This may
-    /// run on the event loop: don't block.
+    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
+    /// If the work never ran, because the client left first, the receiver is dropped instead. This
+    /// may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }

@@ -182,9 +182,9 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Calls the source again, if it waits. This never blocks and never fails, also on an event loop.
-    /// Several calls may count as one. None is lost: the source is called after this, and sees what
-    /// was written before this.
+    /// Calls the source again, if it waits. This never blocks and never fails, also on an event
+    /// loop. Several calls may count as one. None is lost: the source is called after this, and
+    /// sees what was written before this.
     pub fn wake(&self) {
         self.0.remote.wake();
     }

@@ -16,8 +16,8 @@ use super::options::{Options, default_budget};
 use super::reply::Reply;
 use crate::serving::{ServeError, Serving};
 
-/// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without [`serve`].
-/// Make one for each shard; its connections share it.
+/// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
+/// [`serve`]. Make one for each shard; its connections share it.
 pub struct HttpService {
     shard: Rc<ShardState>,
 }

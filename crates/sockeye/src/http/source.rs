@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// Returns the content of a response, piece by piece, whenever there is room for more. It is dropped
-/// when the client leaves.
+/// Returns the content of a response, piece by piece, whenever there is room for more. It is
+/// dropped when the client leaves.
 pub trait BodySource: Send + 'static {
     /// Returns the next piece. The result also contains the source, so that a job can own it
     /// meanwhile.

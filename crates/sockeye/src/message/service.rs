@@ -18,8 +18,8 @@ use crate::serving::{ServeError, Serving};
 ///
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
 /// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
-/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its connection; one on
-/// the pool is answered with the error `internal`.
+/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its
+/// connection; one on the pool is answered with the error `internal`.
 ///
 /// # Errors
 ///

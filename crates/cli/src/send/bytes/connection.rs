@@ -1,9 +1,9 @@
 //! One connection: sends contents, and waits until as many bytes have come back.
 //!
-//! It reads while it writes, and never has more than two unsent pieces: far below the limit at which
-//! the engine stops reading. It doesn't half-close before everything has come back, since some
-//! servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and reads
-//! until the peer ends its side.
+//! It reads while it writes, and never has more than two unsent pieces: far below the limit at
+//! which the engine stops reading. It doesn't half-close before everything has come back, since
+//! some servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and
+//! reads until the peer ends its side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -188,8 +188,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was written
-    /// and then end its side.
+    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was
+    /// written and then end its side.
     fn peer_must_act(&self) -> bool {
         match self.settings.half_close {
             false => self.received < self.written,

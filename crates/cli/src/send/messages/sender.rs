@@ -151,7 +151,8 @@ pub(super) struct Connection {
     first: usize,
     /// Messages that were sent on this connection.
     sent: usize,
-    /// A response that waits for room to be printed, and the number of its message on this connection.
+    /// A response that waits for room to be printed, and the number of its message on this
+    /// connection.
     unprinted: Option<(u64, Message)>,
 }
 
