@@ -9,7 +9,7 @@ use sockeye_proto::Budget;
 /// Content of more bytes takes too long to parse on the event loop. The services that come with
 /// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should
 /// other handlers.
-pub const LARGE: usize = 64 * 1024;
+pub const LARGE_CONTENT: usize = 64 * 1024;
 
 /// Limits and timeouts of one connection. The defaults are safe for unknown peers.
 #[derive(Clone, Debug)]

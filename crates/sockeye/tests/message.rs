@@ -202,7 +202,7 @@ fn a_closure_answers_frames_and_http_alike() {
 
 /// JSON of this value, with so much whitespace that it is read on the pool.
 fn large(value: &str) -> String {
-    format!("{value}{}", " ".repeat(message::LARGE))
+    format!("{value}{}", " ".repeat(message::LARGE_CONTENT))
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_request_with_large_content_delays_no_other() {
     let waits = Arc::new(Mutex::new(waits));
     let (serving, address) = serve(move |request: Request| {
         let value = request.message.to_json()?;
-        if request.message.content.len() > message::LARGE {
+        if request.message.content.len() > message::LARGE_CONTENT {
             let waits = waits.lock().unwrap();
             waits.recv_timeout(Duration::from_secs(20)).expect("the test continues it");
         }

@@ -374,7 +374,7 @@ fn refused_origins_and_hosts_get_a_hint() {
         let shared = ServerConfig::new(Limits::default())
             .checking_hosts(check)
             .allowing_origins(origins.hint("--origin URL allows it"));
-        Harness::new(Port::new(Rc::new(shared), Reference::default()))
+        Harness::new(FramesOrHttp::new(Rc::new(shared), Reference::default()))
     };
     let (origins, hosts) = (AllowedOrigins::default(), http_core::AllowedHosts::default());
     let evil = origins.clone().allow("http://evil.example");

@@ -1,13 +1,16 @@
 //! Large content, JSON with many values, and the budget for collected content.
 
 use super::super::text::Encoding;
-use super::super::{LARGE, error_response};
+use super::super::{LARGE_CONTENT, error_response};
 use super::http::{HttpResponse, over_http, post};
 use super::*;
 
 /// A search with a further key, too large to be parsed on the event loop.
 fn search(value: &str) -> String {
-    format!(r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#, "x".repeat(LARGE))
+    format!(
+        r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#,
+        "x".repeat(LARGE_CONTENT)
+    )
 }
 
 fn limited(json_nodes: usize) -> Limits {
@@ -23,7 +26,7 @@ fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first
     let mut client = reference();
     client.input(&ask_as(1, &search("ring")));
     client.input(&ask_as(2, r#"{"action": "search", "value": "cat"}"#));
-    client.input(&ask_as(3, &format!("[{}", " ".repeat(LARGE))));
+    client.input(&ask_as(3, &format!("[{}", " ".repeat(LARGE_CONTENT))));
     assert_eq!(results(&client.output()), [(Some(2), "No match for 'cat'.".to_owned())]);
     assert_eq!(client.run_jobs(), 2);
     let results = results(&client.output());
@@ -37,13 +40,13 @@ fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first
 
 #[test]
 fn small_json_and_other_content_is_answered_at_once() {
-    let padding = LARGE - r#"{"action":"search","value":""}"#.len();
+    let padding = LARGE_CONTENT - r#"{"action":"search","value":""}"#.len();
     let content = format!(r#"{{"action":"search","value":"{}"}}"#, "x".repeat(padding));
-    assert_eq!(content.len(), LARGE);
+    assert_eq!(content.len(), LARGE_CONTENT);
     let mut client = reference();
     client.input(&ask_as(1, &content));
     assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
-    let text = Message::binary("text/plain", "x".repeat(LARGE + 1));
+    let text = Message::binary("text/plain", "x".repeat(LARGE_CONTENT + 1));
     let head = frame::head(&Header::of(&text)).unwrap();
     client.input(&[&head, &text.content[..]].concat());
     assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
@@ -179,7 +182,7 @@ impl Handler for Errs {
 #[test]
 fn the_status_of_an_error_follows_from_its_code_at_any_length() {
     // A long error in another form is not parsed for its code.
-    for (len, other) in [(1, 422), (LARGE, 200)] {
+    for (len, other) in [(1, 422), (LARGE_CONTENT, 200)] {
         let codes = [("\"not_found\"", 404), ("\"own\"", 422), ("null", 200), ("\"more\"", other)];
         for (code, status) in codes {
             let mut client = over_http(Limits::default(), Errs);

@@ -2,13 +2,13 @@
 
 mod client;
 mod codec;
+mod frames_or_http;
 mod http;
 mod http_pieces;
 #[cfg(feature = "test-wire")]
 mod json_lines;
 mod large;
 mod many;
-mod port;
 mod raw;
 mod splits;
 mod timing;
@@ -24,8 +24,8 @@ use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
 
 use super::reference::Reference;
 use super::{
-    Answer, ContentMode, Flow, Handler, Header, Http, Id, Limits, Message, Port, Responder, Server,
-    ServerConfig, frame,
+    Answer, ContentMode, Flow, FramesOrHttp, Handler, Header, Http, Id, Limits, Message, Responder,
+    Server, ServerConfig, frame,
 };
 
 fn reference() -> Harness {
@@ -155,7 +155,7 @@ fn slow() -> Harness {
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
-    assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
+    assert!(size_of::<FramesOrHttp<()>>() <= 72, "{}", size_of::<FramesOrHttp<()>>());
     let http = size_of::<http_core::Server<Http<Reference>>>();
     assert!(http <= 56, "{http}");
 }

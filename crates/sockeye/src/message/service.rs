@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::ListenAddr;
-use sockeye_message::{Answer, Handler, LARGE, Message, Responder};
+use sockeye_message::{Answer, Handler, LARGE_CONTENT, Message, Responder};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Ticket, Time};
 
 use super::options::Options;
@@ -56,7 +56,7 @@ impl Handler for ClosureHandler {
         let deadline = Some(responder.deadline()).filter(|deadline| *deadline != Time::NEVER);
         let time_left = deadline.map(|deadline| deadline - responder.now());
         let request = Request { message, peer: *peer, time_left };
-        if request.message.content.len() > LARGE {
+        if request.message.content.len() > LARGE_CONTENT {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {
                 Kind::Now(result) => promise.fulfill(Box::new(result)),

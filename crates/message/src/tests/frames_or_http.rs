@@ -6,7 +6,7 @@ use super::super::PeerProtocol;
 use super::*;
 
 fn port() -> Harness {
-    Harness::new(Port::new(Rc::new(ServerConfig::new(Limits::default())), Slow::default()))
+    Harness::new(FramesOrHttp::new(Rc::new(ServerConfig::new(Limits::default())), Slow::default()))
 }
 
 fn post(content: &str) -> Vec<u8> {
