@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use sockeye_http::Content;
 
-use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Kind, Reply};
+use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Reply, ReplyKind};
 
 /// A request's body, which has not been read yet.
 ///
@@ -67,7 +67,7 @@ impl Body {
     ) -> Reply {
         let then: CollectFn = Box::new(move |body| then(body).into());
         let then = BodyWaiter::new(then, |then| drop(then(Err(Incomplete))));
-        Reply(Kind::Collect { limit, length: self.length(), then })
+        Reply(ReplyKind::Collect { limit, length: self.length(), then })
     }
 
     /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
@@ -76,6 +76,6 @@ impl Body {
     /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` is no
     /// limit.
     pub fn receive(self, limit: u64, receiver: impl BodyReceiver) -> Reply {
-        Reply(Kind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
+        Reply(ReplyKind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
     }
 }

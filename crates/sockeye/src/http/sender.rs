@@ -52,14 +52,14 @@ impl OpenResponse {
 #[derive(Debug)]
 pub struct Sender {
     pub(super) link: ResponseLink,
-    /// The promise to keep at the end of the content.
+    /// The promise to fulfill at the end of the content.
     pub(super) end: Promise,
     /// The number of the exchange.
     pub(super) exchange: u64,
 }
 
 /// Content from a [`Sender`], for one exchange of the connection.
-pub(super) struct Sent {
+pub(super) struct SentPiece {
     pub(super) exchange: u64,
     pub(super) piece: Bytes,
 }
@@ -98,7 +98,7 @@ impl Sender {
     /// [`TrySendError`], with the piece.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<(), TrySendError> {
         let returned = |message: Message| {
-            message.downcast::<Sent>().map(|sent| sent.piece).unwrap_or_default()
+            message.downcast::<SentPiece>().map(|sent| sent.piece).unwrap_or_default()
         };
         self.send_by(Remote::try_send, piece.into()).map_err(|error| match error {
             SendError::Full(message) => TrySendError::Full(returned(message)),
@@ -114,7 +114,7 @@ impl Sender {
         piece: Bytes,
     ) -> Result<(), SendError> {
         let is_empty = piece.is_empty();
-        let message = Box::new(Sent { exchange: self.exchange, piece });
+        let message = Box::new(SentPiece { exchange: self.exchange, piece });
         if self.is_gone() {
             return Err(SendError::Gone(message));
         }
@@ -228,7 +228,7 @@ mod tests {
         let newer = senders.recv().unwrap();
         connection.output();
 
-        let late = Sent { exchange, piece: "old".into() };
+        let late = SentPiece { exchange, piece: "old".into() };
         assert!(link.remote.try_send(Box::new(late)).is_ok(), "the connection is there");
         newer.try_send("new").unwrap();
         newer.finish();

@@ -42,8 +42,8 @@ impl HttpService {
     }
 
     fn of_shard(answer: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
-        let (fields, next) = (RefCell::default(), Cell::default());
-        Self { shard: Rc::new(ShardState { answer, collected, fields, next }) }
+        let (fields, next_number) = (RefCell::default(), Cell::default());
+        Self { shard: Rc::new(ShardState { answer, collected, fields, next_number }) }
     }
 
     /// Makes the handlers of a connection's requests.

@@ -8,7 +8,7 @@ use sockeye_message::{Answer, Handler, LARGE_CONTENT, Message, Responder};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Ticket, Time};
 
 use super::options::Options;
-use super::reply::{Error, ErrorKind, Kind, PendingReply, Reply, Request};
+use super::reply::{Error, ErrorKind, PendingReply, Reply, ReplyKind, Request};
 use crate::serving::{ServeError, Serving};
 
 /// Answers messages at `addresses` with the closure `answer`.
@@ -59,18 +59,18 @@ impl Handler for ClosureHandler {
         if request.message.content.len() > LARGE_CONTENT {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {
-                Kind::Now(result) => promise.fulfill(Box::new(result)),
-                Kind::Later(take) => take(PendingReply(promise)),
-                Kind::Run(work) => promise.fulfill(Box::new(work())),
+                ReplyKind::Now(result) => promise.fulfill(Box::new(result)),
+                ReplyKind::Later(take) => take(PendingReply(promise)),
+                ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
             // A job that is refused is dropped, which abandons its promise.
             drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
             return responder.later();
         }
         match (self.answer)(request).0 {
-            Kind::Now(result) => return send(result, responder),
-            Kind::Later(take) => take(PendingReply(responder.promise())),
-            Kind::Run(work) => {
+            ReplyKind::Now(result) => return send(result, responder),
+            ReplyKind::Later(take) => take(PendingReply(responder.promise())),
+            ReplyKind::Run(work) => {
                 responder.run(work);
             }
         }

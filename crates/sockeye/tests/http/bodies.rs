@@ -12,7 +12,7 @@ use sockeye::http::{
 use sockeye::http_core;
 use sockeye::proto::harness::Harness;
 
-use crate::client::{Client, PATIENCE, serve, serve_with, stop};
+use crate::client::{Client, TIMEOUT, serve, serve_with, stop};
 
 #[test]
 fn a_body_is_collected_in_every_framing() {
@@ -305,7 +305,7 @@ impl BodyReceiver for Notifies {
         }
         self.to_test.send("in the job".to_owned()).unwrap();
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            self.may_go.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
             Reply::read_more(self)
         })
     }
@@ -373,7 +373,7 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), said, "{path} {field} {body}");
     }
     // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
@@ -381,14 +381,14 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     client.wait();
     client.head("POST /receive", &[length]);
     client.send("job");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "in the job");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "in the job");
     client.reset();
     go.send(()).unwrap();
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
     assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
     assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "Ok(b\"abc\")");
     drop(client);
     stop(serving);
     assert!(notifications.try_recv().is_err(), "each is notified once");

@@ -11,7 +11,7 @@ use sockeye::Linger;
 use sockeye::http::{self, Body, Limits, Options, Reply, Request, Serving};
 
 /// Timeout of each wait of a test: far longer than any should take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts a server with one worker. When it closes a connection, it reads on only until no input
 /// arrives for 20 ms.
@@ -38,7 +38,7 @@ pub(crate) fn serve_with<R: Into<Reply>>(
 pub(crate) fn until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < PATIENCE, "timed out");
+        assert!(start.elapsed() < TIMEOUT, "timed out");
         thread::yield_now();
     }
 }
@@ -79,8 +79,8 @@ impl Answer {
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self(BufReader::new(stream))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response, Sender};
 
-use crate::client::{Client, PATIENCE, serve, serve_with, stop, until};
+use crate::client::{Client, TIMEOUT, serve, serve_with, stop, until};
 
 /// `/later` and `/events` pass their `PendingReply` or `Sender` to the test, `/block` blocks the
 /// event loop until the test continues it, and other paths are answered at once.
@@ -29,7 +29,7 @@ impl Handler {
             }
             "/block" => {
                 self.blocked.send(()).unwrap();
-                self.go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+                self.go.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
                 "unblocked".into()
             }
             _ => "at once".into(),
@@ -70,11 +70,11 @@ impl Scene {
     }
 
     fn pending_reply(&self) -> PendingReply {
-        self.pending_replies.recv_timeout(PATIENCE).unwrap()
+        self.pending_replies.recv_timeout(TIMEOUT).unwrap()
     }
 
     fn sender(&self) -> Sender {
-        self.senders.recv_timeout(PATIENCE).unwrap()
+        self.senders.recv_timeout(TIMEOUT).unwrap()
     }
 }
 
@@ -103,7 +103,7 @@ fn a_reset_right_after_a_request_is_noticed() {
     client.wait();
     let mut other = scene.client();
     other.head("GET /block", &[]);
-    scene.blocked.recv_timeout(PATIENCE).unwrap();
+    scene.blocked.recv_timeout(TIMEOUT).unwrap();
     // The loop sees the request and the reset at once.
     client.head("GET /later", &[]);
     client.reset();
@@ -151,7 +151,7 @@ fn a_source_is_dropped_when_its_client_resets_the_connection() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     client.reset();
-    was_dropped.recv_timeout(PATIENCE).unwrap();
+    was_dropped.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(stop(serving).closed_for("reset"), 1);
 }
 

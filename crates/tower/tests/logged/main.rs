@@ -19,7 +19,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use client::{Client, PATIENCE};
+use client::{Client, TIMEOUT};
 
 /// Sends each warning and error, with its fields, to the test.
 struct Log(Mutex<mpsc::Sender<String>>);
@@ -65,7 +65,7 @@ static LINES: LazyLock<Mutex<mpsc::Receiver<String>>> = LazyLock::new(|| {
 /// Waits for a line with this level and text. A busy machine may log others.
 fn wait_for(level: &str, says: &str, lines: &mpsc::Receiver<String>) {
     loop {
-        let line = lines.recv_timeout(PATIENCE).unwrap();
+        let line = lines.recv_timeout(TIMEOUT).unwrap();
         if line.starts_with(level) && line.contains(says) {
             return;
         }

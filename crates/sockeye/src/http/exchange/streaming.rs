@@ -9,7 +9,7 @@ use sockeye_proto::{Abandoned, Blame, Fault, Message, Ticket};
 use tracing::error;
 
 use super::super::convert;
-use super::super::sender::{Finished, Sent};
+use super::super::sender::{Finished, SentPiece};
 use super::super::source::SourceNext;
 use super::{Exchange, Expects};
 
@@ -112,7 +112,7 @@ impl Exchange {
         mut stream: Stream<'_, '_>,
     ) -> Answer {
         if let (Expects::Sender { .. }, Ok(body)) = (&expects, body)
-            && let Ok(sent) = body.downcast::<Sent>()
+            && let Ok(sent) = body.downcast::<SentPiece>()
             && sent.exchange == self.number
         {
             convert::write(sent.piece, &mut stream);
