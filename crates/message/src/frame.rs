@@ -30,13 +30,13 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
             "a frame begins with the length of its header, not with 0",
         ));
     }
-    // Checked before the length, so that a client of another protocol gets an error that fits.
+    // Checked before the length, so that a client of another protocol gets a helpful error.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         return Err(Refusal::bad_header(match first {
             b'A'..=b'Z' => "this port speaks frames with a JSON header, and not HTTP",
             0..=4 => "this port speaks frames with a JSON header, and not TLS",
-            _ => "a header begins with '{', behind two bytes with its length",
+            _ => "a header begins with '{', after two bytes with its length",
         }));
     }
     if len > limits.header {

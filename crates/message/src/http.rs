@@ -2,8 +2,8 @@
 //!
 //! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
 //! body is the content. The status of the response shows whether it is an error. `application/json`
-//! and `text/json` both mean JSON, and the response uses the request's name. Over HTTP, messages
-//! have neither an id nor a deadline.
+//! and `text/json` both mean JSON, and the response uses the name that the request used. Over HTTP,
+//! messages have neither an id nor a deadline.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -266,10 +266,10 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
     }
 }
 
-/// The status of a handler's response. That of an error follows from its code.
+/// The status of a handler's response. The status of an error depends on its code.
 fn response_status(message: &Message) -> Status {
-    // Only content that begins as `error_response` does is parsed, and of large content, which a
-    // peer may have sent, only the end is read.
+    // Parses only content that begins like that of `error_response`. Of large content, which may be
+    // a peer's own, only the end is read.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
@@ -296,7 +296,7 @@ fn status_for_code(code: &str) -> Status {
     }
 }
 
-/// The code for an error of the HTTP server: that of messages, if one fits.
+/// The code of messages for an error of the HTTP server, or `code` if none fits.
 fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
@@ -352,7 +352,7 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
             let (json, number) = (*json, request.number);
             self.pending = None;
             self.shared.handler.borrow_mut().on_cancelled(number);
-            // More is likely to follow.
+            // The connection closes, since more content is likely to follow.
             let limit = self.shared.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
             let error = HttpError::new("too_large", what);

@@ -83,7 +83,7 @@ impl Receiver {
         Flow::More
     }
 
-    /// All content has arrived: has the request answered.
+    /// All content has arrived: passes the request to the handler.
     pub(super) fn finish(self, handler: &mut impl Handler, responder: Responder<'_, '_>) -> Answer {
         match self {
             Self::Collect { header, buffer, .. } => {

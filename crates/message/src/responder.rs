@@ -13,7 +13,7 @@ pub(super) enum Call<'r, 't> {
     Http(&'r http_core::Responder<'r, 't>),
 }
 
-/// The duty to answer one request.
+/// Answers one request. Each request must be answered.
 #[derive(Debug)]
 pub struct Responder<'r, 't> {
     pub(super) call: Call<'r, 't>,

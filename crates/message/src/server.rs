@@ -107,8 +107,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Starts a request, and has it answered if `rest` holds all of its content. Returns the bytes
-    /// of `rest` that were consumed.
+    /// Starts a request. If `rest` holds all of its content, passes it to the handler. Returns the
+    /// bytes of `rest` that were consumed.
     fn begin(
         &mut self,
         header: Header,
