@@ -40,9 +40,10 @@ impl Body {
     /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the
     /// bytes that arrived, not with the Content-Length.
     ///
-    /// Collected bodies share a budget, [`Options::collected`](super::Options::collected), until
-    /// their requests are answered and the work for that has ended. When it is spent, a body is
-    /// answered with 503 and Retry-After, and not read.
+    /// Collected bodies are charged to a budget,
+    /// [`Options::collected`](super::Options::collected), until their requests are answered and the
+    /// work for that has ended. When the budget is spent, the request gets 503 with Retry-After,
+    /// and its body is not read.
     ///
     /// If the body is incomplete, `then` is dropped and not called: see [`Body::try_collect`].
     pub fn collect<R: Into<Reply>>(

@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
 use tracing::error;
 
-/// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
+/// The usual methods, as a value for [`http_core::Handler::allow`].
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 
 /// Converts the head of a request.

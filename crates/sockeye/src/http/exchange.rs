@@ -32,9 +32,9 @@ pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 /// What the connections of a shard share.
 pub(super) struct ShardState {
     pub(super) answer: Arc<RequestFn>,
-    /// Collected bodies are charged to it. All shards of a server share it.
+    /// The budget for collected bodies. All shards of a server share it.
     pub(super) collected: Arc<Budget>,
-    /// Scratch memory for the fields of a response.
+    /// Memory for the fields of a response, reused by each response.
     pub(super) fields: RefCell<Fields>,
     /// The number of the next request.
     pub(super) next_number: Cell<u64>,
@@ -54,7 +54,7 @@ pub(super) struct Exchange {
     empty_pieces: u32,
     /// Charges a collected body until the response starts and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
-    /// State of a response whose source can wait to be woken.
+    /// The state of a source that can wait to be woken. `None` for other responses.
     follow: Option<FollowState>,
     expects: Expects,
 }
@@ -66,7 +66,7 @@ enum RequestBody {
     Complete,
 }
 
-/// State of a response whose source can wait to be woken.
+/// The state of a source that can wait to be woken.
 struct FollowState {
     _open: OpenResponse,
     /// The source was woken while it was not waiting.
@@ -190,7 +190,7 @@ impl Handler for Exchange {
 }
 
 impl Exchange {
-    /// For one request, which has yet to arrive.
+    /// An exchange for a request that has not arrived yet.
     pub(super) fn new(shard: Rc<ShardState>, peer: Peer) -> Self {
         let number = shard.next_number.replace(shard.next_number.get() + 1);
         Self {
@@ -287,7 +287,7 @@ impl Exchange {
         });
         let mut job = ReplyJob(Some((promise, work)));
         let client = Client::of(self.peer.address);
-        // A job that is refused is dropped here, and responds with 503.
+        // If the pool is full, the job is dropped here, and responds with 503.
         drop(responder.spawn(Job::new(JobKind::Other, client, move || job.run())));
         responder.later()
     }
@@ -344,7 +344,7 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // The server writes the status, 101. This one is only checked.
+        // The server writes the status 101. The status here is only checked, and not sent.
         self.with_head(StatusCode::OK, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");
@@ -361,7 +361,7 @@ impl Exchange {
         responder: Responder<'r, 't>,
         then: impl FnOnce(&mut Self, ResponseHead, &mut Fields, Responder<'r, 't>) -> Answer,
     ) -> Answer {
-        // The fields are taken out of the cell because `then` may call this again.
+        // The fields are moved out of the cell, because `then` may call this function again.
         let mut fields = self.shard.fields.take();
         fields.clear();
         let answer = match convert::response(status, headers, &mut fields) {

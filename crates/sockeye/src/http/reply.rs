@@ -30,10 +30,10 @@ use super::source::{BodySource, Pieces};
 ///
 /// # Header fields
 ///
-/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`; a handler's are left
-/// out. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body in
-/// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
-/// connection closes.
+/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`, and ignores those of
+/// a handler. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body
+/// in memory. For content that is sent piece by piece, a handler may set it. If the content has
+/// another length, the connection closes.
 ///
 /// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It
 /// is the length of the handler's body, which is not sent; if the body is empty, it is the value
@@ -75,7 +75,7 @@ pub(super) enum ReplyKind {
     },
 }
 
-/// The origin of content that is sent piece by piece.
+/// Where content comes from that is sent piece by piece.
 pub(super) enum ContentSource {
     Sender {
         /// The content has no end of its own.
@@ -164,8 +164,8 @@ impl Reply {
     }
 
     /// As [`Reply::pull`], for a source that may have nothing to send yet
-    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets what wakes it. When the server
-    /// drains, the response is completed as soon as its source waits.
+    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets a [`SourceWaker`], which wakes
+    /// the source. When the server drains, the response is completed as soon as its source waits.
     ///
     /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow
     /// client costs its output buffer and a position in the log, and slows nobody else down. A
@@ -331,8 +331,8 @@ pub trait BodyReceiver: Send + 'static {
     /// Receives the end of the body, with its trailers, and makes the response.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
 
-    /// The body is incomplete. The server has answered the request itself, if it could. By default,
-    /// this drops the receiver.
+    /// The body is incomplete. The server has answered the request itself, if it could. Default:
+    /// drops the receiver.
     ///
     /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
     /// If the work never ran, because the client left first, the receiver is dropped instead. This
@@ -342,8 +342,9 @@ pub trait BodyReceiver: Send + 'static {
     }
 }
 
-/// The rest of a request's body will never come: the client left, ended its side of the connection,
-/// was too slow, or sent an invalid or too large body; or the budget for bodies is spent.
+/// The rest of a request's body will never arrive: the client left, ended its side of the
+/// connection, was too slow, or sent an invalid or too large body; or the budget for bodies is
+/// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incomplete;
 

@@ -21,9 +21,9 @@ pub enum SourceNext {
     /// 1,024 of them in a row abort the response.
     Piece(Bytes, Box<dyn BodySource>),
     /// Nothing yet. The source is called again after
-    /// [`SourceWaker::wake`](super::SourceWaker::wake), and possibly without a reason. Only a
-    /// source of [`Reply::follow`](super::Reply::follow) may return this: it aborts any other
-    /// response, which nothing could wake.
+    /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without it. Only a source of
+    /// [`Reply::follow`](super::Reply::follow) may return this. Any other response is aborted,
+    /// since nothing could wake its source.
     Wait(Box<dyn BodySource>),
     /// Run this work on the pool, and continue with its result: see [`SourceNext::run`].
     Run(Box<dyn FnOnce() -> Self + Send>),

@@ -177,9 +177,9 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
         client.end();
-        client.answer().status
+        client.response().status
     };
-    let wait: Cut = |mut client| client.answer().status;
+    let wait: Cut = |mut client| client.response().status;
     let reset: Cut = |client| {
         client.reset();
         0
@@ -213,13 +213,13 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     let mut client = running.client();
     client.head("POST /echo", &[chunked]);
     client.send("3\r\nabc\r\n");
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.chunk().unwrap(), b"abc");
     client.end();
     assert_eq!(client.rest(), b"", "there is no last chunk");
     assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE);
     let mut client = running.client();
-    client.ask_with("POST /collect", b"abc");
+    client.request_with_body("POST /collect", b"abc");
     assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "complete");
     drop(client);
     running.stop();
@@ -233,11 +233,11 @@ fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     // One client still reads, the other has left.
     let mut reads = running.client();
     reads.head("GET /silent", &[]);
-    reads.answer_head();
+    reads.response_head();
     reads.end();
     let mut gone = running.client();
     gone.head("GET /silent", &[]);
-    gone.answer_head();
+    gone.response_head();
     drop(gone);
     assert_eq!(reads.rest(), b"", "there is no last chunk");
     for _ in 0..2 {
@@ -268,9 +268,9 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     dropped.recv_timeout(TIMEOUT).unwrap();
     for text in ["1", "2"] {
         GO.notify_one();
-        assert_eq!(client.answer().text(), text);
+        assert_eq!(client.response().text(), text);
     }
-    assert!(client.is_over());
+    assert!(client.is_closed());
     running.stop();
 }
 
@@ -282,11 +282,11 @@ fn a_response_timeout_is_a_503_and_drops_the_task() {
     let limits = Limits { response_timeout, ..Limits::default() };
     let running = RunningApp::with(limits, app);
     let mut client = running.client();
-    assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
+    assert_eq!(client.request_with_body("POST /unread", b"unread").status, 503);
     began.recv_timeout(TIMEOUT).unwrap();
     dropped.recv_timeout(TIMEOUT).unwrap();
     // The connection stays open: there is a response, which may be a 503 on a very busy machine.
-    assert!(matches!(client.ask("GET /").status, 200 | 503));
+    assert!(matches!(client.request("GET /").status, 200 | 503));
     drop(client);
     running.stop();
 }
@@ -319,10 +319,10 @@ fn endless_empty_frames_abort_the_response() {
     let mut client = running.client();
     for yields in [false, true] {
         // The maximum number in a row.
-        assert_eq!(client.ask(&format!("GET /1023/{yields}")).text(), "piece");
+        assert_eq!(client.request(&format!("GET /1023/{yields}")).text(), "piece");
         let mut client = running.client();
         client.head(&format!("GET /{}/{yields}", usize::MAX - 1), &[]);
-        client.answer_head();
+        client.response_head();
         assert_eq!(client.rest(), b"", "there is no last chunk");
     }
     drop(client);
