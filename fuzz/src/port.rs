@@ -7,7 +7,7 @@ use serde_json::Value;
 use sockeye_http::{
     self as http_core, Answer, Fields, Handlers, Method, Request, Responder, Status, Trailers,
 };
-use sockeye_message::{Http, HttpRequest, PeerProtocol, Port, Server, ServerConfig};
+use sockeye_message::{FramesOrHttp, Http, HttpRequest, PeerProtocol, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message, Peer, Protocol, Ticket};
 
@@ -82,8 +82,8 @@ fn outcome<'a, P: Protocol + 'static>(
     (play(Harness::new(server), parts, ending, jobs), paused.get())
 }
 
-fn port(small: Small) -> Port<Small> {
-    Port::new(Rc::new(ServerConfig::new(limits())), small)
+fn port(small: Small) -> FramesOrHttp<Small> {
+    FramesOrHttp::new(Rc::new(ServerConfig::new(limits())), small)
 }
 
 fn frames(small: Small) -> Server<Small> {

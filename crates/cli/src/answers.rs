@@ -1,4 +1,5 @@
-//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a file.
+//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a
+//! file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -47,9 +48,9 @@ impl Answers {
             Ok(answers) => {
                 let count = text::count(answers.len() as u64, "answer");
                 service.replace(answers);
-                log.say(format!("read {} again: {count}", path.display()));
+                log.print(format!("read {} again: {count}", path.display()));
             }
-            Err(error) => log.say(format!("{error}; still using the old answers")),
+            Err(error) => log.print(format!("{error}; still using the old answers")),
         }))
     }
 }

@@ -7,15 +7,15 @@ use anyhow::bail;
 use sockeye::http_core::Status;
 
 use crate::error::{Error, OrUsage};
-use crate::plan::Content;
-use crate::proxies::Trusted;
+use crate::plan::Folders;
+use crate::proxies::TrustedProxy;
 use crate::{args, hosts, text};
 
 /// Prints the explanation. Fails if the response is an error.
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
-    let mounts = Content::of(flags.http.content)?.mounts;
+    let mounts = Folders::of(flags.http.folders)?.mounts;
     // A reader may stop early (`| head`).
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "GET {}", text::escape_controls(&target));
@@ -52,7 +52,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
         return Ok(None);
     }
     let always = loopback.len() == flags.listen.len()
-        && !flags.trusted_proxy.iter().any(|trusted| matches!(trusted, Trusted::Network(_)));
+        && !flags.trusted_proxy.iter().any(|trusted| matches!(trusted, TrustedProxy::Network(_)));
     let text = format!(
         "{}: the host {} is not allowed at a loopback address\n  at: {}\n  \
          fix: allow it with --host, or give explain the --listen and --trusted-proxy of the server\n",

@@ -1,8 +1,8 @@
 //! The host names that requests may be for at loopback addresses.
 //!
-//! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are not checked, since
-//! this program can't know their names; nor are Unix sockets and trusted proxies, since browsers can't
-//! be their clients.
+//! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are not checked,
+//! since this program can't know their names; nor are Unix sockets and trusted proxies, since
+//! browsers can't be their clients.
 
 use std::net::IpAddr;
 
@@ -30,8 +30,8 @@ pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
     }
 }
 
-/// Allows only `hosts` on connections to loopback listeners, except from `proxies`, and logs refused
-/// names.
+/// Allows only `hosts` on connections to loopback listeners, except from `proxies`, and logs
+/// refused names.
 pub(crate) fn check(hosts: AllowedHosts, bound: &[Bound], proxies: Proxies) -> HostCheck {
     let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| {

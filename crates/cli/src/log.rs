@@ -1,9 +1,9 @@
 //! The log, on standard error.
 //!
-//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits for
-//! a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds the
-//! lines that one client can cause. Lines may contain text from peers, so control characters are
-//! escaped in every line.
+//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits
+//! for a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds
+//! the lines that one client can cause. Lines may contain text from peers, so control characters
+//! are escaped in every line.
 
 mod limit;
 
@@ -18,15 +18,15 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use self::limit::{LeftOut, Limits, Line, Verdict};
+use self::limit::{Decision, Limits, Line, Suppressed};
 use crate::text;
 use crate::writer::{self, Queue, lock};
 
 /// Maximum number of queued bytes: some thousand lines.
-const QUEUE: usize = 512 * 1024;
+const MAX_QUEUED: usize = 512 * 1024;
 
 /// How long the program waits, before it exits, for a standard error that accepts no lines.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
 
@@ -69,7 +69,7 @@ impl Log {
     }
 
     /// Logs the program's events of this level and above.
-    pub(crate) fn take_events(&self, level: LevelFilter) {
+    pub(crate) fn install_subscriber(&self, level: LevelFilter) {
         // Fails only if there is a subscriber already, and `main` calls this once.
         let _ = tracing::subscriber::set_global_default(self.subscriber(level));
     }
@@ -85,16 +85,16 @@ impl Log {
             .with(Limiter(self.clone()))
     }
 
-    /// Logs panics. A panic in a connection ends only that connection, so its message is an ordinary
-    /// line: it may contain text from the peer, and must not wait for a terminal.
-    pub(crate) fn take_panics(&self) {
+    /// Logs panics. A panic in a connection ends only that connection, so its message is an
+    /// ordinary line: it may contain text from the peer, and must not wait for a terminal.
+    pub(crate) fn install_panic_hook(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             const BUG: &str = "a bug in sockeye";
             // A panic of the main thread ends the process.
             let is_last = thread::current().name() == Some("main");
-            if log.writes(Line::of_text(BUG, BUG)) || is_last {
-                log.say(format!("{BUG}: {panic}"));
+            if log.allows(Line::of_text(BUG, BUG)) || is_last {
+                log.print(format!("{BUG}: {panic}"));
             }
             if is_last {
                 log.flush();
@@ -103,34 +103,34 @@ impl Log {
     }
 
     /// Writes a line whatever the log level is, such as a response to what the user did.
-    pub(crate) fn say(&self, line: impl AsRef<str>) {
+    pub(crate) fn print(&self, line: impl AsRef<str>) {
         let line = text::escape_controls(line.as_ref()) + "\n";
-        self.queue.put(QUEUE, |lines| lines.extend_from_slice(line.as_bytes()));
+        self.queue.put(MAX_QUEUED, |lines| lines.extend_from_slice(line.as_bytes()));
     }
 
-    /// Waits until all lines, and the counts of left-out lines, are written, but at most
-    /// [`LAST_LINES`]: standard error may be a pipe that nobody reads.
+    /// Waits until all lines, and the counts of suppressed lines, are written, but at most
+    /// [`FLUSH_TIMEOUT`]: standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
         self.report_left_out(true);
         // Lines that could not be written in time are lost.
-        let _ = self.queue.flush(LAST_LINES);
+        let _ = self.queue.flush(FLUSH_TIMEOUT);
     }
 
     /// Counts a line. Returns whether it is within the limits.
-    fn writes(&self, line: Line) -> bool {
-        let verdict = lock(&self.limits).count(line, Instant::now());
-        if verdict == Verdict::LeaveOutFirst {
-            // The writing thread must wake up earlier, to report the left-out lines.
-            self.queue.hurry();
+    fn allows(&self, line: Line) -> bool {
+        let decision = lock(&self.limits).count(line, Instant::now());
+        if decision == Decision::SuppressFirst {
+            // The writing thread must wake up earlier, to report the suppressed lines.
+            self.queue.wake();
         }
-        verdict == Verdict::Write
+        decision == Decision::Write
     }
 
-    /// Logs the counts of left-out lines: those that are due, or `all`.
+    /// Logs the counts of suppressed lines: those that are due, or `all`.
     fn report_left_out(&self, all: bool) {
         // The lock is not held while logging.
-        let left_out = lock(&self.limits).take(Instant::now(), all);
-        left_out.iter().filter_map(LeftOut::log).for_each(|line| self.say(line));
+        let suppressed = lock(&self.limits).take(Instant::now(), all);
+        suppressed.iter().filter_map(Suppressed::log).for_each(|line| self.print(line));
     }
 }
 
@@ -138,7 +138,7 @@ impl Log {
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.say(text.trim_end_matches('\n'));
+        self.print(text.trim_end_matches('\n'));
         Ok(line.len())
     }
 
@@ -156,7 +156,7 @@ impl<S: Subscriber> Layer<S> for Limiter {
         // More severe levels are smaller.
         let is_limited =
             *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
-        !is_limited || self.0.writes(Line::of(event))
+        !is_limited || self.0.allows(Line::of(event))
     }
 }
 
@@ -217,8 +217,8 @@ mod tests {
                 tracing::debug!(%peer, "accepted");
             }
             tracing::warn!(client = "192.0.2.8", "something else");
-            assert!(log.writes(Line::of_text("panic", "a bug")));
-            let written = (0..20).filter(|_| log.writes(Line::of_text("panic", "a bug")));
+            assert!(log.allows(Line::of_text("panic", "a bug")));
+            let written = (0..20).filter(|_| log.allows(Line::of_text("panic", "a bug")));
             assert_eq!(written.count(), 9);
             log.flush();
         });
@@ -237,9 +237,9 @@ mod tests {
         let log = Log::to(output.clone()).unwrap();
         let held = output.lock();
         // The writing thread may have taken a full queue already: fill it twice.
-        let put = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
+        let put = 2 * (MAX_QUEUED / "line 0\n".len() + 1) + 10;
         for n in 0..put {
-            log.say(format!("line {n}"));
+            log.print(format!("line {n}"));
         }
         drop(held);
         log.flush();

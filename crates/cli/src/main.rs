@@ -9,6 +9,7 @@ mod args;
 mod error;
 mod explain;
 mod hosts;
+mod listening_process;
 mod load;
 mod log;
 mod plan;
@@ -20,7 +21,6 @@ mod signals;
 mod start_screen;
 mod target;
 mod text;
-mod who_listens;
 mod writer;
 
 use std::process::ExitCode;
@@ -37,10 +37,10 @@ fn main() -> ExitCode {
     return_freed_memory();
     let command = CommandLine::get().command;
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
-    log.take_events(command.log_level());
-    log.take_panics();
+    log.install_subscriber(command.log_level());
+    log.install_panic_hook();
     let code = run(command, &log).unwrap_or_else(|error| {
-        log.say(format!("sockeye: {error}"));
+        log.print(format!("sockeye: {error}"));
         error.exit_code()
     });
     log.flush();
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
-    signals::outlive_file_size_limit().context("cannot take signals")?;
+    signals::ignore_file_size_signal().context("cannot take signals")?;
     match command {
         Command::Http(flags) => serve::http(plan::http(*flags)?, log),
         Command::Explain(flags) => explain::run(*flags),

@@ -1,24 +1,26 @@
-//! Trusted proxies, and the client that they name for a request.
+//! TrustedProxy proxies, and the client that they name for a request.
 //!
-//! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC 7239).
-//! Entries further left come from that client, who can write anything. So the list is read from the
-//! right while it names trusted proxies: the first address that is not trusted is the client. Several
-//! fields of one name are one list.
+//! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC
+//! 7239). Entries further left come from that client, who can write anything. So the list is read
+//! from the right while it names trusted proxies: the first address that is not trusted is the
+//! client. Several fields of one name are one list.
 //!
-//! A malformed entry, an obfuscated or unknown node, an element without `for`, and [`MAX_HOPS`] end the
-//! list: entries further left are ignored, and the client is the last known hop: the entry to the right,
-//! or the peer.
+//! A malformed entry, an obfuscated or unknown node, an element without `for`, and [`MAX_HOPS`] end
+//! the list: entries further left are ignored, and the client is the last known hop: the entry to
+//! the right, or the peer.
 //!
 //! No entry further left changes how an entry is read:
 //!
 //! - `X-Forwarded-For` has no quotes, and is split at commas.
-//! - `Forwarded` has quoted strings. Each field is parsed from its end, so a quote that the client left
+//! - `Forwarded` has quoted strings. Each field is parsed from its end, so a quote that the client
+//!   left
 //!   open neither swallows what a proxy appends nor changes it. In a well-formed field this finds the
 //!   same elements: a quoted string ends in a quote, and starts at the nearest quote to the left without
 //!   a backslash.
 //!
-//! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and passes
-//! on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove the other.
+//! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
+//! passes on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove the
+//! other.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
@@ -33,13 +35,13 @@ const MAX_HOPS: usize = 64;
 
 /// A value of `--trusted-proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trusted {
+pub(crate) enum TrustedProxy {
     Network(Network),
     /// All clients of Unix sockets.
     Unix,
 }
 
-impl FromStr for Trusted {
+impl FromStr for TrustedProxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,12 +62,12 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    pub(crate) fn new(trusted: Vec<Trusted>) -> Self {
+    pub(crate) fn new(trusted: Vec<TrustedProxy>) -> Self {
         let mut proxies = Self::default();
         for trusted in trusted {
             match trusted {
-                Trusted::Network(network) => proxies.networks.push(network),
-                Trusted::Unix => proxies.unix = true,
+                TrustedProxy::Network(network) => proxies.networks.push(network),
+                TrustedProxy::Unix => proxies.unix = true,
             }
         }
         proxies
@@ -82,8 +84,8 @@ impl Proxies {
         }
     }
 
-    /// The client of a request with these values of `X-Forwarded-For` and `Forwarded`, on a connection
-    /// from `peer`.
+    /// The client of a request with these values of `X-Forwarded-For` and `Forwarded`, on a
+    /// connection from `peer`.
     pub(crate) fn client<'a>(
         &self,
         peer: Address,
@@ -99,8 +101,8 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first hop that is not trusted, or else the last known one; `None` without hops. Hops are in
-    /// order from the right, and `None` if malformed.
+    /// The first hop that is not trusted, or else the last known one; `None` without hops. Hops are
+    /// in order from the right, and `None` if malformed.
     fn first_untrusted(
         &self,
         peer: Address,
@@ -151,8 +153,8 @@ fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr
     entries.filter(|entry| !entry.is_empty()).map(address_in)
 }
 
-/// The addresses in a `Forwarded` from the right; `None` for an element that names no address, or is
-/// malformed. A malformed one is the last, since its start is unknown.
+/// The addresses in a `Forwarded` from the right; `None` for an element that names no address, or
+/// is malformed. A malformed one is the last, since its start is unknown.
 fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -177,8 +179,8 @@ enum Element<'a> {
     For(Option<&'a [u8]>),
 }
 
-/// The last element of a list (RFC 7239, 4), and what is before its comma, if it has one. `None` if it
-/// is malformed.
+/// The last element of a list (RFC 7239, 4), and what is before its comma, if it has one. `None` if
+/// it is malformed.
 fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     let mut element = Element::Empty;
     loop {
@@ -239,8 +241,8 @@ fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The address of a node (RFC 7239, 6), which may have an obfuscated port: `192.0.2.1:_port`. A value
-/// with an escape is no address.
+/// The address of a node (RFC 7239, 6), which may have an obfuscated port: `192.0.2.1:_port`. A
+/// value with an escape is no address.
 fn node_address(node: &[u8]) -> Option<IpAddr> {
     let colon = node.iter().rposition(|byte| *byte == b':');
     match colon.map(|at| (&node[..at], &node[at + 1..])) {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration, greater than zero unless read by [`Span::or_zero`]. Displayed as typed, `10s`; with
-/// `{:#}` as in a sentence, `10 s`.
+/// A duration, greater than zero unless read by [`Span::parse_with_zero`]. Displayed as typed,
+/// `10s`; with `{:#}` as in a sentence, `10 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -14,7 +14,7 @@ pub(crate) struct Span(pub(crate) Duration);
 pub(crate) struct Size(pub(crate) usize);
 
 /// Longer than any sensible deadline, and far below the clock's overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Units in nanoseconds, the largest first: `Display` takes the first that divides.
 const TIME_UNITS: [(&str, u128); 6] = [
@@ -32,11 +32,11 @@ const SIZE_UNITS: [(&str, u128); 4] =
 
 impl Span {
     /// Reads a duration that may be zero.
-    pub(crate) fn or_zero(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse_with_zero(text: &str) -> Result<Self, String> {
         const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m or 1h";
         let scale = |unit: &str| TIME_UNITS.iter().find(|(name, _)| *name == unit);
-        let nanos = scaled(text, |unit| scale(unit).map(|(_, scale)| *scale)).ok_or(HELP)?;
-        if nanos > LONGEST.as_nanos() {
+        let nanos = parse_scaled(text, |unit| scale(unit).map(|(_, scale)| *scale)).ok_or(HELP)?;
+        if nanos > MAX_DURATION.as_nanos() {
             return Err("it must be at most a year, 8784h".into());
         }
         // Bounded above, so it fits.
@@ -48,7 +48,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match Self::or_zero(text)? {
+        match Self::parse_with_zero(text)? {
             Self(Duration::ZERO) => Err("it must be longer than 0s".into()),
             span => Ok(span),
         }
@@ -85,7 +85,7 @@ impl FromStr for Size {
             "g" | "G" => Some(1 << 30),
             _ => None,
         };
-        match scaled(text, scale).ok_or(HELP)? {
+        match parse_scaled(text, scale).ok_or(HELP)? {
             0 => Err("it must be at least one byte".into()),
             bytes => match isize::try_from(bytes) {
                 Ok(bytes) => Ok(Self(bytes as usize)),
@@ -120,16 +120,16 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding like
-/// floats. `None` if the number or unit is invalid, or the product overflows.
-fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
-    const MOST_DECIMALS: usize = 9;
+/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding
+/// like floats. `None` if the number or unit is invalid, or the product overflows.
+fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
+    const MAX_DECIMALS: usize = 9;
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     let is_number = !number.is_empty() && number.contains('.') != decimals.is_empty();
-    if !is_number || decimals.len() > MOST_DECIMALS {
+    if !is_number || decimals.len() > MAX_DECIMALS {
         return None;
     }
     let scale = scale(unit.trim_start())?;
@@ -178,7 +178,7 @@ mod tests {
             let read = text.parse::<Span>().ok().map(|span| span.0.as_millis());
             assert_eq!(read, millis, "{text:?}");
         }
-        assert_eq!(Span::or_zero("0s"), Ok(Span(Duration::ZERO)));
+        assert_eq!(Span::parse_with_zero("0s"), Ok(Span(Duration::ZERO)));
         assert_eq!(Span(Duration::ZERO).to_string(), "0s");
     }
 

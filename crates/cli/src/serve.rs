@@ -18,11 +18,11 @@ use sockeye::proto::echo::Echo;
 use crate::access::AccessLog;
 use crate::error::Error;
 use crate::log::Log;
-use crate::plan::{self, Content, Place};
+use crate::plan::{self, Folders, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::{hosts, signals, text, who_listens};
+use crate::{hosts, listening_process, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
     let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
@@ -50,9 +50,9 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
 }
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
-    let screen = Screen { heading: heading(&content), scheme: "http", notes: notes(&content) };
-    let (mounts, budgets) = (content.mounts, content.budgets);
+    let plan::Http { serve, folders, limits, access, proxies, hosts } = plan;
+    let screen = Screen { heading: heading(&folders), scheme: "http", notes: notes(&folders) };
+    let (mounts, budgets) = (folders.mounts, folders.budgets);
     let access = access
         .map(|(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get()))
         .transpose()
@@ -82,28 +82,29 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
 }
 
 /// The first lines of the start screen: the folders, before the URLs.
-fn heading(content: &Content) -> Vec<String> {
-    match &content.places[..] {
-        [place] if place.prefix == "/" => {
-            vec![format!("Serving {} over HTTP at", place.path.display())]
+fn heading(folders: &Folders) -> Vec<String> {
+    match &folders.mounted[..] {
+        [mounted] if mounted.prefix == "/" => {
+            vec![format!("Serving {} over HTTP at", mounted.path.display())]
         }
-        places => {
-            let width = places.iter().map(|place| place.prefix.chars().count()).max();
+        all => {
+            let width = all.iter().map(|mounted| mounted.prefix.chars().count()).max();
             let width = width.unwrap_or_default();
-            let line =
-                |place: &Place| format!("  {:width$}  {}", place.prefix, place.path.display());
+            let line = |mounted: &MountedFolder| {
+                format!("  {:width$}  {}", mounted.prefix, mounted.path.display())
+            };
             let first = "Serving over HTTP".to_owned();
-            [first].into_iter().chain(places.iter().map(line)).chain(["at".into()]).collect()
+            [first].into_iter().chain(all.iter().map(line)).chain(["at".into()]).collect()
         }
     }
 }
 
 /// A warning for the start screen.
-fn notes(content: &Content) -> Vec<String> {
-    let note = match content.root() {
+fn notes(folders: &Folders) -> Vec<String> {
+    let note = match folders.root() {
         None => "No folder is served at /, so / returns 404.",
-        _ if content.listing && content.places.iter().any(|place| !place.folder.is_file()) => {
-            match content.archives {
+        _ if folders.listing && folders.mounted.iter().any(|mounted| !mounted.folder.is_file()) => {
+            match folders.archives {
                 true => "Everyone who can connect can list the folders and download them.",
                 false => "Everyone who can connect can list the folders.",
             }
@@ -171,7 +172,7 @@ fn run<S: Service + 'static>(
     let stats = running.join().context("the server failed")?;
     let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
-    log.say(last_line(&stats));
+    log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
 }
 
@@ -192,13 +193,13 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
     Error::Failure(match (source.kind(), &address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
             let name = address.to_string();
-            let by = who_listens::at_socket(name.trim_start_matches("unix:"));
+            let by = listening_process::at_socket(name.trim_start_matches("unix:"));
             let by = by.unwrap_or_else(|| "another process".into());
             anyhow!("{address} is in use by {by}: stop it, or choose another path or name")
         }
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
-            let by = match who_listens::at(at) {
+            let by = match listening_process::at(at) {
                 // The earlier listeners of this command are closed already.
                 None if listen.iter().any(|other| *other != address && has_port(other, *port)) => {
                     return Error::usage(format!(

@@ -1,8 +1,10 @@
 //! The signals of a server.
 //!
-//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at once,
+//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
+//!   once,
 //!   the third ends the process.
-//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains if
+//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains
+//!   if
 //!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
 //!   ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
@@ -23,16 +25,16 @@ use crate::quantity::Span;
 use crate::text;
 
 /// How long the process waits for the last log lines when it is stopped at once.
-const LAST_LINES: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Catches signals from now on, so that none is lost while the server starts.
 pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
 }
 
-/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By default
-/// it would end the process, but a log that can't grow is no reason to stop serving.
-pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
+/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By
+/// default it would end the process, but a log that can't grow is no reason to stop serving.
+pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
     // Nobody reads the flag: any handler replaces the default action.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
@@ -93,15 +95,15 @@ pub(crate) fn watch(
                 1 => {
                     let line = shutting_down(lame_duck, drain, handle.connections());
                     handle.drain();
-                    log.say(line);
+                    log.print(line);
                 }
                 2 => {
                     stopped_by.0.store(signal, Ordering::Release);
                     handle.stop();
                     // The logs may wait for a pipe that nobody reads.
-                    end_soon(signal);
+                    exit_after_timeout(signal);
                 }
-                _ => end(signal),
+                _ => exit(signal),
             }
         }
     };
@@ -121,19 +123,19 @@ fn shutting_down(lame_duck: Duration, drain: Duration, connections: usize) -> St
     )
 }
 
-fn end(signal: i32) -> ! {
+fn exit(signal: i32) -> ! {
     std::process::exit(exit_code(signal).into())
 }
 
-/// Ends the process after [`LAST_LINES`], if it has not ended by then.
-fn end_soon(signal: i32) {
+/// Ends the process after [`FLUSH_TIMEOUT`], if it has not ended by then.
+fn exit_after_timeout(signal: i32) {
     let thread = thread::Builder::new().name("end".into());
     let started = thread.spawn(move || {
-        thread::sleep(LAST_LINES);
-        end(signal)
+        thread::sleep(FLUSH_TIMEOUT);
+        exit(signal)
     });
     if started.is_err() {
-        end(signal);
+        exit(signal);
     }
 }
 

@@ -14,7 +14,7 @@ use sockeye::engine::driver::Bound;
 use crate::text;
 
 /// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
-const PATIENCE: Duration = Duration::from_millis(500);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct Screen {
@@ -27,8 +27,8 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped by
-    /// Ctrl-S, keeps the process neither from serving nor from ending.
+    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
+    /// by Ctrl-S, keeps the process neither from serving nor from ending.
     pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
         let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();
@@ -39,7 +39,7 @@ impl Screen {
             let _ = done.send(());
         })?;
         // Without this, a server that is stopped right away might show nothing.
-        let _ = written.recv_timeout(PATIENCE);
+        let _ = written.recv_timeout(WRITE_TIMEOUT);
         Ok(())
     }
 

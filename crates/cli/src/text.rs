@@ -28,8 +28,8 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay, other control
-/// characters are escaped, and bytes that are not UTF-8 become `\xff`.
+/// Makes bytes from a peer, in pieces of any size, safe for a terminal. Line breaks and tabs stay,
+/// other control characters are escaped, and bytes that are not UTF-8 become `\xff`.
 #[derive(Debug, Default)]
 pub(crate) struct TerminalText {
     /// An incomplete character at the end: at most three bytes.
@@ -72,8 +72,8 @@ fn show_bytes(bytes: &[u8], shown: &mut Vec<u8>) {
     }
 }
 
-/// Puts `bytes` in quotes. Control characters, quotes and backslashes are escaped, and bytes that are
-/// not UTF-8 become `\xff`.
+/// Puts `bytes` in quotes. Control characters, quotes and backslashes are escaped, and bytes that
+/// are not UTF-8 become `\xff`.
 pub(crate) fn quote(bytes: &[u8]) -> String {
     let mut quoted = String::with_capacity(bytes.len() + 2);
     quoted.push('"');

@@ -1,8 +1,8 @@
-//! A queue of bytes and a thread that writes them, so that nobody else waits for a disk, a terminal or a
-//! pipe.
+//! A queue of bytes and a thread that writes them, so that no other thread waits for a disk, a
+//! terminal or a pipe.
 //!
-//! A [`Queue`] is bounded, counts the writes that found no room, and can be flushed with a time limit.
-//! Its user decides how bytes are written, and handles errors and a full queue.
+//! A [`Queue`] is bounded, counts the writes for which it had no room, and can be flushed with a
+//! timeout. Its user decides how bytes are written, and handles errors and a full queue.
 
 use std::io;
 use std::mem;
@@ -12,42 +12,47 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A buffer with this many bytes wakes the thread early. Larger buffers are shrunk to it after use.
-const LARGE: usize = 256 * 1024;
+/// A buffer that reaches this size wakes the thread early. Larger buffers are shrunk to it after
+/// use.
+const LARGE_BUFFER: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
 
-/// Bytes to be written, in lanes: each is a pair of buffers.
+/// Bytes to be written, in lanes. A lane is a pair of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the other
-    /// one free.
+    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the
+    /// other one free.
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
-    gather: Duration,
-    /// How many writes found no room.
+    batch_delay: Duration,
+    /// How many calls of [`Queue::put`] and [`Queue::try_put`] found no room.
     refused: AtomicU64,
-    /// The thread sleeps until something is put.
+    /// The thread sleeps until something is queued.
     asleep: AtomicBool,
     /// Tells the thread to stop waiting.
-    hurry: AtomicBool,
+    wake_requested: AtomicBool,
     /// The thread, and a channel to it for flushes.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
 }
 
 impl Queue {
-    pub(crate) fn new(lanes: usize, gather: Duration) -> Self {
-        Self { lanes: (0..lanes).map(|_| Default::default()).collect(), gather, ..Self::default() }
+    pub(crate) fn new(lanes: usize, batch_delay: Duration) -> Self {
+        Self {
+            lanes: (0..lanes).map(|_| Default::default()).collect(),
+            batch_delay,
+            ..Self::default()
+        }
     }
 
-    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there. Returns
-    /// whether it did. Waits only for others that append.
+    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there.
+    /// Returns whether it did. Waits only for others that append.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }
 
     /// Like [`Queue::put`], for a lane with only one user. Never waits.
-    pub(crate) fn put_at_once(
+    pub(crate) fn try_put(
         &self,
         lane: usize,
         max: usize,
@@ -70,25 +75,25 @@ impl Queue {
         };
         let before = buffer.len();
         write(&mut buffer);
-        let is_large = before < LARGE && buffer.len() >= LARGE;
+        let is_large = before < LARGE_BUFFER && buffer.len() >= LARGE_BUFFER;
         drop(buffer);
         let wakes =
             || self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
         if is_large || wakes() {
-            self.hurry();
+            self.wake();
         }
         true
     }
 
     /// Makes the thread call its `write` at once, even if nothing is queued.
-    pub(crate) fn hurry(&self) {
-        self.hurry.store(true, Ordering::Release);
+    pub(crate) fn wake(&self) {
+        self.wake_requested.store(true, Ordering::Release);
         if let Some((thread, _)) = self.writer.get() {
             thread.unpark();
         }
     }
 
-    /// How many writes found no room since the last call.
+    /// How many writes found no room since the last call of this.
     pub(crate) fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }
@@ -107,7 +112,7 @@ impl Queue {
             } else {
                 batch.append(&mut bytes);
             }
-            bytes.shrink_to(LARGE);
+            bytes.shrink_to(LARGE_BUFFER);
         }
     }
 
@@ -117,15 +122,15 @@ impl Queue {
         let (done, flushed) = channel();
         // Fails if the thread has panicked.
         let _ = flushes.send(done);
-        self.hurry();
+        self.wake();
         flushed.recv_timeout(timeout).is_ok()
     }
 
-    /// Waits for `gather`, then until something is queued or `due` has passed.
+    /// Waits for `batch_delay`, then until something is queued or `due` has passed.
     fn wait(&self, due: Option<Instant>) {
-        let gathered = Instant::now() + self.gather;
-        while !self.hurry.load(Ordering::Acquire) {
-            if !sleep(Some(gathered)) {
+        let batch_end = Instant::now() + self.batch_delay;
+        while !self.wake_requested.load(Ordering::Acquire) {
+            if !sleep(Some(batch_end)) {
                 break;
             }
         }
@@ -133,7 +138,7 @@ impl Queue {
             // Set before the buffers are checked, so that a later write wakes this thread.
             self.asleep.store(true, Ordering::Relaxed);
             let is_empty = self.lanes.iter().flatten().all(|buffer| lock(buffer).is_empty());
-            if self.hurry.swap(false, Ordering::AcqRel) || !is_empty || !sleep(due) {
+            if self.wake_requested.swap(false, Ordering::AcqRel) || !is_empty || !sleep(due) {
                 break;
             }
         }
@@ -146,26 +151,26 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its first
-/// argument, and is called again with the rest before more is taken. Its second argument says whether a
-/// flush is waiting. It returns when to call it again even if nothing is queued.
+/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its
+/// first argument, and is called again with the rest before more is taken. Its second argument says
+/// whether a flush is waiting. It returns when to call it again even if nothing is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,
     mut write: impl FnMut(&mut Vec<u8>, bool) -> Option<Instant> + Send + 'static,
 ) -> io::Result<()> {
     let (flushes, requests) = channel::<Sender<()>>();
-    let own = Arc::clone(queue);
+    let thread_queue = Arc::clone(queue);
     let thread = thread::Builder::new().name(name.into()).spawn(move || {
         let (mut batch, mut due, mut flushing) = (Vec::new(), None, Vec::new());
         loop {
             if batch.is_empty() {
-                own.wait(due);
+                thread_queue.wait(due);
                 flushing.extend(requests.try_iter());
-                own.take(&mut batch);
+                thread_queue.take(&mut batch);
             }
             due = write(&mut batch, !flushing.is_empty());
-            batch.shrink_to(LARGE);
+            batch.shrink_to(LARGE_BUFFER);
             if batch.is_empty() {
                 for done in flushing.drain(..) {
                     // The flush may have timed out.
@@ -212,7 +217,7 @@ mod tests {
     }
 
     fn put(queue: &Queue, bytes: &str) -> bool {
-        queue.put_at_once(0, 10, |queued| queued.extend_from_slice(bytes.as_bytes()))
+        queue.try_put(0, 10, |queued| queued.extend_from_slice(bytes.as_bytes()))
     }
 
     fn taken(queue: &Queue) -> Vec<u8> {

@@ -9,26 +9,27 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::response::{Extent, RequestContext, Response, ResponseReader, reader};
-use crate::state::{Closed, WorkerState};
+use crate::state::{ClosedConnection, WorkerState};
 use crate::stats::Stats;
 
 /// Requests of this many bytes are sent without a copy, and sending them counts as progress.
-const LARGE: usize = 16 * 1024;
-/// Kernel timers are imprecise, so a connection checks the time in every turn from this long before a
-/// request is due.
-const EARLY: Duration = Duration::from_micros(1_200);
+const LARGE_REQUEST: usize = 16 * 1024;
+/// Kernel timers are imprecise, so when a request is due within this time, its connection checks
+/// the time in every turn.
+const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
 
-/// Time for the server to close a connection whose end it has announced (RFC 9112, 9.6). The side that
-/// closes first keeps the port for a minute (TIME_WAIT), and a client would run out of ports. After the
-/// first connection that is not closed in time, the worker closes such connections at once.
-const CLOSING: Duration = Duration::from_millis(100);
+/// How long a server may take to close a connection after it has announced that (RFC 9112, 9.6).
+/// The side that closes first keeps the port for a minute (TIME_WAIT), and a client would run out
+/// of ports. Once a server has exceeded this time, the worker closes such connections itself, at
+/// once.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ConnectionState {
     Connecting,
     Open,
     /// The server has announced that it closes the connection.
-    ServerCloses,
+    ServerClosing,
     /// We have closed it.
     Closed,
 }
@@ -36,11 +37,11 @@ enum Stage {
 /// A request without a response.
 #[derive(Clone, Copy, Debug)]
 struct PendingRequest {
-    /// When it was sent or, with a rate, due.
+    /// When the request was sent or, with a rate, due.
     since: Time,
     /// Bytes written on this connection before it.
     at: u64,
-    /// Its place in the plan.
+    /// Its index in the plan's requests.
     index: usize,
     last: bool,
 }
@@ -61,17 +62,17 @@ pub(crate) struct Connection {
     /// Its number among the worker's connections.
     number: usize,
     reader: Box<dyn ResponseReader>,
-    stage: Stage,
+    state: ConnectionState,
     /// The oldest first.
     pending: VecDeque<PendingRequest>,
     sent: u64,
-    /// No response has come yet.
-    fruitless: bool,
+    /// No response has arrived yet.
+    no_response: bool,
     /// Bytes of requests so far.
     written: u64,
-    /// The place of the next request in the plan.
+    /// The index of the next request in the plan.
     next: usize,
-    /// When the server last did something, or a first request became pending.
+    /// When the server last made progress, or when a request became the only pending one.
     progress: Time,
     /// A request is due soon: the time is checked in every turn.
     polling: bool,
@@ -87,10 +88,10 @@ impl Connection {
             worker,
             number,
             reader,
-            stage: Stage::Connecting,
+            state: ConnectionState::Connecting,
             pending: VecDeque::new(),
             sent: 0,
-            fruitless: true,
+            no_response: true,
             written: 0,
             next,
             progress: Time::ZERO,
@@ -100,18 +101,18 @@ impl Connection {
     }
 
     fn is_exhausted(&self) -> bool {
-        self.worker.is_over() || self.sent >= self.worker.plan.max_per_connection()
+        self.worker.is_finishing() || self.sent >= self.worker.plan.max_per_connection()
     }
 
     /// Whether another request may be sent now, if one is due.
     fn can_send(&self) -> bool {
-        self.stage == Stage::Open
+        self.state == ConnectionState::Open
             && self.pending.len() < self.worker.plan.pipeline.get()
             && !self.is_exhausted()
     }
 
-    /// Sends the requests that are due, and closes the connection if none is left. With a request due
-    /// soon, checks again in the next turn.
+    /// Sends the requests that are due, and closes the connection if none is left. With a request
+    /// due soon, checks again in the next turn.
     fn send(&mut self, turn: &mut Turn<'_>) {
         self.polling = false;
         while self.can_send() {
@@ -119,7 +120,7 @@ impl Connection {
             if let Some(schedule) = &mut self.worker.slots.borrow_mut()[self.number].schedule {
                 let due = schedule.next();
                 if due > since {
-                    self.polling = due.since(since) <= EARLY;
+                    self.polling = due.since(since) <= POLL_BEFORE_DUE;
                     break;
                 }
                 schedule.advance();
@@ -130,20 +131,20 @@ impl Connection {
         if self.polling {
             turn.want_room();
         }
-        if self.stage == Stage::Open && self.pending.is_empty() && self.is_exhausted() {
+        if self.state == ConnectionState::Open && self.pending.is_empty() && self.is_exhausted() {
             self.close(turn);
         }
     }
 
     fn write(&mut self, since: Time, turn: &mut Turn<'_>) {
         let Self { worker, pending, next, sent, .. } = self;
-        worker.left.set(worker.left.get().saturating_sub(1));
+        worker.remaining.set(worker.remaining.get().saturating_sub(1));
         *sent += 1;
         let index = *next;
         *next = if index + 1 == worker.plan.requests.len() { 0 } else { index + 1 };
         let last = *sent >= worker.plan.max_per_connection();
         let wire = worker.plan.requests[index].wire(last);
-        if wire.len() < LARGE {
+        if wire.len() < LARGE_REQUEST {
             turn.out.write(wire);
         } else {
             turn.out.write_shared(wire.clone());
@@ -161,7 +162,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let mut stats = worker.stats.borrow_mut();
         let mut used = 0;
-        while used < input.len() && self.stage == Stage::Open {
+        while used < input.len() && self.state == ConnectionState::Open {
             let Some(request) = self.pending.front() else {
                 let what = "sent something without a request".into();
                 return Err(self.fail(Failure::BadResponse, what, turn));
@@ -177,13 +178,13 @@ impl Connection {
                 Err(bad) => return Err(self.fail(Failure::BadResponse, bad.0, turn)),
             }
         }
-        Ok(if self.stage == Stage::Open { used } else { input.len() })
+        Ok(if self.state == ConnectionState::Open { used } else { input.len() })
     }
 
     /// Counts a response.
     fn count(&mut self, response: Response, stats: &mut Stats, turn: &mut Turn<'_>) {
         let Some(request) = self.pending.pop_front() else { return };
-        self.fruitless = false;
+        self.no_response = false;
         let latency = turn.now().since(request.since);
         stats.count(latency, response.status, response.error.is_some());
         stats.statuses[1] += u64::from(response.interim);
@@ -198,38 +199,38 @@ impl Connection {
             self.worker.learned.borrow_mut().push((request.index, expected));
         }
         self.worker.last_response.set(turn.now());
-        self.worker.fruitless.set(0);
+        self.worker.unresponsive.set(0);
         if !response.persistent {
             // The server does not read the other requests: other connections send them.
-            self.worker.give_back(self.pending.len());
+            self.worker.return_requests(self.pending.len());
             self.pending.clear();
             turn.out.clear();
             // Replaces an earlier mark, which may lie beyond the bytes that are sent.
             turn.mark();
-            self.stage = Stage::ServerCloses;
-            if self.worker.we_close.get() {
+            self.state = ConnectionState::ServerClosing;
+            if self.worker.client_closes.get() {
                 self.close(turn);
             }
         }
     }
 
     fn close(&mut self, turn: &mut Turn<'_>) {
-        self.stage = Stage::Closed;
+        self.state = ConnectionState::Closed;
         turn.end(End::Close);
     }
 
     /// Ends the connection with a fault of the server.
     fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
         self.failure = Some(failure);
-        self.give_back_unsent(turn);
+        self.return_unsent(turn);
         Fault::peer(failure.code(), what)
     }
 
     /// Drops requests that have not been sent, for other connections to send.
-    fn give_back_unsent(&mut self, turn: &mut Turn<'_>) {
+    fn return_unsent(&mut self, turn: &mut Turn<'_>) {
         let sent = self.written.saturating_sub(turn.unsent());
         let count = self.pending.iter().take_while(|request| request.at < sent).count();
-        self.worker.give_back(self.pending.len() - count);
+        self.worker.return_requests(self.pending.len() - count);
         self.pending.truncate(count);
         turn.out.clear();
     }
@@ -241,7 +242,7 @@ impl Connection {
     }
 
     fn on_open(&mut self, turn: &mut Turn<'_>) {
-        self.stage = Stage::Open;
+        self.state = ConnectionState::Open;
         self.progress = turn.now();
         self.worker.stats.borrow_mut().connected += 1;
         let slot = &mut self.worker.slots.borrow_mut()[self.number];
@@ -267,9 +268,9 @@ impl Connection {
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.stage == Stage::ServerCloses {
-            if self.progress + CLOSING <= turn.now() {
-                self.worker.we_close.set(true);
+        if self.state == ConnectionState::ServerClosing {
+            if self.progress + CLOSE_TIMEOUT <= turn.now() {
+                self.worker.client_closes.set(true);
                 self.close(turn);
             }
             return Ok(());
@@ -286,11 +287,13 @@ impl Connection {
     }
 
     /// Records what the connection was waiting for when the load ended.
-    fn note_unfinished(&self, extent: Option<Extent>) {
+    fn record_unfinished(&self, extent: Option<Extent>) {
         self.worker.stats.borrow_mut().unanswered += self.pending.len() as u64;
         let what = match extent {
             Some(extent) => format!("the connection was open, {}", extent.text),
-            None if self.stage == Stage::Connecting => "the connection was not established".into(),
+            None if self.state == ConnectionState::Connecting => {
+                "the connection was not established".into()
+            }
             None => return,
         };
         self.worker.unfinished.replace(Some(what));
@@ -298,19 +301,21 @@ impl Connection {
 
     fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
         let extent = self.extent();
-        self.give_back_unsent(turn);
-        let failure = match (self.stage, reason) {
-            (Stage::Closed | Stage::ServerCloses, _) => None,
+        self.return_unsent(turn);
+        let failure = match (self.state, reason) {
+            (ConnectionState::Closed | ConnectionState::ServerClosing, _) => None,
             (_, Reason::Drained | Reason::Cut) => {
-                self.note_unfinished(extent);
+                self.record_unfinished(extent);
                 None
             }
-            (Stage::Connecting, _) => Some((Failure::Connect, reason.to_string())),
-            (Stage::Open, Reason::Reset) => {
+            (ConnectionState::Connecting, _) => Some((Failure::Connect, reason.to_string())),
+            (ConnectionState::Open, Reason::Reset) => {
                 let text = extent.map(|extent| format!(" {}", extent.text)).unwrap_or_default();
                 Some((Failure::Reset, format!("{reason}{text}")))
             }
-            (Stage::Open, _) => Some((self.failure.unwrap_or(Failure::Socket), reason.to_string())),
+            (ConnectionState::Open, _) => {
+                Some((self.failure.unwrap_or(Failure::Socket), reason.to_string()))
+            }
         };
         let worker = &self.worker;
         if let Some((failure, text)) = failure {
@@ -319,20 +324,20 @@ impl Connection {
             worker.stats.borrow_mut().failures.add(failure, count, text);
         }
         worker.slots.borrow_mut()[self.number].established = false;
-        let Self { number, fruitless, .. } = *self;
-        worker.fruitless.set(worker.fruitless.get() + u64::from(fruitless));
-        worker.closed.borrow_mut().push(Closed { number, fruitless });
+        let Self { number, no_response, .. } = *self;
+        worker.unresponsive.set(worker.unresponsive.get() + u64::from(no_response));
+        worker.closed.borrow_mut().push(ClosedConnection { number, no_response });
     }
 }
 
-/// The place in the plan of a connection's first request. `number` counts all connections.
+/// The index in the plan of a connection's first request. `number` counts all connections.
 fn first_request(plan: &Plan, number: usize) -> usize {
     if plan.staggered { number * plan.requests.len() / plan.connections.get() } else { 0 }
 }
 
 impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        if self.stage == Stage::Open {
+        if self.state == ConnectionState::Open {
             self.progress = turn.now();
         }
         let used = self.read(input, turn)?;
@@ -347,7 +352,7 @@ impl Protocol for Connection {
                 self.send(turn);
             }
             Event::Room | Event::Drain { .. } => self.send(turn),
-            Event::Sent(_) if self.stage == Stage::Open => self.progress = turn.now(),
+            Event::Sent(_) if self.state == ConnectionState::Open => self.progress = turn.now(),
             Event::Deadline => self.on_deadline(turn)?,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Closed(reason) => self.on_closed(reason, turn),
@@ -357,14 +362,14 @@ impl Protocol for Connection {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let timeout = match self.stage {
-            Stage::ServerCloses => Some(self.progress + CLOSING),
+        let timeout = match self.state {
+            ConnectionState::ServerClosing => Some(self.progress + CLOSE_TIMEOUT),
             _ if self.pending.is_empty() => None,
             _ => Some(self.progress + self.worker.plan.timeout),
         };
         let schedule = self.worker.slots.borrow()[self.number].schedule;
         let due = schedule.filter(|_| !self.polling && self.can_send()).map(|it| it.next());
-        let early = EARLY.as_nanos() as u64;
+        let early = POLL_BEFORE_DUE.as_nanos() as u64;
         let due = due.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(early)));
         [timeout, due].into_iter().flatten().min()
     }

@@ -1,4 +1,4 @@
-//! The responses that a load expects, as the probe has found them.
+//! The responses that a load expects: those that the probe received.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub(crate) struct ExpectedResponse {
     pub(crate) error: Option<String>,
 }
 
-/// For each request of a plan, the response on a connection that stays open, and the one to the last
-/// request of a connection.
+/// For each request of a plan, the response on a connection that stays open, and the one to the
+/// last request of a connection.
 pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
 
 /// The result of [`probe`](crate::probe).
@@ -38,7 +38,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The requests whose responses are errors: their places in the plan, and the texts of the errors.
+    /// The requests whose responses are errors: their indexes in the plan, and the texts of the
+    /// errors.
     pub fn errors(&self) -> impl Iterator<Item = (usize, &str)> {
         self.expected.iter().enumerate().filter_map(|(at, expected)| {
             let expected = expected.iter().flatten().next()?;

@@ -54,8 +54,8 @@ impl HttpRequest {
     ///
     /// # Errors
     ///
-    /// When servers could misread it: the method is not a token, the target has a space, a field has a
-    /// line break or frames the body.
+    /// When servers could misread it: the method is not a token, the target has a space, a field
+    /// has a line break or frames the body.
     pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
@@ -96,8 +96,8 @@ impl HttpRequest {
             let framing = format!("{framing}{connection}\r\n");
             [line.as_bytes(), fields.as_bytes(), framing.as_bytes(), &content].concat().into()
         };
-        let (keep, last) = (wire(""), wire("Connection: close\r\n"));
-        Ok(PreparedRequest { keep, last, is_head: method == "HEAD" })
+        let (keep_alive, last) = (wire(""), wire("Connection: close\r\n"));
+        Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD" })
     }
 }
 

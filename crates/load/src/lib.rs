@@ -9,9 +9,9 @@
 //!           sends requests ─▶ ResponseReader finds where responses end ─▶ Stats (counts, a histogram)
 //! ```
 //!
-//! A [`Plan`] says what is sent, on how many connections, and for how long; [`probe`] finds an address
-//! that answers, and what it answers; [`run`] makes the load on its own threads. A [`Worker`] can also
-//! be driven by hand.
+//! A [`Plan`] says what is sent, on how many connections, and for how long; [`probe`] finds an
+//! address that answers, and the responses to expect; [`run`] runs the load on its own threads. A
+//! [`Worker`] can also be driven by hand.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -36,11 +36,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Latencies.** The clock is read once in each turn of the event loop, so a latency is as precise as a
-//! turn is long: one request with one connection, some hundred microseconds with hundreds of busy
-//! connections. Without a rate, a latency counts from the turn in which the request was sent, so requests
-//! that a stalled server delayed before they were sent don't show it. With a rate, a latency counts from
-//! when the request was due, so a stall shows in every request that it delayed.
+//! **Latencies.** The clock is read once in each turn of the event loop, so a latency is as precise
+//! as a turn is long: one request with one connection, some hundred microseconds with hundreds of
+//! busy connections. Without a rate, a latency counts from the turn in which the request was sent,
+//! so requests that a stalled server delayed before they were sent don't show it. With a rate, a
+//! latency counts from when the request was due, so a stall shows in every request that it delayed.
 
 #![forbid(unsafe_code)]
 

@@ -13,8 +13,8 @@ pub struct Plan {
     pub kind: LoadKind,
     /// One or more requests. Each connection sends them in order, again and again.
     pub requests: Vec<PreparedRequest>,
-    /// Start connections at different places in [`Plan::requests`], evenly apart. Default: `false`, all
-    /// start at the first.
+    /// Start connections at different places in [`Plan::requests`], evenly apart. Default: `false`,
+    /// all start at the first.
     pub staggered: bool,
     /// Connections in all. Default: 64.
     pub connections: NonZeroUsize,
@@ -86,8 +86,8 @@ pub enum LoadKind {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After this time, including the probe. Pending responses are waited for, for at most 1 s and the
-    /// plan's timeout.
+    /// After this time, including the probe. Pending responses are waited for, for at most 1 s and
+    /// the plan's timeout.
     Time(Duration),
     /// When this many requests were answered or have failed.
     Requests(u64),
@@ -97,7 +97,7 @@ pub enum Until {
 #[derive(Clone, Debug)]
 pub struct PreparedRequest {
     /// The bytes on a connection that stays open.
-    pub(crate) keep: Bytes,
+    pub(crate) keep_alive: Bytes,
     /// The bytes as the last request of a connection.
     pub(crate) last: Bytes,
     /// The response has no content, whatever its head says: HTTP's `HEAD`.
@@ -108,24 +108,24 @@ impl PreparedRequest {
     /// Bytes for an echo.
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
-        Self { keep: bytes.clone(), last: bytes, is_head: false }
+        Self { keep_alive: bytes.clone(), last: bytes, is_head: false }
     }
 
-    /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a connection.
-    /// `None` if its type or encoding is too long for a header.
+    /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a
+    /// connection. `None` if its type or encoding is too long for a header.
     #[must_use]
     pub fn message(message: &Message) -> Option<Self> {
         let mut header = Header::of(message);
         let last = [frame::head(&header)?, message.content.to_vec()].concat();
         header.id = Some(Id::number(1));
         header.keep_alive = true;
-        let keep = [frame::head(&header)?, message.content.to_vec()].concat();
-        Some(Self { keep: keep.into(), last: last.into(), is_head: false })
+        let keep_alive = [frame::head(&header)?, message.content.to_vec()].concat();
+        Some(Self { keep_alive: keep_alive.into(), last: last.into(), is_head: false })
     }
 
     /// The bytes to send: on a connection that stays open, or as its last request.
     #[must_use]
     pub fn wire(&self, last: bool) -> &Bytes {
-        if last { &self.last } else { &self.keep }
+        if last { &self.last } else { &self.keep_alive }
     }
 }

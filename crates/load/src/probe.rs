@@ -1,4 +1,5 @@
-//! Sends each request once before a load, to find an address that answers and the expected responses.
+//! Sends each request once before a load, to find an address that answers and the expected
+//! responses.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -29,8 +30,8 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Sends each request once, in order, to the first of `targets` that accepts a connection. If the plan
-/// ends after some time, so does the probe.
+/// Sends each request once, in order, to the first of `targets` that accepts a connection. If the
+/// plan ends after some time, so does the probe.
 ///
 /// # Errors
 ///
@@ -66,24 +67,24 @@ fn probe_target(
             expected[at][0] = Some(response);
         }
     }
-    for (request, [keep, end]) in plan.requests.iter().zip(&mut expected) {
+    for (request, [keep_alive, last]) in plan.requests.iter().zip(&mut expected) {
         let send = |last| {
             let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
             Ok(learned.into_iter().next().map(|(_, response)| response))
         };
         // `None` if the server closed the connection before this request.
-        if max > 1 && keep.is_none() {
-            *keep = send(false)?;
+        if max > 1 && keep_alive.is_none() {
+            *keep_alive = send(false)?;
         }
         if max < u64::MAX {
-            *end = send(true)?;
+            *last = send(true)?;
         }
     }
     Ok(expected.into())
 }
 
-/// Sends requests on one connection, and returns the responses: at least one. `last`: each is the last
-/// request of its connection.
+/// Sends requests on one connection, and returns the responses: at least one. `last`: each is the
+/// last request of its connection.
 fn send_once(
     plan: &Plan,
     target: &Target,
@@ -112,12 +113,12 @@ fn send_once(
         Until::Time(time) => Some(time),
         Until::Requests(_) => None,
     };
-    let wanted = requests.len() as u64;
-    // One connection is enough: the caller sends the requests again that it leaves unanswered. After
-    // the last response, nothing waits for the server to close it.
-    let go_on = |responses, failures| (failures == 0 || responses > 0) && responses < wanted;
-    let left = time.map(|time| time.saturating_sub(started.elapsed()));
-    worker.run(left, go_on).map_err(socket_error)?;
+    let total = requests.len() as u64;
+    // One connection is enough: the caller sends the requests again that it leaves unanswered.
+    // After the last response, nothing waits for the server to close it.
+    let keep_running = |responses, failures| (failures == 0 || responses > 0) && responses < total;
+    let time_left = time.map(|time| time.saturating_sub(started.elapsed()));
+    worker.run(time_left, keep_running).map_err(socket_error)?;
     let learned = worker.learned();
     if !learned.is_empty() {
         return Ok(learned);

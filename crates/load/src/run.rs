@@ -1,4 +1,4 @@
-//! A whole load, on its own threads.
+//! Runs a load on threads of its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,7 +14,7 @@ use crate::stats::Stats;
 use crate::worker::{Share, Worker};
 
 /// How often the progress of a load is reported.
-const TICK: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Stops a load, from any thread. Clones stop the same load.
 #[derive(Clone, Default)]
@@ -71,7 +71,7 @@ pub struct Outcome {
 /// The responses and failures of one thread so far.
 type LiveCounts = [AtomicU64; 2];
 
-/// Makes a load, and waits for its end. Calls `report` every second.
+/// Runs a load until it ends. Calls `report` every second.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ pub fn run(
         }
         drop(done);
         loop {
-            match results.recv_timeout(TICK) {
+            match results.recv_timeout(REPORT_INTERVAL) {
                 Ok(result) => {
                     let (counted, took) = result.inspect_err(|_| stop.stop())?;
                     stats.merge(counted);
@@ -125,19 +125,19 @@ fn work(
     stop: &StopHandle,
 ) -> io::Result<(Stats, Duration)> {
     let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
-    // Before the first look at `stop`, so that no stop is missed.
+    // Before the first check of `stop`, so that no stop is missed.
     stop.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(worker.waker());
     let time = match plan.until {
         Until::Time(time) => Some(time.saturating_sub(probe.time)),
         Until::Requests(_) => None,
     };
-    let go_on = |responses, failures| {
+    let keep_running = |responses, failures| {
         counts[0].store(responses, Ordering::Relaxed);
         counts[1].store(failures, Ordering::Relaxed);
         !stop.is_stopped()
     };
-    worker.run(time, go_on)?;
-    worker.finish(go_on)
+    worker.run(time, keep_running)?;
+    worker.finish(keep_running)
 }
 
 #[cfg(test)]
@@ -184,11 +184,11 @@ mod tests {
         let share = Share::all(&plan);
         let mut worker = Worker::new(plan, &probe, share).unwrap();
         let mut calls = 0;
-        let go_on = |_, _| {
+        let keep_running = |_, _| {
             calls += 1;
             true
         };
-        worker.run(Some(Duration::from_secs(1)), go_on).unwrap();
+        worker.run(Some(Duration::from_secs(1)), keep_running).unwrap();
         assert!(calls < 10, "{calls}");
     }
 }

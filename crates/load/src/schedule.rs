@@ -14,8 +14,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule from `now` on of connection `number` of `connections`, which together send `rate`
-    /// requests a second, spread evenly.
+    /// The schedule from `now` on of connection `number` of `connections`, which together send
+    /// `rate` requests a second, spread evenly.
     pub(crate) fn new(rate: f64, number: usize, connections: usize, now: Time) -> Self {
         const SECOND: f64 = 1e9;
         let offset = Duration::from_nanos((number as f64 * SECOND / rate) as u64);
@@ -33,7 +33,7 @@ impl Schedule {
     }
 
     /// How many requests are due by `now` and were not sent.
-    pub(crate) fn behind(&self, now: Time) -> u64 {
+    pub(crate) fn overdue(&self, now: Time) -> u64 {
         if now < self.start {
             return 0;
         }
@@ -66,10 +66,10 @@ mod tests {
     #[test]
     fn late_requests_are_counted_and_a_rate_does_not_drift() {
         let mut schedule = Schedule::new(3.0, 0, 1, Time::ZERO);
-        assert_eq!(schedule.behind(Time::ZERO), 1);
-        assert_eq!(schedule.behind(Time::ZERO + SECOND * 3600), 3600 * 3 + 1);
+        assert_eq!(schedule.overdue(Time::ZERO), 1);
+        assert_eq!(schedule.overdue(Time::ZERO + SECOND * 3600), 3600 * 3 + 1);
         (0..3 * 3600).for_each(|_| schedule.advance());
         assert_eq!(schedule.next(), Time::ZERO + SECOND * 3600);
-        assert_eq!(Schedule::new(1.0, 5, 9, Time::ZERO).behind(Time::ZERO + SECOND * 4), 0);
+        assert_eq!(Schedule::new(1.0, 5, 9, Time::ZERO).overdue(Time::ZERO + SECOND * 4), 0);
     }
 }

@@ -18,28 +18,28 @@ pub(crate) struct WorkerState {
     pub(crate) expected: ExpectedResponses,
     pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be sent.
-    pub(crate) left: Cell<u64>,
-    /// No more requests are sent.
-    pub(crate) over: Cell<bool>,
+    pub(crate) remaining: Cell<u64>,
+    /// The load is ending: no more requests are sent.
+    pub(crate) finishing: Cell<bool>,
     /// When the last response was complete.
     pub(crate) last_response: Cell<Time>,
     /// When the last request or connection failed.
     pub(crate) last_failure: Cell<Time>,
     /// Connections in a row that ended without a response.
-    pub(crate) fruitless: Cell<u64>,
-    /// The server leaves it to the client to close connections.
-    pub(crate) we_close: Cell<bool>,
+    pub(crate) unresponsive: Cell<u64>,
+    /// The server does not close connections in time: the client closes them.
+    pub(crate) client_closes: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,
     /// The worker's connections.
     pub(crate) slots: RefCell<Vec<Slot>>,
     /// Connections that have ended, for the worker to reopen.
-    pub(crate) closed: RefCell<Vec<Closed>>,
-    /// Responses to requests for which none was expected.
+    pub(crate) closed: RefCell<Vec<ClosedConnection>>,
+    /// Responses to requests without an expected response, with the indexes of the requests.
     pub(crate) learned: RefCell<Vec<(usize, ExpectedResponse)>>,
 }
 
-/// What is kept of a connection when it is reopened.
+/// State that a connection keeps when it is reopened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) established: bool,
@@ -49,10 +49,10 @@ pub(crate) struct Slot {
 
 /// A connection that has ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Closed {
+pub(crate) struct ClosedConnection {
     pub(crate) number: usize,
     /// It ended without a response, so it is reopened after a delay.
-    pub(crate) fruitless: bool,
+    pub(crate) no_response: bool,
 }
 
 impl WorkerState {
@@ -68,12 +68,12 @@ impl WorkerState {
             first,
             expected,
             stats: RefCell::default(),
-            left: Cell::new(requests),
-            over: Cell::new(false),
+            remaining: Cell::new(requests),
+            finishing: Cell::new(false),
             last_response: Cell::new(Time::ZERO),
             last_failure: Cell::new(Time::ZERO),
-            fruitless: Cell::new(0),
-            we_close: Cell::new(false),
+            unresponsive: Cell::new(0),
+            client_closes: Cell::new(false),
             unfinished: RefCell::default(),
             slots: RefCell::new(vec![Slot::default(); connections]),
             closed: RefCell::default(),
@@ -81,13 +81,13 @@ impl WorkerState {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.get() || self.left.get() == 0
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.finishing.get() || self.remaining.get() == 0
     }
 
-    /// Lets other connections send `count` requests that this one won't.
-    pub(crate) fn give_back(&self, count: usize) {
-        self.left.set(self.left.get().saturating_add(count as u64));
+    /// Adds `count` requests, which a connection will not send, to those that may still be sent.
+    pub(crate) fn return_requests(&self, count: usize) {
+        self.remaining.set(self.remaining.get().saturating_add(count as u64));
     }
 
     /// The schedule of a connection that is established at `now`, if there is a rate.

@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 
 use crate::failure::Failures;
 
-/// The range and precision of latencies, in nanoseconds and decimal digits. The histogram takes about
-/// 250 KiB.
+/// The range and precision of latencies, in nanoseconds and decimal digits. The histogram takes
+/// about 250 KiB.
 const MIN: u64 = 1_000;
 const MAX: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
@@ -50,8 +50,8 @@ impl Default for Latencies {
 }
 
 impl Stats {
-    /// Counts a response. The latency of an error is not recorded: servers refuse faster, or slower,
-    /// than they answer.
+    /// Counts a response. The latency of an error is not recorded: servers refuse faster, or
+    /// slower, than they answer.
     pub(crate) fn count(&mut self, latency: Duration, status: u16, is_error: bool) {
         self.responses += 1;
         self.statuses[usize::from(status / 100).min(5)] += 1;
@@ -82,7 +82,7 @@ impl Stats {
 
     /// The number of latencies: of responses that aren't errors.
     #[must_use]
-    pub fn measured(&self) -> u64 {
+    pub fn latency_count(&self) -> u64 {
         self.latencies.0.len()
     }
 
@@ -94,7 +94,7 @@ impl Stats {
 
     /// The shortest, the mean and the longest latency.
     #[must_use]
-    pub fn extremes(&self) -> (Duration, Duration, Duration) {
+    pub fn min_mean_max(&self) -> (Duration, Duration, Duration) {
         let mean = Duration::from_nanos(self.latencies.0.mean() as u64);
         let (least, most) = (self.latencies.0.min(), self.latencies.0.max());
         (Duration::from_nanos(least), mean, Duration::from_nanos(most))
@@ -112,8 +112,8 @@ mod tests {
             stats.count(Duration::from_micros(micros), 200, false);
         }
         stats.count(Duration::from_secs(1_000_000), 503, true);
-        assert_eq!((stats.responses, stats.measured()), (1001, 1000));
-        assert!(stats.extremes().2 < Duration::from_millis(2), "an error has no latency");
+        assert_eq!((stats.responses, stats.latency_count()), (1001, 1000));
+        assert!(stats.min_mean_max().2 < Duration::from_millis(2), "an error has no latency");
         stats.count(Duration::from_secs(1_000_000), 200, false);
         let near = |percent, micros: f64| {
             let found = stats.percentile(percent).as_secs_f64() * 1e6;
@@ -127,6 +127,6 @@ mod tests {
         sum.merge(stats.clone());
         sum.merge(stats);
         assert_eq!((sum.responses, sum.statuses[2]), (2004, 2002));
-        assert!(sum.extremes().0 < Duration::from_micros(2));
+        assert!(sum.min_mean_max().0 < Duration::from_micros(2));
     }
 }

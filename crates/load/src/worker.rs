@@ -21,7 +21,7 @@ use crate::stats::Stats;
 /// Delay before reopening a connection that ended without a response.
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
-const GRACE: Duration = Duration::from_secs(1);
+const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
 /// A load with a number of requests is abandoned after this many failures in a row per connection.
 const MAX_FAILURES: u64 = 10;
 
@@ -116,13 +116,13 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Makes [`Worker::run`] call its `go_on`, from any thread.
+    /// Makes [`Worker::run`] call its `keep_running`, from any thread.
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
         self.shard.driver().waker()
     }
 
-    /// Runs for this time, until every request is answered, or until `go_on` returns false. `go_on` is
-    /// called in every turn, with the number of responses and of failures so far.
+    /// Runs for this time, until every request is answered, or until `keep_running` returns false.
+    /// `keep_running` is called in every turn, with the number of responses and of failures so far.
     ///
     /// # Errors
     ///
@@ -130,14 +130,14 @@ impl Worker {
     pub fn run(
         &mut self,
         time: Option<Duration>,
-        mut go_on: impl FnMut(u64, u64) -> bool,
+        mut keep_running: impl FnMut(u64, u64) -> bool,
     ) -> io::Result<()> {
         let until = time.map_or(Time::NEVER, |time| self.shard.driver().now() + time);
-        let mut go_on = |state: &WorkerState| {
+        let mut keep_running = |state: &WorkerState| {
             let stats = state.stats.borrow();
-            go_on(stats.responses, stats.failures.total())
+            keep_running(stats.responses, stats.failures.total())
         };
-        while go_on(&self.state) && !self.is_done() && self.shard.driver().now() < until {
+        while keep_running(&self.state) && !self.is_done() && self.shard.driver().now() < until {
             let reopen = self.delayed.front().map_or(until, |(time, _)| until.min(*time));
             self.shard.turn_until(reopen)?;
             self.reopen();
@@ -145,29 +145,32 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends no more requests, waits for pending responses, and returns the counts and the time. The
-    /// time ends now, or with the last response if that is later. With a number of requests, it ends
-    /// with the last response or failure.
+    /// Sends no more requests, waits for pending responses, and returns the counts and the time.
+    /// The time ends now, or with the last response if that is later. With a number of requests, it
+    /// ends with the last response or failure.
     ///
     /// # Errors
     ///
     /// When the poller fails.
-    pub fn finish(mut self, go_on: impl FnMut(u64, u64) -> bool) -> io::Result<(Stats, Duration)> {
+    pub fn finish(
+        mut self,
+        keep_running: impl FnMut(u64, u64) -> bool,
+    ) -> io::Result<(Stats, Duration)> {
         let now = self.shard.driver().now();
         let state = Rc::clone(&self.state);
         let (waiting, unconnected) = self.unsent(now);
-        let left = state.left.get();
-        let sent_all = state.is_over();
+        let remaining = state.remaining.get();
+        let sent_all = state.is_finishing();
         let mut end = if sent_all && self.is_done() { Time::ZERO } else { now };
-        state.over.set(true);
+        state.finishing.set(true);
         self.delayed.clear();
         self.shard.drain();
-        self.run(None, go_on)?;
+        self.run(None, keep_running)?;
         self.shard.stop();
         let mut stats = state.stats.take();
         if !sent_all {
             // With a number of requests, no more are due than are left.
-            stats.unsent = (waiting + unconnected).min(left);
+            stats.unsent = (waiting + unconnected).min(remaining);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
         stats.received = self.shard.stats().received;
@@ -178,13 +181,13 @@ impl Worker {
         Ok((stats, end.max(state.last_response.get()).since(self.started)))
     }
 
-    /// The requests that are due and were not sent: on connections that are established, and on those
-    /// that are not.
+    /// The requests that are due and were not sent: on connections that are established, and on
+    /// those that are not.
     fn unsent(&self, now: Time) -> (u64, u64) {
         let (mut waiting, mut unconnected) = (0, 0);
         for (number, slot) in self.state.slots.borrow().iter().enumerate() {
             let schedule = slot.schedule.or_else(|| self.state.schedule(number, self.started));
-            let count = schedule.map_or(0, |schedule| schedule.behind(now));
+            let count = schedule.map_or(0, |schedule| schedule.overdue(now));
             *(if slot.established { &mut waiting } else { &mut unconnected }) += count;
         }
         (waiting, unconnected)
@@ -208,14 +211,14 @@ impl Worker {
         self.state.stats.borrow().failures.clone()
     }
 
-    /// The responses to requests for which none was expected, by their places in the plan.
+    /// The responses to requests without an expected response, by their indexes in the plan.
     pub(crate) fn learned(&self) -> Vec<(usize, ExpectedResponse)> {
         self.state.learned.take()
     }
 
     fn is_done(&self) -> bool {
         let failed = self.share.requests < u64::MAX
-            && self.state.fruitless.get() > MAX_FAILURES * self.share.connections as u64;
+            && self.state.unresponsive.get() > MAX_FAILURES * self.share.connections as u64;
         failed || (self.shard.is_done() && self.delayed.is_empty())
     }
 
@@ -230,12 +233,12 @@ impl Worker {
         let now = self.shard.driver().now();
         // Taken first: `open` puts a connection that can't be opened back into this list.
         let closed = self.state.closed.take();
-        if self.state.is_over() {
+        if self.state.is_finishing() {
             self.delayed.clear();
             return;
         }
         for closed in closed {
-            if closed.fruitless {
+            if closed.no_response {
                 self.delayed.push_back((now + REOPEN_DELAY, closed.number));
             } else {
                 self.open(closed.number);
@@ -251,7 +254,7 @@ fn config(plan: &Plan) -> Config {
     Config {
         connect_timeout: plan.connect_timeout,
         drain_timeout: match plan.until {
-            Until::Time(_) => plan.timeout.min(GRACE),
+            Until::Time(_) => plan.timeout.min(MAX_FINISH_TIME),
             Until::Requests(_) => plan.timeout,
         },
         // Responses are read while requests are written, however large these are.

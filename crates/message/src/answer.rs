@@ -4,7 +4,7 @@ use sockeye_proto::Fault;
 
 use super::{Message, Refusal, error_response};
 
-/// What a handler returns: a response, or that it follows later. Made by a
+/// What a handler returns: a response, or a marker that the response follows later. Made by a
 /// [`Responder`](super::Responder).
 #[derive(Debug)]
 #[must_use = "a handler returns it"]

@@ -23,18 +23,18 @@ pub struct Client<H> {
     /// The numbers of requests without a response, the oldest first.
     in_flight: VecDeque<u64>,
     /// The number of the next request.
-    next: u64,
+    next_number: u64,
     /// The server has echoed an id.
     echoes_ids: bool,
     /// No more messages follow on this connection.
     exhausted: bool,
     /// The server has announced that it takes no more requests.
-    server_closes: bool,
+    server_closing: bool,
     /// A response whose content is arriving.
     response: Option<Box<(Header, ContentBuffer)>>,
     /// Bytes of requests that the kernel has not taken, when last checked.
     unsent: u64,
-    /// When the server last read or sent something, or a first request became pending.
+    /// When the server last read or sent something, or when a request became the only pending one.
     progress: Time,
 }
 
@@ -55,10 +55,10 @@ impl<H: ClientHandler> Client<H> {
             handler,
             state: ClientState::Connecting,
             in_flight: VecDeque::new(),
-            next: 0,
+            next_number: 0,
             echoes_ids: false,
             exhausted: false,
-            server_closes: false,
+            server_closing: false,
             response: None,
             unsent: 0,
             progress: Time::ZERO,
@@ -66,7 +66,7 @@ impl<H: ClientHandler> Client<H> {
     }
 
     /// How many requests may be in flight: one, until the server has echoed an id.
-    fn window(&self) -> usize {
+    fn max_in_flight(&self) -> usize {
         match self.config.mode {
             ConnectionMode::KeepAlive { in_flight } if self.echoes_ids => in_flight.max(1),
             ConnectionMode::KeepAlive { .. } | ConnectionMode::Single => 1,
@@ -78,7 +78,8 @@ impl<H: ClientHandler> Client<H> {
         if !matches!(self.state, ClientState::Open) {
             return Ok(());
         }
-        while !self.exhausted && !self.server_closes && self.in_flight.len() < self.window() {
+        while !self.exhausted && !self.server_closing && self.in_flight.len() < self.max_in_flight()
+        {
             if turn.unsent() >= MAX_UNSENT {
                 turn.want_room();
                 break;
@@ -91,7 +92,7 @@ impl<H: ClientHandler> Client<H> {
         if self.in_flight.is_empty() {
             if self.exhausted {
                 self.end(ClientEnd::Completed, turn);
-            } else if self.server_closes {
+            } else if self.server_closing {
                 self.end(ClientEnd::Closed { unanswered: 0, mid_response: false }, turn);
             }
         }
@@ -99,8 +100,8 @@ impl<H: ClientHandler> Client<H> {
     }
 
     fn write(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let number = self.next;
-        self.next += 1;
+        let number = self.next_number;
+        self.next_number += 1;
         let mut header = Header::of(&message);
         match self.config.mode {
             ConnectionMode::KeepAlive { .. } => {
@@ -127,14 +128,14 @@ impl<H: ClientHandler> Client<H> {
     fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let used = match &mut self.response {
             Some(response) => {
-                let piece = frame::front(input, response.1.left());
+                let piece = frame::prefix(input, response.1.remaining());
                 // Nobody is charged for a response, so there is always room.
                 let _ = response.1.take(piece);
                 piece.len()
             }
             None => self.read_header(input, turn)?,
         };
-        if let Some(response) = self.response.take_if(|response| response.1.left() == 0) {
+        if let Some(response) = self.response.take_if(|response| response.1.remaining() == 0) {
             let (header, buffer) = *response;
             self.on_response(header, buffer, turn)?;
         }
@@ -173,19 +174,19 @@ impl<H: ClientHandler> Client<H> {
         let id = header.id.clone().filter(|_| !is_single);
         let keep_alive = header.keep_alive;
         let response = header.into_message(buffer.into_parts().0);
-        let place = match &id {
+        let index = match &id {
             Some(id) => self.in_flight.iter().position(|sent| Some(*sent) == id.as_number()),
             None if self.echoes_ids => return Err(self.refused(&response, turn)),
             None => Some(0),
         };
-        let Some(number) = place.and_then(|place| self.in_flight.remove(place)) else {
+        let Some(number) = index.and_then(|index| self.in_flight.remove(index)) else {
             return Err(self.bad_response("it belongs to no request".into(), turn));
         };
         self.echoes_ids |= id.is_some();
-        self.server_closes |= !keep_alive;
+        self.server_closing |= !keep_alive;
         let action = self.handler.on_response(number, response, turn);
         if id.is_some() {
-            return self.act(action, turn);
+            return self.apply_action(action, turn);
         }
         // The server closes after its only response.
         let end = match action {
@@ -197,7 +198,7 @@ impl<H: ClientHandler> Client<H> {
         Ok(())
     }
 
-    fn act(&mut self, action: ClientAction, turn: &mut Turn<'_>) -> Result<(), Fault> {
+    fn apply_action(&mut self, action: ClientAction, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match (&self.state, action) {
             (ClientState::Connecting | ClientState::Ended(_), _) => {}
             (_, ClientAction::Stop) => self.end(ClientEnd::Stopped, turn),
@@ -278,14 +279,15 @@ impl<H: ClientHandler> Client<H> {
             self.progress = turn.now();
             turn.resume();
         }
-        self.act(action, turn)
+        self.apply_action(action, turn)
     }
 }
 
 /// Describes a server that sends no frames but HTTP, TLS or another protocol, from which the first
 /// bytes are quoted. `None` if `input` begins like a frame, or has fewer than three bytes.
 ///
-/// The errors of [`frame::read`], by contrast, are for a client that has connected to the wrong port.
+/// The errors of [`frame::read`], by contrast, are for a client that has connected to the wrong
+/// port.
 #[must_use]
 #[cold]
 pub fn other_protocol(input: &[u8]) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Error responses.
 //!
-//! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `, for
-//! clients that only print results. Its `error` has a stable `code`.
+//! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `,
+//! for clients that only print results. Its `error` has a stable `code`.
 
 use super::json;
 use super::message::Message;

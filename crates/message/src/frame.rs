@@ -8,13 +8,13 @@ use sockeye_proto::{Output, Permit};
 use super::{Header, Limits, Refusal};
 
 /// Bytes of the length in front of a header.
-const PREFIX: usize = 2;
+const LENGTH_SIZE: usize = 2;
 
 /// Content of up to this many bytes is copied to its header: one piece is cheaper to send than two.
 const MAX_COPIED: usize = 1024;
 
 /// Bytes of content that every connection may hold without charge.
-const FREE: usize = 64 * 1024;
+const UNCHARGED: usize = 64 * 1024;
 
 /// Reads the header at the front of `input`. Returns it and the number of bytes before the content;
 /// `None` when more bytes are needed.
@@ -23,20 +23,20 @@ const FREE: usize = 64 * 1024;
 ///
 /// A [`Refusal`] at the first byte that shows the error.
 pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Refusal> {
-    let Some((prefix, rest)) = input.split_first_chunk::<PREFIX>() else { return Ok(None) };
+    let Some((prefix, rest)) = input.split_first_chunk::<LENGTH_SIZE>() else { return Ok(None) };
     let len = u16::from_be_bytes(*prefix);
     if len == 0 {
         return Err(Refusal::bad_header(
             "a frame begins with the length of its header, not with 0",
         ));
     }
-    // Checked before the length, so that a client of another protocol gets an error that fits.
+    // Checked before the length, so that a client of another protocol gets a helpful error.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         return Err(Refusal::bad_header(match first {
             b'A'..=b'Z' => "this port speaks frames with a JSON header, and not HTTP",
             0..=4 => "this port speaks frames with a JSON header, and not TLS",
-            _ => "a header begins with '{', behind two bytes with its length",
+            _ => "a header begins with '{', after two bytes with its length",
         }));
     }
     if len > limits.header {
@@ -46,25 +46,25 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
     let len = usize::from(len);
     match rest.get(..len) {
-        Some(json) => Ok(Some((Header::read(json)?, PREFIX + len))),
+        Some(json) => Ok(Some((Header::read(json)?, LENGTH_SIZE + len))),
         None => Ok(None),
     }
 }
 
-/// The bytes of a frame before its content: the header's length and its JSON. `None` if the JSON has
-/// more than 65,535 bytes, the most that fits into a frame.
+/// The bytes of a frame before its content: the header's length and its JSON. `None` if the JSON
+/// has more than 65,535 bytes, the most that fits into a frame.
 #[must_use]
 pub fn head(header: &Header) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(192);
-    head.extend_from_slice(&[0; PREFIX]);
+    head.extend_from_slice(&[0; LENGTH_SIZE]);
     header.write(&mut head);
-    let len = u16::try_from(head.len() - PREFIX).ok()?;
-    head[..PREFIX].copy_from_slice(&len.to_be_bytes());
+    let len = u16::try_from(head.len() - LENGTH_SIZE).ok()?;
+    head[..LENGTH_SIZE].copy_from_slice(&len.to_be_bytes());
     Some(head)
 }
 
-/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header is
-/// too long.
+/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header
+/// is too long.
 #[must_use]
 pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) -> Option<()> {
     debug_assert_eq!(header.content_length, content.len() as u64);
@@ -79,11 +79,11 @@ pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) ->
 }
 
 /// Content as it arrives.
-// Invariant: `bytes.len() + left` is the length that was announced.
+// Invariant: `bytes.len() + remaining` is the length that was announced.
 #[derive(Debug)]
 pub(super) struct ContentBuffer {
     bytes: Vec<u8>,
-    left: u64,
+    remaining: u64,
     /// Charges the client. `None` for a response, which nobody is charged for.
     permit: Option<Permit>,
 }
@@ -91,20 +91,20 @@ pub(super) struct ContentBuffer {
 impl ContentBuffer {
     /// An empty buffer for `announced` bytes. Those above a free amount are charged to `permit`.
     pub(super) fn new(announced: u64, permit: Option<Permit>) -> Self {
-        Self { bytes: Vec::new(), left: announced, permit }
+        Self { bytes: Vec::new(), remaining: announced, permit }
     }
 
-    /// Appends at most [`ContentBuffer::left`] bytes. Returns whether the budget has room for them; if
-    /// not, nothing is appended.
+    /// Appends at most [`ContentBuffer::remaining`] bytes. Returns whether the budget has room for
+    /// them; if not, nothing is appended.
     #[must_use]
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let wanted = self.bytes.len() + piece.len();
         if wanted > self.bytes.capacity() {
             // Capacity doubles, up to the announced length, so the permit is seldom resized.
-            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-            let announced = self.bytes.len().saturating_add(left);
+            let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+            let announced = self.bytes.len().saturating_add(remaining);
             let room = wanted.max(2 * self.bytes.capacity()).min(announced);
-            let charge = room.saturating_sub(FREE) as u64;
+            let charge = room.saturating_sub(UNCHARGED) as u64;
             if charge > 0
                 && let Some(permit) = &mut self.permit
                 && !permit.resize(charge)
@@ -114,13 +114,13 @@ impl ContentBuffer {
             self.bytes.reserve_exact(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(piece);
-        self.left -= piece.len() as u64;
+        self.remaining -= piece.len() as u64;
         true
     }
 
     /// Bytes still to come.
-    pub(super) fn left(&self) -> u64 {
-        self.left
+    pub(super) fn remaining(&self) -> u64 {
+        self.remaining
     }
 
     /// The content, and the permit for it.
@@ -129,10 +129,10 @@ impl ContentBuffer {
     }
 }
 
-/// At most `most` bytes from the front of `input`.
-pub(super) fn front(input: &[u8], most: u64) -> &[u8] {
-    match usize::try_from(most) {
-        Ok(most) if most < input.len() => &input[..most],
+/// At most `max` bytes from the start of `input`.
+pub(super) fn prefix(input: &[u8], max: u64) -> &[u8] {
+    match usize::try_from(max) {
+        Ok(max) if max < input.len() => &input[..max],
         _ => input,
     }
 }

@@ -39,8 +39,8 @@ pub trait Handler {
     fn on_message(&mut self, message: Message, peer: &Peer, responder: Responder<'_, '_>)
     -> Answer;
 
-    /// Takes a piece of content in [`ContentMode::Stream`]. The content of one request is complete before
-    /// that of the next arrives.
+    /// Takes a piece of content in [`ContentMode::Stream`]. The content of one request is complete
+    /// before that of the next arrives.
     fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         let _ = (piece, responder);
         Flow::More
@@ -65,8 +65,8 @@ pub trait Handler {
         responder.fail("this service does not take the results of promises")
     }
 
-    /// A request is cancelled: its deadline has passed before it was answered, or its chunked content
-    /// is too large. `request` is its [`Responder::request`].
+    /// A request is cancelled: its deadline has passed before it was answered, or its chunked
+    /// content is too large. `request` is its [`Responder::request`].
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

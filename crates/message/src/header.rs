@@ -1,7 +1,7 @@
 //! The header of a frame: it is read strictly, and written as Python writes it.
 //!
-//! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known key
-//! is refused, since readers differ in which value they use.
+//! Keys may have any order and spacing, and unknown keys are ignored. A header that repeats a known
+//! key is refused, since readers differ in which value they use.
 
 use std::borrow::Cow;
 
@@ -20,8 +20,8 @@ pub struct Header {
     pub content_encoding: Cow<'static, str>,
     /// Bytes of content. For chunked content over HTTP, whose length is not known yet: the limit.
     pub content_length: u64,
-    /// The id of the request, which its response repeats. `None` if the value is neither a string nor
-    /// an integer.
+    /// The id of the request, which its response repeats. `None` if the value is neither a string
+    /// nor an integer.
     pub id: Option<Id>,
     /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
@@ -112,7 +112,8 @@ impl Header {
         let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
             members.values;
         required("byteorder", byteorder)?;
-        // Without keep-alive an id is ignored like an unknown key: old peers may put anything there.
+        // Without keep-alive an id is ignored like an unknown key: old peers may put anything
+        // there.
         let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
         let id = id.and_then(Id::read);
         if keep_alive && id.is_none() {

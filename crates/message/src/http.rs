@@ -1,9 +1,9 @@
 //! Messages over HTTP: a [`Handler`] of messages answers HTTP requests.
 //!
-//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its body is
-//! the content. The status of the response shows whether it is an error. `application/json` and
-//! `text/json` both mean JSON, and the response uses the request's name. Over HTTP, messages have
-//! neither an id nor a deadline.
+//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, its
+//! body is the content. The status of the response shows whether it is an error. `application/json`
+//! and `text/json` both mean JSON, and the response uses the name that the request used. Over HTTP,
+//! messages have neither an id nor a deadline.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -23,21 +23,21 @@ use super::receive::Receiver;
 use super::request::PendingRequest;
 use super::responder::Call;
 use super::{
-    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE, Limits, Message, Refusal,
-    Responder, Settled, error_response,
+    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE_CONTENT, Limits, Message,
+    Refusal, Responder, Settled, error_response,
 };
 
 /// The response to `GET /`.
 const HELP: &str = "\
 This port answers messages, over HTTP and in frames.
 
-Over HTTP, POST a message to /. Its Content-Type says what it is, JSON being
-application/json or text/json, and the body is its content:
+Over HTTP, POST a message to /. Its Content-Type is the message's type (for JSON,
+application/json or text/json), and the body is its content:
 
     curl -H 'content-type: application/json' -d '{\"some\": \"JSON\"}' http://HOST:PORT/
 
-What is wrong is answered with a status of 400 or above and a JSON object:
-\"result\" says what it is, \"error\".\"code\" says it to programs.
+An invalid message gets a status of 400 or above and a JSON object:
+\"result\" is a sentence for people, \"error\".\"code\" a code for programs.
 ";
 
 /// The methods that are answered.
@@ -45,27 +45,27 @@ const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 /// The limits and rules that the connections of one server share.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct HttpRules {
     pub(super) limits: Rc<Limits>,
     pub(super) origins: AllowedOrigins,
 }
 
 /// Answers the requests of one HTTP connection with a [`Handler`] of messages.
 pub struct Http<H> {
-    shared: Rc<Shared<H>>,
+    shared: Rc<ConnectionState<H>>,
 }
 
 /// The state that the requests of one connection share.
-struct Shared<H> {
-    rules: Rc<Rules>,
+struct ConnectionState<H> {
+    rules: Rc<HttpRules>,
     /// The number of the next message.
-    next: Cell<u64>,
+    next_number: Cell<u64>,
     handler: RefCell<H>,
 }
 
 /// Answers one HTTP request with the connection's [`Handler`] of messages.
 pub struct HttpRequest<H: Handler> {
-    shared: Rc<Shared<H>>,
+    shared: Rc<ConnectionState<H>>,
     peer: Peer,
     /// The message that is arriving, or has no response yet.
     pending: Option<Box<PendingMessage>>,
@@ -118,22 +118,22 @@ impl HttpError {
             "forbidden_origin" => Status::FORBIDDEN,
             "method_not_allowed" => Status::METHOD_NOT_ALLOWED,
             "unknown_method" => Status::NOT_IMPLEMENTED,
-            code => status_for(code),
+            code => status_for_code(code),
         };
         send(status, error_response(code, reason), self.json, &self.fields, responder)
     }
 }
 
 impl<H: Handler> Http<H> {
-    /// A connection whose requests `handler` answers. Only the limits on content apply here; the HTTP server enforces
-    /// the others ([`Limits::http`]). Pages of other origins are refused.
+    /// A connection whose requests `handler` answers. Only the limits on content apply here; the
+    /// HTTP server enforces the others ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
-        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
+        Self::with(Rc::new(HttpRules { limits, origins: AllowedOrigins::default() }), handler)
     }
 
-    pub(super) fn with(rules: Rc<Rules>, handler: H) -> Self {
+    pub(super) fn with(rules: Rc<HttpRules>, handler: H) -> Self {
         let handler = RefCell::new(handler);
-        Self { shared: Rc::new(Shared { rules, next: Cell::new(0), handler }) }
+        Self { shared: Rc::new(ConnectionState { rules, next_number: Cell::new(0), handler }) }
     }
 }
 
@@ -195,15 +195,15 @@ impl<H: Handler> HttpRequest<H> {
         let client = responder.client(request);
         let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client);
         let has_length = request.content() != Content::Chunked;
-        let number = self.shared.next.replace(self.shared.next.get() + 1);
+        let number = self.shared.next_number.replace(self.shared.next_number.get() + 1);
         let request = PendingRequest::new(number, len);
         let content = Some(IncomingContent { receiver, has_length, paused: false });
         self.pending = Some(Box::new(PendingMessage { request, json, content }));
-        read(responder)
+        read_more(responder)
     }
 
     /// Sends the handler's answer, or reads on or waits until there is one.
-    fn follow(
+    fn continue_with(
         &mut self,
         answer: Answer,
         pending: Box<PendingMessage>,
@@ -214,9 +214,10 @@ impl<H: Handler> HttpRequest<H> {
         let Some(Response { message, fault }) = answer.into_response(has_promise) else {
             let reads = pending.content.as_ref().is_some_and(|content| !content.paused);
             self.pending = Some(pending);
-            return if reads { read(responder) } else { responder.later() };
+            return if reads { read_more(responder) } else { responder.later() };
         };
-        let status = fault.map_or_else(|| status_of(&message), |fault| status_for(fault.code));
+        let status =
+            fault.map_or_else(|| response_status(&message), |fault| status_for_code(fault.code));
         let mut fields = Fields::new();
         if status == Status::SERVICE_UNAVAILABLE {
             let _ = fields.push("Retry-After", b"1");
@@ -226,12 +227,11 @@ impl<H: Handler> HttpRequest<H> {
 }
 
 /// The hint in refusals of a Content-Type.
-const ACCEPTED: &str = "JSON is sent as application/json or text/json (with curl, \
-                     -H 'content-type: application/json'), and what is no JSON under a type of its \
-                     own";
+const ACCEPTED: &str = "send JSON as application/json or text/json (with curl, \
+                     -H 'content-type: application/json'), and other content with its own type";
 
 /// Reads more of the body. `on_body` enforces the limit.
-fn read(responder: HttpResponder<'_, '_>) -> HttpAnswer {
+fn read_more(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     responder.read_up_to(u64::MAX)
 }
 
@@ -266,23 +266,23 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
     }
 }
 
-/// The status of a handler's response. That of an error follows from its code.
-fn status_of(message: &Message) -> Status {
-    // Only content that begins as `error_response` does is parsed, and of large content, which a peer
-    // may have sent, only the end is read.
+/// The status of a handler's response. The status of an error depends on its code.
+fn response_status(message: &Message) -> Status {
+    // Parses only content that begins like that of `error_response`. Of large content, which may be
+    // a peer's own, only the end is read.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
-    let status = if message.content.len() > LARGE {
-        ErrorResponse::code_at_end(&message.content).map(status_for)
+    let status = if message.content.len() > LARGE_CONTENT {
+        ErrorResponse::code_at_end(&message.content).map(status_for_code)
     } else {
         let code = ErrorResponse::of(message).and_then(|error| error.code);
-        code.map(|code| status_for(&code))
+        code.map(|code| status_for_code(&code))
     };
     status.unwrap_or(Status::OK)
 }
 
-fn status_for(code: &str) -> Status {
+fn status_for_code(code: &str) -> Status {
     match code {
         "bad_header" | "bad_content" | "bad_request" | "incomplete" => Status::BAD_REQUEST,
         "not_found" => Status::NOT_FOUND,
@@ -296,8 +296,8 @@ fn status_for(code: &str) -> Status {
     }
 }
 
-/// The code for an error of the HTTP server: that of messages, if one fits.
-fn code_of(status: Status, code: &'static str) -> &'static str {
+/// The code of messages for an error of the HTTP server, or `code` if none fits.
+fn message_code(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
         Status::BAD_REQUEST => "bad_header",
@@ -348,11 +348,11 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         else {
             return unexpected(responder);
         };
-        if piece.len() as u64 > content.receiver.left() {
+        if piece.len() as u64 > content.receiver.remaining() {
             let (json, number) = (*json, request.number);
             self.pending = None;
             self.shared.handler.borrow_mut().on_cancelled(number);
-            // More is likely to follow.
+            // The connection closes, since more content is likely to follow.
             let limit = self.shared.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
             let error = HttpError::new("too_large", what);
@@ -360,9 +360,9 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
         let flow = content.receiver.take(piece, &mut *self.shared.handler.borrow_mut(), inner);
-        let is_last = content.has_length && content.receiver.left() == 0;
+        let is_last = content.has_length && content.receiver.remaining() == 0;
         content.paused = flow == Flow::Pause && !is_last;
-        if content.paused { responder.later() } else { read(responder) }
+        if content.paused { responder.later() } else { read_more(responder) }
     }
 
     fn on_body_end(&mut self, _: &Trailers<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
@@ -371,7 +371,7 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         let (peer, request) = (&self.peer, &mut pending.request);
         let inner = Responder { call: Call::Http(&responder), peer, request };
         let answer = content.receiver.finish(&mut *self.shared.handler.borrow_mut(), inner);
-        self.follow(answer, pending, responder)
+        self.continue_with(answer, pending, responder)
     }
 
     fn on_message(
@@ -384,14 +384,14 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
             // A promise of an earlier message, which was answered before it was settled.
-            return self.follow(Answer::LATER, pending, responder);
+            return self.continue_with(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
         let answer = self.shared.handler.borrow_mut().on_settled(ticket, body, inner);
         if let Some(content) = &mut pending.content {
             content.paused = false;
         }
-        self.follow(answer, pending, responder)
+        self.continue_with(answer, pending, responder)
     }
 
     fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
@@ -399,7 +399,7 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
             "" => "the request could not be answered".to_owned(),
             what => format!("the client {what}"),
         };
-        let message = error_response(code_of(status, code), &text);
+        let message = error_response(message_code(status, code), &text);
         let json = self.pending.as_ref().map(|pending| pending.json).unwrap_or_default();
         let fields = fields(&media::content_type(&message, json)).ok()?;
         Some((fields, message.content))

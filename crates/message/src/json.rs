@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 /// A value as JSON text. Fails as [`Message::json`](super::Message::json) does.
 pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut json = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut json, Spaced))?;
+    value.serialize(&mut Serializer::with_formatter(&mut json, PythonFormatter))?;
     Ok(json)
 }
 
 /// Appends `text` as a JSON string.
 pub(super) fn write_string(json: &mut Vec<u8>, text: &str) {
     // Writing to memory never fails.
-    let _ = text.serialize(&mut Serializer::with_formatter(json, Spaced));
+    let _ = text.serialize(&mut Serializer::with_formatter(json, PythonFormatter));
 }
 
 /// The members of a JSON object with the keys that a caller has named.
@@ -35,14 +35,14 @@ pub(super) fn members<'t, const N: usize>(
     keys: [&str; N],
 ) -> Result<Members<'t, N>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(Keys(keys))?;
+    let members = reader.deserialize_map(MembersVisitor(keys))?;
     reader.end()?;
     Ok(members)
 }
 
-struct Keys<'k, const N: usize>([&'k str; N]);
+struct MembersVisitor<'k, const N: usize>([&'k str; N]);
 
-impl<'t, const N: usize> Visitor<'t> for Keys<'_, N> {
+impl<'t, const N: usize> Visitor<'t> for MembersVisitor<'_, N> {
     type Value = Members<'t, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +51,7 @@ impl<'t, const N: usize> Visitor<'t> for Keys<'_, N> {
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members { values: [None; N], repeated: None };
-        while let Some(key) = map.next_key_seed(Key(&self.0))? {
+        while let Some(key) = map.next_key_seed(KeyIndex(&self.0))? {
             let Some(key) = key else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -66,9 +66,9 @@ impl<'t, const N: usize> Visitor<'t> for Keys<'_, N> {
 }
 
 /// Reads a key as its position among these keys; `None` if it is none of them.
-struct Key<'k>(&'k [&'k str]);
+struct KeyIndex<'k>(&'k [&'k str]);
 
-impl<'t> DeserializeSeed<'t> for Key<'_> {
+impl<'t> DeserializeSeed<'t> for KeyIndex<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'t>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -76,7 +76,7 @@ impl<'t> DeserializeSeed<'t> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for KeyIndex<'_> {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,9 +88,9 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-struct Spaced;
+struct PythonFormatter;
 
-impl Formatter for Spaced {
+impl Formatter for PythonFormatter {
     fn begin_array_value<W: io::Write + ?Sized>(
         &mut self,
         to: &mut W,

@@ -11,11 +11,11 @@ use super::{Header, JSON, Limits};
 #[derive(Debug)]
 pub(super) struct JsonNodes {
     count: usize,
-    /// The largest count that is allowed.
+    /// The maximum count.
     pub(super) limit: usize,
     /// For text in UTF-16.
     utf16: Option<Utf16>,
-    inside: Inside,
+    state: LexerState,
 }
 
 #[derive(Debug)]
@@ -23,12 +23,12 @@ struct Utf16 {
     /// `None` until the first pair, which may be a byte order mark. Without one, it is `false`.
     big_endian: Option<bool>,
     /// The first byte of a pair whose second has not arrived.
-    half: Option<u8>,
+    first_byte: Option<u8>,
 }
 
 /// Where in a JSON text the next character is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inside {
+enum LexerState {
     /// Outside of strings and words.
     Structure,
     /// In a number, `true`, `false` or `null`.
@@ -45,25 +45,25 @@ impl JsonNodes {
         if header.content_length <= limits.json_nodes as u64 || header.content_type != JSON {
             return None;
         }
-        let utf16 = |big_endian| Some(Utf16 { big_endian, half: None });
+        let utf16 = |big_endian| Some(Utf16 { big_endian, first_byte: None });
         let utf16 = match Encoding::of(&header.content_encoding)? {
             Encoding::Utf8 | Encoding::Utf8Sig | Encoding::Latin1 | Encoding::Ascii => None,
             Encoding::Utf16 => utf16(None),
             Encoding::Utf16Le => utf16(Some(false)),
             Encoding::Utf16Be => utf16(Some(true)),
         };
-        Some(Self { count: 0, limit: limits.json_nodes, utf16, inside: Inside::Structure })
+        Some(Self { count: 0, limit: limits.json_nodes, utf16, state: LexerState::Structure })
     }
 
     /// Counts the values and keys that begin in `piece`, the next part of the text. Returns whether
     /// the count is within the limit.
-    pub(super) fn take(&mut self, piece: &[u8]) -> bool {
+    pub(super) fn count_piece(&mut self, piece: &[u8]) -> bool {
         match self.utf16.take() {
             None => self.count_bytes(piece),
             Some(mut utf16) => {
                 for &byte in piece {
-                    let Some(first) = utf16.half.take() else {
-                        utf16.half = Some(byte);
+                    let Some(first) = utf16.first_byte.take() else {
+                        utf16.first_byte = Some(byte);
                         continue;
                     };
                     let pair = [first, byte];
@@ -82,7 +82,7 @@ impl JsonNodes {
 
     fn count_bytes(&mut self, mut piece: &[u8]) {
         loop {
-            if self.inside == Inside::String {
+            if self.state == LexerState::String {
                 // Skips the inside of a long string quickly.
                 let end = memchr::memchr2(b'"', b'\\', piece);
                 piece = &piece[end.unwrap_or(piece.len())..];
@@ -94,24 +94,26 @@ impl JsonNodes {
     }
 
     fn count_unit(&mut self, unit: u8) {
-        let inside = match (self.inside, unit) {
-            (Inside::Escape, _) => Inside::String,
-            (Inside::String, b'\\') => Inside::Escape,
-            (Inside::String, b'"') => Inside::Structure,
-            (Inside::String, _) | (_, b'"') => Inside::String,
-            (_, b'[' | b'{' | b']' | b'}' | b',' | b':') => Inside::Structure,
-            (_, b'!'..=b'~') => Inside::Word,
+        let state = match (self.state, unit) {
+            (LexerState::Escape, _) => LexerState::String,
+            (LexerState::String, b'\\') => LexerState::Escape,
+            (LexerState::String, b'"') => LexerState::Structure,
+            (LexerState::String, _) | (_, b'"') => LexerState::String,
+            (_, b'[' | b'{' | b']' | b'}' | b',' | b':') => LexerState::Structure,
+            (_, b'!'..=b'~') => LexerState::Word,
             // White space, or a byte order mark.
-            _ => Inside::Structure,
+            _ => LexerState::Structure,
         };
-        let begins = match inside {
-            Inside::Structure => matches!(unit, b'[' | b'{') && self.inside != Inside::String,
-            Inside::Word => self.inside != Inside::Word,
-            Inside::String => matches!(self.inside, Inside::Structure | Inside::Word),
-            Inside::Escape => false,
+        let begins = match state {
+            LexerState::Structure => {
+                matches!(unit, b'[' | b'{') && self.state != LexerState::String
+            }
+            LexerState::Word => self.state != LexerState::Word,
+            LexerState::String => matches!(self.state, LexerState::Structure | LexerState::Word),
+            LexerState::Escape => false,
         };
         self.count += usize::from(begins);
-        self.inside = inside;
+        self.state = state;
     }
 }
 
@@ -135,7 +137,7 @@ mod tests {
             return 0;
         };
         for piece in content.chunks(step) {
-            assert_eq!(count.take(piece), count.count == 0);
+            assert_eq!(count.count_piece(piece), count.count == 0);
         }
         count.count
     }

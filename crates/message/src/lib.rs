@@ -1,16 +1,16 @@
 //! A request–response protocol of messages: content with a type and an encoding, in frames or over
 //! HTTP.
 //!
-//! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is enough,
-//! use `sockeye::message`.
+//! Use this crate for a [`Handler`] of your own. If a closure that answers whole messages is
+//! enough, use `sockeye::message`.
 //!
 //! [`Server`] and [`Client`] are [`Protocol`](sockeye_proto::Protocol)s. A server passes messages
 //! to a [`Handler`], which answers them; a client sends the messages of a [`ClientHandler`]. By
 //! default a connection carries one request and one response. Requests with an `id` and
 //! `"connection": "keep-alive"` can be pipelined; their responses carry the same ids, in any order.
 //!
-//! The same handlers answer HTTP: [`Http`] turns HTTP requests into messages, and a [`Port`]
-//! detects by the first bytes of a connection whether it carries frames or HTTP.
+//! The same handlers answer HTTP: [`Http`] turns HTTP requests into messages, and a
+//! [`FramesOrHttp`] detects by the first bytes of a connection whether it carries frames or HTTP.
 //!
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
@@ -21,8 +21,9 @@
 //!
 //! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
-//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input ended
-//! inside a frame) and `internal` (the server's fault); HTTP and handlers add their own codes.
+//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input
+//! ended inside a frame) and `internal` (the server's fault); HTTP and handlers add their own
+//! codes.
 //!
 //! A server that sends every message back:
 //!
@@ -55,19 +56,19 @@
 mod answer;
 mod client;
 mod client_handler;
+mod deadlines;
 mod error;
 pub mod frame;
+mod frames_or_http;
 mod handler;
 mod header;
 mod http;
 mod json;
 mod json_nodes;
-mod late;
 mod limits;
 mod media;
 mod message;
 mod origin;
-mod port;
 mod receive;
 #[cfg(feature = "reference")]
 pub mod reference;
@@ -84,13 +85,13 @@ pub use answer::Answer;
 pub use client::{Client, other_protocol};
 pub use client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
 pub use error::{ErrorResponse, error_response};
+pub use frames_or_http::{FramesOrHttp, PeerProtocol, ServerConfig};
 pub use handler::{ContentMode, Flow, Handler, Settled};
 pub use header::{Header, Id};
 pub use http::{Http, HttpRequest};
-pub use limits::{LARGE, Limits};
+pub use limits::{LARGE_CONTENT, Limits};
 pub use message::{JSON, Message};
 pub use origin::AllowedOrigins;
-pub use port::{PeerProtocol, Port, ServerConfig};
 pub use refusal::Refusal;
 pub use responder::Responder;
 pub use server::Server;

@@ -7,9 +7,9 @@ use sockeye_http as http_core;
 use sockeye_proto::Budget;
 
 /// Content of more bytes takes too long to parse on the event loop. The services that come with
-/// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should other
-/// handlers.
-pub const LARGE: usize = 64 * 1024;
+/// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should
+/// other handlers.
+pub const LARGE_CONTENT: usize = 64 * 1024;
 
 /// Limits and timeouts of one connection. The defaults are safe for unknown peers.
 #[derive(Clone, Debug)]
@@ -22,15 +22,16 @@ pub struct Limits {
     pub content: u64,
     /// Values and keys in JSON content that is collected
     /// ([`ContentMode::Whole`](super::ContentMode::Whole)). Limits the memory and time that parsing
-    /// takes. Above it, the response is `too_complex` when the content is complete. Default: 100,000.
+    /// takes. Above it, the response is `too_complex` when the content is complete. Default:
+    /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
-    /// message is charged for its bytes above 64 KiB until it is answered. One client can use a quarter
-    /// of the budget, a client on the same machine half. When it is spent, the content is discarded and
-    /// the response is `busy`. Default: 256 MiB.
+    /// message is charged for its bytes above 64 KiB until it is answered. One client can use a
+    /// quarter of the budget, a client on the same machine half. When it is spent, the content is
+    /// discarded and the response is `busy`. Default: 256 MiB.
     pub collected: Arc<Budget>,
-    /// Requests of one connection that may be in flight. No more are read until one is answered, nor
-    /// while their contents together reach [`Limits::content`]. Default: 16; 0 counts as 1.
+    /// Requests of one connection that may be in flight. No more are read until one is answered,
+    /// nor while their contents together reach [`Limits::content`]. Default: 16; 0 counts as 1.
     pub in_flight: usize,
     /// Time for a header, from its first byte; then the response is `timeout`. Default: 10 s.
     pub header_timeout: Duration,
@@ -56,7 +57,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of HTTP for these limits of messages. Those on a request's head are HTTP's defaults.
+    /// The limits of HTTP for these limits of messages. Those on a request's head are HTTP's
+    /// defaults.
     #[must_use]
     pub fn http(&self) -> http_core::Limits {
         http_core::Limits {

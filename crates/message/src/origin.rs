@@ -1,10 +1,10 @@
 //! Protection against cross-site requests: which web pages may send messages over HTTP.
 //!
-//! Any page can make a browser send some requests, such as a POST of `text/plain`, to any server that the
-//! browser can reach. The browser only hides the response from the page. So requests from pages of other
-//! origins are refused before a handler sees them. Browsers send the origin of a page in `Origin` (RFC
-//! 6454, 7), and its relation to the server in `Sec-Fetch-Site` (Fetch Metadata). Other programs send
-//! neither.
+//! Any page can make a browser send some requests, such as a POST of `text/plain`, to any server
+//! that the browser can reach. The browser only hides the response from the page. So requests from
+//! pages of other origins are refused before a handler sees them. Browsers send the origin of a
+//! page in `Origin` (RFC 6454, 7), and its relation to the server in `Sec-Fetch-Site` (Fetch
+//! Metadata). Other programs send neither.
 
 use std::borrow::Cow;
 
@@ -73,8 +73,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether `origin` is that of the server with the name `host`. Either scheme counts: a proxy in front
-/// of the server may use TLS.
+/// Whether `origin` is that of the server with the name `host`. Either scheme counts: a proxy in
+/// front of the server may use TLS.
 fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
     parts(origin).zip(host).is_some_and(|((port, origin), host)| is_same_host(origin, host, port))
 }

@@ -37,15 +37,17 @@ impl Receiver {
     }
 
     /// Bytes still to come.
-    pub(super) fn left(&self) -> u64 {
+    pub(super) fn remaining(&self) -> u64 {
         match self {
-            Self::Collect { buffer, .. } => buffer.left(),
-            Self::Stream(left) | Self::Refuse(_, left) | Self::Discard(left) => *left,
+            Self::Collect { buffer, .. } => buffer.remaining(),
+            Self::Stream(remaining) | Self::Refuse(_, remaining) | Self::Discard(remaining) => {
+                *remaining
+            }
         }
     }
 
-    /// Takes a piece of at most [`Receiver::left`] bytes. [`Flow::Pause`] is returned only if a promise
-    /// can end the pause.
+    /// Takes a piece of at most [`Receiver::remaining`] bytes. [`Flow::Pause`] is returned only if
+    /// a promise can end the pause.
     pub(super) fn take(
         &mut self,
         piece: &[u8],
@@ -55,20 +57,20 @@ impl Receiver {
         let len = piece.len() as u64;
         match self {
             Self::Collect { buffer, nodes, .. } => {
-                let left = buffer.left() - len;
+                let remaining = buffer.remaining() - len;
                 if let Some(nodes) = nodes
-                    && !nodes.take(piece)
+                    && !nodes.count_piece(piece)
                 {
                     let limit = nodes.limit;
                     let what = format!("the content has more than {limit} JSON values and keys");
-                    *self = Self::Refuse(Refusal::new("too_complex", what), left);
+                    *self = Self::Refuse(Refusal::new("too_complex", what), remaining);
                 } else if !buffer.take(piece) {
                     let what = "too much content is in memory already; send it again later";
-                    *self = Self::Refuse(Refusal::new("busy", what), left);
+                    *self = Self::Refuse(Refusal::new("busy", what), remaining);
                 }
             }
-            Self::Stream(left) => {
-                *left -= len;
+            Self::Stream(remaining) => {
+                *remaining -= len;
                 if !piece.is_empty()
                     && handler.on_content(piece, &mut responder) == Flow::Pause
                     && !responder.request.tickets.is_empty()
@@ -76,12 +78,12 @@ impl Receiver {
                     return Flow::Pause;
                 }
             }
-            Self::Refuse(_, left) | Self::Discard(left) => *left -= len,
+            Self::Refuse(_, remaining) | Self::Discard(remaining) => *remaining -= len,
         }
         Flow::More
     }
 
-    /// All content has arrived: has the request answered.
+    /// All content has arrived: passes the request to the handler.
     pub(super) fn finish(self, handler: &mut impl Handler, responder: Responder<'_, '_>) -> Answer {
         match self {
             Self::Collect { header, buffer, .. } => {
@@ -119,7 +121,7 @@ impl IncomingRequest {
 
     /// Discards the content from now on.
     pub(super) fn discard(&mut self) {
-        self.receiver = Receiver::Discard(self.receiver.left());
+        self.receiver = Receiver::Discard(self.receiver.remaining());
     }
 
     /// Ends a pause.

@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use sockeye_proto::{Peer, Ticket};
 
 use super::header::is_integer;
-use super::{Answer, Handler, LARGE, Message, Refusal, Responder, Settled, error_response, json};
+use super::{
+    Answer, Handler, LARGE_CONTENT, Message, Refusal, Responder, Settled, error_response, json,
+};
 
 /// The entries of the Python server.
 const ENTRIES: [(&str, &str); 3] = [
@@ -23,14 +25,15 @@ const ENTRIES: [(&str, &str); 3] = [
 const BINARY: &str = "binary/custom-server-binary-type";
 
 /// Bytes of such content that the response repeats.
-const REPEATED: usize = 10;
+const MAX_REPEATED: usize = 10;
 
 /// Python does not convert integers with more digits.
 const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;
 
-/// Answers as the Python server does. Clones share their entries, which can be replaced at any time.
+/// Answers as the Python server does. Clones share their entries, which can be replaced at any
+/// time.
 #[derive(Clone, Debug)]
 pub struct Reference(Arc<RwLock<Arc<Entries>>>);
 
@@ -67,7 +70,7 @@ impl Reference {
     /// When the content is not what its type and encoding say.
     pub fn answer(&self, message: &Message) -> Result<Message, Refusal> {
         if !message.is_json() {
-            let repeated = &message.content[..message.content.len().min(REPEATED)];
+            let repeated = &message.content[..message.content.len().min(MAX_REPEATED)];
             let content = [b"First 10 bytes of request: ", repeated].concat();
             return Ok(Message::binary(BINARY, content));
         }
@@ -82,15 +85,15 @@ impl Reference {
         }
         let members = json::members(whole.get(), ["action", "value"]).map_err(Refusal::not_json)?;
         let [raw_action, raw_value] = members.values.map(|raw| raw.unwrap_or("null"));
-        let Some(action) = printed(raw_action).map_err(Refusal::not_json)? else {
-            return Ok(unprintable("action", raw_action));
+        let Some(action) = python_text(raw_action).map_err(Refusal::not_json)? else {
+            return Ok(refused_value("action", raw_action));
         };
-        // The string "search", and no other value that is printed like it.
+        // The string "search", and no other value that Python prints the same way.
         if action != "search" || !raw_action.starts_with('"') {
             return Ok(result(&format!("Error: invalid action '{action}'.")));
         }
-        let Some(value) = printed(raw_value).map_err(Refusal::not_json)? else {
-            return Ok(unprintable("value", raw_value));
+        let Some(value) = python_text(raw_value).map_err(Refusal::not_json)? else {
+            return Ok(refused_value("value", raw_value));
         };
         let is_text = raw_value.starts_with('"');
         let found = if is_text { self.search(&value) } else { None };
@@ -99,7 +102,7 @@ impl Reference {
 }
 
 /// What Python prints for a JSON value; `None` for values that are refused here.
-fn printed(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
+fn python_text(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     Ok(Some(Cow::Borrowed(match raw {
         "null" => "None",
         "true" => "True",
@@ -111,7 +114,7 @@ fn printed(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     })))
 }
 
-fn unprintable(key: &str, raw: &str) -> Message {
+fn refused_value(key: &str, raw: &str) -> Message {
     let kind = kind(raw);
     let what = format!("the {key:?} must be a string, an integer, true, false or null, not {kind}");
     error_response("bad_request", &what)
@@ -145,7 +148,7 @@ impl Handler for Reference {
         mut responder: Responder<'_, '_>,
     ) -> Answer {
         // Only JSON is parsed. Other content is answered from its first bytes.
-        if message.is_json() && message.content.len() > LARGE {
+        if message.is_json() && message.content.len() > LARGE_CONTENT {
             let reference = self.clone();
             responder.run(move || reference.answer(&message));
             return responder.later();

@@ -67,7 +67,8 @@ impl PendingRequest {
         refusal.fault()
     }
 
-    /// Writes the response in a frame, unless it is late. `keep_alive`: more may follow.
+    /// Writes the response in a frame, unless it is late. `keep_alive`: the
+    /// connection may stay open.
     pub(super) fn write(&self, response: Message, keep_alive: bool, turn: &mut Turn<'_>) {
         if self.is_late(turn) {
             return;

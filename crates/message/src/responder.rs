@@ -13,7 +13,7 @@ pub(super) enum Call<'r, 't> {
     Http(&'r http_core::Responder<'r, 't>),
 }
 
-/// The duty to answer one request.
+/// Answers one request. Each request must be answered.
 #[derive(Debug)]
 pub struct Responder<'r, 't> {
     pub(super) call: Call<'r, 't>,
@@ -52,8 +52,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::failure(text)
     }
 
-    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a promise of
-    /// this responder is settled. Without an open promise the response is the error `internal`.
+    /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a
+    /// promise of this responder is settled. Without an open promise the response is the error
+    /// `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

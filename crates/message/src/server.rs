@@ -1,6 +1,7 @@
 //! The server's side of a connection of frames, as a [`Protocol`].
 //!
-//! This file reads requests and writes responses. [`late`](super::late) handles deadlines and promises.
+//! This file reads requests and writes responses. [`deadlines`](super::deadlines) handles deadlines
+//! and promises.
 
 use std::fmt;
 use std::rc::Rc;
@@ -25,11 +26,11 @@ pub struct Server<H> {
     /// Requests whose responses follow later, the oldest first. At most [`Limits::in_flight`].
     pub(super) pending: Vec<PendingRequest>,
     /// The number of the next request.
-    next: u64,
+    next_number: u64,
     /// Unless this is [`Stop::No`], responses announce that the connection ends.
     stop: Stop,
-    /// Frames that begin later than this are not read.
-    reads_until: Time,
+    /// Frames that begin later than this are not read. [`Time::NEVER`] until the server drains.
+    frames_until: Time,
     pub(super) handler: H,
 }
 
@@ -41,9 +42,9 @@ impl<H: Handler> Server<H> {
             peer: Peer { address: Address::Unix, via: 0 },
             state: State::ExpectFrame { until: Time::NEVER },
             pending: Vec::new(),
-            next: 0,
+            next_number: 0,
             stop: Stop::No,
-            reads_until: Time::NEVER,
+            frames_until: Time::NEVER,
             handler,
         }
     }
@@ -60,13 +61,13 @@ impl<H: Handler> Server<H> {
 
     /// When the connection times out if nothing arrives from now on.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
-        self.reads_until.min(turn.now() + self.limits.idle_timeout)
+        self.frames_until.min(turn.now() + self.limits.idle_timeout)
     }
 
     /// While the server drains, frames that begin within the grace period are still answered.
     fn begin_grace(&mut self, turn: &Turn<'_>) {
         if self.is_draining() {
-            self.reads_until = turn.now() + DRAIN_GRACE;
+            self.frames_until = turn.now() + DRAIN_GRACE;
         }
     }
 
@@ -87,8 +88,8 @@ impl<H: Handler> Server<H> {
     fn read_header(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         match frame::read(input, &self.limits) {
             Ok(Some((header, len))) => {
-                let request = PendingRequest::of(&header, self.next, turn.now());
-                self.next += 1;
+                let request = PendingRequest::of(&header, self.next_number, turn.now());
+                self.next_number += 1;
                 match header.check(&self.limits) {
                     Ok(()) => Ok(len + self.begin(header, request, &input[len..], turn)?),
                     Err(refusal) => self.refuse(refusal, Some(&request), turn).map(|()| len),
@@ -106,8 +107,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Starts a request, and has it answered if `rest` holds all of its content. Returns the bytes of
-    /// `rest` that were consumed.
+    /// Starts a request. If `rest` holds all of its content, passes it to the handler. Returns the
+    /// bytes of `rest` that were consumed.
     fn begin(
         &mut self,
         header: Header,
@@ -121,7 +122,7 @@ impl<H: Handler> Server<H> {
         if mode == ContentMode::Whole
             && len <= (rest.len() as u64).min(self.limits.json_nodes as u64)
         {
-            let piece = frame::front(rest, len);
+            let piece = frame::prefix(rest, len);
             let message = header.into_message(Bytes::copy_from_slice(piece));
             let has_more = rest.len() > piece.len();
             self.answer(request, has_more, turn, |handler, responder| {
@@ -141,15 +142,15 @@ impl<H: Handler> Server<H> {
     /// Reads content from the front of `input`. Returns the bytes consumed.
     fn read_content(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let State::ExpectContent(content) = &mut self.state else { return Ok(0) };
-        let piece = frame::front(input, content.receiver.left());
+        let piece = frame::prefix(input, content.receiver.remaining());
         if !piece.is_empty() {
             content.timeout = turn.now() + self.limits.content_timeout;
         }
         let responder = Responder::frames(turn, &self.peer, &mut content.request);
         let flow = content.receiver.take(piece, &mut self.handler, responder);
-        let left = content.receiver.left();
-        content.paused = flow == Flow::Pause && left > 0;
-        if left == 0
+        let remaining = content.receiver.remaining();
+        content.paused = flow == Flow::Pause && remaining > 0;
+        if remaining == 0
             && let Some(content) = self.state.take_content()
         {
             let IncomingRequest { request, receiver, .. } = *content;
@@ -212,7 +213,7 @@ impl<H: Handler> Server<H> {
         has_more: bool,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        if keeps_connection && turn.now() < self.reads_until {
+        if keeps_connection && turn.now() < self.frames_until {
             self.state = State::ExpectFrame { until: self.idle_until(turn) };
             return Ok(());
         }
@@ -242,7 +243,8 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    /// Writes an error response, and reads no more. `request` is `None` if its header can't be read.
+    /// Writes an error response, and reads no more. `request` is `None` if its header can't be
+    /// read.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
@@ -268,8 +270,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Reads on, if it was waiting for capacity.
-    pub(super) fn read_on(&mut self, turn: &mut Turn<'_>) {
+    /// Reads again, if the connection was waiting for capacity.
+    pub(super) fn resume_reading(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.state, State::ExpectCapacity) {
             self.begin_grace(turn);
             self.state = State::ExpectFrame { until: self.idle_until(turn) };
@@ -282,9 +284,10 @@ impl<H: Handler> Server<H> {
             State::ExpectFrame { .. } => self.finish(Ok(End::Close), turn),
             State::ExpectHeader { .. } => self.refuse(Refusal::incomplete_header(), None, turn),
             State::ExpectContent(content) => {
-                let left = content.receiver.left();
-                let what =
-                    format!("the connection's input ended {left} bytes before the content did");
+                let remaining = content.receiver.remaining();
+                let what = format!(
+                    "the connection's input ended {remaining} bytes before the content did"
+                );
                 self.refuse_content(Refusal::new("incomplete", what), turn)
             }
             // The end of input is not reported during a pause: pending requests are answered first.
@@ -338,7 +341,7 @@ impl<H: Handler> Protocol for Server<H> {
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
             }
             Event::Eof { .. } => return self.on_eof(turn),
-            Event::Room => self.read_on(turn),
+            Event::Room => self.resume_reading(turn),
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
             Event::LameDuck => self.stop = Stop::LameDuck,

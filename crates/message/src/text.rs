@@ -10,8 +10,8 @@ pub enum Encoding {
     Utf8,
     /// UTF-8 with a byte order mark in front, which is optional when reading.
     Utf8Sig,
-    /// UTF-16 with a byte order mark in front. Written as little-endian, and read so if the mark is
-    /// missing.
+    /// UTF-16 with a byte order mark in front. Written as little-endian. Without a mark, it is read
+    /// as little-endian.
     Utf16,
     /// UTF-16, little-endian. A byte order mark is part of the text.
     Utf16Le,
@@ -23,12 +23,12 @@ pub enum Encoding {
     Ascii,
 }
 
-/// Bytes are not valid in an encoding, or text can't be written in it.
+/// Why bytes can't be decoded, or text can't be encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadText {
     /// The encoding.
     pub encoding: Encoding,
-    /// Where: the offset of a byte when reading, of a character when writing.
+    /// Where: the offset in bytes when decoding, in characters when encoding.
     pub at: usize,
 }
 
@@ -59,11 +59,11 @@ const NAMES: [(Encoding, &str); 7] = [
     ),
 ];
 
-/// No name is longer.
+/// All names are shorter.
 const MAX_NAME: usize = 64;
 
 impl Encoding {
-    /// The encoding of this name, in any case; `-`, `_` and spaces are the same.
+    /// The encoding with this name. Upper and lower case are equal, and so are `-`, `_` and spaces.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         match name {
@@ -76,7 +76,7 @@ impl Encoding {
         NAMES.into_iter().find_map(|(encoding, names)| is_known(names).then_some(encoding))
     }
 
-    /// The name that is sent.
+    /// The name to send in a header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Encoding {
         }
     }
 
-    /// Reads bytes as text.
+    /// Decodes bytes.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Encoding {
         }
     }
 
-    /// Writes text as bytes.
+    /// Encodes text.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Encoding {
         BadText { encoding: self, at }
     }
 
-    /// Reads UTF-8 that begins at the offset `start`.
+    /// Decodes UTF-8. `start` is the offset of `bytes` in the content.
     fn utf8(self, bytes: &[u8], start: usize) -> Result<Cow<'_, str>, BadText> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Cow::Borrowed(text)),
@@ -154,7 +154,7 @@ impl Encoding {
         }
     }
 
-    /// Reads UTF-16 that begins at the offset `start`.
+    /// Decodes UTF-16. `start` is the offset of `bytes` in the content.
     fn utf16(
         self,
         bytes: &[u8],
@@ -184,7 +184,7 @@ fn normalised(name: &str) -> String {
                 normal.push('_');
             }
             gap = false;
-            // Python omits what is not ASCII, too.
+            // Like Python, omits characters that are not ASCII.
             if character.is_ascii() {
                 normal.push(character.to_ascii_lowercase());
             }

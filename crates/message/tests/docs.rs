@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use sockeye_http as http_core;
 use sockeye_message::reference::Reference;
-use sockeye_message::{Id, Limits, PeerProtocol, Port, Server, ServerConfig};
+use sockeye_message::{FramesOrHttp, Id, Limits, PeerProtocol, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 
 const MESSAGE: &str = include_str!("../../../docs/message.md");
@@ -18,8 +18,8 @@ fn blocks(kind: &str) -> Vec<&'static str> {
     blocks.map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// The bytes of an HTTP request or response: the lines of its head end with CRLF, and no newline follows
-/// its content.
+/// The bytes of an HTTP request or response: the lines of its head end with CRLF, and no newline
+/// follows its content.
 fn http(block: &str) -> Vec<u8> {
     let (head, content) = block.split_once("\n\n").unwrap();
     let content = content.strip_suffix('\n').unwrap();
@@ -30,7 +30,7 @@ fn http(block: &str) -> Vec<u8> {
 fn exchange(request: &[u8], response: &[u8]) {
     for drip in [false, true] {
         let shared = Rc::new(ServerConfig::new(Limits::default()));
-        let mut client = Harness::new(Port::new(shared, Reference::default()));
+        let mut client = Harness::new(FramesOrHttp::new(shared, Reference::default()));
         if drip {
             client.drip(request);
         } else {

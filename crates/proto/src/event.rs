@@ -25,7 +25,7 @@ pub enum Event<'a> {
     Room,
     /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
     Deadline,
-    /// A [`Promise`](crate::Promise) with this ticket was resolved or abandoned, or a
+    /// A [`Promise`](crate::Promise) with this ticket was fulfilled or abandoned, or a
     /// [`Remote`](crate::Remote) sent a message (with [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.

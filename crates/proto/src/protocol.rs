@@ -280,7 +280,7 @@ impl<'a> Turn<'a> {
         self.effects.switch = Some(protocol);
     }
 
-    /// A promise of one [`Event::Message`], to be resolved by any thread.
+    /// A promise of one [`Event::Message`], to be fulfilled by any thread.
     #[must_use]
     pub fn promise(&self) -> Promise {
         let ticket = self.context.handles.next_ticket.get();
@@ -303,7 +303,7 @@ impl<'a> Turn<'a> {
         let promise = self.promise();
         let ticket = promise.ticket();
         let client = Client::of(self.peer.address);
-        let job = Job::new(JobKind::Other, client, move || promise.resolve(Box::new(work())));
+        let job = Job::new(JobKind::Other, client, move || promise.fulfill(Box::new(work())));
         // Dropping a refused job abandons its promise.
         drop(self.spawn(job));
         ticket

@@ -1,7 +1,7 @@
 //! How other threads and other connections reach a protocol: promises, messages and wake-ups.
 //!
 //! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work. When the
-//! promise is resolved, or dropped (say, because the work panicked), the protocol gets
+//! promise is fulfilled, or dropped (say, because the work panicked), the protocol gets
 //! [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
 //!
 //! A [`Remote`] can be cloned, and used any number of times:
@@ -56,7 +56,7 @@ pub struct Envelope {
 
 /// What an [`Envelope`] carries.
 pub(crate) enum Delivery {
-    /// A promise was resolved or abandoned.
+    /// A promise was fulfilled or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
     /// A remote sent a message, which used one message of this credit. It is given back afterwards.
     Sent(Message, Arc<Credit>),
@@ -95,7 +95,7 @@ pub struct Promise {
     to: Key,
     stream: u32,
     ticket: Ticket,
-    resolved: bool,
+    fulfilled: bool,
 }
 
 impl Promise {
@@ -104,7 +104,7 @@ impl Promise {
         (to, stream): (Key, u32),
         ticket: Ticket,
     ) -> Self {
-        Self { mailbox, to, stream, ticket, resolved: false }
+        Self { mailbox, to, stream, ticket, fulfilled: false }
     }
 
     /// The ticket of its message.
@@ -114,8 +114,8 @@ impl Promise {
     }
 
     /// Sends the message.
-    pub fn resolve(mut self, message: Message) {
-        self.resolved = true;
+    pub fn fulfill(mut self, message: Message) {
+        self.fulfilled = true;
         self.send(Ok(message));
     }
 
@@ -127,7 +127,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        if !self.resolved {
+        if !self.fulfilled {
             self.send(Err(Abandoned));
         }
     }
@@ -403,9 +403,9 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_settled_once_whether_resolved_or_dropped() {
+    fn a_promise_is_settled_once_whether_fulfilled_or_dropped() {
         let mailbox = Arc::new(TestMailbox::default());
-        Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).resolve(Box::new(5_u8));
+        Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).fulfill(Box::new(5_u8));
         drop(Promise::new(mailbox.clone(), (Key(1), 0), Ticket(8)));
         let envelopes = mailbox.0.lock().unwrap();
         assert_eq!(envelopes.len(), 2);

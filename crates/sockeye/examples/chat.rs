@@ -65,7 +65,7 @@ impl State {
     }
 
     /// Appends a line to the log, and wakes all members.
-    fn say(&mut self, line: &str) {
+    fn announce(&mut self, line: &str) {
         let line = format!("{line}\n").into_bytes().into_boxed_slice();
         self.size += line.len() + PER_LINE;
         self.log.push_back(line);
@@ -93,14 +93,14 @@ impl Room {
         let position = state.end();
         state.members.insert(name.to_owned(), remote);
         let count = state.members.len();
-        state.say(&format!("* {name} has joined ({count} here)"));
+        state.announce(&format!("* {name} has joined ({count} here)"));
         Some(position)
     }
 
     fn leave(&self, name: &str) {
         let mut state = self.lock();
         if state.members.remove(name).is_some() {
-            state.say(&format!("* {name} has left"));
+            state.announce(&format!("* {name} has left"));
         }
     }
 
@@ -148,7 +148,7 @@ impl Member {
             MemberState::Joined { .. } if line.is_empty() => {}
             MemberState::Joined { name, .. } => {
                 let line = format!("<{name}> {line}");
-                self.room.lock().say(&line);
+                self.room.lock().announce(&line);
             }
             MemberState::Left => {}
         }

@@ -110,7 +110,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify each other: see the example `chat`.
+//! `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without sockets.
+//! With [`Remote`], connections notify each other: see the example `chat`.
 //!
 //! # An axum app
 //!

@@ -13,8 +13,8 @@ use sockeye::{Bound, Config, Linger, ListenAddr, Serving};
 #[path = "../examples/chat.rs"]
 mod chat;
 
-/// Timeout of a test for a line: far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for a line: far longer than any should take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves on three workers. Connections to a Unix socket are spread evenly over them.
 fn serve(address: ListenAddr) -> Serving {
@@ -39,8 +39,8 @@ fn stop(serving: Serving) {
 
 /// A member.
 struct Client {
-    writes: Box<dyn Write>,
-    reads: Box<dyn BufRead>,
+    writer: Box<dyn Write>,
+    reader: Box<dyn BufRead>,
 }
 
 impl Client {
@@ -48,12 +48,12 @@ impl Client {
         let mut client = match &serving.addresses()[0] {
             Bound::Ip(address) => {
                 let stream = TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 Self::over(stream.try_clone().unwrap(), stream)
             }
             Bound::Unix(path) => {
                 let stream = UnixStream::connect(path).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 Self::over(stream.try_clone().unwrap(), stream)
             }
         };
@@ -61,34 +61,34 @@ impl Client {
         client
     }
 
-    fn over(writes: impl Write + 'static, reads: impl Read + 'static) -> Self {
-        Self { writes: Box::new(writes), reads: Box::new(BufReader::new(reads)) }
+    fn over(writer: impl Write + 'static, reader: impl Read + 'static) -> Self {
+        Self { writer: Box::new(writer), reader: Box::new(BufReader::new(reader)) }
     }
 
-    fn say(&mut self, text: &str) {
-        self.writes.write_all(text.as_bytes()).unwrap();
+    fn send_line(&mut self, text: &str) {
+        self.writer.write_all(text.as_bytes()).unwrap();
     }
 
     /// The next line, without its end, or an empty one at the end.
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.reads.read_line(&mut line).unwrap();
+        self.reader.read_line(&mut line).unwrap();
         line.trim_end_matches('\n').to_owned()
     }
 
-    fn joins(serving: &Serving, name: &str, count: usize) -> Self {
+    fn join(serving: &Serving, name: &str, count: usize) -> Self {
         let mut client = Self::new(serving);
-        client.say(&format!("{name}\n"));
+        client.send_line(&format!("{name}\n"));
         assert_eq!(client.line(), format!("* {name} has joined ({count} here)"));
         client
     }
 }
 
 /// Three members that have joined.
-fn three(serving: &Serving) -> [Client; 3] {
-    let mut ann = Client::joins(serving, "ann", 1);
-    let mut bob = Client::joins(serving, "bob", 2);
-    let cid = Client::joins(serving, "cid", 3);
+fn three_members(serving: &Serving) -> [Client; 3] {
+    let mut ann = Client::join(serving, "ann", 1);
+    let mut bob = Client::join(serving, "bob", 2);
+    let cid = Client::join(serving, "cid", 3);
     assert_eq!(ann.line(), "* bob has joined (2 here)");
     for client in [&mut ann, &mut bob] {
         assert_eq!(client.line(), "* cid has joined (3 here)");
@@ -100,9 +100,9 @@ fn three(serving: &Serving) -> [Client; 3] {
 fn every_member_reads_every_line_of_a_burst_in_order() {
     for address in [any_port(), path_of("burst").into()] {
         let serving = serve(address);
-        let mut members = three(&serving);
+        let mut members = three_members(&serving);
         let burst: String = (0..1000).map(|number| format!("line {number}\n")).collect();
-        members[0].say(&burst);
+        members[0].send_line(&burst);
         for member in &mut members {
             for number in 0..1000 {
                 assert_eq!(member.line(), format!("<ann> line {number}"));
@@ -127,12 +127,12 @@ fn every_member_reads_every_line_of_a_burst_in_order() {
 fn a_member_that_does_not_read_delays_nobody_and_gets_the_number_of_missed_lines() {
     const ROUNDS: usize = 40;
     const LINES: usize = 250;
-    // It has small buffers.
+    // A Unix socket has small buffers.
     let serving = serve(path_of("slow").into());
-    let [mut ann, mut bob, mut slow] = three(&serving);
+    let [mut ann, mut bob, mut slow] = three_members(&serving);
     for round in 0..ROUNDS {
         let line = |number| format!("{:0>500}", round * LINES + number);
-        ann.say(&(0..LINES).map(|number| line(number) + "\n").collect::<String>());
+        ann.send_line(&(0..LINES).map(|number| line(number) + "\n").collect::<String>());
         for reader in [&mut ann, &mut bob] {
             for number in 0..LINES {
                 assert_eq!(reader.line(), format!("<ann> {}", line(number)));
@@ -159,25 +159,25 @@ fn a_member_that_does_not_read_delays_nobody_and_gets_the_number_of_missed_lines
 #[test]
 fn names_are_checked_and_lines_have_limits() {
     let serving = serve(any_port());
-    let mut ann = Client::joins(&serving, "ann", 1);
+    let mut ann = Client::join(&serving, "ann", 1);
     let mut other = Client::new(&serving);
-    other.say("ann\n");
+    other.send_line("ann\n");
     assert_eq!(other.line(), "* ann is here already: another name?");
     for bad in ["", "a b", "<ann>", &"n".repeat(33)] {
-        other.say(&format!("{bad}\n"));
+        other.send_line(&format!("{bad}\n"));
         assert!(other.line().starts_with("* a name has letters"), "{bad}");
     }
-    other.say("zoë\r\n");
+    other.send_line("zoë\r\n");
     assert_eq!(other.line(), "* zoë has joined (2 here)");
     assert_eq!(ann.line(), "* zoë has joined (2 here)");
 
     let longest = "x".repeat(512);
-    ann.say(&format!("\n\u{1b}[2J\u{7}\n{longest}\n"));
+    ann.send_line(&format!("\n\u{1b}[2J\u{7}\n{longest}\n"));
     for member in [&mut ann, &mut other] {
         assert_eq!(member.line(), "<ann> \u{fffd}[2J\u{fffd}");
         assert_eq!(member.line(), format!("<ann> {longest}"));
     }
-    ann.say(&"x".repeat(600));
+    ann.send_line(&"x".repeat(600));
     assert_eq!(ann.line(), "* a line has 512 bytes at most");
     assert_eq!(ann.line(), "");
     assert_eq!(other.line(), "* ann has left");
@@ -189,7 +189,7 @@ fn names_are_checked_and_lines_have_limits() {
 fn many_bad_names_at_once_are_all_answered() {
     let serving = serve(any_port());
     let mut client = Client::new(&serving);
-    client.say(&format!("{}ann\n", "?\n".repeat(1000)));
+    client.send_line(&format!("{}ann\n", "?\n".repeat(1000)));
     for _ in 0..1000 {
         assert!(client.line().starts_with("* a name has letters"));
     }

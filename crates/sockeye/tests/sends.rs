@@ -57,14 +57,14 @@ impl Drop for Scratch {
     }
 }
 
-struct Scene {
+struct Fixture {
     shard: Shard<Epoll>,
     address: SocketAddr,
     client: TcpStream,
 }
 
-/// Numbers of system calls: those that receive, that send memory, that send files, and that probe
-/// whether this would block.
+/// Numbers of system calls: for receiving, for sending from memory, for sending files, and for
+/// probing whether sending a file would block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Calls {
     receive: u64,
@@ -85,8 +85,8 @@ enum Access {
 }
 
 impl Access {
-    /// For files in `folder`, which exists, by the type of its file system in the kernel's list of
-    /// mounts.
+    /// The access to files in `folder`, by the type of its file system in the kernel's list of
+    /// mounts. The folder must exist.
     fn of(folder: &Path) -> Self {
         let folder = folder.canonicalize().unwrap();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
@@ -103,21 +103,21 @@ impl Access {
         }
     }
 
-    /// The calls of one receive, `sends` sends from memory, and `sendfiles` sends of a quantum from
-    /// files.
+    /// The calls of one receive, `send` sends from memory, and `files` parts of files, each of at
+    /// most 128 KiB.
     fn calls(self, send: u64, files: u64) -> Calls {
         let receive = 1;
         match self {
             Self::Direct => Calls { receive, send, sendfile: files, probe: 0 },
             Self::Probe => Calls { receive, send, sendfile: files, probe: files },
-            // What a thread has read is sent with the memory after it.
+            // Bytes that a thread has read are sent together with the memory after them.
             Self::Thread if files > 0 => Calls { receive, send: 1 + files, sendfile: 0, probe: 0 },
             Self::Thread => Calls { receive, send, sendfile: 0, probe: 0 },
         }
     }
 }
 
-impl Scene {
+impl Fixture {
     fn new(service: impl Service + 'static) -> Self {
         let (shard, address) = stepped::shard(service);
         let client = connect(address);
@@ -126,13 +126,13 @@ impl Scene {
 
     /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns
     /// their number.
-    fn receive(&mut self, client: &mut TcpStream, want: Option<usize>) -> usize {
+    fn receive(&mut self, client: &mut TcpStream, len: Option<usize>) -> usize {
         let mut buffer = vec![0; 256 << 10];
-        let mut got = 0;
-        while want.is_none_or(|want| got < want) {
+        let mut received = 0;
+        while len.is_none_or(|len| received < len) {
             match client.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => got += count,
+                Ok(count) => received += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     // The bytes may not have arrived yet, though the shard is idle.
                     let until = self.shard.driver().now() + Duration::from_millis(10);
@@ -141,7 +141,7 @@ impl Scene {
                 Err(error) => panic!("{error}"),
             }
         }
-        got
+        received
     }
 
     /// The length of the responses to `requests`, each on a connection that closes after it.
@@ -200,7 +200,7 @@ fn each_kind_of_response_from_a_folder_is_sent_with_its_head() {
 fn sends_each_kind_with_its_head(folder: &Path) {
     let access = Access::of(folder);
     let scratch = Scratch::within(folder, "sends");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     for (line, fields, send, sendfile) in [
         ("GET /small.txt", "", 1, 0),
         ("HEAD /small.txt", "", 1, 0),
@@ -210,7 +210,7 @@ fn sends_each_kind_with_its_head(folder: &Path) {
         ("GET /16k.bin", "Range: bytes=5-9\r\n", 1, 0),
         ("GET /16k.bin", "Range: bytes=0-9,9000-9009\r\n", 1, 0),
         ("GET /100k.bin", "", 1, 1),
-        // With the head, this is a little more than a quantum.
+        // With the head, this is a little more than the 128 KiB of one turn.
         ("GET /128k.bin", "", 1, 1),
         ("GET /100k.bin", "Range: bytes=5-9\r\n", 1, 1),
         // Each part has a head, and the end follows the last.
@@ -219,7 +219,7 @@ fn sends_each_kind_with_its_head(folder: &Path) {
         ("GET /list/", "", 1, 0),
         ("GET /list/?format=json", "", 1, 0),
     ] {
-        let calls = scene.calls(&[request(line, fields)]);
+        let calls = fixture.calls(&[request(line, fields)]);
         assert_eq!(calls, access.calls(send, sendfile), "{line} {fields} {access:?}");
     }
 }
@@ -228,14 +228,14 @@ fn sends_each_kind_with_its_head(folder: &Path) {
 fn pipelined_responses_are_sent_together_except_files_between_them() {
     let access = Access::of(&std::env::temp_dir());
     let scratch = Scratch::new("pipelined");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let (small, large) = (request("GET /small.txt", ""), request("GET /100k.bin", ""));
     for (requests, send, sendfile) in [
         ([&small, &small, &small], 1, 0),
         ([&small, &small, &large], 1, 1),
         ([&small, &large, &small], 2, 1),
     ] {
-        let calls = scene.calls(&requests.map(String::clone));
+        let calls = fixture.calls(&requests.map(String::clone));
         assert_eq!(calls, access.calls(send, sendfile));
     }
 }
@@ -249,11 +249,11 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
     };
     let http = HttpService::new(pieces);
     let shared = Rc::new(http_core::ServerConfig::default());
-    let mut scene = Scene::new(move |_: &Peer| -> Box<dyn Protocol> {
+    let mut fixture = Fixture::new(move |_: &Peer| -> Box<dyn Protocol> {
         Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
     });
     for count in [0, 1, 100, 1000] {
-        let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);
+        let calls = fixture.calls(&[request(&format!("GET /{count}"), "")]);
         assert_eq!(calls, Access::Direct.calls(1, 0), "{count} pieces");
     }
 }
@@ -261,38 +261,38 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
 #[test]
 fn idle_connections_add_no_system_call_to_a_request() {
     let scratch = Scratch::new("beside");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let small = [request("GET /small.txt", "")];
-    let length = scene.length(&small);
+    let length = fixture.length(&small);
     let mut idle = Vec::new();
     for _ in 0..100 {
-        let mut client = connect(scene.address);
+        let mut client = connect(fixture.address);
         client.write_all(small[0].as_bytes()).unwrap();
-        assert_eq!(scene.receive(&mut client, Some(length)), length);
+        assert_eq!(fixture.receive(&mut client, Some(length)), length);
         idle.push(client);
     }
-    assert_eq!(scene.calls(&small), Access::Direct.calls(1, 0));
-    assert!(scene.shard.connections() > idle.len());
+    assert_eq!(fixture.calls(&small), Access::Direct.calls(1, 0));
+    assert!(fixture.shard.connections() > idle.len());
 }
 
 #[test]
 fn short_connections_are_never_registered() {
     let scratch = Scratch::new("first-turn");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let last = request("GET /small.txt", "Connection: close\r\n");
-    let mut visit = || {
-        let before = scene.shard.driver().calls();
-        let mut clients = [(); 3].map(|()| connect(scene.address));
+    let mut three_requests = || {
+        let before = fixture.shard.driver().calls();
+        let mut clients = [(); 3].map(|()| connect(fixture.address));
         clients.iter_mut().for_each(|client| client.write_all(last.as_bytes()).unwrap());
         for client in &mut clients {
-            assert!(scene.receive(client, None) > 0);
+            assert!(fixture.receive(client, None) > 0);
         }
-        let after = scene.shard.driver().calls();
+        let after = fixture.shard.driver().calls();
         let watched = after.watch - before.watch;
         (watched, after.receive - before.receive, after.send - before.send)
     };
     // The first waits until the file is looked up, and so does one per second.
-    let visits: Vec<_> = (0..6).map(|_| visit()).collect();
-    assert!(visits.contains(&(0, 3, 3)), "{visits:?}");
-    assert!(visits[0].0 > 0, "{visits:?}");
+    let results: Vec<_> = (0..6).map(|_| three_requests()).collect();
+    assert!(results.contains(&(0, 3, 3)), "{results:?}");
+    assert!(results[0].0 > 0, "{results:?}");
 }

@@ -19,7 +19,7 @@ const HIGH_WATER: usize = 128 * 1024;
 /// Reading from the client resumes when fewer bytes are buffered.
 const LOW_WATER: usize = 32 * 1024;
 
-/// The message with which a promise is resolved when a body has room again.
+/// The message of a promise that is fulfilled when a body has room again.
 pub(crate) struct HasRoom;
 
 /// The body of a request.
@@ -168,7 +168,7 @@ impl Body for RequestBody {
         }
         drop(state);
         if let Some(room) = room {
-            room.resolve(Box::new(HasRoom));
+            room.fulfill(Box::new(HasRoom));
         }
         if let (Some(remaining), Some(piece)) = (&mut self.remaining, piece) {
             *remaining = remaining.saturating_sub(piece.len() as u64);

@@ -48,7 +48,7 @@ struct ActiveRequest {
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
     request_body: BodyWriter,
-    /// The promise that is resolved when the request's body has room again.
+    /// The promise that is fulfilled when the request's body has room again.
     room: Option<Ticket>,
     /// Whether the event loop reads the request's body.
     reads_body: bool,

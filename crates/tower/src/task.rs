@@ -75,7 +75,7 @@ pub(crate) async fn answer<S, B>(
     };
     let length = body.size_hint().exact();
     if head_only {
-        start.resolve(Box::new(ResponseStart { head, length, first: Batch::default() }));
+        start.fulfill(Box::new(ResponseStart { head, length, first: Batch::default() }));
         return;
     }
     let mut body = pin!(body);
@@ -89,11 +89,11 @@ pub(crate) async fn answer<S, B>(
     })
     .await;
     let mut ended = first.end.is_some();
-    start.resolve(Box::new(ResponseStart { head, length, first }));
+    start.fulfill(Box::new(ResponseStart { head, length, first }));
     while !ended && let Some(promise) = batch_requests.recv().await {
         let batch = poll_fn(|cx| poll_batch(body.as_mut(), &mut empty, &batch_requests, cx)).await;
         ended = batch.end.is_some();
-        promise.resolve(Box::new(batch));
+        promise.fulfill(Box::new(batch));
     }
 }
 

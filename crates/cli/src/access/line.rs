@@ -1,7 +1,7 @@
 //! Formats the lines of the access log.
 //!
-//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in the
-//! combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
+//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in
+//! the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
 
 use std::time::Duration;
 
@@ -19,26 +19,26 @@ pub(crate) enum Format {
 }
 
 /// The maximum number of bytes that [`end`] adds to the notes.
-pub(super) const END: usize = 256;
+pub(super) const MAX_END_LEN: usize = 256;
 
-/// Longer values are cut, and end with three dots.
+/// Longer values are truncated, and end with three dots.
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
 
-/// The first bytes of the notes: the position at which [`end`] inserts the status.
-const SPLIT: usize = 4;
+/// The notes begin with the position at which [`end`] inserts the status, in this many bytes.
+const OFFSET_LEN: usize = 4;
 
 /// Formats the date, once a second.
 #[derive(Default)]
-pub(super) struct Dates {
-    of: Option<WallTime>,
+pub(super) struct DateCache {
+    second: Option<WallTime>,
     text: Vec<u8>,
 }
 
-impl Dates {
+impl DateCache {
     pub(super) fn of(&mut self, when: WallTime, format: Format) -> &[u8] {
-        if self.of.replace(when) != Some(when) {
+        if self.second.replace(when) != Some(when) {
             self.text.clear();
             write_date(when, format, &mut self.text);
         }
@@ -85,52 +85,53 @@ pub(super) fn begin(
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
-    notes.extend_from_slice(&[0; SPLIT]);
-    let split = match format {
+    notes.extend_from_slice(&[0; OFFSET_LEN]);
+    let status_offset = match format {
         Format::Combined => begin_combined(date, addresses.client, request, notes),
         Format::Json => begin_json(date, addresses, request, notes),
     };
-    // Values are cut far below 4 GiB.
-    let split = (split - start - SPLIT) as u32;
-    notes[start..start + SPLIT].copy_from_slice(&split.to_le_bytes());
+    // Values are truncated far below 4 GiB.
+    let status_offset = (status_offset - start - OFFSET_LEN) as u32;
+    notes[start..start + OFFSET_LEN].copy_from_slice(&status_offset.to_le_bytes());
 }
 
-/// Appends the line of a request that has ended, at most [`END`] bytes longer than its notes.
+/// Appends the line of a request that has ended, at most [`MAX_END_LEN`] bytes longer than its
+/// notes.
 pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
-    let Some((split, notes)) = notes.split_first_chunk::<SPLIT>() else { return };
-    let split = (u32::from_le_bytes(*split) as usize).min(notes.len());
-    let (front, behind) = notes.split_at(split);
+    let Some((status_offset, notes)) = notes.split_first_chunk::<OFFSET_LEN>() else { return };
+    let status_offset = (u32::from_le_bytes(*status_offset) as usize).min(notes.len());
+    let (front, behind) = notes.split_at(status_offset);
     line.extend_from_slice(front);
     match format {
         Format::Combined => {
             match outcome.status {
-                Some(status) => number(status.code().into(), line),
+                Some(status) => write_number(status.code().into(), line),
                 // Like nginx.
                 None => line.extend_from_slice(b"000"),
             }
             line.push(b' ');
-            number(outcome.content, line);
+            write_number(outcome.content, line);
             line.extend_from_slice(behind);
             line.push(b' ');
-            seconds(outcome.duration, line);
+            write_seconds(outcome.duration, line);
             line.push(b' ');
             line.extend_from_slice(outcome.end_reason.as_str().as_bytes());
         }
         Format::Json => {
             line.extend_from_slice(b",\"status\":");
             match outcome.status {
-                Some(status) => number(status.code().into(), line),
+                Some(status) => write_number(status.code().into(), line),
                 None => line.extend_from_slice(b"null"),
             }
             line.extend_from_slice(b",\"bytes\":");
-            number(outcome.content, line);
+            write_number(outcome.content, line);
             line.extend_from_slice(b",\"seconds\":");
-            seconds(outcome.duration, line);
+            write_seconds(outcome.duration, line);
             line.extend_from_slice(b",\"ended\":\"");
             line.extend_from_slice(outcome.end_reason.as_str().as_bytes());
             line.push(b'"');
             if let Some(code) = outcome.refusal_code {
-                json_member("reason", Some(code.as_bytes()), MAX_CODE, line);
+                write_json_member("reason", Some(code.as_bytes()), MAX_CODE, line);
             }
             line.push(b'}');
         }
@@ -139,13 +140,8 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
 }
 
 /// Returns the position of the status.
-fn begin_combined(
-    date: &[u8],
-    client: Address,
-    request: RequestHead<'_>,
-    notes: &mut Vec<u8>,
-) -> usize {
-    address(client, notes);
+fn begin_combined(date: &[u8], client: Address, request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
+    write_address(client, notes);
     notes.extend_from_slice(b" - - [");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"] \"");
@@ -153,25 +149,25 @@ fn begin_combined(
         RequestHead::Parsed(request) => {
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b' ');
-            escaped(request.target(), MAX_TARGET, notes);
+            write_escaped(request.target(), MAX_TARGET, notes);
             notes.push(b' ');
             notes.extend_from_slice(version(request));
         }
         RequestHead::Unparsed(UnparsedHead { line: b"", .. }) => notes.push(b'-'),
-        RequestHead::Unparsed(UnparsedHead { line, .. }) => escaped(line, MAX_FIELD, notes),
+        RequestHead::Unparsed(UnparsedHead { line, .. }) => write_escaped(line, MAX_FIELD, notes),
     }
     notes.extend_from_slice(b"\" ");
-    let split = notes.len();
+    let status_offset = notes.len();
     let [_, referer, user_agent] = fields(request);
     for value in [referer, user_agent] {
         notes.extend_from_slice(b" \"");
         match value {
-            Some(value) => escaped(value, MAX_FIELD, notes),
+            Some(value) => write_escaped(value, MAX_FIELD, notes),
             None => notes.push(b'-'),
         }
         notes.push(b'"');
     }
-    split
+    status_offset
 }
 
 /// Returns the position of the status: the end.
@@ -184,11 +180,11 @@ fn begin_json(
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    address(addresses.client, notes);
+    write_address(addresses.client, notes);
     notes.push(b'"');
     if let Some(peer) = addresses.peer {
         notes.extend_from_slice(b",\"by\":\"");
-        address(peer, notes);
+        write_address(peer, notes);
         notes.push(b'"');
     }
     match request {
@@ -196,23 +192,23 @@ fn begin_json(
             notes.extend_from_slice(b",\"method\":\"");
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b'"');
-            json_member("target", Some(request.target()), MAX_TARGET, notes);
+            write_json_member("target", Some(request.target()), MAX_TARGET, notes);
             notes.extend_from_slice(b",\"version\":\"");
             notes.extend_from_slice(version(request));
             notes.push(b'"');
         }
         RequestHead::Unparsed(UnparsedHead { line, .. }) => {
-            let [method, target, version] = words(line);
-            json_member("method", method, MAX_FIELD, notes);
-            json_member("target", target, MAX_TARGET, notes);
-            json_member("version", version, MAX_FIELD, notes);
-            json_member("unread", Some(line), MAX_FIELD, notes);
+            let [method, target, version] = request_line_parts(line);
+            write_json_member("method", method, MAX_FIELD, notes);
+            write_json_member("target", target, MAX_TARGET, notes);
+            write_json_member("version", version, MAX_FIELD, notes);
+            write_json_member("unread", Some(line), MAX_FIELD, notes);
         }
     }
     let [host, referer, user_agent] = fields(request);
-    json_member("host", host, MAX_FIELD, notes);
-    json_member("referer", referer, MAX_FIELD, notes);
-    json_member("user_agent", user_agent, MAX_FIELD, notes);
+    write_json_member("host", host, MAX_FIELD, notes);
+    write_json_member("referer", referer, MAX_FIELD, notes);
+    write_json_member("user_agent", user_agent, MAX_FIELD, notes);
     notes.len()
 }
 
@@ -231,10 +227,10 @@ fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     }
 }
 
-/// The method, target and version in the first line of a malformed request, each if it is complete and
-/// valid.
+/// The method, target and version in the first line of a malformed request, each if it is complete
+/// and valid.
 #[cold]
-fn words(line: &[u8]) -> [Option<&[u8]>; 3] {
+fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');
     let (method, target, version) = (words.next(), words.next(), words.next());
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -258,7 +254,7 @@ fn version(request: &Request<'_>) -> &'static [u8] {
     }
 }
 
-fn address(address: Address, line: &mut Vec<u8>) {
+fn write_address(address: Address, line: &mut Vec<u8>) {
     match address {
         Address::Ip(address) => match address.ip().to_canonical() {
             std::net::IpAddr::V4(ip) => {
@@ -266,7 +262,7 @@ fn address(address: Address, line: &mut Vec<u8>) {
                     if at > 0 {
                         line.push(b'.');
                     }
-                    number(octet.into(), line);
+                    write_number(octet.into(), line);
                 }
             }
             std::net::IpAddr::V6(ip) => line.extend_from_slice(ip.to_string().as_bytes()),
@@ -275,7 +271,7 @@ fn address(address: Address, line: &mut Vec<u8>) {
     }
 }
 
-fn number(mut number: u64, line: &mut Vec<u8>) {
+fn write_number(mut number: u64, line: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -290,8 +286,8 @@ fn number(mut number: u64, line: &mut Vec<u8>) {
 }
 
 /// With microseconds: `12.000345`.
-fn seconds(time: Duration, line: &mut Vec<u8>) {
-    number(time.as_secs(), line);
+fn write_seconds(time: Duration, line: &mut Vec<u8>) {
+    write_number(time.as_secs(), line);
     let mut micros = time.subsec_micros();
     let mut decimals = *b".000000";
     for digit in decimals[1..].iter_mut().rev() {
@@ -302,28 +298,28 @@ fn seconds(time: Duration, line: &mut Vec<u8>) {
 }
 
 /// Which bytes are written unchanged in both formats.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+const UNESCAPED: [bool; 256] = {
+    let mut unescaped = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        plain[byte] = matches!(byte as u8, b' '..=b'~') && !matches!(byte as u8, b'"' | b'\\');
+        unescaped[byte] = matches!(byte as u8, b' '..=b'~') && !matches!(byte as u8, b'"' | b'\\');
         byte += 1;
     }
-    plain
+    unescaped
 };
 
-/// `value` cut to `max` bytes, and dots if it was longer.
-fn cut(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
+/// The first `max` bytes of `value`, and three dots if it is longer.
+fn truncated(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
     if value.len() <= max { (value, b"") } else { (&value[..max], b"...") }
 }
 
 /// Escapes quotes, backslashes and everything that is not printable ASCII, by byte: `\x1b`.
-fn escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
-    let (mut value, dots) = cut(value, max);
-    while let Some(at) = value.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+fn write_escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
+    let (mut value, dots) = truncated(value, max);
+    while let Some(at) = value.iter().position(|byte| !UNESCAPED[usize::from(*byte)]) {
         line.extend_from_slice(&value[..at]);
         line.extend_from_slice(b"\\x");
-        hex(value[at], line);
+        write_hex(value[at], line);
         value = &value[at + 1..];
     }
     line.extend_from_slice(value);
@@ -331,24 +327,24 @@ fn escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
 }
 
 /// Appends `,"name":` and the value as a string, or null without one.
-fn json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Vec<u8>) {
+fn write_json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     let Some(value) = value else { return line.extend_from_slice(b"\":null") };
     line.extend_from_slice(b"\":\"");
-    let (value, dots) = cut(value, max);
-    if value.iter().all(|byte| PLAIN[usize::from(*byte)]) {
+    let (value, dots) = truncated(value, max);
+    if value.iter().all(|byte| UNESCAPED[usize::from(*byte)]) {
         line.extend_from_slice(value);
     } else {
-        json_escaped(value, line);
+        write_json_escaped(value, line);
     }
     line.extend_from_slice(dots);
     line.push(b'"');
 }
 
-/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become the
-/// replacement character.
-fn json_escaped(value: &[u8], line: &mut Vec<u8>) {
+/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become
+/// the replacement character.
+fn write_json_escaped(value: &[u8], line: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
@@ -357,7 +353,7 @@ fn json_escaped(value: &[u8], line: &mut Vec<u8>) {
                 _ => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         line.extend_from_slice(b"\\u");
-                        unit.to_be_bytes().into_iter().for_each(|byte| hex(byte, line));
+                        unit.to_be_bytes().into_iter().for_each(|byte| write_hex(byte, line));
                     }
                 }
             }
@@ -368,7 +364,7 @@ fn json_escaped(value: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-fn hex(byte: u8, line: &mut Vec<u8>) {
+fn write_hex(byte: u8, line: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     line.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }

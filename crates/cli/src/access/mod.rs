@@ -7,7 +7,8 @@
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes them.
+//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes
+//! them.
 
 mod line;
 mod queue;
@@ -23,7 +24,7 @@ use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
-use self::line::{Addresses, Dates};
+use self::line::{Addresses, DateCache};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
@@ -75,7 +76,7 @@ impl AccessLog {
 struct Worker {
     log: AccessLog,
     number: usize,
-    dates: RefCell<Dates>,
+    dates: RefCell<DateCache>,
 }
 
 impl Log for Worker {
@@ -101,7 +102,7 @@ impl Log for Worker {
 
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {
         let AccessLog { format, lines, .. } = &self.log;
-        let max = notes.len() + line::END;
+        let max = notes.len() + line::MAX_END_LEN;
         lines.put(self.number, max, |lines| line::end(*format, notes, outcome, lines));
     }
 }

@@ -1,7 +1,7 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause is
-//! written at once; the lines after it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause
+//! is written at once; the lines after it are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -17,11 +17,11 @@ use crate::writer::{self, Queue, count_lines};
 /// Maximum number of bytes in a buffer of a worker: enough for a quarter of a second at full speed.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
-const GATHER: Duration = Duration::from_millis(250);
+const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the exiting program waits until all lines are written.
-const LAST_LINES: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The queue of lines. Clones share it.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Starts the thread that writes the lines of all workers to `sink`.
     pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(workers, GATHER));
+        let queue = Arc::new(Queue::new(workers, BATCH_DELAY));
         let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default() };
         let own = lines.clone();
         let mut losses = Losses::default();
@@ -70,18 +70,18 @@ impl Lines {
     /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
     /// Never waits.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.queue.put_at_once(worker, MAX_QUEUED.saturating_sub(max), write);
+        self.queue.try_put(worker, MAX_QUEUED.saturating_sub(max), write);
     }
 
     /// Asks the thread to reopen the file.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
-        self.queue.hurry();
+        self.queue.wake();
     }
 
-    /// Waits until everything is written, or [`LAST_LINES`] have passed.
+    /// Waits until everything is written, or [`FLUSH_TIMEOUT`] have passed.
     pub(super) fn finish(&self) {
-        if !self.queue.flush(LAST_LINES) {
+        if !self.queue.flush(FLUSH_TIMEOUT) {
             let lines = self.unwritten.load(Ordering::Relaxed)
                 + self.queue.count_lines()
                 + self.queue.take_refused();
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn lines_above_the_limit_are_dropped_and_counted() {
-        let queue = Arc::new(Queue::new(1, GATHER));
+        let queue = Arc::new(Queue::new(1, BATCH_DELAY));
         let lines =
             Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
         let line = "x".repeat(1000);

@@ -16,42 +16,43 @@ use rustix::io::Errno;
 use tracing::info;
 
 /// How long one call of [`Sink::write`] waits for a reader to make room.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The minimum time between two attempts to open a pipe without a reader.
 const RETRY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) enum Sink {
     Stderr,
-    File { path: PathBuf, state: State },
+    File { path: PathBuf, state: FileState },
 }
 
 #[derive(Debug)]
-pub(crate) enum State {
-    Open(Open),
+pub(crate) enum FileState {
+    Open(OpenFile),
     /// A pipe without a reader, and the time of the last attempt to open or write it.
     NoReader(Instant),
 }
 
-/// An open file, and where the last write to it ended.
+/// An open file, and where in a line the last write ended.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenFile {
     file: File,
-    end: End,
+    position: Position,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Position {
     /// After a line break.
-    Whole,
+    LineStart,
     /// Within a line. The rest of the line is written next.
-    Partial,
+    InLine,
     /// Within a line. The rest of the line is lost.
-    Torn,
+    InTornLine,
 }
 
 impl Sink {
-    /// Opens a file to append to, or creates it. Only its owner and group can read the addresses in it.
+    /// Opens a file to append to, or creates it. Only its owner and group can read the addresses in
+    /// it.
     pub(crate) fn file(path: PathBuf) -> io::Result<Self> {
         let state = open(&path)?;
         Ok(Self::File { path, state })
@@ -60,7 +61,7 @@ impl Sink {
     /// The path, if it is a pipe without a reader.
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
-            Self::File { path, state: State::NoReader(_) } => Some(path),
+            Self::File { path, state: FileState::NoReader(_) } => Some(path),
             Self::File { .. } | Self::Stderr => None,
         }
     }
@@ -69,12 +70,12 @@ impl Sink {
     /// drops the rest of that line from `lines`.
     pub(super) fn reopen(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if let Self::File { path, state } = self {
-            let opened = open(path)?;
-            if matches!(state, State::Open(Open { end: End::Partial, .. })) {
+            let new_state = open(path)?;
+            if matches!(state, FileState::Open(OpenFile { position: Position::InLine, .. })) {
                 let rest = lines.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
                 lines.drain(..rest);
             }
-            *state = opened;
+            *state = new_state;
         }
         Ok(())
     }
@@ -94,41 +95,41 @@ impl Sink {
         if lines.is_empty() {
             return Ok(());
         }
-        if let State::NoReader(tried) = state
+        if let FileState::NoReader(tried) = state
             && tried.elapsed() >= RETRY
         {
             *state = open(path)?;
-            if matches!(state, State::Open(_)) {
+            if matches!(state, FileState::Open(_)) {
                 info!(target: "sockeye", "the pipe of the access log has a reader");
             }
         }
-        let State::Open(open) = state else {
+        let FileState::Open(opened) = state else {
             return Err(io::Error::other("the pipe has no reader"));
         };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WRITE_TIMEOUT;
         let has_room = |file: &File| wait_for_room(file, until);
-        let result = write_whole(&mut open.file, lines, &mut open.end, has_room);
+        let result = write_whole(&mut opened.file, lines, &mut opened.position, has_room);
         if let Err(error) = &result
             && error.kind() == ErrorKind::BrokenPipe
         {
-            *state = State::NoReader(Instant::now());
+            *state = FileState::NoReader(Instant::now());
         }
         result
     }
 }
 
 /// Opens without waiting for the reader of a pipe. On an ordinary file, `O_NONBLOCK` does nothing.
-fn open(path: &Path) -> io::Result<State> {
+fn open(path: &Path) -> io::Result<FileState> {
     let nonblocking = OFlags::NONBLOCK.bits() as i32;
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640).custom_flags(nonblocking);
     match options.open(path) {
-        Ok(file) => Ok(State::Open(Open { file, end: End::Whole })),
+        Ok(file) => Ok(FileState::Open(OpenFile { file, position: Position::LineStart })),
         Err(error) => {
             // Opening a socket gives the same error.
             let no_reader = Errno::from_io_error(&error) == Some(Errno::NXIO);
             match no_reader && fs::metadata(path)?.file_type().is_fifo() {
-                true => Ok(State::NoReader(Instant::now())),
+                true => Ok(FileState::NoReader(Instant::now())),
                 false => Err(error),
             }
         }
@@ -155,21 +156,21 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
 fn write_whole<W: Write>(
     file: &mut W,
     lines: &mut Vec<u8>,
-    end: &mut End,
+    position: &mut Position,
     has_room: impl Fn(&W) -> bool,
 ) -> io::Result<()> {
     let mut written = 0;
     let result = loop {
-        let piece = if *end == End::Torn { &b"\n"[..] } else { &lines[written..] };
+        let piece = if *position == Position::InTornLine { &b"\n"[..] } else { &lines[written..] };
         if piece.is_empty() {
             break Ok(());
         }
         match file.write(piece) {
             Ok(0) => break Err(ErrorKind::WriteZero.into()),
-            Ok(_) if *end == End::Torn => *end = End::Whole,
+            Ok(_) if *position == Position::InTornLine => *position = Position::LineStart,
             Ok(count) => {
-                let is_end = piece[count - 1] == b'\n';
-                *end = if is_end { End::Whole } else { End::Partial };
+                let ends_line = piece[count - 1] == b'\n';
+                *position = if ends_line { Position::LineStart } else { Position::InLine };
                 written += count;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -182,8 +183,8 @@ fn write_whole<W: Write>(
         }
     };
     lines.drain(..written);
-    if result.is_err() && *end == End::Partial {
-        *end = End::Torn;
+    if result.is_err() && *position == Position::InLine {
+        *position = Position::InTornLine;
     }
     result
 }
@@ -213,30 +214,32 @@ mod tests {
 
     #[test]
     fn a_line_torn_by_a_full_disk_does_not_spoil_the_next() {
-        let (mut disk, mut end) = (Disk(Vec::new(), 8, ErrorKind::StorageFull), End::Whole);
-        let write = |disk: &mut Disk, end: &mut End, lines: &str| {
-            write_whole(disk, &mut lines.into(), end, |_| unreachable!())
+        let (mut disk, mut position) =
+            (Disk(Vec::new(), 8, ErrorKind::StorageFull), Position::LineStart);
+        let write = |disk: &mut Disk, position: &mut Position, lines: &str| {
+            write_whole(disk, &mut lines.into(), position, |_| unreachable!())
         };
-        write(&mut disk, &mut end, "one\n").unwrap();
-        assert!(write(&mut disk, &mut end, "two and more\n").is_err());
-        assert_eq!(end, End::Torn);
-        assert!(write(&mut disk, &mut end, "three\n").is_err());
+        write(&mut disk, &mut position, "one\n").unwrap();
+        assert!(write(&mut disk, &mut position, "two and more\n").is_err());
+        assert_eq!(position, Position::InTornLine);
+        assert!(write(&mut disk, &mut position, "three\n").is_err());
         disk.1 = 100;
-        write(&mut disk, &mut end, "four\n").unwrap();
+        write(&mut disk, &mut position, "four\n").unwrap();
         assert_eq!(disk.0, b"one\ntwo \nfour\n");
     }
 
     #[test]
     fn lines_without_room_in_the_pipe_are_written_later() {
-        let (mut pipe, mut end) = (Disk(Vec::new(), 6, ErrorKind::WouldBlock), End::Whole);
+        let (mut pipe, mut position) =
+            (Disk(Vec::new(), 6, ErrorKind::WouldBlock), Position::LineStart);
         let mut lines = b"one\ntwo\nthree\n".to_vec();
-        write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Partial));
-        write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Partial));
+        write_whole(&mut pipe, &mut lines, &mut position, |_| false).unwrap();
+        assert_eq!((&*lines, position), (&b"o\nthree\n"[..], Position::InLine));
+        write_whole(&mut pipe, &mut lines, &mut position, |_| false).unwrap();
+        assert_eq!((&*lines, position), (&b"o\nthree\n"[..], Position::InLine));
         pipe.1 = 100;
-        write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b""[..], End::Whole));
+        write_whole(&mut pipe, &mut lines, &mut position, |_| false).unwrap();
+        assert_eq!((&*lines, position), (&b""[..], Position::LineStart));
         assert_eq!(pipe.0, b"one\ntwo\nthree\n");
     }
 
@@ -244,8 +247,8 @@ mod tests {
     fn a_new_file_does_not_begin_with_the_rest_of_a_line() {
         let path = std::env::temp_dir().join(format!("sockeye-sink-{}", std::process::id()));
         let mut sink = Sink::file(path.clone()).unwrap();
-        let Sink::File { state: State::Open(open), .. } = &mut sink else { unreachable!() };
-        open.end = End::Partial;
+        let Sink::File { state: FileState::Open(open), .. } = &mut sink else { unreachable!() };
+        open.position = Position::InLine;
         let mut lines = b"rest\nwhole\n".to_vec();
         sink.reopen(&mut lines).unwrap();
         sink.write(&mut lines).unwrap();

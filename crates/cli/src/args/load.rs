@@ -24,23 +24,24 @@ Examples:
 
 /// Send requests to a server over and over, and report how fast it responds.
 ///
-/// http://HOST[:PORT]/PATH is requested by HTTP/1.1; with several paths of one server, each connection
-/// requests them in turn. Servers at tcp://HOST:PORT and unix:PATH must be echo servers.
+/// http://HOST[:PORT]/PATH is requested by HTTP/1.1; with several paths of one server, each
+/// connection requests them in turn. Servers at tcp://HOST:PORT and unix:PATH must be echo servers.
 /// message://HOST:PORT is sent messages.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
-/// above, an error message, and a connection that ends before its response are errors. Only responses
-/// without errors have latencies. A percentile is shown if there are enough latencies.
+/// above, an error message, and a connection that ends before its response are errors. Only
+/// responses without errors have latencies. A percentile is shown if there are enough latencies.
 ///
-/// --duration starts with the first request. At its end, requests in flight have 1s
-/// more, and are then counted as unanswered. If a response ends its connection, the server has 100ms
-/// to close it before sockeye does.
+/// --duration starts with the first request. At its end, requests in flight have 1s more, and are
+/// then counted as unanswered. If a response ends its connection, the server has 100ms to close it
+/// before sockeye does.
 ///
-/// With --requests, the load ends with the last response or failure, so time and rates include waiting
-/// for failed requests.
+/// With --requests, the load ends with the last response or failure, so time and rates include
+/// waiting for failed requests.
 ///
-/// Without --rate, a request is sent when the response before it has arrived, so a server that stalls
-/// gets fewer requests, and latencies hide the stall. With --rate, latencies count from when a request was due.
+/// Without --rate, a request is sent when the response before it has arrived, so a server that
+/// stalls gets fewer requests, and latencies hide the stall. With --rate, latencies count from when
+/// a request was due.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {

@@ -1,7 +1,7 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
-mod content;
+mod folders;
 mod load;
 mod send;
 mod serve;
@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use self::content::Content;
+pub(crate) use self::folders::FolderArgs;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
@@ -81,8 +81,8 @@ impl CommandLine {
         Ok(parsed)
     }
 
-    /// The declared flags, completed: all show their default in the help, and those of servers have an
-    /// environment variable.
+    /// The declared flags, completed: all show their default in the help, and those of servers have
+    /// an environment variable.
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         ["http", "explain", "echo", "message"].into_iter().fold(command, |command, server| {

@@ -27,18 +27,19 @@ Examples:
 
 /// Send bytes or messages to a server, and print what it sends back.
 ///
-/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an echo
-/// server, and closes when as many bytes have come back; with other servers, use --half-close to print
-/// everything they send. The bytes of a single connection are printed unchanged, but on a terminal
-/// control characters are escaped. With several connections, each received piece is printed as a line
-/// with its connection's number. Without contents, standard input is sent as it is read.
+/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an
+/// echo server, and closes when as many bytes have come back; with other servers, use --half-close
+/// to print everything they send. The bytes of a single connection are printed unchanged, but on a
+/// terminal control characters are escaped. With several connections, each received piece is
+/// printed as a line with its connection's number. Without contents, standard input is sent as it
+/// is read.
 ///
 /// To message://HOST:PORT, each content and each --file is a message, of type text/json if it is
-/// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its own
-/// (see --keep-alive). Text in responses is printed as UTF-8 with a line break; binary content is
-/// escaped on a terminal and unchanged elsewhere. These responses are failures: an error, invalid JSON,
-/// or the message itself, as from an echo server. Without contents and files, all of standard input is
-/// one message.
+/// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its
+/// own (see --keep-alive). Text in responses is printed as UTF-8 with a line break; binary content
+/// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error,
+/// invalid JSON, or the message itself, as from an echo server. Without contents and files, all of
+/// standard input is one message.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {

@@ -9,10 +9,10 @@ use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::content::{Content, origin};
+use super::folders::{FolderArgs, origin};
 use crate::access::Format;
 use crate::log::level;
-use crate::proxies::Trusted;
+use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
 const LISTEN: &str = "Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH";
@@ -82,7 +82,7 @@ fn nonzero(limit: usize) -> NonZeroUsize {
 #[command(after_help = HTTP_EXAMPLES)]
 pub(crate) struct Http {
     #[command(flatten)]
-    pub(crate) content: Content,
+    pub(crate) folders: FolderArgs,
 
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
@@ -94,8 +94,8 @@ pub(crate) struct Http {
 
     /// Log each finished request to this file, or to standard error with -.
     ///
-    /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is read
-    /// too slowly, are dropped and counted. Default: no access log.
+    /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
+    /// read too slowly, are dropped and counted. Default: no access log.
     #[arg(long, value_name = "FILE", help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 
@@ -114,7 +114,7 @@ pub(crate) struct Http {
     /// --max-connections-per-address. Can be given several times. Default: none, so that clients
     /// can't set their address by these headers.
     #[arg(long, value_name = "CIDR", help_heading = "Behind a proxy")]
-    pub(crate) trusted_proxy: Vec<Trusted>,
+    pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
     #[command(flatten)]
     pub(crate) hosts: Hosts,
@@ -191,8 +191,8 @@ pub(crate) struct Message {
 
     /// Dictionary for searches: a file with a JSON object of strings.
     ///
-    /// SIGHUP reads it again; if it is invalid then, the old answers are kept. Default: the three answers
-    /// of the reference service.
+    /// SIGHUP reads it again; if it is invalid then, the old answers are kept. Default: the three
+    /// answers of the reference service.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) answers: Option<PathBuf>,
 
@@ -205,9 +205,9 @@ pub(crate) struct Message {
 
     /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
     ///
-    /// Requests that a browser sends for a page of another origin get 403. Pages of this server's own
-    /// origin are always allowed, and so are programs that send no Origin header, such as curl. Can
-    /// be given several times, or as a list with commas. Default: none.
+    /// Requests that a browser sends for a page of another origin get 403. Pages of this server's
+    /// own origin are always allowed, and so are programs that send no Origin header, such as curl.
+    /// Can be given several times, or as a list with commas. Default: none.
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub(crate) origin: Vec<String>,
@@ -241,11 +241,11 @@ pub(crate) struct Message {
 pub(crate) struct Hosts {
     /// Allow HTTP requests for this host name at loopback addresses.
     ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
-    /// one of these names; others get 421. Otherwise a website could use this server through a browser,
-    /// by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix sockets and
-    /// trusted proxies are not checked. Can be given several times, or as a list with commas. Default:
-    /// none.
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address
+    /// or one of these names; others get 421. Otherwise a website could use this server through a
+    /// browser, by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix
+    /// sockets and trusted proxies are not checked. Can be given several times, or as a list with
+    /// commas. Default: none.
     #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = |name: &str| AllowedHosts::default().allow(name).map(|_| name.to_owned()))]
     pub(crate) host: Vec<String>,
@@ -260,8 +260,8 @@ pub(crate) struct Serve {
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     ///
-    /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and then a
-    /// line with the number of those left out. Lines of debug and trace are never left out.
+    /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and
+    /// then a line with the number of those left out. Lines of debug and trace are never left out.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,
@@ -275,7 +275,8 @@ pub(crate) struct Serve {
 
     /// Maximum number of connections per client address (IPv6: per /64).
     ///
-    /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are exempt.
+    /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are
+    /// exempt.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     #[arg(default_value_t = nonzero(Config::default().max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,
@@ -294,9 +295,9 @@ pub(crate) struct Serve {
 
     /// After a signal to stop, keep accepting connections for this long.
     ///
-    /// Meanwhile each response closes its connection, so that clients and load balancers move to other
-    /// servers before this one stops listening. --drain-timeout starts after this time.
-    #[arg(long, value_name = "TIME", help_heading = "Timeouts", value_parser = Span::or_zero)]
+    /// Meanwhile each response closes its connection, so that clients and load balancers move to
+    /// other servers before this one stops listening. --drain-timeout starts after this time.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts", value_parser = Span::parse_with_zero)]
     #[arg(default_value_t = Span(Config::default().lame_duck))]
     pub(crate) lame_duck: Span,
 

@@ -20,8 +20,8 @@ use crate::plan::Load;
 ///
 /// # Errors
 ///
-/// The first request got no response, or standard output failed. Later errors are part of the report,
-/// and of the exit code.
+/// The first request got no response, or standard output failed. Later errors are part of the
+/// report, and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot take signals")?;
@@ -37,15 +37,15 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
         };
         anyhow::Error::new(error).context(format!("{name} {what}"))
     })?;
-    for (at, says) in probe.errors() {
+    for (at, text) in probe.errors() {
         if let Some(target) = targets.get(at) {
-            log.say(format!("{target} returns an error: {says}"));
+            log.print(format!("{target} returns an error: {text}"));
         }
     }
     let plan = Arc::new(plan);
     let mut line = ProgressLine { shown: false, terminal: io::stderr().is_terminal() };
     let outcome =
-        sockeye_load::run(&plan, &probe, &stop, |seen| line.show(&report::progress(seen)));
+        sockeye_load::run(&plan, &probe, &stop, |progress| line.show(&report::progress(progress)));
     line.clear();
     let outcome = outcome.context("the event loop failed")?;
     let report = Report { plan: &plan, targets: &targets, outcome: &outcome };
@@ -55,7 +55,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,
     }
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The first signal ends the load, the second the process.

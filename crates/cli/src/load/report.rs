@@ -15,16 +15,16 @@ const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
 /// The progress of a running load, on one line.
-pub(super) fn progress(seen: &Progress) -> String {
-    let rate = per_second(seen.responses, seen.time);
+pub(super) fn progress(progress: &Progress) -> String {
+    let rate = per_second(progress.responses, progress.time);
     let mut line = format!(
         "{}: {}, {} per second",
-        text::time(seen.time),
-        text::count(seen.responses, "response"),
+        text::time(progress.time),
+        text::count(progress.responses, "response"),
         grouped(rate)
     );
-    if seen.failures > 0 {
-        let _ = write!(line, ", {}", text::count(seen.failures, "error"));
+    if progress.failures > 0 {
+        let _ = write!(line, ", {}", text::count(progress.failures, "error"));
     }
     line
 }
@@ -37,7 +37,7 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// Whether there were responses and no errors.
-    pub(super) fn is_good(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         self.outcome.stats.responses > 0 && self.outcome.stats.failures.total() == 0
     }
 
@@ -69,8 +69,8 @@ impl Report<'_> {
         if stats.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(stats.connected as f64));
         }
-        if stats.measured() > 0 {
-            let (min, mean, max) = stats.extremes();
+        if stats.latency_count() > 0 {
+            let (min, mean, max) = stats.min_mean_max();
             let [min, mean, max] = [min, mean, max].map(text::time);
             let left_out = if errors.is_empty() { "" } else { "; without errors" };
             row("latency", format!("min {min}, mean {mean}, max {max}{left_out}"));
@@ -101,13 +101,13 @@ impl Report<'_> {
 
     /// The number of responses that are errors. Their latencies are not in the statistics.
     fn error_responses(&self) -> u64 {
-        self.outcome.stats.responses - self.outcome.stats.measured()
+        self.outcome.stats.responses - self.outcome.stats.latency_count()
     }
 
     /// The percentiles with enough latencies.
     fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
         let stats = &self.outcome.stats;
-        let enough = move |(_, least): &(f64, u64)| stats.measured() >= *least;
+        let enough = move |(_, least): &(f64, u64)| stats.latency_count() >= *least;
         let of = move |(percent, _)| (percent, stats.percentile(percent));
         PERCENTILES.into_iter().filter(enough).map(of)
     }
@@ -150,10 +150,10 @@ impl Report<'_> {
     pub(super) fn json(&self) -> String {
         let Outcome { stats, time, stopped } = self.outcome;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let (min, mean, max) = stats.extremes();
+        let (min, mean, max) = stats.min_mean_max();
         let mut latency = Map::new();
-        if stats.measured() > 0 {
-            latency.insert("count".into(), json!(stats.measured()));
+        if stats.latency_count() > 0 {
+            latency.insert("count".into(), json!(stats.latency_count()));
             latency.insert("min".into(), json!(micros(min)));
             latency.insert("mean".into(), json!(micros(mean)));
             for (percent, value) in self.percentiles() {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line() {
-        let seen = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
-        assert_eq!(progress(&seen), "2.0 s: 5000 responses, 2,500 per second, 1 error");
+        let two_seconds = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
+        assert_eq!(progress(&two_seconds), "2.0 s: 5000 responses, 2,500 per second, 1 error");
     }
 }

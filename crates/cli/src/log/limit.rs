@@ -1,8 +1,8 @@
 //! Limits the log lines that one client can cause.
 //!
-//! The first [`FIRST`] lines of a [`Kind`] and a client are written. Further lines within [`PERIOD`] are
-//! left out, and reported in one line when the period is over or the program ends. Levels below `info`
-//! are not limited.
+//! The first [`MAX_LINES`] lines of a [`Kind`] and a client are written. Further lines within
+//! [`PERIOD`] are suppressed, and their number is logged in one line when the period is over or the
+//! program ends. Levels below `info` are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -14,7 +14,7 @@ use tracing::field::{Field, Visit, display};
 use tracing::{Event, Level, error, info, warn};
 
 /// How many lines of a kind and a client are written in a period.
-const FIRST: u64 = 10;
+const MAX_LINES: u64 = 10;
 
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
@@ -23,21 +23,21 @@ pub(super) const PERIOD: Duration = Duration::from_secs(60);
 const MAX_COUNTS: usize = 1024;
 
 /// The least time between two removals of counts whose period is over, which visit all counts.
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longer names of clients and reasons are cut.
 const MAX_TEXT: usize = 96;
 
-/// The target of the events that report left-out lines, which are not limited.
-pub(super) const TARGET: &str = "sockeye::left_out";
+/// The target of the events that report suppressed lines, which are not limited.
+pub(super) const TARGET: &str = "sockeye::suppressed";
 
 /// Lines that are counted together, by client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// Where in the program they are logged; empty for the count that all further kinds share.
     place: &'static str,
-    /// The words of their reason before the first value (a number, or text in quotes or after a colon):
-    /// values differ between lines, and clients may choose them.
+    /// The words of their reason before the first value (a number, or text in quotes or after a
+    /// colon): values differ between lines, and clients may choose them.
     reason: String,
 }
 
@@ -88,7 +88,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn note(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+    fn record(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let to = match field.name() {
             "message" => &mut self.message,
             "reason" | "why" | "error" => &mut self.reason,
@@ -103,11 +103,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.note(field, format_args!("{value:?}"));
+        self.record(field, format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.note(field, format_args!("{value}"));
+        self.record(field, format_args!("{value}"));
     }
 }
 
@@ -140,8 +140,8 @@ struct Count {
 }
 
 impl Count {
-    fn left_out(&self) -> u64 {
-        self.lines.saturating_sub(FIRST)
+    fn suppressed(&self) -> u64 {
+        self.lines.saturating_sub(MAX_LINES)
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -151,11 +151,11 @@ impl Count {
 
 /// What to do with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     Write,
-    /// [`Limits::due`] has changed, since this is the first line to leave out.
-    LeaveOutFirst,
-    LeaveOut,
+    /// [`Limits::due`] has changed, since this is the first line to suppress.
+    SuppressFirst,
+    Suppress,
 }
 
 #[derive(Debug, Default)]
@@ -168,20 +168,20 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Counts a line.
-    pub(super) fn count(&mut self, line: Line, now: Instant) -> Verdict {
+    pub(super) fn count(&mut self, line: Line, now: Instant) -> Decision {
         let Line { kind, cause, level, message } = line;
         let key = self.key(kind, cause, now);
         let new = || Count { since: now, lines: 0, level, message };
         let count = self.counts.entry(key).or_insert_with(new);
-        // A count with left-out lines is reported first, which removes it.
-        if count.is_over(now) && count.left_out() == 0 {
+        // A count with suppressed lines is reported first, which removes it.
+        if count.is_over(now) && count.suppressed() == 0 {
             (count.since, count.lines) = (now, 0);
         }
         count.lines += 1;
-        match count.left_out() {
-            0 => Verdict::Write,
-            1 => Verdict::LeaveOutFirst,
-            _ => Verdict::LeaveOut,
+        match count.suppressed() {
+            0 => Decision::Write,
+            1 => Decision::SuppressFirst,
+            _ => Decision::Suppress,
         }
     }
 
@@ -191,9 +191,9 @@ impl Limits {
         if self.counts.len() < MAX_COUNTS || self.counts.contains_key(&key) {
             return key;
         }
-        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
+        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_INTERVAL) {
             self.swept = Some(now);
-            self.counts.retain(|_, count| !count.is_over(now) || count.left_out() > 0);
+            self.counts.retain(|_, count| !count.is_over(now) || count.suppressed() > 0);
         }
         if self.counts.len() < MAX_COUNTS {
             return key;
@@ -205,33 +205,34 @@ impl Limits {
         (Kind { place: "", reason: String::new() }, Cause::Others)
     }
 
-    /// When left-out lines must be reported next; `None` if there are none.
+    /// When suppressed lines must be reported next; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
-        let left_out = self.counts.values().filter(|count| count.left_out() > 0);
-        left_out.map(|count| count.since + PERIOD).min()
+        let suppressed = self.counts.values().filter(|count| count.suppressed() > 0);
+        suppressed.map(|count| count.since + PERIOD).min()
     }
 
-    /// Removes the counts with left-out lines that are due, or `all`.
-    pub(super) fn take(&mut self, now: Instant, all: bool) -> Vec<LeftOut> {
-        let is_due = |count: &Count| count.left_out() > 0 && (all || count.is_over(now));
+    /// Removes the counts with suppressed lines that are due, or `all`.
+    pub(super) fn take(&mut self, now: Instant, all: bool) -> Vec<Suppressed> {
+        let is_due = |count: &Count| count.suppressed() > 0 && (all || count.is_over(now));
         self.counts
             .extract_if(|_, count| is_due(count))
-            .map(|((kind, cause), count)| LeftOut { kind, cause, count, now })
+            .map(|((kind, cause), count)| Suppressed { kind, cause, count, now })
             .collect()
     }
 }
 
-/// Lines that were left out.
+/// Lines that were suppressed.
 #[derive(Debug)]
-pub(super) struct LeftOut {
+pub(super) struct Suppressed {
     kind: Kind,
     cause: Cause,
     count: Count,
     now: Instant,
 }
 
-impl LeftOut {
-    /// Logs it at the level of the left-out lines. Returns it if these are written at every level.
+impl Suppressed {
+    /// Logs it at the level of the suppressed lines. Returns it if these are written at every
+    /// level.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { reason, .. }, count, .. } = self;
         let reason = (!reason.is_empty()).then(|| display(reason));
@@ -245,11 +246,11 @@ impl LeftOut {
     }
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, cause, count, now } = self;
         let message = if kind.place.is_empty() { "various lines" } else { &count.message };
-        write!(f, "{message}: {} more", count.left_out())?;
+        write!(f, "{message}: {} more", count.suppressed())?;
         match cause {
             Cause::Client(client) => write!(f, " from {client}")?,
             Cause::Others => f.write_str(" from other clients")?,

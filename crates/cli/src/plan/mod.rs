@@ -1,6 +1,6 @@
 //! Turns flags into plans, and checks everything that can be checked before a command starts.
 
-mod content;
+mod folders;
 mod load;
 mod messages;
 mod send;
@@ -8,7 +8,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::content::{Content, Place};
+pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::load::{Load, load};
 pub(crate) use self::send::{Send, SendMessages, send_bytes, send_messages};
 pub(crate) use self::serve::{Http, Message, Serve, http, message, serve};

@@ -8,7 +8,7 @@ use sockeye::engine::{Config, ListenAddr, usable_cores};
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol::{self, AllowedOrigins};
 
-use super::Content;
+use super::Folders;
 use crate::access::{self, Sink};
 use crate::answers::Answers;
 use crate::error::{Error, OrUsage};
@@ -26,7 +26,7 @@ pub(crate) struct Serve {
 #[derive(Debug)]
 pub(crate) struct Http {
     pub(crate) serve: Serve,
-    pub(crate) content: Content,
+    pub(crate) folders: Folders,
     pub(crate) limits: http_core::Limits,
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) proxies: Proxies,
@@ -58,14 +58,14 @@ pub(crate) fn http(flags: args::Http) -> Result<Http, Error> {
             flags.max_request_line, flags.max_header
         )));
     }
-    let content = Content::of(flags.content)?;
+    let folders = Folders::of(flags.folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut serve = serve(flags.listen, &flags.serve).or_usage()?;
     serve.config.unlimited_networks = proxies.networks.clone();
     let sink = flags.access_log.map(open_access_log).transpose()?;
     let access = sink.map(|sink| (sink, flags.access_log_format));
-    Ok(Http { serve, content, limits, access, proxies, hosts })
+    Ok(Http { serve, folders, limits, access, proxies, hosts })
 }
 
 fn open_access_log(path: PathBuf) -> Result<Sink, Error> {

@@ -174,9 +174,9 @@ fn x_forwarded_for_is_preferred_to_forwarded() {
 
 #[test]
 fn trusted_proxies_are_parsed_with_a_hint() {
-    assert_eq!("unix".parse(), Ok(Trusted::Unix));
+    assert_eq!("unix".parse(), Ok(TrustedProxy::Unix));
     for bad in ["", "localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/x"] {
-        let error = bad.parse::<Trusted>().unwrap_err();
+        let error = bad.parse::<TrustedProxy>().unwrap_err();
         assert!(error.contains("write unix"), "{error}");
     }
     assert!(Proxies::new(Vec::new()).is_empty());

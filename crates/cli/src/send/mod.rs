@@ -14,8 +14,8 @@ use anyhow::Context;
 
 use self::printer::Printer;
 
-/// Waits until everything is printed to standard output, or to a file. A closed pipe on standard output
-/// is no error (`| head`).
+/// Waits until everything is printed to standard output, or to a file. A closed pipe on standard
+/// output is no error (`| head`).
 fn finish(printer: &Printer, file: Option<&Path>) -> anyhow::Result<()> {
     match (printer.finish(), file) {
         (Err(error), None) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

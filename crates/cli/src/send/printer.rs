@@ -1,7 +1,7 @@
 //! Writes to standard output, which may be slower than the network.
 //!
 //! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the
-//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread keeps
+//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
 //! when there is room. Writing on the event loop would delay every deadline: when the reader of
 //! standard output (`less`) goes on after a pause, all peers would seem silent.
 
@@ -15,16 +15,16 @@ use sockeye::proto::{Promise, Ticket, Turn};
 use crate::writer::{self, Queue, lock};
 
 /// Maximum number of queued bytes. The thread may hold as many again.
-const LIMIT: usize = 1024 * 1024;
+const MAX_QUEUED: usize = 1024 * 1024;
 
 /// The result of [`Printer::print`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Printed {
+pub(super) enum PrintResult {
     Queued,
     /// The queue is full. A message with this ticket says when there is room.
-    Later(Ticket),
+    Full(Ticket),
     /// Standard output has no reader any more.
-    Gone,
+    Closed,
 }
 
 /// Prints for connections. Clones share the queue.
@@ -39,7 +39,7 @@ struct State {
     /// The promises of connections that wait for room; at most one per connection.
     waiting: Vec<Promise>,
     /// Writing has failed.
-    gone: bool,
+    failed: bool,
     /// Why writing has failed, until [`Printer::finish`] takes it.
     error: Option<io::Error>,
 }
@@ -56,21 +56,21 @@ impl Printer {
     /// line has none.
     pub(super) fn start(
         mut target: impl Write + Send + 'static,
-        terminal: bool,
+        is_terminal: bool,
     ) -> io::Result<Self> {
         let printer = Self::default();
         let own = printer.clone();
-        let mut inside_line = false;
+        let mut is_inside_line = false;
         writer::start(&printer.queue, "printer", move |bytes, flushing| {
             own.wake();
             if let Some(last) = bytes.last() {
-                inside_line = *last != b'\n';
+                is_inside_line = *last != b'\n';
             }
-            if flushing && terminal && mem::take(&mut inside_line) {
+            if flushing && is_terminal && mem::take(&mut is_inside_line) {
                 bytes.push(b'\n');
             }
             if !bytes.is_empty()
-                && !own.state().gone
+                && !own.state().failed
                 && let Err(error) = target.write_all(bytes).and_then(|()| target.flush())
             {
                 own.fail(error);
@@ -82,27 +82,27 @@ impl Printer {
     }
 
     /// Calls `write` to append to the queue, if there is room.
-    pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Printed {
-        if self.state().gone {
-            return Printed::Gone;
+    pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> PrintResult {
+        if self.state().failed {
+            return PrintResult::Closed;
         }
-        if self.queue.put(LIMIT - 1, write) {
-            return Printed::Queued;
+        if self.queue.put(MAX_QUEUED - 1, write) {
+            return PrintResult::Queued;
         }
         let promise = turn.promise();
         let ticket = promise.ticket();
         self.state().waiting.push(promise);
         // The thread may have made room before the promise was stored.
-        if self.queue.put(LIMIT - 1, |_| ()) {
+        if self.queue.put(MAX_QUEUED - 1, |_| ()) {
             self.wake();
         }
-        Printed::Later(ticket)
+        PrintResult::Full(ticket)
     }
 
     /// Calls `write` to append to the queue even if it is full: for a connection that has ended and
     /// can't wait for room.
     pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.state().gone {
+        if !self.state().failed {
             self.queue.put(usize::MAX, write);
         }
     }
@@ -125,14 +125,14 @@ impl Printer {
 
     fn fail(&self, error: io::Error) {
         let mut state = self.state();
-        (state.gone, state.error) = (true, Some(error));
+        (state.failed, state.error) = (true, Some(error));
     }
 
-    /// Keeps the promises of all waiting connections, after releasing the lock.
+    /// Fulfills the promises of all waiting connections, after releasing the lock.
     fn wake(&self) {
         let waiting = mem::take(&mut self.state().waiting);
         for promise in waiting {
-            promise.resolve(Box::new(()));
+            promise.fulfill(Box::new(()));
         }
     }
 }
@@ -143,11 +143,11 @@ pub(super) mod tests {
 
     impl Printer {
         /// Takes everything that is queued and wakes waiting connections, as the thread does.
-        pub(in crate::send) fn read(&self) -> Vec<u8> {
-            let mut read = Vec::new();
-            self.queue.take(&mut read);
+        pub(in crate::send) fn take(&self) -> Vec<u8> {
+            let mut taken = Vec::new();
+            self.queue.take(&mut taken);
             self.wake();
-            read
+            taken
         }
 
         /// Fails as if the reader of standard output had gone away.
@@ -158,7 +158,7 @@ pub(super) mod tests {
     }
 
     /// Enough bytes to fill a printer's queue.
-    pub(in crate::send) const TOO_MUCH: usize = LIMIT;
+    pub(in crate::send) const TOO_MUCH: usize = MAX_QUEUED;
 
     /// Output in memory.
     #[derive(Clone, Default)]
@@ -209,7 +209,7 @@ pub(super) mod tests {
         printer.print_last(|queue| queue.extend_from_slice(b"lost"));
         let error = printer.finish().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        assert!(printer.state().gone);
+        assert!(printer.state().failed);
     }
 
     #[test]
@@ -217,6 +217,6 @@ pub(super) mod tests {
         let printer = Printer::start(io::sink(), false).unwrap();
         printer.print_last(|queue| queue.extend_from_slice(b"last words"));
         printer.finish().unwrap();
-        assert_eq!(printer.read(), b"");
+        assert_eq!(printer.take(), b"");
     }
 }

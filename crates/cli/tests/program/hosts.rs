@@ -1,5 +1,5 @@
-//! Requests that a browser sends for another website: to a host name that resolves to this machine, or
-//! from a page of another origin.
+//! Requests that a browser sends for another website: to a host name that resolves to this machine,
+//! or from a page of another origin.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -21,8 +21,8 @@ pub(crate) fn sockeye(args: &[&str]) -> Command {
     command
 }
 
-/// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file `stderr`,
-/// if given.
+/// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file
+/// `stderr`, if given.
 pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> Command {
     let plain = sockeye(args);
     let mut command = Command::new("sh");

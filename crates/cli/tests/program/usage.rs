@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use crate::support::{Folder, run, sockeye, text};
 
-/// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path that is
-/// too long, `{taken}` a port in use, and `{closed}` a port without a listener.
+/// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path
+/// that is too long, `{taken}` a port in use, and `{closed}` a port without a listener.
 fn check(code: i32, lines: &[(&str, &str)]) {
     let folder = Folder::new();
     folder.write("index.html", b"home");

@@ -19,8 +19,7 @@ use crate::limits::lock::lock;
 /// Finished jobs are removed once the table has this many. A finished job holds only its name.
 const CLEANUP_THRESHOLD: usize = 256;
 
-/// The message that a promise sends: the result of a job, which looks a name up or compresses a
-/// file.
+/// The message with which a promise is fulfilled.
 #[derive(Clone, Debug)]
 pub(crate) enum JobResult {
     /// The entry, and when the job was started.
@@ -48,7 +47,7 @@ impl JobInFlight {
     fn send(&self, result: &JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
-            promise.resolve(Box::new(result.clone()));
+            promise.fulfill(Box::new(result.clone()));
         }
     }
 }

@@ -105,7 +105,7 @@ impl PendingListing {
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.resolve(Box::new(job.listings.make(&*job.store, listing_request)));
+            promise.fulfill(Box::new(job.listings.make(&*job.store, listing_request)));
         });
         if responder.spawn(job.in_group(job_group).cancel_with(cancel)).is_err() {
             return (send_busy(responder), None);

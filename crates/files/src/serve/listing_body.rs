@@ -123,7 +123,7 @@ impl ArchiveBody {
                 let job = Job::new(JobKind::Archive, self.client, move || {
                     let batch = writer.next(&*store);
                     let result: BatchResult = (writer, batch);
-                    promise.resolve(Box::new(result));
+                    promise.fulfill(Box::new(result));
                 });
                 // A refused job is dropped, and its promise abandoned.
                 drop(stream.spawn(job.in_group(self.job_group).cancel_with(cancel)));

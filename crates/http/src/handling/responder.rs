@@ -140,8 +140,8 @@ impl<'r, 't> Responder<'r, 't> {
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Waits for a message: the handler answers in [`Handler::on_message`](crate::Handler::on_message),
-    /// when a promise is resolved or abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is
+    /// fulfilled or abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }

@@ -11,9 +11,9 @@ use crate::{JsonLines, Limits, Log, Outcome, RequestHead, Stream, StreamEvent, T
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
-/// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at all;
-/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server drains;
-/// `/large` is large, `/panic` panics.
+/// Under `/at-once` answers, under `/later` when a test fulfills its promise, under `/never` not at
+/// all; `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server
+/// drains; `/large` is large, `/panic` panics.
 struct Several(Rc<Shared>);
 
 #[derive(Default)]
@@ -183,7 +183,7 @@ fn responses_and_log_entries_come_as_they_are_ready() {
     assert_eq!(scene.hear(), ["3 200", "3 /at-once", "3 end"]);
     let promises = scene.shared.promises.take();
     for (promise, text) in promises.into_iter().zip(["first", "second"]).rev() {
-        promise.resolve(Box::new(text));
+        promise.fulfill(Box::new(text));
     }
     scene.client.deliver();
     assert_eq!(scene.hear(), ["2 200", "2 second", "2 end", "1 200", "1 first", "1 end"]);
@@ -280,7 +280,7 @@ fn a_panic_ends_its_stream_alone() {
     assert_eq!((&*told[0], told.last().map(String::as_str)), ("2 500", Some("2 end")));
     assert_eq!(scene.client.fault(), None);
     for promise in scene.shared.promises.take() {
-        promise.resolve(Box::new("still there"));
+        promise.fulfill(Box::new("still there"));
     }
     scene.client.deliver();
     assert_eq!(scene.hear(), ["1 200", "1 still there", "1 end"]);
@@ -300,7 +300,7 @@ fn deadlines_belong_to_their_streams() {
     assert_eq!(scene.hear()[0], "2 503");
     // What comes for one that has ended is dropped.
     for promise in scene.shared.promises.take() {
-        promise.resolve(Box::new("too late"));
+        promise.fulfill(Box::new("too late"));
     }
     scene.client.deliver();
     assert_eq!(scene.hear(), [""; 0]);
@@ -316,7 +316,7 @@ fn a_drain_ends_streams_that_can_end_and_waits_for_others() {
     assert_eq!(scene.hear(), ["1 end"]);
     assert_eq!(scene.client.end(), None);
     for promise in scene.shared.promises.take() {
-        promise.resolve(Box::new("done"));
+        promise.fulfill(Box::new("done"));
     }
     scene.client.deliver();
     assert_eq!(scene.hear(), ["2 200", "2 done", "2 end"]);

@@ -15,15 +15,15 @@ impl ResponseReader for EchoReader {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
         let sent = context.request.wire(context.last);
-        let left = sent.len() - self.content.len as usize;
-        let piece = &input[..input.len().min(left)];
+        let remaining = sent.len() - self.content.len as usize;
+        let piece = &input[..input.len().min(remaining)];
         // Without `verify`, only the first response is compared, to know that the server echoes.
         if context.plan.verify || context.expected.is_none() {
             self.content.compare(piece, sent);
         } else {
             self.content.len += piece.len() as u64;
         }
-        if piece.len() < left {
+        if piece.len() < remaining {
             return Ok((piece.len(), None));
         }
         let content = self.content.end(&RequestContext { expected: None, ..context });

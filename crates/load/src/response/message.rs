@@ -20,9 +20,9 @@ const MAX_ERROR: u64 = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct MessageReader {
     /// Number of bytes received of an incomplete header.
-    header: usize,
+    header_received: usize,
     /// Number of bytes of content still to come, once the header is complete.
-    left: Option<u64>,
+    content_remaining: Option<u64>,
     /// The header and content, if the header is not the expected one.
     unexpected: Option<Box<Unexpected>>,
     content: Content,
@@ -56,18 +56,18 @@ impl MessageReader {
             BadResponse(format!("sent an invalid response: {what}"))
         })?;
         let Some((header, len)) = read else { return Ok(None) };
-        let left = header.content_length;
-        if left > context.plan.max_content {
+        let remaining = header.content_length;
+        if remaining > context.plan.max_content {
             return Err(BadResponse::too_large(context));
         }
         let bytes = Bytes::copy_from_slice(&input[..len]);
         self.unexpected = Some(Box::new(Unexpected { header, bytes, content: Vec::new() }));
-        Ok(Some((left, len)))
+        Ok(Some((remaining, len)))
     }
 
     /// The response, once its content is complete.
     fn complete(&mut self, context: &RequestContext<'_>) -> Response {
-        (self.header, self.left) = (0, None);
+        (self.header_received, self.content_remaining) = (0, None);
         let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
         let mut response = Response { status: 200, content_len, mismatch, ..Response::default() };
         let Some(unexpected) = self.unexpected.take() else {
@@ -106,19 +106,20 @@ impl ResponseReader for MessageReader {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
         let mut used = 0;
-        let left = match self.left {
-            Some(left) => left,
+        let remaining = match self.content_remaining {
+            Some(remaining) => remaining,
             None => {
-                let Some((left, len)) = self.read_header(input, &context)? else {
-                    self.header = input.len();
+                let Some((remaining, len)) = self.read_header(input, &context)? else {
+                    self.header_received = input.len();
                     return Ok((0, None));
                 };
                 used = len;
-                left
+                remaining
             }
         };
         let rest = &input[used..];
-        let piece = usize::try_from(left).map_or(rest, |left| &rest[..left.min(rest.len())]);
+        let piece =
+            usize::try_from(remaining).map_or(rest, |remaining| &rest[..remaining.min(rest.len())]);
         self.content.take(piece, &context)?;
         if let Some(unexpected) = &mut self.unexpected
             && unexpected.header.content_length <= MAX_ERROR
@@ -126,14 +127,16 @@ impl ResponseReader for MessageReader {
             unexpected.content.extend_from_slice(piece);
         }
         used += piece.len();
-        self.left = Some(left - piece.len() as u64);
-        Ok((used, (self.left == Some(0)).then(|| self.complete(&context))))
+        self.content_remaining = Some(remaining - piece.len() as u64);
+        Ok((used, (self.content_remaining == Some(0)).then(|| self.complete(&context))))
     }
 
     fn extent(&self, _: RequestContext<'_>) -> Extent {
-        match self.left {
-            Some(left) => Extent::content(self.content.len, Some(self.content.len + left)),
-            None if self.header > 0 => Extent::head(self.header),
+        match self.content_remaining {
+            Some(remaining) => {
+                Extent::content(self.content.len, Some(self.content.len + remaining))
+            }
+            None if self.header_received > 0 => Extent::head(self.header_received),
             None => Extent::nothing(),
         }
     }

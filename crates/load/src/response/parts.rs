@@ -1,4 +1,5 @@
-//! What the readers of all protocols share: a request's context, its complete response, and content.
+//! What the readers of all protocols share: a request's context, its complete response, and
+//! content.
 
 use std::fmt;
 

@@ -105,7 +105,7 @@ fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
     server.eof();
     assert!(finished(&mut server));
     assert_eq!((responses(&state), failures(&state)), (1, vec![]));
-    assert!(!state.is_over(), "two are left");
+    assert!(!state.is_finishing(), "two are left");
 }
 
 #[test]
@@ -211,15 +211,15 @@ fn unsent_requests_are_left_for_other_connections() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan.clone(), 3, OK);
-    assert!(state.is_over(), "all requests are written");
+    assert!(state.is_finishing(), "all requests are written");
     server.end_for(&Reason::Reset);
-    assert!(!state.is_over(), "no request was sent");
+    assert!(!state.is_finishing(), "no request was sent");
     assert_eq!(failures(&state), [(Failure::Reset, 1)], "the connection");
 
     let (mut server, state) = open(plan, 3, OK);
     server.output();
     server.end_for(&Reason::Reset);
-    assert!(state.is_over());
+    assert!(state.is_finishing());
     assert_eq!(failures(&state), [(Failure::Reset, 3)]);
 }
 
@@ -291,7 +291,7 @@ fn errors_are_counted_by_status_and_content_is_compared_with_verify() {
     assert!(finished(&mut server));
     assert_eq!(failures(&state), [(Failure::ErrorResponse, 1), (Failure::Mismatch, 2)]);
     assert_eq!(state.stats.borrow().statuses, [0, 0, 4, 0, 0, 1]);
-    assert_eq!(state.stats.borrow().measured(), 4, "errors have no latency");
+    assert_eq!(state.stats.borrow().latency_count(), 4, "errors have no latency");
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn echoes_and_messages_end_by_their_length() {
 #[test]
 fn pending_responses_are_waited_for_at_the_end() {
     let (mut server, state) = open(plan(), u64::MAX, OK);
-    state.over.set(true);
+    state.finishing.set(true);
     server.drain();
     assert!(!finished(&mut server));
     server.input(OK);

@@ -14,12 +14,12 @@ use super::*;
 struct Record {
     responses: Vec<(u64, String)>,
     end: Option<ClientEnd>,
-    open: Option<Promise>,
+    promise: Option<Promise>,
 }
 
-/// Sends `left` messages.
+/// Sends `remaining` messages.
 struct Many {
-    left: usize,
+    remaining: usize,
     size: usize,
     pauses: bool,
     record: Rc<RefCell<Record>>,
@@ -27,7 +27,7 @@ struct Many {
 
 impl ClientHandler for Many {
     fn next_message(&mut self) -> Option<Message> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         Some(result(&"x".repeat(self.size)))
     }
     fn on_response(&mut self, number: u64, response: Message, turn: &mut Turn<'_>) -> ClientAction {
@@ -35,7 +35,7 @@ impl ClientHandler for Many {
         let mut record = self.record.borrow_mut();
         record.responses.push((number, text));
         if self.pauses {
-            record.open = Some(turn.promise());
+            record.promise = Some(turn.promise());
             return ClientAction::Pause;
         }
         ClientAction::Continue
@@ -46,9 +46,9 @@ impl ClientHandler for Many {
     }
 }
 
-fn client(left: usize, settings: ClientConfig) -> (Harness, Rc<RefCell<Record>>) {
+fn client(remaining: usize, settings: ClientConfig) -> (Harness, Rc<RefCell<Record>>) {
     let record = Rc::default();
-    let many = Many { left, size: 3, pauses: false, record: Rc::clone(&record) };
+    let many = Many { remaining, size: 3, pauses: false, record: Rc::clone(&record) };
     (Harness::new(Client::new(settings, many)), record)
 }
 
@@ -72,7 +72,7 @@ fn ids(output: &[u8]) -> Vec<u64> {
 }
 
 #[test]
-fn the_first_request_is_sent_alone_and_then_the_window_is_filled() {
+fn the_first_request_is_sent_alone_and_then_as_many_as_allowed() {
     let (mut server, record) = client(7, keep_alive());
     assert_eq!(ids(&server.output()), [0]);
     server.input(&response(Some(0), true, &result("a")));
@@ -102,8 +102,8 @@ fn a_server_that_echoes_no_id_gets_no_second_request() {
 
 #[test]
 fn the_end_says_why_the_connection_ended() {
-    type Act = fn(&mut Harness);
-    let cases: Vec<(Act, ClientEnd)> = vec![
+    type Action = fn(&mut Harness);
+    let cases: Vec<(Action, ClientEnd)> = vec![
         (|server| server.eof(), ClientEnd::Closed { unanswered: 1, mid_response: false }),
         (
             |server| {
@@ -167,7 +167,7 @@ fn the_end_says_why_the_connection_ended() {
 #[test]
 fn a_response_may_come_before_the_request_is_sent() {
     let record = Rc::default();
-    let many = Many { left: 1, size: 1 << 20, pauses: false, record: Rc::clone(&record) };
+    let many = Many { remaining: 1, size: 1 << 20, pauses: false, record: Rc::clone(&record) };
     let mut server = Harness::new(Client::new(ClientConfig::default(), many));
     server.input(&response(None, false, &error_response("too_large", "too much")));
     assert!(server.output().is_empty(), "the rest of the request is dropped");
@@ -178,7 +178,7 @@ fn a_response_may_come_before_the_request_is_sent() {
 #[test]
 fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
     let record: Rc<RefCell<Record>> = Rc::default();
-    let many = Many { left: 2, size: 1, pauses: true, record: Rc::clone(&record) };
+    let many = Many { remaining: 2, size: 1, pauses: true, record: Rc::clone(&record) };
     let mut server = Harness::new(Client::new(keep_alive(), many));
     server.output();
     server.input(
@@ -188,10 +188,10 @@ fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
     server.pass(seconds(300));
     assert!(server.fault().is_none());
     // The second request is sent after the first response.
-    record.borrow_mut().open.take().unwrap().resolve(Box::new(()));
+    record.borrow_mut().promise.take().unwrap().fulfill(Box::new(()));
     server.deliver();
     assert_eq!(record.borrow().responses.len(), 2);
-    record.borrow_mut().open.take().unwrap().resolve(Box::new(()));
+    record.borrow_mut().promise.take().unwrap().fulfill(Box::new(()));
     server.deliver();
     server.output();
     assert_eq!(record.borrow().end, Some(ClientEnd::Completed));
@@ -200,7 +200,7 @@ fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
 #[test]
 fn our_client_completes_with_our_server() {
     let (mut client, record) = client(50, keep_alive());
-    let mut server = slow();
+    let mut server = slow_server();
     while record.borrow().end.is_none() {
         server.input(&client.output());
         server.run_jobs();

@@ -68,7 +68,7 @@ impl HttpResponse {
         serde_json::from_slice(&self.content).expect("JSON")
     }
 
-    pub(super) fn code(&self) -> String {
+    pub(super) fn error_code(&self) -> String {
         assert!(self.json()["result"].as_str().unwrap().starts_with("Error: "));
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
@@ -78,8 +78,8 @@ impl HttpResponse {
     }
 }
 
-/// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response, which
-/// is the same.
+/// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response,
+/// which is the same.
 fn exchange(mut client: Harness, mut dripped: Harness, input: &[u8]) -> HttpResponse {
     client.input(input);
     let output = client.output();
@@ -189,7 +189,7 @@ fn each_error_has_its_status_and_code() {
     ] {
         let shown = input[..input.len().min(100)].escape_ascii().to_string();
         let response = respond(&input);
-        assert_eq!((response.status, response.code().as_str()), (status, code), "{shown}");
+        assert_eq!((response.status, response.error_code().as_str()), (status, code), "{shown}");
         let name = if shown.contains("text/json") && code != "bad_header" {
             "Content-Type: text/json; charset=utf-8"
         } else {
@@ -236,11 +236,11 @@ fn content_above_the_limit_is_refused_at_once() {
         [post(kind, &[0; 11]), chunked(kind, &[&[0; 11]]), chunked(kind, &[&[0; 10], &[0]])]
     {
         let response = exchange(connect(), connect(), &request);
-        assert_eq!((response.status, response.code().as_str()), (413, "too_large"));
+        assert_eq!((response.status, response.error_code().as_str()), (413, "too_large"));
         assert_eq!(response.has("Connection: close"), request.ends_with(b"0\r\n\r\n"));
     }
     for request in [post(kind, &[0; 10]), chunked(kind, &[&[0; 9], &[0]])] {
-        assert_eq!(exchange(connect(), connect(), &request).code(), "no");
+        assert_eq!(exchange(connect(), connect(), &request).error_code(), "no");
     }
 
     // With Expect: 100-continue, it is refused before the content is sent.
@@ -272,13 +272,13 @@ fn timeouts_and_incomplete_requests_are_answered_in_json() {
         client.input(&request[..sent]);
         client.pass(seconds(after));
         let response = &HttpResponse::all(&client.output())[0];
-        assert_eq!((response.status, response.code().as_str()), (408, "timeout"));
+        assert_eq!((response.status, response.error_code().as_str()), (408, "timeout"));
     }
     let mut client = connect();
     client.input(&request[..request.len() - 1]);
     client.eof();
     let response = &HttpResponse::all(&client.output())[0];
-    assert_eq!((response.status, response.code().as_str()), (400, "incomplete"));
+    assert_eq!((response.status, response.error_code().as_str()), (400, "incomplete"));
 }
 
 #[test]
@@ -300,12 +300,15 @@ fn later_responses_are_sent_in_the_order_of_the_requests() {
     let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [200, 200, 500, 500, 200]);
     assert_eq!(responses[0].json(), json!({"result": "one"}));
-    assert_eq!((responses[2].code(), responses[3].code()), ("internal".into(), "internal".into()));
+    assert_eq!(
+        (responses[2].error_code(), responses[3].error_code()),
+        ("internal".into(), "internal".into())
+    );
     assert_eq!(responses[4].json(), json!({"result": "two"}));
 
     client.input(&post(kind, b"\"last\""));
     client.drop_jobs();
-    assert_eq!(HttpResponse::all(&client.output())[0].code(), "internal");
+    assert_eq!(HttpResponse::all(&client.output())[0].error_code(), "internal");
     assert!(client.end().is_none(), "the connection goes on");
 }
 
@@ -347,7 +350,7 @@ fn a_panic_in_a_handler_is_answered_with_500() {
     let mut client = over_http(Limits::default(), Panics);
     client.input(&post("Content-Type: a/b\r\n", b""));
     let response = &HttpResponse::all(&client.output())[0];
-    assert_eq!((response.status, response.code().as_str()), (500, "internal"));
+    assert_eq!((response.status, response.error_code().as_str()), (500, "internal"));
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }
 
@@ -360,7 +363,7 @@ fn a_message_from_a_page_of_another_site_is_refused_before_the_handler() {
     let client = || over_http(Limits::default(), Panics);
     for fields in [SIMPLE, "Content-Type: text/plain\r\nOrigin: null\r\n"] {
         let response = exchange(client(), client(), &post(fields, b"hello"));
-        assert_eq!((response.status, response.code().as_str()), (403, "forbidden_origin"));
+        assert_eq!((response.status, response.error_code().as_str()), (403, "forbidden_origin"));
         assert!(response.has("Content-Type: application/json"), "{response:?}");
     }
     let own = "Content-Type: text/plain\r\nOrigin: http://a\r\n";
@@ -374,7 +377,7 @@ fn refused_origins_and_hosts_get_a_hint() {
         let shared = ServerConfig::new(Limits::default())
             .checking_hosts(check)
             .allowing_origins(origins.hint("--origin URL allows it"));
-        Harness::new(Port::new(Rc::new(shared), Reference::default()))
+        Harness::new(FramesOrHttp::new(Rc::new(shared), Reference::default()))
     };
     let (origins, hosts) = (AllowedOrigins::default(), http_core::AllowedHosts::default());
     let evil = origins.clone().allow("http://evil.example");
@@ -386,7 +389,7 @@ fn refused_origins_and_hosts_get_a_hint() {
     ] {
         let connect = || connect(origins.clone(), hosts.clone());
         let response = exchange(connect(), connect(), &post(SIMPLE, b"hello"));
-        assert_eq!((response.status, response.code().as_str()), (status, code));
+        assert_eq!((response.status, response.error_code().as_str()), (status, code));
         let result = response.json()["result"].as_str().unwrap().to_owned();
         assert!(result.contains(hint), "{result}");
     }
@@ -411,7 +414,7 @@ proptest! {
              \"content-encoding\": \"{encoding}\", \"content-length\": {}}}",
             content.len()
         );
-        let mut client = reference();
+        let mut client = reference_server();
         client.input(&framed(&header, &content));
         let framed = frames(&client.output()).remove(0).1;
         let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");

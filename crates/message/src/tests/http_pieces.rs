@@ -3,17 +3,17 @@
 use super::http::{HttpResponse, chunked, over_http, post};
 use super::*;
 
-/// Streams content, and pauses after each piece if the type is `a/pause`. Answers with the number of
-/// bytes, or early if a piece begins with `!`.
+/// Streams content, and pauses after each piece if the type is `a/pause`. Answers with the number
+/// of bytes, or early if a piece begins with `!`.
 #[derive(Debug, Default)]
-pub(super) struct Piecewise {
+pub(super) struct StreamingHandler {
     received: usize,
     pauses: bool,
     announced: u64,
     cancelled: Rc<std::cell::RefCell<Vec<u64>>>,
 }
 
-impl Handler for Piecewise {
+impl Handler for StreamingHandler {
     fn content_mode(&mut self, header: &Header) -> ContentMode {
         self.received = 0;
         self.pauses = header.content_type == "a/pause";
@@ -60,7 +60,7 @@ impl Handler for Piecewise {
 #[test]
 fn content_is_streamed_with_pauses_and_early_answers() {
     let limits = Limits { content: 100, ..Limits::default() };
-    let mut client = over_http(limits, Piecewise::default());
+    let mut client = over_http(limits, StreamingHandler::default());
     for (request, expected) in [
         (post("Content-Type: a/b\r\n", &[7; 50]), "50 of 50"),
         (post("Content-Type: a/b\r\n", b""), "0 of 0"),
@@ -88,7 +88,7 @@ fn content_is_streamed_with_pauses_and_early_answers() {
     client.input(&request[..request.len() - 10]);
     client.run_jobs();
     let response = &HttpResponse::all(&client.output())[0];
-    assert_eq!((response.status, response.code().as_str()), (422, "enough"));
+    assert_eq!((response.status, response.error_code().as_str()), (422, "enough"));
     client.input(&[&request[request.len() - 10..], &post("Content-Type: a/b\r\n", b"x")].concat());
     assert_eq!(HttpResponse::all(&client.output())[0].json(), json!({"result": "1 of 1"}));
     assert!(client.end().is_none());
@@ -97,7 +97,8 @@ fn content_is_streamed_with_pauses_and_early_answers() {
 #[test]
 fn chunked_content_above_the_limit_is_cancelled() {
     let cancelled = Rc::default();
-    let handler = Piecewise { cancelled: Rc::clone(&cancelled), ..Piecewise::default() };
+    let handler =
+        StreamingHandler { cancelled: Rc::clone(&cancelled), ..StreamingHandler::default() };
     let mut client = over_http(Limits { content: 10, ..Limits::default() }, handler);
     client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10]]));
     client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10], &[7]]));
@@ -108,11 +109,11 @@ fn chunked_content_above_the_limit_is_cancelled() {
 
 #[test]
 fn a_promise_of_an_answered_message_has_no_effect() {
-    let mut client = over_http(Limits::default(), Piecewise::default());
+    let mut client = over_http(Limits::default(), StreamingHandler::default());
     let twice = chunked("Content-Type: a/pause\r\n", &[b"!"]);
     client.input(&twice);
     client.run_jobs();
-    assert_eq!(HttpResponse::all(&client.output())[0].code(), "enough");
+    assert_eq!(HttpResponse::all(&client.output())[0].error_code(), "enough");
 
     /// Makes two promises for each message. The first that is settled answers it.
     struct Twice(u32);

@@ -2,7 +2,7 @@
 
 use sockeye_http::JsonLines;
 
-use super::http_pieces::Piecewise;
+use super::http_pieces::StreamingHandler;
 use super::*;
 
 fn connect(handler: impl Handler + 'static) -> Harness {
@@ -56,7 +56,7 @@ fn responses(mut output: &[u8]) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn responses_have_the_order_in_which_promises_are_kept() {
+fn responses_have_the_order_in_which_promises_are_fulfilled() {
     let mut client = connect(Slow::default());
     send(&mut client, 1, "first");
     send(&mut client, 2, "now");
@@ -68,7 +68,7 @@ fn responses_have_the_order_in_which_promises_are_kept() {
 
 #[test]
 fn content_is_streamed_with_pauses() {
-    let mut client = connect(Piecewise::default());
+    let mut client = connect(StreamingHandler::default());
     begin(&mut client, 1, "a/pause", json!(true));
     piece(&mut client, 1, &[7; 20]);
     // The handler has paused: this piece waits.

@@ -1,16 +1,19 @@
 //! Large content, JSON with many values, and the budget for collected content.
 
 use super::super::text::Encoding;
-use super::super::{LARGE, error_response};
+use super::super::{LARGE_CONTENT, error_response};
 use super::http::{HttpResponse, over_http, post};
 use super::*;
 
 /// A search with a further key, too large to be parsed on the event loop.
 fn search(value: &str) -> String {
-    format!(r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#, "x".repeat(LARGE))
+    format!(
+        r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#,
+        "x".repeat(LARGE_CONTENT)
+    )
 }
 
-fn limited(json_nodes: usize) -> Limits {
+fn limits_with_json_nodes(json_nodes: usize) -> Limits {
     Limits { json_nodes, ..Limits::default() }
 }
 
@@ -20,10 +23,10 @@ fn server(limits: Limits) -> Harness {
 
 #[test]
 fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first() {
-    let mut client = reference();
-    client.input(&ask_as(1, &search("ring")));
-    client.input(&ask_as(2, r#"{"action": "search", "value": "cat"}"#));
-    client.input(&ask_as(3, &format!("[{}", " ".repeat(LARGE))));
+    let mut client = reference_server();
+    client.input(&request_with_id(1, &search("ring")));
+    client.input(&request_with_id(2, r#"{"action": "search", "value": "cat"}"#));
+    client.input(&request_with_id(3, &format!("[{}", " ".repeat(LARGE_CONTENT))));
     assert_eq!(results(&client.output()), [(Some(2), "No match for 'cat'.".to_owned())]);
     assert_eq!(client.run_jobs(), 2);
     let results = results(&client.output());
@@ -31,19 +34,19 @@ fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first
     assert!(results[0].1.starts_with("In the caves"), "{results:?}");
     assert_eq!(results[1].0, Some(3));
     assert!(results[1].1.starts_with("Error: the content is not JSON"), "{results:?}");
-    client.input(&ask_as(4, r#"{"action": "search", "value": "cat"}"#));
+    client.input(&request_with_id(4, r#"{"action": "search", "value": "cat"}"#));
     assert_eq!(frames(&client.output()).len(), 1, "the connection stays open");
 }
 
 #[test]
 fn small_json_and_other_content_is_answered_at_once() {
-    let padding = LARGE - r#"{"action":"search","value":""}"#.len();
+    let padding = LARGE_CONTENT - r#"{"action":"search","value":""}"#.len();
     let content = format!(r#"{{"action":"search","value":"{}"}}"#, "x".repeat(padding));
-    assert_eq!(content.len(), LARGE);
-    let mut client = reference();
-    client.input(&ask_as(1, &content));
+    assert_eq!(content.len(), LARGE_CONTENT);
+    let mut client = reference_server();
+    client.input(&request_with_id(1, &content));
     assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
-    let text = Message::binary("text/plain", "x".repeat(LARGE + 1));
+    let text = Message::binary("text/plain", "x".repeat(LARGE_CONTENT + 1));
     let head = frame::head(&Header::of(&text)).unwrap();
     client.input(&[&head, &text.content[..]].concat());
     assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
@@ -64,10 +67,10 @@ fn large_json_over_http_is_parsed_on_another_thread() {
 
 #[test]
 fn a_lost_job_is_an_error() {
-    let mut client = reference();
-    client.input(&ask_as(1, &search("ring")));
+    let mut client = reference_server();
+    client.input(&request_with_id(1, &search("ring")));
     client.drop_jobs();
-    assert_eq!(code(&client.output()), "internal");
+    assert_eq!(error_code(&client.output()), "internal");
 }
 
 /// A list with this many nodes, itself included.
@@ -78,9 +81,9 @@ fn list(nodes: usize) -> String {
 #[test]
 fn json_with_too_many_values_is_refused_and_the_connection_stays_open() {
     for drip in [false, true] {
-        let mut client = server(limited(10));
+        let mut client = server(limits_with_json_nodes(10));
         for (id, nodes) in [(1, 10), (2, 11), (3, 10)] {
-            let request = ask_as(id, &list(nodes));
+            let request = request_with_id(id, &list(nodes));
             if drip {
                 client.drip(&request);
             } else {
@@ -94,17 +97,17 @@ fn json_with_too_many_values_is_refused_and_the_connection_stays_open() {
         assert_eq!(frames[1].0.id, Some(Id::number(2)));
     }
     // Without an id it is the only request.
-    let mut client = server(limited(10));
-    client.input(&ask(&list(11)));
-    assert_eq!(code(&client.output()), "too_complex");
+    let mut client = server(limits_with_json_nodes(10));
+    client.input(&request(&list(11)));
+    assert_eq!(error_code(&client.output()), "too_complex");
     assert_eq!(client.fault().map(|fault| fault.code), Some("too_complex"));
 }
 
 #[test]
 fn the_default_limit_is_100_000_values_and_applies_to_json_only() {
-    let mut client = reference();
-    client.input(&ask_as(1, &list(100_000)));
-    client.input(&ask_as(2, &list(100_001)));
+    let mut client = reference_server();
+    client.input(&request_with_id(1, &list(100_000)));
+    client.input(&request_with_id(2, &list(100_001)));
     assert_eq!(client.run_jobs(), 1);
     let results = results(&client.output());
     assert_eq!(results[0].0, Some(2));
@@ -127,7 +130,7 @@ fn json_with_too_many_values_over_http_is_413() {
             list(11).encode_utf16().flat_map(u16::to_le_bytes).collect(),
         ),
     ] {
-        let mut client = over_http(limited(10), Reference::default());
+        let mut client = over_http(limits_with_json_nodes(10), Reference::default());
         client.input(&post(fields, &content));
         client.drip(&post(fields, &content));
         client.input(&http::chunked(fields, &[&content]));
@@ -135,29 +138,29 @@ fn json_with_too_many_values_over_http_is_413() {
         let responses = HttpResponse::all(&client.output());
         let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
         assert_eq!(statuses, [413, 413, 413, 400]);
-        assert_eq!(responses[0].code(), "too_complex");
+        assert_eq!(responses[0].error_code(), "too_complex");
     }
 }
 
 /// A deadline may pass while content that is discarded arrives.
 #[test]
 fn no_error_is_sent_after_the_deadline() {
-    let mut client = server(limited(10));
+    let mut client = server(limits_with_json_nodes(10));
     let request =
-        ask_with(r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#, &list(100));
+        request_with(r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#, &list(100));
     let (first, rest) = request.split_at(request.len() - 10);
     client.input(first);
     client.pass(seconds(2));
     client.input(rest);
     assert!(client.output().is_empty());
-    client.input(&ask_as(2, &list(10)));
+    client.input(&request_with_id(2, &list(10)));
     assert_eq!(results(&client.output()).len(), 1);
 }
 
 /// Answers with the error whose code and length the request names.
-struct Errs;
+struct NamedError;
 
-impl Handler for Errs {
+impl Handler for NamedError {
     fn on_message(&mut self, message: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
         let value = message.to_json().unwrap();
         let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
@@ -179,10 +182,10 @@ impl Handler for Errs {
 #[test]
 fn the_status_of_an_error_follows_from_its_code_at_any_length() {
     // A long error in another form is not parsed for its code.
-    for (len, other) in [(1, 422), (LARGE, 200)] {
+    for (len, other) in [(1, 422), (LARGE_CONTENT, 200)] {
         let codes = [("\"not_found\"", 404), ("\"own\"", 422), ("null", 200), ("\"more\"", other)];
         for (code, status) in codes {
-            let mut client = over_http(Limits::default(), Errs);
+            let mut client = over_http(Limits::default(), NamedError);
             client
                 .input(&post("Content-Type: text/json\r\n", format!("[{code},{len}]").as_bytes()));
             let responses = HttpResponse::all(&client.output());
@@ -192,34 +195,34 @@ fn the_status_of_an_error_follows_from_its_code_at_any_length() {
 }
 
 /// Limits with a budget of this many bytes; a local client has half of it.
-fn holding(total: u64) -> Limits {
+fn limits_with_budget(total: u64) -> Limits {
     Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
 }
 
 /// JSON with one value that is larger than the free amount.
-fn long(len: usize) -> String {
+fn long_json(len: usize) -> String {
     format!("\"{}\"", "x".repeat(len))
 }
 
 #[test]
 fn collected_content_is_charged_until_its_request_is_answered() {
-    let limits = holding(1 << 20);
+    let limits = limits_with_budget(1 << 20);
     let budget = std::sync::Arc::clone(&limits.collected);
-    let slow = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
+    let slow_server = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
     // As a client that sends all content but its last byte.
-    let request = ask_as(1, &long(400 << 10));
-    let mut first = slow();
+    let request = request_with_id(1, &long_json(400 << 10));
+    let mut first = slow_server();
     first.input(&request[..request.len() - 1]);
     let held = budget.used();
     assert!((330 << 10..=512 << 10).contains(&held), "{held}");
 
-    let mut second = slow();
+    let mut second = slow_server();
     for part in request.chunks(16 << 10) {
         second.input(part);
     }
-    assert_eq!(code(&second.output()), "busy");
+    assert_eq!(error_code(&second.output()), "busy");
     assert_eq!(budget.used(), held, "refused content is not charged");
-    second.input(&ask_as(2, "\"now\""));
+    second.input(&request_with_id(2, "\"now\""));
     assert_eq!(
         results(&second.output()),
         [(Some(2), "now".to_owned())],
@@ -238,12 +241,12 @@ fn collected_content_is_charged_until_its_request_is_answered() {
 
 #[test]
 fn content_above_the_budget_is_503_over_http() {
-    let mut client = over_http(holding(1 << 20), Reference::default());
+    let mut client = over_http(limits_with_budget(1 << 20), Reference::default());
     let fields = "Content-Type: application/json\r\n";
-    client.input(&post(fields, long(700 << 10).as_bytes()));
-    client.input(&post(fields, long(60 << 10).as_bytes()));
+    client.input(&post(fields, long_json(700 << 10).as_bytes()));
+    client.input(&post(fields, long_json(60 << 10).as_bytes()));
     let responses = HttpResponse::all(&client.output());
-    assert_eq!((responses[0].status, responses[0].code()), (503, "busy".to_owned()));
+    assert_eq!((responses[0].status, responses[0].error_code()), (503, "busy".to_owned()));
     assert!(responses[0].has("Retry-After: 1"));
     assert_eq!(responses[1].status, 400, "content below the free amount needs no budget");
 }

@@ -2,13 +2,13 @@
 
 mod client;
 mod codec;
+mod frames_or_http;
 mod http;
 mod http_pieces;
 #[cfg(feature = "test-wire")]
 mod json_lines;
 mod large;
 mod many;
-mod port;
 mod raw;
 mod splits;
 mod timing;
@@ -24,11 +24,11 @@ use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
 
 use super::reference::Reference;
 use super::{
-    Answer, ContentMode, Flow, Handler, Header, Http, Id, Limits, Message, Port, Responder, Server,
-    ServerConfig, frame,
+    Answer, ContentMode, Flow, FramesOrHttp, Handler, Header, Http, Id, Limits, Message, Responder,
+    Server, ServerConfig, frame,
 };
 
-fn reference() -> Harness {
+fn reference_server() -> Harness {
     Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()))
 }
 
@@ -43,12 +43,12 @@ fn framed(header: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// A JSON request without an id.
-fn ask(content: &str) -> Vec<u8> {
-    ask_with("", content)
+fn request(content: &str) -> Vec<u8> {
+    request_with("", content)
 }
 
 /// A JSON request with more keys in its header. `keys` begins with a comma.
-fn ask_with(keys: &str, content: &str) -> Vec<u8> {
+fn request_with(keys: &str, content: &str) -> Vec<u8> {
     let len = content.len();
     let header = format!(
         r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {len}{keys}}}"#
@@ -57,8 +57,8 @@ fn ask_with(keys: &str, content: &str) -> Vec<u8> {
 }
 
 /// A JSON request with an id.
-fn ask_as(id: u64, content: &str) -> Vec<u8> {
-    ask_with(&format!(r#", "id": {id}, "connection": "keep-alive""#), content)
+fn request_with_id(id: u64, content: &str) -> Vec<u8> {
+    request_with(&format!(r#", "id": {id}, "connection": "keep-alive""#), content)
 }
 
 /// The frames in `output`.
@@ -89,7 +89,7 @@ fn results(output: &[u8]) -> Vec<(Option<u64>, String)> {
 }
 
 /// The code of the one error response in `output`.
-fn code(output: &[u8]) -> String {
+fn error_code(output: &[u8]) -> String {
     let frames = frames(output);
     assert_eq!(frames.len(), 1, "{}", String::from_utf8_lossy(output));
     let value = frames[0].1.to_json().unwrap();
@@ -97,8 +97,8 @@ fn code(output: &[u8]) -> String {
     value["error"]["code"].as_str().unwrap().to_owned()
 }
 
-/// Answers with the string in the request, when its job has run. It answers `now` at once, drops the
-/// promise for `never`, and makes none for `forgotten`.
+/// Answers with the string in the request, when its job has run. It answers `now` at once, drops
+/// the promise for `never`, and makes none for `forgotten`.
 #[derive(Debug, Default)]
 struct Slow {
     cancelled: Rc<std::cell::RefCell<Vec<u64>>>,
@@ -148,14 +148,14 @@ fn result(text: &str) -> Message {
     Message::json(&json!({ "result": text })).unwrap()
 }
 
-fn slow() -> Harness {
+fn slow_server() -> Harness {
     Harness::new(Server::new(Rc::new(Limits::default()), Slow::default()))
 }
 
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
-    assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
+    assert!(size_of::<FramesOrHttp<()>>() <= 72, "{}", size_of::<FramesOrHttp<()>>());
     let http = size_of::<http_core::Server<Http<Reference>>>();
     assert!(http <= 56, "{http}");
 }

@@ -22,11 +22,11 @@ fn header(key: &str, value: Option<&str>) -> String {
 
 /// Sends `input` at once, byte by byte, and followed by more. Returns the one response.
 fn in_all_ways(input: &[u8]) -> Vec<u8> {
-    let mut at_once = reference();
+    let mut at_once = reference_server();
     at_once.input(input);
     let expected = at_once.output();
 
-    let mut dripped = reference();
+    let mut dripped = reference_server();
     for byte in input {
         // A connection with a fault takes no more input.
         if dripped.fault().is_none() {
@@ -35,8 +35,8 @@ fn in_all_ways(input: &[u8]) -> Vec<u8> {
     }
     assert_eq!(dripped.output(), expected, "byte by byte");
 
-    let mut pipelined = reference();
-    pipelined.input(&[input, &ask("{}"), b"\0\0garbage"].concat());
+    let mut pipelined = reference_server();
+    pipelined.input(&[input, &request("{}"), b"\0\0garbage"].concat());
     assert_eq!(pipelined.output(), expected, "pipelined");
     assert!(pipelined.fault().is_some() || pipelined.end() == Some(End::Linger));
     expected
@@ -63,9 +63,9 @@ fn faults_are_answered_with_their_codes() {
         (framed(&header("content-encoding", Some("\"utf-16\"")), b"\0\xd8"), "bad_content"),
         (framed(&header("content-length", Some("16777217")), b""), "too_large"),
         (framed(&header("content-length", Some("18446744073709551616")), b""), "too_large"),
-        (ask_with(r#", "content-length": 2"#, "{}"), "bad_header"),
-        (ask_with(r#", "deadline-ms": "soon""#, "{}"), "bad_header"),
-        (ask_with(r#", "id": {}, "connection": "keep-alive""#, "{}"), "bad_header"),
+        (request_with(r#", "content-length": 2"#, "{}"), "bad_header"),
+        (request_with(r#", "deadline-ms": "soon""#, "{}"), "bad_header"),
+        (request_with(r#", "id": {}, "connection": "keep-alive""#, "{}"), "bad_header"),
     ];
     for key in ["byteorder", "content-type", "content-encoding", "content-length"] {
         cases.push((one(key, None), "bad_header"));
@@ -74,20 +74,25 @@ fn faults_are_answered_with_their_codes() {
         cases.push((one("content-length", Some(length)), "bad_header"));
     }
     for (input, expected) in cases {
-        assert_eq!(code(&in_all_ways(&input)), expected, "{}", String::from_utf8_lossy(&input));
+        assert_eq!(
+            error_code(&in_all_ways(&input)),
+            expected,
+            "{}",
+            String::from_utf8_lossy(&input)
+        );
     }
 }
 
 #[test]
 fn a_length_of_zero_is_refused_after_two_bytes_and_other_protocols_after_three() {
-    let mut client = reference();
+    let mut client = reference_server();
     client.drip(b"\0");
     assert!(client.output().is_empty());
     client.drip(b"\0");
-    assert_eq!(code(&client.output()), "bad_header");
+    assert_eq!(error_code(&client.output()), "bad_header");
 
     for start in [&b"GET"[..], b"\x16\x03\x01", b"\x01\x00x"] {
-        let mut client = reference();
+        let mut client = reference_server();
         client.drip(start);
         assert_eq!(client.fault().unwrap().code, "bad_header");
     }
@@ -95,13 +100,13 @@ fn a_length_of_zero_is_refused_after_two_bytes_and_other_protocols_after_three()
 
 #[test]
 fn content_above_the_limit_is_refused_before_it_arrives() {
-    let mut client = reference();
+    let mut client = reference_server();
     client.input(&framed(&header("content-length", Some("99999999999")), b""));
-    assert_eq!(code(&client.output()), "too_large");
+    assert_eq!(error_code(&client.output()), "too_large");
     let small = Limits { header: 40, ..Limits::default() };
     let mut client = Harness::new(Server::new(Rc::new(small), Reference::default()));
     client.drip(b"\x00\x29{");
-    assert_eq!(code(&client.output()), "too_large");
+    assert_eq!(error_code(&client.output()), "too_large");
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn empty_and_falsy_content_is_answered() {
         ("{\"action\": \"x\", \"action\": \"search\", \"value\": 0}", "No match for '0'."),
     ];
     for (content, expected) in cases {
-        let output = in_all_ways(&ask(content));
+        let output = in_all_ways(&request(content));
         assert_eq!(results(&output), [(None, expected.to_owned())], "{content}");
     }
 }
@@ -139,7 +144,7 @@ fn the_reference_service_refuses_values_of_other_types() {
         "{\"action\": \"search\", \"value\": {}}",
         "{\"action\": \"search\", \"value\": 1e3}",
     ] {
-        assert_eq!(code(&in_all_ways(&ask(content))), "bad_request", "{content}");
+        assert_eq!(error_code(&in_all_ways(&request(content))), "bad_request", "{content}");
     }
 }
 
@@ -159,8 +164,8 @@ fn text_is_read_in_its_encoding_and_answered_in_utf_8() {
 
 #[test]
 fn without_ids_only_the_first_request_is_answered() {
-    let mut client = reference();
-    client.input(&[ask("{}"), ask("{}")].concat());
+    let mut client = reference_server();
+    client.input(&[request("{}"), request("{}")].concat());
     assert_eq!(results(&client.output()).len(), 1);
     assert_eq!(client.end(), Some(End::Linger), "a reset would destroy the response");
 }

@@ -6,7 +6,7 @@ use super::*;
 
 /// The output for `input`, cut at `cuts`; jobs run when all input has arrived.
 fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
-    let mut client = slow();
+    let mut client = slow_server();
     let mut start = 0;
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
     ends.push(input.len());
@@ -26,14 +26,14 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
 /// Valid and invalid frames, and parts of them.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        6 => (0u64..9).prop_map(|id| ask_as(id, "\"now\"")),
-        6 => (0u64..9).prop_map(|id| ask_as(id, "\"later\"")),
-        2 => Just(ask_as(1, "\"never\"")),
-        1 => Just(ask_as(1, "\"forgotten\"")),
-        1 => Just(ask_as(1, "not JSON")),
-        2 => Just(ask("\"now\"")),
-        1 => Just(ask("\"later\"")),
-        1 => Just(ask_with(", \"deadline-ms\": 0", "1")),
+        6 => (0u64..9).prop_map(|id| request_with_id(id, "\"now\"")),
+        6 => (0u64..9).prop_map(|id| request_with_id(id, "\"later\"")),
+        2 => Just(request_with_id(1, "\"never\"")),
+        1 => Just(request_with_id(1, "\"forgotten\"")),
+        1 => Just(request_with_id(1, "not JSON")),
+        2 => Just(request("\"now\"")),
+        1 => Just(request("\"later\"")),
+        1 => Just(request_with(", \"deadline-ms\": 0", "1")),
         1 => Just(b"\0\0".to_vec()),
         1 => Just(b"\0\x02{}".to_vec()),
         1 => Just(b"GET / HTTP/1.1".to_vec()),
@@ -61,7 +61,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_refused_or_need_more_input(
-        start in prop_oneof![Just(Vec::new()), Just(vec![0, 40, b'{']), Just(ask("1"))],
+        start in prop_oneof![Just(Vec::new()), Just(vec![0, 40, b'{']), Just(request("1"))],
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         cuts in proptest::collection::vec(any::<usize>(), 0..3),
     ) {
@@ -73,8 +73,8 @@ proptest! {
 #[test]
 fn memory_grows_with_the_content_that_has_arrived() {
     let content = format!("\"{}\"", "x".repeat(1 << 20));
-    let stream = ask(&content);
-    let mut client = slow();
+    let stream = request(&content);
+    let mut client = slow_server();
     for piece in stream.chunks(65_536) {
         client.input(piece);
         assert_eq!(client.unused(), 0);

@@ -6,22 +6,22 @@ use super::*;
 
 #[test]
 fn a_header_has_ten_seconds_from_its_first_byte() {
-    let mut client = reference();
+    let mut client = reference_server();
     client.pass(seconds(50));
-    for byte in &ask("{}")[..10] {
+    for byte in &request("{}")[..10] {
         client.input(&[*byte]);
         client.pass(Duration::from_millis(900));
     }
     assert!(client.fault().is_none());
     client.pass(seconds(1));
-    assert_eq!(code(&client.output()), "timeout");
+    assert_eq!(error_code(&client.output()), "timeout");
     assert_eq!(client.fault().unwrap().code, "timeout");
 }
 
 #[test]
 fn content_has_thirty_seconds_without_progress() {
-    let mut client = reference();
-    let request = ask(&"x".repeat(10));
+    let mut client = reference_server();
+    let request = request(&"x".repeat(10));
     let (head, content) = request.split_at(request.len() - 10);
     client.input(head);
     for byte in &content[..5] {
@@ -30,14 +30,14 @@ fn content_has_thirty_seconds_without_progress() {
     }
     assert!(client.fault().is_none());
     client.pass(seconds(30));
-    assert_eq!(code(&client.output()), "timeout");
+    assert_eq!(error_code(&client.output()), "timeout");
 }
 
 #[test]
 fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
-    let mut client = slow();
+    let mut client = slow_server();
     client.pass(seconds(59));
-    client.input(&ask_as(1, "1"));
+    client.input(&request_with_id(1, "1"));
     client.pass(seconds(300));
     assert!(client.fault().is_none(), "the client waits for our response");
     client.run_jobs();
@@ -51,8 +51,8 @@ fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
 
 #[test]
 fn the_end_of_input_cancels_no_response() {
-    for request in [ask("\"slow\""), ask_as(1, "\"slow\"")] {
-        let mut client = slow();
+    for request in [request("\"slow\""), request_with_id(1, "\"slow\"")] {
+        let mut client = slow_server();
         client.input(&request);
         client.eof();
         assert!(client.output().is_empty());
@@ -64,14 +64,14 @@ fn the_end_of_input_cancels_no_response() {
 
 #[test]
 fn the_end_of_input_inside_a_frame_is_an_error() {
-    let request = ask("{}");
+    let request = request("{}");
     for len in [1, 2, 50, request.len() - 1] {
-        let mut client = reference();
+        let mut client = reference_server();
         client.input(&request[..len]);
         client.eof();
-        assert_eq!(code(&client.output()), "incomplete", "{len}");
+        assert_eq!(error_code(&client.output()), "incomplete", "{len}");
     }
-    let mut client = reference();
+    let mut client = reference_server();
     client.eof();
     assert!(client.output().is_empty());
     assert!(client.finished());
@@ -83,8 +83,8 @@ fn nothing_is_sent_after_a_deadline() {
     let handler = Slow { cancelled: Rc::clone(&cancelled) };
     let mut client = Harness::new(Server::new(Rc::new(Limits::default()), handler));
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
-    client.input(&ask_with(late, "\"late\""));
-    client.input(&ask_as(2, "\"slow\""));
+    client.input(&request_with(late, "\"late\""));
+    client.input(&request_with_id(2, "\"slow\""));
     client.pass(seconds(1));
     client.run_jobs();
     assert_eq!(results(&client.output()), [(Some(2), "slow".to_owned())]);
@@ -94,37 +94,37 @@ fn nothing_is_sent_after_a_deadline() {
 
 #[test]
 fn a_deadline_that_passes_ends_a_connection_without_ids() {
-    let mut client = slow();
-    client.input(&ask_with(r#", "deadline-ms": 1000"#, "\"late\""));
+    let mut client = slow_server();
+    client.input(&request_with(r#", "deadline-ms": 1000"#, "\"late\""));
     client.pass(seconds(1));
     assert!(client.output().is_empty());
     assert_eq!(client.fault().unwrap().code, "deadline_passed");
 
-    let mut client = slow();
-    client.input(&ask_with(r#", "deadline-ms": 0"#, "\"now\""));
+    let mut client = slow_server();
+    client.input(&request_with(r#", "deadline-ms": 0"#, "\"now\""));
     assert!(client.output().is_empty());
     assert_eq!(client.fault().unwrap().code, "deadline_passed");
 }
 
 #[test]
 fn content_is_discarded_when_its_deadline_passes() {
-    let mut client = slow();
+    let mut client = slow_server();
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
-    let request = ask_with(late, "\"late\"");
+    let request = request_with(late, "\"late\"");
     client.input(&request[..request.len() - 3]);
     client.pass(seconds(2));
     client.input(&request[request.len() - 3..]);
-    client.input(&ask_as(2, "\"now\""));
+    client.input(&request_with_id(2, "\"now\""));
     assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
 }
 
 #[test]
 fn an_expired_request_stays_in_flight_until_its_work_ends() {
-    let mut client = slow();
+    let mut client = slow_server();
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1"#;
-    client.input(&ask_with(late, "1").repeat(16));
+    client.input(&request_with(late, "1").repeat(16));
     client.pass(seconds(1));
-    client.input(&ask_as(2, "\"now\""));
+    client.input(&request_with_id(2, "\"now\""));
     assert!(client.unused() > 0, "sixteen jobs are running");
     assert_eq!(client.run_jobs(), 16);
     assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
@@ -132,22 +132,22 @@ fn an_expired_request_stays_in_flight_until_its_work_ends() {
 
 #[test]
 fn draining_gives_an_idle_connection_a_second_and_answers_started_requests() {
-    let mut client = slow();
+    let mut client = slow_server();
     client.drain();
     client.pass(seconds(1) - Duration::from_millis(1));
     assert_eq!(client.end(), None);
     client.pass(Duration::from_millis(1));
     assert_eq!(client.end(), Some(End::Linger));
 
-    let mut client = slow();
-    let request = ask_as(2, "\"started\"");
-    client.input(&ask_as(1, "\"pending\""));
+    let mut client = slow_server();
+    let request = request_with_id(2, "\"started\"");
+    client.input(&request_with_id(1, "\"pending\""));
     client.input(&request[..20]);
     client.drain();
-    client.input(&[&request[20..], &ask_as(3, "\"in time\"")].concat());
+    client.input(&[&request[20..], &request_with_id(3, "\"in time\"")].concat());
     client.run_jobs();
     client.pass(seconds(1));
-    client.input(&ask_as(4, "\"too late\""));
+    client.input(&request_with_id(4, "\"too late\""));
     client.run_jobs();
     let output = client.output();
     let record = [(1, "pending"), (2, "started"), (3, "in time")];
@@ -158,8 +158,8 @@ fn draining_gives_an_idle_connection_a_second_and_answers_started_requests() {
 
 #[test]
 fn draining_answers_frames_that_wait_for_capacity() {
-    let mut client = slow();
-    let asks: Vec<u8> = (0..20).flat_map(|id| ask_as(id, "\"a\"")).collect();
+    let mut client = slow_server();
+    let asks: Vec<u8> = (0..20).flat_map(|id| request_with_id(id, "\"a\"")).collect();
     client.input(&asks);
     client.drain();
     client.pass(seconds(5));
@@ -173,9 +173,9 @@ fn draining_answers_frames_that_wait_for_capacity() {
 
 #[test]
 fn a_lame_duck_announces_the_end_of_connections_and_ends_none() {
-    let mut client = slow();
+    let mut client = slow_server();
     client.lame_duck();
-    client.input(&ask_as(1, "\"a\""));
+    client.input(&request_with_id(1, "\"a\""));
     client.run_jobs();
     assert!(frames(&client.output()).iter().all(|(header, _)| !header.keep_alive));
     client.pass(seconds(2));

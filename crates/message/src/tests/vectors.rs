@@ -38,9 +38,9 @@ fn unhex(hex: &str) -> Vec<u8> {
 #[test]
 fn our_server_answers_the_python_client_byte_for_byte() {
     for Vector { request, response, .. } in vectors() {
-        let mut at_once = reference();
+        let mut at_once = reference_server();
         at_once.input(&request);
-        let mut dripped = reference();
+        let mut dripped = reference_server();
         dripped.drip(&request);
         for mut client in [at_once, dripped] {
             let output = client.output();

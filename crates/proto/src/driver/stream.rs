@@ -134,7 +134,7 @@ mod tests {
     use crate::{Consumed, Event, Fault, Protocol, Remote, Time};
 
     /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream when
-    /// its promise is resolved.
+    /// its promise is fulfilled.
     #[derive(Default)]
     struct Streams {
         streams: Vec<Stream>,

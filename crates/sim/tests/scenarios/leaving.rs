@@ -24,7 +24,7 @@ struct Outside {
     alive: Cell<usize>,
 }
 
-/// `/later` waits for a promise that is never resolved, `/silent` is a stream of what comes by the
+/// `/later` waits for a promise that is never fulfilled, `/silent` is a stream of what comes by the
 /// remote, `/pour` writes whenever there is room, `/body` takes one piece and waits for a promise.
 struct Site(Rc<Outside>);
 

@@ -128,8 +128,9 @@ fn a_request_in_progress_is_not_idle() {
 fn connections_of_messages_are_idle_between_messages_and_before_the_first() {
     let frames = || message::Server::new(Rc::default(), message::reference::Reference::default());
     let shared = Rc::new(message::ServerConfig::new(message::Limits::default()));
-    let port =
-        move || message::Port::new(Rc::clone(&shared), message::reference::Reference::default());
+    let port = move || {
+        message::FramesOrHttp::new(Rc::clone(&shared), message::reference::Reference::default())
+    };
     fn one_goes<P: Protocol + 'static>(open: impl FnMut() -> P + 'static) {
         let mut world = World::new(1, Faults::none());
         let (server, logs) = full(&mut world, 3, open);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use sockeye_http::Content;
 
-use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Kind, Reply};
+use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Incomplete, Reply, ReplyKind};
 
 /// A request's body, which has not been read yet.
 ///
@@ -33,16 +33,17 @@ impl Body {
         self.content == Content::None
     }
 
-    /// Reads the body into memory, and responds with the result of `then`. If there is no body, `then`
-    /// is called at once.
+    /// Reads the body into memory, and responds with the result of `then`. If there is no body,
+    /// `then` is called at once.
     ///
     /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once
     /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the
     /// bytes that arrived, not with the Content-Length.
     ///
-    /// Collected bodies share a budget, [`Options::collected`](super::Options::collected), until
-    /// their requests are answered and the work for that has ended. When it is spent, a body is
-    /// answered with 503 and Retry-After, and not read.
+    /// Collected bodies are charged to a budget,
+    /// [`Options::collected`](super::Options::collected), until their requests are answered and the
+    /// work for that has ended. When the budget is spent, the request gets 503 with Retry-After,
+    /// and its body is not read.
     ///
     /// If the body is incomplete, `then` is dropped and not called: see [`Body::try_collect`].
     pub fn collect<R: Into<Reply>>(
@@ -67,7 +68,7 @@ impl Body {
     ) -> Reply {
         let then: CollectFn = Box::new(move |body| then(body).into());
         let then = BodyWaiter::new(then, |then| drop(then(Err(Incomplete))));
-        Reply(Kind::Collect { limit, length: self.length(), then })
+        Reply(ReplyKind::Collect { limit, length: self.length(), then })
     }
 
     /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
@@ -76,6 +77,6 @@ impl Body {
     /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` is no
     /// limit.
     pub fn receive(self, limit: u64, receiver: impl BodyReceiver) -> Reply {
-        Reply(Kind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
+        Reply(ReplyKind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
     }
 }

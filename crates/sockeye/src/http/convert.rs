@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
 use tracing::error;
 
-/// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
+/// The usual methods, as a value for [`http_core::Handler::allow`].
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 
 /// Converts the head of a request.
@@ -20,8 +20,8 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 ///
 /// # Errors
 ///
-/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it has
-/// more fields than a [`HeaderMap`] holds.
+/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it
+/// has more fields than a [`HeaderMap`] holds.
 pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);

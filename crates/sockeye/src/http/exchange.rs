@@ -20,7 +20,9 @@ use tracing::warn;
 
 use super::body::Body;
 use super::convert::{self, ResponseHead};
-use super::reply::{BodyReceiver, BodyWaiter, CollectFn, Content, Kind, PendingReply, Reply, Work};
+use super::reply::{
+    BodyReceiver, BodyWaiter, CollectFn, ContentSource, PendingReply, Reply, ReplyKind, Work,
+};
 use super::sender::{OpenResponse, ResponseLink, Sender, SourceWaker};
 use super::source::BodySource;
 
@@ -30,20 +32,20 @@ pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 /// What the connections of a shard share.
 pub(super) struct ShardState {
     pub(super) answer: Arc<RequestFn>,
-    /// Collected bodies are charged to it. All shards of a server share it.
+    /// The budget for collected bodies. All shards of a server share it.
     pub(super) collected: Arc<Budget>,
-    /// Scratch memory for the fields of a response.
+    /// Memory for the fields of a response, reused by each response.
     pub(super) fields: RefCell<Fields>,
     /// The number of the next request.
-    pub(super) next: Cell<u64>,
+    pub(super) next_number: Cell<u64>,
 }
 
 /// A request that is being answered.
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The number of the request in its shard. Content that was sent for an older request of the connection has
-    /// another number and is dropped.
+    /// The number of the request in its shard. Content that was sent for an older request of the
+    /// connection has another number and is dropped.
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
@@ -52,8 +54,8 @@ pub(super) struct Exchange {
     empty_pieces: u32,
     /// Charges a collected body until the response starts and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
-    /// State of a response whose source can wait to be woken.
-    follow: Option<Follow>,
+    /// The state of a source that can wait to be woken. `None` for other responses.
+    follow: Option<FollowState>,
     expects: Expects,
 }
 
@@ -64,8 +66,8 @@ enum RequestBody {
     Complete,
 }
 
-/// State of a response whose source can wait to be woken.
-struct Follow {
+/// The state of a source that can wait to be woken.
+struct FollowState {
     _open: OpenResponse,
     /// The source was woken while it was not waiting.
     woken: bool,
@@ -84,7 +86,7 @@ enum Expects {
     WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
     /// The next piece of a body.
     BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
-    /// Content from a [`Sender`], or the promise that it keeps at the end.
+    /// Content from a [`Sender`], or the promise that it fulfills at the end.
     Sender { end: Ticket, endless: bool, open: OpenResponse },
     /// Room for the next piece of the source.
     Room(Box<dyn BodySource>),
@@ -95,7 +97,7 @@ enum Expects {
 }
 
 /// Initial capacity for a body of known length. Only memory beyond it is charged to the budget.
-const RESERVED: u64 = 64 * 1024;
+const UNCHARGED: u64 = 64 * 1024;
 
 impl Handler for Exchange {
     fn on_request(
@@ -188,9 +190,9 @@ impl Handler for Exchange {
 }
 
 impl Exchange {
-    /// For one request, which has yet to arrive.
+    /// An exchange for a request that has not arrived yet.
     pub(super) fn new(shard: Rc<ShardState>, peer: Peer) -> Self {
-        let number = shard.next.replace(shard.next.get() + 1);
+        let number = shard.next_number.replace(shard.next_number.get() + 1);
         Self {
             shard,
             peer,
@@ -206,17 +208,17 @@ impl Exchange {
 
     /// Carries out `reply`.
     fn answer(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
-        if !matches!(reply.0, Kind::Later(_) | Kind::Run(_)) {
+        if !matches!(reply.0, ReplyKind::Later(_) | ReplyKind::Run(_)) {
             self.permit = None;
         }
         match reply.0 {
-            Kind::Response(response) => {
+            ReplyKind::Response(response) => {
                 let (head, body) = response.into_parts();
                 self.with_head(head.status, &head.headers, responder, |this, head, fields, r| {
                     this.send(&head, fields, &body, r)
                 })
             }
-            Kind::Content(content_type, body) => {
+            ReplyKind::Content(content_type, body) => {
                 let (status, empty) = (StatusCode::OK, HeaderMap::new());
                 self.with_head(status, &empty, responder, |this, head, fields, r| {
                     match fields.push("content-type", content_type.as_bytes()) {
@@ -225,12 +227,12 @@ impl Exchange {
                     }
                 })
             }
-            Kind::Page(status, text) => {
+            ReplyKind::Page(status, text) => {
                 self.with_head(status, &HeaderMap::new(), responder, |_, head, fields, r| {
                     r.error(head.status, fields, &text)
                 })
             }
-            Kind::Later(take) => {
+            ReplyKind::Later(take) => {
                 let promise = responder.promise();
                 let ticket = promise.ticket();
                 let (link, open) = ResponseLink::new(responder.remote());
@@ -238,35 +240,37 @@ impl Exchange {
                 take(PendingReply { promise, link, permit: self.permit.clone() });
                 responder.later()
             }
-            Kind::Run(work) => self.run(work, responder),
-            Kind::Collect { .. } | Kind::Receive { .. }
+            ReplyKind::Run(work) => self.run(work, responder),
+            ReplyKind::Collect { .. } | ReplyKind::Receive { .. }
                 if self.request_body != RequestBody::Unread =>
             {
                 self.fail("a handler tried to read the body twice", responder)
             }
-            Kind::Collect { limit, length, then } => {
+            ReplyKind::Collect { limit, length, then } => {
                 self.request_body = RequestBody::Reading;
-                // At most RESERVED, so it fits into a `usize`.
-                let capacity = length.unwrap_or(0).min(RESERVED).min(limit) as usize;
+                // At most UNCHARGED, so it fits into a `usize`.
+                let capacity = length.unwrap_or(0).min(UNCHARGED).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
                 let permit = self.shard.collected.empty_permit(Client::of(self.peer.address));
                 self.expects = Expects::WholeBody { collected, permit, then };
                 responder.read_up_to(limit)
             }
-            Kind::Receive { limit, receiver } => {
+            ReplyKind::Receive { limit, receiver } => {
                 self.request_body = RequestBody::Reading;
                 self.expects = Expects::BodyPiece(receiver);
                 responder.read_up_to(limit)
             }
-            Kind::ReadMore(_) if self.request_body != RequestBody::Reading => {
+            ReplyKind::ReadMore(_) if self.request_body != RequestBody::Reading => {
                 self.fail("a handler returned Reply::read_more without a body to read", responder)
             }
-            Kind::ReadMore(receiver) => {
+            ReplyKind::ReadMore(receiver) => {
                 self.expects = Expects::BodyPiece(receiver);
                 responder.read()
             }
-            Kind::Stream(head, content) => self.stream(head, content, responder),
-            Kind::Upgrade { name, fields, make } => self.upgrade(&name, &fields, make, responder),
+            ReplyKind::Stream(head, content) => self.stream(head, content, responder),
+            ReplyKind::Upgrade { name, fields, make } => {
+                self.upgrade(&name, &fields, make, responder)
+            }
         }
     }
 
@@ -283,7 +287,7 @@ impl Exchange {
         });
         let mut job = ReplyJob(Some((promise, work)));
         let client = Client::of(self.peer.address);
-        // A job that is refused is dropped here, and responds with 503.
+        // If the pool is full, the job is dropped here, and responds with 503.
         drop(responder.spawn(Job::new(JobKind::Other, client, move || job.run())));
         responder.later()
     }
@@ -305,7 +309,7 @@ impl Exchange {
     fn stream(
         &mut self,
         head: Response<()>,
-        content: Content,
+        content: ContentSource,
         responder: Responder<'_, '_>,
     ) -> Answer {
         let (head, ()) = head.into_parts();
@@ -315,13 +319,13 @@ impl Exchange {
                 return stream.end();
             }
             match content {
-                Content::Source(source) => this.advance(source.next(), stream),
-                Content::Follow(make) => {
+                ContentSource::Source(source) => this.advance(source.next(), stream),
+                ContentSource::Follow(make) => {
                     let (link, open) = ResponseLink::new(stream.remote());
-                    this.follow = Some(Follow { _open: open, woken: false, draining: false });
+                    this.follow = Some(FollowState { _open: open, woken: false, draining: false });
                     this.advance(make(SourceWaker(link)).next(), stream)
                 }
-                Content::Sender { endless, start } => {
+                ContentSource::Sender { endless, start } => {
                     let promise = stream.promise();
                     let end = promise.ticket();
                     let (link, open) = ResponseLink::new(stream.remote());
@@ -340,7 +344,7 @@ impl Exchange {
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        // The server writes the status, 101. This one is only checked.
+        // The server writes the status 101. The status here is only checked, and not sent.
         self.with_head(StatusCode::OK, fields, responder, |_, _, fields, responder| {
             responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
                 let text = format!("This needs an upgrade of the connection to {name}.");
@@ -357,7 +361,7 @@ impl Exchange {
         responder: Responder<'r, 't>,
         then: impl FnOnce(&mut Self, ResponseHead, &mut Fields, Responder<'r, 't>) -> Answer,
     ) -> Answer {
-        // The fields are taken out of the cell because `then` may call this again.
+        // The fields are moved out of the cell, because `then` may call this function again.
         let mut fields = self.shard.fields.take();
         fields.clear();
         let answer = match convert::response(status, headers, &mut fields) {
@@ -393,15 +397,15 @@ impl Exchange {
     }
 }
 
-/// A job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of run,
-/// because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is
-/// abandoned.
+/// A job that fulfills `promise` with the [`Reply`] of `work`. If the job is dropped instead of
+/// run, because the pool is full, it fulfills the promise with a 503. If `work` panics, the promise
+/// is abandoned.
 struct ReplyJob(Option<(Promise, Work)>);
 
 impl ReplyJob {
     fn run(&mut self) {
         if let Some((promise, work)) = self.0.take() {
-            promise.resolve(Box::new(work()));
+            promise.fulfill(Box::new(work()));
         }
     }
 }
@@ -409,7 +413,7 @@ impl ReplyJob {
 impl Drop for ReplyJob {
     fn drop(&mut self) {
         if let Some((promise, _)) = self.0.take() {
-            promise.resolve(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
+            promise.fulfill(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
         }
     }
 }
@@ -422,7 +426,7 @@ fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
         return true;
     }
     let capacity = needed.max(2 * collected.capacity());
-    let charge = (capacity as u64).saturating_sub(RESERVED);
+    let charge = (capacity as u64).saturating_sub(UNCHARGED);
     if charge > 0 && !permit.resize(charge) {
         return false;
     }

@@ -30,19 +30,19 @@ use super::source::{BodySource, Pieces};
 ///
 /// # Header fields
 ///
-/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`; a handler's are left
-/// out. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body in
-/// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
-/// connection closes.
+/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`, and ignores those of
+/// a handler. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body
+/// in memory. For content that is sent piece by piece, a handler may set it. If the content has
+/// another length, the connection closes.
 ///
-/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It is
-/// the length of the handler's body, which is not sent; if the body is empty, it is the value that
-/// the handler sets. Content that would be sent piece by piece has `Transfer-Encoding: chunked`
-/// instead. Responses of 204 and 304 have neither.
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It
+/// is the length of the handler's body, which is not sent; if the body is empty, it is the value
+/// that the handler sets. Content that would be sent piece by piece has `Transfer-Encoding:
+/// chunked` instead. Responses of 204 and 304 have neither.
 ///
 /// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
 /// 500, and logged.
-pub struct Reply(pub(super) Kind);
+pub struct Reply(pub(super) ReplyKind);
 
 /// Makes a [`Reply`]. It may block.
 pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
@@ -50,7 +50,7 @@ pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
 /// Makes a [`Reply`] from a collected body.
 pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
 
-pub(super) enum Kind {
+pub(super) enum ReplyKind {
     Response(Response<Bytes>),
     /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
     Content(&'static str, Bytes),
@@ -67,7 +67,7 @@ pub(super) enum Kind {
         receiver: BodyWaiter<Box<dyn BodyReceiver>>,
     },
     ReadMore(BodyWaiter<Box<dyn BodyReceiver>>),
-    Stream(Response<()>, Content),
+    Stream(Response<()>, ContentSource),
     Upgrade {
         name: String,
         fields: HeaderMap,
@@ -75,8 +75,8 @@ pub(super) enum Kind {
     },
 }
 
-/// The origin of content that is sent piece by piece.
-pub(super) enum Content {
+/// Where content comes from that is sent piece by piece.
+pub(super) enum ContentSource {
     Sender {
         /// The content has no end of its own.
         endless: bool,
@@ -90,7 +90,7 @@ pub(super) enum Content {
 impl Reply {
     /// Responds with a page in plain text: the status, and `text` below it.
     pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
-        Self(Kind::Page(status, text.into()))
+        Self(ReplyKind::Page(status, text.into()))
     }
 
     /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
@@ -104,7 +104,7 @@ impl Reply {
     /// }
     /// ```
     pub fn later(take: impl FnOnce(PendingReply) + Send + 'static) -> Self {
-        Self(Kind::Later(Box::new(take)))
+        Self(ReplyKind::Later(Box::new(take)))
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
@@ -113,21 +113,21 @@ impl Reply {
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
     /// That doesn't stop `work`, but its result is dropped.
     pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
-        Self(Kind::Run(Box::new(move || work().into())))
+        Self(ReplyKind::Run(Box::new(move || work().into())))
     }
 
     /// Passes the next piece of the request's body to `receiver`. Only [`BodyReceiver::piece`], and
     /// the work that it starts, may return this; otherwise the response is a 500.
     #[must_use]
     pub fn read_more(receiver: Box<dyn BodyReceiver>) -> Self {
-        Self(Kind::ReadMore(BodyWaiter::receiver(receiver)))
+        Self(ReplyKind::ReadMore(BodyWaiter::receiver(receiver)))
     }
 
     /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
     /// If the response has no content (to HEAD, 204, 304), `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
-        Self(Kind::Stream(head, Content::Sender { endless: false, start }))
+        Self(ReplyKind::Stream(head, ContentSource::Sender { endless: false, start }))
     }
 
     /// As [`Reply::stream`], for content without an end. When the server drains, the response is
@@ -140,7 +140,7 @@ impl Reply {
     /// a quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
-        Self(Kind::Stream(head, Content::Sender { endless: true, start }))
+        Self(ReplyKind::Stream(head, ContentSource::Sender { endless: true, start }))
     }
 
     /// Sends server-sent events: [`Reply::endless`] with their header fields. Each piece is an
@@ -157,15 +157,15 @@ impl Reply {
         Self::follow(event_stream(), make)
     }
 
-    /// Sends content from `source`, which the event loop calls whenever there is room. No thread waits
-    /// for a slow client.
+    /// Sends content from `source`, which the event loop calls whenever there is room. No thread
+    /// waits for a slow client.
     pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
-        Self(Kind::Stream(head, Content::Source(Box::new(source))))
+        Self(ReplyKind::Stream(head, ContentSource::Source(Box::new(source))))
     }
 
     /// As [`Reply::pull`], for a source that may have nothing to send yet
-    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets what wakes it. When the server
-    /// drains, the response is completed as soon as its source waits.
+    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets a [`SourceWaker`], which wakes
+    /// the source. When the server drains, the response is completed as soon as its source waits.
     ///
     /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow
     /// client costs its output buffer and a position in the log, and slows nobody else down. A
@@ -201,7 +201,10 @@ impl Reply {
         head: Response<()>,
         make: impl FnOnce(SourceWaker) -> S + Send + 'static,
     ) -> Self {
-        Self(Kind::Stream(head, Content::Follow(Box::new(|waker| Box::new(make(waker))))))
+        Self(ReplyKind::Stream(
+            head,
+            ContentSource::Follow(Box::new(|waker| Box::new(make(waker)))),
+        ))
     }
 
     /// As [`Reply::pull`], from an iterator that doesn't block. Empty pieces send nothing; 1,024 of
@@ -224,7 +227,7 @@ impl Reply {
         fields: HeaderMap,
         make: impl FnOnce() -> Box<dyn Protocol> + Send + 'static,
     ) -> Self {
-        Self(Kind::Upgrade { name: name.into(), fields, make: Box::new(make) })
+        Self(ReplyKind::Upgrade { name: name.into(), fields, make: Box::new(make) })
     }
 }
 
@@ -242,31 +245,31 @@ const BYTES: &str = "application/octet-stream";
 
 impl<B: Into<Bytes>> From<Response<B>> for Reply {
     fn from(response: Response<B>) -> Self {
-        Self(Kind::Response(response.map(Into::into)))
+        Self(ReplyKind::Response(response.map(Into::into)))
     }
 }
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        Self(Kind::Content(TEXT, text.into()))
+        Self(ReplyKind::Content(TEXT, text.into()))
     }
 }
 
 impl From<String> for Reply {
     fn from(text: String) -> Self {
-        Self(Kind::Content(TEXT, text.into()))
+        Self(ReplyKind::Content(TEXT, text.into()))
     }
 }
 
 impl From<Vec<u8>> for Reply {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Kind::Content(BYTES, bytes.into()))
+        Self(ReplyKind::Content(BYTES, bytes.into()))
     }
 }
 
 impl From<Bytes> for Reply {
     fn from(bytes: Bytes) -> Self {
-        Self(Kind::Content(BYTES, bytes))
+        Self(ReplyKind::Content(BYTES, bytes))
     }
 }
 
@@ -291,8 +294,8 @@ impl fmt::Debug for Reply {
 /// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
 /// [`PendingReply::is_gone`] says whether the client has left. A client that only ends its side of
-/// the connection may still read, so it counts as waiting; one that resets the connection has left. After
-/// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
+/// the connection may still read, so it counts as waiting; one that resets the connection has left.
+/// After [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
     pub(super) promise: Promise,
@@ -312,15 +315,15 @@ impl PendingReply {
     pub fn send(self, reply: impl Into<Reply>) {
         drop(self.permit);
         let reply: Reply = reply.into();
-        self.promise.resolve(Box::new(reply));
+        self.promise.fulfill(Box::new(reply));
     }
 }
 
 /// Receives a request's body as it arrives: see [`Body::receive`](super::Body::receive).
 pub trait BodyReceiver: Send + 'static {
     /// Receives a piece of the body, of 1 byte to 64 KiB. To get the next piece, return
-    /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until then,
-    /// nothing is read. With any other [`Reply`], the rest of the body is not read.
+    /// [`Reply::read_more`] with `self`. The work of a [`Reply::run`] may return it, too; until
+    /// then, nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
     /// This runs on the event loop: don't block.
     fn piece(self: Box<Self>, piece: &[u8]) -> Reply;
@@ -328,19 +331,20 @@ pub trait BodyReceiver: Send + 'static {
     /// Receives the end of the body, with its trailers, and makes the response.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
 
-    /// The body is incomplete. The server has answered the request itself, if it could. By default,
-    /// this drops the receiver.
+    /// The body is incomplete. The server has answered the request itself, if it could. Default:
+    /// drops the receiver.
     ///
-    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it. If
-    /// the work never ran, because the client left first, the receiver is dropped instead. This may
-    /// run on the event loop: don't block.
+    /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
+    /// If the work never ran, because the client left first, the receiver is dropped instead. This
+    /// may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }
 }
 
-/// The rest of a request's body will never come: the client left, ended its side of the connection,
-/// was too slow, or sent an invalid or too large body; or the budget for bodies is spent.
+/// The rest of a request's body will never arrive: the client left, ended its side of the
+/// connection, was too slow, or sent an invalid or too large body; or the budget for bodies is
+/// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incomplete;
 

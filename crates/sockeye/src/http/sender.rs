@@ -52,14 +52,14 @@ impl OpenResponse {
 #[derive(Debug)]
 pub struct Sender {
     pub(super) link: ResponseLink,
-    /// The promise to keep at the end of the content.
+    /// The promise to fulfill at the end of the content.
     pub(super) end: Promise,
     /// The number of the exchange.
     pub(super) exchange: u64,
 }
 
 /// Content from a [`Sender`], for one exchange of the connection.
-pub(super) struct Sent {
+pub(super) struct SentPiece {
     pub(super) exchange: u64,
     pub(super) piece: Bytes,
 }
@@ -98,7 +98,7 @@ impl Sender {
     /// [`TrySendError`], with the piece.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<(), TrySendError> {
         let returned = |message: Message| {
-            message.downcast::<Sent>().map(|sent| sent.piece).unwrap_or_default()
+            message.downcast::<SentPiece>().map(|sent| sent.piece).unwrap_or_default()
         };
         self.send_by(Remote::try_send, piece.into()).map_err(|error| match error {
             SendError::Full(message) => TrySendError::Full(returned(message)),
@@ -114,7 +114,7 @@ impl Sender {
         piece: Bytes,
     ) -> Result<(), SendError> {
         let is_empty = piece.is_empty();
-        let message = Box::new(Sent { exchange: self.exchange, piece });
+        let message = Box::new(SentPiece { exchange: self.exchange, piece });
         if self.is_gone() {
             return Err(SendError::Gone(message));
         }
@@ -129,7 +129,7 @@ impl Sender {
     /// Completes the response with `trailers`. They are left out if the content has a length, or
     /// the client speaks HTTP/1.0. An invalid trailer closes the connection.
     pub fn finish_with(self, trailers: HeaderMap) {
-        self.end.resolve(Box::new(Finished { trailers }));
+        self.end.fulfill(Box::new(Finished { trailers }));
     }
 
     /// Whether the response is over, so that nothing more can be sent.
@@ -182,9 +182,9 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Calls the source again, if it waits. This never blocks and never fails, also on an event loop.
-    /// Several calls may count as one. None is lost: the source is called after this, and sees what
-    /// was written before this.
+    /// Calls the source again, if it waits. This never blocks and never fails, also on an event
+    /// loop. Several calls may count as one. None is lost: the source is called after this, and
+    /// sees what was written before this.
     pub fn wake(&self) {
         self.0.remote.wake();
     }
@@ -222,13 +222,13 @@ mod tests {
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         connection.input(request);
         let Sender { link, end, exchange } = senders.recv().unwrap();
-        end.resolve(Box::new(Finished { trailers: HeaderMap::new() }));
+        end.fulfill(Box::new(Finished { trailers: HeaderMap::new() }));
         connection.deliver();
         connection.input(request);
         let newer = senders.recv().unwrap();
         connection.output();
 
-        let late = Sent { exchange, piece: "old".into() };
+        let late = SentPiece { exchange, piece: "old".into() };
         assert!(link.remote.try_send(Box::new(late)).is_ok(), "the connection is there");
         newer.try_send("new").unwrap();
         newer.finish();

@@ -16,8 +16,8 @@ use super::options::{Options, default_budget};
 use super::reply::Reply;
 use crate::serving::{ServeError, Serving};
 
-/// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without [`serve`].
-/// Make one for each shard; its connections share it.
+/// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that runs without
+/// [`serve`]. Make one for each shard; its connections share it.
 pub struct HttpService {
     shard: Rc<ShardState>,
 }
@@ -42,8 +42,8 @@ impl HttpService {
     }
 
     fn of_shard(answer: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
-        let (fields, next) = (RefCell::default(), Cell::default());
-        Self { shard: Rc::new(ShardState { answer, collected, fields, next }) }
+        let (fields, next_number) = (RefCell::default(), Cell::default());
+        Self { shard: Rc::new(ShardState { answer, collected, fields, next_number }) }
     }
 
     /// Makes the handlers of a connection's requests.

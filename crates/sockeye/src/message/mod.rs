@@ -56,7 +56,7 @@ mod service;
 pub use sockeye_http::{AllowedHosts, BadHostName};
 pub use sockeye_message as protocol;
 pub use sockeye_message::text::{BadText, Encoding};
-pub use sockeye_message::{AllowedOrigins, JSON, LARGE, Limits, Message, Refusal};
+pub use sockeye_message::{AllowedOrigins, JSON, LARGE_CONTENT, Limits, Message, Refusal};
 
 pub use self::options::Options;
 pub use self::reply::{Error, PendingReply, Reply, Request};

@@ -21,9 +21,9 @@ pub struct Request {
 
 /// What a handler returns: a response now, a response later, or work that returns the response. A
 /// [`Message`], an [`Error`] and a `Result` of them convert into it.
-pub struct Reply(pub(super) Kind);
+pub struct Reply(pub(super) ReplyKind);
 
-pub(super) enum Kind {
+pub(super) enum ReplyKind {
     Now(Result<Message, Error>),
     Later(Box<dyn FnOnce(PendingReply)>),
     Run(Box<dyn FnOnce() -> Result<Message, Error> + Send>),
@@ -32,26 +32,26 @@ pub(super) enum Kind {
 impl Reply {
     /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
     pub fn later(take: impl FnOnce(PendingReply) + 'static) -> Self {
-        Self(Kind::Later(Box::new(take)))
+        Self(ReplyKind::Later(Box::new(take)))
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
     /// response is the error `internal` if `work` panics, or if 100,000 jobs already wait for a
     /// thread.
     pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
-        Self(Kind::Run(Box::new(work)))
+        Self(ReplyKind::Run(Box::new(work)))
     }
 }
 
 impl From<Message> for Reply {
     fn from(message: Message) -> Self {
-        Self(Kind::Now(Ok(message)))
+        Self(ReplyKind::Now(Ok(message)))
     }
 }
 
 impl From<Error> for Reply {
     fn from(error: Error) -> Self {
-        Self(Kind::Now(Err(error)))
+        Self(ReplyKind::Now(Err(error)))
     }
 }
 
@@ -75,7 +75,7 @@ pub struct PendingReply(pub(super) Promise);
 impl PendingReply {
     /// Sends the response. If [`Request::time_left`] has passed, it is dropped.
     pub fn send(self, response: Result<Message, Error>) {
-        self.0.resolve(Box::new(response));
+        self.0.fulfill(Box::new(response));
     }
 }
 

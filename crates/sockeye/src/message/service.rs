@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::ListenAddr;
-use sockeye_message::{Answer, Handler, LARGE, Message, Responder};
+use sockeye_message::{Answer, Handler, LARGE_CONTENT, Message, Responder};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Ticket, Time};
 
 use super::options::Options;
-use super::reply::{Error, ErrorKind, Kind, PendingReply, Reply, Request};
+use super::reply::{Error, ErrorKind, PendingReply, Reply, ReplyKind, Request};
 use crate::serving::{ServeError, Serving};
 
 /// Answers messages at `addresses` with the closure `answer`.
@@ -18,8 +18,8 @@ use crate::serving::{ServeError, Serving};
 ///
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
 /// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
-/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its connection; one on
-/// the pool is answered with the error `internal`.
+/// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its
+/// connection; one on the pool is answered with the error `internal`.
 ///
 /// # Errors
 ///
@@ -56,21 +56,21 @@ impl Handler for ClosureHandler {
         let deadline = Some(responder.deadline()).filter(|deadline| *deadline != Time::NEVER);
         let time_left = deadline.map(|deadline| deadline - responder.now());
         let request = Request { message, peer: *peer, time_left };
-        if request.message.content.len() > LARGE {
+        if request.message.content.len() > LARGE_CONTENT {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {
-                Kind::Now(result) => promise.resolve(Box::new(result)),
-                Kind::Later(take) => take(PendingReply(promise)),
-                Kind::Run(work) => promise.resolve(Box::new(work())),
+                ReplyKind::Now(result) => promise.fulfill(Box::new(result)),
+                ReplyKind::Later(take) => take(PendingReply(promise)),
+                ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
             // A job that is refused is dropped, which abandons its promise.
             drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
             return responder.later();
         }
         match (self.answer)(request).0 {
-            Kind::Now(result) => return send(result, responder),
-            Kind::Later(take) => take(PendingReply(responder.promise())),
-            Kind::Run(work) => {
+            ReplyKind::Now(result) => return send(result, responder),
+            ReplyKind::Later(take) => take(PendingReply(responder.promise())),
+            ReplyKind::Run(work) => {
                 responder.run(work);
             }
         }

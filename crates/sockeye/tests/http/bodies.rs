@@ -12,7 +12,7 @@ use sockeye::http::{
 use sockeye::http_core;
 use sockeye::proto::harness::Harness;
 
-use crate::client::{Client, PATIENCE, serve, serve_with, stop};
+use crate::client::{Client, TIMEOUT, serve, serve_with, stop};
 
 #[test]
 fn a_body_is_collected_in_every_framing() {
@@ -23,17 +23,17 @@ fn a_body_is_collected_in_every_framing() {
             .collect(10, move |body| format!("{path} {}", String::from_utf8_lossy(&body)))
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /a", b"hello").text(), "/a hello");
-    assert_eq!(client.ask("POST /b").text(), "/b ");
+    assert_eq!(client.request_with_body("POST /a", b"hello").text(), "/a hello");
+    assert_eq!(client.request("POST /b").text(), "/b ");
     client.head("POST /c", &["Transfer-Encoding: chunked"]);
     for part in ["5\r\nhel", "lo\r\n", "5\r\nworld\r\n0\r", "\n\r\n"] {
         client.send(part);
     }
-    assert_eq!(client.answer().text(), "/c helloworld");
+    assert_eq!(client.response().text(), "/c helloworld");
     client.head("POST /d", &["Expect: 100-continue", "Content-Length: 2"]);
-    assert_eq!(client.answer_head().status, 100);
+    assert_eq!(client.response_head().status, 100);
     client.send("go");
-    assert_eq!(client.answer().text(), "/d go");
+    assert_eq!(client.response().text(), "/d go");
     stop(serving);
 }
 
@@ -51,8 +51,8 @@ fn a_body_above_the_limit_gets_413_at_once_if_its_length_is_known() {
         let mut client = Client::new(&address);
         client.head("POST /", fields);
         client.send(body);
-        assert_eq!(client.answer().status, 413, "{fields:?}");
-        assert!(client.is_over());
+        assert_eq!(client.response().status, 413, "{fields:?}");
+        assert!(client.is_closed());
     }
     stop(serving);
 }
@@ -70,8 +70,8 @@ fn a_collected_body_may_lead_to_work_and_to_a_stream() {
         })
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /", b"abcde").text(), "abcde");
-    assert_eq!(client.ask_with("POST /", b"fg").text(), "fg");
+    assert_eq!(client.request_with_body("POST /", b"abcde").text(), "abcde");
+    assert_eq!(client.request_with_body("POST /", b"fg").text(), "fg");
     stop(serving);
 }
 
@@ -79,18 +79,18 @@ fn a_collected_body_may_lead_to_work_and_to_a_stream() {
 fn an_unread_body_is_skipped() {
     let (serving, address) = serve(|_: Request<Body>| "no, thanks");
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /", &[b'x'; 1000]).text(), "no, thanks");
-    assert_eq!(client.ask("GET /").text(), "no, thanks");
+    assert_eq!(client.request_with_body("POST /", &[b'x'; 1000]).text(), "no, thanks");
+    assert_eq!(client.request("GET /").text(), "no, thanks");
     stop(serving);
 }
 
 /// Counts the bytes of a body, with a job for each piece.
-struct Count {
+struct CountingReceiver {
     bytes: usize,
     pieces: Arc<Mutex<Vec<usize>>>,
 }
 
-impl BodyReceiver for Count {
+impl BodyReceiver for CountingReceiver {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         if piece.starts_with(b"stop") {
             return StatusCode::CONFLICT.into();
@@ -113,47 +113,47 @@ impl BodyReceiver for Count {
 #[test]
 fn a_receiver_gets_a_body_in_pieces_and_runs_work_between_them() {
     let pieces = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&pieces);
+    let received = Arc::clone(&pieces);
     let (serving, address) = serve(move |request: Request<Body>| {
         let pieces = Arc::clone(&pieces);
-        request.into_body().receive(10_000_000, Count { bytes: 0, pieces })
+        request.into_body().receive(10_000_000, CountingReceiver { bytes: 0, pieces })
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("POST /").text(), "0 None");
-    assert_eq!(client.ask_with("POST /", &vec![b'x'; 3_000_000]).text(), "3000000 None");
-    let pieces = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(client.request("POST /").text(), "0 None");
+    assert_eq!(client.request_with_body("POST /", &vec![b'x'; 3_000_000]).text(), "3000000 None");
+    let pieces = std::mem::take(&mut *received.lock().unwrap());
     assert_eq!(pieces.iter().sum::<usize>(), 3_000_000);
     assert!(pieces.iter().all(|len| *len <= 64 * 1024), "{pieces:?}");
 
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n");
-    assert_eq!(client.answer().text(), "7 Some(\"7\")");
+    assert_eq!(client.response().text(), "7 Some(\"7\")");
 
     client.head("POST /", &["Content-Length: 9"]);
     client.send("panic");
-    assert_eq!(client.answer().status, 500);
+    assert_eq!(client.response().status, 500);
     drop(client);
     // After an early response, the rest of the body is not parsed as a request.
     let mut client = Client::new(&address);
     client.head("POST /", &["Content-Length: 100"]);
     client.send("stop");
-    assert_eq!(client.answer().status, 409);
+    assert_eq!(client.response().status, 409);
     client.send([b'x'; 96]);
-    assert_eq!(client.ask_with("POST /", b"abc").text(), "3 None");
+    assert_eq!(client.request_with_body("POST /", b"abc").text(), "3 None");
     // The limit of `receive`.
     client.head("POST /", &["Content-Length: 10000001"]);
-    assert_eq!(client.answer().status, 413);
+    assert_eq!(client.response().status, 413);
     stop(serving);
 }
 
 /// Blocks after the first piece until the test continues it.
-struct Gate {
+struct BlockingReceiver {
     pieces: usize,
     bytes: usize,
-    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+    may_proceed: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl BodyReceiver for Gate {
+impl BodyReceiver for BlockingReceiver {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.pieces += 1;
         self.bytes += piece.len();
@@ -161,7 +161,7 @@ impl BodyReceiver for Gate {
             return Reply::read_more(self);
         }
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv().unwrap();
+            self.may_proceed.lock().unwrap().recv().unwrap();
             Reply::read_more(self)
         })
     }
@@ -174,11 +174,13 @@ impl BodyReceiver for Gate {
 #[test]
 fn backpressure_slows_the_client_while_the_receiver_blocks() {
     const BYTES: usize = 64 << 20;
-    let (go, may_go) = mpsc::channel();
-    let may_go = Arc::new(Mutex::new(may_go));
+    let (proceed, may_proceed) = mpsc::channel();
+    let may_proceed = Arc::new(Mutex::new(may_proceed));
     let (serving, address) = serve(move |request: Request<Body>| {
-        let may_go = Arc::clone(&may_go);
-        request.into_body().receive(BYTES as u64, Gate { pieces: 0, bytes: 0, may_go })
+        let may_proceed = Arc::clone(&may_proceed);
+        request
+            .into_body()
+            .receive(BYTES as u64, BlockingReceiver { pieces: 0, bytes: 0, may_proceed })
     });
     let mut client = std::net::TcpStream::connect(&address).unwrap();
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
@@ -199,8 +201,8 @@ fn backpressure_slows_the_client_while_the_receiver_blocks() {
         assert!(sent < BYTES, "everything was read, though the receiver blocks");
     }
     // Other requests don't wait.
-    assert_eq!(Client::new(&address).ask("POST /").text(), "0");
-    go.send(()).unwrap();
+    assert_eq!(Client::new(&address).request("POST /").text(), "0");
+    proceed.send(()).unwrap();
     client.set_nonblocking(false).unwrap();
     while sent < BYTES {
         let count = chunk.len().min(BYTES - sent);
@@ -291,13 +293,13 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
 
 /// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues
 /// it.
-struct Notifies {
+struct NotifyingReceiver {
     to_test: mpsc::Sender<String>,
     bytes: usize,
-    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+    may_proceed: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl BodyReceiver for Notifies {
+impl BodyReceiver for NotifyingReceiver {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.bytes += piece.len();
         if piece != b"job" {
@@ -305,7 +307,7 @@ impl BodyReceiver for Notifies {
         }
         self.to_test.send("in the job".to_owned()).unwrap();
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            self.may_proceed.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
             Reply::read_more(self)
         })
     }
@@ -324,33 +326,35 @@ impl BodyReceiver for Notifies {
 #[test]
 fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     let (to_test, notifications) = mpsc::channel();
-    let (go, may_go) = mpsc::channel();
-    let may_go = Arc::new(Mutex::new(may_go));
+    let (proceed, may_proceed) = mpsc::channel();
+    let may_proceed = Arc::new(Mutex::new(may_proceed));
     // Longer than a delayed acknowledgement.
     let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let (serving, address) = serve_with(limits, move |request: Request<Body>| {
-        let (to_test, may_go) = (to_test.clone(), Arc::clone(&may_go));
+        let (to_test, may_proceed) = (to_test.clone(), Arc::clone(&may_proceed));
         match request.uri().path() {
             "/collect" => request.into_body().try_collect(10, move |body| {
                 to_test.send(format!("{body:?}")).unwrap();
                 "collected"
             }),
-            _ => request.into_body().receive(10, Notifies { to_test, bytes: 0, may_go }),
+            _ => request
+                .into_body()
+                .receive(10, NotifyingReceiver { to_test, bytes: 0, may_proceed }),
         }
     });
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
         client.end();
-        client.answer().status
+        client.response().status
     };
-    let wait: Cut = |mut client| client.answer().status;
+    let wait: Cut = |mut client| client.response().status;
     let reset: Cut = |client| {
         client.reset();
         0
     };
     let length = "Content-Length: 9";
     let chunked = "Transfer-Encoding: chunked";
-    for (path, field, body, cut, status, said) in [
+    for (path, field, body, cut, status, notification) in [
         ("/collect", length, "abc", end, 400, "Err(Incomplete)"),
         ("/collect", length, "abc", wait, 408, "Err(Incomplete)"),
         ("/collect", length, "abc", reset, 0, "Err(Incomplete)"),
@@ -361,11 +365,11 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         ("/receive", length, "", reset, 0, "0 bytes"),
         ("/receive", chunked, "3\r\nabc\r\n", end, 400, "3 bytes"),
         ("/receive", chunked, "3\r\nabc\r\n8\r\n", wait, 413, "3 bytes"),
-        // A panic in it changes nothing.
+        // A panic in `incomplete` changes nothing.
         ("/receive", length, "abcde", end, 400, "5 bytes"),
     ] {
         let mut client = Client::new(&address);
-        // With an unread response, so that it closes with a reset.
+        // The client leaves a response unread, so that its close is a reset.
         if status == 0 {
             client.head("POST /", &["Content-Length: 0"]);
             client.wait();
@@ -373,7 +377,11 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(
+            notifications.recv_timeout(TIMEOUT).unwrap(),
+            notification,
+            "{path} {field} {body}"
+        );
     }
     // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
@@ -381,14 +389,14 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     client.wait();
     client.head("POST /receive", &[length]);
     client.send("job");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "in the job");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "in the job");
     client.reset();
-    go.send(()).unwrap();
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    proceed.send(()).unwrap();
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
-    assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    assert_eq!(client.request_with_body("POST /receive", b"abc").text(), "complete");
+    assert_eq!(client.request_with_body("POST /collect", b"abc").text(), "collected");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "Ok(b\"abc\")");
     drop(client);
     stop(serving);
     assert!(notifications.try_recv().is_err(), "each is notified once");
@@ -414,7 +422,7 @@ fn reading_more_without_a_body_to_read_is_a_500() {
         _ => request.into_body().receive(10, Insatiable),
     });
     for path in ["/unread", "/complete"] {
-        let answer = Client::new(&address).ask_with(&format!("POST {path}"), b"abc");
+        let answer = Client::new(&address).request_with_body(&format!("POST {path}"), b"abc");
         assert_eq!(answer.status, 500, "{path}");
     }
     stop(serving);

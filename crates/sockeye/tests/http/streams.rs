@@ -39,7 +39,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let sender = senders.recv().unwrap();
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("7"));
-    assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.response_head().field("transfer-encoding"), Some("chunked"));
     sender.send("first").unwrap();
     assert_eq!(client.chunk().unwrap(), b"first");
     // An empty piece sends nothing, and is not the end.
@@ -56,7 +56,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let sender = senders.recv().unwrap();
     sender.send("last").unwrap();
     sender.finish();
-    assert_eq!(rest.answer().text(), "last");
+    assert_eq!(rest.response().text(), "last");
     drop((client, rest));
     stop(serving);
 }
@@ -72,7 +72,7 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
             sender.send(*piece).unwrap();
         }
         sender.finish();
-        assert_eq!(client.answer_head().field("content-length"), Some("10"));
+        assert_eq!(client.response_head().field("content-length"), Some("10"));
         if whole {
             client.head("GET /none", &["Connection: close"]);
             senders.recv().unwrap().finish();
@@ -86,7 +86,7 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
     sender.send("12345678901").unwrap();
-    client.answer_head();
+    client.response_head();
     assert!(client.rest().len() <= 10);
     drop(client);
     stop(serving);
@@ -101,7 +101,7 @@ fn a_sender_that_is_dropped_cuts_the_response() {
     let sender = senders.recv().unwrap();
     sender.send("some").unwrap();
     drop(sender);
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.rest(), b"4\r\nsome\r\n");
     assert_eq!(stop(serving).closed_for("reply_aborted"), 1);
 }
@@ -110,8 +110,8 @@ fn a_sender_that_is_dropped_cuts_the_response() {
 fn a_response_to_head_starts_no_sender() {
     let (serving, address, senders) = senders(of_ten);
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("HEAD /").field("content-length"), Some("10"));
-    assert_eq!(client.ask("HEAD /none").field("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.request("HEAD /").field("content-length"), Some("10"));
+    assert_eq!(client.request("HEAD /none").field("transfer-encoding"), Some("chunked"));
     assert!(senders.try_recv().is_err());
     drop(client);
     stop(serving);
@@ -156,7 +156,7 @@ fn a_late_piece_does_not_get_into_the_next_response() {
     client.head("GET /none", &[]);
     let old = senders.recv().unwrap();
     old.send("old").unwrap();
-    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.response_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"old");
     old.finish();
     assert_eq!(client.chunk(), None);
@@ -181,7 +181,7 @@ fn events_arrive_one_by_one_and_draining_completes_the_response() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
-    let head = client.answer_head();
+    let head = client.response_head();
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
     for count in 0..3 {
         sender.send(Event::new(&count.to_string()).name("count")).unwrap();
@@ -206,7 +206,7 @@ fn a_stream_can_be_completed_while_the_server_drains() {
     }
     sender.send("all").unwrap();
     sender.finish();
-    assert_eq!(client.answer().text(), "all");
+    assert_eq!(client.response().text(), "all");
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
@@ -217,15 +217,15 @@ fn a_sender_never_blocks_on_the_event_loop() {
     });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    client.answer_head();
+    client.response_head();
     client.rest();
     assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
 }
 
 /// Counts down, with every second step on the pool.
-struct Down(u32);
+struct Countdown(u32);
 
-impl BodySource for Down {
+impl BodySource for Countdown {
     fn next(mut self: Box<Self>) -> SourceNext {
         match self.0 {
             0 => {
@@ -251,14 +251,14 @@ impl BodySource for Down {
 fn a_source_returns_pieces_and_runs_work() {
     let (serving, address) = serve(|request: Request<Body>| {
         let from = request.uri().path()[1..].parse().unwrap();
-        Reply::pull(Response::new(()), Down(from))
+        Reply::pull(Response::new(()), Countdown(from))
     });
     let mut client = Client::new(&address);
-    let answer = client.ask("GET /5");
+    let answer = client.request("GET /5");
     assert_eq!((answer.text(), &*answer.trailers), ("5 4 3 2 1 ", "x-end: 0\r\n"));
-    assert_eq!(client.ask("GET /0").text(), "");
+    assert_eq!(client.request("GET /0").text(), "");
     client.head("GET /15", &[]);
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.rest(), b"3\r\n15 \r\n3\r\n14 \r\n");
     stop(serving);
 }
@@ -284,7 +284,7 @@ fn a_source_is_called_only_as_fast_as_the_client_reads() {
     });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    client.answer_head();
+    client.response_head();
     // 125 MiB is more than the kernel and the server buffer.
     let mut seen = 0;
     let mut same = 0;
@@ -303,7 +303,7 @@ fn a_source_is_called_only_as_fast_as_the_client_reads() {
     stop(serving);
 }
 
-/// Gives only empty pieces, each from a job.
+/// Returns only empty pieces, each from a job.
 struct Empty;
 
 impl BodySource for Empty {
@@ -326,106 +326,106 @@ fn endless_empty_pieces_abort_the_response() {
     let mut client = Client::new(&address);
     // Each response has its own count.
     for _ in 0..2 {
-        assert_eq!(client.ask("GET /some").text(), "xxx");
+        assert_eq!(client.request("GET /some").text(), "xxx");
     }
     for path in ["/loop", "/pool"] {
         let mut client = Client::new(&address);
         client.head(&format!("GET {path}"), &[]);
-        client.answer_head();
+        client.response_head();
         assert_eq!(client.rest(), b"", "there is no last chunk");
     }
     drop(client);
     assert_eq!(stop(serving).closed_for("empty_body_pieces"), 2);
 }
 
-/// Gives the pieces in the queue, and waits if it is empty.
-struct Queued {
-    queue: Arc<Mutex<VecDeque<Given>>>,
+/// Returns the pieces in the queue, and waits if it is empty.
+struct QueueSource {
+    queue: Arc<Mutex<VecDeque<Step>>>,
 }
 
-/// A step of [`Queued`].
-enum Given {
+/// A step of [`QueueSource`].
+enum Step {
     Piece(Bytes),
-    /// In a job: sends a message, and waits for one. Then the source waits without looking into the
+    /// In a job: sends a message, and waits for one. Then the source waits without checking the
     /// queue.
     Run(mpsc::Sender<()>, mpsc::Receiver<()>),
     End,
 }
 
-impl BodySource for Queued {
+impl BodySource for QueueSource {
     fn next(self: Box<Self>) -> SourceNext {
         let next = self.queue.lock().unwrap().pop_front();
         match next {
             None => SourceNext::Wait(self),
-            Some(Given::Piece(piece)) => SourceNext::Piece(piece, self),
-            Some(Given::Run(begun, go_on)) => SourceNext::run(move || {
+            Some(Step::Piece(piece)) => SourceNext::Piece(piece, self),
+            Some(Step::Run(begun, proceed)) => SourceNext::run(move || {
                 begun.send(()).unwrap();
-                go_on.recv().unwrap();
+                proceed.recv().unwrap();
                 SourceNext::Wait(self)
             }),
-            Some(Given::End) => SourceNext::End,
+            Some(Step::End) => SourceNext::End,
         }
     }
 }
 
 /// Serves responses from one queue, and passes their wakers to the test.
 fn queued()
--> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<SourceWaker>) {
-    let queue = Arc::<Mutex<VecDeque<Given>>>::default();
-    let (out, wakes) = mpsc::channel();
+-> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Step>>>, mpsc::Receiver<SourceWaker>) {
+    let queue = Arc::<Mutex<VecDeque<Step>>>::default();
+    let (out, wakers) = mpsc::channel();
     let ours = Arc::clone(&queue);
     let (serving, address) = serve(move |_: Request<Body>| {
         let (out, queue) = (out.clone(), Arc::clone(&ours));
-        Reply::follow(Response::new(()), move |wake| {
-            out.send(wake).unwrap();
-            Queued { queue }
+        Reply::follow(Response::new(()), move |waker| {
+            out.send(waker).unwrap();
+            QueueSource { queue }
         })
     });
-    (serving, address, queue, wakes)
+    (serving, address, queue, wakers)
 }
 
 #[test]
 fn a_waiting_source_is_called_again_when_it_is_woken() {
-    let (serving, address, queue, wakes) = queued();
-    let say = |piece: &'static str| {
-        queue.lock().unwrap().push_back(Given::Piece(piece.into()));
+    let (serving, address, queue, wakers) = queued();
+    let push = |piece: &'static str| {
+        queue.lock().unwrap().push_back(Step::Piece(piece.into()));
     };
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    let wake = wakes.recv().unwrap();
-    assert_eq!(client.answer_head().status, 200);
+    let waker = wakers.recv().unwrap();
+    assert_eq!(client.response_head().status, 200);
     for _ in 0..3 {
         // More than a sender can queue.
-        (0..100).for_each(|_| say("said"));
-        (0..100).for_each(|_| wake.wake());
+        (0..100).for_each(|_| push("said"));
+        (0..100).for_each(|_| waker.wake());
         (0..100).for_each(|_| assert_eq!(client.chunk().unwrap(), b"said"));
     }
     // A wake-up during a job of the source is not lost.
-    let ((begun, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
-    queue.lock().unwrap().push_back(Given::Run(begun, may_go_on));
-    wake.wake();
+    let ((begun, has_begun), (proceed, may_proceed)) = (mpsc::channel(), mpsc::channel());
+    queue.lock().unwrap().push_back(Step::Run(begun, may_proceed));
+    waker.wake();
     has_begun.recv().unwrap();
-    say("meanwhile");
-    wake.wake();
+    push("meanwhile");
+    waker.wake();
     // The same worker processes the wake-up before this request.
     let mut other = Client::new(&address);
     other.head("HEAD /", &[]);
-    assert_eq!(other.answer_head().status, 200);
-    go_on.send(()).unwrap();
+    assert_eq!(other.response_head().status, 200);
+    proceed.send(()).unwrap();
     assert_eq!(client.chunk().unwrap(), b"meanwhile");
-    assert!(!wake.is_gone());
+    assert!(!waker.is_gone());
     // The source ends the response.
-    queue.lock().unwrap().push_back(Given::End);
-    wake.wake();
+    queue.lock().unwrap().push_back(Step::End);
+    waker.wake();
     assert_eq!(client.chunk(), None);
-    assert!(wake.is_gone());
+    assert!(waker.is_gone());
     // Another response has a waker of its own.
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    let next = wakes.recv().unwrap();
-    say("next");
+    let next = wakers.recv().unwrap();
+    push("next");
     next.wake();
-    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.response_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"next");
     // Draining completes a response whose source waits.
     serving.handle().drain();
@@ -437,8 +437,9 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
 
 #[test]
 fn a_source_that_nothing_can_wake_aborts_its_response() {
-    let (serving, address) =
-        serve(|_: Request<Body>| Reply::pull(Response::new(()), Queued { queue: Arc::default() }));
+    let (serving, address) = serve(|_: Request<Body>| {
+        Reply::pull(Response::new(()), QueueSource { queue: Arc::default() })
+    });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     assert!(!client.rest().ends_with(b"0\r\n\r\n"));
@@ -447,24 +448,24 @@ fn a_source_that_nothing_can_wake_aborts_its_response() {
 
 #[test]
 fn wakeups_do_not_exceed_the_output_limit() {
-    let (serving, address, queue, wakes) = queued();
+    let (serving, address, queue, wakers) = queued();
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    let wake = wakes.recv().unwrap();
+    let waker = wakers.recv().unwrap();
     // The client reads nothing, so the kernel's buffers and the output fill up, and the rest of 100
     // MiB stays in the queue.
     let mut other = Client::new(&address);
     for _ in 0..100 {
-        queue.lock().unwrap().push_back(Given::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
-        wake.wake();
+        queue.lock().unwrap().push_back(Step::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
+        waker.wake();
         // The same worker processes the wake-up before this request.
         other.head("HEAD /", &[]);
-        assert_eq!(other.answer_head().status, 200);
+        assert_eq!(other.response_head().status, 200);
     }
     assert!(queue.lock().unwrap().len() > 50);
     drop(other);
     drop(client);
     // The source is dropped with its connection.
-    crate::client::until(|| wake.is_gone());
+    crate::client::until(|| waker.is_gone());
     stop(serving);
 }

@@ -12,12 +12,12 @@ use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 /// Receives a body, partly with jobs in between, and sends it back.
 #[derive(Default)]
-struct Back {
+struct EchoReceiver {
     taken: Vec<u8>,
     pieces: usize,
 }
 
-impl BodyReceiver for Back {
+impl BodyReceiver for EchoReceiver {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.taken.extend_from_slice(piece);
         self.pieces += 1;
@@ -35,10 +35,10 @@ impl BodyReceiver for Back {
     }
 }
 
-/// Gives more than the output holds, partly with jobs in between.
-struct Pour(usize);
+/// Returns more content than the output holds, some pieces from jobs.
+struct LargeSource(usize);
 
-impl BodySource for Pour {
+impl BodySource for LargeSource {
     fn next(mut self: Box<Self>) -> SourceNext {
         if self.0 == 0 {
             return SourceNext::End;
@@ -58,10 +58,10 @@ fn answer(request: Request<Body>) -> Reply {
     let body = request.into_body();
     match &*path {
         "/collect" => body.collect(1 << 20, Bytes::from),
-        "/receive" => body.receive(1 << 20, Back::default()),
+        "/receive" => body.receive(1 << 20, EchoReceiver::default()),
         "/run" => Reply::run(move || body.collect(1 << 20, |body| Reply::run(move || body))),
         "/later" => Reply::later(|pending| pending.send("at once")),
-        "/pull" => Reply::pull(Response::new(()), Pour(45)),
+        "/pull" => Reply::pull(Response::new(()), LargeSource(45)),
         "/sender" => Reply::stream(Response::new(()), |sender| {
             for piece in ["one ", "two ", "three "] {
                 sender.try_send(piece).expect("there is credit for them");
@@ -72,7 +72,7 @@ fn answer(request: Request<Body>) -> Reply {
     }
 }
 
-fn here() -> Target {
+fn address() -> Target {
     Target::Ip(([127, 0, 0, 1], 7).into())
 }
 
@@ -81,7 +81,7 @@ fn serve(world: &mut World) {
     let service = move |_: &Peer| -> Box<dyn Protocol> {
         Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
     };
-    world.server(&[here()], Config::default(), service);
+    world.server(&[address()], Config::default(), service);
 }
 
 fn request(rng: &mut Rng) -> String {
@@ -101,7 +101,7 @@ fn request(rng: &mut Rng) -> String {
     format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\nA: b\r\n\r\n")
 }
 
-fn gentle(rng: &mut Rng) -> Faults {
+fn gentle_faults(rng: &mut Rng) -> Faults {
     let mut faults = Faults::gentle(rng);
     // With smaller buffers, requests could miss their deadlines.
     faults.send_buffer = faults.send_buffer.max(1024);
@@ -109,11 +109,11 @@ fn gentle(rng: &mut Rng) -> Faults {
     faults
 }
 
-/// All that one client receives, without the dates.
-fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+/// Everything that one client receives, without the dates.
+fn bytes_received(seed: u64, faults: Faults, requests: &str) -> String {
     let mut world = World::new(seed, faults);
     serve(&mut world);
-    let client = world.peer(&here(), Script::new().send(requests).finish());
+    let client = world.peer(&address(), Script::new().send(requests).finish());
     world.settle();
     let heard = world.heard(client);
     assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
@@ -124,7 +124,7 @@ fn converse(seed: u64, faults: Faults, requests: &str) -> String {
 
 /// The responses without their chunks, which may differ.
 fn unframed(mut heard: &str) -> Vec<String> {
-    let mut replies = Vec::new();
+    let mut responses = Vec::new();
     while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {
         let mut body = String::new();
         if let Some((_, length)) = head.split_once("Content-Length: ") {
@@ -144,24 +144,24 @@ fn unframed(mut heard: &str) -> Vec<String> {
                 }
             }
         }
-        replies.push(format!("{head}\n{body}"));
+        responses.push(format!("{head}\n{body}"));
         heard = rest;
     }
     assert_eq!(heard, "", "nothing is left over");
-    replies
+    responses
 }
 
 #[test]
 fn responses_do_not_depend_on_the_network() {
     seeds(0..40, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = gentle_faults(&mut rng);
         let count = rng.between(1, 8);
         let requests: String = (0..count).map(|_| request(&mut rng)).collect();
-        let plain = unframed(&converse(seed, Faults::none(), &requests));
+        let plain = unframed(&bytes_received(seed, Faults::none(), &requests));
         assert_eq!(plain.len(), count);
-        assert!(plain.iter().all(|reply| reply.starts_with("HTTP/1.1 200 OK")));
-        assert_eq!(unframed(&converse(seed, faults, &requests)), plain);
+        assert!(plain.iter().all(|response| response.starts_with("HTTP/1.1 200 OK")));
+        assert_eq!(unframed(&bytes_received(seed, faults, &requests)), plain);
     });
 }
 
@@ -169,7 +169,7 @@ fn responses_do_not_depend_on_the_network() {
 fn interrupted_clients_leave_nothing_behind() {
     seeds(0..40, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = gentle_faults(&mut rng);
         let mut world = World::new(seed, faults);
         serve(&mut world);
         let whole: String = (0..3).map(|_| request(&mut rng)).collect();
@@ -179,7 +179,7 @@ fn interrupted_clients_leave_nothing_behind() {
             "reset" => script.reset(),
             _ => script.close(),
         };
-        world.peer(&here(), script);
+        world.peer(&address(), script);
         world.settle();
         world.finish();
     });

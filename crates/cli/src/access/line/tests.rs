@@ -37,7 +37,7 @@ impl Log for Page {
         let mut lines = self.lines.borrow_mut();
         let before = lines.len();
         end(self.format, notes, outcome, &mut lines);
-        assert!(lines.len() - before <= notes.len() + END);
+        assert!(lines.len() - before <= notes.len() + MAX_END_LEN);
     }
 }
 
@@ -216,15 +216,15 @@ fn addresses_and_durations_have_the_usual_form() {
         ("[::ffff:192.0.2.1]:8", "192.0.2.1"),
     ] {
         let mut line = Vec::new();
-        address(Address::Ip(text.parse().unwrap()), &mut line);
+        write_address(Address::Ip(text.parse().unwrap()), &mut line);
         assert_eq!(line, shown.as_bytes());
     }
     let mut line = Vec::new();
-    address(Address::Unix, &mut line);
+    write_address(Address::Unix, &mut line);
     assert_eq!(line, b"unix");
     for (nanos, shown) in [(0, "0.000000"), (1_234_567_890, "1.234567"), (50_000, "0.000050")] {
         let mut line = Vec::new();
-        seconds(Duration::from_nanos(nanos), &mut line);
+        write_seconds(Duration::from_nanos(nanos), &mut line);
         assert_eq!(line, shown.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! Written lines, and reports of left-out lines.
+//! Written lines, and reports of suppressed lines.
 
 use super::*;
 
@@ -14,11 +14,11 @@ fn seconds(seconds: u64) -> Duration {
 
 /// How many of `count` lines are written.
 fn written(limits: &mut Limits, now: Instant, count: u64, line: impl Fn(u64) -> Line) -> usize {
-    (0..count).filter(|n| limits.count(line(*n), now) == Verdict::Write).count()
+    (0..count).filter(|n| limits.count(line(*n), now) == Decision::Write).count()
 }
 
 fn reported(limits: &mut Limits, now: Instant, all: bool) -> Vec<String> {
-    let mut reported: Vec<_> = limits.take(now, all).iter().map(LeftOut::to_string).collect();
+    let mut reported: Vec<_> = limits.take(now, all).iter().map(Suppressed::to_string).collect();
     reported.sort();
     reported
 }
@@ -74,8 +74,9 @@ fn clients_beyond_the_limit_share_a_count() {
     let first = written(&mut limits, start, all, many) as u64;
     assert!(first <= 10 * (MAX_COUNTS as u64 + 1), "{first}");
     assert_eq!(limits.counts.len(), MAX_COUNTS + 1);
-    let left_out: u64 = limits.take(start, true).iter().map(|lines| lines.count.left_out()).sum();
-    assert_eq!(first + left_out, all);
+    let suppressed: u64 =
+        limits.take(start, true).iter().map(|lines| lines.count.suppressed()).sum();
+    assert_eq!(first + suppressed, all);
     assert!(limits.counts.is_empty());
 
     // Also with many reasons.
@@ -85,8 +86,9 @@ fn clients_beyond_the_limit_share_a_count() {
     };
     let first = written(&mut limits, start, all, reasons) as u64;
     assert!(limits.counts.len() <= 2 * MAX_COUNTS + 1, "{}", limits.counts.len());
-    let left_out: u64 = limits.take(start, true).iter().map(|lines| lines.count.left_out()).sum();
-    assert_eq!(first + left_out, all);
+    let suppressed: u64 =
+        limits.take(start, true).iter().map(|lines| lines.count.suppressed()).sum();
+    assert_eq!(first + suppressed, all);
 
     // Counts whose period is over are removed.
     let late = start + PERIOD;

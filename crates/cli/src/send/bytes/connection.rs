@@ -1,9 +1,9 @@
 //! One connection: sends contents, and waits until as many bytes have come back.
 //!
-//! It reads while it writes, and never has more than two unsent pieces: far below the limit at which
-//! the engine stops reading. It doesn't half-close before everything has come back, since some
-//! servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and reads
-//! until the peer ends its side.
+//! It reads while it writes, and never has more than two unsent pieces: far below the limit at
+//! which the engine stops reading. It doesn't half-close before everything has come back, since
+//! some servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and
+//! reads until the peer ends its side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use sockeye::proto::{
 use super::input::{Input, PIECE, Piece};
 use super::report::{Ending, Report};
 use crate::quantity::Span;
-use crate::send::printer::{Printed, Printer};
+use crate::send::printer::{PrintResult, Printer};
 use crate::text::{self, TerminalText};
 
 /// What a connection sends.
@@ -39,7 +39,7 @@ pub(super) enum Style {
     /// With control characters escaped.
     Terminal,
     /// Unchanged.
-    AsReceived,
+    Unchanged,
 }
 
 /// The settings of all connections.
@@ -48,7 +48,7 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Half-close after sending, and read until the peer ends its side.
     pub(super) half_close: bool,
-    /// How long the peer may neither send nor read while it must act (`Connection::is_due`).
+    /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
     pub(super) printer: Printer,
     pub(super) report: Rc<RefCell<Report>>,
@@ -62,7 +62,7 @@ enum State {
     /// Everything has come back.
     Done,
     /// Standard output has no reader any more.
-    Unread,
+    OutputClosed,
 }
 
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Connection {
                 while turn.unsent() < PIECE as u64
                     && let Some(piece) = pieces.pop_front()
                 {
-                    keep_first(&mut self.first_written, &piece);
+                    append_first(&mut self.first_written, &piece);
                     turn.out.write(&piece);
                     self.written += piece.len() as u64;
                 }
@@ -147,10 +147,10 @@ impl Connection {
     fn on_piece(&mut self, piece: Piece, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match piece {
             Piece::Bytes(bytes) => {
-                if !self.is_due() {
+                if !self.peer_must_act() {
                     self.progress = turn.now();
                 }
-                keep_first(&mut self.first_written, &bytes);
+                append_first(&mut self.first_written, &bytes);
                 self.written += bytes.len() as u64;
                 turn.out.write_shared(bytes);
                 self.watch(turn);
@@ -188,16 +188,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was written
-    /// and then end its side.
-    fn is_due(&self) -> bool {
+    /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was
+    /// written and then end its side.
+    fn peer_must_act(&self) -> bool {
         match self.settings.half_close {
             false => self.received < self.written,
             true => self.sent < self.written || self.all_written,
         }
     }
 
-    fn note_sent(&mut self, turn: &Turn<'_>) {
+    fn record_sent(&mut self, turn: &Turn<'_>) {
         let sent = self.written - turn.unsent().min(self.written);
         if sent > self.sent {
             self.sent = sent;
@@ -211,7 +211,7 @@ impl Connection {
         }
         if self.settings.half_close {
             turn.end(End::Finish);
-        } else if !self.is_due() {
+        } else if !self.peer_must_act() {
             self.state = State::Done;
             turn.end(End::Close);
         }
@@ -230,7 +230,7 @@ impl Connection {
         let what = if !all_sent && (self.settings.half_close || received >= written) {
             "closed the connection before everything was sent".into()
         } else {
-            format!("closed the connection when {}", self.how_far())
+            format!("closed the connection when {}", self.progress_text())
         };
         Err(Fault::peer("closed_early", what))
     }
@@ -241,12 +241,12 @@ impl Connection {
             let received = self.received;
             format!("was silent for {timeout:#} after {received} bytes, and did not end its side")
         } else {
-            format!("was silent for {timeout:#} when {}", self.how_far())
+            format!("was silent for {timeout:#} when {}", self.progress_text())
         };
         Fault::peer("silent", what)
     }
 
-    fn how_far(&self) -> String {
+    fn progress_text(&self) -> String {
         let Self { received, written, .. } = self;
         match self.is_echo() {
             true => format!("{received} of {written} bytes had come back"),
@@ -288,7 +288,7 @@ impl Connection {
         self.settings.printer.print_last(|queue| text.finish(queue));
         let ending = match self.state {
             State::Done => Ending::Done,
-            State::Unread => Ending::Unread,
+            State::OutputClosed => Ending::OutputClosed,
             State::Connecting => Ending::NotConnected(reason.to_string()),
             State::Open => Ending::Failed(reason.to_string()),
         };
@@ -298,12 +298,12 @@ impl Connection {
             _ => self.sent,
         };
         let (bytes, hint) = ([sent, self.received], self.hint());
-        self.settings.report.borrow_mut().note(self.number, bytes, ending, hint.as_deref());
+        self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
     }
 }
 
 /// Appends to the first bytes, up to 64 of them.
-fn keep_first(first: &mut Vec<u8>, bytes: &[u8]) {
+fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
     let room = 64 - first.len();
     first.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
@@ -326,21 +326,21 @@ impl Protocol for Connection {
                 let _ = writeln!(queue, "connection {number}: received {quoted}");
             }
             Style::Terminal => text.push(input, queue),
-            Style::AsReceived => queue.extend_from_slice(input),
+            Style::Unchanged => queue.extend_from_slice(input),
         });
         match printed {
-            Printed::Queued => {
-                keep_first(&mut self.first_received, input);
+            PrintResult::Queued => {
+                append_first(&mut self.first_received, input);
                 self.received += input.len() as u64;
                 self.progress = turn.now();
                 self.end_if_done(turn);
             }
-            Printed::Later(ticket) => {
+            PrintResult::Full(ticket) => {
                 self.printing = Some(ticket);
                 return Ok(Consumed::pause(0));
             }
-            Printed::Gone => {
-                self.state = State::Unread;
+            PrintResult::Closed => {
+                self.state = State::OutputClosed;
                 drop_unsent(turn);
                 turn.end(End::Close);
             }
@@ -353,7 +353,7 @@ impl Protocol for Connection {
             self.report(reason);
             return Ok(());
         }
-        self.note_sent(turn);
+        self.record_sent(turn);
         match event {
             Event::Open(_) => {
                 self.state = State::Open;
@@ -375,6 +375,6 @@ impl Protocol for Connection {
 
     fn deadline(&self) -> Option<Time> {
         let waiting = matches!(self.state, State::Open) && self.printing.is_none();
-        (waiting && self.is_due()).then(|| self.progress + self.settings.timeout)
+        (waiting && self.peer_must_act()).then(|| self.progress + self.settings.timeout)
     }
 }

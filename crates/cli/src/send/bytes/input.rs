@@ -1,9 +1,9 @@
 //! Standard input, shared by several connections in bounded memory.
 //!
-//! A thread reads a piece when every connection has requested one, and sends it to all of them. So the
-//! slowest peer sets the pace, and each connection holds one piece besides its output. Connections
-//! request by a promise: a [`Remote`](sockeye::proto::Remote) would fill the output up to the limit at
-//! which the engine stops reading, and then an echo server stops reading, too.
+//! A thread reads a piece when every connection has requested one, and sends it to all of them. So
+//! the slowest peer sets the pace, and each connection holds one piece besides its output.
+//! Connections request by a promise: a [`Remote`](sockeye::proto::Remote) would fill the output up
+//! to the limit at which the engine stops reading, and then an echo server stops reading, too.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -76,8 +76,8 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Starts the thread that reads `source` for `count` connections. It ends with the source, or when no
-/// input is left and it isn't blocked by a read.
+/// Starts the thread that reads `source` for `count` connections. It ends with the source, or when
+/// no input is left and it isn't blocked by a read.
 pub(super) fn share(source: impl Read + Send + 'static, count: usize) -> io::Result<Vec<Input>> {
     let (shared, inputs) = inputs(count);
     thread::Builder::new().name("input".into()).spawn(move || serve(&shared, source))?;
@@ -105,7 +105,7 @@ fn serve(shared: &Shared, mut source: impl Read) {
         let piece = read(&mut source, &mut buffer);
         let requests = mem::take(&mut lock(&shared.state).requests);
         for (_, promise) in requests {
-            promise.resolve(Box::new(piece.clone()));
+            promise.fulfill(Box::new(piece.clone()));
         }
         if !matches!(piece, Piece::Bytes(_)) {
             return;
@@ -133,7 +133,7 @@ pub(super) mod tests {
         let (shared, mut inputs) = inputs(1);
         let answer = move |piece| {
             let (_, promise) = lock(&shared.state).requests.pop().expect("a request");
-            promise.resolve(Box::new(piece));
+            promise.fulfill(Box::new(piece));
         };
         (inputs.remove(0), answer)
     }

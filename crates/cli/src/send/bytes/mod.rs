@@ -31,29 +31,29 @@ use crate::plan::Send;
 ///
 /// # Errors
 ///
-/// The event loop could not start, or standard output failed. Failed connections are reported one by
-/// one, and in the exit code.
+/// The event loop could not start, or standard output failed. Failed connections are reported one
+/// by one, and in the exit code.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
     let style = match plan.client.connections {
         1 if terminal => Style::Terminal,
-        1 => Style::AsReceived,
+        1 => Style::Unchanged,
         _ => Style::Labelled,
     };
-    // Printed bytes may end within a line, so complaints wait until everything is printed.
-    let held_back = Rc::new(RefCell::new(Vec::new()));
+    // Printed bytes may end within a line, so warnings wait until everything is printed.
+    let delayed_warnings = Rc::new(RefCell::new(Vec::new()));
     let started = Instant::now();
     let mut summary = Summary::default();
     for (at, address) in plan.client.addresses.iter().enumerate() {
-        let complain = {
-            let (log, held_back) = (log.clone(), Rc::clone(&held_back));
-            move |complaint: String| match style {
-                Style::Labelled => log.say(complaint),
-                _ => held_back.borrow_mut().push(complaint),
+        let warn = {
+            let (log, delayed_warnings) = (log.clone(), Rc::clone(&delayed_warnings));
+            move |warning: String| match style {
+                Style::Labelled => log.print(warning),
+                _ => delayed_warnings.borrow_mut().push(warning),
             }
         };
-        let report = Rc::new(RefCell::new(Report::new(complain)));
+        let report = Rc::new(RefCell::new(Report::new(warn)));
         let settings = Settings {
             style,
             half_close: plan.half_close,
@@ -72,8 +72,8 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         break;
     }
     finish(&printer, None)?;
-    held_back.take().into_iter().for_each(|complaint| log.say(complaint));
-    log.say(summary.to_string());
+    delayed_warnings.take().into_iter().for_each(|warning| log.print(warning));
+    log.print(summary.to_string());
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

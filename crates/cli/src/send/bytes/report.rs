@@ -10,7 +10,7 @@ use crate::text;
 pub(super) enum Ending {
     Done,
     /// Aborted, since standard output has no reader.
-    Unread,
+    OutputClosed,
     /// The connection was never established, for this reason.
     NotConnected(String),
     /// The connection was established, and failed for this reason.
@@ -20,19 +20,19 @@ pub(super) enum Ending {
 /// Collects the outcomes of connections to one address.
 pub(super) struct Report {
     summary: Summary,
-    /// Complaints about connections that were not established. The next address may work.
+    /// Warnings about connections that were not established. The next address may work.
     unconnected: Vec<String>,
-    complain: Box<dyn FnMut(String)>,
+    warn: Box<dyn FnMut(String)>,
 }
 
 impl Report {
-    /// Complains about failures at once, but about failures to connect only at the end.
-    pub(super) fn new(complain: impl FnMut(String) + 'static) -> Self {
-        Self { summary: Summary::default(), unconnected: Vec::new(), complain: Box::new(complain) }
+    /// Warns about failures at once, but about failures to connect only at the end.
+    pub(super) fn new(warn: impl FnMut(String) + 'static) -> Self {
+        Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
 
     /// Notes how connection `number` ended, with the numbers of bytes, and a hint for the user.
-    pub(super) fn note(
+    pub(super) fn record(
         &mut self,
         number: usize,
         [sent, received]: [u64; 2],
@@ -45,17 +45,17 @@ impl Report {
             Ending::Done => {
                 self.summary.done += 1;
                 if let Some(hint) = hint {
-                    (self.complain)(format!("connection {number}: {hint}"));
+                    (self.warn)(format!("connection {number}: {hint}"));
                 }
             }
-            Ending::Unread => self.summary.unread += 1,
+            Ending::OutputClosed => self.summary.output_closed += 1,
             Ending::NotConnected(reason) => {
                 self.unconnected.push(format!("connection {number}: {reason}"));
             }
             Ending::Failed(reason) => {
                 self.summary.failed += 1;
                 let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                (self.complain)(format!("connection {number}: {reason}{hint}"));
+                (self.warn)(format!("connection {number}: {reason}{hint}"));
             }
         }
     }
@@ -65,10 +65,10 @@ impl Report {
         !self.unconnected.is_empty() && self.summary.all() == 0
     }
 
-    /// Complains about failures to connect, and sums everything up.
+    /// Warns about failures to connect, and sums everything up.
     pub(super) fn finish(&mut self, time: Duration) -> Summary {
         self.summary.failed += self.unconnected.len();
-        self.unconnected.drain(..).for_each(&mut self.complain);
+        self.unconnected.drain(..).for_each(&mut self.warn);
         Summary { time, ..self.summary.clone() }
     }
 }
@@ -82,7 +82,7 @@ impl fmt::Debug for Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) done: usize,
-    pub(super) unread: usize,
+    pub(super) output_closed: usize,
     pub(super) failed: usize,
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -91,7 +91,7 @@ pub(super) struct Summary {
 
 impl Summary {
     fn all(&self) -> usize {
-        self.done + self.unread + self.failed
+        self.done + self.output_closed + self.failed
     }
 }
 
@@ -101,8 +101,8 @@ impl fmt::Display for Summary {
         if self.failed > 0 {
             write!(f, ", {} failed", self.failed)?;
         }
-        if self.unread > 0 {
-            write!(f, ", {} aborted, since standard output has no reader", self.unread)?;
+        if self.output_closed > 0 {
+            write!(f, ", {} aborted, since standard output has no reader", self.output_closed)?;
         }
         let (sent, received) = (text::bytes(self.sent), text::bytes(self.received));
         write!(f, "; sent {sent}, received {received} in {}", text::time(self.time))
@@ -117,29 +117,29 @@ mod tests {
         Ending::NotConnected("could not connect".into())
     }
 
-    /// The complaints about connections, whether none was connected, and the summary.
+    /// The warnings about connections, whether none was connected, and the summary.
     fn report(endings: &[Ending]) -> (Vec<String>, bool, String) {
-        let complaints = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let warnings = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         let mut report = Report::new({
-            let complaints = std::rc::Rc::clone(&complaints);
-            move |text| complaints.borrow_mut().push(text)
+            let warnings = std::rc::Rc::clone(&warnings);
+            move |text| warnings.borrow_mut().push(text)
         });
         for (at, ending) in endings.iter().enumerate() {
             let bytes = if *ending == refused() { [0, 0] } else { [44, 22] };
-            report.note(at + 1, bytes, ending.clone(), None);
+            report.record(at + 1, bytes, ending.clone(), None);
         }
         let unconnected = report.is_unconnected();
         let summary = report.finish(Duration::from_micros(1234)).to_string();
-        (complaints.take(), unconnected, summary)
+        (warnings.take(), unconnected, summary)
     }
 
     #[test]
     fn the_summary_counts_what_happened() {
-        let (complaints, unconnected, summary) = report(&[Ending::Done, Ending::Done]);
-        assert_eq!((complaints.len(), unconnected), (0, false));
+        let (warnings, unconnected, summary) = report(&[Ending::Done, Ending::Done]);
+        assert_eq!((warnings.len(), unconnected), (0, false));
         assert_eq!(summary, "2 connections: 2 finished; sent 88 B, received 44 B in 1.2 ms");
-        let (complaints, _, summary) = report(&[Ending::Failed("the peer left".into())]);
-        assert_eq!(complaints, ["connection 1: the peer left"]);
+        let (warnings, _, summary) = report(&[Ending::Failed("the peer left".into())]);
+        assert_eq!(warnings, ["connection 1: the peer left"]);
         assert_eq!(
             summary,
             "1 connection: 0 finished, 1 failed; sent 44 B, received 22 B in 1.2 ms"
@@ -148,11 +148,11 @@ mod tests {
 
     #[test]
     fn another_address_is_tried_only_if_no_connection_was_established() {
-        let (complaints, unconnected, summary) = report(&[refused(), refused()]);
-        assert_eq!((complaints.len(), unconnected), (2, true));
+        let (warnings, unconnected, summary) = report(&[refused(), refused()]);
+        assert_eq!((warnings.len(), unconnected), (2, true));
         assert!(summary.starts_with("2 connections: 0 finished, 2 failed;"), "{summary}");
-        let (complaints, unconnected, _) = report(&[refused(), Ending::Done]);
+        let (warnings, unconnected, _) = report(&[refused(), Ending::Done]);
         assert!(!unconnected);
-        assert_eq!(complaints, ["connection 1: could not connect"]);
+        assert_eq!(warnings, ["connection 1: could not connect"]);
     }
 }

@@ -41,7 +41,7 @@ const IN_FLIGHT: usize = 16;
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let (path, file) = plan.output.unzip();
     let (printer, style) = match file {
-        Some(file) => (Printer::start(file, false), Style::AsReceived),
+        Some(file) => (Printer::start(file, false), Style::Unchanged),
         None if io::stdout().is_terminal() => {
             (Printer::start(io::stdout(), false), Style::Terminal)
         }
@@ -64,9 +64,9 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
         labelled: plan.client.connections > 1,
         printer: printer.clone(),
         summary: RefCell::new(Summary::default()),
-        complain: Box::new({
+        warn: Box::new({
             let log = log.clone();
-            move |complaint| log.say(complaint)
+            move |warning| log.print(warning)
         }),
     });
     let sender = |number| Rc::new(RefCell::new(Sender::new(number, plan.keep_alive)));
@@ -75,9 +75,9 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     finish(&printer, path.as_deref())?;
     let mut summary = run.summary.borrow_mut();
     summary.time = started.elapsed();
-    summary.wanted = run.total.saturating_mul(senders.len()) as u64;
-    log.say(summary.to_string());
-    Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    summary.total = run.total.saturating_mul(senders.len()) as u64;
+    log.print(summary.to_string());
+    Ok(if summary.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Opens connections until no sender has messages left. Uses the first address at which a

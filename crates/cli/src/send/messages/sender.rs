@@ -16,7 +16,7 @@ use sockeye::proto::{Abandoned, Ticket, Turn};
 use super::show::{Style, show};
 use super::summary::Summary;
 use crate::quantity::Span;
-use crate::send::printer::{Printed, Printer};
+use crate::send::printer::{PrintResult, Printer};
 use crate::text;
 
 /// What all senders share.
@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) labelled: bool,
     pub(super) printer: Printer,
     pub(super) summary: RefCell<Summary>,
-    pub(super) complain: Box<dyn Fn(String)>,
+    pub(super) warn: Box<dyn Fn(String)>,
 }
 
 impl fmt::Debug for Run {
@@ -49,7 +49,7 @@ enum State {
     /// The last connection was not established, for this reason.
     NotConnected(String),
     /// Sends nothing more.
-    Over,
+    Finished,
 }
 
 #[derive(Debug)]
@@ -88,17 +88,17 @@ impl Sender {
     }
 
     fn fail(&mut self, reason: &str, run: &Run) {
-        self.complain(reason, run);
+        self.warn(reason, run);
         run.summary.borrow_mut().failed += 1;
-        self.state = State::Over;
+        self.state = State::Finished;
     }
 
-    fn complain(&self, what: &str, run: &Run) {
-        (run.complain)(format!("connection {}: {what}", self.number));
+    fn warn(&self, what: &str, run: &Run) {
+        (run.warn)(format!("connection {}: {what}", self.number));
     }
 
-    /// Counts the response to `message`, and complains about a bad one.
-    fn note(&mut self, response: &Message, message: &Message, run: &Run) {
+    /// Counts the response to `message`, and warns about a bad one.
+    fn record(&mut self, response: &Message, message: &Message, run: &Run) {
         self.answered += 1;
         let mut summary = run.summary.borrow_mut();
         summary.received += response.content.len() as u64;
@@ -115,7 +115,7 @@ impl Sender {
             summary.answered += 1;
             return;
         };
-        self.complain(&what, run);
+        self.warn(&what, run);
     }
 }
 
@@ -151,7 +151,8 @@ pub(super) struct Connection {
     first: usize,
     /// Messages that were sent on this connection.
     sent: usize,
-    /// A response that waits for room to be printed, and the number of its message on this connection.
+    /// A response that waits for room to be printed, and the number of its message on this
+    /// connection.
     unprinted: Option<(u64, Message)>,
 }
 
@@ -170,21 +171,21 @@ impl Connection {
         let Run { printer, style, .. } = &*self.run;
         let label = self.run.labelled.then_some(self.sender.borrow().number);
         match printer.print(turn, |queue| show(&response, *style, label, queue)) {
-            Printed::Queued => {
-                self.note(number, &response);
+            PrintResult::Queued => {
+                self.record(number, &response);
                 ClientAction::Continue
             }
-            Printed::Later(_) => {
+            PrintResult::Full(_) => {
                 self.unprinted = Some((number, response));
                 ClientAction::Pause
             }
-            Printed::Gone => ClientAction::Stop,
+            PrintResult::Closed => ClientAction::Stop,
         }
     }
 
-    fn note(&self, number: u64, response: &Message) {
+    fn record(&self, number: u64, response: &Message) {
         let message = self.message(usize::try_from(number).unwrap_or_default());
-        self.sender.borrow_mut().note(response, message, &self.run);
+        self.sender.borrow_mut().record(response, message, &self.run);
     }
 
     /// Why an ending is a failure; `None` if it is none.
@@ -254,15 +255,15 @@ impl ClientHandler for Connection {
             let label = self.run.labelled.then_some(self.sender.borrow().number);
             let style = self.run.style;
             self.run.printer.print_last(|queue| show(&response, style, label, queue));
-            self.note(number, &response);
+            self.record(number, &response);
         }
         let mut sender = self.sender.borrow_mut();
         match &ending {
             ClientEnd::NoKeepAlive => sender.keep_alive = false,
             ClientEnd::Stopped => {
                 // The printer stops it: the output has no reader.
-                self.run.summary.borrow_mut().unread = true;
-                sender.state = State::Over;
+                self.run.summary.borrow_mut().output_closed = true;
+                sender.state = State::Finished;
                 return;
             }
             ClientEnd::Failed(reason) if self.sent == 0 => {

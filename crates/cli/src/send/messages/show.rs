@@ -12,16 +12,16 @@ pub(super) enum Style {
     /// For programs: text as UTF-8 with a line break at the end, other content unchanged.
     Text,
     /// The bytes as received.
-    AsReceived,
+    Unchanged,
 }
 
 /// Appends the content of `response` to `shown`. With a `label`, a connection's number, the content
-/// becomes one line that starts with it, except for [`Style::AsReceived`].
+/// becomes one line that starts with it, except for [`Style::Unchanged`].
 pub(super) fn show(response: &Message, style: Style, label: Option<usize>, shown: &mut Vec<u8>) {
     let encoding = Encoding::of(&response.content_encoding);
     let text = encoding.and_then(|encoding| encoding.decode(&response.content).ok());
     let line = match (style, label, text) {
-        (Style::AsReceived, _, _) | (Style::Text, None, None) => {
+        (Style::Unchanged, _, _) | (Style::Text, None, None) => {
             return shown.extend_from_slice(&response.content);
         }
         (Style::Text, None, Some(text)) => text.into_owned(),
@@ -57,11 +57,11 @@ mod tests {
         let table: [(&Message, Style, Option<usize>, &[u8]); 12] = [
             (&json, Style::Text, None, "{\"a\": \"\u{e9}\u{1b}\"}\n".as_bytes()),
             (&json, Style::Terminal, None, "{\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
-            (&json, Style::AsReceived, None, "{\"a\": \"\u{e9}\u{1b}\"}".as_bytes()),
+            (&json, Style::Unchanged, None, "{\"a\": \"\u{e9}\u{1b}\"}".as_bytes()),
             (&json, Style::Text, Some(2), "connection 2: {\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
             (&lines, Style::Text, None, b"one\ntwo\r\n"),
             (&lines, Style::Terminal, None, b"one\ntwo\n"),
-            (&lines, Style::AsReceived, Some(1), utf16),
+            (&lines, Style::Unchanged, Some(1), utf16),
             (&lines, Style::Terminal, Some(1), b"connection 1: one\\ntwo\\r\\n\n"),
             (&binary, Style::Text, None, b"\x00\xff"),
             (&binary, Style::Terminal, None, b"\"\\u{0}\\xff\"\n"),

@@ -8,7 +8,7 @@ use crate::text;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     /// Messages to send.
-    pub(super) wanted: u64,
+    pub(super) total: u64,
     /// Messages with a good response.
     pub(super) answered: u64,
     /// Messages with an error response.
@@ -22,21 +22,21 @@ pub(super) struct Summary {
     /// Bytes of content in responses.
     pub(super) received: u64,
     /// Stopped, since standard output has no reader.
-    pub(super) unread: bool,
+    pub(super) output_closed: bool,
     pub(super) time: Duration,
 }
 
 impl Summary {
     /// Whether there were no failures.
-    pub(super) fn is_good(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         self.errors + self.echoed + self.invalid + self.failed == 0
-            && (self.unread || self.answered == self.wanted)
+            && (self.output_closed || self.answered == self.total)
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} answered", text::count(self.wanted, "message"), self.answered)?;
+        write!(f, "{}: {} answered", text::count(self.total, "message"), self.answered)?;
         if self.errors > 0 {
             write!(f, ", {} answered with an error", self.errors)?;
         }
@@ -47,9 +47,9 @@ impl fmt::Display for Summary {
             write!(f, ", {} answered with invalid JSON", self.invalid)?;
         }
         let responses = self.answered + self.errors + self.echoed + self.invalid;
-        match self.wanted.saturating_sub(responses) {
+        match self.total.saturating_sub(responses) {
             0 => {}
-            rest if self.unread => {
+            rest if self.output_closed => {
                 write!(f, ", {rest} aborted, since standard output has no reader")?;
             }
             rest => write!(f, ", {rest} without a response")?,
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_summary_counts_every_outcome() {
         let base = Summary {
-            wanted: 3,
+            total: 3,
             answered: 3,
             received: 88,
             time: Duration::from_micros(1234),
@@ -86,19 +86,19 @@ mod tests {
                 "3 messages: 0 answered, 2 sent back unchanged, 1 answered with invalid JSON",
             ),
             (
-                Summary { answered: 1, unread: true, ..base.clone() },
+                Summary { answered: 1, output_closed: true, ..base.clone() },
                 true,
                 "3 messages: 1 answered, 2 aborted, since standard output has no reader",
             ),
             (
-                Summary { answered: 1, unread: true, failed: 1, ..base },
+                Summary { answered: 1, output_closed: true, failed: 1, ..base },
                 false,
                 "3 messages: 1 answered, 2 aborted, since standard output has no reader",
             ),
         ];
         for (summary, good, says) in table {
             assert_eq!(summary.to_string(), format!("{says}; {end}"));
-            assert_eq!(summary.is_good(), good, "{says}");
+            assert_eq!(summary.is_success(), good, "{says}");
         }
     }
 }

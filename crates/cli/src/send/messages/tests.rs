@@ -13,12 +13,12 @@ use crate::send::printer::tests::TOO_MUCH;
 struct Sending {
     run: Rc<Run>,
     sender: Rc<RefCell<Sender>>,
-    complaints: Rc<RefCell<Vec<String>>>,
+    warnings: Rc<RefCell<Vec<String>>>,
 }
 
 impl Sending {
     fn new(contents: &[&'static str], keep_alive: bool) -> Self {
-        let complaints = Rc::new(RefCell::new(Vec::new()));
+        let warnings = Rc::new(RefCell::new(Vec::new()));
         let message = |content: &&'static str| Message::binary("a/b", *content);
         let run = Run {
             config: Config::default(),
@@ -30,13 +30,13 @@ impl Sending {
             labelled: false,
             printer: Printer::default(),
             summary: RefCell::default(),
-            complain: Box::new({
-                let complaints = Rc::clone(&complaints);
-                move |complaint| complaints.borrow_mut().push(complaint)
+            warn: Box::new({
+                let warnings = Rc::clone(&warnings);
+                move |warning| warnings.borrow_mut().push(warning)
             }),
         };
         let sender = Rc::new(RefCell::new(Sender::new(1, keep_alive)));
-        Self { run: Rc::new(run), sender, complaints }
+        Self { run: Rc::new(run), sender, warnings }
     }
 
     /// The sender's next connection.
@@ -53,8 +53,8 @@ impl Sending {
         &self.run.printer
     }
 
-    fn complaint(&self) -> String {
-        self.complaints.borrow().join("\n")
+    fn warning(&self) -> String {
+        self.warnings.borrow().join("\n")
     }
 
     /// The numbers of good responses and of errors.
@@ -95,12 +95,12 @@ fn a_slow_standard_output_delays_responses_without_a_timeout() {
     peer.input(&response(&id(1), b"the second"));
     assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
     peer.pass(Duration::from_secs(3600));
-    assert_eq!(sending.printer().read(), large);
+    assert_eq!(sending.printer().take(), large);
     peer.deliver();
-    assert_eq!(sending.printer().read(), b"the second");
+    assert_eq!(sending.printer().take(), b"the second");
     assert_eq!((sending.counts(), sending.has_more()), ((2, 0), false));
     peer.output();
-    assert_eq!(sending.complaint(), "");
+    assert_eq!(sending.warning(), "");
 }
 
 /// Treats input as responses, and its end as a reset.
@@ -136,8 +136,8 @@ fn a_waiting_response_is_printed_although_the_connection_breaks() {
     assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
     peer.eof();
     assert_eq!(sending.counts(), (2, 0));
-    assert!(sending.printer().read().ends_with(b"xlast words"));
-    assert_eq!(sending.complaint(), "connection 1: the peer reset us");
+    assert!(sending.printer().take().ends_with(b"xlast words"));
+    assert_eq!(sending.warning(), "connection 1: the peer reset us");
     assert!(!sending.has_more());
 }
 
@@ -150,8 +150,8 @@ fn a_standard_output_without_a_reader_ends_the_sender_without_an_error() {
     peer.input(&response("", b"1"));
     peer.output();
     assert!(!sending.has_more());
-    assert!(sending.run.summary.borrow().unread);
-    assert_eq!((sending.counts(), sending.complaint().as_str()), ((0, 0), ""));
+    assert!(sending.run.summary.borrow().output_closed);
+    assert_eq!((sending.counts(), sending.warning().as_str()), ((0, 0), ""));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_sender_opens_another_connection_after_each_response() {
         peer.output();
     }
     assert!(!sending.has_more());
-    assert_eq!(sending.printer().read(), b"12");
+    assert_eq!(sending.printer().take(), b"12");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_failed_sender_sends_nothing_more() {
     peer.eof();
     peer.output();
     assert_eq!(
-        sending.complaint(),
+        sending.warning(),
         "connection 1: the peer closed the connection without a response"
     );
     assert!(!sending.has_more());

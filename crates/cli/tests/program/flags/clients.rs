@@ -110,8 +110,8 @@ pub(super) fn our_echo() -> Waiting {
     Waiting { url, _server: Some(server), _listener: None, _first: None }
 }
 
-/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second run
-/// surely starts after the one with the default. Returns [`FIRST`] if both end before it.
+/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second
+/// run surely starts after the one with the default. Returns [`FIRST`] if both end before it.
 pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
     let peer = peer();
     let args = [&[&*peer.url], contents].concat();

@@ -14,8 +14,8 @@ use super::{Run, stop};
 use crate::messages::frames::{frame, search};
 use crate::support::{Folder, Running};
 
-/// A run with a timeout of 50 ms ends before one with the default, which is longer, although that one
-/// started earlier.
+/// A run with a timeout of 50 ms ends before one with the default, which is longer, although that
+/// one started earlier.
 pub(super) const FIRST: &str = "ends before the default does";
 const LATER: &str = "lasts as long as with the default";
 
@@ -193,8 +193,8 @@ pub(super) fn two_at_once(run: &Run<'_>) -> String {
     if events[1] == "accepted" { "at once".into() } else { "in turn".into() }
 }
 
-/// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests of
-/// the plan and of the engine check the effect.
+/// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests
+/// of the plan and of the engine check the effect.
 pub(super) fn answers_loopback(run: &Run<'_>) -> String {
     let server = run.start();
     let (mut first, mut second) = (server.connect(), server.connect());
@@ -251,9 +251,9 @@ pub(super) fn flood(command: &str, stream: &TcpStream) {
     thread::spawn(move || while stream.write_all(&requests).is_ok() {});
 }
 
-/// Calls `begin` on a connection to a server with the default timeout, and then on two connections, one
-/// after the other, to a server with the row's flag: the second surely starts after the one with the
-/// default. Returns [`FIRST`] if both are closed before that.
+/// Calls `begin` on a connection to a server with the default timeout, and then on two connections,
+/// one after the other, to a server with the row's flag: the second surely starts after the one
+/// with the default. Returns [`FIRST`] if both are closed before that.
 pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
     let open = |run: &Run<'_>| {
         let server = run.start();

@@ -9,11 +9,11 @@ use sockeye_proto::{Abandoned, Blame, Fault, Message, Ticket};
 use tracing::error;
 
 use super::super::convert;
-use super::super::sender::{Finished, Sent};
+use super::super::sender::{Finished, SentPiece};
 use super::super::source::SourceNext;
 use super::{Exchange, Expects};
 
-/// Maximum number of pieces from one source per turn, so that other connections get theirs.
+/// Maximum number of pieces from one source per turn, so that other connections are served, too.
 const PIECES_PER_TURN: usize = 1024;
 
 /// Number of empty pieces in a row that abort a response.
@@ -76,7 +76,7 @@ impl Exchange {
                 }
                 SourceNext::Wait(source) => match &mut self.follow {
                     Some(follow) if follow.draining => next = SourceNext::End,
-                    // It may have been woken just after it found nothing.
+                    // It was woken after it had found nothing to send.
                     Some(follow) if follow.woken => {
                         follow.woken = false;
                         next = source.next();
@@ -112,7 +112,7 @@ impl Exchange {
         mut stream: Stream<'_, '_>,
     ) -> Answer {
         if let (Expects::Sender { .. }, Ok(body)) = (&expects, body)
-            && let Ok(sent) = body.downcast::<Sent>()
+            && let Ok(sent) = body.downcast::<SentPiece>()
             && sent.exchange == self.number
         {
             convert::write(sent.piece, &mut stream);

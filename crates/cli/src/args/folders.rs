@@ -8,7 +8,7 @@ use sockeye::files::{BadField, BudgetLimits, ByName, Coding, Cors, Headers, Opti
 use crate::quantity::Size;
 
 #[derive(Args, Debug)]
-pub(crate) struct Content {
+pub(crate) struct FolderArgs {
     /// Folder or file to serve at /, or PREFIX=FOLDER for another path, as /docs=./docs.
     ///
     /// Can be given several times. Of several matching prefixes, the longest is used. Default: the
@@ -46,9 +46,10 @@ pub(crate) struct Content {
 
     /// Set Cache-Control, as 'max-age=60', or '/fonts/*: max-age=86400' for matching files.
     ///
-    /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be given
-    /// several times; the first match is used. Default: one year and immutable for fingerprinted
-    /// names; no-cache for pages, styles, scripts and other text; ten minutes for everything else.
+    /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be
+    /// given several times; the first match is used. Default: one year and immutable for
+    /// fingerprinted names; no-cache for pages, styles, scripts and other text; ten minutes for
+    /// everything else.
     #[arg(long, value_name = "[PATTERN:] VALUE", help_heading = "Headers")]
     #[arg(value_parser = cache_rule)]
     pub(crate) cache_control: Vec<ByPattern>,
@@ -88,8 +89,8 @@ pub(crate) struct Content {
 
     /// Maximum memory for compressed files, cached or being sent.
     ///
-    /// All folders and workers share it. Above this, the least recently used files are dropped, and if
-    /// that isn't enough, files are sent uncompressed.
+    /// All folders and workers share it. Above this, the least recently used files are dropped, and
+    /// if that isn't enough, files are sent uncompressed.
     #[arg(long, value_name = "BYTES", help_heading = "Compression")]
     #[arg(default_value_t = BudgetLimits::default().compressed.into())]
     pub(crate) compress_memory: Size,

@@ -11,16 +11,17 @@ pub(crate) fn at(address: SocketAddr) -> Option<String> {
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .find_map(|table| tcp_listener(&table, address))?;
-    holder_of(inode)
+    process_with_socket(inode)
 }
 
 /// The process that listens on a Unix socket: a path, or `@` and an abstract name.
 pub(crate) fn at_socket(name: &str) -> Option<String> {
     let table = fs::read("/proc/net/unix").ok()?;
-    holder_of(unix_listener(&String::from_utf8_lossy(&table), name)?)
+    process_with_socket(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
-/// The inode of the listening socket that collides with `address`, in a table like `/proc/net/tcp`.
+/// The inode of the listening socket that conflicts with `address`, in a table like
+/// `/proc/net/tcp`.
 fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {
@@ -28,20 +29,20 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
         let local = socket_address(fields.next()?)?;
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
-        (state == LISTEN && collides(local, address)).then_some(inode)
+        (state == LISTEN && conflicts(local, address)).then_some(inode)
     })
 }
 
 /// The inode of the socket that listens at `name`, in a table like `/proc/net/unix`.
 fn unix_listener(table: &str, name: &str) -> Option<u64> {
     /// `__SO_ACCEPTCON`: the socket listens.
-    const ACCEPTS: u32 = 1 << 16;
+    const ACCEPTING: u32 = 1 << 16;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(3);
         let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
         let inode = fields.nth(2)?;
         let (_, bound) = line.split_once(&format!(" {inode} "))?;
-        (flags & ACCEPTS != 0 && bound == name).then(|| inode.parse().ok())?
+        (flags & ACCEPTING != 0 && bound == name).then(|| inode.parse().ok())?
     })
 }
 
@@ -63,13 +64,13 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
 
 /// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified IPv6 address
 /// accepts IPv4 too, although that can be off.
-fn collides(one: SocketAddr, two: SocketAddr) -> bool {
+fn conflicts(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))
 }
 
 /// The process that has the socket of this inode open. Fails for processes of other users.
-fn holder_of(inode: u64) -> Option<String> {
+fn process_with_socket(inode: u64) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let id = fs::read_dir("/proc")
         .ok()?

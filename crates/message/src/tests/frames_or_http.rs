@@ -5,8 +5,8 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 use super::super::PeerProtocol;
 use super::*;
 
-fn port() -> Harness {
-    Harness::new(Port::new(Rc::new(ServerConfig::new(Limits::default())), Slow::default()))
+fn connect() -> Harness {
+    Harness::new(FramesOrHttp::new(Rc::new(ServerConfig::new(Limits::default())), Slow::default()))
 }
 
 fn post(content: &str) -> Vec<u8> {
@@ -54,9 +54,9 @@ fn three_bytes_are_always_enough_to_detect_the_protocol() {
 
 #[test]
 fn frames_and_http_are_answered_on_one_port_in_pieces_of_any_size() {
-    let frame = ask("\"now\"");
+    let frame = request("\"now\"");
     for cut in 0..=frame.len() {
-        let mut client = port();
+        let mut client = connect();
         client.input(&frame[..cut]);
         client.input(&frame[cut..]);
         assert_eq!(results(&client.output()), [(None, "now".to_owned())], "cut at {cut}");
@@ -64,7 +64,7 @@ fn frames_and_http_are_answered_on_one_port_in_pieces_of_any_size() {
     }
     let request = post("\"now\"");
     for cut in 0..=request.len() {
-        let mut client = port();
+        let mut client = connect();
         client.input(&request[..cut]);
         client.input(&request[cut..]);
         let output = text(client.output());
@@ -72,7 +72,7 @@ fn frames_and_http_are_answered_on_one_port_in_pieces_of_any_size() {
         assert!(output.ends_with("\r\n\r\n{\"result\": \"now\"}"), "cut at {cut}: {output}");
         assert_eq!(client.end(), None);
     }
-    let mut client = port();
+    let mut client = connect();
     client.drip(&[post("\"now\""), post("\"later\"")].concat());
     client.run_jobs();
     let output = text(client.output());
@@ -91,7 +91,7 @@ fn a_frame_whose_length_looks_like_a_method_is_a_frame() {
         let header = format!("{json}{}}}", " ".repeat(0x4745 - json.len() - 1));
         let input = framed(&header, b"\"now\"");
         assert!(input.starts_with(b"GE"));
-        let mut client = port();
+        let mut client = connect();
         client.drip(&input);
         assert_eq!(results(&client.output()), [(None, "now".to_owned())], "{blank:?}");
     }
@@ -100,13 +100,13 @@ fn a_frame_whose_length_looks_like_a_method_is_a_frame() {
 #[test]
 fn errors_use_the_protocol_of_the_request() {
     for input in [&b"\0\0"[..], b"\x01\0x", b"\r\nPOST", b"PO\0", b"PO\x80", b"\x16\x03\x05"] {
-        let mut client = port();
+        let mut client = connect();
         for byte in input {
             if client.fault().is_none() {
                 client.input(&[*byte]);
             }
         }
-        assert_eq!(code(&client.output()), "bad_header", "{}", input.escape_ascii());
+        assert_eq!(error_code(&client.output()), "bad_header", "{}", input.escape_ascii());
     }
     for (input, status, code) in [
         (&b"\x16\x03\x01\x02\x00\x01"[..], "400 Bad Request", "bad_header"),
@@ -115,7 +115,7 @@ fn errors_use_the_protocol_of_the_request() {
         (&b"NEWS".repeat(17), "501 Not Implemented", "unknown_method"),
         (b"GET / HTTP/1.1\r\n\r\n", "400 Bad Request", "bad_header"),
     ] {
-        let mut client = port();
+        let mut client = connect();
         client.input(input);
         let output = text(client.output());
         assert!(output.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{output}");
@@ -128,17 +128,17 @@ fn errors_use_the_protocol_of_the_request() {
 #[test]
 fn a_connection_without_a_detected_protocol_gets_errors_in_frames() {
     for (sent, ended) in [(&b""[..], true), (b"P", false), (b"PO", false), (b"\x16\x03", false)] {
-        let mut client = port();
+        let mut client = connect();
         client.drip(sent);
         client.eof();
         let output = client.output();
         if ended {
             assert_eq!((&output[..], client.end()), (&b""[..], Some(End::Close)));
         } else {
-            assert_eq!(code(&output), "incomplete");
+            assert_eq!(error_code(&output), "incomplete");
         }
 
-        let mut client = port();
+        let mut client = connect();
         client.drip(sent);
         client.pass(seconds(9));
         assert!(client.fault().is_none());
@@ -147,14 +147,14 @@ fn a_connection_without_a_detected_protocol_gets_errors_in_frames() {
         if ended {
             assert_eq!((&output[..], fault), (&b""[..], "idle_timeout"));
         } else {
-            assert_eq!((code(&output).as_str(), fault), ("timeout", "timeout"));
+            assert_eq!((error_code(&output).as_str(), fault), ("timeout", "timeout"));
         }
     }
 }
 
 #[test]
 fn a_second_byte_does_not_extend_the_timeout() {
-    let mut client = port();
+    let mut client = connect();
     client.input(b"P");
     client.pass(seconds(9));
     client.input(b"O");
@@ -164,16 +164,16 @@ fn a_second_byte_does_not_extend_the_timeout() {
 
 #[test]
 fn draining_ends_idle_connections_and_answers_started_requests() {
-    let mut client = port();
+    let mut client = connect();
     client.drain();
     client.pass(seconds(1) - Duration::from_millis(1));
     assert_eq!(client.end(), None);
     client.pass(Duration::from_millis(1));
     assert_eq!(client.end(), Some(End::Linger));
 
-    for request in [post("\"now\""), ask_as(7, "\"now\"")] {
+    for request in [post("\"now\""), request_with_id(7, "\"now\"")] {
         for cut in 0..request.len() {
-            let mut client = port();
+            let mut client = connect();
             client.input(&request[..cut]);
             client.drain();
             assert!(client.end().is_none(), "cut at {cut}");
@@ -213,7 +213,7 @@ fn frames_only_refuses_http() {
 
 #[test]
 fn no_input_is_consumed_before_the_protocol_is_detected() {
-    let mut client = port();
+    let mut client = connect();
     client.input(b"PO");
     assert_eq!(client.unused(), 2);
     client.input(b"ST");

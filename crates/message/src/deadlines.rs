@@ -16,8 +16,8 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &self.state {
-            // A reset would destroy our last response if the client's next request were unread:
-            // hence lingering.
+            // Lingers: if the client's next request were left unread, the kernel would send a
+            // reset, which could destroy our last response.
             State::ExpectFrame { .. } if self.is_draining() => self.finish(Ok(End::Linger), turn),
             State::ExpectFrame { .. } if self.has_pending() => Ok(()),
             // A peer that is still reading our last response is slow, not idle: the engine's write
@@ -33,10 +33,11 @@ impl<H: Handler> Server<H> {
                 self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)
             }
             State::ExpectContent(content) => {
-                let left = content.receiver.left();
+                let remaining = content.receiver.remaining();
                 let seconds = self.limits.content_timeout.as_secs();
-                let what =
-                    format!("{left} bytes of content are missing, and none came for {seconds} s");
+                let what = format!(
+                    "{remaining} bytes of content are missing, and none came for {seconds} s"
+                );
                 self.refuse_content(Refusal::new("timeout", what), turn)
             }
             State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
@@ -95,7 +96,7 @@ impl<H: Handler> Server<H> {
                 if let State::ExpectFrame { until } = &mut self.state {
                     *until = idle_until;
                 }
-                self.read_on(turn);
+                self.resume_reading(turn);
             }
         }
         // A promise of a request that was already answered has no effect.

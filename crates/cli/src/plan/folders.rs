@@ -14,19 +14,19 @@ use crate::args;
 use crate::error::{Error, OrUsage, is_wrong_path};
 
 #[derive(Debug)]
-pub(crate) struct Content {
+pub(crate) struct Folders {
     pub(crate) mounts: Mounts,
     /// Limits on resources, shared by all folders.
     pub(crate) budgets: Arc<Budgets>,
     /// The folders in the order of the command line, for the start screen.
-    pub(crate) places: Vec<Place>,
+    pub(crate) mounted: Vec<MountedFolder>,
     pub(crate) listing: bool,
     pub(crate) archives: bool,
 }
 
 /// A folder, or a single file, with its URL prefix.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct MountedFolder {
     /// Starts with a slash.
     pub(crate) prefix: String,
     /// Absolute.
@@ -34,46 +34,46 @@ pub(crate) struct Place {
     pub(crate) folder: Folder,
 }
 
-impl Content {
+impl Folders {
     /// Opens the folders.
     ///
     /// # Errors
     ///
     /// A folder can't be opened, or two have the same prefix.
-    pub(crate) fn of(flags: args::Content) -> Result<Self, Error> {
+    pub(crate) fn of(flags: args::FolderArgs) -> Result<Self, Error> {
         let options = options(&flags).or_usage()?;
         let compressed = flags.compress_memory.bytes();
         let budgets = Budgets::new(BudgetLimits { compressed, ..BudgetLimits::default() });
         let (listing, archives) = (flags.listing, flags.listing && !flags.no_archives);
-        let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
-        for place in flags.folders {
-            let (prefix, path) = split(place).or_usage()?;
+        let (mut mounts, mut mounted) = (Mounts::new(), Vec::<MountedFolder>::new());
+        for argument in flags.folders {
+            let (prefix, path) = split(argument).or_usage()?;
             let folder = Folder::open(&path).map_err(not_servable)?;
             let folder = folder.with(options.clone()).sharing(&budgets);
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
-            let mounted = mounts.at(&prefix, folder.clone());
-            mounts = mounted.map_err(|error| bad_mount(error, &path)).or_usage()?;
-            places.push(Place { prefix, path, folder });
+            let result = mounts.at(&prefix, folder.clone());
+            mounts = result.map_err(|error| bad_mount(error, &path)).or_usage()?;
+            mounted.push(MountedFolder { prefix, path, folder });
         }
-        Ok(Self { mounts, budgets, places, listing, archives })
+        Ok(Self { mounts, budgets, mounted, listing, archives })
     }
 
     /// The folder at `/`.
-    pub(crate) fn root(&self) -> Option<&Place> {
-        self.places.iter().find(|place| place.prefix == "/")
+    pub(crate) fn root(&self) -> Option<&MountedFolder> {
+        self.mounted.iter().find(|mounted| mounted.prefix == "/")
     }
 }
 
 /// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. If a text that starts with a
 /// slash and contains `=` is an existing path, it is the folder.
-fn split(place: OsString) -> anyhow::Result<(String, PathBuf)> {
-    if place.is_empty() {
+fn split(argument: OsString) -> anyhow::Result<(String, PathBuf)> {
+    if argument.is_empty() {
         bail!("the name of a folder is empty; . is the current folder");
     }
-    let bytes = place.as_bytes();
+    let bytes = argument.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=').filter(|_| bytes.starts_with(b"/"));
-    let Some(at) = at.filter(|_| !Path::new(&place).exists()) else {
-        return Ok(("/".into(), place.into()));
+    let Some(at) = at.filter(|_| !Path::new(&argument).exists()) else {
+        return Ok(("/".into(), argument.into()));
     };
     let prefix = OsStr::from_bytes(&bytes[..at]);
     let prefix = prefix.to_str().ok_or_else(|| anyhow!("{prefix:?} is not UTF-8"))?;
@@ -95,7 +95,7 @@ fn bad_mount(error: BadMount, path: &Path) -> anyhow::Error {
     }
 }
 
-fn options(flags: &args::Content) -> anyhow::Result<Options> {
+fn options(flags: &args::FolderArgs) -> anyhow::Result<Options> {
     let mut options = Options {
         clean_urls: !flags.no_clean_urls,
         spa: flags.spa,

@@ -1,8 +1,8 @@
 //! One port for frames and HTTP. The first bytes of a connection show which of the two it carries.
 //!
-//! A [`Port`] consumes no input. As soon as the bytes can only be frames or only HTTP, it switches
-//! the connection to a [`Server`] or an [`http_core::Server`], which reads from the first byte and
-//! starts its timeouts. Errors before that are answered in frames.
+//! A [`FramesOrHttp`] consumes no input. As soon as the bytes can only be frames or only HTTP, it
+//! switches the connection to a [`Server`] or an [`http_core::Server`], which reads from the first
+//! byte and starts its timeouts. Errors before that are answered in frames.
 
 use std::fmt;
 use std::mem;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 use sockeye_http as http_core;
 use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
 
-use super::http::Rules;
+use super::http::HttpRules;
 use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
 use super::{AllowedOrigins, Handler, Http, Limits, Server};
@@ -60,7 +60,7 @@ impl PeerProtocol {
 /// The configuration that the connections of one shard share.
 #[derive(Debug)]
 pub struct ServerConfig {
-    rules: Rc<Rules>,
+    rules: Rc<HttpRules>,
     http: Rc<http_core::ServerConfig>,
     frames_only: bool,
 }
@@ -70,7 +70,7 @@ impl ServerConfig {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http_core::ServerConfig::new(limits.http());
-        let rules = Rules { limits: Rc::new(limits), origins: AllowedOrigins::default() };
+        let rules = HttpRules { limits: Rc::new(limits), origins: AllowedOrigins::default() };
         Self { rules: Rc::new(rules), http: Rc::new(http), frames_only: false }
     }
 
@@ -87,7 +87,7 @@ impl ServerConfig {
     #[must_use]
     pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
         let limits = Rc::clone(&self.rules.limits);
-        self.rules = Rc::new(Rules { limits, origins });
+        self.rules = Rc::new(HttpRules { limits, origins });
         self
     }
 
@@ -103,16 +103,16 @@ impl ServerConfig {
         if self.frames_only {
             return Box::new(Server::new(Rc::clone(&self.rules.limits), handler));
         }
-        Box::new(Port::new(Rc::clone(self), handler))
+        Box::new(FramesOrHttp::new(Rc::clone(self), handler))
     }
 }
 
 /// The protocol of a connection until [`PeerProtocol::detect`] has a result.
-pub struct Port<H> {
-    shared: Rc<ServerConfig>,
+pub struct FramesOrHttp<H> {
+    config: Rc<ServerConfig>,
     expects: Expects,
     /// When the connection times out.
-    until: Time,
+    timeout_at: Time,
     stop: Stop,
     /// `None` once the protocol is detected.
     handler: Option<H>,
@@ -122,19 +122,19 @@ pub struct Port<H> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     /// The first byte.
-    First,
-    /// The second or third byte.
-    Second,
+    FirstByte,
+    /// The second or the third byte.
+    LaterByte,
 }
 
-impl<H: Handler + 'static> Port<H> {
+impl<H: Handler + 'static> FramesOrHttp<H> {
     /// Creates the protocol of one connection. `handler` answers its messages, in frames or over
     /// HTTP.
-    pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
+    pub fn new(config: Rc<ServerConfig>, handler: H) -> Self {
         Self {
-            shared,
-            expects: Expects::First,
-            until: Time::NEVER,
+            config,
+            expects: Expects::FirstByte,
+            timeout_at: Time::NEVER,
             stop: Stop::No,
             handler: Some(handler),
         }
@@ -142,32 +142,32 @@ impl<H: Handler + 'static> Port<H> {
 
     /// Replaces this protocol with the detected one.
     fn switch(&self, protocol: PeerProtocol, handler: H, turn: &mut Turn<'_>) {
-        let rules = &self.shared.rules;
+        let rules = &self.config.rules;
         turn.switch_to(match protocol {
             PeerProtocol::Frames => {
                 Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.stop))
             }
             PeerProtocol::Http | PeerProtocol::Tls => {
                 let handler = Http::with(Rc::clone(rules), handler);
-                let server = http_core::Server::new(Rc::clone(&self.shared.http), handler);
+                let server = http_core::Server::new(Rc::clone(&self.config.http), handler);
                 Box::new(server.with_stop(self.stop))
             }
         });
     }
 
     fn on_deadline(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if turn.now() < self.until {
+        if turn.now() < self.timeout_at {
             return Ok(());
         }
-        let Limits { idle_timeout, header_timeout, .. } = &*self.shared.rules.limits;
+        let Limits { idle_timeout, header_timeout, .. } = &*self.config.rules.limits;
         match self.expects {
             // Lingers, so that a request that is on its way doesn't cause a reset.
-            Expects::First if self.stop == Stop::Drain => {
+            Expects::FirstByte if self.stop == Stop::Drain => {
                 turn.end(End::Linger);
                 Ok(())
             }
-            Expects::First => Err(idle(*idle_timeout)),
-            Expects::Second => {
+            Expects::FirstByte => Err(idle(*idle_timeout)),
+            Expects::LaterByte => {
                 let refusal = Refusal::header_timeout(*header_timeout);
                 Err(PendingRequest::new(0, 0).refuse(refusal, turn))
             }
@@ -175,14 +175,14 @@ impl<H: Handler + 'static> Port<H> {
     }
 }
 
-impl<H: Handler + 'static> Protocol for Port<H> {
+impl<H: Handler + 'static> Protocol for FramesOrHttp<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match (PeerProtocol::detect(input), self.handler.take()) {
             (Some(protocol), Some(handler)) => self.switch(protocol, handler, turn),
             (_, handler) => {
                 self.handler = handler;
-                if mem::replace(&mut self.expects, Expects::Second) == Expects::First {
-                    self.until = turn.now() + self.shared.rules.limits.header_timeout;
+                if mem::replace(&mut self.expects, Expects::LaterByte) == Expects::FirstByte {
+                    self.timeout_at = turn.now() + self.config.rules.limits.header_timeout;
                 }
             }
         }
@@ -191,8 +191,8 @@ impl<H: Handler + 'static> Protocol for Port<H> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(_) => self.until = turn.now() + self.shared.rules.limits.idle_timeout,
-            Event::Eof { .. } if self.expects == Expects::First => turn.end(End::Close),
+            Event::Open(_) => self.timeout_at = turn.now() + self.config.rules.limits.idle_timeout,
+            Event::Eof { .. } if self.expects == Expects::FirstByte => turn.end(End::Close),
             Event::Eof { .. } => {
                 return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
             }
@@ -200,8 +200,8 @@ impl<H: Handler + 'static> Protocol for Port<H> {
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
-                if self.expects == Expects::First {
-                    self.until = self.until.min(turn.now() + DRAIN_GRACE);
+                if self.expects == Expects::FirstByte {
+                    self.timeout_at = self.timeout_at.min(turn.now() + DRAIN_GRACE);
                 }
             }
             _ => {}
@@ -210,19 +210,21 @@ impl<H: Handler + 'static> Protocol for Port<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        Some(self.until).filter(|until| *until < Time::NEVER)
+        Some(self.timeout_at).filter(|timeout_at| *timeout_at < Time::NEVER)
     }
 
     fn idle_since(&self) -> Option<Time> {
         match self.expects {
-            Expects::First => self.until.checked_sub(self.shared.rules.limits.idle_timeout),
-            Expects::Second => None,
+            Expects::FirstByte => {
+                self.timeout_at.checked_sub(self.config.rules.limits.idle_timeout)
+            }
+            Expects::LaterByte => None,
         }
     }
 }
 
-impl<H> fmt::Debug for Port<H> {
+impl<H> fmt::Debug for FramesOrHttp<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("expects", &self.expects).finish_non_exhaustive()
+        f.debug_struct("FramesOrHttp").field("expects", &self.expects).finish_non_exhaustive()
     }
 }
