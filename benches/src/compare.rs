@@ -269,7 +269,7 @@ impl ServerRow<'_> {
     /// Makes each request once, and checks the responses.
     fn check(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
-        let last = load.most() == Some(1);
+        let last = load.max_requests() == Some(1);
         let mut exchanges = Vec::new();
         let mut socket = probe::connect(address)?;
         for (at, prepared) in load.prepared()?.iter().enumerate() {

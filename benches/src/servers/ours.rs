@@ -79,8 +79,8 @@ impl Setup {
             },
             _ => command.arg("cycle").arg(lengths.join(",")).args(&paths),
         };
-        if let Some(most) = load.most() {
-            command.arg(most.to_string());
+        if let Some(max) = load.max_requests() {
+            command.arg(max.to_string());
         }
         Ok(command)
     }
