@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 /// The environment variable that names the one seed to run.
 const SEED_VARIABLE: &str = "SOCKEYE_SEED";
 
-/// The environment variable by which the number of seeds is multiplied.
+/// The environment variable that multiplies the number of seeds.
 const TIMES_VARIABLE: &str = "SOCKEYE_SEEDS_TIMES";
 
 /// Runs `test` with each seed in `range`. `SOCKEYE_SEEDS_TIMES=10` runs ten times as many seeds;
@@ -15,8 +15,8 @@ const TIMES_VARIABLE: &str = "SOCKEYE_SEEDS_TIMES";
 ///
 /// # Panics
 ///
-/// When `test` does, after printing the seed and how to replay it to standard error; or when one of
-/// the variables is not a number.
+/// If `test` panics, after printing the seed and the command that repeats it to standard error; or
+/// if one of the variables is not a number.
 pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
     match number(SEED_VARIABLE) {
         Some(seed) => run(seed, &test),

@@ -110,11 +110,15 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
             .await_bytes(REQUESTS * RESPONSE)
             .finish();
         let other = world.peer(&here(), other);
-        world.run_until(secs(100), |world| world.heard(other).bytes.len() == REQUESTS * RESPONSE);
-        assert_eq!(world.heard(other).bytes.len(), REQUESTS * RESPONSE);
-        world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+        world.run_until(secs(100), |world| {
+            world.peer_state(other).bytes.len() == REQUESTS * RESPONSE
+        });
+        assert_eq!(world.peer_state(other).bytes.len(), REQUESTS * RESPONSE);
+        world.run_until(secs(2_000), |world| {
+            peers.iter().all(|peer| world.peer_state(*peer).closed)
+        });
         for peer in peers {
-            assert_eq!(world.heard(peer).bytes.len(), REQUESTS * RESPONSE);
+            assert_eq!(world.peer_state(peer).bytes.len(), REQUESTS * RESPONSE);
         }
         assert_eq!(world.shard(server).footprint().charged, 0);
         world.finish();

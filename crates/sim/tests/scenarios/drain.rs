@@ -8,8 +8,8 @@ use sockeye_proto::echo::Echo;
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::http::{Site, Text};
-use crate::watched::{check, service};
 use crate::{here, secs};
 
 /// Answers each request (a byte) when the work on it is done elsewhere. Told to drain, it finishes
@@ -57,7 +57,7 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
         const DISH: &[u8] = b"a whole dish;";
         let mut rng = Rng::new(seed);
         // What stalls for as long as we linger may be lost; that is what lingering's end means.
-        let faults = Faults { stall: 0, no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        let faults = Faults { stall: 0, no_descriptor: 0, ..Faults::lossless(&mut rng) };
         let mut world = World::new(seed, faults);
         let (kitchens, logs) = service(|_| Kitchen::default());
         let server = world.server(&[here()], Config::default(), kitchens);
@@ -72,15 +72,15 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
         assert_eq!(stats.cut, 0);
         assert_eq!(stats.closed_for("drained"), stats.closed_in_all());
         for guest in guests {
-            let heard = world.heard(guest);
+            let received = world.peer_state(guest);
             if stats.accepted == 5 {
-                assert!(DISH.repeat(5).starts_with(&heard.bytes));
-                assert_eq!(heard.bytes.len() % DISH.len(), 0, "half a dish");
+                assert!(DISH.repeat(5).starts_with(&received.bytes));
+                assert_eq!(received.bytes.len() % DISH.len(), 0, "half a dish");
             }
-            assert!(heard.outcome.is_some());
+            assert!(received.outcome.is_some());
         }
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -105,7 +105,7 @@ impl Protocol for Deaf {
 fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let mut world = World::new(seed, Faults::lossless(&mut rng));
         let (deaf, logs) = service(|_| Deaf);
         let server = world.server(&[here()], Config::default(), deaf);
         let count = rng.between(1, 5);
@@ -121,7 +121,7 @@ fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
         assert_eq!(world.shard(server).stats().cut, count as u64);
         assert_eq!(world.shard(server).stats().closed_for("cut"), count as u64);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
         assert!(logs.borrow().iter().all(|log| log.borrow().drains == 1));
     });
 }
@@ -144,7 +144,7 @@ fn the_drain_deadline_counts_from_the_call_however_long_ago_the_last_turn_was() 
         assert_eq!(world.now().since(start), secs(30));
         assert_eq!((before.cut, world.shard(server).stats().cut), (0, 1));
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -162,11 +162,11 @@ fn who_waits_in_the_queue_is_let_in_before_it_closes() {
         world.settle();
         assert_eq!(world.shard(server).stats().accepted, 5);
         for peer in peers {
-            let outcome = world.heard(peer).outcome.map(|(outcome, _)| outcome);
+            let outcome = world.peer_state(peer).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended), "it was reset");
         }
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -179,7 +179,7 @@ fn site() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
 }
 
 fn responses(world: &World, peer: PeerId) -> usize {
-    String::from_utf8_lossy(&world.heard(peer).bytes).matches("HTTP/1.1 200 ").count()
+    String::from_utf8_lossy(&world.peer_state(peer).bytes).matches("HTTP/1.1 200 ").count()
 }
 
 /// How many whole requests `bytes` bytes of `requests` are.
@@ -202,13 +202,13 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
         world.server(&[here()], Config::default(), site());
         let client = world.peer(&here(), Script::new().send(request).finish());
         world.settle();
-        world.heard(client).bytes.len()
+        world.peer_state(client).bytes.len()
     });
     seeds(0..400, |seed| {
         let mut rng = Rng::new(seed);
         // A kernel says no `WouldBlock` while there is something.
         let faults =
-            Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::gentle(&mut rng) };
+            Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::lossless(&mut rng) };
         let mut world = World::new(seed, faults);
         let server = world.server(&[here()], Config::default(), site());
         let clients: Vec<_> = (0..rng.between(1, 6))
@@ -218,10 +218,10 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
                 let waits = rng.chance(500);
                 let mut script = Script::new();
                 if waits {
-                    let mut heard = 0;
+                    let mut received = 0;
                     for kind in &kinds {
-                        heard += sizes[*kind];
-                        script = script.send(REQUESTS[*kind]).await_bytes(heard);
+                        received += sizes[*kind];
+                        script = script.send(REQUESTS[*kind]).await_bytes(received);
                     }
                 } else {
                     script = script.send(requests.concat());
@@ -233,7 +233,7 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
         let owed: Vec<usize> = clients
             .iter()
             .map(|(client, requests, waits)| match waits {
-                true => whole(requests, world.heard(*client).sent),
+                true => whole(requests, world.peer_state(*client).sent),
                 false => whole(requests, world.arrived(*client)),
             })
             .collect();
@@ -243,10 +243,13 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
         assert_eq!(world.shard(server).stats().cut, 0);
         let accepted = world.shard(server).stats().accepted as usize == clients.len();
         for ((client, ..), owed) in clients.iter().zip(owed) {
-            let heard = world.heard(*client);
+            let received = world.peer_state(*client);
             let is_refused =
-                heard.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
-            assert!(is_refused || responses(&world, *client) >= owed, "{owed} are owed: {heard:?}");
+                received.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
+            assert!(
+                is_refused || responses(&world, *client) >= owed,
+                "{owed} are owed: {received:?}"
+            );
         }
         world.finish();
     });
@@ -271,7 +274,7 @@ fn requests_that_wait_in_the_queue_with_the_order_to_stop_are_answered() {
         world.settle();
         for client in clients {
             assert_eq!(responses(&world, client), 1);
-            let outcome = world.heard(client).outcome.map(|(outcome, _)| outcome);
+            let outcome = world.peer_state(client).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended));
         }
         world.finish();
@@ -290,14 +293,14 @@ fn a_lame_duck_accepts_until_its_time_is_over_and_drains_then() {
     world.run(secs(4));
     let late = world.peer(&here(), ask());
     world.run(secs(1) / 2);
-    let heard = String::from_utf8(world.heard(late).bytes).unwrap();
-    assert!(heard.contains("Connection: close\r\n"), "{heard}");
-    assert!(!world.heard(idle).closed, "an idle connection stays");
+    let received = String::from_utf8(world.peer_state(late).bytes).unwrap();
+    assert!(received.contains("Connection: close\r\n"), "{received}");
+    assert!(!world.peer_state(idle).closed, "an idle connection stays");
     world.run(secs(1));
     let too_late = world.peer(&here(), ask());
     world.run(secs(1));
     assert_eq!(responses(&world, too_late), 0);
-    assert!(world.heard(idle).closed && world.shard(server).is_done());
+    assert!(world.peer_state(idle).closed && world.shard(server).is_done());
     assert_eq!(world.shard(server).stats().cut, 0);
     world.finish();
 }

@@ -13,8 +13,8 @@ use sockeye_http::{
 use sockeye_proto::{Access, FileRange, FileSource, Peer};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
-use crate::http::heard_of;
-use crate::watched::{Logs, check, service};
+use crate::checked::{Logs, assert_no_violations, service};
+use crate::http::responses_to;
 use crate::{here, secs};
 
 /// A file whose bytes follow from their places.
@@ -66,7 +66,7 @@ impl FileSource for File {
 struct Site(File);
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let body = match request.path() {
             b"/file" => {
                 let source = Arc::new(self.0);
@@ -74,7 +74,7 @@ impl Handler for Site {
             }
             _ => Body::Static(b"at once"),
         };
-        reply.send(Status::OK, &Fields::new(), body)
+        responder.send(Status::OK, &Fields::new(), body)
     }
 }
 
@@ -91,7 +91,7 @@ fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
 
 /// Faults without those that make large files take minutes.
 fn gentle(rng: &mut Rng) -> Faults {
-    let faults = Faults::gentle(rng);
+    let faults = Faults::lossless(rng);
     let (send_buffer, receive_buffer) = (faults.send_buffer, faults.receive_buffer);
     Faults {
         send_buffer: send_buffer.max(16 * 1024),
@@ -114,7 +114,7 @@ fn pipelined_replies_are_the_same_and_in_order() {
                 let open = move || {
                     Server::new(Rc::clone(&shared), move |_: &Peer| Site(File::new(len, access)))
                 };
-                heard_of(seed, faults, &requests, open)
+                responses_to(seed, faults, &requests, open)
             });
         assert!(plain == read, "{} of {} bytes", read.len(), plain.len());
     });
@@ -128,14 +128,14 @@ fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
     prepare(&mut world);
     let client = world.peer(&here(), Script::new().send(get("/file")));
     world.settle();
-    let heard = world.heard(client).bytes;
-    let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-    let body = &heard[head..];
+    let received = world.peer_state(client).bytes;
+    let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = &received[head..];
     assert!((0..).zip(body).all(|(at, got)| *got == byte(at)));
     let closed = world.shard(server).stats().closed.clone();
     assert_eq!(closed.len(), 1, "{closed:?}");
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
     (body.len(), closed.into_keys().next().unwrap_or_default().to_owned())
 }
 
@@ -162,7 +162,7 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()).1, reason, "{file:?}");
     }
-    assert_eq!(outcome(file, |world| world.lose_jobs(1000)), (none, "file_failed".into()));
+    assert_eq!(outcome(file, |world| world.drop_jobs(1000)), (none, "file_failed".into()));
     assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (none, "read_refused".into()));
     assert_eq!(outcome(file, |world| world.hang_jobs(1000)), (none, "file_timed_out".into()));
 }
@@ -196,14 +196,14 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     }
     // Two hold a quantum each: the first, less what it sent, did not spend the share.
     assert_eq!(world.shard(server).footprint().charged, 2);
-    world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+    world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.peer_state(*peer).closed));
     for peer in peers {
-        let heard = world.heard(peer).bytes;
-        assert!(heard.len() > LEN as usize && heard.ends_with(&[byte(LEN - 1)]));
+        let received = world.peer_state(peer).bytes;
+        assert!(received.len() > LEN as usize && received.ends_with(&[byte(LEN - 1)]));
     }
     assert_eq!(world.shard(server).footprint().charged, 0);
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
@@ -220,19 +220,19 @@ fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
         world.run(secs(1));
         let other = world.peer(&here(), Script::new().send(get("/")).finish());
         world.run(secs(1));
-        let heard = world.heard(other);
-        assert!(heard.bytes.ends_with(b"at once"));
-        assert!(matches!(heard.outcome, Some((Outcome::Ended, _))));
+        let received = world.peer_state(other);
+        assert!(received.bytes.ends_with(b"at once"));
+        assert!(matches!(received.outcome, Some((Outcome::Ended, _))));
         assert_eq!(world.shard(server).footprint().reads, 1);
         world.run(secs(57));
-        assert_eq!(world.heard(hanging).outcome, None);
+        assert_eq!(world.peer_state(hanging).outcome, None);
         world.run(secs(2));
-        assert!(world.heard(hanging).outcome.is_some());
-        let heard = world.heard(hanging).bytes;
-        assert_eq!(String::from_utf8_lossy(&heard).matches("at once").count(), 1);
+        assert!(world.peer_state(hanging).outcome.is_some());
+        let received = world.peer_state(hanging).bytes;
+        assert_eq!(String::from_utf8_lossy(&received).matches("at once").count(), 1);
         assert_eq!(world.shard(server).stats().closed_for("file_timed_out"), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -244,7 +244,7 @@ fn a_drain_is_over_in_time_whatever_reads_do() {
         let (server, logs) =
             serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
         world.hang_jobs(rng.pick(&[0, 300, 1000]));
-        world.lose_jobs(rng.pick(&[0, 0, 300]));
+        world.drop_jobs(rng.pick(&[0, 0, 300]));
         for _ in 0..4 {
             let requests: String =
                 (0..rng.between(1, 4)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
@@ -262,6 +262,6 @@ fn a_drain_is_over_in_time_whatever_reads_do() {
         assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
         assert_eq!(world.shard(server).footprint().reads, 0);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -8,8 +8,8 @@ use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, ServerCon
 use sockeye_proto::{Peer, WallTime};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::http::{Site, Text};
-use crate::watched::{check, service};
 use crate::{here, secs};
 
 /// How many requests have begun, and what became of them.
@@ -40,12 +40,12 @@ fn told(seed: u64, faults: Faults, text: usize, script: Script) -> (Vec<(String,
     world.server(&[here()], Config::default(), servers);
     let client = world.peer(&here(), script);
     world.settle();
-    let heard = world.heard(client).bytes.len();
+    let received = world.peer_state(client).bytes.len();
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
     let (begun, told) = page.0.take();
     assert_eq!(begun, told.len(), "each is told of once");
-    (told, heard)
+    (told, received)
 }
 
 /// So many requests, and their paths.
@@ -58,7 +58,7 @@ fn requests(rng: &mut Rng, count: usize) -> (String, Vec<&'static str>) {
 }
 
 fn gentle(rng: &mut Rng) -> Faults {
-    let mut faults = Faults::gentle(rng);
+    let mut faults = Faults::lossless(rng);
     // What drips in for longer than its deadline gets another answer.
     faults.send_buffer = faults.send_buffer.max(256);
     faults.receive_buffer = faults.receive_buffer.max(256);
@@ -125,13 +125,16 @@ fn a_refusal_takes_no_longer_because_its_client_stays() {
 fn a_file_that_changes_is_told_of_as_that() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = Faults::gentle(&mut rng);
+        let faults = Faults::lossless(&mut rng);
         // It takes five reads at least: the change comes before the last.
         let reads = rng.between(1, 4);
         let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
-        let (told, heard) = told(seed, faults, reads, script);
+        let (told, received) = told(seed, faults, reads, script);
         let [(_, outcome)] = &told[..] else { panic!("{told:?}") };
         assert_eq!(outcome.ended, Ended::FileChanged);
-        assert!(outcome.content < 5000 && outcome.content <= heard as u64, "{outcome:?} {heard}");
+        assert!(
+            outcome.content < 5000 && outcome.content <= received as u64,
+            "{outcome:?} {received}"
+        );
     });
 }

@@ -4,21 +4,21 @@
 
 mod bodies;
 mod buffered;
-mod conversations;
+mod checked;
+mod connecting;
+mod disconnects;
 mod drain;
 mod echo;
+mod eviction;
 mod files;
 mod http;
-mod leaving;
 mod limits;
 mod logs;
+mod message_port;
 mod messages;
-mod opening;
-mod peers;
-mod port;
-mod room;
 mod services;
-mod watched;
+mod slow_peers;
+mod turn_methods;
 
 use std::time::Duration;
 

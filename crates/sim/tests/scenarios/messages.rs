@@ -13,8 +13,8 @@ use sockeye_message::{
 use sockeye_proto::{Abandoned, Peer, Ticket, Turn};
 use sockeye_sim::{Faults, Rng, World, seeds};
 
+use crate::checked::{assert_no_violations, checked, service};
 use crate::here;
-use crate::watched::{check, service, watched};
 
 const KIND: &str = "binary/test";
 
@@ -22,23 +22,28 @@ const KIND: &str = "binary/test";
 struct Mirror;
 
 impl Handler for Mirror {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &Peer,
+        mut responder: Responder<'_, '_>,
+    ) -> Answer {
         if message.content.first().is_none_or(|byte| byte % 2 == 1) {
-            return reply.send(Message::binary(KIND, message.content));
+            return responder.send(Message::binary(KIND, message.content));
         }
-        let _ = reply.run(move || message.content);
-        reply.later()
+        let _ = responder.run(move || message.content);
+        responder.later()
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
-            Ok(Ok(content)) => reply.send(Message::binary(KIND, *content)),
-            _ => reply.fail("the work for it was lost"),
+            Ok(Ok(content)) => responder.send(Message::binary(KIND, *content)),
+            _ => responder.fail("the work for it was lost"),
         }
     }
 }
@@ -97,15 +102,15 @@ fn ask(seed: u64, faults: Faults) -> Vec<Told> {
         let asks = (0..count).map(|_| content()).collect();
         let this = Rc::new(RefCell::new(Told { asks, ..Told::default() }));
         let settings = ClientConfig { mode, ..ClientConfig::default() };
-        let (protocol, log) = watched(Client::new(settings, Curious(Rc::clone(&this))));
+        let (protocol, log) = checked(Client::new(settings, Curious(Rc::clone(&this))));
         world.shard_mut(client).connect(&here(), protocol, 0);
         told.push(this);
         seen.push(log);
     }
     world.settle();
     world.finish();
-    check(&seen);
-    check(&at_server.borrow());
+    assert_no_violations(&seen);
+    assert_no_violations(&at_server.borrow());
     told.into_iter()
         .map(|this| Rc::into_inner(this).expect("the client has gone").into_inner())
         .collect()
@@ -116,7 +121,7 @@ fn every_request_gets_its_reply_however_they_travel() {
     seeds(0..300, |seed| {
         // A connect may find no descriptor, and what drips in for too long is given up: that is
         // other tests'.
-        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let mut faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         for told in ask(seed, faults) {
@@ -130,12 +135,12 @@ fn every_request_gets_its_reply_however_they_travel() {
 #[test]
 fn whatever_goes_wrong_no_reply_is_false_and_every_client_hears_its_end() {
     seeds(0..300, |seed| {
-        for told in ask(seed, Faults::harsh(&mut Rng::new(seed))) {
+        for told in ask(seed, Faults::lossy(&mut Rng::new(seed))) {
             assert!(told.ending.is_some());
-            for (number, reply) in &told.responses {
+            for (number, response) in &told.responses {
                 let asked = &told.asks[*number as usize];
-                let refused = reply.starts_with(b"{\"result\": \"Error: ");
-                assert!(reply == asked || refused, "request {number}");
+                let refused = response.starts_with(b"{\"result\": \"Error: ");
+                assert!(response == asked || refused, "request {number}");
             }
         }
     });

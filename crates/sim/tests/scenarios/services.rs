@@ -66,7 +66,7 @@ fn a_deadline_comes_once_also_without_a_connection() {
 fn a_deadline_comes_while_connections_are_busy() {
     seeds(0..20, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let mut world = World::new(seed, Faults::lossless(&mut rng));
         let agenda = Agenda::default();
         let due = world.now() + secs(2);
         agenda.set(Some(due));
@@ -104,6 +104,6 @@ fn a_panic_at_a_deadline_ends_no_connection() {
     world.server(&[here()], Config::default(), (Broken(agenda.clone()), echo));
     let peer = world.peer(&here(), Script::new().send("one").wait(secs(3)).send(", two").finish());
     world.settle();
-    assert_eq!((agenda.told().len(), &*world.heard(peer).bytes), (1, &b"one, two"[..]));
+    assert_eq!((agenda.told().len(), &*world.peer_state(peer).bytes), (1, &b"one, two"[..]));
     world.finish();
 }

@@ -102,7 +102,7 @@ fn request(rng: &mut Rng) -> String {
 }
 
 fn gentle(rng: &mut Rng) -> Faults {
-    let mut faults = Faults::gentle(rng);
+    let mut faults = Faults::lossless(rng);
     // With smaller buffers, requests could miss their deadlines.
     faults.send_buffer = faults.send_buffer.max(1024);
     faults.receive_buffer = faults.receive_buffer.max(1024);
@@ -110,22 +110,22 @@ fn gentle(rng: &mut Rng) -> Faults {
 }
 
 /// All that one client receives, without the dates.
-fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let mut world = World::new(seed, faults);
     serve(&mut world);
     let client = world.peer(&here(), Script::new().send(requests).finish());
     world.settle();
-    let heard = world.heard(client);
-    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+    let received = world.peer_state(client);
+    assert_eq!(received.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
     world.finish();
-    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
-    heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+    let received: String = received.bytes.iter().copied().map(char::from).collect();
+    received.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
 }
 
 /// The responses without their chunks, which may differ.
-fn unframed(mut heard: &str) -> Vec<String> {
+fn unframed(mut received: &str) -> Vec<String> {
     let mut replies = Vec::new();
-    while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {
+    while let Some((head, mut rest)) = received.split_once("\r\n\r\n") {
         let mut body = String::new();
         if let Some((_, length)) = head.split_once("Content-Length: ") {
             let length =
@@ -145,9 +145,9 @@ fn unframed(mut heard: &str) -> Vec<String> {
             }
         }
         replies.push(format!("{head}\n{body}"));
-        heard = rest;
+        received = rest;
     }
-    assert_eq!(heard, "", "nothing is left over");
+    assert_eq!(received, "", "nothing is left over");
     replies
 }
 
@@ -158,10 +158,10 @@ fn responses_do_not_depend_on_the_network() {
         let faults = gentle(&mut rng);
         let count = rng.between(1, 8);
         let requests: String = (0..count).map(|_| request(&mut rng)).collect();
-        let plain = unframed(&converse(seed, Faults::none(), &requests));
+        let plain = unframed(&responses(seed, Faults::none(), &requests));
         assert_eq!(plain.len(), count);
-        assert!(plain.iter().all(|reply| reply.starts_with("HTTP/1.1 200 OK")));
-        assert_eq!(unframed(&converse(seed, faults, &requests)), plain);
+        assert!(plain.iter().all(|response| response.starts_with("HTTP/1.1 200 OK")));
+        assert_eq!(unframed(&responses(seed, faults, &requests)), plain);
     });
 }
 

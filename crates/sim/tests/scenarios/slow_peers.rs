@@ -5,12 +5,18 @@ use sockeye_proto::End;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
-use crate::watched::{check, service};
+use crate::checked::{assert_no_violations, service};
 use crate::{here, secs};
 
 /// Buffers so small that what a peer doesn't read is soon felt.
 fn tight(rng: &mut Rng) -> Faults {
-    Faults { send_buffer: 256, receive_buffer: 256, scratch: 256, stall: 0, ..Faults::gentle(rng) }
+    Faults {
+        send_buffer: 256,
+        receive_buffer: 256,
+        read_size: 256,
+        stall: 0,
+        ..Faults::lossless(rng)
+    }
 }
 
 #[test]
@@ -27,14 +33,14 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
         world.settle();
         // What we hold, one receive above it, and what the kernels hold in both directions.
         let most = OUTPUT + 256 + 4 * 256;
-        let heard = world.heard(peer);
-        assert!((OUTPUT..=most).contains(&heard.sent), "it sent {}", heard.sent);
+        let received = world.peer_state(peer);
+        assert!((OUTPUT..=most).contains(&received.sent), "it sent {}", received.sent);
         assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
-        let (_, ended) = heard.outcome.expect("it was reset");
+        let (_, ended) = received.outcome.expect("it was reset");
         let lasted = ended.since(start);
         assert!((secs(60)..secs(130)).contains(&lasted), "it lasted {lasted:?}");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -43,20 +49,20 @@ fn a_slow_reader_gets_everything_however_long_it_takes() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, tight(&mut rng));
-        let says = rng.bytes(3000);
+        let input = rng.bytes(3000);
         let (echoes, logs) = service(|_| Echo::default());
         world.server(&[here()], Config::default(), echoes);
-        let slowly = Script::new().read_slowly(100, secs(20)).send(says.clone()).finish();
+        let slowly = Script::new().read_slowly(100, secs(20)).send(input.clone()).finish();
         let peer = world.peer(&here(), slowly);
         let start = world.now();
         world.settle();
-        let heard = world.heard(peer);
-        assert!(heard.bytes == says, "{} bytes", heard.bytes.len());
-        let (outcome, ended) = heard.outcome.expect("the other side ended");
+        let received = world.peer_state(peer);
+        assert!(received.bytes == input, "{} bytes", received.bytes.len());
+        let (outcome, ended) = received.outcome.expect("the other side ended");
         assert_eq!(outcome, Outcome::Ended);
         assert!(ended.since(start) >= secs(500), "the reader was not slow");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -70,14 +76,14 @@ fn a_reader_that_stops_is_let_go_a_minute_later() {
         let script =
             Script::new().read_slowly(100, secs(20)).send(rng.bytes(3000)).await_bytes(1000);
         let peer = world.peer(&here(), script.stop_reading());
-        assert!(world.run_until(secs(2000), |world| world.heard(peer).bytes.len() >= 1000));
+        assert!(world.run_until(secs(2000), |world| world.peer_state(peer).bytes.len() >= 1000));
         let stopped = world.now();
         let gone = |world: &World| world.shard(server).connections() == 0;
         assert!(world.run_until(secs(200), gone), "it is still there");
         assert!(world.now().since(stopped) >= secs(39), "it was let go too soon");
         assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -85,22 +91,22 @@ fn a_reader_that_stops_is_let_go_a_minute_later() {
 fn a_reset_in_the_middle_disturbs_nobody_else() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = Faults::gentle(&mut rng);
+        let faults = Faults::lossless(&mut rng);
         let mut world = World::new(seed, faults);
         let (echoes, logs) = service(|_| Echo::default());
         let server = world.server(&[here()], Config::default(), echoes);
-        let says = rng.bytes(300);
+        let input = rng.bytes(300);
         let some = rng.below(300);
-        let good = world.peer(&here(), Script::new().send(says.clone()).finish());
-        let reset = Script::new().send(says.clone()).await_bytes(some).reset();
+        let good = world.peer(&here(), Script::new().send(input.clone()).finish());
+        let reset = Script::new().send(input.clone()).await_bytes(some).reset();
         let bad = world.peer(&here(), reset);
         world.settle();
-        assert!(world.heard(good).bytes == says);
-        assert!(says.starts_with(&world.heard(bad).bytes));
+        assert!(world.peer_state(good).bytes == input);
+        assert!(input.starts_with(&world.peer_state(bad).bytes));
         assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
         assert_eq!(world.shard(server).stats().closed_in_all(), 2);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -146,10 +152,10 @@ fn a_peer_that_is_still_sending_reads_the_reply() {
         let count = rng.between(1, 50_000);
         let peer = world.peer(&here(), Script::new().send(rng.bytes(count)).finish());
         world.settle();
-        let heard = world.heard(peer);
-        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
+        let received = world.peer_state(peer);
+        assert_eq!(received.bytes, curt::REPLY, "{:?}", received.outcome);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -174,7 +180,7 @@ fn lingering_has_an_end() {
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -210,7 +216,7 @@ fn every_limit_of_lingering_ends_it() {
             let lasted = world.now().since(start);
             assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
             world.finish();
-            check(&logs.borrow());
+            assert_no_violations(&logs.borrow());
         }
     });
 }
@@ -220,14 +226,14 @@ fn every_limit_of_lingering_ends_it() {
 #[test]
 fn a_protocol_that_closes_above_unread_input_lingers() {
     seeds(0..50, |seed| {
-        let mut world = World::new(seed, Faults { scratch: 256, ..Faults::none() });
+        let mut world = World::new(seed, Faults { read_size: 256, ..Faults::none() });
         let (curts, logs) = service(|_| curt::Curt(End::Close));
         world.server(&[here()], Config::default(), curts);
         let peer = world.peer(&here(), Script::new().send([0; 1000]).finish());
         world.settle();
-        let heard = world.heard(peer);
-        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
+        let received = world.peer_state(peer);
+        assert_eq!(received.bytes, curt::REPLY, "{:?}", received.outcome);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

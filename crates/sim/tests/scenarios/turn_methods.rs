@@ -13,27 +13,27 @@ use sockeye_proto::{
 };
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::here;
-use crate::watched::{check, service};
 
 /// A world with one server and one peer that says `says` and ends its side.
 fn one<P: Protocol + 'static>(
     seed: u64,
     config: Config,
-    says: &[u8],
+    input: &[u8],
     make: impl FnMut(&sockeye_proto::Peer) -> P + 'static,
-    lost_jobs: u16,
+    dropped_jobs: u16,
 ) -> Vec<u8> {
-    let mut world = World::new(seed, Faults::gentle(&mut Rng::new(seed)));
-    world.lose_jobs(lost_jobs);
+    let mut world = World::new(seed, Faults::lossless(&mut Rng::new(seed)));
+    world.drop_jobs(dropped_jobs);
     let (conversations, logs) = service(make);
     world.server(&[here()], config, conversations);
-    let peer = world.peer(&here(), Script::new().send(says).finish());
+    let peer = world.peer(&here(), Script::new().send(input).finish());
     world.settle();
-    let heard = world.heard(peer).bytes;
+    let received = world.peer_state(peer).bytes;
     world.finish();
-    check(&logs.borrow());
-    heard
+    assert_no_violations(&logs.borrow());
+    received
 }
 
 /// Has each byte worked on elsewhere, and reads no further until it is done. A byte whose work was
@@ -55,7 +55,7 @@ impl Protocol for OneByOne {
         match event {
             Event::Message(ticket, body) => {
                 if self.asked.take() != Some(ticket) {
-                    return Err(Fault::ours("ticket", "heard what we had not asked"));
+                    return Err(Fault::ours("ticket", "received what we had not asked"));
                 }
                 let answer = body.map(|body| *body.downcast::<u8>().expect("a byte"));
                 turn.out.write(&[answer.unwrap_or(b'?')]);
@@ -79,10 +79,10 @@ impl Protocol for OneByOne {
 fn every_answer_comes_in_its_place_and_a_lost_one_is_told() {
     seeds(0..200, |seed| {
         let lost = if seed % 2 == 0 { 0 } else { 300 };
-        let says = b"what is asked in small letters";
-        let heard = one(seed, Config::default(), says, |_| OneByOne::default(), lost);
-        assert_eq!(heard.len(), says.len());
-        for (asked, answer) in says.iter().zip(heard) {
+        let input = b"what is asked in small letters";
+        let received = one(seed, Config::default(), input, |_| OneByOne::default(), lost);
+        assert_eq!(received.len(), input.len());
+        for (asked, answer) in input.iter().zip(received) {
             let right = asked.to_ascii_uppercase() == answer;
             assert!(right || (lost > 0 && answer == b'?'), "{answer}");
         }
@@ -118,14 +118,14 @@ impl Protocol for Sniff {
 #[test]
 fn another_protocol_gets_every_byte_that_the_first_did_not_use() {
     seeds(0..200, |seed| {
-        for (says, answer) in [("1b", "1B"), ("echo", "echo"), (">echo", "echo"), ("e", "e")] {
-            let mut world = World::new(seed, Faults::gentle(&mut Rng::new(seed)));
+        for (input, answer) in [("1b", "1B"), ("echo", "echo"), (">echo", "echo"), ("e", "e")] {
+            let mut world = World::new(seed, Faults::lossless(&mut Rng::new(seed)));
             let sniffing = |_: &_| Box::new(Sniff) as Box<dyn Protocol>;
             world.server(&[here()], Config::default(), sniffing);
-            let script = Script::new().send(says).await_bytes(answer.len()).finish();
+            let script = Script::new().send(input).await_bytes(answer.len()).finish();
             let peer = world.peer(&here(), script);
             world.settle();
-            assert_eq!(world.heard(peer).bytes, answer.as_bytes());
+            assert_eq!(world.peer_state(peer).bytes, answer.as_bytes());
             world.finish();
         }
     });
@@ -189,8 +189,8 @@ fn what_does_not_fit_is_written_when_there_is_room() {
             told: Rc::clone(&marks),
         };
         let config = Config { max_buffered_output: ROOM, ..Config::default() };
-        let heard = one(seed, config, b"", flood, 0);
-        assert!(heard == bytes, "{} bytes", heard.len());
+        let received = one(seed, config, b"", flood, 0);
+        assert!(received == bytes, "{} bytes", received.len());
         assert!(*most_held.borrow() < ROOM + CHUNK, "{most_held:?}");
         assert_eq!(told.borrow().last(), Some(&Mark(4000)), "{told:?}");
     });
@@ -258,8 +258,8 @@ fn messages_from_elsewhere_come_in_order_under_credit_and_stop_at_the_end() {
         // So little room that credit comes back late.
         let config = Config { max_buffered_output: 8, ..Config::default() };
         let fed = move |_: &_| Fed { remote: Rc::clone(&ours), ..Fed::default() };
-        let heard = one(seed, config, b"", fed, 0);
-        assert_eq!(heard, (0..MESSAGES).collect::<Vec<_>>());
+        let received = one(seed, config, b"", fed, 0);
+        assert_eq!(received, (0..MESSAGES).collect::<Vec<_>>());
         let remote = remote.borrow_mut().take().expect("it was opened");
         assert!(remote.is_gone());
         assert!(matches!(remote.try_send(Box::new(())), Err(SendError::Gone(_))));
@@ -327,8 +327,8 @@ fn a_conversation_that_is_woken_reads_on_as_far_as_there_is_room() {
         let ours = Arc::clone(&said);
         let config = Config { max_buffered_output: 8, ..Config::default() };
         let follows = move |_: &_| Follows { said: Arc::clone(&ours), read: 0, told: 0 };
-        let heard = one(seed, config, b"", follows, 0);
-        assert_eq!(heard, *said.lock().unwrap());
-        assert_eq!(heard.len(), usize::from(MESSAGES));
+        let received = one(seed, config, b"", follows, 0);
+        assert_eq!(received, *said.lock().unwrap());
+        assert_eq!(received.len(), usize::from(MESSAGES));
     });
 }

@@ -11,7 +11,7 @@ use sockeye_http::{
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Turn};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
-use crate::watched::{Logs, check, service};
+use crate::checked::{Logs, assert_no_violations, service};
 use crate::{here, secs};
 
 /// What handlers leave for the test.
@@ -49,25 +49,25 @@ fn pour(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, mut reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, mut responder: Responder<'_, '_>) -> Answer {
         let none = Fields::new();
         match request.path() {
             b"/silent" => {
-                self.0.remotes.borrow_mut().push(reply.remote());
-                reply.stream(Status::OK, &none, None).later()
+                self.0.remotes.borrow_mut().push(responder.remote());
+                responder.stream(Status::OK, &none, None).later()
             }
-            b"/pour" => pour(reply.stream(Status::OK, &none, None)),
-            b"/body" => reply.read(),
+            b"/pour" => pour(responder.stream(Status::OK, &none, None)),
+            b"/body" => responder.read(),
             _ => {
-                self.0.promises.borrow_mut().push(reply.promise());
-                reply.later()
+                self.0.promises.borrow_mut().push(responder.promise());
+                responder.later()
             }
         }
     }
 
-    fn on_body(&mut self, _: &[u8], reply: Responder<'_, '_>) -> Answer {
-        self.0.promises.borrow_mut().push(reply.promise());
-        reply.later()
+    fn on_body(&mut self, _: &[u8], responder: Responder<'_, '_>) -> Answer {
+        self.0.promises.borrow_mut().push(responder.promise());
+        responder.later()
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -124,7 +124,7 @@ impl Scene {
         self.world.settle();
         assert_eq!(self.outside.alive.get(), 0);
         self.world.finish();
-        check(&self.logs.borrow());
+        assert_no_violations(&self.logs.borrow());
     }
 }
 
@@ -137,10 +137,10 @@ fn get(path: &str) -> String {
 
 /// Faults that delay nothing for long.
 fn prompt(seed: u64) -> Faults {
-    let faults = Faults { stall: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+    let faults = Faults { stall: 0, ..Faults::lossless(&mut Rng::new(seed)) };
     let (send_buffer, receive_buffer) =
         (faults.send_buffer.max(1024), faults.receive_buffer.max(1024));
-    Faults { send_buffer, receive_buffer, scratch: faults.scratch.max(1024), ..faults }
+    Faults { send_buffer, receive_buffer, read_size: faults.read_size.max(1024), ..faults }
 }
 
 #[test]
@@ -149,19 +149,19 @@ fn a_reset_ends_a_request_in_every_state_at_once() {
     let body = body + &"x".repeat(200);
     let states = [get("/later"), get("/silent"), get("/pour"), body];
     seeds(0..200, |seed| {
-        for says in &states {
+        for input in &states {
             // Also behind the end of input, and with requests in the way.
             for (more, ended) in [("", false), ("", true), ("GET / HTTP/1.1\r\n", true)] {
                 let mut scene = Scene::new(seed, prompt(seed));
-                let script = Script::new().stop_reading().send(format!("{says}{more}"));
+                let script = Script::new().stop_reading().send(format!("{input}{more}"));
                 let script = if ended { script.finish() } else { script };
                 let peer = scene.peer(script.wait(secs(5)).reset());
-                let reset = move |world: &World| world.heard(peer).closed;
+                let reset = move |world: &World| world.peer_state(peer).closed;
                 assert!(scene.world.run_until(secs(60), reset));
-                assert_eq!(scene.outside.alive.get(), 1, "{says}");
+                assert_eq!(scene.outside.alive.get(), 1, "{input}");
                 scene.world.run(secs(1));
-                assert_eq!(scene.closed_for("reset"), 1, "{says}");
-                assert_eq!(scene.outside.alive.get(), 0, "{says}");
+                assert_eq!(scene.closed_for("reset"), 1, "{input}");
+                assert_eq!(scene.outside.alive.get(), 0, "{input}");
                 scene.finish();
             }
         }
@@ -189,9 +189,9 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
             assert!(scene.world.run_until(secs(10), over), "it is still there");
             assert!(scene.world.now().since(began) >= secs(15));
             assert_eq!(scene.closed_for("half_closed_timeout"), 1);
-            let heard = scene.world.heard(peer);
-            assert!(heard.bytes.ends_with(b"\r\n\r\n"), "the head, and no last chunk");
-            assert_eq!(heard.bytes.len(), HEAD);
+            let received = scene.world.peer_state(peer);
+            assert!(received.bytes.ends_with(b"\r\n\r\n"), "the head, and no last chunk");
+            assert_eq!(received.bytes.len(), HEAD);
             assert!(scene.outside.remotes.borrow()[0].is_gone());
             scene.finish();
         }
@@ -226,9 +226,9 @@ fn a_stream_that_sends_lives_as_long_as_its_client_takes_it() {
                 remote.try_send(Box::new(())).unwrap();
             }
             scene.world.run(secs(1));
-            let heard = scene.world.heard(peer);
-            let ticks = heard.bytes.windows(4).filter(|four| four == b"tick").count();
-            assert_eq!((ticks, heard.outcome), (9, None));
+            let received = scene.world.peer_state(peer);
+            let ticks = received.bytes.windows(4).filter(|four| four == b"tick").count();
+            assert_eq!((ticks, received.outcome), (9, None));
             scene.world.run(secs(30));
             // It is over when it is silent, or its client gone.
             let code = if reads { "half_closed_timeout" } else { "reset" };
@@ -246,7 +246,7 @@ fn a_promised_answer_waits_longer_for_half_closed_clients() {
         scene.until_asked();
         scene.world.run(secs(1000));
         assert_eq!(scene.outside.alive.get(), 1);
-        assert_eq!(scene.world.heard(peer).outcome, None);
+        assert_eq!(scene.world.peer_state(peer).outcome, None);
         // What is abandoned is answered, too.
         std::mem::take(&mut *scene.outside.promises.borrow_mut());
         scene.finish();

@@ -12,8 +12,8 @@ use sockeye_message as message;
 use sockeye_proto::{Protocol, echo::Echo};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
+use crate::checked::{Logs, assert_no_violations, service};
 use crate::http::{Site, Text};
-use crate::watched::{Logs, check, service};
 use crate::{here, secs};
 
 const ASKS: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
@@ -41,9 +41,9 @@ fn full<P: Protocol + 'static>(
 }
 
 /// Peers that send this one after the other, a tenth of a second apart, and stay.
-fn idle_peers(world: &mut World, target: &Target, count: usize, says: &str) -> Vec<PeerId> {
+fn idle_peers(world: &mut World, target: &Target, count: usize, input: &str) -> Vec<PeerId> {
     let peers = (0..count).map(|_| {
-        let peer = world.peer(target, Script::new().send(says));
+        let peer = world.peer(target, Script::new().send(input));
         world.run(secs(1) / 10);
         peer
     });
@@ -51,7 +51,7 @@ fn idle_peers(world: &mut World, target: &Target, count: usize, says: &str) -> V
 }
 
 fn answers(world: &World, peer: PeerId) -> usize {
-    String::from_utf8_lossy(&world.heard(peer).bytes).matches("HTTP/1.1 200").count()
+    String::from_utf8_lossy(&world.peer_state(peer).bytes).matches("HTTP/1.1 200").count()
 }
 
 fn made_room(world: &World, server: ShardId) -> u64 {
@@ -59,7 +59,7 @@ fn made_room(world: &World, server: ShardId) -> u64 {
 }
 
 fn closed(world: &World, peers: &[PeerId]) -> Vec<bool> {
-    peers.iter().map(|peer| world.heard(*peer).closed).collect()
+    peers.iter().map(|peer| world.peer_state(*peer).closed).collect()
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn the_longest_idle_closes_for_each_new_connection() {
     world.run(secs(1) / 10);
     assert_eq!(made_room(&world, server), 4, "one for each, and no more");
     assert!(more.iter().all(|peer| answers(&world, *peer) == 1));
-    assert!(!world.heard(late).closed);
+    assert!(!world.peer_state(late).closed);
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
@@ -95,22 +95,22 @@ fn whoever_has_been_idle_for_less_than_a_second_stays() {
     assert!(world.now().since(start) < secs(1), "as soon as one has been idle for a second");
     assert_eq!(closed(&world, &peers), [true, false]);
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 /// Peers of one kind stay, whatever comes.
-fn all_stay<P: Protocol + 'static>(open: impl FnMut() -> P + 'static, says: &str) {
+fn all_stay<P: Protocol + 'static>(open: impl FnMut() -> P + 'static, input: &str) {
     let mut world = World::new(1, Faults::none());
     let (server, logs) = full(&mut world, 3, open);
-    let peers = idle_peers(&mut world, &here(), 3, says);
-    let newcomer = world.peer(&here(), Script::new().send(says));
+    let peers = idle_peers(&mut world, &here(), 3, input);
+    let newcomer = world.peer(&here(), Script::new().send(input));
     world.run(secs(8));
     assert_eq!((made_room(&world, server), world.shard(server).connections()), (0, 3));
     assert_eq!(closed(&world, &peers), [false; 3]);
-    assert!(world.heard(newcomer).bytes.is_empty());
+    assert!(world.peer_state(newcomer).bytes.is_empty());
     world.drain(server);
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn connections_of_messages_are_idle_between_messages_and_before_the_first() {
         assert_eq!(closed(&world, &peers), [true, false, false]);
         assert_eq!(made_room(&world, server), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     }
     one_goes(frames);
     one_goes(port);
@@ -156,7 +156,7 @@ fn a_request_that_has_arrived_is_answered() {
         let (server, logs) = full(&mut world, 4, http);
         let script = Script::new().send(ASKS).wait(secs(3)).send(ASKS);
         let peers: Vec<_> = (0..4).map(|_| world.peer(&here(), script.clone())).collect();
-        world.run_until(secs(1), |world| world.heard(peers[0]).sent > 0);
+        world.run_until(secs(1), |world| world.peer_state(peers[0]).sent > 0);
         world.run(secs(3));
         // It arrives at the same moment as the second requests.
         let newcomer = world.peer(&here(), Script::new().send(ASKS));
@@ -167,7 +167,7 @@ fn a_request_that_has_arrived_is_answered() {
         assert_eq!((answers(&world, newcomer), made_room(&world, server)), (1, 1));
         closed.set(closed.get() + made_room(&world, server));
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
     assert!(closed.get() > 0);
 }
@@ -185,10 +185,10 @@ fn a_client_that_is_still_receiving_is_not_idle() {
     world.run(secs(3));
     assert_eq!((made_room(&world, server), answers(&world, newcomer)), (0, 0));
     world.run(secs(2));
-    assert!(world.heard(slow).bytes.len() > 5000, "it has received everything");
+    assert!(world.peer_state(slow).bytes.len() > 5000, "it has received everything");
     assert_eq!((made_room(&world, server), answers(&world, newcomer)), (1, 1));
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn another_shard_makes_room_where_the_own_one_cannot() {
         .map(|port| {
             let (opens, seen) = service(|_| http());
             logs.push(seen);
-            world.shard_of(&counts, &[at(port)], max(4), opens)
+            world.server_with_counts(&counts, &[at(port)], max(4), opens)
         })
         .collect();
     let peers = idle_peers(&mut world, &at(3), 4, ASKS);
@@ -213,7 +213,7 @@ fn another_shard_makes_room_where_the_own_one_cannot() {
     assert_eq!(closed(&world, &peers), [true, true, false, false]);
     assert_eq!(counts.total(), 4);
     world.finish();
-    logs.iter().for_each(|logs| check(&logs.borrow()));
+    logs.iter().for_each(|logs| assert_no_violations(&logs.borrow()));
 }
 
 #[test]
@@ -235,20 +235,20 @@ fn an_address_with_its_share_gets_nobody_closed() {
     world.run(secs(1));
     assert_eq!((made_room(&world, server), answers(&world, other)), (1, 1));
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
 fn many_more_clients_than_slots_are_all_served() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults { stall: 0, ..Faults::gentle(&mut rng) });
+        let mut world = World::new(seed, Faults { stall: 0, ..Faults::lossless(&mut rng) });
         let counts = Arc::<ConnectionCounts>::default();
         let slots = rng.between(1, 5);
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
             let (opens, seen) = service(|_| http());
-            world.shard_of(&counts, &[here()], max(slots), opens);
+            world.server_with_counts(&counts, &[here()], max(slots), opens);
             logs.push(seen);
         }
         // None leaves by itself, and silence would be ended after a minute only.
@@ -261,7 +261,7 @@ fn many_more_clients_than_slots_are_all_served() {
         assert!(served, "{slots} slots");
         world.finish();
         assert_eq!(counts.total(), 0);
-        logs.iter().for_each(|logs| check(&logs.borrow()));
+        logs.iter().for_each(|logs| assert_no_violations(&logs.borrow()));
     });
 }
 
@@ -275,7 +275,7 @@ fn who_waits_for_a_slot_when_the_server_stops_is_served() {
     world.run(secs(1));
     world.drain(server);
     world.run(secs(1));
-    assert_eq!(world.heard(waiting).bytes, b"second");
+    assert_eq!(world.peer_state(waiting).bytes, b"second");
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }

@@ -23,12 +23,12 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn answer(content: Bytes, mut reply: Responder<'_, '_>) -> Answer {
+    fn answer(content: Bytes, mut responder: Responder<'_, '_>) -> Answer {
         if content.len() % 2 == 1 {
-            return reply.send(Message::binary("a/mirrored", content));
+            return responder.send(Message::binary("a/mirrored", content));
         }
-        let _ = reply.run(move || content);
-        reply.later()
+        let _ = responder.run(move || content);
+        responder.later()
     }
 }
 
@@ -39,34 +39,34 @@ impl Handler for Mirror {
         if header.content_type == "a/whole" { ContentMode::Whole } else { ContentMode::Stream }
     }
 
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
-        Self::answer(message.content, reply)
+    fn on_message(&mut self, message: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        Self::answer(message.content, responder)
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         self.pieces.extend_from_slice(piece);
         if !self.pauses {
             return Flow::More;
         }
-        let _ = reply.run(|| ());
+        let _ = responder.run(|| ());
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        Self::answer(std::mem::take(&mut self.pieces).into(), reply)
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        Self::answer(std::mem::take(&mut self.pieces).into(), responder)
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
-            Ok(Ok(content)) => reply.send(Message::binary("a/mirrored", *content)),
+            Ok(Ok(content)) => responder.send(Message::binary("a/mirrored", *content)),
             // On with the content.
-            Ok(Err(_)) => reply.later(),
-            Err(Abandoned) => reply.fail("the work for it was lost"),
+            Ok(Err(_)) => responder.later(),
+            Err(Abandoned) => responder.fail("the work for it was lost"),
         }
     }
 }
@@ -115,33 +115,34 @@ fn framed(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
 }
 
 /// The contents of the responses in `heard`, by HTTP's lengths. Nothing follows one that says so.
-fn http_replies(mut heard: &[u8]) -> Vec<Vec<u8>> {
+fn http_replies(mut received: &[u8]) -> Vec<Vec<u8>> {
     let (mut contents, mut closes) = (Vec::new(), false);
-    while !heard.is_empty() {
+    while !received.is_empty() {
         assert!(!closes, "nothing follows the last response");
-        let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
-        let head = std::str::from_utf8(&heard[..end]).expect("text");
+        let end =
+            received.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = std::str::from_utf8(&received[..end]).expect("text");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(head.contains("Content-Type: a/mirrored\r\n"), "{head}");
         closes = head.contains("Connection: close\r\n");
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let length: usize = length.expect("a length").parse().expect("a number");
-        contents.push(heard[end..end + length].to_vec());
-        heard = &heard[end + length..];
+        contents.push(received[end..end + length].to_vec());
+        received = &received[end + length..];
     }
     contents
 }
 
 /// The ids and contents of the frames in `heard`.
-fn frames(mut heard: &[u8]) -> Vec<(u64, Vec<u8>)> {
+fn frames(mut received: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut frames = Vec::new();
-    while !heard.is_empty() {
+    while !received.is_empty() {
         let (header, len) =
-            frame::read(heard, &Limits::default()).expect("a frame").expect("a whole header");
+            frame::read(received, &Limits::default()).expect("a frame").expect("a whole header");
         let end = len + header.content_length as usize;
         let id = header.id.as_ref().and_then(Id::as_number).expect("the id that was sent");
-        frames.push((id, heard[len..end].to_vec()));
-        heard = &heard[end..];
+        frames.push((id, received[len..end].to_vec()));
+        received = &received[end..];
     }
     frames
 }
@@ -160,13 +161,13 @@ fn clients(rng: &mut Rng) -> Vec<(bool, Vec<u8>, Vec<Vec<u8>>)> {
 }
 
 /// Checks that what was heard is right as far as it goes. Returns how many responses it has.
-fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
+fn check(http: bool, received: &[u8], contents: &[Vec<u8>]) -> usize {
     if http {
-        let replies = http_replies(heard);
+        let replies = http_replies(received);
         assert!(contents.starts_with(&replies), "in their order, each as it was sent");
         return replies.len();
     }
-    let mut replies = frames(heard);
+    let mut replies = frames(received);
     replies.sort_unstable();
     for (id, content) in &replies {
         assert!(contents[*id as usize] == *content, "the response to {id}");
@@ -179,7 +180,7 @@ fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
 fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        let mut faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut rng) };
         // A request that drips in for longer than its deadline gets another answer.
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
@@ -194,9 +195,9 @@ fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
             .collect();
         world.settle();
         for (http, peer, contents) in clients {
-            let heard = world.heard(peer);
-            assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
-            assert_eq!(check(http, &heard.bytes, &contents), contents.len(), "http: {http}");
+            let received = world.peer_state(peer);
+            assert_eq!(received.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+            assert_eq!(check(http, &received.bytes, &contents), contents.len(), "http: {http}");
         }
         world.finish();
     });
@@ -206,7 +207,7 @@ fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
 fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults { stall: 0, no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        let mut faults = Faults { stall: 0, no_descriptor: 0, ..Faults::lossless(&mut rng) };
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         let mut world = World::new(seed, faults);
@@ -228,9 +229,9 @@ fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
         world.settle();
         assert_eq!(world.shard(server).stats().cut, 0);
         for (http, peer, contents) in clients {
-            let heard = world.heard(peer);
-            check(http, &heard.bytes, &contents);
-            assert!(heard.outcome.is_some());
+            let received = world.peer_state(peer);
+            check(http, &received.bytes, &contents);
+            assert!(received.outcome.is_some());
         }
         world.finish();
     });
@@ -240,7 +241,7 @@ fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
 fn whatever_goes_wrong_everything_ends() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::harsh(&mut rng));
+        let mut world = World::new(seed, Faults::lossy(&mut rng));
         let server = world.server(&[here()], Config::default(), service());
         for (_, sent, _) in clients(&mut rng) {
             let cut = rng.below(sent.len());

@@ -7,25 +7,25 @@ use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
-use crate::watched::{Seen, Talk, check, service, watched};
+use crate::checked::{SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::{here, secs};
 
 /// A client alone, against what `prepare` puts there. Returns how its one connection ended.
-fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (Seen, u64) {
+fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (SharedLog, u64) {
     let mut world = World::new(seed, faults);
     prepare(&mut world);
     let client = world.client(Config::default(), None);
-    let (protocol, log) = watched(Talk::and_listen(b"hello?"));
+    let (protocol, log) = checked(SendClient::then_read(b"hello?"));
     let start = world.now();
     world.shard_mut(client).connect(&here(), protocol, 3);
     world.run_until(secs(3600), |world| world.shard(client).connections() == 0);
     let took = world.now().since(start).as_secs();
     world.finish();
-    check(&[Rc::clone(&log)]);
+    assert_no_violations(&[Rc::clone(&log)]);
     (log, took)
 }
 
-fn ended_as(log: &Seen) -> (bool, String) {
+fn ended_as(log: &SharedLog) -> (bool, String) {
     let log = log.borrow();
     (log.opened, log.reason.clone().expect("it is over"))
 }
@@ -33,7 +33,7 @@ fn ended_as(log: &Seen) -> (bool, String) {
 #[test]
 fn where_nobody_listens_the_conversation_hears_of_it() {
     seeds(0..200, |seed| {
-        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let (log, _) = alone(seed, faults, |_| {});
         assert_eq!(ended_as(&log), (false, "connect_failed".into()));
     });
@@ -49,7 +49,7 @@ fn without_a_descriptor_the_conversation_hears_of_it() {
 #[test]
 fn what_never_comes_to_stand_is_given_up_in_time() {
     seeds(0..200, |seed| {
-        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let gentle = Faults::lossless(&mut Rng::new(seed));
         let faults = Faults { never_connect: 1000, no_descriptor: 0, ..gentle };
         let (log, took) = alone(seed, faults, |_| {});
         assert_eq!(ended_as(&log), (false, "connect_timed_out".into()));
@@ -61,7 +61,7 @@ fn what_never_comes_to_stand_is_given_up_in_time() {
 fn a_slow_connection_stands_or_is_given_up() {
     let (stood, ran) = (Cell::new(0), Cell::new(0));
     seeds(0..100, |seed| {
-        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let gentle = Faults::lossless(&mut Rng::new(seed));
         let faults = Faults { slow_connect: 1000, no_descriptor: 0, stall: 0, ..gentle };
         let (log, took) = alone(seed, faults, |world| {
             world.scripted_server(&here(), Script::new().send("yes").finish());
@@ -83,7 +83,7 @@ fn a_slow_connection_stands_or_is_given_up() {
 #[test]
 fn a_server_that_resets_is_told_apart_from_one_that_ends() {
     seeds(0..200, |seed| {
-        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let (log, _) = alone(seed, faults, |world| {
             world.scripted_server(&here(), Script::new().send("y").wait(secs(1)).reset());
         });
@@ -103,7 +103,7 @@ fn what_comes_late_for_a_place_that_is_used_again_hurts_nobody() {
             spurious: 200,
             partial_wait: 300,
             delay: secs(1) / 10,
-            trouble_time: secs(1) / 10,
+            failure_delay: secs(1) / 10,
             ..Faults::none()
         };
         // Nothing is lost any more, so that whoever is hurt was hurt by what came late.
@@ -118,24 +118,24 @@ fn what_comes_late_for_a_place_that_is_used_again_hurts_nobody() {
             world.set_faults(faults.clone());
             for _ in 0..4 {
                 let count = rng.between(1, 2000);
-                let says = rng.bytes(count);
-                let (protocol, log) = watched(Talk::and_finish(&says));
+                let input = rng.bytes(count);
+                let (protocol, log) = checked(SendClient::then_finish(&input));
                 world.shard_mut(client).connect(&here(), protocol, 0);
-                seen.push((round, says, log));
+                seen.push((round, input, log));
             }
             // The next come as soon as these have gone.
             world.run_until(secs(300), |world| world.shard(client).connections() == 0);
         }
         world.finish();
-        for (round, says, log) in &seen {
+        for (round, input, log) in &seen {
             let log = log.borrow();
-            assert!(says.starts_with(&log.bytes), "somebody else's bytes");
+            assert!(input.starts_with(&log.bytes), "somebody else's bytes");
             assert!(log.reason.is_some());
             if round % 2 == 1 {
                 assert_eq!(log.reason.as_deref(), Some("peer_closed"), "hurt by who came before");
-                assert!(log.bytes == *says);
+                assert!(log.bytes == *input);
             }
         }
-        check(&at_server.borrow());
+        assert_no_violations(&at_server.borrow());
     });
 }
