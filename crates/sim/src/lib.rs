@@ -24,12 +24,12 @@
 //!     world.server(std::slice::from_ref(&here), Config::default(), |_: &Peer| Echo::default());
 //!     let peer = world.peer(&here, Script::new().send("Hello World").finish());
 //!     world.settle();
-//!     assert_eq!(world.state(peer).bytes, b"Hello World");
+//!     assert_eq!(world.peer_state(peer).bytes, b"Hello World");
 //!     world.finish();
 //! });
 //! ```
 //!
-//! [`seeds`] runs a test with many seeds. If one fails, it prints the command that repeats it.
+//! [`seeds()`] runs a test with many seeds. If one fails, it prints the command that repeats it.
 //! [`World::finish`] checks the invariants of every run: each descriptor was closed once, every
 //! connection ended, and every shard's memory is as it was before its first connection. A shard
 //! that wakes up repeatedly without progress fails the run.

@@ -209,7 +209,7 @@ impl Net {
             ScheduledEvent::Connect(endpoint) => self.finish_connecting(endpoint),
             ScheduledEvent::SendDue(endpoint) => self.send_due(endpoint),
             ScheduledEvent::SendCancelled { poller, key, sent } => {
-                self.pollers[poller].sent(key, sent)
+                self.pollers[poller].sent(key, sent);
             }
             ScheduledEvent::ReportReady(endpoint, edge) => self.report(endpoint, edge),
             ScheduledEvent::ReportListener(listener) => self.report_listener(listener),

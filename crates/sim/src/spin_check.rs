@@ -97,7 +97,7 @@ mod tests {
     fn a_shard_that_polls_is_detected() {
         let mut spin_check = SpinCheck::default();
         (1..1000).for_each(|at| {
-            spin_check.record_turn(IDLE_TURN, Time::from_nanos(at * 1_000_000), false, 0)
+            spin_check.record_turn(IDLE_TURN, Time::from_nanos(at * 1_000_000), false, 0);
         });
     }
 

@@ -1,5 +1,4 @@
-//! Requests with bodies and responses that are written bit by bit, on the engine and however they
-//! travel.
+//! Requests with bodies, and streamed responses: the responses don't depend on how both are split.
 
 use std::mem;
 use std::rc::Rc;
@@ -16,25 +15,26 @@ use crate::checked::{assert_no_violations, service};
 use crate::here;
 use crate::http::responses_to;
 
-/// `/collect` sends a body back when it has all of it, `/slow` does so with a job behind each
-/// piece, `/pipe` as it comes, `/ignore` answers without it, and `/pour` pours out more than fits.
+/// `/collect` sends a body back when it is complete. `/slow` does the same, and runs a job after
+/// each piece. `/pipe` sends each piece back at once. `/ignore` doesn't read the body. `/fill`
+/// streams more than fits into the output buffer.
 #[derive(Default)]
 struct Site {
     body: Vec<u8>,
     slow: bool,
-    left: usize,
+    pieces_left: usize,
 }
 
-const DROP: [u8; 7_000] = [b'x'; 7_000];
-const POURED: usize = 40;
+const PIECE: [u8; 7_000] = [b'x'; 7_000];
+const PIECES: usize = 40;
 
 impl Site {
-    fn pour(&mut self, mut stream: Stream<'_, '_>) -> Answer {
-        while self.left > 0 && !stream.is_full() {
-            stream.write(&DROP);
-            self.left -= 1;
+    fn fill(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        while self.pieces_left > 0 && !stream.is_full() {
+            stream.write(&PIECE);
+            self.pieces_left -= 1;
         }
-        if self.left > 0 { stream.more() } else { stream.end() }
+        if self.pieces_left > 0 { stream.more() } else { stream.end() }
     }
 }
 
@@ -48,9 +48,9 @@ impl Handler for Site {
             (b"/pipe", Content::Length(length)) => {
                 responder.stream(Status::OK, &none, Some(length)).read()
             }
-            (b"/pour", _) => {
-                self.left = POURED;
-                self.pour(responder.stream(Status::OK, &none, Some((POURED * DROP.len()) as u64)))
+            (b"/fill", _) => {
+                self.pieces_left = PIECES;
+                self.fill(responder.stream(Status::OK, &none, Some((PIECES * PIECE.len()) as u64)))
             }
             _ => responder.send(Status::OK, &none, Body::Static(b"ignored")),
         }
@@ -86,7 +86,7 @@ impl Handler for Site {
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
         match event {
-            StreamEvent::Room => self.pour(stream),
+            StreamEvent::Room => self.fill(stream),
             StreamEvent::Body(piece) => {
                 stream.write(piece);
                 stream.read()
@@ -97,7 +97,7 @@ impl Handler for Site {
     }
 }
 
-/// One client's requests and everything it hears, except the dates.
+/// Sends `requests` to the test server, and returns the responses without their dates.
 fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     responses_to(seed, faults, requests, move || {
@@ -105,9 +105,9 @@ fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     })
 }
 
-/// A request with a body, framed in one way or the other.
+/// A random request with a body, with a length or in chunks.
 fn request(rng: &mut Rng) -> String {
-    let path = rng.pick(&["/collect", "/slow", "/pipe", "/ignore", "/pour"]);
+    let path = rng.pick(&["/collect", "/slow", "/pipe", "/ignore", "/fill"]);
     let body = "0123456789".repeat(rng.between(0, 300));
     if path != "/pipe" && rng.chance(500) {
         let mut chunks = String::new();
@@ -126,11 +126,11 @@ fn request(rng: &mut Rng) -> String {
 }
 
 #[test]
-fn requests_with_bodies_get_the_same_replies_however_they_travel() {
+fn responses_to_requests_with_bodies_do_not_depend_on_faults() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
         let mut faults = Faults::lossless(&mut rng);
-        // What drips in for longer than its deadline gets another answer.
+        // With smaller buffers, a request could arrive too slowly and time out.
         faults.send_buffer = faults.send_buffer.max(1024);
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let count = rng.between(1, 8);
@@ -143,11 +143,11 @@ fn requests_with_bodies_get_the_same_replies_however_they_travel() {
 }
 
 #[test]
-fn peers_that_break_off_anywhere_leave_nothing_behind() {
+fn peers_that_disconnect_at_any_byte_leak_nothing() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
         let mut faults = Faults::lossless(&mut rng);
-        // What is poured out goes through buffers that take it in reasonable time.
+        // With smaller buffers, the responses to `/fill` would take too long.
         faults.send_buffer = faults.send_buffer.max(1024);
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let mut world = World::new(seed, faults);

@@ -1,4 +1,4 @@
-//! Connections that watch the engine: does it keep the promises that `Protocol` states?
+//! A wrapper around a protocol that checks whether the engine keeps the contract of `Protocol`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use sockeye_proto::{Consumed, End, Event, Fault, Next, Peer, Protocol, Time, Turn};
 
-/// What a connection has seen.
+/// The log of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The bytes that it used.
+    /// The bytes that it consumed.
     pub(crate) bytes: Vec<u8>,
     /// Whether it was opened.
     pub(crate) opened: bool,
-    /// Why it ended (a reason's code).
+    /// The code of the reason for which it ended.
     pub(crate) reason: Option<String>,
-    /// How often it was told to drain.
+    /// Number of `Event::Drain`.
     pub(crate) drains: usize,
-    /// Promises that the engine broke.
+    /// Rules of the contract that the engine has violated.
     pub(crate) violations: Vec<String>,
 }
 
-/// The log of a connection that may still be going on.
+/// The log of a connection that may still be open.
 pub(crate) type SharedLog = Rc<RefCell<Log>>;
 
 /// The logs of all connections of a service.
 pub(crate) type Logs = Rc<RefCell<Vec<SharedLog>>>;
 
-/// A connection under watch.
+/// A protocol whose calls are checked.
 pub(crate) struct Checked {
     inner: Box<dyn Protocol>,
     log: SharedLog,
@@ -39,7 +39,7 @@ pub(crate) struct Checked {
     last: Time,
 }
 
-/// Puts `inner` under watch.
+/// Wraps `inner`. Returns the wrapper and its log.
 pub(crate) fn checked(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, SharedLog) {
     let log = SharedLog::default();
     let checked = Checked {
@@ -55,7 +55,7 @@ pub(crate) fn checked(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, Sha
     (Box::new(checked), log)
 }
 
-/// A service whose connections are under watch, and their logs.
+/// A service whose connections are checked, and their logs.
 pub(crate) fn service<P: Protocol + 'static>(
     mut make: impl FnMut(&Peer) -> P + 'static,
 ) -> (impl FnMut(&Peer) -> Box<dyn Protocol> + 'static, Logs) {
@@ -69,16 +69,13 @@ pub(crate) fn service<P: Protocol + 'static>(
     (service, logs)
 }
 
-/// The engine has kept its promises to these connections, and has told each that it is over if it
-/// ever began.
+/// Asserts that the engine has kept the contract, and that each connection that was opened got
+/// `Event::Closed`.
 pub(crate) fn assert_no_violations(logs: &[SharedLog]) {
     for (at, log) in logs.iter().enumerate() {
         let log = log.borrow();
         assert!(log.violations.is_empty(), "connection {at}: {:?}", log.violations);
-        assert!(
-            log.reason.is_some() || !log.opened,
-            "connection {at} was never told that it is over"
-        );
+        assert!(log.reason.is_some() || !log.opened, "connection {at} got no Closed event");
     }
 }
 
@@ -165,8 +162,8 @@ impl Protocol for Checked {
     }
 }
 
-/// A client that says something and listens until the other side ends. Silence of two minutes ends
-/// it too.
+/// A client that sends some bytes and reads until the end of input, or until the server has sent
+/// nothing for two minutes.
 pub(crate) struct SendClient {
     input: Vec<u8>,
     finishes: bool,
@@ -176,12 +173,12 @@ pub(crate) struct SendClient {
 impl SendClient {
     const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
 
-    /// Says `says`, and ends its side at once.
+    /// Sends `input`, and closes the sending side at once.
     pub(crate) fn then_finish(input: &[u8]) -> Self {
         Self { input: input.to_vec(), finishes: true, expires: Time::NEVER }
     }
 
-    /// Says `says`, and leaves the end to the other side.
+    /// Sends `input`, and keeps the sending side open until the end of input.
     pub(crate) fn then_read(input: &[u8]) -> Self {
         Self { input: input.to_vec(), finishes: false, expires: Time::NEVER }
     }

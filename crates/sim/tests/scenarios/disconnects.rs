@@ -1,5 +1,5 @@
-//! Clients that leave: by a reset, which cancels at once, and by the end of their side, which cancels
-//! what is silent.
+//! Clients that disconnect. A reset cancels their request at once. A client that closes only its
+//! sending side may still read, so its request is cancelled after a timeout without output.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,24 +14,25 @@ use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 use crate::checked::{Logs, assert_no_violations, service};
 use crate::{here, secs};
 
-/// What handlers leave for the test.
+/// State that the handlers share with the test.
 #[derive(Default)]
-struct Outside {
-    /// Kept by the test, so that nothing is abandoned.
+struct TestState {
+    /// Promises that the test keeps, so that they stay pending.
     promises: RefCell<Vec<Promise>>,
     remotes: RefCell<Vec<Remote>>,
-    /// Handlers that exist.
+    /// Number of handlers that exist.
     alive: Cell<usize>,
 }
 
-/// `/later` waits for a promise that is never kept, `/silent` is a stream of what comes by the
-/// remote, `/pour` writes whenever there is room, `/body` takes one piece and waits for a promise.
-struct Site(Rc<Outside>);
+/// `/later` waits for a promise that stays pending. `/silent` is a stream that writes `tick` for
+/// each message from its remote. `/fill` is a stream that writes whenever there is room. `/body`
+/// reads one piece of the body and waits for a promise.
+struct Site(Rc<TestState>);
 
 impl Site {
-    fn new(outside: &Rc<Outside>) -> Self {
-        outside.alive.update(|alive| alive + 1);
-        Self(Rc::clone(outside))
+    fn new(test_state: &Rc<TestState>) -> Self {
+        test_state.alive.update(|alive| alive + 1);
+        Self(Rc::clone(test_state))
     }
 }
 
@@ -41,7 +42,7 @@ impl Drop for Site {
     }
 }
 
-fn pour(mut stream: Stream<'_, '_>) -> Answer {
+fn fill(mut stream: Stream<'_, '_>) -> Answer {
     while !stream.is_full() {
         stream.write(&[b'x'; 1000]);
     }
@@ -56,7 +57,7 @@ impl Handler for Site {
                 self.0.remotes.borrow_mut().push(responder.remote());
                 responder.stream(Status::OK, &none, None).later()
             }
-            b"/pour" => pour(responder.stream(Status::OK, &none, None)),
+            b"/fill" => fill(responder.stream(Status::OK, &none, None)),
             b"/body" => responder.read(),
             _ => {
                 self.0.promises.borrow_mut().push(responder.promise());
@@ -76,7 +77,7 @@ impl Handler for Site {
                 stream.write(b"tick");
                 stream.later()
             }
-            StreamEvent::Room => pour(stream),
+            StreamEvent::Room => fill(stream),
             _ => stream.later(),
         }
     }
@@ -85,58 +86,59 @@ impl Handler for Site {
 struct Scene {
     world: World,
     server: ShardId,
-    outside: Rc<Outside>,
+    test_state: Rc<TestState>,
     logs: Logs,
 }
 
 impl Scene {
     fn new(seed: u64, faults: Faults) -> Self {
         let mut world = World::new(seed, faults);
-        let outside = Rc::<Outside>::default();
-        let (shared, ours) = (Rc::new(ServerConfig::default()), Rc::clone(&outside));
+        let test_state = Rc::<TestState>::default();
+        let (shared, ours) = (Rc::new(ServerConfig::default()), Rc::clone(&test_state));
         let (servers, logs) = service(move |_| {
             let ours = Rc::clone(&ours);
             Server::new(Rc::clone(&shared), move |_: &Peer| Site::new(&ours))
         });
         let server = world.server(&[here()], Config::default(), servers);
-        Self { world, server, outside, logs }
+        Self { world, server, test_state, logs }
     }
 
     fn peer(&mut self, script: Script) -> PeerId {
         self.world.peer(&here(), script)
     }
 
-    /// Runs until a promise or a remote was given out.
-    fn until_asked(&mut self) {
-        let outside = Rc::clone(&self.outside);
-        let asked = move |_: &World| {
-            !outside.promises.borrow().is_empty() || !outside.remotes.borrow().is_empty()
+    /// Runs until a handler has created a promise or a remote.
+    fn run_until_waiting(&mut self) {
+        let test_state = Rc::clone(&self.test_state);
+        let waiting = move |_: &World| {
+            !test_state.promises.borrow().is_empty() || !test_state.remotes.borrow().is_empty()
         };
-        assert!(self.world.run_until(secs(60), asked));
+        assert!(self.world.run_until(secs(60), waiting));
     }
 
     fn closed_for(&self, code: &str) -> u64 {
         self.world.shard(self.server).stats().closed_for(code)
     }
 
-    /// Everything is over, and every handler with its connection.
+    /// Ends the run, and checks that every handler was dropped with its connection.
     fn finish(mut self) {
         self.world.settle();
-        assert_eq!(self.outside.alive.get(), 0);
+        assert_eq!(self.test_state.alive.get(), 0);
         self.world.finish();
         assert_no_violations(&self.logs.borrow());
     }
 }
 
-/// The length of a stream's head. A client that has read it closes without a reset.
-const HEAD: usize = 84;
+/// The length of a stream's head. A client that has read it has no unread input, so that its close
+/// sends a FIN and no reset.
+const HEAD_LEN: usize = 84;
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n")
 }
 
-/// Faults that delay nothing for long.
-fn prompt(seed: u64) -> Faults {
+/// Random faults with short delays.
+fn short_delays(seed: u64) -> Faults {
     let faults = Faults { stall: 0, ..Faults::lossless(&mut Rng::new(seed)) };
     let (send_buffer, receive_buffer) =
         (faults.send_buffer.max(1024), faults.receive_buffer.max(1024));
@@ -147,21 +149,21 @@ fn prompt(seed: u64) -> Faults {
 fn a_reset_ends_a_request_in_every_state_at_once() {
     let body = "POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 300\r\n\r\n".to_owned();
     let body = body + &"x".repeat(200);
-    let states = [get("/later"), get("/silent"), get("/pour"), body];
+    let states = [get("/later"), get("/silent"), get("/fill"), body];
     seeds(0..200, |seed| {
         for input in &states {
-            // Also behind the end of input, and with requests in the way.
+            // Also after the end of input, and with an incomplete request before the reset.
             for (more, ended) in [("", false), ("", true), ("GET / HTTP/1.1\r\n", true)] {
-                let mut scene = Scene::new(seed, prompt(seed));
+                let mut scene = Scene::new(seed, short_delays(seed));
                 let script = Script::new().stop_reading().send(format!("{input}{more}"));
                 let script = if ended { script.finish() } else { script };
                 let peer = scene.peer(script.wait(secs(5)).reset());
                 let reset = move |world: &World| world.peer_state(peer).closed;
                 assert!(scene.world.run_until(secs(60), reset));
-                assert_eq!(scene.outside.alive.get(), 1, "{input}");
+                assert_eq!(scene.test_state.alive.get(), 1, "{input}");
                 scene.world.run(secs(1));
                 assert_eq!(scene.closed_for("reset"), 1, "{input}");
-                assert_eq!(scene.outside.alive.get(), 0, "{input}");
+                assert_eq!(scene.test_state.alive.get(), 0, "{input}");
                 scene.finish();
             }
         }
@@ -171,28 +173,28 @@ fn a_reset_ends_a_request_in_every_state_at_once() {
 #[test]
 fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
     seeds(0..200, |seed| {
-        let behind = get("/silent").repeat(3);
-        for (script, behind) in [
-            (Script::new(), &behind[..0]),
-            (Script::new(), &behind),
-            // Half a request is in the way.
-            (Script::new(), &behind[..10]),
+        let pipelined = get("/silent").repeat(3);
+        for (script, pipelined) in [
+            (Script::new(), &pipelined[..0]),
+            (Script::new(), &pipelined),
+            // With an incomplete second request.
+            (Script::new(), &pipelined[..10]),
         ] {
-            let mut scene = Scene::new(seed, prompt(seed));
-            let peer = scene.peer(script.send(get("/silent") + behind).finish());
-            scene.until_asked();
+            let mut scene = Scene::new(seed, short_delays(seed));
+            let peer = scene.peer(script.send(get("/silent") + pipelined).finish());
+            scene.run_until_waiting();
             let began = scene.world.now();
             let server = scene.server;
             let over = move |world: &World| world.shard(server).connections() == 0;
             scene.world.run(secs(14));
-            assert_eq!(scene.outside.alive.get(), 1);
+            assert_eq!(scene.test_state.alive.get(), 1);
             assert!(scene.world.run_until(secs(10), over), "it is still there");
             assert!(scene.world.now().since(began) >= secs(15));
             assert_eq!(scene.closed_for("half_closed_timeout"), 1);
             let received = scene.world.peer_state(peer);
             assert!(received.bytes.ends_with(b"\r\n\r\n"), "the head, and no last chunk");
-            assert_eq!(received.bytes.len(), HEAD);
-            assert!(scene.outside.remotes.borrow()[0].is_gone());
+            assert_eq!(received.bytes.len(), HEAD_LEN);
+            assert!(scene.test_state.remotes.borrow()[0].is_gone());
             scene.finish();
         }
     });
@@ -201,28 +203,28 @@ fn a_silent_stream_to_a_half_closed_client_ends_after_15_s() {
 #[test]
 fn a_silent_stream_whose_client_closed_ends_after_15_s() {
     seeds(0..200, |seed| {
-        let mut scene = Scene::new(seed, prompt(seed));
-        scene.peer(Script::new().send(get("/silent")).await_bytes(HEAD).close());
-        scene.until_asked();
+        let mut scene = Scene::new(seed, short_delays(seed));
+        scene.peer(Script::new().send(get("/silent")).await_bytes(HEAD_LEN).close());
+        scene.run_until_waiting();
         scene.world.run(secs(30));
         assert_eq!(scene.closed_for("half_closed_timeout"), 1);
-        assert_eq!(scene.outside.alive.get(), 0);
+        assert_eq!(scene.test_state.alive.get(), 0);
         scene.finish();
     });
 }
 
 #[test]
-fn a_stream_that_sends_lives_as_long_as_its_client_takes_it() {
+fn a_stream_with_output_continues_while_its_half_closed_client_reads() {
     seeds(0..100, |seed| {
         for reads in [true, false] {
-            let mut scene = Scene::new(seed, prompt(seed));
+            let mut scene = Scene::new(seed, short_delays(seed));
             let script = Script::new().send(get("/silent")).finish();
             let script = if reads { script } else { script.wait(secs(100)).reset() };
             let peer = scene.peer(script);
-            scene.until_asked();
+            scene.run_until_waiting();
             for _ in 0..9 {
                 scene.world.run(secs(10));
-                let remote = scene.outside.remotes.borrow()[0].clone();
+                let remote = scene.test_state.remotes.borrow()[0].clone();
                 remote.try_send(Box::new(())).unwrap();
             }
             scene.world.run(secs(1));
@@ -230,7 +232,7 @@ fn a_stream_that_sends_lives_as_long_as_its_client_takes_it() {
             let ticks = received.bytes.windows(4).filter(|four| four == b"tick").count();
             assert_eq!((ticks, received.outcome), (9, None));
             scene.world.run(secs(30));
-            // It is over when it is silent, or its client gone.
+            // It ends when it is silent, or when its client is gone.
             let code = if reads { "half_closed_timeout" } else { "reset" };
             assert_eq!(scene.closed_for(code), 1);
             scene.finish();
@@ -239,27 +241,27 @@ fn a_stream_that_sends_lives_as_long_as_its_client_takes_it() {
 }
 
 #[test]
-fn a_promised_answer_waits_longer_for_half_closed_clients() {
+fn a_pending_response_to_a_half_closed_client_does_not_time_out() {
     seeds(0..50, |seed| {
-        let mut scene = Scene::new(seed, prompt(seed));
+        let mut scene = Scene::new(seed, short_delays(seed));
         let peer = scene.peer(Script::new().send(get("/later")).finish());
-        scene.until_asked();
+        scene.run_until_waiting();
         scene.world.run(secs(1000));
-        assert_eq!(scene.outside.alive.get(), 1);
+        assert_eq!(scene.test_state.alive.get(), 1);
         assert_eq!(scene.world.peer_state(peer).outcome, None);
-        // What is abandoned is answered, too.
-        std::mem::take(&mut *scene.outside.promises.borrow_mut());
+        // A dropped promise is answered, too.
+        std::mem::take(&mut *scene.test_state.promises.borrow_mut());
         scene.finish();
     });
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_the_write_deadlines_also_when_half_closed() {
+fn the_write_timeout_also_ends_half_closed_clients_that_do_not_read() {
     seeds(0..100, |seed| {
-        let mut scene = Scene::new(seed, prompt(seed));
-        scene.peer(Script::new().stop_reading().send(get("/pour")).finish());
+        let mut scene = Scene::new(seed, short_delays(seed));
+        scene.peer(Script::new().stop_reading().send(get("/fill")).finish());
         scene.world.run(secs(59));
-        assert_eq!(scene.outside.alive.get(), 1);
+        assert_eq!(scene.test_state.alive.get(), 1);
         scene.world.run(secs(120));
         assert_eq!(scene.closed_for("write_stalled"), 1);
         scene.finish();
@@ -267,11 +269,11 @@ fn a_client_that_takes_nothing_is_the_write_deadlines_also_when_half_closed() {
 }
 
 #[test]
-fn a_reset_is_found_when_the_time_is_up_though_nobody_told_of_it() {
+fn a_reset_that_was_not_reported_is_found_at_the_timeout() {
     seeds(0..100, |seed| {
-        // All that happens at one moment is reported bit by bit.
+        // Each wait reports only some of the events of one moment.
         let mut scene = Scene::new(seed, Faults { partial_wait: 1000, ..Faults::none() });
-        let leaving = Script::new().send(get("/silent")).await_bytes(HEAD).finish();
+        let leaving = Script::new().send(get("/silent")).await_bytes(HEAD_LEN).finish();
         for _ in 0..10 {
             scene.peer(leaving.clone().wait(secs(15)).reset());
         }
@@ -281,13 +283,13 @@ fn a_reset_is_found_when_the_time_is_up_though_nobody_told_of_it() {
     });
 }
 
-/// Leaves the connection to [`Deaf`] when a job has run.
-struct First(Rc<Cell<u32>>);
+/// Switches to [`Successor`] when a job has finished.
+struct Predecessor(Rc<Cell<u32>>);
 
-/// Uses one byte and reads no more. Ends when it is told that its peer has ended.
-struct Deaf(Rc<Cell<u32>>);
+/// Consumes one byte and pauses. Closes on `Event::HalfClosed`, and counts these events.
+struct Successor(Rc<Cell<u32>>);
 
-impl Protocol for First {
+impl Protocol for Predecessor {
     fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let _ = turn.run(|| ());
         Ok(Consumed::pause(1))
@@ -295,7 +297,7 @@ impl Protocol for First {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Event::Message(..) = event {
-            turn.switch_to(Box::new(Deaf(Rc::clone(&self.0))));
+            turn.switch_to(Box::new(Successor(Rc::clone(&self.0))));
         }
         Ok(())
     }
@@ -305,7 +307,7 @@ impl Protocol for First {
     }
 }
 
-impl Protocol for Deaf {
+impl Protocol for Successor {
     fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::pause(1))
     }
@@ -324,17 +326,17 @@ impl Protocol for Deaf {
 }
 
 #[test]
-fn whoever_takes_over_during_a_half_close_hears_of_it_once() {
+fn the_next_protocol_of_a_half_closed_connection_gets_one_half_closed_event() {
     seeds(0..200, |seed| {
-        // What the first ones leave unread has to fit: no end arrives before it.
-        let mut world = World::new(seed, prompt(seed));
-        let told = Rc::<Cell<u32>>::default();
-        let ours = Rc::clone(&told);
-        let open = move |_: &Peer| Box::new(First(Rc::clone(&ours))) as Box<dyn Protocol>;
+        // The receive buffer must hold all bytes: the end of input arrives after them.
+        let mut world = World::new(seed, short_delays(seed));
+        let half_closes = Rc::<Cell<u32>>::default();
+        let ours = Rc::clone(&half_closes);
+        let open = move |_: &Peer| Box::new(Predecessor(Rc::clone(&ours))) as Box<dyn Protocol>;
         world.server(&[here()], Config::default(), open);
         world.peer(&here(), Script::new().send("1 and more").finish());
         world.settle();
-        assert_eq!(told.get(), 1);
+        assert_eq!(half_closes.get(), 1);
         world.finish();
     });
 }

@@ -1,4 +1,4 @@
-//! Echo, on both sides of the engine: what comes back is what was sent.
+//! An echo server and its clients, both on the engine.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 use crate::checked::{SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::here;
 
-/// A few clients against an echo. Returns what each sent, what it saw, and the run's trace
-/// with the number of faults in it.
+/// Runs some clients of an echo server. Returns the bytes that each sent, their logs, and the run's
+/// trace with the number of injected faults.
 fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, (u64, u64)) {
     let mut rng = Rng::new(seed ^ 0xEC40);
     let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 300 } else { 20_000 };
@@ -38,9 +38,9 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, (u64, u64))
 }
 
 #[test]
-fn what_comes_back_does_not_depend_on_how_it_travels() {
+fn the_echo_does_not_depend_on_faults() {
     seeds(0..600, |seed| {
-        // A connect may find no descriptor; that is another test's.
+        // Another test covers connects without a descriptor.
         let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let (inputs, seen, _) = echo(seed, faults);
         for (input, log) in inputs.iter().zip(&seen) {
@@ -52,7 +52,7 @@ fn what_comes_back_does_not_depend_on_how_it_travels() {
 }
 
 #[test]
-fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
+fn with_lossy_faults_the_echo_is_a_prefix_and_every_connection_ends() {
     seeds(0..600, |seed| {
         let (inputs, seen, _) = echo(seed, Faults::lossy(&mut Rng::new(seed)));
         for (input, log) in inputs.iter().zip(&seen) {
@@ -63,7 +63,7 @@ fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
 }
 
 #[test]
-fn a_seed_replays_to_the_last_call() {
+fn runs_with_the_same_seed_are_equal() {
     let injected = Cell::new(0);
     seeds(0..50, |seed| {
         let faults = || Faults::lossy(&mut Rng::new(seed));

@@ -1,4 +1,5 @@
-//! Files that only threads may read: sent as others are, whatever the threads and the peers do.
+//! Files that only threads may read: the responses are the same as for other files, whatever the
+//! threads and the peers do.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -17,12 +18,12 @@ use crate::checked::{Logs, assert_no_violations, service};
 use crate::http::responses_to;
 use crate::{here, secs};
 
-/// A file whose bytes follow from their places.
+/// A file in which each byte is a function of its offset.
 #[derive(Clone, Copy, Debug)]
 struct File {
     len: u64,
     access: Access,
-    /// Its content ends here, or reading fails there.
+    /// The offset at which its content ends or reading fails.
     end: u64,
     fails: bool,
     changes: bool,
@@ -43,7 +44,7 @@ impl FileSource for File {
         if self.fails && offset + buffer.len() as u64 > self.end {
             return Err(io::ErrorKind::Other.into());
         }
-        // A file may give less than it was asked for.
+        // A read may return less than requested.
         let count = self.end.saturating_sub(offset).min(buffer.len() as u64).min(50_000) as usize;
         (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = byte(at));
         Ok(count)
@@ -62,7 +63,7 @@ impl FileSource for File {
     }
 }
 
-/// Answers at once except for `/file`.
+/// Responds with the file to `/file`, and with a text to other paths.
 struct Site(File);
 
 impl Handler for Site {
@@ -89,8 +90,8 @@ fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
     (world.server(&[here()], Config::default(), servers), logs)
 }
 
-/// Faults without those that make large files take minutes.
-fn gentle(rng: &mut Rng) -> Faults {
+/// Random faults, without the small buffers that would make large files take minutes.
+fn no_tiny_buffers(rng: &mut Rng) -> Faults {
     let faults = Faults::lossless(rng);
     let (send_buffer, receive_buffer) = (faults.send_buffer, faults.receive_buffer);
     Faults {
@@ -101,10 +102,10 @@ fn gentle(rng: &mut Rng) -> Faults {
 }
 
 #[test]
-fn pipelined_replies_are_the_same_and_in_order() {
+fn pipelined_responses_are_the_same_and_in_order() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = no_tiny_buffers(&mut rng);
         let len = rng.pick(&[1, 5000, QUANTUM - 1, QUANTUM, QUANTUM + 1, 2 * QUANTUM + 77]);
         let requests: String =
             (0..rng.between(1, 5)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
@@ -120,8 +121,8 @@ fn pipelined_replies_are_the_same_and_in_order() {
     });
 }
 
-/// What came of one request for `file` without faults: the body's beginning, and why the connection
-/// was closed.
+/// Requests `file` once, without network faults. Returns the number of bytes of the body that
+/// arrived, and the reason for which the connection was closed.
 fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
     let mut world = World::new(0, Faults::none());
     let (server, logs) = serve(&mut world, file);
@@ -140,7 +141,7 @@ fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
 }
 
 #[test]
-fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
+fn each_failure_of_a_read_has_its_own_reason() {
     let len = QUANTUM + 1000;
     let file = File::new(len, Access::Thread);
     let (one, none) = (QUANTUM as usize, 0);
@@ -152,7 +153,7 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()), (sent, reason.into()), "{file:?}");
     }
-    // Also where the loop sends it on its own.
+    // The same for files that the event loop reads itself.
     let direct = File::new(len, Access::Direct);
     for (file, reason) in [
         (File { changes: true, ..direct }, "file_changed"),
@@ -168,9 +169,9 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
 }
 
 #[test]
-fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_spent() {
+fn read_ahead_is_charged_to_the_client_and_limited_by_its_share() {
     const LEN: u64 = 3 * QUANTUM;
-    // A quarter of it is one quantum.
+    // A client's share is a quarter of it, which is one quantum.
     let budget = 4 * QUANTUM as usize;
     let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
     let mut world = World::new(0, faults);
@@ -181,7 +182,7 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     let config =
         Config { max_buffered_in_all: budget, write_timeout: secs(150), ..Config::default() };
     let server = world.server(&[here()], config, servers);
-    let deaf = Script::new()
+    let not_reading = Script::new()
         .from([192, 0, 2, 1].into())
         .stop_reading()
         .send(get("/file"))
@@ -191,10 +192,11 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
         .finish();
     let mut peers = Vec::new();
     for _ in 0..6 {
-        peers.push(world.peer(&here(), deaf.clone()));
+        peers.push(world.peer(&here(), not_reading.clone()));
         world.run(secs(1));
     }
-    // Two hold a quantum each: the first, less what it sent, did not spend the share.
+    // Two connections hold a quantum each: when the second one reads, the first has sent some of
+    // its quantum, so that the share isn't spent.
     assert_eq!(world.shard(server).footprint().charged, 2);
     world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.peer_state(*peer).closed));
     for peer in peers {
@@ -207,14 +209,14 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
 }
 
 #[test]
-fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
+fn a_read_that_hangs_delays_no_other_connection_and_times_out_after_a_minute() {
     seeds(0..50, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults { delay: secs(1) / 50, ..Faults::none() });
         let (server, logs) =
             serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
         world.hang_jobs(1000);
-        // What is behind the file waits for it.
+        // The third response waits for the file.
         let hanging = Script::new().send(get("/") + &get("/file") + &get("/"));
         let hanging = world.peer(&here(), hanging);
         world.run(secs(1));
@@ -237,10 +239,10 @@ fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
 }
 
 #[test]
-fn a_drain_is_over_in_time_whatever_reads_do() {
+fn a_drain_ends_in_time_even_if_reads_hang_or_fail() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, gentle(&mut rng));
+        let mut world = World::new(seed, no_tiny_buffers(&mut rng));
         let (server, logs) =
             serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
         world.hang_jobs(rng.pick(&[0, 300, 1000]));

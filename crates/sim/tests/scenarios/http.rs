@@ -1,4 +1,4 @@
-//! HTTP/1.1 and ranges of files, on the engine and however it is split.
+//! HTTP/1.1 on the engine: the responses don't depend on how requests and responses are split.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -16,7 +16,7 @@ use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 use crate::checked::{assert_no_violations, service};
 use crate::here;
 
-/// A file in memory, which is another one after this number of reads.
+/// A file in memory that changes after a number of reads.
 #[derive(Debug)]
 pub(crate) struct Text {
     bytes: Vec<u8>,
@@ -39,7 +39,7 @@ impl FileSource for Text {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let _ = self.reads_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         let rest = self.bytes.get(offset as usize..).unwrap_or_default();
-        // A file may give less than it was asked for.
+        // A read may return less than requested.
         let count = rest.len().min(buffer.len()).min(1000);
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -54,7 +54,7 @@ impl FileSource for Text {
     }
 }
 
-/// `/file` is a file, `/later` is answered from elsewhere, `/` at once; all else isn't there.
+/// `/` responds at once, `/file` with a file, and `/later` after a job. Other paths are not found.
 pub(crate) struct Site(pub(crate) Arc<Text>);
 
 impl Site {
@@ -93,7 +93,7 @@ impl Handler for Site {
     }
 }
 
-/// One client's requests and everything it hears, except the dates.
+/// Sends `requests` to the test server, and returns the responses without their dates.
 fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     let text = Text::new(usize::MAX);
@@ -101,8 +101,8 @@ fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     responses_to(seed, faults, requests, open)
 }
 
-/// What a client hears that sends `requests` and ends its side, of a server of such connections:
-/// all but the dates, which are in each response.
+/// Sends `requests` to a server whose connections `open` makes, and closes the sending side.
+/// Returns the responses without their dates.
 pub(crate) fn responses_to<P: Protocol + 'static>(
     seed: u64,
     faults: Faults,
@@ -126,11 +126,11 @@ pub(crate) fn responses_to<P: Protocol + 'static>(
 }
 
 #[test]
-fn pipelined_requests_get_the_same_replies_however_they_travel() {
+fn responses_to_pipelined_requests_do_not_depend_on_faults() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
         let mut faults = Faults::lossless(&mut rng);
-        // A request that drips in for longer than its deadline gets another answer.
+        // With smaller buffers, a request could arrive too slowly and time out.
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         let mut requests = String::new();
@@ -148,12 +148,12 @@ fn pipelined_requests_get_the_same_replies_however_they_travel() {
 }
 
 #[test]
-fn a_file_that_changes_is_never_completed() {
+fn a_response_whose_file_changes_is_never_completed() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults::lossless(&mut rng));
         let shared = Rc::new(ServerConfig::default());
-        // It takes five reads at least: the change comes before the last.
+        // The file needs five reads at least, so it changes before the last one.
         let text = Text::new(rng.between(1, 4));
         let (servers, logs) =
             service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)));

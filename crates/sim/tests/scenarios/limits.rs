@@ -1,4 +1,4 @@
-//! More connections than there may be, and connections that panic.
+//! More connections than allowed, connections that panic, and ones that consume no input.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::{here, secs};
 
 const SAYS: &[u8] = b"a few words";
 
-/// Ten peers that want an echo, and take their time.
-fn ten(world: &mut World, from: Option<IpAddr>) -> Vec<PeerId> {
+/// Ten peers that send a text and close their sending side a second later.
+fn ten_peers(world: &mut World, from: Option<IpAddr>) -> Vec<PeerId> {
     let script = Script::new().send(SAYS).wait(secs(1)).finish();
     let script = from.into_iter().fold(script, Script::from);
     (0..10).map(|_| world.peer(&here(), script.clone())).collect()
@@ -27,14 +27,14 @@ fn all_served(world: &World, peers: &[PeerId]) {
 }
 
 #[test]
-fn without_descriptors_accepting_rests_and_resumes() {
+fn without_descriptors_accepting_pauses_and_resumes() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults::lossless(&mut rng));
         let (echoes, logs) = service(|_| Echo::default());
         let room = rng.between(1, 4);
         let server = world.server_with_descriptors(&[here()], Config::default(), echoes, 1 + room);
-        let peers = ten(&mut world, None);
+        let peers = ten_peers(&mut world, None);
         world.run_until(secs(1000), |world| {
             assert!(world.shard(server).connections() <= room);
             world.shard(server).stats().closed_in_all() == 10
@@ -47,7 +47,7 @@ fn without_descriptors_accepting_rests_and_resumes() {
 }
 
 #[test]
-fn a_connection_that_cannot_be_watched_ends_for_that_reason() {
+fn a_connection_that_cannot_be_watched_ends_with_that_reason() {
     let faults = Faults { watch_fails: 1000, ..Faults::none() };
     let mut world = World::new(0, faults);
     let (echoes, logs) = service(|_| Echo::default());
@@ -74,7 +74,7 @@ fn above_the_limit_new_connections_wait_and_are_not_lost() {
             world.server_with_counts(&counts, &[here()], config.clone(), echoes);
             logs.push(seen);
         }
-        let peers = ten(&mut world, None);
+        let peers = ten_peers(&mut world, None);
         world.run_until(secs(1000), |world| {
             assert!(counts.total() <= max);
             peers.iter().all(|peer| world.peer_state(*peer).closed)
@@ -87,7 +87,7 @@ fn above_the_limit_new_connections_wait_and_are_not_lost() {
 }
 
 #[test]
-fn one_address_has_its_share_and_no_more() {
+fn an_address_has_at_most_its_share_of_connections() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults { stall: 0, ..Faults::lossless(&mut rng) });
@@ -95,12 +95,14 @@ fn one_address_has_its_share_and_no_more() {
         let config = Config { max_connections_per_address: max, ..Config::default() };
         let (echoes, logs) = service(|_| Echo::default());
         let server = world.server(&[here()], config, echoes);
-        let greedy = Script::new().from([192, 0, 2, 1].into()).wait(secs(30)).finish();
-        let crowd: Vec<_> = (0..10).map(|_| world.peer(&here(), greedy.clone())).collect();
+        let limited_address = Script::new().from([192, 0, 2, 1].into()).wait(secs(30)).finish();
+        let same_address: Vec<_> =
+            (0..10).map(|_| world.peer(&here(), limited_address.clone())).collect();
         world.run(secs(20));
         assert_eq!(world.shard(server).connections(), max);
         assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 10 - max as u64);
-        let others = [ten(&mut world, None), ten(&mut world, Some([192, 0, 2, 2].into()))];
+        let others =
+            [ten_peers(&mut world, None), ten_peers(&mut world, Some([192, 0, 2, 2].into()))];
         world.settle();
         all_served(&world, &others[0]);
         let served = others[1].iter().filter(|peer| world.peer_state(**peer).bytes == SAYS).count();
@@ -108,9 +110,9 @@ fn one_address_has_its_share_and_no_more() {
         let ended = |peer: &&PeerId| {
             world.peer_state(**peer).outcome.is_some_and(|(outcome, _)| outcome == Outcome::Ended)
         };
-        assert_eq!(crowd.iter().filter(ended).count(), 10);
+        assert_eq!(same_address.iter().filter(ended).count(), 10);
 
-        // Who has left makes room.
+        // The address may connect again after its connections have closed.
         let again =
             world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(SAYS).finish());
         world.settle();
@@ -120,10 +122,10 @@ fn one_address_has_its_share_and_no_more() {
     });
 }
 
-/// Echoes, unless told to panic: at a byte, at the end of input, or when it is closed.
-struct Fragile(Echo);
+/// Echoes. Panics at the byte `!` and when it is closed.
+struct Panics(Echo);
 
-impl Protocol for Fragile {
+impl Protocol for Panics {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         assert!(!input.contains(&b'!'), "on purpose");
         self.0.on_bytes(input, turn)
@@ -140,13 +142,13 @@ impl Protocol for Fragile {
 }
 
 #[test]
-fn a_panic_ends_one_conversation_alone() {
+fn a_panic_ends_only_its_connection() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults::lossless(&mut rng));
-        let fragile = |_: &Peer| Box::new(Fragile(Echo::default())) as Box<dyn Protocol>;
-        let server = world.server(&[here()], Config::default(), fragile);
-        let good = ten(&mut world, None);
+        let panics = |_: &Peer| Box::new(Panics(Echo::default())) as Box<dyn Protocol>;
+        let server = world.server(&[here()], Config::default(), panics);
+        let good = ten_peers(&mut world, None);
         let bad = world.peer(&here(), Script::new().send("and now: !").finish());
         world.settle();
         all_served(&world, &good);
@@ -156,10 +158,10 @@ fn a_panic_ends_one_conversation_alone() {
     });
 }
 
-/// Uses no input, and waits for more.
-struct Hoarder;
+/// Consumes no input, and waits for more.
+struct ConsumesNothing;
 
-impl Protocol for Hoarder {
+impl Protocol for ConsumesNothing {
     fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::more(0))
     }
@@ -177,7 +179,7 @@ impl Protocol for Hoarder {
 }
 
 #[test]
-fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
+fn a_connection_with_more_unused_input_than_allowed_is_closed() {
     assert_eq!(Config::default().max_unused_input, 1 << 20);
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
@@ -185,8 +187,8 @@ fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
         for (sent, closed) in [(limit, 0), (limit + 1, 1)] {
             let mut world = World::new(seed, Faults::lossless(&mut rng));
             let config = Config { max_unused_input: limit, ..Config::default() };
-            let (hoarders, logs) = service(|_| Hoarder);
-            let server = world.server(&[here()], config, hoarders);
+            let (protocols, logs) = service(|_| ConsumesNothing);
+            let server = world.server(&[here()], config, protocols);
             world.peer(&here(), Script::new().send(vec![b'x'; sent]).finish());
             world.settle();
             let stats = world.shard(server).stats();

@@ -1,10 +1,10 @@
-//! What an access log is told of requests: each of them once, in order, however they travel and end.
+//! Access logs: each request is logged once, in order, however it is split and however it ends.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, ServerConfig};
+use sockeye_http::{Begun, Ended, Limits, Log, Outcome as LogOutcome, Server, ServerConfig};
 use sockeye_proto::{Peer, WallTime};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
@@ -12,11 +12,11 @@ use crate::checked::{assert_no_violations, service};
 use crate::http::{Site, Text};
 use crate::{here, secs};
 
-/// How many requests have begun, and what became of them.
+/// The number of requests that have begun, and the entries of those that have ended.
 #[derive(Debug, Default)]
-struct Page(RefCell<(usize, Vec<(String, Told)>)>);
+struct TestLog(RefCell<(usize, Vec<(String, LogOutcome)>)>);
 
-impl Log for Page {
+impl Log for TestLog {
     fn begun(&self, request: Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
         self.0.borrow_mut().0 += 1;
         match request {
@@ -25,15 +25,21 @@ impl Log for Page {
         }
     }
 
-    fn ended(&self, notes: &[u8], outcome: &Told) {
+    fn ended(&self, notes: &[u8], outcome: &LogOutcome) {
         self.0.borrow_mut().1.push((String::from_utf8(notes.to_vec()).unwrap(), *outcome));
     }
 }
 
-/// One client that does as in `script`, and what is told of its requests. All have ended.
-fn told(seed: u64, faults: Faults, text: usize, script: Script) -> (Vec<(String, Told)>, usize) {
-    let page = Rc::new(Page::default());
-    let shared = Rc::new(ServerConfig::new(Limits::default()).logging(page.clone()));
+/// Runs a client with `script`. Returns the log entries of its requests, and the number of bytes
+/// that it received.
+fn logged(
+    seed: u64,
+    faults: Faults,
+    text: usize,
+    script: Script,
+) -> (Vec<(String, LogOutcome)>, usize) {
+    let log = Rc::new(TestLog::default());
+    let shared = Rc::new(ServerConfig::new(Limits::default()).logging(log.clone()));
     let text = Text::new(text);
     let mut world = World::new(seed, faults);
     let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)));
@@ -43,12 +49,12 @@ fn told(seed: u64, faults: Faults, text: usize, script: Script) -> (Vec<(String,
     let received = world.peer_state(client).bytes.len();
     world.finish();
     assert_no_violations(&logs.borrow());
-    let (begun, told) = page.0.take();
-    assert_eq!(begun, told.len(), "each is told of once");
-    (told, received)
+    let (begun, logged) = log.0.take();
+    assert_eq!(begun, logged.len(), "each request is logged once");
+    (logged, received)
 }
 
-/// So many requests, and their paths.
+/// `count` random requests, and their paths.
 fn requests(rng: &mut Rng, count: usize) -> (String, Vec<&'static str>) {
     let paths: Vec<_> =
         (0..count).map(|_| rng.pick(&["/", "/file", "/later", "/nothing"])).collect();
@@ -57,24 +63,24 @@ fn requests(rng: &mut Rng, count: usize) -> (String, Vec<&'static str>) {
     (requests, paths)
 }
 
-fn gentle(rng: &mut Rng) -> Faults {
+fn no_tiny_buffers(rng: &mut Rng) -> Faults {
     let mut faults = Faults::lossless(rng);
-    // What drips in for longer than its deadline gets another answer.
+    // With smaller buffers, a request could arrive too slowly and time out.
     faults.send_buffer = faults.send_buffer.max(256);
     faults.receive_buffer = faults.receive_buffer.max(256);
     faults
 }
 
 #[test]
-fn what_is_answered_is_told_of_as_complete_with_all_its_bytes() {
+fn answered_requests_are_logged_as_complete_with_all_bytes() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = no_tiny_buffers(&mut rng);
         let count = rng.between(1, 12);
         let (requests, paths) = requests(&mut rng, count);
-        let (told, _) = told(seed, faults, usize::MAX, Script::new().send(&*requests).finish());
-        assert_eq!(told.len(), paths.len());
-        for ((target, outcome), path) in told.iter().zip(paths) {
+        let (logged, _) = logged(seed, faults, usize::MAX, Script::new().send(&*requests).finish());
+        assert_eq!(logged.len(), paths.len());
+        for ((target, outcome), path) in logged.iter().zip(paths) {
             let bytes = match path {
                 "/" => "at once".len(),
                 "/file" => 5000,
@@ -88,10 +94,10 @@ fn what_is_answered_is_told_of_as_complete_with_all_its_bytes() {
 }
 
 #[test]
-fn a_client_that_breaks_off_anywhere_leaves_no_request_untold() {
+fn requests_of_clients_that_disconnect_are_logged_once() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = no_tiny_buffers(&mut rng);
         let (requests, paths) = requests(&mut rng, 6);
         let part = &requests[..rng.between(1, requests.len())];
         let script = Script::new().send(part);
@@ -100,10 +106,10 @@ fn a_client_that_breaks_off_anywhere_leaves_no_request_untold() {
             "reset" => script.reset(),
             _ => script.close(),
         };
-        let (told, _) = told(seed, faults, usize::MAX, script);
-        // In their order; those that came, and perhaps not all of them.
-        assert!(told.len() <= paths.len());
-        for ((target, outcome), path) in told.iter().zip(paths) {
+        let (logged, _) = logged(seed, faults, usize::MAX, script);
+        // The requests that arrived, in order.
+        assert!(logged.len() <= paths.len());
+        for ((target, outcome), path) in logged.iter().zip(paths) {
             assert_eq!(&**target, path);
             assert!(matches!(outcome.ended, Ended::Complete | Ended::ClientAborted), "{outcome:?}");
             assert!(outcome.content <= 5000);
@@ -112,25 +118,25 @@ fn a_client_that_breaks_off_anywhere_leaves_no_request_untold() {
 }
 
 #[test]
-fn a_refusal_takes_no_longer_because_its_client_stays() {
+fn the_logged_duration_of_a_rejected_request_excludes_the_lingering() {
     let script =
         Script::new().send("GET /a b HTTP/1.1\r\nHost: here\r\n\r\n").wait(secs(1)).finish();
-    let (told, _) = told(0, Faults::none(), usize::MAX, script);
-    let [(line, outcome)] = &told[..] else { panic!("{told:?}") };
+    let (logged, _) = logged(0, Faults::none(), usize::MAX, script);
+    let [(line, outcome)] = &logged[..] else { panic!("{logged:?}") };
     assert_eq!((&**line, outcome.refused), ("GET /a b HTTP/1.1", Some("bad_request")));
     assert_eq!((outcome.ended, outcome.took), (Ended::Complete, secs(0)));
 }
 
 #[test]
-fn a_file_that_changes_is_told_of_as_that() {
+fn a_response_whose_file_changes_is_logged_as_file_changed() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
         let faults = Faults::lossless(&mut rng);
-        // It takes five reads at least: the change comes before the last.
+        // The file needs five reads at least, so it changes before the last one.
         let reads = rng.between(1, 4);
         let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
-        let (told, received) = told(seed, faults, reads, script);
-        let [(_, outcome)] = &told[..] else { panic!("{told:?}") };
+        let (logged, received) = logged(seed, faults, reads, script);
+        let [(_, outcome)] = &logged[..] else { panic!("{logged:?}") };
         assert_eq!(outcome.ended, Ended::FileChanged);
         assert!(
             outcome.content < 5000 && outcome.content <= received as u64,

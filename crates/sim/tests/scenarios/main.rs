@@ -1,6 +1,6 @@
-//! What the engine must do whatever the network does: each scenario with many seeds.
+//! Tests of the engine on a simulated network with random faults, each with many seeds.
 //!
-//! A failing seed is printed with the command that runs it again, alone.
+//! If a test fails, it prints its seed and the command that repeats the run.
 
 mod bodies;
 mod buffered;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 
-/// Where the server of a scenario listens.
+/// The address of the server in most tests.
 fn here() -> Target {
     Target::Ip(([127, 0, 0, 1], 7).into())
 }

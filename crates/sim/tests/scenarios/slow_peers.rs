@@ -1,4 +1,4 @@
-//! Peers that read slowly, not at all, or reset.
+//! Peers that read slowly or not at all, that reset, or that still send while the server closes.
 
 use sockeye_engine::{Config, Linger};
 use sockeye_proto::End;
@@ -8,7 +8,7 @@ use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 use crate::checked::{assert_no_violations, service};
 use crate::{here, secs};
 
-/// Buffers so small that what a peer doesn't read is soon felt.
+/// Buffers so small that a peer that doesn't read soon blocks the server's sends.
 fn tight(rng: &mut Rng) -> Faults {
     Faults {
         send_buffer: 256,
@@ -20,7 +20,7 @@ fn tight(rng: &mut Rng) -> Faults {
 }
 
 #[test]
-fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
+fn a_peer_that_never_reads_uses_bounded_memory_and_is_closed() {
     seeds(0..150, |seed| {
         const OUTPUT: usize = 4096;
         let mut rng = Rng::new(seed);
@@ -31,7 +31,7 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
         let peer = world.peer(&here(), Script::new().stop_reading().send(vec![7; 100_000]));
         let start = world.now();
         world.settle();
-        // What we hold, one receive above it, and what the kernels hold in both directions.
+        // The output buffer, one receive, and the kernel buffers of both directions.
         let most = OUTPUT + 256 + 4 * 256;
         let received = world.peer_state(peer);
         assert!((OUTPUT..=most).contains(&received.sent), "it sent {}", received.sent);
@@ -45,7 +45,7 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
 }
 
 #[test]
-fn a_slow_reader_gets_everything_however_long_it_takes() {
+fn a_slow_reader_gets_everything() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, tight(&mut rng));
@@ -67,7 +67,7 @@ fn a_slow_reader_gets_everything_however_long_it_takes() {
 }
 
 #[test]
-fn a_reader_that_stops_is_let_go_a_minute_later() {
+fn a_reader_that_stops_is_closed_a_minute_later() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, tight(&mut rng));
@@ -88,7 +88,7 @@ fn a_reader_that_stops_is_let_go_a_minute_later() {
 }
 
 #[test]
-fn a_reset_in_the_middle_disturbs_nobody_else() {
+fn a_reset_does_not_affect_other_connections() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
         let faults = Faults::lossless(&mut rng);
@@ -110,18 +110,18 @@ fn a_reset_in_the_middle_disturbs_nobody_else() {
     });
 }
 
-/// Answers the first byte, and doesn't want to hear the rest.
-mod curt {
+/// Answers the first byte, and closes without reading the rest.
+mod respond_once {
     use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-    /// With how it ends.
-    pub(super) struct Curt(pub(super) End);
+    /// Contains the way in which it closes.
+    pub(super) struct RespondOnce(pub(super) End);
 
-    pub(super) const REPLY: &[u8] = b"too much, thank you";
+    pub(super) const RESPONSE: &[u8] = b"enough";
 
-    impl Protocol for Curt {
+    impl Protocol for RespondOnce {
         fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-            turn.out.write(REPLY);
+            turn.out.write(RESPONSE);
             turn.end(self.0);
             Ok(Consumed::more(input.len().min(1)))
         }
@@ -140,20 +140,20 @@ mod curt {
 }
 
 #[test]
-fn a_peer_that_is_still_sending_reads_the_reply() {
+fn a_peer_that_is_still_sending_receives_the_response() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        // A network on which the peer can be done within the time that we linger.
+        // A latency at which the peer can finish while the server lingers.
         let delay = secs(1) / 1000;
         let faults = Faults { delay, stall: 0, ..tight(&mut rng) };
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt(End::Linger));
-        world.server(&[here()], Config::default(), curts);
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
+        world.server(&[here()], Config::default(), protocols);
         let count = rng.between(1, 50_000);
         let peer = world.peer(&here(), Script::new().send(rng.bytes(count)).finish());
         world.settle();
         let received = world.peer_state(peer);
-        assert_eq!(received.bytes, curt::REPLY, "{:?}", received.outcome);
+        assert_eq!(received.bytes, respond_once::RESPONSE, "{:?}", received.outcome);
         world.finish();
         assert_no_violations(&logs.borrow());
     });
@@ -165,10 +165,10 @@ fn lingering_has_an_end() {
         let mut rng = Rng::new(seed);
         let faults = tight(&mut rng);
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt(End::Linger));
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
         let linger = Linger { bytes: 5000, ..Linger::default() };
-        let server = world.server(&[here()], Config { linger, ..Config::default() }, curts);
-        // One says nothing more, one says too much, one goes on for ever, byte by byte.
+        let server = world.server(&[here()], Config { linger, ..Config::default() }, protocols);
+        // One peer sends nothing more, one sends too much, and one sends a byte per second.
         let quiet = Script::new().send("x").wait(secs(1000));
         let endless = (0..500).fold(Script::new(), |script, _| script.send("y").wait(secs(1)));
         for script in [quiet, Script::new().send(vec![0; 100_000]), endless] {
@@ -184,7 +184,7 @@ fn lingering_has_an_end() {
     });
 }
 
-/// Each limit alone, with the others out of reach.
+/// Tests each limit alone, with high values for the others.
 #[test]
 fn every_limit_of_lingering_ends_it() {
     let never = Linger { bytes: u64::MAX, quiet: secs(1000), total: secs(1000) };
@@ -207,9 +207,9 @@ fn every_limit_of_lingering_ends_it() {
             let mut rng = Rng::new(seed);
             let faults = Faults { delay: secs(1) / 1000, ..tight(&mut rng) };
             let mut world = World::new(seed, faults);
-            let (curts, logs) = service(|_| curt::Curt(End::Linger));
+            let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
             let config = Config { linger: linger.clone(), ..Config::default() };
-            let server = world.server(&[here()], config, curts);
+            let server = world.server(&[here()], config, protocols);
             let start = world.now();
             world.peer(&here(), script.clone());
             world.run_until(secs(800), |world| world.shard(server).stats().closed_in_all() == 1);
@@ -221,18 +221,18 @@ fn every_limit_of_lingering_ends_it() {
     });
 }
 
-/// All of the peer's bytes have arrived, and only the first buffer of them was read. To close then
-/// would reset the connection.
+/// All of the peer's bytes have arrived, and the server has read only some of them. Closing the
+/// socket now would reset the connection.
 #[test]
-fn a_protocol_that_closes_above_unread_input_lingers() {
+fn a_protocol_that_closes_with_unread_input_lingers() {
     seeds(0..50, |seed| {
         let mut world = World::new(seed, Faults { read_size: 256, ..Faults::none() });
-        let (curts, logs) = service(|_| curt::Curt(End::Close));
-        world.server(&[here()], Config::default(), curts);
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Close));
+        world.server(&[here()], Config::default(), protocols);
         let peer = world.peer(&here(), Script::new().send([0; 1000]).finish());
         world.settle();
         let received = world.peer_state(peer);
-        assert_eq!(received.bytes, curt::REPLY, "{:?}", received.outcome);
+        assert_eq!(received.bytes, respond_once::RESPONSE, "{:?}", received.outcome);
         world.finish();
         assert_no_violations(&logs.borrow());
     });

@@ -1,4 +1,4 @@
-//! What connections ask of the engine: answers from elsewhere, pauses, another protocol, room.
+//! Protocols that use the methods of `Turn`: jobs, pauses, `switch_to`, room and remotes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,8 +16,9 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 use crate::checked::{assert_no_violations, service};
 use crate::here;
 
-/// A world with one server and one peer that says `says` and ends its side.
-fn one<P: Protocol + 'static>(
+/// Runs one server, and one peer that sends `input` and closes its sending side. Returns what the
+/// peer received.
+fn run_one_peer<P: Protocol + 'static>(
     seed: u64,
     config: Config,
     input: &[u8],
@@ -26,8 +27,8 @@ fn one<P: Protocol + 'static>(
 ) -> Vec<u8> {
     let mut world = World::new(seed, Faults::lossless(&mut Rng::new(seed)));
     world.drop_jobs(dropped_jobs);
-    let (conversations, logs) = service(make);
-    world.server(&[here()], config, conversations);
+    let (protocols, logs) = service(make);
+    world.server(&[here()], config, protocols);
     let peer = world.peer(&here(), Script::new().send(input).finish());
     world.settle();
     let received = world.peer_state(peer).bytes;
@@ -36,26 +37,26 @@ fn one<P: Protocol + 'static>(
     received
 }
 
-/// Has each byte worked on elsewhere, and reads no further until it is done. A byte whose work was
-/// lost is answered with `?`.
+/// Runs a job for each byte, and pauses until it has finished. A byte whose job was dropped is
+/// answered with `?`.
 #[derive(Default)]
-struct OneByOne {
-    asked: Option<Ticket>,
+struct JobPerByte {
+    ticket: Option<Ticket>,
     ended: bool,
 }
 
-impl Protocol for OneByOne {
+impl Protocol for JobPerByte {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let byte = input[0];
-        self.asked = Some(turn.run(move || byte.to_ascii_uppercase()));
+        self.ticket = Some(turn.run(move || byte.to_ascii_uppercase()));
         Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Message(ticket, body) => {
-                if self.asked.take() != Some(ticket) {
-                    return Err(Fault::ours("ticket", "received what we had not asked"));
+                if self.ticket.take() != Some(ticket) {
+                    return Err(Fault::ours("ticket", "got an unexpected ticket"));
                 }
                 let answer = body.map(|body| *body.downcast::<u8>().expect("a byte"));
                 turn.out.write(&[answer.unwrap_or(b'?')]);
@@ -76,27 +77,28 @@ impl Protocol for OneByOne {
 }
 
 #[test]
-fn every_answer_comes_in_its_place_and_a_lost_one_is_told() {
+fn job_results_arrive_in_order_and_dropped_jobs_are_reported() {
     seeds(0..200, |seed| {
-        let lost = if seed % 2 == 0 { 0 } else { 300 };
-        let input = b"what is asked in small letters";
-        let received = one(seed, Config::default(), input, |_| OneByOne::default(), lost);
+        let dropped = if seed % 2 == 0 { 0 } else { 300 };
+        let input = b"lower case letters";
+        let received =
+            run_one_peer(seed, Config::default(), input, |_| JobPerByte::default(), dropped);
         assert_eq!(received.len(), input.len());
         for (asked, answer) in input.iter().zip(received) {
             let right = asked.to_ascii_uppercase() == answer;
-            assert!(right || (lost > 0 && answer == b'?'), "{answer}");
+            assert!(right || (dropped > 0 && answer == b'?'), "{answer}");
         }
     });
 }
 
-/// Looks at the first byte without using it, and leaves the connection to another.
-struct Sniff;
+/// Switches to another protocol, depending on the first byte, which it doesn't consume.
+struct Detect;
 
-impl Protocol for Sniff {
+impl Protocol for Detect {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match input[0] {
-            b'1' => turn.switch_to(Box::<OneByOne>::default()),
-            // Uses it, this time.
+            b'1' => turn.switch_to(Box::<JobPerByte>::default()),
+            // In this case, it consumes the byte.
             b'>' => {
                 turn.switch_to(Box::new(Echo::default()));
                 return Ok(Consumed::more(1));
@@ -116,12 +118,12 @@ impl Protocol for Sniff {
 }
 
 #[test]
-fn another_protocol_gets_every_byte_that_the_first_did_not_use() {
+fn switch_to_passes_every_unused_byte_to_the_next_protocol() {
     seeds(0..200, |seed| {
         for (input, answer) in [("1b", "1B"), ("echo", "echo"), (">echo", "echo"), ("e", "e")] {
             let mut world = World::new(seed, Faults::lossless(&mut Rng::new(seed)));
-            let sniffing = |_: &_| Box::new(Sniff) as Box<dyn Protocol>;
-            world.server(&[here()], Config::default(), sniffing);
+            let detect = |_: &_| Box::new(Detect) as Box<dyn Protocol>;
+            world.server(&[here()], Config::default(), detect);
             let script = Script::new().send(input).await_bytes(answer.len()).finish();
             let peer = world.peer(&here(), script);
             world.settle();
@@ -131,24 +133,24 @@ fn another_protocol_gets_every_byte_that_the_first_did_not_use() {
     });
 }
 
-/// Writes for as long as there is room, and goes on when there is some again.
-struct Flood {
-    left: Vec<u8>,
-    most_held: Rc<RefCell<usize>>,
-    told: Rc<RefCell<Vec<Mark>>>,
+/// Writes as long as there is room, and continues at `Event::Room`.
+struct Writer {
+    unwritten: Vec<u8>,
+    max_held: Rc<RefCell<usize>>,
+    marks: Rc<RefCell<Vec<Mark>>>,
 }
 
 const CHUNK: usize = 100;
 
-impl Flood {
-    fn pour(&mut self, turn: &mut Turn<'_>) {
-        while !self.left.is_empty() && !turn.is_full() {
-            let rest = self.left.split_off(CHUNK.min(self.left.len()));
-            turn.out.write(&std::mem::replace(&mut self.left, rest));
+impl Writer {
+    fn fill(&mut self, turn: &mut Turn<'_>) {
+        while !self.unwritten.is_empty() && !turn.is_full() {
+            let rest = self.unwritten.split_off(CHUNK.min(self.unwritten.len()));
+            turn.out.write(&std::mem::replace(&mut self.unwritten, rest));
         }
-        let mut most = self.most_held.borrow_mut();
+        let mut most = self.max_held.borrow_mut();
         *most = turn.out.held().max(*most);
-        if self.left.is_empty() {
+        if self.unwritten.is_empty() {
             turn.mark();
             turn.end(End::Finish);
         } else {
@@ -157,15 +159,15 @@ impl Flood {
     }
 }
 
-impl Protocol for Flood {
+impl Protocol for Writer {
     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(_) | Event::Room => self.pour(turn),
-            Event::Sent(mark) => self.told.borrow_mut().push(mark),
+            Event::Open(_) | Event::Room => self.fill(turn),
+            Event::Sent(mark) => self.marks.borrow_mut().push(mark),
             _ => {}
         }
         Ok(())
@@ -177,40 +179,41 @@ impl Protocol for Flood {
 }
 
 #[test]
-fn what_does_not_fit_is_written_when_there_is_room() {
+fn a_protocol_continues_to_write_when_it_gets_room() {
     seeds(0..200, |seed| {
         const ROOM: usize = 1000;
         let bytes = Rng::new(seed).bytes(4000);
-        let (most_held, told) = (Rc::<RefCell<usize>>::default(), Rc::default());
-        let (left, most, marks) = (bytes.clone(), Rc::clone(&most_held), Rc::clone(&told));
-        let flood = move |_: &_| Flood {
-            left: left.clone(),
-            most_held: Rc::clone(&most),
-            told: Rc::clone(&marks),
+        let (max_held, marks) = (Rc::<RefCell<usize>>::default(), Rc::default());
+        let (unwritten, max, writer_marks) =
+            (bytes.clone(), Rc::clone(&max_held), Rc::clone(&marks));
+        let writer = move |_: &_| Writer {
+            unwritten: unwritten.clone(),
+            max_held: Rc::clone(&max),
+            marks: Rc::clone(&writer_marks),
         };
         let config = Config { max_buffered_output: ROOM, ..Config::default() };
-        let received = one(seed, config, b"", flood, 0);
+        let received = run_one_peer(seed, config, b"", writer, 0);
         assert!(received == bytes, "{} bytes", received.len());
-        assert!(*most_held.borrow() < ROOM + CHUNK, "{most_held:?}");
-        assert_eq!(told.borrow().last(), Some(&Mark(4000)), "{told:?}");
+        assert!(*max_held.borrow() < ROOM + CHUNK, "{max_held:?}");
+        assert_eq!(marks.borrow().last(), Some(&Mark(4000)), "{marks:?}");
     });
 }
 
-/// Is sent numbers from elsewhere, as many at a time as there is credit for.
+/// Receives numbers that a job sends by a remote, as many at a time as the remote allows.
 #[derive(Default)]
-struct Fed {
+struct RemoteReader {
     remote: Rc<RefCell<Option<Remote>>>,
     next: Arc<AtomicU8>,
 }
 
 const MESSAGES: u8 = 100;
 
-impl Fed {
-    /// From elsewhere come as many as may.
-    fn feed(&self, turn: &mut Turn<'_>) {
+impl RemoteReader {
+    /// Starts a job that sends as many numbers as the remote accepts.
+    fn spawn_sender(&self, turn: &mut Turn<'_>) {
         let (remote, next) = (turn.remote(), Arc::clone(&self.next));
         *self.remote.borrow_mut() = Some(remote.clone());
-        let feed = Job::new(JobKind::Other, Client::Unix, move || {
+        let sender = Job::new(JobKind::Other, Client::Unix, move || {
             while next.load(Relaxed) < MESSAGES {
                 match remote.try_send(Box::new(next.load(Relaxed))) {
                     Ok(()) => next.fetch_add(1, Relaxed),
@@ -218,19 +221,19 @@ impl Fed {
                 };
             }
         });
-        turn.spawn(feed).unwrap();
+        turn.spawn(sender).unwrap();
     }
 }
 
-impl Protocol for Fed {
+impl Protocol for RemoteReader {
     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            // When there is room, there is credit again.
-            Event::Open(_) | Event::Room => self.feed(turn),
+            // The messages so far were handled, so that the remote accepts more.
+            Event::Open(_) | Event::Room => self.spawn_sender(turn),
             Event::Message(Ticket::REMOTE, Ok(body)) => {
                 let number = *body.downcast::<u8>().expect("a number");
                 turn.out.write(&[number]);
@@ -251,14 +254,15 @@ impl Protocol for Fed {
 }
 
 #[test]
-fn messages_from_elsewhere_come_in_order_under_credit_and_stop_at_the_end() {
+fn remote_messages_arrive_in_order_within_their_limit_and_fail_after_the_end() {
     seeds(0..200, |seed| {
         let remote = Rc::<RefCell<Option<Remote>>>::default();
         let ours = Rc::clone(&remote);
-        // So little room that credit comes back late.
+        // A small output buffer, so that messages are handled slowly.
         let config = Config { max_buffered_output: 8, ..Config::default() };
-        let fed = move |_: &_| Fed { remote: Rc::clone(&ours), ..Fed::default() };
-        let received = one(seed, config, b"", fed, 0);
+        let reader =
+            move |_: &_| RemoteReader { remote: Rc::clone(&ours), ..RemoteReader::default() };
+        let received = run_one_peer(seed, config, b"", reader, 0);
         assert_eq!(received, (0..MESSAGES).collect::<Vec<_>>());
         let remote = remote.borrow_mut().take().expect("it was opened");
         assert!(remote.is_gone());
@@ -266,15 +270,15 @@ fn messages_from_elsewhere_come_in_order_under_credit_and_stop_at_the_end() {
     });
 }
 
-/// Reads what is said elsewhere, as far as its output has room.
-struct Follows {
-    said: Arc<Mutex<Vec<u8>>>,
+/// Writes a log, which jobs append to, as far as there is room.
+struct LogReader {
+    log: Arc<Mutex<Vec<u8>>>,
     read: usize,
-    /// How often it was woken.
-    told: u32,
+    /// Number of wake-ups.
+    wakes: u32,
 }
 
-impl Protocol for Follows {
+impl Protocol for LogReader {
     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::more(input.len()))
     }
@@ -284,12 +288,13 @@ impl Protocol for Follows {
             Event::Open(_) => {
                 let refused = turn.remote().send(Box::new(()));
                 assert!(matches!(refused, Err(SendError::OnEventLoop(_))), "{refused:?}");
-                // Many jobs, each of which takes its time, and says several things at once.
+                // Each job takes some time, then appends ten numbers and wakes the session ten
+                // times.
                 for from in (0..MESSAGES).step_by(10) {
-                    let (remote, said) = (turn.remote(), Arc::clone(&self.said));
+                    let (remote, log) = (turn.remote(), Arc::clone(&self.log));
                     let say = Job::new(JobKind::Other, Client::Unix, move || {
                         for number in from..from + 10 {
-                            said.lock().unwrap().push(number);
+                            log.lock().unwrap().push(number);
                             remote.wake();
                         }
                     });
@@ -297,18 +302,18 @@ impl Protocol for Follows {
                 }
             }
             Event::Woken | Event::Room => {
-                self.told += u32::from(matches!(event, Event::Woken));
-                let said = self.said.lock().unwrap();
-                while self.read < said.len() && !turn.is_full() {
-                    turn.out.write(&said[self.read..=self.read]);
+                self.wakes += u32::from(matches!(event, Event::Woken));
+                let log = self.log.lock().unwrap();
+                while self.read < log.len() && !turn.is_full() {
+                    turn.out.write(&log[self.read..=self.read]);
                     self.read += 1;
                 }
-                if self.read < said.len() {
+                if self.read < log.len() {
                     turn.want_room();
-                } else if said.len() == usize::from(MESSAGES) {
+                } else if log.len() == usize::from(MESSAGES) {
                     turn.end(End::Finish);
                 }
-                assert!(self.told <= u32::from(MESSAGES) / 10, "ten at once are one wake-up");
+                assert!(self.wakes <= u32::from(MESSAGES) / 10, "ten at once are one wake-up");
             }
             _ => {}
         }
@@ -321,14 +326,14 @@ impl Protocol for Follows {
 }
 
 #[test]
-fn a_conversation_that_is_woken_reads_on_as_far_as_there_is_room() {
+fn a_woken_protocol_writes_as_far_as_it_has_room() {
     seeds(0..200, |seed| {
-        let said = Arc::<Mutex<Vec<u8>>>::default();
-        let ours = Arc::clone(&said);
+        let log = Arc::<Mutex<Vec<u8>>>::default();
+        let ours = Arc::clone(&log);
         let config = Config { max_buffered_output: 8, ..Config::default() };
-        let follows = move |_: &_| Follows { said: Arc::clone(&ours), read: 0, told: 0 };
-        let received = one(seed, config, b"", follows, 0);
-        assert_eq!(received, *said.lock().unwrap());
+        let reader = move |_: &_| LogReader { log: Arc::clone(&ours), read: 0, wakes: 0 };
+        let received = run_one_peer(seed, config, b"", reader, 0);
+        assert_eq!(received, *log.lock().unwrap());
         assert_eq!(received.len(), usize::from(MESSAGES));
     });
 }
