@@ -197,7 +197,7 @@ fn place(value: f64) -> f64 {
 fn footnote(report: &Report) -> Vec<String> {
     let words = format!(
         "{}, {}. On each bar: {}. One worker on one core, the client on {}.",
-        table::place(),
+        table::date_and_machine(),
         report.versions.join(", "),
         match report.rows.iter().flat_map(|row| ratio(row, Kind::Ours)).all(|r| r.confident) {
             _ if report.rounds == 1 => "nothing, because there was one round".to_owned(),

@@ -133,11 +133,11 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
     let mut kinds = report.kinds.clone();
     for round in 0..rounds {
         kinds.retain(|kind| {
-            let turn = Turn { setup, row, kind: *kind, others: &report.kinds };
+            let server_row = ServerRow { setup, row, kind: *kind, others: &report.kinds };
             let result = if memory {
-                turn.memory(report.idle).map(|found| measured.memory.extend(found))
+                server_row.memory(report.idle).map(|found| measured.memory.extend(found))
             } else {
-                turn.time(round, report.length).map(|found| measured.runs.extend(found))
+                server_row.time(round, report.length).map(|found| measured.runs.extend(found))
             };
             // A failure repeats in every round: report it once.
             if let Err(error) = &result {
@@ -150,14 +150,14 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
 }
 
 /// Runs one server in one row.
-struct Turn<'a> {
+struct ServerRow<'a> {
     setup: &'a Setup,
     row: &'static Row,
     kind: Kind,
     others: &'a [Kind],
 }
 
-impl Turn<'_> {
+impl ServerRow<'_> {
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
         let Some(server) = self.start()? else { return Ok(None) };
         let prepared = self.row.load.prepared()?;
@@ -239,15 +239,15 @@ impl Turn<'_> {
     /// Starts the server, and checks its responses.
     fn start(&self) -> Result<Option<Server>> {
         let load = self.row.load;
-        let turns = if self.kind == Kind::Limit { self.model()? } else { Vec::new() };
-        let Some(server) = self.setup.start(self.kind, load, &turns)? else { return Ok(None) };
+        let exchanges = if self.kind == Kind::Limit { self.limit_responses()? } else { Vec::new() };
+        let Some(server) = self.setup.start(self.kind, load, &exchanges)? else { return Ok(None) };
         self.check(server.address)?;
         Ok(Some(server))
     }
 
     /// The responses that the limit sends: ours, or those of another server if ours is not
     /// measured. An echo needs none.
-    fn model(&self) -> Result<Vec<servers::Turn>> {
+    fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load == Shape::Echo {
             return Ok(Vec::new());
@@ -267,10 +267,10 @@ impl Turn<'_> {
     }
 
     /// Makes each request once, and checks the responses.
-    fn check(&self, address: SocketAddr) -> Result<Vec<servers::Turn>> {
+    fn check(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
-        let last = load.most() == Some(1);
-        let mut turns = Vec::new();
+        let last = load.max_requests() == Some(1);
+        let mut exchanges = Vec::new();
         let mut socket = probe::connect(address)?;
         for (at, prepared) in load.prepared()?.iter().enumerate() {
             let request = prepared.wire(last);
@@ -292,8 +292,8 @@ impl Turn<'_> {
             if !right {
                 return Err("the response has unexpected content".into());
             }
-            turns.push((request.len(), response));
+            exchanges.push((request.len(), response));
         }
-        Ok(turns)
+        Ok(exchanges)
     }
 }

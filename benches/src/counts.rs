@@ -51,7 +51,7 @@ const GROWTH: f64 = 1.05;
 /// Number of connections in the row `idle`.
 const IDLE: usize = 10_000;
 /// Number of functions in a profile.
-const MOST: usize = 40;
+const PROFILE_FUNCTIONS: usize = 40;
 
 /// Counts, and then shows, checks or records the figures.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
@@ -60,7 +60,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
         ["--check"] => return check(&measure()?),
         ["--write"] => std::fs::write(path(), measure()?.text())?,
         ["profile", name] => {
-            for (function, count) in callgrind::profile(name)?.into_iter().take(MOST) {
+            for (function, count) in callgrind::profile(name)?.into_iter().take(PROFILE_FUNCTIONS) {
                 println!("{count:>8.0}  {function}");
             }
         }

@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 
 /// Where a server comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Origin {
     /// This tree.
     Tree,
     /// A system package of this name.
@@ -29,7 +29,7 @@ pub(crate) enum From {
     /// `cargo install` of this version.
     Install { version: &'static str },
     /// A small server in `benches/peers` that uses this crate.
-    Peers { on: &'static str },
+    Peers { library: &'static str },
 }
 
 impl Kind {
@@ -69,22 +69,22 @@ impl Kind {
         if self == Self::Ours { "ours" } else { self.name() }
     }
 
-    pub(crate) fn from(self) -> From {
+    pub(crate) fn origin(self) -> Origin {
         match self {
-            Self::Limit | Self::Ours | Self::Before => From::Tree,
-            Self::Nginx => From::System { package: "nginx-light" },
-            Self::Lighttpd => From::System { package: "lighttpd" },
-            Self::H2o => From::System { package: "h2o" },
-            Self::StaticWebServer => From::Install { version: "2.44.0" },
-            Self::Axum => From::Peers { on: "axum" },
-            Self::Hyper => From::Peers { on: "hyper" },
-            Self::May => From::Peers { on: "may_minihttp" },
-            Self::Tokio => From::Peers { on: "tokio" },
+            Self::Limit | Self::Ours | Self::Before => Origin::Tree,
+            Self::Nginx => Origin::System { package: "nginx-light" },
+            Self::Lighttpd => Origin::System { package: "lighttpd" },
+            Self::H2o => Origin::System { package: "h2o" },
+            Self::StaticWebServer => Origin::Install { version: "2.44.0" },
+            Self::Axum => Origin::Peers { library: "axum" },
+            Self::Hyper => Origin::Peers { library: "hyper" },
+            Self::May => Origin::Peers { library: "may_minihttp" },
+            Self::Tokio => Origin::Peers { library: "tokio" },
         }
     }
 
     /// Whether it can serve this load.
-    pub(crate) fn takes(self, load: Shape) -> bool {
+    pub(crate) fn supports(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
         match self {
@@ -114,10 +114,14 @@ mod tests {
     #[test]
     fn every_row_has_the_limit_and_ours_and_every_server_a_row() {
         for row in &ROWS {
-            assert!(Kind::Limit.takes(row.load) && Kind::Ours.takes(row.load), "{}", row.name);
+            assert!(
+                Kind::Limit.supports(row.load) && Kind::Ours.supports(row.load),
+                "{}",
+                row.name
+            );
         }
         for kind in Kind::ALL {
-            assert!(ROWS.iter().any(|row| kind.takes(row.load)), "{}", kind.name());
+            assert!(ROWS.iter().any(|row| kind.supports(row.load)), "{}", kind.name());
         }
     }
 }

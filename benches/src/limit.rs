@@ -1,14 +1,14 @@
 //! The limit: a server that parses nothing, so that its cost is the kernel's.
 //!
 //! ```text
-//! sockeye-benches limit response FILE [MOST]     FILE is the whole response, from memory
-//! sockeye-benches limit file HEAD BODY        HEAD from memory, BODY by sendfile
-//! sockeye-benches limit frames N FILE [MOST]  FILE for every N bytes: frames of the same length
-//! sockeye-benches limit cycle N,M,… FILE…     requests of N, M, … bytes in turn, a FILE for each
+//! sockeye-benches limit response FILE [MAX]     FILE is the whole response, from memory
+//! sockeye-benches limit file HEAD BODY         HEAD from memory, BODY by sendfile
+//! sockeye-benches limit frames N FILE [MAX]   FILE for every N bytes: frames of the same length
+//! sockeye-benches limit cycle N,M,… FILE…       requests of N, M, … bytes in turn, a FILE for each
 //! sockeye-benches limit echo
 //! ```
 //!
-//! It closes a connection after MOST responses.
+//! It closes a connection after MAX responses.
 //!
 //! It has one thread and one epoll, and makes one receive per wake-up and one send per batch of
 //! requests. It prints its address as `sockeye` does. It trusts its clients: don't use it as a
@@ -29,17 +29,19 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["echo"] => serve("tcp", echo::Echo::default),
-        ["response", file, ref most @ ..] if most.len() < 2 => {
-            let response = response::Response::from_memory(fs::read(file)?, number(most.first())?);
+        ["response", file, ref max_responses @ ..] if max_responses.len() < 2 => {
+            let response =
+                response::Response::from_memory(fs::read(file)?, number(max_responses.first())?);
             serve("http", || response.peer(response::RequestEnd::blank_line()))
         }
         ["file", head, body] => {
             let response = response::Response::from_file(fs::read(head)?, fs::File::open(body)?)?;
             serve("http", || response.peer(response::RequestEnd::blank_line()))
         }
-        ["frames", len, file, ref most @ ..] if most.len() < 2 => {
+        ["frames", len, file, ref max_responses @ ..] if max_responses.len() < 2 => {
             let len = len.parse()?;
-            let response = response::Response::from_memory(fs::read(file)?, number(most.first())?);
+            let response =
+                response::Response::from_memory(fs::read(file)?, number(max_responses.first())?);
             serve("message", || response.peer(response::RequestEnd::every(len)))
         }
         ["cycle", lengths, ref files @ ..] if !files.is_empty() => {
@@ -52,7 +54,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             let cycle = cycle::Cycle::new(&lengths, responses);
             serve("http", || cycle.peer())
         }
-        _ => Err("limit needs: response FILE [MOST], file HEAD BODY, frames N FILE [MOST], \
+        _ => Err("limit needs: response FILE [MAX], file HEAD BODY, frames N FILE [MAX], \
                   cycle N,M,… FILE…, or echo"
             .into()),
     }

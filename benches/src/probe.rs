@@ -8,7 +8,7 @@ use std::{
 
 use crate::Result;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum length of a head, which no server here exceeds.
 const HEAD_MAX: usize = 8 << 10;
 
@@ -21,9 +21,9 @@ pub(crate) struct Response {
 
 /// Opens a connection with timeouts.
 pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&target, PATIENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    let socket = TcpStream::connect_timeout(&target, TIMEOUT)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
     Ok(socket)
 }
 

@@ -24,8 +24,9 @@ pub(crate) struct Row {
 /// A kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// GET with `depth` requests in flight per connection, which closes after `most` requests.
-    Get { file: File, depth: usize, most: Option<u64> },
+    /// GET with `depth` requests in flight per connection. A connection closes after
+    /// `max_requests` requests.
+    Get { file: File, depth: usize, max_requests: Option<u64> },
     /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
     /// response is the sum of all numbers, so that a server has to read everything.
     Mix,
@@ -69,7 +70,7 @@ pub(crate) const FILES: [File; 6] = [
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
-    let load = Shape::Get { file: FILES[file], depth: 1, most: None };
+    let load = Shape::Get { file: FILES[file], depth: 1, max_requests: None };
     Row { name, title, load, connections }
 }
 
@@ -83,7 +84,7 @@ pub(crate) const ROWS: [Row; 19] = [
     row(
         "pipelined",
         "small response, pipelined 16 deep",
-        Shape::Get { file: SMALL, depth: 16, most: None },
+        Shape::Get { file: SMALL, depth: 16, max_requests: None },
     ),
     get("many", "small response, 1,000 connections", 0, 1000),
     row("logged", "small response, with an access log", Shape::Logged),
@@ -94,8 +95,16 @@ pub(crate) const ROWS: [Row; 19] = [
     ),
     row("mix", "sums: GET, POST with a length, POST in chunks", Shape::Mix),
     row("pages", "a page of 20 files of 3–300 KB, text compressed", Shape::Pages),
-    row("ten", "ten requests per connection", Shape::Get { file: SMALL, depth: 1, most: Some(10) }),
-    row("churn", "a connection per request", Shape::Get { file: SMALL, depth: 1, most: Some(1) }),
+    row(
+        "ten",
+        "ten requests per connection",
+        Shape::Get { file: SMALL, depth: 1, max_requests: Some(10) },
+    ),
+    row(
+        "churn",
+        "a connection per request",
+        Shape::Get { file: SMALL, depth: 1, max_requests: Some(1) },
+    ),
     get("1k", "file of 1 KiB", 1, 64),
     get("16k", "file of 16 KiB", 2, 64),
     get("100k", "file of 100 KiB", 3, 64),
@@ -127,7 +136,7 @@ impl Row {
         let mut plan = Plan::new(self.load.kind(), self.load.prepared()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
-        plan.per_connection = self.load.most().and_then(NonZeroU64::new);
+        plan.per_connection = self.load.max_requests().and_then(NonZeroU64::new);
         // A run ends by its time.
         plan.until = Until::Requests(u64::MAX);
         Ok(plan)
@@ -161,9 +170,9 @@ impl Shape {
     }
 
     /// Number of requests after which the server closes a connection.
-    pub(crate) fn most(self) -> Option<u64> {
+    pub(crate) fn max_requests(self) -> Option<u64> {
         match self {
-            Self::Get { most, .. } => most,
+            Self::Get { max_requests, .. } => max_requests,
             Self::Message { depth: None } => Some(1),
             _ => None,
         }

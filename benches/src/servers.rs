@@ -9,10 +9,10 @@ use crate::{
     Result,
     args::Args,
     cpu::Cores,
-    kind::{From, Kind},
+    kind::{Kind, Origin},
     pages,
     probe::Response,
-    programs::{self, Other},
+    programs::{self, OtherServer},
     rows::{FILES, Shape, content},
 };
 
@@ -25,7 +25,7 @@ mod system;
 pub(crate) use process::Server;
 
 /// A request's length, and the limit's response to it.
-pub(crate) type Turn = (usize, Response);
+pub(crate) type ExpectedExchange = (usize, Response);
 
 /// Maximum number of attempts of a disturbed run.
 const TRIES: u32 = 5;
@@ -42,7 +42,7 @@ pub(crate) struct Setup {
     /// The output of `nginx -V`.
     nginx: Option<String>,
     /// The available other servers.
-    others: Vec<Other>,
+    other_servers: Vec<OtherServer>,
     connections: usize,
     /// Maximum number of attempts of a disturbed run.
     pub(crate) tries: u32,
@@ -67,10 +67,10 @@ impl Setup {
         };
         let before = args.before.clone();
         let nginx = if wants(Kind::Nginx) { programs::version_output("nginx", "-V") } else { None };
-        let mut others = Vec::new();
-        for kind in args.servers.iter().copied().filter(|kind| kind.from() != From::Tree) {
-            match programs::other(kind, args.quick) {
-                Ok(other) => others.push(other),
+        let mut other_servers = Vec::new();
+        for kind in args.servers.iter().copied().filter(|kind| kind.origin() != Origin::Tree) {
+            match programs::other_server(kind, args.quick) {
+                Ok(other) => other_servers.push(other),
                 Err(error) => eprintln!("{} is left out: {error}", kind.name()),
             }
         }
@@ -80,7 +80,7 @@ impl Setup {
         // A quick run measures nothing, so it may be disturbed.
         let tries = if args.quick { 1 } else { TRIES };
         let cores = Cores::choose()?;
-        let setup = Self { cores, dir, sockeye, before, nginx, others, connections, tries };
+        let setup = Self { cores, dir, sockeye, before, nginx, other_servers, connections, tries };
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
         }
@@ -111,14 +111,14 @@ impl Setup {
             Kind::Limit => true,
             Kind::Ours => self.sockeye.is_some(),
             Kind::Before => self.before.is_some(),
-            kind => self.others.iter().any(|other| other.kind == *kind),
+            kind => self.other_servers.iter().any(|other| other.kind == *kind),
         };
         Kind::ALL.into_iter().filter(|kind| wanted.contains(kind) && here(kind)).collect()
     }
 
     /// The versions of the other servers, such as `nginx 1.22.1`.
     pub(crate) fn versions(&self) -> Vec<String> {
-        self.others.iter().map(|other| other.version.clone()).collect()
+        self.other_servers.iter().map(|other| other.version.clone()).collect()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -133,19 +133,24 @@ impl Setup {
     }
 
     fn program(&self, kind: Kind) -> Result<&PathBuf> {
-        let other = self.others.iter().find(|other| other.kind == kind);
+        let other = self.other_servers.iter().find(|other| other.kind == kind);
         Ok(&other.ok_or_else(|| format!("{} is not available", kind.name()))?.program)
     }
 
     /// Starts a server on its core, or returns `None` if it can't serve this load.
     ///
-    /// The limit sends the responses of `turns`.
-    pub(crate) fn start(&self, kind: Kind, load: Shape, turns: &[Turn]) -> Result<Option<Server>> {
-        if !kind.takes(load) {
+    /// The limit sends the responses of `exchanges`.
+    pub(crate) fn start(
+        &self,
+        kind: Kind,
+        load: Shape,
+        exchanges: &[ExpectedExchange],
+    ) -> Result<Option<Server>> {
+        if !kind.supports(load) {
             return Ok(None);
         }
         let command = match kind {
-            Kind::Limit => self.limit(load, turns)?,
+            Kind::Limit => self.limit(load, exchanges)?,
             Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
             Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),

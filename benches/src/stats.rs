@@ -47,13 +47,13 @@ pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate
 /// The number of values to leave out at each end of `count` sorted ones, so that the range of the
 /// others contains the true median with a confidence of 95 %. `None` if `count` is too small.
 fn ranks_outside(count: usize) -> Option<usize> {
-    const DOUBT: f64 = 0.025;
+    const TAIL: f64 = 0.025;
     // The probability that `heads` of the values are below the true median (binomial).
     let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);
     let (mut below, mut out) = (0.0, None);
     for heads in 0..count {
         below += chance;
-        if below > DOUBT {
+        if below > TAIL {
             break;
         }
         out = Some(heads);

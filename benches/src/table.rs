@@ -169,7 +169,7 @@ fn grouped(number: f64) -> String {
 }
 
 /// The date and the machine.
-pub(crate) fn place() -> String {
+pub(crate) fn date_and_machine() -> String {
     let machine = machine();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     format!("{}, {}, Linux {}, loopback", date(now), machine.cpu, machine.kernel)
@@ -187,7 +187,7 @@ fn legend(report: &Report) -> String {
          sends the same bytes, in the same round: the median over the rounds, and its 95 % confidence \
          interval (with a ? the range, because there are too few rounds). ≈ marks a single figure whose \
          interval is wider than a tenth, or unknown.\n",
-        place(),
+        date_and_machine(),
         if report.rounds == 1 {
             "one round".to_owned()
         } else {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Size of a file in a folder with many files, in bytes.
-const EACH: usize = 200;
+const FILE_SIZE: usize = 200;
 /// Size of a sparse file that is larger than any buffer.
 pub(super) const HUGE: u64 = 1 << 30;
 
@@ -53,7 +53,7 @@ impl Fixture {
             fs::write(site.join(name), content(size))?;
         }
         for number in 0..10 {
-            fs::write(site.join("list").join(file_name(number)), content(EACH))?;
+            fs::write(site.join("list").join(file_name(number)), content(FILE_SIZE))?;
         }
         File::create(site.join("huge.bin"))?.set_len(HUGE)?;
         Ok(fixture)
@@ -75,7 +75,7 @@ impl Fixture {
         if !path.exists() {
             eprintln!("  making {count} files");
             fs::create_dir(&path)?;
-            let text = content(EACH);
+            let text = content(FILE_SIZE);
             for number in 0..count {
                 fs::write(path.join(file_name(number)), &text)?;
             }
@@ -106,12 +106,12 @@ impl Fixture {
     /// stopped, or to the end of the plan.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
         let probe = learn(server, &plan)?;
-        self.client_that_knows(server, plan, probe)
+        self.client_with_probe(server, plan, probe)
     }
 
     /// Like [`Fixture::client`], but `probe` is from another server, so that the client's first
     /// request is the first that `server` gets.
-    pub(super) fn client_that_knows(
+    pub(super) fn client_with_probe(
         &self,
         server: &Server,
         mut plan: Plan,
@@ -152,7 +152,7 @@ pub(super) fn file_name(number: usize) -> String {
 }
 
 /// Replaces a file atomically: writes a temporary file, and renames it.
-pub(super) fn put_in_place(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
     fs::write(&temporary, content)?;
     fs::rename(temporary, path)

@@ -6,7 +6,7 @@ use super::{
     args::Args,
     cases,
     fixture::Fixture,
-    scene::{Case, Sample, Shows, Side, count_calls, measure},
+    scene::{Case, Figures, Sample, Side, count_calls, measure},
     trace::Calls,
     waiting, wire,
 };
@@ -31,9 +31,9 @@ pub(super) struct Report {
     pub(super) rounds: usize,
     pub(super) length: Duration,
     pub(super) rows: Vec<Row>,
-    pub(super) waiting: Vec<waiting::Seen>,
-    pub(super) left: Option<waiting::Left>,
-    pub(super) wire: Vec<wire::Seen>,
+    pub(super) waiting: Vec<waiting::WaitingRow>,
+    pub(super) connected_readers: Option<waiting::ConnectedReaders>,
+    pub(super) wire: Vec<wire::WireRow>,
     /// What failed. The other figures are valid.
     pub(super) failures: Vec<String>,
 }
@@ -64,14 +64,14 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     for case in cases::all().filter(|case| args.cliffs.contains(&case.cliff)) {
         eprintln!("{}: {}", case.cliff, case.title);
         let mut row = Row { case, samples: Vec::new(), calls: None };
-        if let Err(error) = look(&mut fixture, args, &mut row) {
+        if let Err(error) = measure_case(&mut fixture, args, &mut row) {
             report.failures.push(format!("{}: {error}", case.title));
         }
         report.rows.push(row);
     }
     report.waiting = waiting::run(&fixture, &args.cliffs)?;
     if args.cliffs.contains(&"readers") {
-        report.left = Some(waiting::deadline(&fixture)?);
+        report.connected_readers = Some(waiting::count_connected_readers(&fixture)?);
     }
     if args.cliffs.contains(&"corking") {
         report.wire = wire::run(&mut fixture)?;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     Ok(report)
 }
 
-fn look(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()> {
+fn measure_case(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()> {
     let case = row.case;
     for round in 0..args.rounds {
         for side in [Side::Plain, Side::Strained] {
@@ -87,7 +87,7 @@ fn look(fixture: &mut Fixture, args: &Args, row: &mut Row) -> Result<()> {
             row.samples.push((side, sample));
         }
     }
-    if case.shows == Shows::CostAndCalls {
+    if case.figures == Figures::CostAndCalls {
         let mut count = |side| count_calls(fixture, |fixture| (case.make)(fixture, side));
         row.calls = Some([count(Side::Plain)?, count(Side::Strained)?]);
     }

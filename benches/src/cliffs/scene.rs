@@ -57,12 +57,12 @@ pub(super) struct Case {
     /// The title in the table.
     pub(super) title: &'static str,
     pub(super) make: fn(&Fixture, Side) -> Result<Scene>,
-    pub(super) shows: Shows,
+    pub(super) figures: Figures,
 }
 
 /// The figures that a case shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shows {
+pub(super) enum Figures {
     /// CPU time and system calls of a request.
     CostAndCalls,
     /// CPU time only: the strain makes system calls at its own rate.
@@ -164,14 +164,14 @@ pub(super) fn count_calls(
 
 /// Waits until a server is idle. Before that, it may still be filling the kernel's buffers.
 pub(super) fn settle(server: &Server) -> Result<()> {
-    const LOOK: Duration = Duration::from_millis(100);
-    const AT_REST: Duration = Duration::from_millis(1);
-    const MOST: u32 = 50;
+    const INTERVAL: Duration = Duration::from_millis(100);
+    const IDLE: Duration = Duration::from_millis(1);
+    const ATTEMPTS: u32 = 50;
     let mut before = Spent::of(server.pid())?;
-    for _ in 0..MOST {
-        thread::sleep(LOOK);
+    for _ in 0..ATTEMPTS {
+        thread::sleep(INTERVAL);
         let now = Spent::of(server.pid())?;
-        if now.since(before).ran < AT_REST {
+        if now.since(before).ran < IDLE {
             return Ok(());
         }
         before = now;

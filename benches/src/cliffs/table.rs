@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     run::{Report, Row},
-    scene::{Sample, Shows, Side},
+    scene::{Figures, Sample, Side},
     strain::Counts,
     trace::Calls,
     waiting, wire,
@@ -37,15 +37,15 @@ pub(super) fn markdown(report: &Report) -> String {
     if !report.waiting.is_empty() {
         waiting_rows(&mut text, &report.waiting);
     }
-    if let Some(left) = report.left {
+    if let Some(readers) = report.connected_readers {
         let _ = writeln!(
             text,
-            "With a write timeout of {}, after three times that: of {} connections that read nothing, \
-             {} are left; of {1} that read 16 KiB per second, {}.\n",
+            "Still connected after three times a write timeout of {0}: {2} of {1} connections that \
+             read nothing, {3} of {1} that read 16 KiB per second.\n",
             waiting::TIMEOUT,
-            left.of,
-            left.nothing,
-            left.some
+            readers.opened,
+            readers.reading_nothing,
+            readers.reading_some
         );
     }
     if !report.wire.is_empty() {
@@ -72,9 +72,9 @@ fn cost(text: &mut String, row: &Row) {
     let latency =
         pair(&|sample| sample.latency.as_secs_f64(), &|latency| format!("{:.2} ms", latency * 1e3));
     let resident = pair(&|sample| sample.resident as f64, &mebibytes);
-    let (micros, ratio) = match row.case.shows {
-        Shows::Latency => ("–".to_owned(), "–".to_owned()),
-        Shows::Cost | Shows::CostAndCalls => (micros, ratio(row)),
+    let (micros, ratio) = match row.case.figures {
+        Figures::Latency => ("–".to_owned(), "–".to_owned()),
+        Figures::Cost | Figures::CostAndCalls => (micros, ratio(row)),
     };
     let _ = writeln!(
         text,
@@ -125,15 +125,15 @@ fn counts(text: &mut String, row: &Row) {
     }
 }
 
-fn waiting_rows(text: &mut String, rows: &[waiting::Seen]) {
+fn waiting_rows(text: &mut String, rows: &[waiting::WaitingRow]) {
     text.push_str("\n| only waiting | of a core | bytes each | resident |\n|---|---|---|---|\n");
     for row in rows {
         let _ = writeln!(
             text,
             "| {} | {:.2} % | {:.0} | {} |",
             row.title,
-            row.busy * 100.0,
-            row.each,
+            row.cpu_share * 100.0,
+            row.bytes_per_connection,
             mebibytes(row.resident as f64),
         );
     }
@@ -149,7 +149,7 @@ const COLUMNS: [&[&str]; 5] = [
     &["setsockopt"],
 ];
 
-fn wire_rows(text: &mut String, rows: &[wire::Seen]) {
+fn wire_rows(text: &mut String, rows: &[wire::WireRow]) {
     text.push_str(
         "\n| response | bytes | wait | recv | sendmsg | sendfile | setsockopt | others | segments | \
          stalls |\n|---|---|---|---|---|---|---|---|---|---|\n",
@@ -162,7 +162,7 @@ fn wire_rows(text: &mut String, rows: &[wire::Seen]) {
         let known: f64 = COLUMNS.iter().map(|names| row.calls.of(names)).sum();
         let segments = row.segments.map_or("–".to_owned(), few);
         let others = few(row.calls.total() - known);
-        let _ = writeln!(text, "| {others} | {segments} | {} of {} |", row.stalled, wire::OF);
+        let _ = writeln!(text, "| {others} | {segments} | {} of {} |", row.stalled, wire::TIMED);
     }
     text.push('\n');
     rows.iter().for_each(|row| named(text, row.title, &row.calls));

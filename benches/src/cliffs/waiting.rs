@@ -1,5 +1,5 @@
 //! What waiting connections cost the server in CPU time and memory, and how many slow readers are
-//! left after the write timeout.
+//! still connected after the write timeout.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{Result, cpu::Spent, memory, servers::Server};
 
 /// A kind of waiting connections.
 #[derive(Clone, Copy, Debug)]
-struct Kind {
+struct WaitingKind {
     /// The name of the cliff that measures it.
     cliff: &'static str,
     title: &'static str,
@@ -21,15 +21,15 @@ struct Kind {
 
 const SOME: Reads = Reads::Some(16 << 10);
 
-const KINDS: [Kind; 3] = [
-    Kind { cliff: "idle", title: "10,000 idle connections", count: 10_000, open: idle },
-    Kind {
+const KINDS: [WaitingKind; 3] = [
+    WaitingKind { cliff: "idle", title: "10,000 idle connections", count: 10_000, open: idle },
+    WaitingKind {
         cliff: "readers",
         title: "1,000 that request 1 GiB and read nothing",
         count: 1_000,
         open: |address, count| readers(address, count, Reads::Nothing),
     },
-    Kind {
+    WaitingKind {
         cliff: "readers",
         title: "1,000 that request 1 GiB and read 16 KiB each second",
         count: 1_000,
@@ -38,27 +38,27 @@ const KINDS: [Kind; 3] = [
 ];
 
 /// How long the server is measured.
-const LONG: Duration = Duration::from_secs(4);
+const MEASURED_FOR: Duration = Duration::from_secs(4);
 
 /// The figures of one kind of waiting connections.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct WaitingRow {
     pub(super) title: &'static str,
     /// The server's CPU time as a share of one core.
-    pub(super) busy: f64,
+    pub(super) cpu_share: f64,
     /// The server's private memory per connection, in bytes.
-    pub(super) each: f64,
+    pub(super) bytes_per_connection: f64,
     /// The server's resident memory, in bytes.
     pub(super) resident: u64,
 }
 
 /// Measures the kinds that belong to `cliffs`.
-pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<Seen>> {
+pub(super) fn run(fixture: &Fixture, cliffs: &[&str]) -> Result<Vec<WaitingRow>> {
     let wanted = KINDS.iter().filter(|kind| cliffs.contains(&kind.cliff));
-    wanted.map(|kind| look(fixture, kind)).collect()
+    wanted.map(|kind| measure_kind(fixture, kind)).collect()
 }
 
-fn look(fixture: &Fixture, kind: &Kind) -> Result<Seen> {
+fn measure_kind(fixture: &Fixture, kind: &WaitingKind) -> Result<WaitingRow> {
     let server = fixture.serve("site", &[])?;
     // The first request allocates memory that later ones share: don't count it.
     drop((kind.open)(server.address, 1)?);
@@ -67,46 +67,50 @@ fn look(fixture: &Fixture, kind: &Kind) -> Result<Seen> {
     // Buffers fill in the first seconds.
     thread::sleep(Duration::from_secs(1));
     let begin = Spent::of(server.pid())?;
-    thread::sleep(LONG);
+    thread::sleep(MEASURED_FOR);
     let ran = Spent::of(server.pid())?.since(begin).ran;
     let after = memory::field(server.pid(), "Anonymous:")?;
     let resident = memory::field(server.pid(), "Rss:")?;
     strain.end()?;
-    Ok(Seen {
+    Ok(WaitingRow {
         title: kind.title,
-        busy: ran.as_secs_f64() / LONG.as_secs_f64(),
-        each: (after as f64 - before as f64) / kind.count as f64,
+        cpu_share: ran.as_secs_f64() / MEASURED_FOR.as_secs_f64(),
+        bytes_per_connection: (after as f64 - before as f64) / kind.count as f64,
         resident,
     })
 }
 
-/// How many slow readers are still connected after three times the write timeout: of `of` that read
-/// nothing, and of `of` that read some.
+/// How many slow readers are still connected after three times the write timeout. The test opens
+/// `opened` connections that read nothing, then as many that read a little.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
-    pub(super) of: usize,
-    pub(super) nothing: usize,
-    pub(super) some: usize,
+pub(super) struct ConnectedReaders {
+    pub(super) opened: usize,
+    pub(super) reading_nothing: usize,
+    pub(super) reading_some: usize,
 }
 
 /// The write timeout for this measurement.
 pub(super) const TIMEOUT: &str = "4s";
 /// When the readers are counted: three times the write timeout.
-const PATIENCE: Duration = Duration::from_secs(12);
+const COUNT_AFTER: Duration = Duration::from_secs(12);
 
 /// Counts the slow readers that are still connected long after the write timeout.
-pub(super) fn deadline(fixture: &Fixture) -> Result<Left> {
+pub(super) fn count_connected_readers(fixture: &Fixture) -> Result<ConnectedReaders> {
     const COUNT: usize = 200;
-    let left = |reads| -> Result<usize> {
+    let connected = |reads| -> Result<usize> {
         let server = fixture.serve("site", &["--write-timeout", TIMEOUT])?;
-        let none = sockets(&server)?;
+        let before = sockets(&server)?;
         let strain = readers(server.address, COUNT, reads)?;
-        thread::sleep(PATIENCE);
-        let left = sockets(&server)?.saturating_sub(none);
+        thread::sleep(COUNT_AFTER);
+        let still_open = sockets(&server)?.saturating_sub(before);
         strain.end()?;
-        Ok(left)
+        Ok(still_open)
     };
-    Ok(Left { of: COUNT, nothing: left(Reads::Nothing)?, some: left(SOME)? })
+    Ok(ConnectedReaders {
+        opened: COUNT,
+        reading_nothing: connected(Reads::Nothing)?,
+        reading_some: connected(SOME)?,
+    })
 }
 
 /// Number of open sockets of the server.

@@ -19,11 +19,11 @@ use super::{
 use crate::{Result, probe, servers::Server};
 
 /// Number of timed responses.
-const TIMED: usize = 100;
+pub(super) const TIMED: usize = 100;
 /// Number of traced responses.
 const TRACED: u64 = 200;
 /// Longer than any response here should take, and shorter than a delayed acknowledgement.
-const STALLED: Duration = Duration::from_millis(30);
+const STALL: Duration = Duration::from_millis(30);
 /// A response is complete when nothing has arrived for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -36,7 +36,7 @@ enum Service {
 
 /// A kind of response, with the steps of its request. Each step gets a response.
 #[derive(Clone, Copy, Debug)]
-struct Kind {
+struct ResponseKind {
     title: &'static str,
     service: Service,
     steps: &'static [&'static str],
@@ -44,8 +44,12 @@ struct Kind {
     last: bool,
 }
 
-const fn kind(title: &'static str, service: Service, steps: &'static [&'static str]) -> Kind {
-    Kind { title, service, steps, last: false }
+const fn kind(
+    title: &'static str,
+    service: Service,
+    steps: &'static [&'static str],
+) -> ResponseKind {
+    ResponseKind { title, service, steps, last: false }
 }
 
 macro_rules! request {
@@ -54,13 +58,13 @@ macro_rules! request {
     };
 }
 
-const KINDS: [Kind; 22] = {
+const KINDS: [ResponseKind; 22] = {
     use Service::{Files, Streams};
     [
         kind("file of 13 bytes", Files, &[request!("GET /small.txt")]),
         kind("the same, HEAD", Files, &[request!("HEAD /small.txt")]),
         kind("the same, 304", Files, &[request!("GET /small.txt" "If-None-Match: *")]),
-        Kind {
+        ResponseKind {
             title: "the same, last of its connection",
             service: Files,
             steps: &[request!("GET /small.txt" "Connection: close")],
@@ -68,7 +72,7 @@ const KINDS: [Kind; 22] = {
         },
         kind("file of 16 KiB", Files, &[request!("GET /16k.bin")]),
         kind("file of 100 KiB", Files, &[request!("GET /100k.bin")]),
-        Kind {
+        ResponseKind {
             title: "the same, last of its connection",
             service: Files,
             steps: &[request!("GET /100k.bin" "Connection: close")],
@@ -118,7 +122,7 @@ const KINDS: [Kind; 22] = {
 
 /// The figures of a kind.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct WireRow {
     pub(super) title: &'static str,
     pub(super) bytes: usize,
     pub(super) calls: Calls,
@@ -128,26 +132,23 @@ pub(super) struct Seen {
     pub(super) stalled: usize,
 }
 
-/// The number of timed responses.
-pub(super) const OF: usize = TIMED;
-
 /// Requests every kind of response.
-pub(super) fn run(fixture: &mut Fixture) -> Result<Vec<Seen>> {
-    let one = |kind: &Kind| {
-        look(fixture, kind).map_err(|error| format!("{}: {error}", kind.title).into())
+pub(super) fn run(fixture: &mut Fixture) -> Result<Vec<WireRow>> {
+    let one = |kind: &ResponseKind| {
+        measure_kind(fixture, kind).map_err(|error| format!("{}: {error}", kind.title).into())
     };
     KINDS.iter().map(one).collect()
 }
 
-fn look(fixture: &mut Fixture, kind: &Kind) -> Result<Seen> {
+fn measure_kind(fixture: &mut Fixture, kind: &ResponseKind) -> Result<WireRow> {
     let server = start(fixture, kind)?;
-    let lengths = learn(server.address, kind)?;
+    let lengths = response_lengths(server.address, kind)?;
     let mut client = Client::new(server.address, kind, &lengths);
     let (mut stalled, mut before) = (0, None);
     for _ in 0..TIMED {
         let begin = Instant::now();
         client.exchange()?;
-        stalled += usize::from(begin.elapsed() >= STALLED);
+        stalled += usize::from(begin.elapsed() >= STALL);
         before = before.or_else(|| client.segments());
     }
     let responses = if kind.last { 1 } else { TIMED - 1 };
@@ -169,18 +170,18 @@ fn look(fixture: &mut Fixture, kind: &Kind) -> Result<Seen> {
         server.end()?;
         Ok(begin..end)
     })?;
-    Ok(Seen { title: kind.title, bytes: lengths.iter().sum(), calls, segments, stalled })
+    Ok(WireRow { title: kind.title, bytes: lengths.iter().sum(), calls, segments, stalled })
 }
 
-fn start(fixture: &Fixture, kind: &Kind) -> Result<Server> {
+fn start(fixture: &Fixture, kind: &ResponseKind) -> Result<Server> {
     match kind.service {
         Service::Files => fixture.serve("site", &["--listing"]),
         Service::Streams => fixture.streams(),
     }
 }
 
-/// The lengths of the responses: the bytes that come until nothing does.
-fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
+/// The lengths of the responses. A response ends when nothing has arrived for [`QUIET`].
+fn response_lengths(address: SocketAddr, kind: &ResponseKind) -> Result<Vec<usize>> {
     let mut socket = probe::connect(address)?;
     socket.set_read_timeout(Some(QUIET))?;
     let mut buffer = vec![0; 64 << 10];
@@ -205,14 +206,14 @@ fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
 /// Requests a kind repeatedly.
 struct Client<'a> {
     address: SocketAddr,
-    kind: &'a Kind,
+    kind: &'a ResponseKind,
     lengths: &'a [usize],
     socket: Option<TcpStream>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Client<'a> {
-    fn new(address: SocketAddr, kind: &'a Kind, lengths: &'a [usize]) -> Self {
+    fn new(address: SocketAddr, kind: &'a ResponseKind, lengths: &'a [usize]) -> Self {
         let longest = lengths.iter().copied().max().unwrap_or_default();
         Self { address, kind, lengths, socket: None, buffer: vec![0; longest] }
     }

@@ -79,9 +79,9 @@ fn collect(
     take: impl Fn(&Path) -> Result<String>,
 ) -> Result<(String, f64)> {
     for _ in 0..ATTEMPTS {
-        let (text, said) = attempt(name, turns, &take)?;
-        if said.trim() != scene::LATE {
-            return Ok((text, said.trim().parse()?));
+        let (text, printed) = attempt(name, turns, &take)?;
+        if printed.trim() != scene::TOO_SLOW {
+            return Ok((text, printed.trim().parse()?));
         }
     }
     Err(format!("{name} was too slow, {ATTEMPTS} times: is the machine busy?").into())
@@ -107,8 +107,8 @@ fn attempt(
     // A leftover in the temporary folder is harmless.
     let _ = fs::remove_file(&out);
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{name} under valgrind: {}", said.trim()).into());
+        let printed = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{name} under valgrind: {}", printed.trim()).into());
     }
     Ok((text?, String::from_utf8(output.stdout)?))
 }

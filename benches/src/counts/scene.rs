@@ -43,7 +43,7 @@ const PEERS: usize = 16;
 const WARM_UP: usize = 50;
 
 /// Printed if a name may have been looked up again during the counted turns.
-pub(super) const LATE: &str = "late";
+pub(super) const TOO_SLOW: &str = "late";
 
 /// Makes the turns, and prints the number of requests in the counted ones.
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
@@ -61,7 +61,7 @@ pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     }
     let looks_up = !matches!(load, Shape::Echo | Shape::Mix | Shape::Message { .. });
     if looks_up && begin.elapsed() >= FRESH {
-        println!("{LATE}");
+        println!("{TOO_SLOW}");
     } else {
         println!("{requests}");
     }
@@ -93,9 +93,9 @@ struct Scene {
     depth: usize,
     next: usize,
     /// Whether each client starts with a different request.
-    apart: bool,
+    staggered: bool,
     /// The lengths of the responses, once they are known.
-    lens: Vec<usize>,
+    response_lens: Vec<usize>,
 }
 
 impl Scene {
@@ -125,31 +125,31 @@ impl Scene {
         let depth = load.depth();
         let prepared: Vec<_> =
             load.prepared()?.iter().map(|request| request.wire(false).repeat(depth)).collect();
-        let lens = vec![0; prepared.len()];
-        let apart = load == Shape::Browser { alike: false };
-        let mut scene = Self { shard, peers, prepared, depth, next: 0, apart, lens };
-        scene.learn()?;
+        let response_lens = vec![0; prepared.len()];
+        let staggered = load == Shape::Browser { alike: false };
+        let mut scene = Self { shard, peers, prepared, depth, next: 0, staggered, response_lens };
+        scene.learn_lengths()?;
         Ok(scene)
     }
 
     /// Makes each request once, to learn the length of its response. It ends when nothing arrives for
     /// some turns, because the first response may wait for a lookup on another thread.
-    fn learn(&mut self) -> Result<()> {
+    fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.prepared.len() {
             self.peers[0].write_all(&self.prepared[at])?;
-            let mut patience = 50;
-            while patience > 0 {
+            let mut quiet_turns_left = 50;
+            while quiet_turns_left > 0 {
                 if self.shard.connections() > 0 {
                     let until = self.shard.driver().now() + Duration::from_millis(2);
                     self.shard.turn_until(until)?;
                 }
                 match self.peers[0].read(&mut [0; 64 << 10]) {
-                    Ok(count) => self.lens[at] += count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => patience -= 1,
+                    Ok(count) => self.response_lens[at] += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => quiet_turns_left -= 1,
                     Err(error) => return Err(error.into()),
                 }
             }
-            if self.lens[at] == 0 {
+            if self.response_lens[at] == 0 {
                 return Err("no response".into());
             }
         }
@@ -169,24 +169,25 @@ impl Scene {
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
     ) -> Result<usize> {
-        let (next, apart, count) = (self.next, usize::from(self.apart), self.prepared.len());
-        let at = |peer: usize| (next + peer * apart) % count;
+        let (next, staggered, count) =
+            (self.next, usize::from(self.staggered), self.prepared.len());
+        let at = |peer: usize| (next + peer * staggered) % count;
         let mut until = self.shard.stats().sent;
         for (number, peer) in self.peers.iter_mut().enumerate() {
             peer.write_all(&self.prepared[at(number)])?;
-            until += self.lens[at(number)] as u64;
+            until += self.response_lens[at(number)] as u64;
         }
         while self.shard.stats().sent < until {
             turn(&mut self.shard)?;
         }
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            let mut response = vec![0; self.lens[at(number)]];
+            let mut response = vec![0; self.response_lens[at(number)]];
             peer.set_nonblocking(false)?;
             peer.read_exact(&mut response)?;
             peer.set_nonblocking(true)?;
         }
         // Clients with different heads keep their own.
-        self.next = if self.apart { 0 } else { (self.next + 1) % count };
+        self.next = if self.staggered { 0 } else { (self.next + 1) % count };
         Ok(self.peers.len() * self.depth)
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
         let text = run(setup.start_traced(row.load, &out)?, row, requests, &out)?;
         found.push(read(&text).ok_or("strace has counted nothing")? as f64);
     }
-    Ok(a_request(&found))
+    Ok(per_request(&found))
 }
 
 /// Counts a request's instructions and allocations, in all threads.
@@ -37,15 +37,15 @@ pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Costs> {
     for requests in RUNS {
         let out = setup.path("instructions");
         let text = run(setup.start_counted(row.load, &out)?, row, requests, &out)?;
-        let (all, of_memory) = callgrind::read(&text).ok_or("callgrind has counted nothing")?;
+        let (all, allocated) = callgrind::read(&text).ok_or("callgrind has counted nothing")?;
         instructions.push(all as f64);
-        allocations.push(of_memory as f64);
+        allocations.push(allocated as f64);
     }
-    Ok(Costs { instructions: a_request(&instructions), allocations: a_request(&allocations) })
+    Ok(Costs { instructions: per_request(&instructions), allocations: per_request(&allocations) })
 }
 
 /// The costs of each additional request of the longer run.
-fn a_request(found: &[f64]) -> f64 {
+fn per_request(found: &[f64]) -> f64 {
     let [long, short] = RUNS;
     (found[0] - found[1]) / (long - short) as f64
 }

@@ -27,7 +27,7 @@ impl Cycle {
     }
 
     pub(super) fn peer(&self) -> CycleConnection<'_> {
-        CycleConnection { cycle: self, at: 0, seen: 0, sent: None }
+        CycleConnection { cycle: self, at: 0, received: 0, sent: None }
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) struct CycleConnection<'a> {
     /// The index of the current request.
     at: usize,
     /// Number of bytes of the request that have arrived.
-    seen: usize,
+    received: usize,
     /// Number of bytes of the response that were sent, while it is incomplete.
     sent: Option<usize>,
 }
@@ -64,16 +64,16 @@ impl Peer for CycleConnection<'_> {
         if self.sent.is_some() {
             return self.send_rest(socket);
         }
-        let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
-        if received == 0 {
+        let (count, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
+        if count == 0 {
             return Ok(Next::Close);
         }
-        self.seen += received;
+        self.received += count;
         let (length, _) = self.cycle.steps[self.at];
-        if self.seen < length {
+        if self.received < length {
             return Ok(Next::Input);
         }
-        self.seen -= length;
+        self.received -= length;
         self.send_rest(socket)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Response {
     /// The length of a response.
     len: usize,
     /// The connection closes after this number of responses.
-    most: Option<usize>,
+    max_responses: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -44,20 +44,20 @@ enum Body {
 }
 
 impl Response {
-    pub(super) fn from_memory(response: Vec<u8>, most: Option<usize>) -> Self {
+    pub(super) fn from_memory(response: Vec<u8>, max_responses: Option<usize>) -> Self {
         let len = response.len();
         let copies = (BATCH_BYTES / len.max(1)).clamp(1, BATCH);
-        Self { body: Body::Copies(response.repeat(copies)), len, most }
+        Self { body: Body::Copies(response.repeat(copies)), len, max_responses }
     }
 
     pub(super) fn from_file(head: Vec<u8>, file: File) -> io::Result<Self> {
         let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         let len = head.len() + size;
-        Ok(Self { body: Body::File { head, file }, len, most: None })
+        Ok(Self { body: Body::File { head, file }, len, max_responses: None })
     }
 
     pub(super) fn peer(&self, end: RequestEnd) -> ResponseConnection<'_> {
-        ResponseConnection { response: self, end, unsent: 0, left: self.most }
+        ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 
     /// Makes one call to send a part of the last `owed` bytes. Returns the numbers of bytes that the
@@ -94,7 +94,7 @@ pub(super) enum RequestEnd {
     /// At a blank line. The payload is the number of its bytes that have arrived.
     BlankLine { matched: usize },
     /// By its length, with the number of bytes that have arrived.
-    Every { len: usize, seen: usize },
+    Every { len: usize, received: usize },
 }
 
 impl RequestEnd {
@@ -104,16 +104,16 @@ impl RequestEnd {
 
     /// A length of zero counts as one.
     pub(super) fn every(len: usize) -> Self {
-        Self::Every { len: len.max(1), seen: 0 }
+        Self::Every { len: len.max(1), received: 0 }
     }
 
     /// Counts the requests that end in `bytes`.
     fn count(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::BlankLine { matched } => blank_lines(matched, bytes),
-            Self::Every { len, seen } => {
-                let all = *seen + bytes.len();
-                *seen = all % *len;
+            Self::Every { len, received } => {
+                let all = *received + bytes.len();
+                *received = all % *len;
                 all / *len
             }
         }
@@ -127,7 +127,7 @@ pub(super) struct ResponseConnection<'a> {
     end: RequestEnd,
     unsent: usize,
     /// Number of responses until the connection closes.
-    left: Option<usize>,
+    responses_left: Option<usize>,
 }
 
 impl ResponseConnection<'_> {
@@ -141,7 +141,7 @@ impl ResponseConnection<'_> {
                 return Ok(Next::Room);
             }
         }
-        Ok(if self.left == Some(0) { Next::Close } else { Next::Input })
+        Ok(if self.responses_left == Some(0) { Next::Close } else { Next::Input })
     }
 }
 
@@ -158,7 +158,7 @@ impl Peer for ResponseConnection<'_> {
             0 => Ok(Next::Input),
             requests => {
                 self.unsent = requests * self.response.len;
-                self.left = self.left.map(|left| left.saturating_sub(requests));
+                self.responses_left = self.responses_left.map(|left| left.saturating_sub(requests));
                 self.send_rest(socket)
             }
         }

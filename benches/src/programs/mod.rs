@@ -10,7 +10,7 @@ pub(crate) use self::cargo::build_ours;
 pub(crate) use self::system::version_output;
 use crate::{
     Result,
-    kind::{From, Kind},
+    kind::{Kind, Origin},
 };
 
 /// One of our programs.
@@ -24,7 +24,7 @@ pub(crate) enum Program {
 
 /// A server from outside this tree.
 #[derive(Debug)]
-pub(crate) struct Other {
+pub(crate) struct OtherServer {
     pub(crate) kind: Kind,
     pub(crate) program: PathBuf,
     /// Such as `nginx 1.22.1`.
@@ -32,37 +32,37 @@ pub(crate) struct Other {
 }
 
 /// Finds a server, or builds it unless the run is quick.
-pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
-    let (program, version) = match kind.from() {
-        From::Tree => return Err("it is part of this tree".into()),
-        From::System { .. } => {
-            let said = version_output(kind.name(), "-v");
-            let version = said.as_deref().and_then(system::version).map(str::to_owned);
+pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
+    let (program, version) = match kind.origin() {
+        Origin::Tree => return Err("it is part of this tree".into()),
+        Origin::System { .. } => {
+            let output = version_output(kind.name(), "-v");
+            let version = output.as_deref().and_then(system::version).map(str::to_owned);
             (kind.name().into(), version.ok_or("it is not installed; use --install")?)
         }
-        From::Install { .. } => {
+        Origin::Install { .. } => {
             let programs = [peers::installed(kind)?, kind.name().into()];
             let found = programs.into_iter().find_map(|program: PathBuf| {
-                let said = version_output(program.to_str()?, "--version")?;
-                Some((program, system::version(&said)?.to_owned()))
+                let output = version_output(program.to_str()?, "--version")?;
+                Some((program, system::version(&output)?.to_owned()))
             });
             found.ok_or("it is not installed; use --install, which takes some minutes")?
         }
-        From::Peers { on } => {
+        Origin::Peers { library } => {
             let program = peers::path(kind)?;
             if !quick {
                 peers::build(kind)?;
             } else if !program.exists() {
                 return Err("it is not built yet, and a quick run builds no other servers".into());
             }
-            (program, peers::version_of(on).unwrap_or("of unknown version").to_owned())
+            (program, peers::version_of(library).unwrap_or("of unknown version").to_owned())
         }
     };
-    let name = match kind.from() {
-        From::Peers { on } => on,
+    let name = match kind.origin() {
+        Origin::Peers { library } => library,
         _ => kind.name(),
     };
-    Ok(Other { kind, program, version: format!("{name} {version}") })
+    Ok(OtherServer { kind, program, version: format!("{name} {version}") })
 }
 
 /// Installs missing servers. It reports those that it can't install, which are left out.
@@ -71,8 +71,8 @@ pub(crate) fn install(wanted: &[Kind]) {
         eprintln!("{error}");
     }
     for kind in wanted {
-        if let From::Install { version } = kind.from()
-            && other(*kind, true).is_err()
+        if let Origin::Install { version } = kind.origin()
+            && other_server(*kind, true).is_err()
             && let Err(error) = peers::install(*kind, version)
         {
             eprintln!("{error}");

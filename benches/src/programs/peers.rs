@@ -62,14 +62,14 @@ fn root() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::From;
+    use crate::kind::Origin;
 
     #[test]
     fn versions_are_those_of_the_lock() {
         for kind in Kind::ALL {
-            if let From::Peers { on } = kind.from() {
-                let version = version_of(on).unwrap_or_default();
-                assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{on}: {version}");
+            if let Origin::Peers { library } = kind.origin() {
+                let version = version_of(library).unwrap_or_default();
+                assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{library}: {version}");
             }
         }
         assert_eq!(version_of("no-such-crate"), None);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{
     Result,
-    kind::{From, Kind},
+    kind::{Kind, Origin},
 };
 
 /// The programs that compress a page's files. Their packages have the same names.
@@ -33,8 +33,8 @@ done
 
 /// Installs missing servers and compression programs.
 pub(super) fn install(wanted: &[Kind]) -> Result<()> {
-    let servers = wanted.iter().filter_map(|kind| match kind.from() {
-        From::System { package } => Some((kind.name(), package)),
+    let servers = wanted.iter().filter_map(|kind| match kind.origin() {
+        Origin::System { package } => Some((kind.name(), package)),
         _ => None,
     });
     let all = servers.chain(COMPRESSORS.map(|name| (name, name)));
@@ -66,8 +66,8 @@ pub(crate) fn version_output(program: &str, flag: &str) -> Option<String> {
 }
 
 /// The first word that looks like a version.
-pub(super) fn version(said: &str) -> Option<&str> {
-    let words = said.split(|c: char| c.is_whitespace() || "/()".contains(c));
+pub(super) fn version(output: &str) -> Option<&str> {
+    let words = output.split(|c: char| c.is_whitespace() || "/()".contains(c));
     let looks = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
     words.into_iter().find(looks)
 }
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn versions_are_found_in_the_output_of_servers() {
-        for (said, found) in [
+        for (output, found) in [
             ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
             ("lighttpd/1.4.69 (ssl) - a light and fast webserver\n", Some("1.4.69")),
             ("h2o version 2.2.5\nOpenSSL: OpenSSL 3.0\n", Some("2.2.5")),
             ("no such thing", None),
         ] {
-            assert_eq!(version(said), found);
+            assert_eq!(version(output), found);
         }
     }
 }

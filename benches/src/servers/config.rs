@@ -16,7 +16,7 @@ pub(super) struct Options<'a> {
     pub(super) load: Shape,
     pub(super) connections: usize,
     /// The output of `nginx -V`.
-    pub(super) built: &'a str,
+    pub(super) version_output: &'a str,
     /// The path of the access log, if there is one.
     pub(super) log: Option<PathBuf>,
 }
@@ -24,11 +24,11 @@ pub(super) struct Options<'a> {
 impl Options<'_> {
     /// The small response comes from the configuration, not from a file, because that is fastest.
     pub(super) fn nginx(&self) -> String {
-        let Self { dir, address, load, connections, built, log } = self;
+        let Self { dir, address, load, connections, version_output, log } = self;
         let dir = dir.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
-            .filter(|module| !built.contains(&format!("--without-http_{module}_module")))
+            .filter(|module| !version_output.contains(&format!("--without-http_{module}_module")))
             .map(|module| format!("  {module}_temp_path {dir}/{module};\n"))
             .collect();
         let small = match load.file() {
@@ -38,7 +38,7 @@ impl Options<'_> {
             }
             _ => String::new(),
         };
-        let packed = match built.contains("gzip_static_module") {
+        let gzip_static = match version_output.contains("gzip_static_module") {
             true => "gzip_static on;",
             false => "",
         };
@@ -56,7 +56,7 @@ impl Options<'_> {
              \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
              \x20 types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; \
              text/plain txt; }}\n\
-             \x20 server {{ listen {address}; root {dir}/files; {packed} {small} }}\n}}\n",
+             \x20 server {{ listen {address}; root {dir}/files; {gzip_static} {small} }}\n}}\n",
         )
     }
 

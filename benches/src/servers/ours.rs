@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
-use super::{Server, Setup, Turn};
+use super::{ExpectedExchange, Server, Setup};
 use crate::{
     Result,
     kind::Kind,
@@ -53,33 +53,34 @@ impl Setup {
         Ok(command)
     }
 
-    /// The limit, which sends the responses of `turns`.
-    pub(super) fn limit(&self, load: Shape, turns: &[Turn]) -> Result<Command> {
+    /// The limit, which sends the responses of `exchanges`.
+    pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
         // All responses with a file are equal.
-        let turns = if load.file().is_some() { &turns[..turns.len().min(1)] } else { turns };
+        let exchanges =
+            if load.file().is_some() { &exchanges[..exchanges.len().min(1)] } else { exchanges };
         let mut paths = Vec::new();
-        for (at, (_, response)) in turns.iter().enumerate() {
+        for (at, (_, response)) in exchanges.iter().enumerate() {
             let path = self.dir.join(format!("response-{at}"));
             fs::write(&path, [&response.head[..], &response.body].concat())?;
             paths.push(path);
         }
-        let lengths: Vec<String> = turns.iter().map(|(length, _)| length.to_string()).collect();
+        let lengths: Vec<String> = exchanges.iter().map(|(length, _)| length.to_string()).collect();
         match (load, &paths[..]) {
             (Shape::Echo, _) => command.arg("echo"),
             (Shape::Message { .. }, [path]) => command.arg("frames").args(&lengths).arg(path),
             (_, [path]) => match load.file() {
                 Some(file) if file.size >= SENDFILE_FROM => {
-                    fs::write(path, &turns[0].1.head)?;
+                    fs::write(path, &exchanges[0].1.head)?;
                     command.arg("file").arg(path).arg(self.file(file.name))
                 }
                 _ => command.arg("response").arg(path),
             },
             _ => command.arg("cycle").arg(lengths.join(",")).args(&paths),
         };
-        if let Some(most) = load.most() {
-            command.arg(most.to_string());
+        if let Some(max) = load.max_requests() {
+            command.arg(max.to_string());
         }
         Ok(command)
     }

@@ -15,7 +15,7 @@ impl Setup {
             address,
             load,
             connections: self.connections,
-            built: self.nginx.as_deref().unwrap_or_default(),
+            version_output: self.nginx.as_deref().unwrap_or_default(),
             log: if load == Shape::Logged { Some(self.fresh_log(kind)?) } else { None },
         };
         let mut command = Command::new(kind.name());

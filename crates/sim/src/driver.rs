@@ -1,9 +1,9 @@
 //! The simulated network as an engine's [`Driver`].
 //!
-//! It keeps the driver's contract to the letter and no further: readiness is told once per change,
-//! a send may be done in the call or long after it, and a call may find nothing though it was
-//! announced. Nothing here waits: [`SimDriver::wait`] says what there is and remembers until when
-//! it would have waited, and the [`World`](crate::World) moves the clock.
+//! It guarantees exactly what the contract of [`Driver`] does, and no more: readiness is reported
+//! once per change, a send may complete in the call or long after it, and a call may block though
+//! the connection was reported as ready. [`SimDriver::wait`] never waits. It returns the events and
+//! stores its timeout, and the [`World`](crate::World) advances the clock.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,11 +14,11 @@ use sockeye_engine::driver::{Driver, IoEvent, Received, Sending, Target, Wake};
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, Output, Time, WallTime};
 
-use crate::link::{End, EndId, Owner, Stage};
-use crate::net::{Host, Incident, Net, Shared};
+use crate::endpoint::{ConnectionState, Endpoint, EndpointId, Owner};
+use crate::net::{Acceptor, Net, ScheduledEvent, Shared};
 use crate::poll::{Edge, Poller};
 
-/// Linux' numbers for want of descriptors (of the process, of the system), buffers and memory.
+/// Errors of Linux when resources are exhausted: EMFILE, ENFILE, ENOBUFS and ENOMEM.
 const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 
 /// The driver of one shard on the simulated network.
@@ -26,22 +26,22 @@ const SHORTAGES: [i32; 4] = [24, 23, 105, 12];
 pub struct SimDriver {
     net: Shared,
     poller: usize,
-    /// Where its own connections come from.
+    /// The local address of connections that it opens.
     ip: Option<IpAddr>,
-    scratch: Vec<u8>,
+    receive_buffer: Vec<u8>,
 }
 
-/// A connection's descriptor. To be closed once, by [`Driver::close`]; the network's books show one
-/// that was merely dropped.
+/// A connection's descriptor. It must be closed by [`Driver::close`]; dropping it is a violation
+/// that fails the test.
 #[derive(Debug)]
 pub struct SimSocket {
     net: Shared,
     poller: usize,
-    end: EndId,
+    endpoint: EndpointId,
     closed: bool,
 }
 
-/// A listening descriptor. As for [`SimSocket`].
+/// A listener's descriptor. It must be closed by [`Driver::close_listener`].
 #[derive(Debug)]
 pub struct SimListener {
     net: Shared,
@@ -53,44 +53,44 @@ impl SimDriver {
     pub(crate) fn new(net: &Shared, ip: Option<IpAddr>, descriptors: usize) -> Self {
         let mut inner = net.borrow_mut();
         inner.pollers.push(Poller::default());
-        inner.books.open.push(0);
-        inner.books.limits.push(descriptors);
-        let (poller, scratch) = (inner.pollers.len() - 1, inner.faults.scratch);
+        inner.audit.open.push(0);
+        inner.audit.limits.push(descriptors);
+        let (poller, receive_buffer) = (inner.pollers.len() - 1, inner.faults.read_size);
         drop(inner);
-        Self { net: Rc::clone(net), poller, ip, scratch: vec![0; scratch] }
+        Self { net: Rc::clone(net), poller, ip, receive_buffer: vec![0; receive_buffer] }
     }
 
     pub(crate) fn poller(&self) -> usize {
         self.poller
     }
 
-    /// A socket that this driver listens on.
+    /// Opens a listener for this driver.
     pub(crate) fn listen(&self, target: Target) -> SimListener {
-        let host = Host::Driver { poller: self.poller, id: None };
+        let acceptor = Acceptor::Driver { poller: self.poller, id: None };
         let mut net = self.net.borrow_mut();
-        let listener = net.listen(target, host);
-        net.books.open[self.poller] += 1;
+        let listener = net.listen(target, acceptor);
+        net.audit.open[self.poller] += 1;
         SimListener { net: Rc::clone(&self.net), listener, closed: false }
     }
 
-    /// What precedes every call: it is counted, and the world may have moved on meanwhile.
+    /// Called before every system call: counts it, and may handle a network event.
     fn call(&self, net: &mut Net) {
-        net.pollers[self.poller].note.calls += 1;
-        net.jostle();
+        net.pollers[self.poller].summary.calls += 1;
+        net.mid_turn_event();
     }
 
-    fn socket(&self, net: &mut Net, end: EndId) -> SimSocket {
-        net.books.open[self.poller] += 1;
-        SimSocket { net: Rc::clone(&self.net), poller: self.poller, end, closed: false }
+    fn socket(&self, net: &mut Net, endpoint: EndpointId) -> SimSocket {
+        net.audit.open[self.poller] += 1;
+        SimSocket { net: Rc::clone(&self.net), poller: self.poller, endpoint, closed: false }
     }
 
-    /// Whether descriptors are used up, really or as a fault.
+    /// The error if descriptors are exhausted, really or by an injected fault.
     fn shortage(&self, net: &mut Net) -> Option<io::Error> {
-        if net.books.open[self.poller] >= net.books.limits[self.poller] {
+        if net.audit.open[self.poller] >= net.audit.limits[self.poller] {
             return Some(io::Error::from_raw_os_error(SHORTAGES[0]));
         }
         let no_descriptor = net.faults.no_descriptor;
-        net.strikes(no_descriptor).then(|| io::Error::from_raw_os_error(net.rng.pick(&SHORTAGES)))
+        net.inject(no_descriptor).then(|| io::Error::from_raw_os_error(net.rng.pick(&SHORTAGES)))
     }
 }
 
@@ -121,9 +121,9 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;
         let (spurious, partial) = (net.faults.spurious, net.faults.partial_wait);
-        if net.strikes(spurious) {
-            let end = EndId(net.rng.below(net.ends.len()));
-            let ours = net.ends.get(end.0).map(|end| end.owner);
+        if net.inject(spurious) {
+            let endpoint = EndpointId(net.rng.below(net.endpoints.len()));
+            let ours = net.endpoints.get(endpoint.0).map(|endpoint| endpoint.owner);
             if let Some(Owner::Driver { poller, key: Some(key) }) = ours
                 && poller == self.poller
             {
@@ -139,9 +139,9 @@ impl Driver for SimDriver {
     fn watch_listener(&mut self, listener: &mut SimListener, id: u32) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let state = &mut net.listeners[listener.listener];
-        state.host = Host::Driver { poller: self.poller, id: Some(id) };
+        state.acceptor = Acceptor::Driver { poller: self.poller, id: Some(id) };
         if !state.queue.is_empty() {
-            net.tell_listener(listener.listener);
+            net.report_listener(listener.listener);
         }
         Ok(())
     }
@@ -153,31 +153,33 @@ impl Driver for SimDriver {
         if net.listeners[at].queue.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let (would_block, aborted) = (net.faults.would_block, net.faults.aborted);
-        if net.strikes(would_block) {
+        let (would_block, reset_before_accept) =
+            (net.faults.would_block, net.faults.reset_before_accept);
+        if net.inject(would_block) {
             let after = net.latency();
-            net.schedule(after, Incident::NudgeListener(at));
+            net.schedule(after, ScheduledEvent::ReportListener(at));
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if let Some(error) = self.shortage(&mut net) {
             return Err(error);
         }
-        let Some(end) = net.listeners[at].queue.pop_front() else {
+        let Some(endpoint) = net.listeners[at].queue.pop_front() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         net.progress += 1;
-        if net.strikes(aborted) {
-            net.abort(end);
+        if net.inject(reset_before_accept) {
+            net.abort(endpoint);
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        net.ends[end.0].owner = Owner::Driver { poller: self.poller, key: None };
-        let address = net.ends[end.0].address;
-        net.record(10, end.0, at as u64);
-        Ok((self.socket(&mut net, end), address))
+        net.endpoints[endpoint.0].owner = Owner::Driver { poller: self.poller, key: None };
+        let address = net.endpoints[endpoint.0].address;
+        net.record(10, endpoint.0, at as u64);
+        Ok((self.socket(&mut net, endpoint), address))
     }
 
     fn block_new_clients(&mut self, listener: &mut SimListener) {
-        // A client that comes now is told at once what it would find out within a second.
+        // The kernel drops SYN packets here, and the client's retry is refused. The simulation
+        // refuses it at once.
         self.net.borrow_mut().listeners[listener.listener].open = false;
     }
 
@@ -185,33 +187,34 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         listener.closed = true;
         net.progress += 1;
-        net.books.open[self.poller] -= 1;
+        net.audit.open[self.poller] -= 1;
         let state = &mut net.listeners[listener.listener];
         state.open = false;
-        let waiting: Vec<EndId> = state.queue.drain(..).collect();
-        for end in waiting {
-            net.abort(end);
+        let waiting: Vec<EndpointId> = state.queue.drain(..).collect();
+        for endpoint in waiting {
+            net.abort(endpoint);
         }
     }
 
     fn set_key(&mut self, socket: &mut SimSocket, key: Key) {
         let mut net = self.net.borrow_mut();
-        net.ends[socket.end.0].owner = Owner::Driver { poller: self.poller, key: Some(key) };
+        net.endpoints[socket.endpoint.0].owner =
+            Owner::Driver { poller: self.poller, key: Some(key) };
     }
 
     fn watch(&mut self, socket: &mut SimSocket) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
-        let no_room = net.faults.no_room;
-        if net.strikes(no_room) {
+        let watch_fails = net.faults.watch_fails;
+        if net.inject(watch_fails) {
             return Err(io::Error::from_raw_os_error(28));
         }
-        let end = &mut net.ends[socket.end.0];
+        let endpoint = &mut net.endpoints[socket.endpoint.0];
         let mut edge = Edge::WRITABLE;
-        edge.readable = end.is_readable();
-        edge.ended = end.eof;
-        edge.failed = end.failure().is_some();
-        net.tell(socket.end, edge);
+        edge.readable = endpoint.is_readable();
+        edge.ended = endpoint.eof;
+        edge.failed = endpoint.failure().is_some();
+        net.report(socket.endpoint, edge);
         Ok(())
     }
 
@@ -226,23 +229,23 @@ impl Driver for SimDriver {
             Target::Unix(_) => Address::Unix,
         };
         let owner = Owner::Driver { poller: self.poller, key: Some(key) };
-        let end = net.add_end(End::new(owner, Stage::Connecting, address));
-        net.ends[end.0].bound_for = Some((target.clone(), self.ip));
-        net.set_out(end);
+        let endpoint = net.add_endpoint(Endpoint::new(owner, ConnectionState::Connecting, address));
+        net.endpoints[endpoint.0].connecting_to = Some((target.clone(), self.ip));
+        net.start_connecting(endpoint);
         net.progress += 1;
-        Ok(self.socket(&mut net, end))
+        Ok(self.socket(&mut net, endpoint))
     }
 
     fn connected(&mut self, socket: &mut SimSocket) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
-        match net.ends[socket.end.0].stage {
-            Stage::Connecting => Err(io::ErrorKind::WouldBlock.into()),
-            Stage::Standing => {
+        match net.endpoints[socket.endpoint.0].state {
+            ConnectionState::Connecting => Err(io::ErrorKind::WouldBlock.into()),
+            ConnectionState::Established => {
                 net.progress += 1;
                 Ok(())
             }
-            Stage::Failed(kind) => {
+            ConnectionState::Failed(kind) => {
                 net.progress += 1;
                 Err(kind.into())
             }
@@ -253,115 +256,123 @@ impl Driver for SimDriver {
         let net = Rc::clone(&self.net);
         let mut net = net.borrow_mut();
         self.call(&mut net);
-        let Some((count, more)) = net.receive(socket.end, &mut self.scratch)? else {
+        let Some((count, more)) = net.receive(socket.endpoint, &mut self.receive_buffer)? else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        Ok(Received { bytes: &self.scratch[..count], more })
+        Ok(Received { bytes: &self.receive_buffer[..count], more })
     }
 
     fn send(&mut self, socket: &mut SimSocket, out: Box<Output>) -> Sending {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
-        if net.ends[socket.end.0].pending.is_some() {
-            net.complain(format!("end {} has two pending sends", socket.end.0));
+        if net.endpoints[socket.endpoint.0].pending.is_some() {
+            net.report_violation(format!("endpoint {} has two pending sends", socket.endpoint.0));
         }
         let late_send = net.faults.late_send;
-        if !out.is_empty() && net.strikes(late_send) {
-            net.ends[socket.end.0].pending = Some(out);
+        if !out.is_empty() && net.inject(late_send) {
+            net.endpoints[socket.endpoint.0].pending = Some(out);
             let after = net.latency();
-            net.schedule(after, Incident::SendDue(socket.end));
+            net.schedule(after, ScheduledEvent::SendDue(socket.endpoint));
             net.progress += 1;
             return Sending::Pending;
         }
-        let sent = net.transmit(socket.end, out);
+        let sent = net.transmit(socket.endpoint, out);
         net.progress += u64::from(sent.count > 0);
         Sending::Done(sent)
     }
 
     fn unacknowledged(&self, socket: &SimSocket) -> io::Result<u64> {
-        Ok(self.net.borrow().ends[socket.end.0].wire.len() as u64)
+        Ok(self.net.borrow().endpoints[socket.endpoint.0].in_flight.len() as u64)
     }
 
     fn finish(&mut self, socket: &mut SimSocket) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
-        if net.ends[socket.end.0].pending.is_some() {
-            net.complain(format!("end {} finishes with a pending send", socket.end.0));
+        if net.endpoints[socket.endpoint.0].pending.is_some() {
+            net.report_violation(format!(
+                "endpoint {} finishes with a pending send",
+                socket.endpoint.0
+            ));
         }
         net.progress += 1;
-        if net.ends[socket.end.0].failure().is_some() {
+        if net.endpoints[socket.endpoint.0].failure().is_some() {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        net.finish(socket.end);
+        net.finish(socket.endpoint);
         Ok(())
     }
 
     fn failure(&self, socket: &SimSocket) -> Option<io::Error> {
-        self.net.borrow().ends[socket.end.0].failure().map(Into::into)
+        self.net.borrow().endpoints[socket.endpoint.0].failure().map(Into::into)
     }
 
     fn close(&mut self, mut socket: SimSocket) {
         let mut net = self.net.borrow_mut();
         socket.closed = true;
         net.progress += 1;
-        net.books.open[self.poller] -= 1;
-        if let Owner::Driver { key: Some(key), .. } = net.ends[socket.end.0].owner
+        net.audit.open[self.poller] -= 1;
+        if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {
-            // Otherwise what was ready is reported though the connection is gone, as a kernel does
-            // within one batch.
+            // Otherwise, readiness is reported after the close, as a kernel may do within one
+            // batch.
             net.pollers[self.poller].forget(key);
         }
-        net.close(socket.end);
+        net.close(socket.endpoint);
     }
 }
 
 impl Net {
-    /// Receives into `buffer`: how many bytes, and whether there may be more. `None`: not now.
-    fn receive(&mut self, end: EndId, buffer: &mut [u8]) -> io::Result<Option<(usize, bool)>> {
+    /// Receives into `buffer`. Returns the number of bytes, and whether there may be more, or
+    /// `None` if the call would block.
+    fn receive(
+        &mut self,
+        endpoint: EndpointId,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<(usize, bool)>> {
         let (would_block, short_read) = (self.faults.would_block, self.faults.short_read);
-        let this = &mut self.ends[end.0];
+        let this = &mut self.endpoints[endpoint.0];
         if !this.is_readable() {
             return Ok(None);
         }
-        if self.strikes(would_block) {
+        if self.inject(would_block) {
             let after = self.latency();
-            let edge = if self.ends[end.0].eof { Edge::ENDED } else { Edge::READABLE };
-            self.schedule(after, Incident::Nudge(end, edge));
+            let edge = if self.endpoints[endpoint.0].eof { Edge::ENDED } else { Edge::READABLE };
+            self.schedule(after, ScheduledEvent::ReportReady(endpoint, edge));
             return Ok(None);
         }
         self.progress += 1;
-        let this = &mut self.ends[end.0];
-        if this.inbox.is_empty() {
+        let this = &mut self.endpoints[endpoint.0];
+        if this.unread.is_empty() {
             if let Some(kind) = this.failure()
-                && !this.failure_told
+                && !this.failure_reported
             {
-                this.failure_told = true;
+                this.failure_reported = true;
                 return Err(kind.into());
             }
             return Ok(Some((0, false)));
         }
-        let mut count = this.inbox.len().min(buffer.len());
-        if count > 1 && self.strikes(short_read) {
+        let mut count = this.unread.len().min(buffer.len());
+        if count > 1 && self.inject(short_read) {
             count = self.rng.between(1, count);
         }
-        let this = &mut self.ends[end.0];
-        for (to, from) in buffer.iter_mut().zip(this.inbox.drain(..count)) {
+        let this = &mut self.endpoints[endpoint.0];
+        for (to, from) in buffer.iter_mut().zip(this.unread.drain(..count)) {
             *to = from;
         }
-        self.record(11, end.0, count as u64);
-        if let Some(peer) = self.ends[end.0].peer {
+        self.record(11, endpoint.0, count as u64);
+        if let Some(peer) = self.endpoints[endpoint.0].peer {
             self.dispatch(peer);
         }
-        let more = !self.ends[end.0].inbox.is_empty() || count == buffer.len();
+        let more = !self.endpoints[endpoint.0].unread.is_empty() || count == buffer.len();
         Ok(Some((count, more)))
     }
 
-    /// A connection that waits is reset.
-    fn abort(&mut self, end: EndId) {
-        let peer = self.ends[end.0].peer;
-        self.ends[end.0].fail(io::ErrorKind::ConnectionReset);
-        self.ends[end.0].owner = Owner::Nobody;
+    /// Resets a connection that waits to be accepted.
+    fn abort(&mut self, endpoint: EndpointId) {
+        let peer = self.endpoints[endpoint.0].peer;
+        self.endpoints[endpoint.0].fail(io::ErrorKind::ConnectionReset);
+        self.endpoints[endpoint.0].owner = Owner::Closed;
         peer.into_iter().for_each(|peer| self.send_reset(peer));
     }
 }
@@ -379,9 +390,12 @@ impl Drop for SimSocket {
         if !self.closed
             && let Ok(mut net) = self.net.try_borrow_mut()
         {
-            let (end, poller) = (self.end, self.poller);
-            net.complain(format!("the socket of end {} of driver {poller} leaked", end.0));
-            net.close(end);
+            let (endpoint, poller) = (self.endpoint, self.poller);
+            net.report_violation(format!(
+                "the socket of endpoint {} of driver {poller} leaked",
+                endpoint.0
+            ));
+            net.close(endpoint);
         }
     }
 }
@@ -391,7 +405,7 @@ impl Drop for SimListener {
         if !self.closed
             && let Ok(mut net) = self.net.try_borrow_mut()
         {
-            net.complain(format!("listener {} leaked", self.listener));
+            net.report_violation(format!("listener {} leaked", self.listener));
         }
     }
 }

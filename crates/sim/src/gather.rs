@@ -1,4 +1,4 @@
-//! Taking bytes from the front of an output, files included.
+//! Takes bytes from the front of an output, including those of files.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -6,12 +6,12 @@ use std::io::IoSlice;
 use sockeye_engine::driver::SendStatus;
 use sockeye_proto::{Output, Part};
 
-/// Moves up to `limit` bytes from the front of `out` to `wire`. Returns how many, and what keeps
-/// more from being sent, other than the limit.
+/// Moves up to `limit` bytes from the front of `out` to `in_flight`. Returns their number, and the
+/// reason if something other than the limit prevents sending more.
 pub(crate) fn gather(
     out: &mut Output,
     limit: usize,
-    wire: &mut VecDeque<u8>,
+    in_flight: &mut VecDeque<u8>,
 ) -> (u64, Option<SendStatus>) {
     let mut count = 0;
     while count < limit {
@@ -20,7 +20,7 @@ pub(crate) fn gather(
             Ok(bytes) => {
                 out.advance(bytes.len() as u64);
                 count += bytes.len();
-                wire.extend(bytes);
+                in_flight.extend(bytes);
             }
             Err(status) => return (count as u64, Some(status)),
         }
@@ -28,7 +28,7 @@ pub(crate) fn gather(
     (count as u64, None)
 }
 
-/// Up to `most` bytes of what is at the front; empty at the end of the output.
+/// Returns up to `most` bytes from the front, or none at the end of the output.
 fn take(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),

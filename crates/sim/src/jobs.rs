@@ -1,20 +1,20 @@
-//! Jobs of connections: run later, on the same thread, when their virtual time has come.
+//! Jobs of connections. They run on the same thread, at a later virtual time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sockeye_proto::{Job, Spawn};
 
-/// Collects what connections want done, for the world to schedule.
+/// Collects the jobs that connections spawn. The world schedules them.
 #[derive(Default)]
 pub(crate) struct Jobs {
     spawned: Mutex<Vec<Job>>,
-    /// Whether there is no room for more.
+    /// Whether further jobs are rejected.
     pub(crate) full: AtomicBool,
 }
 
 impl Jobs {
-    /// What was spawned since the last call.
+    /// Returns the jobs spawned since the last call.
     pub(crate) fn take(&self) -> Vec<Job> {
         std::mem::take(&mut *self.spawned.lock().unwrap_or_else(PoisonError::into_inner))
     }

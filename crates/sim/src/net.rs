@@ -1,7 +1,8 @@
-//! The world between the shards: one clock, one queue of what is to come, every connection's ends.
+//! The network between the shards: one clock, one queue of scheduled events, and the two endpoints
+//! of each connection.
 //!
-//! What happens between the ends is in `carry`, what a driver calls in `driver`, what peers without
-//! an engine do in `scripted`.
+//! `delivery` moves bytes between endpoints, `driver` implements the calls of the engine, and
+//! `scripted` runs the scripts of peers that have no engine.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,67 +15,68 @@ use sockeye_engine::driver::{Sent, Target};
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, Job, Time, WallTime};
 
-use crate::link::{End, EndId, Owner, Stage};
+use crate::endpoint::{ConnectionState, Endpoint, EndpointId, Owner};
 use crate::poll::{Edge, Poller};
 use crate::script::{Script, ScriptRun};
 use crate::{Faults, Rng};
 
-/// The network, as everything in one run shares it.
+/// The network, shared by all drivers of a run.
 pub(crate) type Shared = Rc<RefCell<Net>>;
 
-/// What takes no time otherwise takes this long.
-const HOP: Duration = Duration::from_micros(100);
+/// The minimum latency of every delivery.
+const MIN_LATENCY: Duration = Duration::from_micros(100);
 
-/// Connections that wait at one listener. More are told to try again a second later.
+/// Maximum number of connections in a listener's queue. A connection attempt that finds it full is
+/// repeated a second later.
 const BACKLOG: usize = 128;
 
-/// Something that is to come.
-pub(crate) enum Incident {
-    /// What is on an end's wire arrives at the other.
-    Deliver(EndId),
-    /// An attempt to connect meets its listener.
-    Connect(EndId),
-    /// A send that was put off is worked on.
-    SendDue(EndId),
-    /// A send that was abandoned comes back.
-    GivenUp { poller: usize, key: Key, sent: Sent },
-    /// Readiness that was held back, or that is without reason.
-    Nudge(EndId, Edge),
-    /// As above, of a listener.
-    NudgeListener(usize),
-    /// A reset arrives at an end.
-    Reset(EndId),
-    /// The link of an end goes dead.
-    Vanish(EndId),
-    /// A scripted peer goes on.
+/// An event at a time in the future.
+pub(crate) enum ScheduledEvent {
+    /// Bytes in flight from an endpoint arrive at its peer.
+    Deliver(EndpointId),
+    /// A connection attempt arrives at its target.
+    Connect(EndpointId),
+    /// A pending send is executed.
+    SendDue(EndpointId),
+    /// The completion of a cancelled send is reported.
+    SendCancelled { poller: usize, key: Key, sent: Sent },
+    /// Readiness that a fault had withheld is reported.
+    ReportReady(EndpointId, Edge),
+    /// The same, of a listener.
+    ReportListener(usize),
+    /// A reset arrives at an endpoint.
+    Reset(EndpointId),
+    /// An endpoint's connection stops delivering anything.
+    BlackHole(EndpointId),
+    /// A scripted peer continues.
     Script(usize),
     /// A job runs.
     Job(Job),
 }
 
-/// Who takes a listener's connections.
-pub(crate) enum Host {
+/// What accepts a listener's connections.
+pub(crate) enum Acceptor {
     Driver { poller: usize, id: Option<u32> },
     Script(Script),
 }
 
-/// A socket that connections come in by.
+/// A listening socket.
 pub(crate) struct ListenerState {
     pub(crate) target: Target,
-    pub(crate) host: Host,
-    pub(crate) queue: VecDeque<EndId>,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) queue: VecDeque<EndpointId>,
     pub(crate) open: bool,
 }
 
-/// Who has how many descriptors.
+/// Open descriptors, and violations of the driver's contract.
 #[derive(Debug)]
-pub(crate) struct Books {
+pub(crate) struct Audit {
     /// Open sockets by driver.
     pub(crate) open: Vec<usize>,
-    /// How many each may have.
+    /// Maximum number of open sockets, by driver.
     pub(crate) limits: Vec<usize>,
-    /// What was done wrong.
-    pub(crate) complaints: Vec<String>,
+    /// Violations of the driver's contract, which fail the test.
+    pub(crate) violations: Vec<String>,
 }
 
 /// The network.
@@ -83,16 +85,17 @@ pub(crate) struct Net {
     start: WallTime,
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
-    queue: BTreeMap<(Time, u64), Incident>,
+    queue: BTreeMap<(Time, u64), ScheduledEvent>,
     serial: u64,
-    pub(crate) ends: Vec<End>,
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) listeners: Vec<ListenerState>,
     pub(crate) pollers: Vec<Poller>,
     pub(crate) scripts: Vec<ScriptRun>,
-    pub(crate) books: Books,
-    /// Goes up with everything that gets somebody anywhere.
+    pub(crate) audit: Audit,
+    /// Counts the calls that had an effect. A shard that wakes up without changing it may be
+    /// spinning.
     pub(crate) progress: u64,
-    /// How many faults were injected.
+    /// Number of injected faults.
     pub(crate) injected: u64,
     trace: u64,
 }
@@ -100,18 +103,18 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         Self {
-            // Not at the origin: nothing may take a time for a duration.
+            // Not zero, so that code that mistakes a time for a duration fails.
             now: Time::ZERO + Duration::from_secs(1000),
             start: WallTime::from_secs(1_445_412_480),
             rng: Rng::new(seed),
             faults,
             queue: BTreeMap::new(),
             serial: 0,
-            ends: Vec::new(),
+            endpoints: Vec::new(),
             listeners: Vec::new(),
             pollers: Vec::new(),
             scripts: Vec::new(),
-            books: Books { open: Vec::new(), limits: Vec::new(), complaints: Vec::new() },
+            audit: Audit { open: Vec::new(), limits: Vec::new(), violations: Vec::new() },
             progress: 0,
             injected: 0,
             trace: 0xCBF2_9CE4_8422_2325,
@@ -122,46 +125,46 @@ impl Net {
         WallTime::from_secs(self.start.as_secs() + self.now.as_nanos() / 1_000_000_000)
     }
 
-    /// A number that stands for everything that has happened: equal for equal runs.
+    /// A hash of all events so far. Equal runs have equal hashes.
     pub(crate) fn trace(&self) -> u64 {
         self.trace
     }
 
-    /// Adds to the trace (FNV-1a, by words).
+    /// Adds an event to the hash (FNV-1a, by words).
     pub(crate) fn record(&mut self, what: u64, which: usize, value: u64) {
         for word in [self.now.as_nanos(), what, which as u64, value] {
             self.trace = (self.trace ^ word).wrapping_mul(0x100_0000_01B3);
         }
     }
 
-    pub(crate) fn complain(&mut self, what: String) {
-        self.books.complaints.push(what);
+    pub(crate) fn report_violation(&mut self, what: String) {
+        self.audit.violations.push(what);
     }
 
-    /// Whether a fault comes now.
-    pub(crate) fn strikes(&mut self, per_mille: u16) -> bool {
-        let strikes = self.rng.chance(per_mille);
-        self.injected += u64::from(strikes);
-        strikes
+    /// Decides whether to inject a fault that has this rate, and counts it.
+    pub(crate) fn inject(&mut self, per_mille: u16) -> bool {
+        let injected = self.rng.chance(per_mille);
+        self.injected += u64::from(injected);
+        injected
     }
 
     // ---- time ----
 
     pub(crate) fn latency(&mut self) -> Duration {
         let delay = self.faults.delay;
-        HOP + self.rng.duration(delay)
+        MIN_LATENCY + self.rng.duration(delay)
     }
 
-    pub(crate) fn schedule(&mut self, after: Duration, incident: Incident) {
+    pub(crate) fn schedule(&mut self, after: Duration, event: ScheduledEvent) {
         self.serial += 1;
-        self.queue.insert((self.now + after, self.serial), incident);
+        self.queue.insert((self.now + after, self.serial), event);
     }
 
-    pub(crate) fn next_incident(&self) -> Option<Time> {
+    pub(crate) fn next_event_time(&self) -> Option<Time> {
         self.queue.first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Whether nothing is to come on its own, and nobody waits to be accepted.
+    /// Whether no event is scheduled and no connection waits to be accepted.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.listeners.iter().all(|listener| listener.queue.is_empty())
     }
@@ -170,65 +173,70 @@ impl Net {
         self.now = self.now.max(time);
     }
 
-    /// Lets the next incident happen, if it is due by now. A job is handed to the caller: it must
-    /// run while nobody holds the network.
+    /// Handles the next event, if it is due. `None` if none is. A job is returned to the caller,
+    /// which must run it while the network is not borrowed.
     pub(crate) fn step(&mut self) -> Option<Option<Job>> {
         let entry = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now)?;
         match entry.remove() {
-            Incident::Job(job) => return Some(Some(job)),
-            incident => self.happen(incident),
+            ScheduledEvent::Job(job) => return Some(Some(job)),
+            event => self.handle(event),
         }
         Some(None)
     }
 
-    /// In the middle of a turn, what would soon happen may happen now.
-    pub(crate) fn jostle(&mut self) {
+    /// May handle an event that is due soon in the middle of a turn, as in a real network.
+    pub(crate) fn mid_turn_event(&mut self) {
         const SOON: Duration = Duration::from_millis(1);
-        let jostle = self.faults.jostle;
-        if !self.strikes(jostle) {
+        let mid_turn_event = self.faults.mid_turn_event;
+        if !self.inject(mid_turn_event) {
             return;
         }
         let soon = self.now + SOON;
         let next = self.queue.first_entry();
         let Some(entry) =
-            next.filter(|e| e.key().0 <= soon && !matches!(e.get(), Incident::Job(_)))
+            next.filter(|e| e.key().0 <= soon && !matches!(e.get(), ScheduledEvent::Job(_)))
         else {
             return;
         };
-        let ((time, _), incident) = entry.remove_entry();
+        let ((time, _), event) = entry.remove_entry();
         self.advance_to(time);
-        self.happen(incident);
+        self.handle(event);
     }
 
-    fn happen(&mut self, incident: Incident) {
-        match incident {
-            Incident::Deliver(end) => self.deliver(end),
-            Incident::Connect(end) => self.meet(end),
-            Incident::SendDue(end) => self.send_due(end),
-            Incident::GivenUp { poller, key, sent } => self.pollers[poller].sent(key, sent),
-            Incident::Nudge(end, edge) => self.tell(end, edge),
-            Incident::NudgeListener(listener) => self.tell_listener(listener),
-            Incident::Reset(end) => self.fail(end, io::ErrorKind::ConnectionReset),
-            Incident::Vanish(end) => self.vanish(end),
-            Incident::Script(script) => self.run_script(script),
-            Incident::Job(_) => unreachable!("jobs are handed to the world"),
+    fn handle(&mut self, event: ScheduledEvent) {
+        match event {
+            ScheduledEvent::Deliver(endpoint) => self.deliver(endpoint),
+            ScheduledEvent::Connect(endpoint) => self.finish_connecting(endpoint),
+            ScheduledEvent::SendDue(endpoint) => self.send_due(endpoint),
+            ScheduledEvent::SendCancelled { poller, key, sent } => {
+                self.pollers[poller].sent(key, sent);
+            }
+            ScheduledEvent::ReportReady(endpoint, edge) => self.report(endpoint, edge),
+            ScheduledEvent::ReportListener(listener) => self.report_listener(listener),
+            ScheduledEvent::Reset(endpoint) => self.fail(endpoint, io::ErrorKind::ConnectionReset),
+            ScheduledEvent::BlackHole(endpoint) => self.black_hole(endpoint),
+            ScheduledEvent::Script(script) => self.run_script(script),
+            ScheduledEvent::Job(_) => unreachable!("jobs are handed to the world"),
         }
     }
 
-    // ---- telling ----
+    // ---- reporting to drivers and scripts ----
 
-    /// Reports an edge to whoever holds the end.
-    pub(crate) fn tell(&mut self, end: EndId, edge: Edge) {
-        match self.ends[end.0].owner {
+    /// Reports an edge to the driver or script that owns the endpoint.
+    pub(crate) fn report(&mut self, endpoint: EndpointId, edge: Edge) {
+        match self.endpoints[endpoint.0].owner {
             Owner::Driver { poller, key: Some(key) } => self.pollers[poller].ready(key, edge),
-            Owner::Script(script) => self.schedule(Duration::ZERO, Incident::Script(script)),
-            Owner::Driver { key: None, .. } | Owner::Queue | Owner::Nobody => {}
+            Owner::Script(script) => self.schedule(Duration::ZERO, ScheduledEvent::Script(script)),
+            Owner::Driver { key: None, .. } | Owner::Queue | Owner::Closed => {}
         }
     }
 
-    pub(crate) fn tell_listener(&mut self, listener: usize) {
-        if let ListenerState { host: Host::Driver { poller, id: Some(id) }, open: true, .. } =
-            self.listeners[listener]
+    pub(crate) fn report_listener(&mut self, listener: usize) {
+        if let ListenerState {
+            acceptor: Acceptor::Driver { poller, id: Some(id) },
+            open: true,
+            ..
+        } = self.listeners[listener]
         {
             self.pollers[poller].incoming(id);
         }
@@ -236,93 +244,94 @@ impl Net {
 
     // ---- connecting ----
 
-    pub(crate) fn add_end(&mut self, end: End) -> EndId {
-        self.ends.push(end);
-        EndId(self.ends.len() - 1)
+    pub(crate) fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
+        self.endpoints.push(endpoint);
+        EndpointId(self.endpoints.len() - 1)
     }
 
-    pub(crate) fn listen(&mut self, target: Target, host: Host) -> usize {
-        self.listeners.push(ListenerState { target, host, queue: VecDeque::new(), open: true });
+    pub(crate) fn listen(&mut self, target: Target, acceptor: Acceptor) -> usize {
+        self.listeners.push(ListenerState { target, acceptor, queue: VecDeque::new(), open: true });
         self.listeners.len() - 1
     }
 
-    /// Where the `end`th end is said to be when it connects from `ip`.
-    pub(crate) fn name(end: EndId, ip: Option<IpAddr>, target: &Target) -> Address {
+    /// The address of an endpoint that connects from `ip`.
+    pub(crate) fn name(endpoint: EndpointId, ip: Option<IpAddr>, target: &Target) -> Address {
         match target {
             Target::Unix(_) => Address::Unix,
             Target::Ip(_) => {
                 let ip = ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                Address::Ip(SocketAddr::new(ip, 10_000 + (end.0 % 50_000) as u16))
+                Address::Ip(SocketAddr::new(ip, 10_000 + (endpoint.0 % 50_000) as u16))
             }
         }
     }
 
-    /// Sends `end` on its way to what it is bound for.
-    pub(crate) fn set_out(&mut self, end: EndId) {
+    /// Schedules the connection attempt of `endpoint`.
+    pub(crate) fn start_connecting(&mut self, endpoint: EndpointId) {
         let (never, slow) = (self.faults.never_connect, self.faults.slow_connect);
-        if self.strikes(never) {
+        if self.inject(never) {
             return;
         }
         let mut after = self.latency();
-        if self.strikes(slow) {
+        if self.inject(slow) {
             after += self.rng.duration(Duration::from_secs(20));
         }
-        self.schedule(after, Incident::Connect(end));
+        self.schedule(after, ScheduledEvent::Connect(endpoint));
     }
 
-    /// An attempt arrives where somebody may be listening.
-    fn meet(&mut self, client: EndId) {
-        if self.ends[client.0].is_closed() {
+    /// A connection attempt arrives: connects it to a listener, or refuses it.
+    fn finish_connecting(&mut self, client: EndpointId) {
+        if self.endpoints[client.0].is_closed() {
             return;
         }
-        let Some((target, ip)) = self.ends[client.0].bound_for.clone() else { return };
+        let Some((target, ip)) = self.endpoints[client.0].connecting_to.clone() else { return };
         let open = |l: &ListenerState| l.open && target == l.target;
         let listening: Vec<usize> =
             (0..self.listeners.len()).filter(|at| open(&self.listeners[*at])).collect();
         let refuse = self.faults.refuse;
-        if listening.is_empty() || self.strikes(refuse) {
+        if listening.is_empty() || self.inject(refuse) {
             return self.fail(client, io::ErrorKind::ConnectionRefused);
         }
         let listener = self.rng.pick(&listening);
         if self.listeners[listener].queue.len() >= BACKLOG {
-            return self.schedule(Duration::from_secs(1), Incident::Connect(client));
+            return self.schedule(Duration::from_secs(1), ScheduledEvent::Connect(client));
         }
         let address = Self::name(client, ip, &target);
-        let server = self.add_end(End::new(Owner::Queue, Stage::Standing, address));
-        self.join(client, server);
+        let server =
+            self.add_endpoint(Endpoint::new(Owner::Queue, ConnectionState::Established, address));
+        self.pair(client, server);
         self.record(1, client.0, server.0 as u64);
-        self.arrive(listener, server);
-        self.tell(client, Edge::WRITABLE);
+        self.enqueue(listener, server);
+        self.report(client, Edge::WRITABLE);
     }
 
-    /// A connection has come to `listener`.
-    fn arrive(&mut self, listener: usize, server: EndId) {
-        match &self.listeners[listener].host {
-            Host::Driver { .. } => {
+    /// Adds a connection to the queue of `listener`, or starts its script.
+    fn enqueue(&mut self, listener: usize, server: EndpointId) {
+        match &self.listeners[listener].acceptor {
+            Acceptor::Driver { .. } => {
                 self.listeners[listener].queue.push_back(server);
-                self.tell_listener(listener);
+                self.report_listener(listener);
             }
-            Host::Script(script) => {
+            Acceptor::Script(script) => {
                 let script = script.clone();
                 self.start_script(script, server);
             }
         }
     }
 
-    /// Makes two ends one connection, and decides what will befall it.
-    fn join(&mut self, client: EndId, server: EndId) {
-        self.ends[client.0].peer = Some(server);
-        self.ends[client.0].stage = Stage::Standing;
-        self.ends[server.0].peer = Some(client);
-        let Faults { reset, vanish, trouble_time, .. } = self.faults;
-        if self.strikes(reset) {
-            let after = self.rng.duration(trouble_time);
-            self.schedule(after, Incident::Reset(client));
-            self.schedule(after, Incident::Reset(server));
+    /// Connects two endpoints, and schedules the faults of the connection.
+    fn pair(&mut self, client: EndpointId, server: EndpointId) {
+        self.endpoints[client.0].peer = Some(server);
+        self.endpoints[client.0].state = ConnectionState::Established;
+        self.endpoints[server.0].peer = Some(client);
+        let Faults { reset, black_hole, failure_delay, .. } = self.faults;
+        if self.inject(reset) {
+            let after = self.rng.duration(failure_delay);
+            self.schedule(after, ScheduledEvent::Reset(client));
+            self.schedule(after, ScheduledEvent::Reset(server));
         }
-        if self.strikes(vanish) {
-            let after = self.rng.duration(trouble_time);
-            self.schedule(after, Incident::Vanish(client));
+        if self.inject(black_hole) {
+            let after = self.rng.duration(failure_delay);
+            self.schedule(after, ScheduledEvent::BlackHole(client));
         }
     }
 }
@@ -332,7 +341,7 @@ impl std::fmt::Debug for Net {
         f.debug_struct("Net")
             .field("now", &self.now)
             .field("to_come", &self.queue.len())
-            .field("open", &self.books.open)
+            .field("open", &self.audit.open)
             .finish_non_exhaustive()
     }
 }

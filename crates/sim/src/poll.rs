@@ -1,4 +1,4 @@
-//! What one driver is about to be told: readiness as edges, and sends that are done.
+//! The events that a driver's next wait reports: readiness, as edges, and completed sends.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,7 +11,7 @@ use sockeye_proto::driver::Key;
 
 use crate::Rng;
 
-/// What is new about a connection.
+/// How a connection's readiness has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) readable: bool,
@@ -41,14 +41,14 @@ impl Edge {
 }
 
 #[derive(Debug)]
-enum News {
+enum PollEvent {
     Incoming(u32),
     Ready(Key, Edge),
     Sent(Key, Sent),
 }
 
-impl News {
-    /// Which connection it is about.
+impl PollEvent {
+    /// The key of its connection.
     fn key(&self) -> Option<Key> {
         match self {
             Self::Incoming(_) => None,
@@ -57,63 +57,64 @@ impl News {
     }
 }
 
-/// What came of the last wait, for the world to tell whether a shard has anything to do.
+/// The result of a driver's last wait, from which [`SpinCheck`](crate::spin_check::SpinCheck) sees
+/// whether the shard has anything to do.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Note {
-    /// When the shard wants to be woken.
+pub(crate) struct WaitSummary {
+    /// The timeout of the wait.
     pub(crate) until: Option<Time>,
-    /// The wait gave something to do.
-    pub(crate) stirred: bool,
-    /// How much of it was news from the network.
-    pub(crate) news: usize,
-    /// How many calls followed it.
+    /// The wait would have returned at once.
+    pub(crate) woken: bool,
+    /// Number of events that the wait reported.
+    pub(crate) events: usize,
+    /// Number of calls since the wait.
     pub(crate) calls: u64,
 }
 
-/// One driver's news. An edge is reported once: whoever doesn't act on it hears nothing more until
-/// something changes.
+/// The unreported events of one driver. An edge is reported once, and not again until something
+/// changes.
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
-    news: VecDeque<News>,
+    events: VecDeque<PollEvent>,
     pub(crate) waker: Arc<Waker>,
-    pub(crate) note: Note,
+    pub(crate) summary: WaitSummary,
 }
 
 impl Poller {
     pub(crate) fn incoming(&mut self, listener: u32) {
-        if !self.news.iter().any(|n| matches!(n, News::Incoming(id) if *id == listener)) {
-            self.news.push_back(News::Incoming(listener));
+        if !self.events.iter().any(|n| matches!(n, PollEvent::Incoming(id) if *id == listener)) {
+            self.events.push_back(PollEvent::Incoming(listener));
         }
     }
 
-    /// Edges of one connection that nobody has seen yet are one, unless a send was done in between:
-    /// readiness that follows a send is reported after it.
+    /// Adds an edge. Unreported edges of one connection are combined, unless a send completed
+    /// between them: then the later edge is reported after that send.
     pub(crate) fn ready(&mut self, key: Key, edge: Edge) {
-        let last = self.news.iter_mut().rev().find(|news| news.key() == Some(key));
+        let last = self.events.iter_mut().rev().find(|events| events.key() == Some(key));
         match last {
-            Some(News::Ready(_, known)) => *known = known.or(edge),
-            _ => self.news.push_back(News::Ready(key, edge)),
+            Some(PollEvent::Ready(_, known)) => *known = known.or(edge),
+            _ => self.events.push_back(PollEvent::Ready(key, edge)),
         }
     }
 
     pub(crate) fn sent(&mut self, key: Key, sent: Sent) {
-        self.news.push_back(News::Sent(key, sent));
+        self.events.push_back(PollEvent::Sent(key, sent));
     }
 
-    /// Forgets what would have been reported about a connection that was closed.
+    /// Removes the unreported edges of a closed connection.
     pub(crate) fn forget(&mut self, key: Key) {
-        self.news.retain(|n| !matches!(n, News::Ready(of, _) if *of == key));
+        self.events.retain(|n| !matches!(n, PollEvent::Ready(of, _) if *of == key));
     }
 
     /// Whether a wait would return at once.
-    pub(crate) fn is_stirred(&self, now: Time) -> bool {
-        !self.news.is_empty()
+    pub(crate) fn is_woken(&self, now: Time) -> bool {
+        !self.events.is_empty()
             || self.waker.0.load(Ordering::SeqCst)
-            || self.note.until.is_some_and(|until| until <= now)
+            || self.summary.until.is_some_and(|until| until <= now)
     }
 
-    /// A wait: appends what there is, all of it or (`partial`) some of it, the
-    /// connections in any order.
+    /// Appends the events to `io_events`. With `partial`, only some of them, with the connections
+    /// in a random order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,
@@ -122,35 +123,36 @@ impl Poller {
         rng: &mut Rng,
         io_events: &mut Vec<IoEvent>,
     ) {
-        self.note = Note { until, stirred: false, news: 0, calls: 0 };
-        self.note.stirred = self.is_stirred(now);
+        self.summary = WaitSummary { until, woken: false, events: 0, calls: 0 };
+        self.summary.woken = self.is_woken(now);
         self.waker.0.store(false, Ordering::SeqCst);
-        let mut count = self.news.len();
+        let mut count = self.events.len();
         if partial && count > 1 {
             let salt = rng.draw();
-            let place = |news: &News| Rng::new(salt ^ news.key().map_or(0, |key| key.0)).draw();
-            self.news.make_contiguous().sort_by_key(place);
+            let place =
+                |events: &PollEvent| Rng::new(salt ^ events.key().map_or(0, |key| key.0)).draw();
+            self.events.make_contiguous().sort_by_key(place);
             count = rng.between(1, count);
         }
-        self.note.news = count;
-        let these = self.news.drain(..count);
-        io_events.extend(these.map(|news| match news {
-            News::Incoming(id) => IoEvent::ListenerReady(id),
-            News::Sent(key, sent) => IoEvent::Sent { key, sent },
-            News::Ready(key, Edge { readable, writable, ended, failed }) => {
+        self.summary.events = count;
+        let these = self.events.drain(..count);
+        io_events.extend(these.map(|events| match events {
+            PollEvent::Incoming(id) => IoEvent::ListenerReady(id),
+            PollEvent::Sent(key, sent) => IoEvent::Sent { key, sent },
+            PollEvent::Ready(key, Edge { readable, writable, ended, failed }) => {
                 IoEvent::Ready { key, readable, writable, ended, failed }
             }
         }));
     }
 
-    /// Drops everything, when the driver is gone. What it sent last is dropped with it.
+    /// Drops all events, with the output of completed sends. Called when the driver is dropped.
     pub(crate) fn clear(&mut self) {
-        drop(mem::take(&mut self.news));
-        self.note = Note::default();
+        drop(mem::take(&mut self.events));
+        self.summary = WaitSummary::default();
     }
 }
 
-/// Wakes a simulated driver, from wherever a job runs.
+/// Wakes a simulated driver, from any thread.
 #[derive(Debug, Default)]
 pub(crate) struct Waker(AtomicBool);
 

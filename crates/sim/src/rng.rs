@@ -1,4 +1,5 @@
-//! Where all chance comes from: one sequence per seed (SplitMix64), so that a run replays exactly.
+//! The only source of random numbers: one sequence per seed (SplitMix64), so that a run can be
+//! repeated exactly.
 
 use std::time::Duration;
 
@@ -22,8 +23,7 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `bound - 1`; 0 for a bound of 0. The bias of the remainder doesn't
-    /// matter here.
+    /// A number from 0 to `bound - 1`, or 0 if `bound` is 0. Slightly biased.
     pub fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.draw() % bound as u64) as usize }
     }
@@ -35,8 +35,8 @@ impl Rng {
 
     /// True with this rate per thousand.
     pub fn chance(&mut self, per_mille: u16) -> bool {
-        // Nothing is drawn for what can't happen: a fault that is turned off leaves the rest of
-        // the run as it was.
+        // A rate of 0 uses no number, so that turning a fault off doesn't change the random choices
+        // of the others.
         per_mille > 0 && self.below(1000) < usize::from(per_mille)
     }
 
@@ -50,12 +50,12 @@ impl Rng {
     ///
     /// # Panics
     ///
-    /// When there are none.
+    /// If `these` is empty.
     pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
         these[self.below(these.len())]
     }
 
-    /// Bytes that mean nothing.
+    /// Random bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.draw() as u8).collect()
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_of_none_never_comes_and_one_of_all_always_does() {
+    fn a_rate_of_0_is_never_true_and_one_of_1000_always_is() {
         let mut rng = Rng::new(1);
         assert!((0..1000).all(|_| !rng.chance(0) && rng.chance(1000)));
         let often = (0..10_000).filter(|_| rng.chance(100)).count();

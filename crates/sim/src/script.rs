@@ -1,4 +1,4 @@
-//! What peers without an engine do, and what they hear.
+//! Scripted peers, which have no engine: their steps, and what they received.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sockeye_proto::Time;
 
-use crate::link::EndId;
+use crate::endpoint::EndpointId;
 
-/// What a peer does, step after step.
+/// The steps of a peer.
 ///
-/// It reads all the time unless told otherwise. When the steps are over it waits for the other
-/// side's end and closes.
+/// It reads all the time, unless a step says otherwise. After the last step, it waits for the end
+/// of the other side's output and closes.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub(crate) from: Option<IpAddr>,
@@ -39,38 +39,39 @@ pub(crate) enum Reading {
 }
 
 impl Script {
-    /// A peer that says nothing, reads, and closes when the other side ends.
+    /// A peer that sends nothing, reads, and closes at the end of the other side's output.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Connects from this address. Otherwise from a loopback address, which no limit counts.
+    /// Connects from this address. Default: a loopback address, to which no limit per address
+    /// applies.
     #[must_use]
     pub fn from(mut self, ip: IpAddr) -> Self {
         self.from = Some(ip);
         self
     }
 
-    /// Sends bytes, and goes on when the last of them is on its way.
+    /// Sends bytes, and continues when the last of them is in flight.
     #[must_use]
     pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.then(Step::Send(bytes.into()))
     }
 
-    /// Does nothing for a while.
+    /// Waits for this time.
     #[must_use]
     pub fn wait(self, time: Duration) -> Self {
         self.then(Step::Wait(time))
     }
 
-    /// Waits until `count` bytes in all have been received.
+    /// Waits until `count` bytes have been received since the start of the connection.
     #[must_use]
     pub fn await_bytes(self, count: usize) -> Self {
         self.then(Step::AwaitBytes(count))
     }
 
-    /// Waits until the other side has ended, or the connection is over.
+    /// Waits for the end of the other side's output, or until the connection fails.
     #[must_use]
     pub fn await_end(self) -> Self {
         self.then(Step::AwaitEnd)
@@ -82,19 +83,19 @@ impl Script {
         self.then(Step::Read(Reading::Nothing))
     }
 
-    /// Reads everything as it comes, again.
+    /// Reads everything as it arrives. The default, and the opposite of the other two.
     #[must_use]
     pub fn read_all(self) -> Self {
         self.then(Step::Read(Reading::All))
     }
 
-    /// Reads at most `bytes` at a time, once in `every`.
+    /// Reads at most `bytes` bytes once per `every`.
     #[must_use]
     pub fn read_slowly(self, bytes: usize, every: Duration) -> Self {
         self.then(Step::Read(Reading::Slowly { bytes, every }))
     }
 
-    /// Ends its side.
+    /// Closes the sending side.
     #[must_use]
     pub fn finish(self) -> Self {
         self.then(Step::Finish)
@@ -106,7 +107,7 @@ impl Script {
         self.then(Step::Reset)
     }
 
-    /// Closes the connection; what comes afterwards is answered with a reset.
+    /// Closes the connection. Bytes that arrive afterwards are answered with a reset.
     #[must_use]
     pub fn close(self) -> Self {
         self.then(Step::Close)
@@ -121,49 +122,49 @@ impl Script {
 /// How a scripted peer's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The other side ended.
+    /// The other side closed its sending side.
     Ended,
-    /// It was reset, refused or the like.
+    /// It was reset or refused.
     Failed(io::ErrorKind),
 }
 
-/// What a scripted peer heard.
+/// The state of a scripted peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// What it received.
+pub struct PeerState {
+    /// The bytes that it received.
     pub bytes: Vec<u8>,
-    /// How it ended, if it did, and when.
+    /// How its connection ended and when, if it did.
     pub outcome: Option<(Outcome, Time)>,
-    /// How many bytes it sent, as far as they were taken.
+    /// Number of bytes that its send buffer has taken.
     pub sent: usize,
-    /// Whether it has closed its end.
+    /// Whether it has closed its socket.
     pub closed: bool,
 }
 
-/// A script that runs.
+/// A running script.
 #[derive(Debug)]
 pub(crate) struct ScriptRun {
-    pub(crate) end: EndId,
+    pub(crate) endpoint: EndpointId,
     pub(crate) steps: VecDeque<Step>,
-    /// What is left of the present [`Step::Send`].
+    /// The unsent bytes of the current [`Step::Send`].
     pub(crate) unsent: VecDeque<u8>,
     pub(crate) waiting_until: Option<Time>,
     pub(crate) reading: Reading,
     pub(crate) next_read: Time,
-    pub(crate) heard: Heard,
+    pub(crate) state: PeerState,
 }
 
 impl ScriptRun {
-    /// Begins a script at `end`.
-    pub(crate) fn new(script: Script, end: EndId, now: Time) -> Self {
+    /// Starts a script on `endpoint`.
+    pub(crate) fn new(script: Script, endpoint: EndpointId, now: Time) -> Self {
         Self {
-            end,
+            endpoint,
             steps: script.steps,
             unsent: VecDeque::new(),
             waiting_until: None,
             reading: Reading::All,
             next_read: now,
-            heard: Heard::default(),
+            state: PeerState::default(),
         }
     }
 }

@@ -5,23 +5,23 @@ use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 
 /// The environment variable that names the one seed to run.
-const ONE: &str = "SOCKEYE_SEED";
+const SEED_VARIABLE: &str = "SOCKEYE_SEED";
 
-/// The environment variable by which the number of seeds is multiplied.
-const MORE: &str = "SOCKEYE_SEEDS_TIMES";
+/// The environment variable that multiplies the number of seeds.
+const TIMES_VARIABLE: &str = "SOCKEYE_SEEDS_TIMES";
 
 /// Runs `test` with each seed in `range`. `SOCKEYE_SEEDS_TIMES=10` runs ten times as many seeds;
 /// `SOCKEYE_SEED=7` runs only seed 7.
 ///
 /// # Panics
 ///
-/// When `test` does, after printing the seed and how to replay it to standard error; or when one of
-/// the variables is not a number.
+/// If `test` panics, after printing the seed and the command that repeats it to standard error; or
+/// if one of the variables is not a number.
 pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
-    match number(ONE) {
+    match number(SEED_VARIABLE) {
         Some(seed) => run(seed, &test),
         None => {
-            let count = (range.end - range.start) * number(MORE).unwrap_or(1);
+            let count = (range.end - range.start) * number(TIMES_VARIABLE).unwrap_or(1);
             (range.start..range.start + count).for_each(|seed| run(seed, &test));
         }
     }
@@ -36,7 +36,9 @@ fn run(seed: u64, test: &impl Fn(u64)) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| test(seed))) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("THE_TEST");
-        eprintln!("seed {seed} failed; to replay: {ONE}={seed} cargo test -p sockeye-sim {name}");
+        eprintln!(
+            "seed {seed} failed; to replay: {SEED_VARIABLE}={seed} cargo test -p sockeye-sim {name}"
+        );
         panic::resume_unwind(payload);
     }
 }
@@ -49,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_seed_runs_until_one_fails() {
-        if env::var(ONE).is_ok() || env::var(MORE).is_ok() {
+        if env::var(SEED_VARIABLE).is_ok() || env::var(TIMES_VARIABLE).is_ok() {
             return;
         }
         let ran = RefCell::new(Vec::new());

@@ -1,4 +1,4 @@
-//! Everything in one run, and the clock that moves when nobody has anything left to do.
+//! One run: the shards, the network, and the clock, which advances when all shards wait.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -12,23 +12,23 @@ use sockeye_engine::{Config, ConnectionCounts, Footprint, Mailbox, Service, Shar
 use sockeye_proto::{Job, Protocol, Time};
 
 use crate::jobs::Jobs;
-use crate::net::{Host, Incident, Net, Shared};
-use crate::script::{Heard, Script};
-use crate::vigil::Vigil;
+use crate::net::{Acceptor, Net, ScheduledEvent, Shared};
+use crate::script::{PeerState, Script};
+use crate::spin_check::SpinCheck;
 use crate::{Faults, SimDriver};
 
-/// How long a job takes at the most.
+/// Maximum duration of a job.
 const JOB_TIME: Duration = Duration::from_millis(50);
 
-/// Within this time everything must have ended on its own. Longer than any deadline, and
-/// than the slowest transfer of a test.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+/// Time within which all connections must end by themselves. Longer than any deadline and the
+/// slowest transfer of a test.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
-/// Which scripted peer.
+/// The number of a scripted peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerId(usize);
 
-/// Which shard.
+/// The number of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardId(usize);
 
@@ -36,93 +36,93 @@ pub struct ShardId(usize);
 pub struct World {
     net: Shared,
     jobs: Arc<Jobs>,
-    lost_jobs: u16,
+    dropped_jobs: u16,
     hanging_jobs: u16,
-    /// Jobs that began and never end.
-    hung: Vec<Job>,
-    seats: Vec<Seat>,
+    /// Jobs that started and never finish.
+    hanging: Vec<Job>,
+    shards: Vec<ShardState>,
 }
 
-struct Seat {
+struct ShardState {
     shard: Shard<SimDriver>,
     poller: usize,
-    at_first: Footprint,
-    vigil: Vigil,
+    initial_footprint: Footprint,
+    spin_check: SpinCheck,
     draining: bool,
 }
 
 impl World {
-    /// The world of `seed`, where this goes wrong.
+    /// Creates an empty world. `seed` determines all random choices.
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
         let net = Rc::new(RefCell::new(Net::new(seed, faults)));
-        let (jobs, hung, seats) = (Arc::default(), Vec::new(), Vec::new());
-        Self { net, jobs, lost_jobs: 0, hanging_jobs: 0, hung, seats }
+        let (jobs, hanging, shards) = (Arc::default(), Vec::new(), Vec::new());
+        Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, shards }
     }
 
-    /// From now on this many jobs in a thousand panic, that is, are dropped.
-    pub fn lose_jobs(&mut self, per_mille: u16) {
-        self.lost_jobs = per_mille;
+    /// From now on, drops this number of jobs per thousand, as if they had panicked.
+    pub fn drop_jobs(&mut self, per_mille: u16) {
+        self.dropped_jobs = per_mille;
     }
 
-    /// From now on this many jobs in a thousand never end.
+    /// From now on, this number of jobs per thousand never finishes.
     pub fn hang_jobs(&mut self, per_mille: u16) {
         self.hanging_jobs = per_mille;
     }
 
-    /// From now on there is no room for jobs, or there is again.
+    /// From now on, rejects all new jobs, or accepts them again.
     pub fn refuse_jobs(&mut self, refuse: bool) {
         self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
-    /// From now on this goes wrong. Buffers of drivers that are there already stay as they are.
+    /// Changes the faults. `read_size` applies only to drivers that are created later.
     pub fn set_faults(&mut self, faults: Faults) {
         self.net.borrow_mut().faults = faults;
     }
 
-    // ---- who is there ----
+    // ---- shards and peers ----
 
-    /// A shard that listens.
+    /// Adds a shard with listeners.
     pub fn server(
         &mut self,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
     ) -> ShardId {
-        self.seat(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
+        self.shard_state(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
     }
 
-    /// As [`World::server`], with at most this many descriptors, listeners included.
-    pub fn poor_server(
+    /// Like [`World::server`], with a limit on its descriptors, including its listeners.
+    pub fn server_with_descriptors(
         &mut self,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
         descriptors: usize,
     ) -> ShardId {
-        self.seat(targets, config, Arc::default(), Box::new(service), None, descriptors)
+        self.shard_state(targets, config, Arc::default(), Box::new(service), None, descriptors)
     }
 
-    /// As [`World::server`], as one shard of several that count their connections together.
-    pub fn shard_of(
+    /// Like [`World::server`], with connection counts that several shards share.
+    pub fn server_with_counts(
         &mut self,
         counts: &Arc<ConnectionCounts>,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
     ) -> ShardId {
-        self.seat(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
+        self.shard_state(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
     }
 
-    /// A shard that only connects, from `ip` (otherwise a loopback address).
+    /// Adds a shard without listeners. It connects from `ip`. Default: a loopback address.
     pub fn client(&mut self, config: Config, ip: Option<IpAddr>) -> ShardId {
         let nobody = |_: &sockeye_proto::Peer| -> Box<dyn Protocol> {
             unreachable!("nobody connects to a shard without listeners")
         };
-        self.seat(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
+        self.shard_state(&[], config, Arc::default(), Box::new(nobody), ip, usize::MAX)
     }
 
-    fn seat(
+    fn shard_state(
         &mut self,
         targets: &[Target],
         config: Config,
@@ -148,55 +148,61 @@ impl World {
             spawn: self.jobs.clone(),
         });
         let shard = shard.expect("the simulated poller takes any listener");
-        let at_first = shard.footprint();
-        self.seats.push(Seat { shard, poller, at_first, vigil: Vigil::default(), draining: false });
-        ShardId(self.seats.len() - 1)
+        let initial_footprint = shard.footprint();
+        self.shards.push(ShardState {
+            shard,
+            poller,
+            initial_footprint,
+            spin_check: SpinCheck::default(),
+            draining: false,
+        });
+        ShardId(self.shards.len() - 1)
     }
 
-    /// A scripted peer that connects now.
+    /// Adds a scripted peer, which connects now.
     pub fn peer(&mut self, target: &Target, script: Script) -> PeerId {
         PeerId(self.net.borrow_mut().script_connects(script, target.clone()))
     }
 
-    /// A listener each of whose connections gets a scripted peer.
+    /// Adds a listener that runs `script` on each of its connections.
     pub fn scripted_server(&mut self, target: &Target, script: Script) {
-        self.net.borrow_mut().listen(target.clone(), Host::Script(script));
+        self.net.borrow_mut().listen(target.clone(), Acceptor::Script(script));
     }
 
-    /// What a scripted peer has heard so far.
+    /// The state of a scripted peer: the bytes that it has received, and whether it has ended.
     #[must_use]
-    pub fn heard(&self, peer: PeerId) -> Heard {
-        self.net.borrow().scripts[peer.0].heard.clone()
+    pub fn peer_state(&self, peer: PeerId) -> PeerState {
+        self.net.borrow().scripts[peer.0].state.clone()
     }
 
-    /// How many bytes of what a scripted peer has sent have arrived at the other side.
+    /// The number of bytes from a scripted peer that have arrived at the other side.
     #[must_use]
     pub fn arrived(&self, peer: PeerId) -> usize {
         let net = self.net.borrow();
         let script = &net.scripts[peer.0];
-        script.heard.sent - net.ends[script.end.0].wire.len()
+        script.state.sent - net.endpoints[script.endpoint.0].in_flight.len()
     }
 
-    /// A shard, to look at it.
+    /// A shard.
     #[must_use]
     pub fn shard(&self, id: ShardId) -> &Shard<SimDriver> {
-        &self.seats[id.0].shard
+        &self.shards[id.0].shard
     }
 
-    /// A shard, to tell it something.
+    /// A shard, to change it. It gets a turn afterwards.
     pub fn shard_mut(&mut self, id: ShardId) -> &mut Shard<SimDriver> {
-        self.seats[id.0].vigil.stir();
-        &mut self.seats[id.0].shard
+        self.shards[id.0].spin_check.expect_turn();
+        &mut self.shards[id.0].shard
     }
 
-    /// Tells a shard to drain, in its turn.
+    /// Drains a shard within one of its turns.
     pub fn drain(&mut self, id: ShardId) {
-        self.seats[id.0].drain();
+        self.shards[id.0].drain();
     }
 
-    /// Tells a shard to drain between its turns, by a call, without a look at the clock before.
+    /// Drains a shard between its turns, when it has not read the clock.
     pub fn drain_between_turns(&mut self, id: ShardId) {
-        self.seats[id.0].drain_now();
+        self.shards[id.0].drain_now();
     }
 
     // ---- time ----
@@ -207,32 +213,31 @@ impl World {
         self.net.borrow().now
     }
 
-    /// How many faults were injected so far.
+    /// Number of injected faults so far.
     #[must_use]
     pub fn injected(&self) -> u64 {
         self.net.borrow().injected
     }
 
-    /// A number that stands for everything that has happened, call by call.
+    /// A hash of all calls and events so far. Equal runs have equal hashes.
     #[must_use]
     pub fn trace(&self) -> u64 {
         self.net.borrow().trace()
     }
 
-    /// Lets time pass.
+    /// Runs for `time`.
     pub fn run(&mut self, time: Duration) {
         let end = self.now() + time;
         self.run_until(time, |_| false);
         self.net.borrow_mut().advance_to(end);
-        self.stir();
+        self.run_due();
     }
 
-    /// Lets time pass until `done`, or nothing more happens, or `within` is over. Returns whether
-    /// it is done.
+    /// Runs until `done`, until no event is left, or for `within`. Returns whether it is done.
     pub fn run_until(&mut self, within: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now() + within;
         loop {
-            self.stir();
+            self.run_due();
             if done(self) {
                 return true;
             }
@@ -243,37 +248,37 @@ impl World {
         }
     }
 
-    /// When something happens next.
+    /// The time of the next event or timeout.
     fn next_time(&self) -> Option<Time> {
         let net = self.net.borrow();
         let wanted = self
-            .seats
+            .shards
             .iter()
-            .filter(|seat| !seat.is_over())
-            .filter_map(|seat| net.pollers[seat.poller].note.until);
-        wanted.chain(net.next_incident()).min()
+            .filter(|shard_state| !shard_state.is_over())
+            .filter_map(|shard_state| net.pollers[shard_state.poller].summary.until);
+        wanted.chain(net.next_event_time()).min()
     }
 
-    /// Lets everything happen that happens now.
-    fn stir(&mut self) {
+    /// Handles all events that are due, and gives the shards their turns.
+    fn run_due(&mut self) {
         loop {
-            let mut stirred = self.let_happen();
-            for seat in &mut self.seats {
-                stirred |= seat.turn(&self.net);
+            let mut woken = self.run_events();
+            for shard_state in &mut self.shards {
+                woken |= shard_state.turn(&self.net);
             }
             self.schedule_jobs();
-            if !stirred {
+            if !woken {
                 return;
             }
         }
     }
 
-    fn let_happen(&self) -> bool {
+    fn run_events(&self) -> bool {
         let mut any = false;
         loop {
-            // The network is let go of before a job runs: what the job does may lead back here.
-            let happened = self.net.borrow_mut().step();
-            match happened {
+            // The network is not borrowed while a job runs, because the job may use it.
+            let event = self.net.borrow_mut().step();
+            match event {
                 None => return any,
                 Some(None) => any = true,
                 Some(Some(job)) if job.is_cancelled() => any = true,
@@ -289,75 +294,74 @@ impl World {
     fn schedule_jobs(&mut self) {
         for job in self.jobs.take() {
             let mut net = self.net.borrow_mut();
-            if net.rng.chance(self.lost_jobs) {
+            if net.rng.chance(self.dropped_jobs) {
                 drop(net);
                 drop(job);
                 continue;
             }
             if net.rng.chance(self.hanging_jobs) {
-                self.hung.push(job);
+                self.hanging.push(job);
                 continue;
             }
             let after = net.rng.duration(JOB_TIME);
-            net.schedule(after, Incident::Job(job));
+            net.schedule(after, ScheduledEvent::Job(job));
         }
     }
 
     // ---- the end ----
 
-    /// Waits until every connection has ended on its own and every peer has done what it
-    /// had to.
+    /// Runs until every connection has ended by itself, and every peer has finished its script.
     ///
     /// # Panics
     ///
-    /// When one never does.
+    /// If one doesn't end.
     pub fn settle(&mut self) {
         let quiet = |world: &Self| {
             world.net.borrow().is_quiet()
-                && world.seats.iter().all(|seat| seat.shard.connections() == 0)
+                && world.shards.iter().all(|shard| shard.shard.connections() == 0)
         };
-        let settled = self.run_until(PATIENCE, quiet);
-        assert!(settled, "something is owed for ever: {:?}", self.net.borrow());
-        // Timers of connections that are gone come up.
+        let settled = self.run_until(SETTLE_TIMEOUT, quiet);
+        assert!(settled, "a connection or an event doesn't end: {:?}", self.net.borrow());
+        // Timers of closed connections fire.
         self.run(Duration::from_secs(200));
     }
 
-    /// Lets everything come to its end, stops the shards, and checks what must hold after every
+    /// Runs until every connection has ended, stops the shards, and checks the invariants of every
     /// run.
     ///
     /// # Panics
     ///
-    /// When it doesn't hold.
+    /// If one is violated.
     pub fn finish(mut self) {
         self.settle();
-        for seat in &mut self.seats {
-            let mut footprint = seat.shard.footprint();
-            if seat.is_over() {
-                // It has stopped looking at its clock.
-                footprint.timers = seat.at_first.timers;
+        for shard_state in &mut self.shards {
+            let mut footprint = shard_state.shard.footprint();
+            if shard_state.is_over() {
+                // A drained shard doesn't remove expired timers.
+                footprint.timers = shard_state.initial_footprint.timers;
             }
-            assert_eq!(footprint, seat.at_first, "memory is not back to the start");
-            if !seat.is_over() {
-                seat.drain();
+            assert_eq!(footprint, shard_state.initial_footprint, "the shard has leaked memory");
+            if !shard_state.is_over() {
+                shard_state.drain();
             }
         }
-        let done = |world: &Self| world.seats.iter().all(Seat::is_over);
-        assert!(self.run_until(PATIENCE, done), "a shard with nothing to do doesn't stop");
-        drop(std::mem::take(&mut self.seats));
+        let done = |world: &Self| world.shards.iter().all(ShardState::is_over);
+        assert!(self.run_until(SETTLE_TIMEOUT, done), "an idle shard doesn't stop");
+        drop(std::mem::take(&mut self.shards));
         let net = self.net.borrow();
-        assert!(net.books.complaints.is_empty(), "{:#?}", net.books.complaints);
-        assert!(net.books.open.iter().all(|open| *open == 0), "open: {:?}", net.books.open);
+        assert!(net.audit.violations.is_empty(), "{:#?}", net.audit.violations);
+        assert!(net.audit.open.iter().all(|open| *open == 0), "open: {:?}", net.audit.open);
     }
 }
 
-impl Seat {
-    /// Whether the shard has drained: its thread would have ended.
+impl ShardState {
+    /// Whether the shard has drained, so that its thread would have ended.
     fn is_over(&self) -> bool {
         self.draining && self.shard.is_done()
     }
 
     fn drain(&mut self) {
-        // As its mailbox would: after it has looked at the clock.
+        // The turn reads the clock first, as with a message from the mailbox.
         self.shard.turn().expect("the simulated poller doesn't fail");
         self.drain_now();
     }
@@ -365,21 +369,22 @@ impl Seat {
     fn drain_now(&mut self) {
         self.shard.drain();
         self.draining = true;
-        self.vigil.stir();
+        self.spin_check.expect_turn();
     }
 
-    /// Gives the shard a turn, if it has anything to do.
+    /// Gives the shard a turn, if it may have something to do. Returns whether it did.
     fn turn(&mut self, net: &Shared) -> bool {
-        let wants = self.vigil.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now);
+        let wants =
+            self.spin_check.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now);
         if self.is_over() || !wants {
             return false;
         }
         let before = net.borrow().progress;
         self.shard.turn().expect("the simulated poller doesn't fail");
         let net = net.borrow();
-        let got_on = net.progress != before;
-        let room = self.shard.connections();
-        self.vigil.turned(net.pollers[self.poller].note, net.now, got_on, room);
+        let progressed = net.progress != before;
+        let (summary, connections) = (net.pollers[self.poller].summary, self.shard.connections());
+        self.spin_check.record_turn(summary, net.now, progressed, connections);
         true
     }
 }

@@ -44,7 +44,7 @@ const LINES_PER_TURN: usize = 128;
 
 /// The chat room, which all members share.
 #[derive(Default)]
-struct Room(Mutex<State>);
+struct ChatRoom(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -79,7 +79,7 @@ impl State {
     }
 }
 
-impl Room {
+impl ChatRoom {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,7 +123,7 @@ impl Room {
 
 /// One connection.
 struct Member {
-    room: Arc<Room>,
+    room: Arc<ChatRoom>,
     state: MemberState,
 }
 
@@ -255,7 +255,7 @@ pub(crate) fn serve(
     workers: NonZeroUsize,
     config: Config,
 ) -> Result<Serving, Box<dyn Error>> {
-    let room = Arc::<Room>::default();
+    let room = Arc::<ChatRoom>::default();
     let serving = Serving::start(&[address], workers, config, move |_worker, _bound| {
         let room = Arc::clone(&room);
         move |_: &Peer| {

@@ -30,15 +30,22 @@ struct CountingLog {
 }
 
 impl http_core::Log for CountingLog {
-    fn on_request(&self, request: http_core::RequestHead<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
+    fn on_request(
+        &self,
+        request: http_core::RequestHead<'_>,
+        _: &Peer,
+        _: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
         if let http_core::RequestHead::Parsed(request) = request {
             notes.extend_from_slice(request.target());
         }
     }
 
     fn on_end(&self, notes: &[u8], outcome: &http_core::Outcome) {
-        self.complete
-            .update(|count| count + u64::from(outcome.end_reason == http_core::EndReason::Complete));
+        self.complete.update(|count| {
+            count + u64::from(outcome.end_reason == http_core::EndReason::Complete)
+        });
         self.target_bytes.update(|count| count + notes.len() as u64);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     Result,
     cliffs::{
         fixture::Fixture,
-        scene::{Case, Scene, Shows, Side, run_client, settle},
+        scene::{Case, Figures, Scene, Side, run_client, settle},
         strain::{Reads, idle, readers},
     },
 };
@@ -19,40 +19,40 @@ const BUSY: usize = 100;
 const IDLE: usize = 9_900;
 const READERS: usize = 1_000;
 /// Number of requests that a server has answered before the measurement.
-const MANY: u64 = 3_000_000;
+const REQUESTS_BEFORE: u64 = 3_000_000;
 /// Number of connections that were opened and closed before the measurement.
-const GONE: u64 = 100_000;
+const CLOSED_BEFORE: u64 = 100_000;
 
 pub(super) const CASES: &[Case] = &[
     Case {
         cliff: "idle",
         title: "100 busy connections, with 9,900 idle ones",
         make: with_idle,
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "readers",
         title: "100 busy connections, with 1,000 that request 1 GiB and read nothing",
         make: |fixture, side| with_readers(fixture, side, Reads::Nothing),
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "readers",
         title: "the same, and read 16 KiB each second",
         make: |fixture, side| with_readers(fixture, side, Reads::Some(16 << 10)),
-        shows: Shows::Cost,
+        figures: Figures::Cost,
     },
     Case {
         cliff: "uptime",
         title: "100 busy connections, after 3 million requests",
         make: after_requests,
-        shows: Shows::Cost,
+        figures: Figures::Cost,
     },
     Case {
         cliff: "uptime",
         title: "the same, after 100,000 connections came and went",
         make: after_connections,
-        shows: Shows::Cost,
+        figures: Figures::Cost,
     },
 ];
 
@@ -80,7 +80,7 @@ fn after_requests(fixture: &Fixture, side: Side) -> Result<Scene> {
     if side == Side::Strained {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.pipeline = const { NonZeroUsize::new(16).unwrap() };
-        plan.until = Until::Requests(MANY);
+        plan.until = Until::Requests(REQUESTS_BEFORE);
         run_client(&mut fixture.client(&server, plan)?, None)?;
     }
     let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;
@@ -92,7 +92,7 @@ fn after_connections(fixture: &Fixture, side: Side) -> Result<Scene> {
     if side == Side::Strained {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.per_connection = Some(NonZeroU64::MIN);
-        plan.until = Until::Requests(GONE);
+        plan.until = Until::Requests(CLOSED_BEFORE);
         run_client(&mut fixture.client(&server, plan)?, None)?;
     }
     let client = fixture.client(&server, load(BUSY, get("/small.txt")?)?)?;

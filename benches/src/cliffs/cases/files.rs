@@ -14,8 +14,8 @@ use crate::{
     Result,
     cliffs::{
         change,
-        fixture::{Fixture, file_name, learn, put_in_place},
-        scene::{Case, Scene, Shows, Side, run_client},
+        fixture::{Fixture, file_name, learn, replace_file},
+        scene::{Case, Figures, Scene, Side, run_client},
         strain::{Counts, Strain},
     },
 };
@@ -36,55 +36,55 @@ pub(super) const CASES: &[Case] = &[
         cliff: "folder",
         title: "a hot file in a folder of 10 files, and of 100,000",
         make: hot,
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "folder",
         title: "any file in a folder of 10,000, and of 100,000: more than are cached",
         make: any,
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "folder",
         title: "any of 4,000 files, all cached, and of 20,000, which miss",
         make: misses,
-        shows: Shows::Cost,
+        figures: Figures::Cost,
     },
     Case {
         cliff: "folder",
         title: "a hot file, while a folder of 100,000 is listed repeatedly",
         make: during_listing,
-        shows: Shows::Latency,
+        figures: Figures::Latency,
     },
     Case {
         cliff: "changing",
         title: "a hot file of 4 KiB, replaced ten times per second",
-        make: |fixture, side| changing(fixture, side, 4 << 10, put_in_place),
-        shows: Shows::Cost,
+        make: |fixture, side| changing(fixture, side, 4 << 10, replace_file),
+        figures: Figures::Cost,
     },
     Case {
         cliff: "changing",
         title: "the same, overwritten",
-        make: |fixture, side| changing(fixture, side, 4 << 10, write_over),
-        shows: Shows::Cost,
+        make: |fixture, side| changing(fixture, side, 4 << 10, overwrite_file),
+        figures: Figures::Cost,
     },
     Case {
         cliff: "changing",
         title: "a hot file of 100 KiB, replaced ten times per second",
-        make: |fixture, side| changing(fixture, side, 100 << 10, put_in_place),
-        shows: Shows::Cost,
+        make: |fixture, side| changing(fixture, side, 100 << 10, replace_file),
+        figures: Figures::Cost,
     },
     Case {
         cliff: "cold",
         title: "4,000 files, for the second time and for the first",
         make: first_touch,
-        shows: Shows::Cost,
+        figures: Figures::Cost,
     },
     Case {
         cliff: "cold",
         title: "a hot file, while others request 20,000 files in turn",
         make: during_cold,
-        shows: Shows::Latency,
+        figures: Figures::Latency,
     },
 ];
 
@@ -127,7 +127,7 @@ fn misses(fixture: &Fixture, side: Side) -> Result<Scene> {
 }
 
 /// Another load on its own thread, at full speed.
-fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
+fn other_load(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
     let probe = learn(server, &plan)?;
     Ok(Strain::thread(move |stop| {
         let share = Share::all(&plan);
@@ -152,7 +152,7 @@ fn during_listing(fixture: &Fixture, side: Side) -> Result<Scene> {
     let client = at_a_rate(fixture, &server)?;
     let strain = match side {
         Side::Plain => Strain::default(),
-        Side::Strained => others(&server, load(1, get("/?format=json")?)?)?,
+        Side::Strained => other_load(&server, load(1, get("/?format=json")?)?)?,
     };
     Ok(Scene::new(server, client).with_strain(strain))
 }
@@ -167,7 +167,7 @@ fn during_cold(fixture: &Fixture, side: Side) -> Result<Scene> {
             let mut plan = load(16, spread(LARGE, UNCACHED)?)?;
             plan.staggered = true;
             plan.rate = Some(4.0 * RATE);
-            others(&server, plan)?
+            other_load(&server, plan)?
         }
     };
     Ok(Scene::new(server, client).with_strain(strain))
@@ -182,15 +182,15 @@ fn first_touch(fixture: &Fixture, side: Side) -> Result<Scene> {
     let probe = learn(&fixture.serve(&folder, &[])?, &plan)?;
     let server = fixture.serve(&folder, &[])?;
     if side == Side::Plain {
-        let mut first = fixture.client_that_knows(&server, plan.clone(), probe.clone())?;
+        let mut first = fixture.client_with_probe(&server, plan.clone(), probe.clone())?;
         run_client(&mut first, None)?;
     }
-    let client = fixture.client_that_knows(&server, plan, probe)?;
+    let client = fixture.client_with_probe(&server, plan, probe)?;
     Ok(Scene { once: true, ..Scene::new(server, client) })
 }
 
 /// Overwrites a file in place. For a moment, it is empty or incomplete.
-fn write_over(path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn overwrite_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }
 
@@ -198,7 +198,7 @@ type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
 
 fn changing(fixture: &Fixture, side: Side, size: usize, write: Write) -> Result<Scene> {
     let path: PathBuf = fixture.path("site").join("changing.txt");
-    put_in_place(&path, &change::version(0, size))?;
+    replace_file(&path, &change::version(0, size))?;
     let server = fixture.serve("site", &[])?;
     let client = fixture.client(&server, load(BUSY, get("/changing.txt")?)?)?;
     let address = server.address;

@@ -7,7 +7,7 @@ use crate::{
     Result,
     cliffs::{
         fixture::Fixture,
-        scene::{Case, Scene, Shows, Side},
+        scene::{Case, Figures, Scene, Side},
     },
 };
 
@@ -22,25 +22,25 @@ pub(super) const CASES: &[Case] = &[
         cliff: "heads",
         title: "a head of 45 bytes, and a browser's of 1.5 KiB",
         make: |fixture, side| heads(fixture, side, 1),
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "heads",
         title: "the same, each with different fields",
         make: |fixture, side| heads(fixture, side, HEADS),
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "writes",
         title: "2,000 bytes from a handler, in one piece and in 100 at once",
         make: |fixture, side| writes(fixture, side, "/pieces"),
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
     Case {
         cliff: "writes",
         title: "the same, in 100 pieces, each from a job of the pool",
         make: |fixture, side| writes(fixture, side, "/turns"),
-        shows: Shows::CostAndCalls,
+        figures: Figures::CostAndCalls,
     },
 ];
 

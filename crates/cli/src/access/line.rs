@@ -140,7 +140,12 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
 }
 
 /// Returns the position of the status.
-fn begin_combined(date: &[u8], client: Address, request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
+fn begin_combined(
+    date: &[u8],
+    client: Address,
+    request: RequestHead<'_>,
+    notes: &mut Vec<u8>,
+) -> usize {
     write_address(client, notes);
     notes.extend_from_slice(b" - - [");
     notes.extend_from_slice(date);

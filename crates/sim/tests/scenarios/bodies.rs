@@ -1,5 +1,4 @@
-//! Requests with bodies and responses that are written bit by bit, on the engine and however they
-//! travel.
+//! Requests with bodies, and streamed responses: the responses don't depend on how both are split.
 
 use std::mem;
 use std::rc::Rc;
@@ -12,47 +11,48 @@ use sockeye_http::{
 use sockeye_proto::{Abandoned, Message, Peer, Ticket};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::here;
-use crate::http::heard_of;
-use crate::watched::{check, service};
+use crate::http::responses_to;
 
-/// `/collect` sends a body back when it has all of it, `/slow` does so with a job behind each
-/// piece, `/pipe` as it comes, `/ignore` answers without it, and `/pour` pours out more than fits.
+/// `/collect` sends a body back when it is complete. `/slow` does the same, and runs a job after
+/// each piece. `/pipe` sends each piece back at once. `/ignore` doesn't read the body. `/fill`
+/// streams more than fits into the output buffer.
 #[derive(Default)]
 struct Site {
     body: Vec<u8>,
     slow: bool,
-    left: usize,
+    pieces_left: usize,
 }
 
-const DROP: [u8; 7_000] = [b'x'; 7_000];
-const POURED: usize = 40;
+const PIECE: [u8; 7_000] = [b'x'; 7_000];
+const PIECES: usize = 40;
 
 impl Site {
-    fn pour(&mut self, mut stream: Stream<'_, '_>) -> Answer {
-        while self.left > 0 && !stream.is_full() {
-            stream.write(&DROP);
-            self.left -= 1;
+    fn fill(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        while self.pieces_left > 0 && !stream.is_full() {
+            stream.write(&PIECE);
+            self.pieces_left -= 1;
         }
-        if self.left > 0 { stream.more() } else { stream.end() }
+        if self.pieces_left > 0 { stream.more() } else { stream.end() }
     }
 }
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.body.clear();
         self.slow = request.path() == b"/slow";
         let none = Fields::new();
         match (request.path(), request.content()) {
-            (b"/collect" | b"/slow", _) => reply.read(),
+            (b"/collect" | b"/slow", _) => responder.read(),
             (b"/pipe", Content::Length(length)) => {
-                reply.stream(Status::OK, &none, Some(length)).read()
+                responder.stream(Status::OK, &none, Some(length)).read()
             }
-            (b"/pour", _) => {
-                self.left = POURED;
-                self.pour(reply.stream(Status::OK, &none, Some((POURED * DROP.len()) as u64)))
+            (b"/fill", _) => {
+                self.pieces_left = PIECES;
+                self.fill(responder.stream(Status::OK, &none, Some((PIECES * PIECE.len()) as u64)))
             }
-            _ => reply.send(Status::OK, &none, Body::Static(b"ignored")),
+            _ => responder.send(Status::OK, &none, Body::Static(b"ignored")),
         }
     }
 
@@ -60,31 +60,33 @@ impl Handler for Site {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body {
-            Ok(_) => reply.read(),
-            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost"),
+            Ok(_) => responder.read(),
+            Err(Abandoned) => {
+                responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost")
+            }
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
         if self.slow {
-            let _ = reply.run(|| ());
-            return reply.later();
+            let _ = responder.run(|| ());
+            return responder.later();
         }
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let body = mem::take(&mut self.body);
-        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+        responder.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
         match event {
-            StreamEvent::Room => self.pour(stream),
+            StreamEvent::Room => self.fill(stream),
             StreamEvent::Body(piece) => {
                 stream.write(piece);
                 stream.read()
@@ -95,17 +97,17 @@ impl Handler for Site {
     }
 }
 
-/// One client's requests and everything it hears, except the dates.
-fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+/// Sends `requests` to the test server, and returns the responses without their dates.
+fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
-    heard_of(seed, faults, requests, move || {
+    responses_to(seed, faults, requests, move || {
         Server::new(Rc::clone(&shared), |_: &Peer| Site::default())
     })
 }
 
-/// A request with a body, framed in one way or the other.
+/// A random request with a body, with a length or in chunks.
 fn request(rng: &mut Rng) -> String {
-    let path = rng.pick(&["/collect", "/slow", "/pipe", "/ignore", "/pour"]);
+    let path = rng.pick(&["/collect", "/slow", "/pipe", "/ignore", "/fill"]);
     let body = "0123456789".repeat(rng.between(0, 300));
     if path != "/pipe" && rng.chance(500) {
         let mut chunks = String::new();
@@ -124,28 +126,28 @@ fn request(rng: &mut Rng) -> String {
 }
 
 #[test]
-fn requests_with_bodies_get_the_same_replies_however_they_travel() {
+fn responses_to_requests_with_bodies_do_not_depend_on_faults() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults::gentle(&mut rng);
-        // What drips in for longer than its deadline gets another answer.
+        let mut faults = Faults::lossless(&mut rng);
+        // With smaller buffers, a request could arrive too slowly and time out.
         faults.send_buffer = faults.send_buffer.max(1024);
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let count = rng.between(1, 8);
         let requests: String = (0..count).map(|_| request(&mut rng)).collect();
-        let plain = converse(seed, Faults::none(), &requests);
+        let plain = responses(seed, Faults::none(), &requests);
         assert_eq!(plain.matches("HTTP/1.1 200 OK").count(), count);
-        let heard = converse(seed, faults, &requests);
-        assert!(heard == plain, "{} of {} bytes", heard.len(), plain.len());
+        let received = responses(seed, faults, &requests);
+        assert!(received == plain, "{} of {} bytes", received.len(), plain.len());
     });
 }
 
 #[test]
-fn peers_that_break_off_anywhere_leave_nothing_behind() {
+fn peers_that_disconnect_at_any_byte_leak_nothing() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults::gentle(&mut rng);
-        // What is poured out goes through buffers that take it in reasonable time.
+        let mut faults = Faults::lossless(&mut rng);
+        // With smaller buffers, the responses to `/fill` would take too long.
         faults.send_buffer = faults.send_buffer.max(1024);
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let mut world = World::new(seed, faults);
@@ -167,6 +169,6 @@ fn peers_that_break_off_anywhere_leave_nothing_behind() {
         );
         world.settle();
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -1,4 +1,4 @@
-//! Clients that ask for much on many connections and read nothing.
+//! A client that requests large responses on many connections and reads nothing.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,30 +11,30 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::{here, secs};
 
-/// A response.
+/// Size of a response, in bytes.
 const RESPONSE: usize = 48 * 1024;
-/// Requests of one connection, a byte each.
+/// Number of requests per connection, of one byte each.
 const REQUESTS: usize = 5;
 const CONNECTIONS: usize = 12;
-/// What all may hold; a client a quarter of it.
+/// Limit on the output of all connections. A client's share is a quarter of it.
 const BUDGET: usize = 16 * RESPONSE;
 
-/// What each connection has unsent.
+/// Number of unsent bytes, by connection.
 type Unsent = Rc<RefCell<HashMap<usize, u64>>>;
 
-/// Answers each byte with a response, as long as there is room.
-struct Filler {
+/// Sends a response for each byte, as long as there is room.
+struct Responds {
     number: usize,
     unsent: Unsent,
 }
 
-impl Filler {
+impl Responds {
     fn note(&self, turn: &Turn<'_>) {
         self.unsent.borrow_mut().insert(self.number, turn.unsent());
     }
 }
 
-impl Protocol for Filler {
+impl Protocol for Responds {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut used = 0;
         while used < input.len() {
@@ -66,10 +66,10 @@ impl Protocol for Filler {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_does() {
+fn a_client_that_does_not_read_holds_at_most_its_share_and_gets_everything_later() {
     seeds(0..20, |seed| {
         let mut rng = Rng::new(seed);
-        // A network that is quick enough, and sends that complete at once or later.
+        // No delays; sends complete at once or later.
         let faults = Faults {
             late_send: [0, 300, 900][rng.between(0, 2)],
             send_buffer: 16 * 1024,
@@ -78,18 +78,18 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
         };
         let mut world = World::new(seed, faults);
         let unsent = Unsent::default();
-        let filler = {
+        let responds = {
             let (unsent, mut number) = (Rc::clone(&unsent), 0);
             move |_: &Peer| -> Box<dyn Protocol> {
                 number += 1;
-                Box::new(Filler { number, unsent: Rc::clone(&unsent) })
+                Box::new(Responds { number, unsent: Rc::clone(&unsent) })
             }
         };
         let config =
             Config { max_buffered_total: BUDGET, write_timeout: secs(150), ..Config::default() };
-        let server = world.server(&[here()], config, filler);
+        let server = world.server(&[here()], config, responds);
         let ip: IpAddr = [192, 0, 2, 1].into();
-        let greedy = Script::new()
+        let not_reading = Script::new()
             .from(ip)
             .stop_reading()
             .send([b'?'; REQUESTS])
@@ -97,24 +97,30 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
             .read_all()
             .await_bytes(REQUESTS * RESPONSE)
             .finish();
-        let peers: Vec<_> = (0..CONNECTIONS).map(|_| world.peer(&here(), greedy.clone())).collect();
+        let peers: Vec<_> =
+            (0..CONNECTIONS).map(|_| world.peer(&here(), not_reading.clone())).collect();
         world.run(secs(10));
-        // Each has one response or two without being charged; the share is four more.
+        // Each connection may hold up to two responses that are not charged. The share of the
+        // client is four more.
         let held: u64 = unsent.borrow().values().sum();
-        let most = CONNECTIONS * 2 + BUDGET / RESPONSE / 4;
-        assert!(held <= (most * RESPONSE) as u64, "{held} of {}", most * RESPONSE);
-        // Somebody else is answered as ever.
+        let max = CONNECTIONS * 2 + BUDGET / RESPONSE / 4;
+        assert!(held <= (max * RESPONSE) as u64, "{held} of {}", max * RESPONSE);
+        // Another client is served as usual.
         let other = Script::new()
             .from([192, 0, 2, 2].into())
             .send([b'?'; REQUESTS])
             .await_bytes(REQUESTS * RESPONSE)
             .finish();
         let other = world.peer(&here(), other);
-        world.run_until(secs(100), |world| world.heard(other).bytes.len() == REQUESTS * RESPONSE);
-        assert_eq!(world.heard(other).bytes.len(), REQUESTS * RESPONSE);
-        world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+        world.run_until(secs(100), |world| {
+            world.peer_state(other).bytes.len() == REQUESTS * RESPONSE
+        });
+        assert_eq!(world.peer_state(other).bytes.len(), REQUESTS * RESPONSE);
+        world.run_until(secs(2_000), |world| {
+            peers.iter().all(|peer| world.peer_state(*peer).closed)
+        });
         for peer in peers {
-            assert_eq!(world.heard(peer).bytes.len(), REQUESTS * RESPONSE);
+            assert_eq!(world.peer_state(peer).bytes.len(), REQUESTS * RESPONSE);
         }
         assert_eq!(world.shard(server).footprint().charged, 0);
         world.finish();

@@ -1,4 +1,5 @@
-//! Stopping: what is in production is finished, what doesn't end is cut, who waits is let in.
+//! Draining: requests in progress are finished, connections that don't end are cut, and queued
+//! connections are accepted.
 
 use std::rc::Rc;
 
@@ -8,21 +9,21 @@ use sockeye_proto::echo::Echo;
 use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::http::{Site, Text};
-use crate::watched::{check, service};
 use crate::{here, secs};
 
-/// Answers each request (a byte) when the work on it is done elsewhere. Told to drain, it finishes
-/// what is in production, and does nothing more.
+/// Answers each byte when a job has finished. On `Event::Drain`, it answers the current byte and
+/// reads no further.
 #[derive(Default)]
-struct Kitchen {
-    cooking: bool,
-    last_order: bool,
+struct JobPerByte {
+    job_running: bool,
+    draining: bool,
 }
 
-impl Protocol for Kitchen {
+impl Protocol for JobPerByte {
     fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.cooking = true;
+        self.job_running = true;
         let _ = turn.run(|| ());
         Ok(Consumed::pause(1))
     }
@@ -30,15 +31,15 @@ impl Protocol for Kitchen {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Message(..) => {
-                turn.out.write(b"a whole dish;");
-                self.cooking = false;
-                if self.last_order {
+                turn.out.write(b"a response;");
+                self.job_running = false;
+                if self.draining {
                     turn.end(End::Linger);
                 } else {
                     turn.resume();
                 }
             }
-            Event::Drain { .. } if self.cooking => self.last_order = true,
+            Event::Drain { .. } if self.job_running => self.draining = true,
             Event::Drain { .. } => turn.end(End::Linger),
             Event::Eof { .. } => turn.end(End::Finish),
             _ => {}
@@ -52,16 +53,17 @@ impl Protocol for Kitchen {
 }
 
 #[test]
-fn what_is_in_production_is_finished_and_nothing_after_it() {
+fn draining_finishes_the_running_job_and_starts_no_other() {
     seeds(0..300, |seed| {
-        const DISH: &[u8] = b"a whole dish;";
+        const RESPONSE: &[u8] = b"a response;";
         let mut rng = Rng::new(seed);
-        // What stalls for as long as we linger may be lost; that is what lingering's end means.
-        let faults = Faults { stall: 0, no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        // Without stalls: input that arrives after the server has stopped lingering is answered
+        // with a reset, which may discard the response.
+        let faults = Faults { stall: 0, no_descriptor: 0, ..Faults::lossless(&mut rng) };
         let mut world = World::new(seed, faults);
-        let (kitchens, logs) = service(|_| Kitchen::default());
-        let server = world.server(&[here()], Config::default(), kitchens);
-        let guests: Vec<_> =
+        let (protocols, logs) = service(|_| JobPerByte::default());
+        let server = world.server(&[here()], Config::default(), protocols);
+        let clients: Vec<_> =
             (0..5).map(|_| world.peer(&here(), Script::new().send("12345"))).collect();
         world.run(rng.duration(secs(1) / 5));
         world.drain(server);
@@ -71,23 +73,23 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
         let stats = world.shard(server).stats().clone();
         assert_eq!(stats.cut, 0);
         assert_eq!(stats.closed_for("drained"), stats.total_closed());
-        for guest in guests {
-            let heard = world.heard(guest);
+        for client in clients {
+            let received = world.peer_state(client);
             if stats.accepted == 5 {
-                assert!(DISH.repeat(5).starts_with(&heard.bytes));
-                assert_eq!(heard.bytes.len() % DISH.len(), 0, "half a dish");
+                assert!(RESPONSE.repeat(5).starts_with(&received.bytes));
+                assert_eq!(received.bytes.len() % RESPONSE.len(), 0, "half a response");
             }
-            assert!(heard.outcome.is_some());
+            assert!(received.outcome.is_some());
         }
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
-/// Hears that it is to stop, and doesn't.
-struct Deaf;
+/// Ignores `Event::Drain`.
+struct IgnoresDrain;
 
-impl Protocol for Deaf {
+impl Protocol for IgnoresDrain {
     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
         Ok(Consumed::more(input.len()))
     }
@@ -102,12 +104,12 @@ impl Protocol for Deaf {
 }
 
 #[test]
-fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
+fn connections_that_do_not_end_are_cut_at_the_drain_deadline_and_counted() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::gentle(&mut rng));
-        let (deaf, logs) = service(|_| Deaf);
-        let server = world.server(&[here()], Config::default(), deaf);
+        let mut world = World::new(seed, Faults::lossless(&mut rng));
+        let (protocols, logs) = service(|_| IgnoresDrain);
+        let server = world.server(&[here()], Config::default(), protocols);
         let count = rng.between(1, 5);
         (0..count).for_each(|_| {
             world.peer(&here(), Script::new().send("stop, please"));
@@ -121,19 +123,19 @@ fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
         assert_eq!(world.shard(server).stats().cut, count as u64);
         assert_eq!(world.shard(server).stats().closed_for("cut"), count as u64);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
         assert!(logs.borrow().iter().all(|log| log.borrow().drains == 1));
     });
 }
 
-/// A shard that nothing has woken for a while has an old time. The drain deadline counts from the
-/// call all the same.
+/// A shard reads the clock once per turn. If its last turn was long ago, the drain deadline must
+/// still count from the call.
 #[test]
-fn the_drain_deadline_counts_from_the_call_however_long_ago_the_last_turn_was() {
+fn the_drain_deadline_counts_from_the_call_to_drain() {
     seeds(0..50, |seed| {
         let mut world = World::new(seed, Faults::none());
-        let (deaf, logs) = service(|_| Deaf);
-        let server = world.server(&[here()], Config::default(), deaf);
+        let (protocols, logs) = service(|_| IgnoresDrain);
+        let server = world.server(&[here()], Config::default(), protocols);
         world.peer(&here(), Script::new().send("stop, please"));
         world.run(secs(1));
         let before = world.shard(server).stats().clone();
@@ -144,12 +146,12 @@ fn the_drain_deadline_counts_from_the_call_however_long_ago_the_last_turn_was() 
         assert_eq!(world.now().since(start), secs(30));
         assert_eq!((before.cut, world.shard(server).stats().cut), (0, 1));
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
 #[test]
-fn who_waits_in_the_queue_is_let_in_before_it_closes() {
+fn queued_connections_are_accepted_before_the_listener_closes() {
     seeds(0..100, |seed| {
         let mut world = World::new(seed, Faults { no_descriptor: 1000, ..Faults::none() });
         let (echoes, logs) = service(|_| Echo::default());
@@ -162,11 +164,11 @@ fn who_waits_in_the_queue_is_let_in_before_it_closes() {
         world.settle();
         assert_eq!(world.shard(server).stats().accepted, 5);
         for peer in peers {
-            let outcome = world.heard(peer).outcome.map(|(outcome, _)| outcome);
+            let outcome = world.peer_state(peer).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended), "it was reset");
         }
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -179,10 +181,10 @@ fn site() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
 }
 
 fn responses(world: &World, peer: PeerId) -> usize {
-    String::from_utf8_lossy(&world.heard(peer).bytes).matches("HTTP/1.1 200 ").count()
+    String::from_utf8_lossy(&world.peer_state(peer).bytes).matches("HTTP/1.1 200 ").count()
 }
 
-/// How many whole requests `bytes` bytes of `requests` are.
+/// The number of complete requests in the first `bytes` bytes of `requests`.
 fn whole(requests: &[&str], bytes: usize) -> usize {
     let ends = requests.iter().scan(0, |end, request| {
         *end += request.len();
@@ -191,49 +193,50 @@ fn whole(requests: &[&str], bytes: usize) -> usize {
     ends.filter(|end| *end <= bytes).count()
 }
 
-/// The promise of a stop: whoever has sent a request could not know of it, and gets the response.
-/// One client sends its next request when it has the response to the last one, the other all at once:
-/// of a pipeline, what has arrived counts, since the response before it may be the last.
+/// A client that sent a request before it could know of the drain gets the response. Some clients
+/// send each request after the previous response; others send all at once. Of pipelined requests,
+/// only those that had arrived must be answered, because an earlier response may announce the
+/// close.
 #[test]
-fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered() {
-    // "at once" and "later", with the same fields.
+fn a_request_that_was_sent_before_its_client_knew_of_the_drain_is_answered() {
+    // The sizes of the responses to both requests.
     let sizes = REQUESTS.map(|request| {
         let mut world = World::new(0, Faults::none());
         world.server(&[here()], Config::default(), site());
         let client = world.peer(&here(), Script::new().send(request).finish());
         world.settle();
-        world.heard(client).bytes.len()
+        world.peer_state(client).bytes.len()
     });
     seeds(0..400, |seed| {
         let mut rng = Rng::new(seed);
-        // A kernel says no `WouldBlock` while there is something.
+        // A kernel doesn't return `WouldBlock` while there is input.
         let faults =
-            Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::gentle(&mut rng) };
+            Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::lossless(&mut rng) };
         let mut world = World::new(seed, faults);
         let server = world.server(&[here()], Config::default(), site());
         let clients: Vec<_> = (0..rng.between(1, 6))
             .map(|_| {
                 let kinds: Vec<usize> = (0..rng.between(0, 8)).map(|_| rng.below(2)).collect();
                 let requests: Vec<&str> = kinds.iter().map(|kind| REQUESTS[*kind]).collect();
-                let waits = rng.chance(500);
+                let sequential = rng.chance(500);
                 let mut script = Script::new();
-                if waits {
-                    let mut heard = 0;
+                if sequential {
+                    let mut received = 0;
                     for kind in &kinds {
-                        heard += sizes[*kind];
-                        script = script.send(REQUESTS[*kind]).await_bytes(heard);
+                        received += sizes[*kind];
+                        script = script.send(REQUESTS[*kind]).await_bytes(received);
                     }
                 } else {
                     script = script.send(requests.concat());
                 }
-                (world.peer(&here(), script), requests, waits)
+                (world.peer(&here(), script), requests, sequential)
             })
             .collect();
         world.run(rng.duration(secs(1) / 4));
-        let owed: Vec<usize> = clients
+        let min_responses: Vec<usize> = clients
             .iter()
-            .map(|(client, requests, waits)| match waits {
-                true => whole(requests, world.heard(*client).sent),
+            .map(|(client, requests, sequential)| match sequential {
+                true => whole(requests, world.peer_state(*client).sent),
                 false => whole(requests, world.arrived(*client)),
             })
             .collect();
@@ -242,20 +245,23 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
         world.settle();
         assert_eq!(world.shard(server).stats().cut, 0);
         let accepted = world.shard(server).stats().accepted as usize == clients.len();
-        for ((client, ..), owed) in clients.iter().zip(owed) {
-            let heard = world.heard(*client);
+        for ((client, ..), min_responses) in clients.iter().zip(min_responses) {
+            let received = world.peer_state(*client);
             let is_refused =
-                heard.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
-            assert!(is_refused || responses(&world, *client) >= owed, "{owed} are owed: {heard:?}");
+                received.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
+            assert!(
+                is_refused || responses(&world, *client) >= min_responses,
+                "{min_responses} are owed: {received:?}"
+            );
         }
         world.finish();
     });
 }
 
-/// As a process that was stopped and goes on finds it: connections, their requests and the order to
-/// stop, all at once.
+/// Connections, their requests and the order to drain arrive at the same time, as in a process that
+/// was suspended (SIGSTOP) for a while.
 #[test]
-fn requests_that_wait_in_the_queue_with_the_order_to_stop_are_answered() {
+fn requests_of_queued_connections_are_answered_when_the_server_drains() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
         let faults = Faults { no_descriptor: 1000, ..Faults::none() };
@@ -271,7 +277,7 @@ fn requests_that_wait_in_the_queue_with_the_order_to_stop_are_answered() {
         world.settle();
         for client in clients {
             assert_eq!(responses(&world, client), 1);
-            let outcome = world.heard(client).outcome.map(|(outcome, _)| outcome);
+            let outcome = world.peer_state(client).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended));
         }
         world.finish();
@@ -279,25 +285,25 @@ fn requests_that_wait_in_the_queue_with_the_order_to_stop_are_answered() {
 }
 
 #[test]
-fn a_lame_duck_accepts_until_its_time_is_over_and_drains_then() {
+fn a_lame_duck_accepts_until_its_time_is_over_and_then_drains() {
     let mut world = World::new(1, Faults::none());
     let config = Config { lame_duck: secs(5), ..Config::default() };
     let server = world.server(&[here()], config, site());
-    let ask = || Script::new().send(REQUESTS[0]);
+    let request = || Script::new().send(REQUESTS[0]);
     let idle = world.peer(&here(), Script::new());
     world.run(secs(1));
     world.drain(server);
     world.run(secs(4));
-    let late = world.peer(&here(), ask());
+    let during_lame_duck = world.peer(&here(), request());
     world.run(secs(1) / 2);
-    let heard = String::from_utf8(world.heard(late).bytes).unwrap();
-    assert!(heard.contains("Connection: close\r\n"), "{heard}");
-    assert!(!world.heard(idle).closed, "an idle connection stays");
+    let received = String::from_utf8(world.peer_state(during_lame_duck).bytes).unwrap();
+    assert!(received.contains("Connection: close\r\n"), "{received}");
+    assert!(!world.peer_state(idle).closed, "an idle connection stays");
     world.run(secs(1));
-    let too_late = world.peer(&here(), ask());
+    let after_lame_duck = world.peer(&here(), request());
     world.run(secs(1));
-    assert_eq!(responses(&world, too_late), 0);
-    assert!(world.heard(idle).closed && world.shard(server).is_done());
+    assert_eq!(responses(&world, after_lame_duck), 0);
+    assert!(world.peer_state(idle).closed && world.shard(server).is_done());
     assert_eq!(world.shard(server).stats().cut, 0);
     world.finish();
 }

@@ -1,4 +1,4 @@
-//! Echo, on both sides of the engine: what comes back is what was sent.
+//! An echo server and its clients, both on the engine.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -7,12 +7,12 @@ use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
+use crate::checked::{SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::here;
-use crate::watched::{Seen, Talk, check, service, watched};
 
-/// A few clients against an echo. Returns what each sent, what it saw, and the run's trace
-/// with the number of faults in it.
-fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, (u64, u64)) {
+/// Runs some clients of an echo server. Returns the bytes that each sent, their logs, and the run's
+/// trace with the number of injected faults.
+fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, (u64, u64)) {
     let mut rng = Rng::new(seed ^ 0xEC40);
     let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 300 } else { 20_000 };
     let mut world = World::new(seed, faults);
@@ -20,53 +20,53 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, (u64, u64)) {
     world.server(&[here()], Config::default(), echoes);
     let client = world.client(Config::default(), Some(IpAddr::from([192, 0, 2, 1])));
 
-    let (mut said, mut seen) = (Vec::new(), Vec::new());
+    let (mut inputs, mut seen) = (Vec::new(), Vec::new());
     for _ in 0..rng.between(1, 6) {
         let count = rng.below(most);
-        let says = rng.bytes(count);
-        let (protocol, log) = watched(Talk::and_finish(&says));
+        let input = rng.bytes(count);
+        let (protocol, log) = checked(SendClient::then_finish(&input));
         world.shard_mut(client).connect(&here(), protocol, 0);
-        said.push(says);
+        inputs.push(input);
         seen.push(log);
     }
     world.settle();
     let trace = (world.trace(), world.injected());
     world.finish();
-    check(&seen);
-    check(&at_server.borrow());
-    (said, seen, trace)
+    assert_no_violations(&seen);
+    assert_no_violations(&at_server.borrow());
+    (inputs, seen, trace)
 }
 
 #[test]
-fn what_comes_back_does_not_depend_on_how_it_travels() {
+fn the_echo_does_not_depend_on_faults() {
     seeds(0..600, |seed| {
-        // A connect may find no descriptor; that is another test's.
-        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
-        let (said, seen, _) = echo(seed, faults);
-        for (says, log) in said.iter().zip(&seen) {
+        // Another test covers connects without a descriptor.
+        let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
+        let (inputs, seen, _) = echo(seed, faults);
+        for (input, log) in inputs.iter().zip(&seen) {
             let log = log.borrow();
-            assert!(log.bytes == *says, "{} of {} bytes", log.bytes.len(), says.len());
+            assert!(log.bytes == *input, "{} of {} bytes", log.bytes.len(), input.len());
             assert_eq!(log.reason.as_deref(), Some("peer_closed"));
         }
     });
 }
 
 #[test]
-fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
+fn with_lossy_faults_the_echo_is_a_prefix_and_every_connection_ends() {
     seeds(0..600, |seed| {
-        let (said, seen, _) = echo(seed, Faults::harsh(&mut Rng::new(seed)));
-        for (says, log) in said.iter().zip(&seen) {
-            assert!(says.starts_with(&log.borrow().bytes));
+        let (inputs, seen, _) = echo(seed, Faults::lossy(&mut Rng::new(seed)));
+        for (input, log) in inputs.iter().zip(&seen) {
+            assert!(input.starts_with(&log.borrow().bytes));
             assert!(log.borrow().reason.is_some(), "a client hears that it is over in any case");
         }
     });
 }
 
 #[test]
-fn a_seed_replays_to_the_last_call() {
+fn runs_with_the_same_seed_are_equal() {
     let injected = Cell::new(0);
     seeds(0..50, |seed| {
-        let faults = || Faults::harsh(&mut Rng::new(seed));
+        let faults = || Faults::lossy(&mut Rng::new(seed));
         let first = echo(seed, faults()).2;
         assert_eq!(first, echo(seed, faults()).2);
         injected.set(injected.get() + first.1);
@@ -78,24 +78,24 @@ fn a_seed_replays_to_the_last_call() {
 fn a_half_close_loses_nothing() {
     seeds(0..400, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = Faults::gentle(&mut rng);
+        let faults = Faults::lossless(&mut rng);
         let count = rng.between(1, 2000);
-        let says = rng.bytes(count);
+        let input = rng.bytes(count);
         let mut world = World::new(seed, faults);
         let (echoes, logs) = service(|_| Echo::default());
         world.server(&[here()], Config::default(), echoes);
-        let (first, second) = says.split_at(rng.below(count));
+        let (first, second) = input.split_at(rng.below(count));
         let peer = world.peer(&here(), Script::new().send(first).send(second).finish());
         world.settle();
-        let heard = world.heard(peer);
+        let received = world.peer_state(peer);
         assert!(
-            heard.bytes == says,
+            received.bytes == input,
             "{} of {} bytes, {:?}",
-            heard.bytes.len(),
+            received.bytes.len(),
             count,
-            heard.outcome
+            received.outcome
         );
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -1,4 +1,5 @@
-//! Files that only threads may read: sent as others are, whatever the threads and the peers do.
+//! Files that only threads may read: the responses are the same as for other files, whatever the
+//! threads and the peers do.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -13,16 +14,16 @@ use sockeye_http::{
 use sockeye_proto::{Access, FileRange, FileSource, Peer};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
-use crate::http::heard_of;
-use crate::watched::{Logs, check, service};
+use crate::checked::{Logs, assert_no_violations, service};
+use crate::http::responses_to;
 use crate::{here, secs};
 
-/// A file whose bytes follow from their places.
+/// A file in which each byte is a function of its offset.
 #[derive(Clone, Copy, Debug)]
 struct File {
     len: u64,
     access: Access,
-    /// Its content ends here, or reading fails there.
+    /// The offset at which its content ends or reading fails.
     end: u64,
     fails: bool,
     changes: bool,
@@ -43,7 +44,7 @@ impl FileSource for File {
         if self.fails && offset + buffer.len() as u64 > self.end {
             return Err(io::ErrorKind::Other.into());
         }
-        // A file may give less than it was asked for.
+        // A read may return less than requested.
         let count = self.end.saturating_sub(offset).min(buffer.len() as u64).min(50_000) as usize;
         (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = byte(at));
         Ok(count)
@@ -62,11 +63,11 @@ impl FileSource for File {
     }
 }
 
-/// Answers at once except for `/file`.
+/// Responds with the file to `/file`, and with a text to other paths.
 struct Site(File);
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let body = match request.path() {
             b"/file" => {
                 let source = Arc::new(self.0);
@@ -74,7 +75,7 @@ impl Handler for Site {
             }
             _ => Body::Static(b"at once"),
         };
-        reply.send(Status::OK, &Fields::new(), body)
+        responder.send(Status::OK, &Fields::new(), body)
     }
 }
 
@@ -89,9 +90,9 @@ fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
     (world.server(&[here()], Config::default(), servers), logs)
 }
 
-/// Faults without those that make large files take minutes.
-fn gentle(rng: &mut Rng) -> Faults {
-    let faults = Faults::gentle(rng);
+/// Random faults, without the small buffers that would make large files take minutes.
+fn no_tiny_buffers(rng: &mut Rng) -> Faults {
+    let faults = Faults::lossless(rng);
     let (send_buffer, receive_buffer) = (faults.send_buffer, faults.receive_buffer);
     Faults {
         send_buffer: send_buffer.max(16 * 1024),
@@ -101,10 +102,10 @@ fn gentle(rng: &mut Rng) -> Faults {
 }
 
 #[test]
-fn pipelined_replies_are_the_same_and_in_order() {
+fn pipelined_responses_are_the_same_and_in_order() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = gentle(&mut rng);
+        let faults = no_tiny_buffers(&mut rng);
         let len = rng.pick(&[1, 5000, QUANTUM - 1, QUANTUM, QUANTUM + 1, 2 * QUANTUM + 77]);
         let requests: String =
             (0..rng.between(1, 5)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
@@ -114,33 +115,33 @@ fn pipelined_replies_are_the_same_and_in_order() {
                 let open = move || {
                     Server::new(Rc::clone(&shared), move |_: &Peer| Site(File::new(len, access)))
                 };
-                heard_of(seed, faults, &requests, open)
+                responses_to(seed, faults, &requests, open)
             });
         assert!(plain == read, "{} of {} bytes", read.len(), plain.len());
     });
 }
 
-/// What came of one request for `file` without faults: the body's beginning, and why the connection
-/// was closed.
+/// Requests `file` once, without network faults. Returns the number of bytes of the body that
+/// arrived, and the reason for which the connection was closed.
 fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
     let mut world = World::new(0, Faults::none());
     let (server, logs) = serve(&mut world, file);
     prepare(&mut world);
     let client = world.peer(&here(), Script::new().send(get("/file")));
     world.settle();
-    let heard = world.heard(client).bytes;
-    let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-    let body = &heard[head..];
+    let received = world.peer_state(client).bytes;
+    let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = &received[head..];
     assert!((0..).zip(body).all(|(at, got)| *got == byte(at)));
     let closed = world.shard(server).stats().closed.clone();
     assert_eq!(closed.len(), 1, "{closed:?}");
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
     (body.len(), closed.into_keys().next().unwrap_or_default().to_owned())
 }
 
 #[test]
-fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
+fn each_failure_of_a_read_has_its_own_reason() {
     let len = QUANTUM + 1000;
     let file = File::new(len, Access::Thread);
     let (one, none) = (QUANTUM as usize, 0);
@@ -152,7 +153,7 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()), (sent, reason.into()), "{file:?}");
     }
-    // Also where the loop sends it on its own.
+    // The same for files that the event loop reads itself.
     let direct = File::new(len, Access::Direct);
     for (file, reason) in [
         (File { changes: true, ..direct }, "file_changed"),
@@ -162,15 +163,15 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()).1, reason, "{file:?}");
     }
-    assert_eq!(outcome(file, |world| world.lose_jobs(1000)), (none, "file_failed".into()));
+    assert_eq!(outcome(file, |world| world.drop_jobs(1000)), (none, "file_failed".into()));
     assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (none, "read_refused".into()));
     assert_eq!(outcome(file, |world| world.hang_jobs(1000)), (none, "file_timed_out".into()));
 }
 
 #[test]
-fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_spent() {
+fn read_ahead_is_charged_to_the_client_and_limited_by_its_share() {
     const LEN: u64 = 3 * QUANTUM;
-    // A quarter of it is one quantum.
+    // A client's share is a quarter of it, which is one quantum.
     let budget = 4 * QUANTUM as usize;
     let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
     let mut world = World::new(0, faults);
@@ -181,7 +182,7 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     let config =
         Config { max_buffered_total: budget, write_timeout: secs(150), ..Config::default() };
     let server = world.server(&[here()], config, servers);
-    let deaf = Script::new()
+    let not_reading = Script::new()
         .from([192, 0, 2, 1].into())
         .stop_reading()
         .send(get("/file"))
@@ -191,60 +192,61 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
         .finish();
     let mut peers = Vec::new();
     for _ in 0..6 {
-        peers.push(world.peer(&here(), deaf.clone()));
+        peers.push(world.peer(&here(), not_reading.clone()));
         world.run(secs(1));
     }
-    // Two hold a quantum each: the first, less what it sent, did not spend the share.
+    // Two connections hold a quantum each: when the second one reads, the first has sent some of
+    // its quantum, so that the share isn't spent.
     assert_eq!(world.shard(server).footprint().charged, 2);
-    world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+    world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.peer_state(*peer).closed));
     for peer in peers {
-        let heard = world.heard(peer).bytes;
-        assert!(heard.len() > LEN as usize && heard.ends_with(&[byte(LEN - 1)]));
+        let received = world.peer_state(peer).bytes;
+        assert!(received.len() > LEN as usize && received.ends_with(&[byte(LEN - 1)]));
     }
     assert_eq!(world.shard(server).footprint().charged, 0);
     world.finish();
-    check(&logs.borrow());
+    assert_no_violations(&logs.borrow());
 }
 
 #[test]
-fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
+fn a_read_that_hangs_delays_no_other_connection_and_times_out_after_a_minute() {
     seeds(0..50, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults { delay: secs(1) / 50, ..Faults::none() });
         let (server, logs) =
             serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
         world.hang_jobs(1000);
-        // What is behind the file waits for it.
+        // The third response waits for the file.
         let hanging = Script::new().send(get("/") + &get("/file") + &get("/"));
         let hanging = world.peer(&here(), hanging);
         world.run(secs(1));
         let other = world.peer(&here(), Script::new().send(get("/")).finish());
         world.run(secs(1));
-        let heard = world.heard(other);
-        assert!(heard.bytes.ends_with(b"at once"));
-        assert!(matches!(heard.outcome, Some((Outcome::Ended, _))));
+        let received = world.peer_state(other);
+        assert!(received.bytes.ends_with(b"at once"));
+        assert!(matches!(received.outcome, Some((Outcome::Ended, _))));
         assert_eq!(world.shard(server).footprint().reads, 1);
         world.run(secs(57));
-        assert_eq!(world.heard(hanging).outcome, None);
+        assert_eq!(world.peer_state(hanging).outcome, None);
         world.run(secs(2));
-        assert!(world.heard(hanging).outcome.is_some());
-        let heard = world.heard(hanging).bytes;
-        assert_eq!(String::from_utf8_lossy(&heard).matches("at once").count(), 1);
+        assert!(world.peer_state(hanging).outcome.is_some());
+        let received = world.peer_state(hanging).bytes;
+        assert_eq!(String::from_utf8_lossy(&received).matches("at once").count(), 1);
         assert_eq!(world.shard(server).stats().closed_for("file_timed_out"), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
 #[test]
-fn a_drain_is_over_in_time_whatever_reads_do() {
+fn a_drain_ends_in_time_even_if_reads_hang_or_fail() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, gentle(&mut rng));
+        let mut world = World::new(seed, no_tiny_buffers(&mut rng));
         let (server, logs) =
             serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
         world.hang_jobs(rng.pick(&[0, 300, 1000]));
-        world.lose_jobs(rng.pick(&[0, 0, 300]));
+        world.drop_jobs(rng.pick(&[0, 0, 300]));
         for _ in 0..4 {
             let requests: String =
                 (0..rng.between(1, 4)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
@@ -262,6 +264,6 @@ fn a_drain_is_over_in_time_whatever_reads_do() {
         assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
         assert_eq!(world.shard(server).footprint().reads, 0);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and ranges of files, on the engine and however it is split.
+//! HTTP/1.1 on the engine: the responses don't depend on how requests and responses are split.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -13,10 +13,10 @@ use sockeye_http::{
 use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Peer, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
+use crate::checked::{assert_no_violations, service};
 use crate::here;
-use crate::watched::{check, service};
 
-/// A file in memory, which is another one after this number of reads.
+/// A file in memory that changes after a number of reads.
 #[derive(Debug)]
 pub(crate) struct Text {
     bytes: Vec<u8>,
@@ -39,7 +39,7 @@ impl FileSource for Text {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let _ = self.reads_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         let rest = self.bytes.get(offset as usize..).unwrap_or_default();
-        // A file may give less than it was asked for.
+        // A read may return less than requested.
         let count = rest.len().min(buffer.len()).min(1000);
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -54,7 +54,7 @@ impl FileSource for Text {
     }
 }
 
-/// `/file` is a file, `/later` is answered from elsewhere, `/` at once; all else isn't there.
+/// `/` responds at once, `/file` with a file, and `/later` after a job. Other paths are not found.
 pub(crate) struct Site(pub(crate) Arc<Text>);
 
 impl Site {
@@ -65,16 +65,16 @@ impl Site {
 }
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let none = Fields::new();
         match request.path() {
-            b"/" => reply.send(Status::OK, &none, Body::Static(b"at once")),
-            b"/file" => reply.send(Status::OK, &none, Body::File(self.0.range())),
+            b"/" => responder.send(Status::OK, &none, Body::Static(b"at once")),
+            b"/file" => responder.send(Status::OK, &none, Body::File(self.0.range())),
             b"/later" => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
-            _ => reply.error(Status::NOT_FOUND, &none, "there is nothing here"),
+            _ => responder.error(Status::NOT_FOUND, &none, "there is nothing here"),
         }
     }
 
@@ -82,26 +82,28 @@ impl Handler for Site {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body {
-            Ok(_) => reply.send(Status::OK, &Fields::new(), Body::Static(b"later")),
-            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost"),
+            Ok(_) => responder.send(Status::OK, &Fields::new(), Body::Static(b"later")),
+            Err(Abandoned) => {
+                responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost")
+            }
         }
     }
 }
 
-/// One client's requests and everything it hears, except the dates.
-fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+/// Sends `requests` to the test server, and returns the responses without their dates.
+fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     let text = Text::new(usize::MAX);
     let open = move || Server::new(Rc::clone(&shared), Site::handlers(&text));
-    heard_of(seed, faults, requests, open)
+    responses_to(seed, faults, requests, open)
 }
 
-/// What a client hears that sends `requests` and ends its side, of a server of such connections:
-/// all but the dates, which are in each response.
-pub(crate) fn heard_of<P: Protocol + 'static>(
+/// Sends `requests` to a server whose connections `open` makes, and closes the sending side.
+/// Returns the responses without their dates.
+pub(crate) fn responses_to<P: Protocol + 'static>(
     seed: u64,
     faults: Faults,
     requests: &str,
@@ -112,23 +114,23 @@ pub(crate) fn heard_of<P: Protocol + 'static>(
     world.server(&[here()], Config::default(), servers);
     let client = world.peer(&here(), Script::new().send(requests).finish());
     world.settle();
-    let heard = world.heard(client);
-    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+    let received = world.peer_state(client);
+    assert_eq!(received.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
     world.finish();
-    check(&logs.borrow());
-    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
+    assert_no_violations(&logs.borrow());
+    let received: String = received.bytes.iter().copied().map(char::from).collect();
     let (dates, rest): (Vec<_>, Vec<_>) =
-        heard.split_inclusive("\r\n").partition(|line| line.starts_with("Date: "));
-    assert_eq!(dates.len(), heard.matches("HTTP/1.1 ").count(), "each response has a date");
+        received.split_inclusive("\r\n").partition(|line| line.starts_with("Date: "));
+    assert_eq!(dates.len(), received.matches("HTTP/1.1 ").count(), "each response has a date");
     rest.concat()
 }
 
 #[test]
-fn pipelined_requests_get_the_same_replies_however_they_travel() {
+fn responses_to_pipelined_requests_do_not_depend_on_faults() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults::gentle(&mut rng);
-        // A request that drips in for longer than its deadline gets another answer.
+        let mut faults = Faults::lossless(&mut rng);
+        // With smaller buffers, a request could arrive too slowly and time out.
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         let mut requests = String::new();
@@ -138,20 +140,20 @@ fn pipelined_requests_get_the_same_replies_however_they_travel() {
             let path = rng.pick(&["/", "/file", "/later", "/nothing"]);
             requests += &format!("{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n");
         }
-        let plain = converse(seed, Faults::none(), &requests);
+        let plain = responses(seed, Faults::none(), &requests);
         assert_eq!(plain.matches("HTTP/1.1 ").count(), count);
-        let heard = converse(seed, faults, &requests);
-        assert!(heard == plain, "{} of {} bytes", heard.len(), plain.len());
+        let received = responses(seed, faults, &requests);
+        assert!(received == plain, "{} of {} bytes", received.len(), plain.len());
     });
 }
 
 #[test]
-fn a_file_that_changes_is_never_completed() {
+fn a_response_whose_file_changes_is_never_completed() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let mut world = World::new(seed, Faults::lossless(&mut rng));
         let shared = Rc::new(ServerConfig::default());
-        // It takes five reads at least: the change comes before the last.
+        // The file needs five reads at least, so it changes before the last one.
         let text = Text::new(rng.between(1, 4));
         let (servers, logs) =
             service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)));
@@ -159,11 +161,11 @@ fn a_file_that_changes_is_never_completed() {
         let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
         let client = world.peer(&here(), script);
         world.settle();
-        let heard = world.heard(client).bytes;
-        let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-        assert!(heard.len() - head < 5000, "a wrong response was completed");
+        let received = world.peer_state(client).bytes;
+        let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+        assert!(received.len() - head < 5000, "a wrong response was completed");
         assert_eq!(world.shard(server).stats().closed_for("file_changed"), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -1,30 +1,30 @@
-//! What the engine must do whatever the network does: each scenario with many seeds.
+//! Tests of the engine on a simulated network with random faults, each with many seeds.
 //!
-//! A failing seed is printed with the command that runs it again, alone.
+//! If a test fails, it prints its seed and the command that repeats the run.
 
 mod bodies;
 mod buffered;
-mod conversations;
+mod checked;
+mod connecting;
+mod disconnects;
 mod drain;
 mod echo;
+mod eviction;
 mod files;
 mod http;
-mod leaving;
 mod limits;
 mod logs;
+mod message_port;
 mod messages;
-mod opening;
-mod peers;
-mod port;
-mod room;
 mod services;
-mod watched;
+mod slow_peers;
+mod turn_methods;
 
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 
-/// Where the server of a scenario listens.
+/// The address of the server in most tests.
 fn here() -> Target {
     Target::Ip(([127, 0, 0, 1], 7).into())
 }

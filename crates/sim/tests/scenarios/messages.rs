@@ -1,4 +1,5 @@
-//! Messages, on both sides of the engine: each response belongs to its request, however both travel.
+//! Messages between a client and a server on the engine: each response belongs to its request,
+//! however both are split.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,52 +14,57 @@ use sockeye_message::{
 use sockeye_proto::{Abandoned, Peer, Ticket, Turn};
 use sockeye_sim::{Faults, Rng, World, seeds};
 
+use crate::checked::{assert_no_violations, checked, service};
 use crate::here;
-use crate::watched::{check, service, watched};
 
 const KIND: &str = "binary/test";
 
-/// Sends content back: what begins with an odd byte at once, the rest from elsewhere.
+/// Sends content back: at once if it is empty or begins with an odd byte, otherwise after a job.
 struct Mirror;
 
 impl Handler for Mirror {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &Peer,
+        mut responder: Responder<'_, '_>,
+    ) -> Answer {
         if message.content.first().is_none_or(|byte| byte % 2 == 1) {
-            return reply.send(Message::binary(KIND, message.content));
+            return responder.send(Message::binary(KIND, message.content));
         }
-        let _ = reply.run(move || message.content);
-        reply.later()
+        let _ = responder.run(move || message.content);
+        responder.later()
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
-            Ok(Ok(content)) => reply.send(Message::binary(KIND, *content)),
-            _ => reply.fail("the work for it was lost"),
+            Ok(Ok(content)) => responder.send(Message::binary(KIND, *content)),
+            _ => responder.fail("the job was dropped"),
         }
     }
 }
 
-/// What one client asks, and what it hears.
+/// The requests and responses of one client.
 #[derive(Debug, Default)]
-struct Told {
-    asks: Vec<Bytes>,
-    asked: usize,
+struct ClientLog {
+    requests: Vec<Bytes>,
+    sent: usize,
     responses: BTreeMap<u64, Bytes>,
-    ending: Option<ClientEnd>,
+    end: Option<ClientEnd>,
 }
 
-struct Curious(Rc<RefCell<Told>>);
+struct TestClient(Rc<RefCell<ClientLog>>);
 
-impl ClientHandler for Curious {
+impl ClientHandler for TestClient {
     fn next_message(&mut self) -> Option<Message> {
-        let mut told = self.0.borrow_mut();
-        let content = told.asks.get(told.asked).cloned()?;
-        told.asked += 1;
+        let mut logs = self.0.borrow_mut();
+        let content = logs.requests.get(logs.sent).cloned()?;
+        logs.sent += 1;
         Some(Message::binary(KIND, content))
     }
 
@@ -68,74 +74,78 @@ impl ClientHandler for Curious {
         ClientAction::Continue
     }
 
-    fn on_end(&mut self, ending: ClientEnd) {
-        let before = self.0.borrow_mut().ending.replace(ending);
+    fn on_end(&mut self, end: ClientEnd) {
+        let before = self.0.borrow_mut().end.replace(end);
         assert!(before.is_none(), "a connection ends once");
     }
 }
 
-/// A few clients that ask a mirror, each in its way.
-fn ask(seed: u64, faults: Faults) -> Vec<Told> {
+/// Runs some clients with random modes and requests.
+fn run_clients(seed: u64, faults: Faults) -> Vec<ClientLog> {
     let mut rng = Rng::new(seed ^ 0x3E55);
-    let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 200 } else { 10_000 };
+    let max_len = if faults.send_buffer.min(faults.receive_buffer) < 256 { 200 } else { 10_000 };
     let mut world = World::new(seed, faults);
     let limits = Rc::new(Limits::default());
     let (servers, at_server) = service(move |_| Server::new(Rc::clone(&limits), Mirror));
     world.server(&[here()], Config::default(), servers);
     let client = world.client(Config::default(), None);
 
-    let (mut told, mut seen) = (Vec::new(), Vec::new());
+    let (mut logs, mut seen) = (Vec::new(), Vec::new());
     for _ in 0..rng.between(1, 4) {
         let (mode, count) = match rng.below(3) {
             0 => (ConnectionMode::Single, 1),
             _ => (ConnectionMode::KeepAlive { in_flight: rng.between(1, 20) }, rng.between(1, 30)),
         };
         let mut content = || {
-            let len = rng.below(most);
+            let len = rng.below(max_len);
             rng.bytes(len).into()
         };
-        let asks = (0..count).map(|_| content()).collect();
-        let this = Rc::new(RefCell::new(Told { asks, ..Told::default() }));
+        let requests = (0..count).map(|_| content()).collect();
+        let client_log = Rc::new(RefCell::new(ClientLog { requests, ..ClientLog::default() }));
         let settings = ClientConfig { mode, ..ClientConfig::default() };
-        let (protocol, log) = watched(Client::new(settings, Curious(Rc::clone(&this))));
+        let (protocol, log) = checked(Client::new(settings, TestClient(Rc::clone(&client_log))));
         world.shard_mut(client).connect(&here(), protocol, 0);
-        told.push(this);
+        logs.push(client_log);
         seen.push(log);
     }
     world.settle();
     world.finish();
-    check(&seen);
-    check(&at_server.borrow());
-    told.into_iter()
-        .map(|this| Rc::into_inner(this).expect("the client has gone").into_inner())
+    assert_no_violations(&seen);
+    assert_no_violations(&at_server.borrow());
+    logs.into_iter()
+        .map(|client_log| Rc::into_inner(client_log).expect("the client has gone").into_inner())
         .collect()
 }
 
 #[test]
-fn every_request_gets_its_reply_however_they_travel() {
+fn every_request_gets_its_own_response_despite_faults() {
     seeds(0..300, |seed| {
-        // A connect may find no descriptor, and what drips in for too long is given up: that is
-        // other tests'.
-        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        // Other tests cover connects without a descriptor, and messages that arrive too slowly.
+        let mut faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
-        for told in ask(seed, faults) {
-            assert_eq!(told.ending, Some(ClientEnd::Completed));
-            let responses: Vec<_> = told.responses.into_values().collect();
-            assert!(responses == told.asks, "{} of {} responses", responses.len(), told.asks.len());
+        for logs in run_clients(seed, faults) {
+            assert_eq!(logs.end, Some(ClientEnd::Completed));
+            let responses: Vec<_> = logs.responses.into_values().collect();
+            assert!(
+                responses == logs.requests,
+                "{} of {} responses",
+                responses.len(),
+                logs.requests.len()
+            );
         }
     });
 }
 
 #[test]
-fn whatever_goes_wrong_no_reply_is_false_and_every_client_hears_its_end() {
+fn with_lossy_faults_responses_are_right_and_every_client_gets_its_end() {
     seeds(0..300, |seed| {
-        for told in ask(seed, Faults::harsh(&mut Rng::new(seed))) {
-            assert!(told.ending.is_some());
-            for (number, reply) in &told.responses {
-                let asked = &told.asks[*number as usize];
-                let refused = reply.starts_with(b"{\"result\": \"Error: ");
-                assert!(reply == asked || refused, "request {number}");
+        for logs in run_clients(seed, Faults::lossy(&mut Rng::new(seed))) {
+            assert!(logs.end.is_some());
+            for (number, response) in &logs.responses {
+                let sent = &logs.requests[*number as usize];
+                let refused = response.starts_with(b"{\"result\": \"Error: ");
+                assert!(response == sent || refused, "request {number}");
             }
         }
     });

@@ -12,19 +12,19 @@ use crate::{here, secs};
 
 /// A service's deadline, and the times of the calls to [`Timed::on_deadline`].
 #[derive(Clone, Debug, Default)]
-struct Agenda(Rc<RefCell<(Option<Time>, Vec<Time>)>>);
+struct TestService(Rc<RefCell<(Option<Time>, Vec<Time>)>>);
 
-impl Agenda {
+impl TestService {
     fn set(&self, due: Option<Time>) {
         self.0.borrow_mut().0 = due;
     }
 
-    fn told(&self) -> Vec<Time> {
+    fn calls(&self) -> Vec<Time> {
         self.0.borrow().1.clone()
     }
 }
 
-impl Timed for Agenda {
+impl Timed for TestService {
     fn deadline(&self) -> Option<Time> {
         self.0.borrow().0
     }
@@ -39,53 +39,53 @@ fn echo(_: &Peer) -> Box<dyn Protocol> {
 }
 
 #[test]
-fn a_deadline_comes_once_also_without_a_connection() {
+fn a_deadline_fires_once_also_without_a_connection() {
     let mut world = World::new(1, Faults::none());
-    let agenda = Agenda::default();
+    let timed = TestService::default();
     let start = world.now();
-    agenda.set(Some(start + secs(7)));
-    let server = world.server(&[here()], Config::default(), (agenda.clone(), echo));
+    timed.set(Some(start + secs(7)));
+    let server = world.server(&[here()], Config::default(), (timed.clone(), echo));
     world.run(secs(6));
-    assert_eq!(agenda.told(), []);
+    assert_eq!(timed.calls(), []);
     world.run(secs(60));
-    assert_eq!(agenda.told(), [start + secs(7)], "called once, with the deadline unchanged");
+    assert_eq!(timed.calls(), [start + secs(7)], "called once, with the deadline unchanged");
 
     // The service may set another deadline, for example when a connection does something.
-    agenda.set(Some(world.now() + secs(3)));
+    timed.set(Some(world.now() + secs(3)));
     let due = world.now() + secs(3);
     world.peer(&here(), Script::new().send("a word").wait(secs(9)).finish());
     world.run(secs(5));
-    assert_eq!(agenda.told()[1..], [due]);
-    agenda.set(None);
+    assert_eq!(timed.calls()[1..], [due]);
+    timed.set(None);
     world.settle();
-    assert_eq!((agenda.told().len(), world.shard(server).connections()), (2, 0));
+    assert_eq!((timed.calls().len(), world.shard(server).connections()), (2, 0));
     world.finish();
 }
 
 #[test]
-fn a_deadline_comes_while_connections_are_busy() {
+fn a_deadline_fires_while_connections_are_busy() {
     seeds(0..20, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::gentle(&mut rng));
-        let agenda = Agenda::default();
+        let mut world = World::new(seed, Faults::lossless(&mut rng));
+        let timed = TestService::default();
         let due = world.now() + secs(2);
-        agenda.set(Some(due));
-        world.server(&[here()], Config::default(), (agenda.clone(), echo));
+        timed.set(Some(due));
+        world.server(&[here()], Config::default(), (timed.clone(), echo));
         let script = Script::new().send(vec![7; 300]).wait(secs(4)).finish();
         for _ in 0..5 {
             world.peer(&here(), script.clone());
         }
         world.settle();
-        assert_eq!(agenda.told().len(), 1);
-        assert!(agenda.told()[0] >= due);
+        assert_eq!(timed.calls().len(), 1);
+        assert!(timed.calls()[0] >= due);
         world.finish();
     });
 }
 
 /// Panics in each call to [`Timed::on_deadline`].
-struct Broken(Agenda);
+struct PanickingService(TestService);
 
-impl Timed for Broken {
+impl Timed for PanickingService {
     fn deadline(&self) -> Option<Time> {
         self.0.deadline()
     }
@@ -97,13 +97,13 @@ impl Timed for Broken {
 }
 
 #[test]
-fn a_panic_at_a_deadline_ends_no_connection() {
+fn a_panic_in_on_deadline_ends_no_connection() {
     let mut world = World::new(1, Faults::none());
-    let agenda = Agenda::default();
-    agenda.set(Some(world.now() + secs(1)));
-    world.server(&[here()], Config::default(), (Broken(agenda.clone()), echo));
+    let timed = TestService::default();
+    timed.set(Some(world.now() + secs(1)));
+    world.server(&[here()], Config::default(), (PanickingService(timed.clone()), echo));
     let peer = world.peer(&here(), Script::new().send("one").wait(secs(3)).send(", two").finish());
     world.settle();
-    assert_eq!((agenda.told().len(), &*world.heard(peer).bytes), (1, &b"one, two"[..]));
+    assert_eq!((timed.calls().len(), &*world.peer_state(peer).bytes), (1, &b"one, two"[..]));
     world.finish();
 }

@@ -102,30 +102,30 @@ fn request(rng: &mut Rng) -> String {
 }
 
 fn gentle_faults(rng: &mut Rng) -> Faults {
-    let mut faults = Faults::gentle(rng);
+    let mut faults = Faults::lossless(rng);
     // With smaller buffers, requests could miss their deadlines.
     faults.send_buffer = faults.send_buffer.max(1024);
     faults.receive_buffer = faults.receive_buffer.max(1024);
     faults
 }
 
-/// Everything that one client receives, without the dates.
-fn bytes_received(seed: u64, faults: Faults, requests: &str) -> String {
+/// All that one client receives, without the dates.
+fn responses(seed: u64, faults: Faults, requests: &str) -> String {
     let mut world = World::new(seed, faults);
     serve(&mut world);
     let client = world.peer(&address(), Script::new().send(requests).finish());
     world.settle();
-    let heard = world.heard(client);
-    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+    let received = world.peer_state(client);
+    assert_eq!(received.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
     world.finish();
-    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
-    heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+    let received: String = received.bytes.iter().copied().map(char::from).collect();
+    received.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
 }
 
 /// The responses without their chunks, which may differ.
-fn unframed(mut heard: &str) -> Vec<String> {
-    let mut responses = Vec::new();
-    while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {
+fn unframed(mut received: &str) -> Vec<String> {
+    let mut replies = Vec::new();
+    while let Some((head, mut rest)) = received.split_once("\r\n\r\n") {
         let mut body = String::new();
         if let Some((_, length)) = head.split_once("Content-Length: ") {
             let length =
@@ -144,11 +144,11 @@ fn unframed(mut heard: &str) -> Vec<String> {
                 }
             }
         }
-        responses.push(format!("{head}\n{body}"));
-        heard = rest;
+        replies.push(format!("{head}\n{body}"));
+        received = rest;
     }
-    assert_eq!(heard, "", "nothing is left over");
-    responses
+    assert_eq!(received, "", "nothing is left over");
+    replies
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn responses_do_not_depend_on_the_network() {
         let faults = gentle_faults(&mut rng);
         let count = rng.between(1, 8);
         let requests: String = (0..count).map(|_| request(&mut rng)).collect();
-        let plain = unframed(&bytes_received(seed, Faults::none(), &requests));
+        let plain = unframed(&responses(seed, Faults::none(), &requests));
         assert_eq!(plain.len(), count);
         assert!(plain.iter().all(|response| response.starts_with("HTTP/1.1 200 OK")));
-        assert_eq!(unframed(&bytes_received(seed, faults, &requests)), plain);
+        assert_eq!(unframed(&responses(seed, faults, &requests)), plain);
     });
 }
 

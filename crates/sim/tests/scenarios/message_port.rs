@@ -1,4 +1,4 @@
-//! Frames and HTTP on one port, on the engine and however both are split.
+//! Frames and HTTP on one port: the responses don't depend on how requests are split.
 
 use std::rc::Rc;
 
@@ -12,10 +12,10 @@ use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::{here, secs};
 
-const KINDS: [&str; 3] = ["a/whole", "a/pieces", "a/pauses"];
+const CONTENT_TYPES: [&str; 3] = ["a/whole", "a/pieces", "a/pauses"];
 
-/// Sends content back: of odd length at once, else from elsewhere; whole, or taken in pieces,
-/// perhaps with pauses.
+/// Sends content back: at once if its length is odd, otherwise after a job. The content type says
+/// whether it is received as a whole, in pieces, or in pieces with a pause after each.
 #[derive(Default)]
 struct Mirror {
     pieces: Vec<u8>,
@@ -23,12 +23,12 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn answer(content: Bytes, mut reply: Responder<'_, '_>) -> Answer {
+    fn answer(content: Bytes, mut responder: Responder<'_, '_>) -> Answer {
         if content.len() % 2 == 1 {
-            return reply.send(Message::binary("a/mirrored", content));
+            return responder.send(Message::binary("a/mirrored", content));
         }
-        let _ = reply.run(move || content);
-        reply.later()
+        let _ = responder.run(move || content);
+        responder.later()
     }
 }
 
@@ -39,34 +39,34 @@ impl Handler for Mirror {
         if header.content_type == "a/whole" { ContentMode::Whole } else { ContentMode::Stream }
     }
 
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
-        Self::answer(message.content, reply)
+    fn on_message(&mut self, message: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        Self::answer(message.content, responder)
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         self.pieces.extend_from_slice(piece);
         if !self.pauses {
             return Flow::More;
         }
-        let _ = reply.run(|| ());
+        let _ = responder.run(|| ());
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        Self::answer(std::mem::take(&mut self.pieces).into(), reply)
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        Self::answer(std::mem::take(&mut self.pieces).into(), responder)
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
-            Ok(Ok(content)) => reply.send(Message::binary("a/mirrored", *content)),
-            // On with the content.
-            Ok(Err(_)) => reply.later(),
-            Err(Abandoned) => reply.fail("the work for it was lost"),
+            Ok(Ok(content)) => responder.send(Message::binary("a/mirrored", *content)),
+            // The pause is over: continue with the content.
+            Ok(Err(_)) => responder.later(),
+            Err(Abandoned) => responder.fail("the job was dropped"),
         }
     }
 }
@@ -81,9 +81,9 @@ fn content(rng: &mut Rng) -> Vec<u8> {
     rng.bytes(len)
 }
 
-/// A request of HTTP, with a length or in chunks.
+/// An HTTP request, with a length or in chunks.
 fn request(rng: &mut Rng, content: &[u8]) -> Vec<u8> {
-    let kind = rng.pick(&KINDS);
+    let kind = rng.pick(&CONTENT_TYPES);
     let chunked = rng.chance(500);
     let framing = if chunked {
         "Transfer-Encoding: chunked".to_owned()
@@ -106,81 +106,83 @@ fn request(rng: &mut Rng, content: &[u8]) -> Vec<u8> {
     request
 }
 
-/// A frame that many may follow.
-fn framed(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
-    let message = Message::binary(rng.pick(&KINDS), content.to_vec());
+/// A request in a frame, with keep-alive.
+fn frame_request(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
+    let message = Message::binary(rng.pick(&CONTENT_TYPES), content.to_vec());
     let mut header = Header::of(&message);
     (header.id, header.keep_alive) = (Some(Id::number(id)), true);
     [&frame::head(&header).expect("it is short"), content].concat()
 }
 
-/// The contents of the responses in `heard`, by HTTP's lengths. Nothing follows one that says so.
-fn http_replies(mut heard: &[u8]) -> Vec<Vec<u8>> {
+/// The contents of the HTTP responses in `received`. Checks that nothing follows a response with
+/// `Connection: close`.
+fn http_responses(mut received: &[u8]) -> Vec<Vec<u8>> {
     let (mut contents, mut closes) = (Vec::new(), false);
-    while !heard.is_empty() {
+    while !received.is_empty() {
         assert!(!closes, "nothing follows the last response");
-        let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
-        let head = std::str::from_utf8(&heard[..end]).expect("text");
+        let end =
+            received.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = std::str::from_utf8(&received[..end]).expect("text");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(head.contains("Content-Type: a/mirrored\r\n"), "{head}");
         closes = head.contains("Connection: close\r\n");
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let length: usize = length.expect("a length").parse().expect("a number");
-        contents.push(heard[end..end + length].to_vec());
-        heard = &heard[end + length..];
+        contents.push(received[end..end + length].to_vec());
+        received = &received[end + length..];
     }
     contents
 }
 
-/// The ids and contents of the frames in `heard`.
-fn frames(mut heard: &[u8]) -> Vec<(u64, Vec<u8>)> {
+/// The ids and contents of the frames in `received`.
+fn frames(mut received: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut frames = Vec::new();
-    while !heard.is_empty() {
+    while !received.is_empty() {
         let (header, len) =
-            frame::read(heard, &Limits::default()).expect("a frame").expect("a whole header");
+            frame::read(received, &Limits::default()).expect("a frame").expect("a whole header");
         let end = len + header.content_length as usize;
         let id = header.id.as_ref().and_then(Id::as_number).expect("the id that was sent");
-        frames.push((id, heard[len..end].to_vec()));
-        heard = &heard[end..];
+        frames.push((id, received[len..end].to_vec()));
+        received = &received[end..];
     }
     frames
 }
 
-/// Clients of both kinds: what each sends, and the contents that come back.
+/// Four clients: whether each uses HTTP, the bytes that it sends, and the contents of its requests.
 fn clients(rng: &mut Rng) -> Vec<(bool, Vec<u8>, Vec<Vec<u8>>)> {
     let mut client = |_| {
         let http = rng.chance(500);
         let contents: Vec<_> = (0..rng.between(1, 8)).map(|_| content(rng)).collect();
         let sent = contents.iter().enumerate().flat_map(|(id, content)| {
-            if http { request(rng, content) } else { framed(rng, id as u64, content) }
+            if http { request(rng, content) } else { frame_request(rng, id as u64, content) }
         });
         (http, sent.collect(), contents)
     };
     (0..4).map(&mut client).collect()
 }
 
-/// Checks that what was heard is right as far as it goes. Returns how many responses it has.
-fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
+/// Checks the responses in `received`, which may be fewer than the requests. Returns their number.
+fn check(http: bool, received: &[u8], contents: &[Vec<u8>]) -> usize {
     if http {
-        let replies = http_replies(heard);
-        assert!(contents.starts_with(&replies), "in their order, each as it was sent");
-        return replies.len();
+        let responses = http_responses(received);
+        assert!(contents.starts_with(&responses), "the responses are the contents, in order");
+        return responses.len();
     }
-    let mut replies = frames(heard);
-    replies.sort_unstable();
-    for (id, content) in &replies {
+    let mut responses = frames(received);
+    responses.sort_unstable();
+    for (id, content) in &responses {
         assert!(contents[*id as usize] == *content, "the response to {id}");
     }
-    replies.dedup_by_key(|(id, _)| *id);
-    replies.len()
+    responses.dedup_by_key(|(id, _)| *id);
+    responses.len()
 }
 
 #[test]
-fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
+fn each_client_is_answered_in_its_own_protocol_despite_faults() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut rng) };
-        // A request that drips in for longer than its deadline gets another answer.
+        let mut faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut rng) };
+        // With smaller buffers, a request could arrive too slowly and time out.
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         let mut world = World::new(seed, faults);
@@ -194,19 +196,19 @@ fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
             .collect();
         world.settle();
         for (http, peer, contents) in clients {
-            let heard = world.heard(peer);
-            assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
-            assert_eq!(check(http, &heard.bytes, &contents), contents.len(), "http: {http}");
+            let received = world.peer_state(peer);
+            assert_eq!(received.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+            assert_eq!(check(http, &received.bytes, &contents), contents.len(), "http: {http}");
         }
         world.finish();
     });
 }
 
 #[test]
-fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
+fn draining_cuts_no_client_of_the_port() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let mut faults = Faults { stall: 0, no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        let mut faults = Faults { stall: 0, no_descriptor: 0, ..Faults::lossless(&mut rng) };
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         let mut world = World::new(seed, faults);
@@ -214,7 +216,7 @@ fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
         let clients: Vec<_> = clients(&mut rng)
             .into_iter()
             .map(|(http, sent, contents)| {
-                // Part of the first bytes, and the rest later: in the middle of what tells.
+                // The first bytes decide between frames and HTTP. Send some of them, and wait.
                 let (begin, rest) = sent.split_at(rng.between(0, 4));
                 let wait = rng.duration(secs(1));
                 let script = Script::new().send(begin).wait(wait).send(rest).await_end();
@@ -228,19 +230,19 @@ fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
         world.settle();
         assert_eq!(world.shard(server).stats().cut, 0);
         for (http, peer, contents) in clients {
-            let heard = world.heard(peer);
-            check(http, &heard.bytes, &contents);
-            assert!(heard.outcome.is_some());
+            let received = world.peer_state(peer);
+            check(http, &received.bytes, &contents);
+            assert!(received.outcome.is_some());
         }
         world.finish();
     });
 }
 
 #[test]
-fn whatever_goes_wrong_everything_ends() {
+fn with_lossy_faults_every_connection_ends() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(seed, Faults::harsh(&mut rng));
+        let mut world = World::new(seed, Faults::lossy(&mut rng));
         let server = world.server(&[here()], Config::default(), service());
         for (_, sent, _) in clients(&mut rng) {
             let cut = rng.below(sent.len());

@@ -1,20 +1,26 @@
-//! Peers that read slowly, not at all, or reset.
+//! Peers that read slowly or not at all, that reset, or that still send while the server closes.
 
 use sockeye_engine::{Config, Linger};
 use sockeye_proto::End;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
-use crate::watched::{check, service};
+use crate::checked::{assert_no_violations, service};
 use crate::{here, secs};
 
-/// Buffers so small that what a peer doesn't read is soon felt.
+/// Buffers so small that a peer that doesn't read soon blocks the server's sends.
 fn tight(rng: &mut Rng) -> Faults {
-    Faults { send_buffer: 256, receive_buffer: 256, scratch: 256, stall: 0, ..Faults::gentle(rng) }
+    Faults {
+        send_buffer: 256,
+        receive_buffer: 256,
+        read_size: 256,
+        stall: 0,
+        ..Faults::lossless(rng)
+    }
 }
 
 #[test]
-fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
+fn a_peer_that_never_reads_uses_bounded_memory_and_is_closed() {
     seeds(0..150, |seed| {
         const OUTPUT: usize = 4096;
         let mut rng = Rng::new(seed);
@@ -25,43 +31,43 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
         let peer = world.peer(&here(), Script::new().stop_reading().send(vec![7; 100_000]));
         let start = world.now();
         world.settle();
-        // What we hold, one receive above it, and what the kernels hold in both directions.
+        // The output buffer, one receive, and the kernel buffers of both directions.
         let most = OUTPUT + 256 + 4 * 256;
-        let heard = world.heard(peer);
-        assert!((OUTPUT..=most).contains(&heard.sent), "it sent {}", heard.sent);
+        let received = world.peer_state(peer);
+        assert!((OUTPUT..=most).contains(&received.sent), "it sent {}", received.sent);
         assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
-        let (_, ended) = heard.outcome.expect("it was reset");
+        let (_, ended) = received.outcome.expect("it was reset");
         let lasted = ended.since(start);
         assert!((secs(60)..secs(130)).contains(&lasted), "it lasted {lasted:?}");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
 #[test]
-fn a_slow_reader_gets_everything_however_long_it_takes() {
+fn a_slow_reader_gets_everything() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, tight(&mut rng));
-        let says = rng.bytes(3000);
+        let input = rng.bytes(3000);
         let (echoes, logs) = service(|_| Echo::default());
         world.server(&[here()], Config::default(), echoes);
-        let slowly = Script::new().read_slowly(100, secs(20)).send(says.clone()).finish();
+        let slowly = Script::new().read_slowly(100, secs(20)).send(input.clone()).finish();
         let peer = world.peer(&here(), slowly);
         let start = world.now();
         world.settle();
-        let heard = world.heard(peer);
-        assert!(heard.bytes == says, "{} bytes", heard.bytes.len());
-        let (outcome, ended) = heard.outcome.expect("the other side ended");
+        let received = world.peer_state(peer);
+        assert!(received.bytes == input, "{} bytes", received.bytes.len());
+        let (outcome, ended) = received.outcome.expect("the other side ended");
         assert_eq!(outcome, Outcome::Ended);
         assert!(ended.since(start) >= secs(500), "the reader was not slow");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
 #[test]
-fn a_reader_that_stops_is_let_go_a_minute_later() {
+fn a_reader_that_stops_is_closed_a_minute_later() {
     seeds(0..150, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, tight(&mut rng));
@@ -70,52 +76,52 @@ fn a_reader_that_stops_is_let_go_a_minute_later() {
         let script =
             Script::new().read_slowly(100, secs(20)).send(rng.bytes(3000)).await_bytes(1000);
         let peer = world.peer(&here(), script.stop_reading());
-        assert!(world.run_until(secs(2000), |world| world.heard(peer).bytes.len() >= 1000));
+        assert!(world.run_until(secs(2000), |world| world.peer_state(peer).bytes.len() >= 1000));
         let stopped = world.now();
         let gone = |world: &World| world.shard(server).connections() == 0;
         assert!(world.run_until(secs(200), gone), "it is still there");
         assert!(world.now().since(stopped) >= secs(39), "it was let go too soon");
         assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
 #[test]
-fn a_reset_in_the_middle_disturbs_nobody_else() {
+fn a_reset_does_not_affect_other_connections() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        let faults = Faults::gentle(&mut rng);
+        let faults = Faults::lossless(&mut rng);
         let mut world = World::new(seed, faults);
         let (echoes, logs) = service(|_| Echo::default());
         let server = world.server(&[here()], Config::default(), echoes);
-        let says = rng.bytes(300);
+        let input = rng.bytes(300);
         let some = rng.below(300);
-        let good = world.peer(&here(), Script::new().send(says.clone()).finish());
-        let reset = Script::new().send(says.clone()).await_bytes(some).reset();
+        let good = world.peer(&here(), Script::new().send(input.clone()).finish());
+        let reset = Script::new().send(input.clone()).await_bytes(some).reset();
         let bad = world.peer(&here(), reset);
         world.settle();
-        assert!(world.heard(good).bytes == says);
-        assert!(says.starts_with(&world.heard(bad).bytes));
+        assert!(world.peer_state(good).bytes == input);
+        assert!(input.starts_with(&world.peer_state(bad).bytes));
         assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
         assert_eq!(world.shard(server).stats().total_closed(), 2);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
-/// Answers the first byte, and doesn't want to hear the rest.
-mod curt {
+/// Answers the first byte, and closes without reading the rest.
+mod respond_once {
     use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-    /// With how it ends.
-    pub(super) struct Curt(pub(super) End);
+    /// Contains the way in which it closes.
+    pub(super) struct RespondOnce(pub(super) End);
 
-    pub(super) const REPLY: &[u8] = b"too much, thank you";
+    pub(super) const RESPONSE: &[u8] = b"enough";
 
-    impl Protocol for Curt {
+    impl Protocol for RespondOnce {
         fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-            turn.out.write(REPLY);
+            turn.out.write(RESPONSE);
             turn.end(self.0);
             Ok(Consumed::more(input.len().min(1)))
         }
@@ -134,22 +140,22 @@ mod curt {
 }
 
 #[test]
-fn a_peer_that_is_still_sending_reads_the_reply() {
+fn a_peer_that_is_still_sending_receives_the_response() {
     seeds(0..300, |seed| {
         let mut rng = Rng::new(seed);
-        // A network on which the peer can be done within the time that we linger.
+        // A latency at which the peer can finish while the server lingers.
         let delay = secs(1) / 1000;
         let faults = Faults { delay, stall: 0, ..tight(&mut rng) };
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt(End::Linger));
-        world.server(&[here()], Config::default(), curts);
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
+        world.server(&[here()], Config::default(), protocols);
         let count = rng.between(1, 50_000);
         let peer = world.peer(&here(), Script::new().send(rng.bytes(count)).finish());
         world.settle();
-        let heard = world.heard(peer);
-        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
+        let received = world.peer_state(peer);
+        assert_eq!(received.bytes, respond_once::RESPONSE, "{:?}", received.outcome);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
@@ -159,10 +165,10 @@ fn lingering_has_an_end() {
         let mut rng = Rng::new(seed);
         let faults = tight(&mut rng);
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt(End::Linger));
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
         let linger = Linger { bytes: 5000, ..Linger::default() };
-        let server = world.server(&[here()], Config { linger, ..Config::default() }, curts);
-        // One says nothing more, one says too much, one goes on for ever, byte by byte.
+        let server = world.server(&[here()], Config { linger, ..Config::default() }, protocols);
+        // One peer sends nothing more, one sends too much, and one sends a byte per second.
         let quiet = Script::new().send("x").wait(secs(1000));
         let endless = (0..500).fold(Script::new(), |script, _| script.send("y").wait(secs(1)));
         for script in [quiet, Script::new().send(vec![0; 100_000]), endless] {
@@ -174,11 +180,11 @@ fn lingering_has_an_end() {
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }
 
-/// Each limit alone, with the others out of reach.
+/// Tests each limit alone, with high values for the others.
 #[test]
 fn every_limit_of_lingering_ends_it() {
     let never = Linger { bytes: u64::MAX, quiet: secs(1000), total: secs(1000) };
@@ -201,33 +207,33 @@ fn every_limit_of_lingering_ends_it() {
             let mut rng = Rng::new(seed);
             let faults = Faults { delay: secs(1) / 1000, ..tight(&mut rng) };
             let mut world = World::new(seed, faults);
-            let (curts, logs) = service(|_| curt::Curt(End::Linger));
+            let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Linger));
             let config = Config { linger: linger.clone(), ..Config::default() };
-            let server = world.server(&[here()], config, curts);
+            let server = world.server(&[here()], config, protocols);
             let start = world.now();
             world.peer(&here(), script.clone());
             world.run_until(secs(800), |world| world.shard(server).stats().total_closed() == 1);
             let lasted = world.now().since(start);
             assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
             world.finish();
-            check(&logs.borrow());
+            assert_no_violations(&logs.borrow());
         }
     });
 }
 
-/// All of the peer's bytes have arrived, and only the first buffer of them was read. To close then
-/// would reset the connection.
+/// All of the peer's bytes have arrived, and the server has read only some of them. Closing the
+/// socket now would reset the connection.
 #[test]
-fn a_protocol_that_closes_above_unread_input_lingers() {
+fn a_protocol_that_closes_with_unread_input_lingers() {
     seeds(0..50, |seed| {
-        let mut world = World::new(seed, Faults { scratch: 256, ..Faults::none() });
-        let (curts, logs) = service(|_| curt::Curt(End::Close));
-        world.server(&[here()], Config::default(), curts);
+        let mut world = World::new(seed, Faults { read_size: 256, ..Faults::none() });
+        let (protocols, logs) = service(|_| respond_once::RespondOnce(End::Close));
+        world.server(&[here()], Config::default(), protocols);
         let peer = world.peer(&here(), Script::new().send([0; 1000]).finish());
         world.settle();
-        let heard = world.heard(peer);
-        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
+        let received = world.peer_state(peer);
+        assert_eq!(received.bytes, respond_once::RESPONSE, "{:?}", received.outcome);
         world.finish();
-        check(&logs.borrow());
+        assert_no_violations(&logs.borrow());
     });
 }

@@ -1,4 +1,5 @@
-//! Connections that we open: refused, late, never, reset; and places that are used again.
+//! Outgoing connections that are refused, slow, never established or reset, and connection slots
+//! that are reused.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,49 +8,50 @@ use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
-use crate::watched::{Seen, Talk, check, service, watched};
+use crate::checked::{SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::{here, secs};
 
-/// A client alone, against what `prepare` puts there. Returns how its one connection ended.
-fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (Seen, u64) {
+/// Connects once to a server that `prepare` creates. Returns the connection's log, and the seconds
+/// until it ended.
+fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (SharedLog, u64) {
     let mut world = World::new(seed, faults);
     prepare(&mut world);
     let client = world.client(Config::default(), None);
-    let (protocol, log) = watched(Talk::and_listen(b"hello?"));
+    let (protocol, log) = checked(SendClient::then_read(b"hello?"));
     let start = world.now();
     world.shard_mut(client).connect(&here(), protocol, 3);
     world.run_until(secs(3600), |world| world.shard(client).connections() == 0);
     let took = world.now().since(start).as_secs();
     world.finish();
-    check(&[Rc::clone(&log)]);
+    assert_no_violations(&[Rc::clone(&log)]);
     (log, took)
 }
 
-fn ended_as(log: &Seen) -> (bool, String) {
+fn ended_as(log: &SharedLog) -> (bool, String) {
     let log = log.borrow();
     (log.opened, log.reason.clone().expect("it is over"))
 }
 
 #[test]
-fn where_nobody_listens_the_conversation_hears_of_it() {
+fn without_a_listener_connecting_fails() {
     seeds(0..200, |seed| {
-        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let (log, _) = alone(seed, faults, |_| {});
         assert_eq!(ended_as(&log), (false, "connect_failed".into()));
     });
 }
 
 #[test]
-fn without_a_descriptor_the_conversation_hears_of_it() {
+fn without_a_descriptor_connecting_fails() {
     let faults = Faults { no_descriptor: 1000, ..Faults::none() };
     let (log, _) = alone(1, faults, |_| {});
     assert_eq!(ended_as(&log), (false, "connect_failed".into()));
 }
 
 #[test]
-fn what_never_comes_to_stand_is_given_up_in_time() {
+fn connecting_times_out() {
     seeds(0..200, |seed| {
-        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let gentle = Faults::lossless(&mut Rng::new(seed));
         let faults = Faults { never_connect: 1000, no_descriptor: 0, ..gentle };
         let (log, took) = alone(seed, faults, |_| {});
         assert_eq!(ended_as(&log), (false, "connect_timed_out".into()));
@@ -58,10 +60,10 @@ fn what_never_comes_to_stand_is_given_up_in_time() {
 }
 
 #[test]
-fn a_slow_connection_stands_or_is_given_up() {
+fn a_slow_connection_is_established_or_times_out() {
     let (stood, ran) = (Cell::new(0), Cell::new(0));
     seeds(0..100, |seed| {
-        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let gentle = Faults::lossless(&mut Rng::new(seed));
         let faults = Faults { slow_connect: 1000, no_descriptor: 0, stall: 0, ..gentle };
         let (log, took) = alone(seed, faults, |world| {
             world.scripted_server(&here(), Script::new().send("yes").finish());
@@ -76,14 +78,14 @@ fn a_slow_connection_stands_or_is_given_up() {
             (false, reason) => assert_eq!((&*reason, took), ("connect_timed_out", 10)),
         }
     });
-    // About half of them take longer than the ten seconds that they have.
+    // The timeout is 10 s, and connecting takes up to 20 s, so about half of them succeed.
     assert!(ran.get() == 1 || (ran.get() / 5..ran.get()).contains(&stood.get()));
 }
 
 #[test]
-fn a_server_that_resets_is_told_apart_from_one_that_ends() {
+fn a_reset_is_reported_as_a_reset() {
     seeds(0..200, |seed| {
-        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
         let (log, _) = alone(seed, faults, |world| {
             world.scripted_server(&here(), Script::new().send("y").wait(secs(1)).reset());
         });
@@ -93,20 +95,21 @@ fn a_server_that_resets_is_told_apart_from_one_that_ends() {
 }
 
 #[test]
-fn what_comes_late_for_a_place_that_is_used_again_hurts_nobody() {
+fn late_events_of_a_closed_connection_do_not_affect_the_next_in_its_slot() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
-        // Sends that are done long after their connections were reset, readiness for who is gone.
+        // Sends complete long after their connections were reset, and waits report connections that
+        // are closed.
         let bad = Faults {
             late_send: 900,
             reset: 1000,
             spurious: 200,
             partial_wait: 300,
             delay: secs(1) / 10,
-            trouble_time: secs(1) / 10,
+            failure_delay: secs(1) / 10,
             ..Faults::none()
         };
-        // Nothing is lost any more, so that whoever is hurt was hurt by what came late.
+        // Without resets, a connection can fail only because of late events of an earlier one.
         let good = Faults { reset: 0, delay: secs(1) / 1000, ..bad.clone() };
         let mut world = World::new(seed, bad.clone());
         let (echoes, at_server) = service(|_| Echo::default());
@@ -118,24 +121,24 @@ fn what_comes_late_for_a_place_that_is_used_again_hurts_nobody() {
             world.set_faults(faults.clone());
             for _ in 0..4 {
                 let count = rng.between(1, 2000);
-                let says = rng.bytes(count);
-                let (protocol, log) = watched(Talk::and_finish(&says));
+                let input = rng.bytes(count);
+                let (protocol, log) = checked(SendClient::then_finish(&input));
                 world.shard_mut(client).connect(&here(), protocol, 0);
-                seen.push((round, says, log));
+                seen.push((round, input, log));
             }
-            // The next come as soon as these have gone.
+            // The next connections reuse the slots of these.
             world.run_until(secs(300), |world| world.shard(client).connections() == 0);
         }
         world.finish();
-        for (round, says, log) in &seen {
+        for (round, input, log) in &seen {
             let log = log.borrow();
-            assert!(says.starts_with(&log.bytes), "somebody else's bytes");
+            assert!(input.starts_with(&log.bytes), "somebody else's bytes");
             assert!(log.reason.is_some());
             if round % 2 == 1 {
                 assert_eq!(log.reason.as_deref(), Some("peer_closed"), "hurt by who came before");
-                assert!(log.bytes == *says);
+                assert!(log.bytes == *input);
             }
         }
-        check(&at_server.borrow());
+        assert_no_violations(&at_server.borrow());
     });
 }

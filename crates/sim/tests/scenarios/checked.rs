@@ -1,4 +1,4 @@
-//! Connections that watch the engine: does it keep the promises that `Protocol` states?
+//! A wrapper around a protocol that checks whether the engine keeps the contract of `Protocol`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,31 +6,31 @@ use std::time::Duration;
 
 use sockeye_proto::{Consumed, End, Event, Fault, Next, Peer, Protocol, Time, Turn};
 
-/// What a connection has seen.
+/// The log of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The bytes that it used.
+    /// The bytes that it consumed.
     pub(crate) bytes: Vec<u8>,
     /// Whether it was opened.
     pub(crate) opened: bool,
-    /// Why it ended (a reason's code).
+    /// The code of the reason for which it ended.
     pub(crate) reason: Option<String>,
-    /// How often it was told to drain.
+    /// Number of `Event::Drain`.
     pub(crate) drains: usize,
-    /// Promises that the engine broke.
-    pub(crate) broken: Vec<String>,
+    /// Rules of the contract that the engine has violated.
+    pub(crate) violations: Vec<String>,
 }
 
-/// The log of a connection that may still be going on.
-pub(crate) type Seen = Rc<RefCell<Log>>;
+/// The log of a connection that may still be open.
+pub(crate) type SharedLog = Rc<RefCell<Log>>;
 
 /// The logs of all connections of a service.
-pub(crate) type Logs = Rc<RefCell<Vec<Seen>>>;
+pub(crate) type Logs = Rc<RefCell<Vec<SharedLog>>>;
 
-/// A connection under watch.
-pub(crate) struct Watched {
+/// A protocol whose calls are checked.
+pub(crate) struct Checked {
     inner: Box<dyn Protocol>,
-    log: Seen,
+    log: SharedLog,
     unused: Vec<u8>,
     wants_more: bool,
     half_closed: bool,
@@ -39,10 +39,10 @@ pub(crate) struct Watched {
     last: Time,
 }
 
-/// Puts `inner` under watch.
-pub(crate) fn watched(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, Seen) {
-    let log = Seen::default();
-    let watched = Watched {
+/// Wraps `inner`. Returns the wrapper and its log.
+pub(crate) fn checked(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, SharedLog) {
+    let log = SharedLog::default();
+    let checked = Checked {
         inner: Box::new(inner),
         log: Rc::clone(&log),
         unused: Vec::new(),
@@ -52,40 +52,37 @@ pub(crate) fn watched(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, See
         failed: false,
         last: Time::ZERO,
     };
-    (Box::new(watched), log)
+    (Box::new(checked), log)
 }
 
-/// A service whose connections are under watch, and their logs.
+/// A service whose connections are checked, and their logs.
 pub(crate) fn service<P: Protocol + 'static>(
     mut make: impl FnMut(&Peer) -> P + 'static,
 ) -> (impl FnMut(&Peer) -> Box<dyn Protocol> + 'static, Logs) {
     let logs = Logs::default();
     let ours = Rc::clone(&logs);
     let service = move |peer: &Peer| {
-        let (protocol, log) = watched(make(peer));
+        let (protocol, log) = checked(make(peer));
         ours.borrow_mut().push(log);
         protocol
     };
     (service, logs)
 }
 
-/// The engine has kept its promises to these connections, and has told each that it is over if it
-/// ever began.
-pub(crate) fn check(logs: &[Seen]) {
+/// Asserts that the engine has kept the contract, and that each connection that was opened got
+/// `Event::Closed`.
+pub(crate) fn assert_no_violations(logs: &[SharedLog]) {
     for (at, log) in logs.iter().enumerate() {
         let log = log.borrow();
-        assert!(log.broken.is_empty(), "connection {at}: {:?}", log.broken);
-        assert!(
-            log.reason.is_some() || !log.opened,
-            "connection {at} was never told that it is over"
-        );
+        assert!(log.violations.is_empty(), "connection {at}: {:?}", log.violations);
+        assert!(log.reason.is_some() || !log.opened, "connection {at} got no Closed event");
     }
 }
 
-impl Watched {
+impl Checked {
     fn expect(&self, kept: bool, promise: &str) {
         if !kept {
-            self.log.borrow_mut().broken.push(promise.to_owned());
+            self.log.borrow_mut().violations.push(promise.to_owned());
         }
     }
 
@@ -99,7 +96,7 @@ impl Watched {
     }
 }
 
-impl Protocol for Watched {
+impl Protocol for Checked {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.precondition(turn);
         self.expect(!self.eof, "no input follows the end of input");
@@ -136,7 +133,7 @@ impl Protocol for Watched {
         match &event {
             Event::Eof { clean } => {
                 self.expect(!self.eof, "Eof comes once");
-                self.expect(*clean == self.unused.is_empty(), "Eof says what is left over");
+                self.expect(*clean == self.unused.is_empty(), "Eof input what is left over");
                 self.eof = true;
             }
             Event::HalfClosed => {
@@ -165,39 +162,39 @@ impl Protocol for Watched {
     }
 }
 
-/// A client that says something and listens until the other side ends. Silence of two minutes ends
-/// it too.
-pub(crate) struct Talk {
-    says: Vec<u8>,
+/// A client that sends some bytes and reads until the end of input, or until the server has sent
+/// nothing for two minutes.
+pub(crate) struct SendClient {
+    input: Vec<u8>,
     finishes: bool,
     expires: Time,
 }
 
-impl Talk {
-    const PATIENCE: Duration = Duration::from_secs(120);
+impl SendClient {
+    const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
 
-    /// Says `says`, and ends its side at once.
-    pub(crate) fn and_finish(says: &[u8]) -> Self {
-        Self { says: says.to_vec(), finishes: true, expires: Time::NEVER }
+    /// Sends `input`, and closes the sending side at once.
+    pub(crate) fn then_finish(input: &[u8]) -> Self {
+        Self { input: input.to_vec(), finishes: true, expires: Time::NEVER }
     }
 
-    /// Says `says`, and leaves the end to the other side.
-    pub(crate) fn and_listen(says: &[u8]) -> Self {
-        Self { says: says.to_vec(), finishes: false, expires: Time::NEVER }
+    /// Sends `input`, and keeps the sending side open until the end of input.
+    pub(crate) fn then_read(input: &[u8]) -> Self {
+        Self { input: input.to_vec(), finishes: false, expires: Time::NEVER }
     }
 }
 
-impl Protocol for Talk {
+impl Protocol for SendClient {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.expires = turn.now() + Self::PATIENCE;
+        self.expires = turn.now() + Self::SILENCE_TIMEOUT;
         Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(_) => {
-                self.expires = turn.now() + Self::PATIENCE;
-                turn.out.write(&self.says);
+                self.expires = turn.now() + Self::SILENCE_TIMEOUT;
+                turn.out.write(&self.input);
                 if self.finishes {
                     turn.end(End::Finish);
                 }
