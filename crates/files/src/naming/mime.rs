@@ -11,24 +11,29 @@ use crate::naming::by_name::ByName;
 /// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Text files without an extension.
-const TEXT_NAMES: &[&str] =
-    &["README", "LICENSE", "COPYING", "AUTHORS", "CHANGELOG", "NOTICE", "Makefile", "Dockerfile"];
-
 /// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let Ok(file) = str::from_utf8(file) else { return UNKNOWN.to_owned() };
-    let Some((stem, extension)) = file.rsplit_once('.') else {
-        let text = TEXT_NAMES.contains(&file);
-        return if text { "text/plain; charset=utf-8" } else { UNKNOWN }.to_owned();
+    let known = match file.rsplit_once('.') {
+        None => by_whole_name(file),
+        Some(("", _)) => None,
+        Some((_, extension)) => by_extension(extension),
     };
-    if stem.is_empty() {
-        return UNKNOWN.to_owned();
-    }
-    let kind = by_extension(extension).unwrap_or(UNKNOWN);
+    let kind = known.unwrap_or(UNKNOWN);
     if is_text(kind) { format!("{kind}; charset=utf-8") } else { kind.to_owned() }
+}
+
+/// The type of a name without an extension.
+fn by_whole_name(name: &str) -> Option<&'static str> {
+    match name {
+        "README" | "LICENSE" | "COPYING" | "AUTHORS" | "CHANGELOG" | "NOTICE" | "Makefile"
+        | "Dockerfile" => Some("text/plain"),
+        // Links a website to apps of iOS, which don't read it as another type.
+        "apple-app-site-association" => Some("application/json"),
+        _ => None,
+    }
 }
 
 /// The type in the table, in any case of the extension.
@@ -133,6 +138,8 @@ mod tests {
             ("a.zst", "application/zstd"),
             ("a.svgz", "application/gzip"),
             ("LICENSE", "text/plain; charset=utf-8"),
+            ("apple-app-site-association", "application/json; charset=utf-8"),
+            (".well-known/apple-app-site-association", "application/json; charset=utf-8"),
             ("unknown", "application/octet-stream"),
             ("a.nobodyknows", "application/octet-stream"),
             ("html", "application/octet-stream"),
