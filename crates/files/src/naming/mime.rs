@@ -11,18 +11,66 @@ use crate::naming::by_name::ByName;
 /// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
 
+/// An MPEG transport stream: its packets start with this byte (ISO/IEC 13818-1).
+const TRANSPORT_STREAM: (u8, &str) = (0x47, "video/mp2t");
+
+/// The type of a file as far as its name says it. A few bytes of the content may decide the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedType<'a> {
+    kind: &'a str,
+    /// The type of content that starts with this byte.
+    by_first_byte: Option<(u8, &'static str)>,
+}
+
+/// The type of a file: the owner's choice, else by its name.
+pub(crate) fn named<'a>(name: &[u8], choices: &'a ByName) -> NamedType<'a> {
+    match choices.get(name).filter(|kind| !kind.is_empty()) {
+        Some(kind) => NamedType { kind, by_first_byte: None },
+        None => by_name(name),
+    }
+}
+
 /// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
+///
+/// Responses may have another type, which depends on the content: `.ts` is text or a video.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
+    by_name(name).content_type(b"")
+}
+
+impl NamedType<'_> {
+    /// How many bytes at the start of the content [`NamedType::content_type`] needs.
+    pub(crate) fn needs(&self) -> usize {
+        usize::from(self.by_first_byte.is_some())
+    }
+
+    /// The value of `Content-Type`. `start` has the first bytes of the content.
+    pub(crate) fn content_type(&self, start: &[u8]) -> String {
+        let kind = match self.by_first_byte {
+            Some((first, kind)) if start.first() == Some(&first) => kind,
+            _ => self.kind,
+        };
+        if is_text(kind) && !has_charset(kind) {
+            format!("{kind}; charset=utf-8")
+        } else {
+            kind.to_owned()
+        }
+    }
+}
+
+fn by_name(name: &[u8]) -> NamedType<'static> {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let Ok(file) = str::from_utf8(file) else { return UNKNOWN.to_owned() };
-    let known = match file.rsplit_once('.') {
-        None => by_whole_name(file),
-        Some(("", _)) => None,
-        Some((_, extension)) => by_extension(extension),
+    let file = str::from_utf8(file).unwrap_or_default();
+    let (kind, extension) = match file.rsplit_once('.') {
+        None => (by_whole_name(file), ""),
+        Some(("", _)) => (None, ""),
+        Some((_, extension)) => (by_extension(extension), extension),
     };
-    let kind = known.unwrap_or(UNKNOWN);
-    if is_text(kind) { format!("{kind}; charset=utf-8") } else { kind.to_owned() }
+    let is_ambiguous = extension.eq_ignore_ascii_case("ts");
+    NamedType {
+        kind: kind.unwrap_or(UNKNOWN),
+        by_first_byte: is_ambiguous.then_some(TRANSPORT_STREAM),
+    }
 }
 
 /// The type of a name without an extension.
@@ -41,15 +89,6 @@ fn by_extension(extension: &str) -> Option<&'static str> {
     let lower = || extension.bytes().map(|byte| byte.to_ascii_lowercase());
     let found = TYPES.binary_search_by(|(known, _)| known.bytes().cmp(lower()));
     found.ok().map(|at| TYPES[at].1)
-}
-
-/// The content type of a file: the owner's choice, else by its name.
-pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
-    match choices.get(name).filter(|kind| !kind.is_empty()) {
-        Some(kind) if is_text(kind) && !has_charset(kind) => format!("{kind}; charset=utf-8"),
-        Some(kind) => kind.to_owned(),
-        None => content_type(name),
-    }
 }
 
 /// Whether content of this type is text.
@@ -166,7 +205,7 @@ mod tests {
             ("a.css", "text/css; charset=utf-8"),
             ("a.js", "text/javascript; charset=utf-8"),
         ] {
-            assert_eq!(chosen(name.as_bytes(), &choices), expected);
+            assert_eq!(named(name.as_bytes(), &choices).content_type(b""), expected);
         }
     }
 
