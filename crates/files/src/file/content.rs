@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use sockeye_proto::{CancelToken, Permit};
 
+use crate::store::absent::Absent;
 use crate::store::traits::OpenFile;
 
 /// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Up to about
@@ -21,6 +22,22 @@ pub(crate) enum Content {
     Open(Arc<dyn OpenFile>),
     /// In the cache of compressed files, which may drop it.
     Compressed(Weak<Compressed>),
+}
+
+impl Content {
+    /// The first `count` bytes, or all if there are fewer.
+    pub(crate) fn start(&self, count: usize) -> Result<Bytes, Absent> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.slice(..count.min(bytes.len()))),
+            Self::Open(file) => {
+                let mut start = vec![0; count];
+                let filled = file.fill(0, &mut start)?;
+                start.truncate(filled);
+                Ok(start.into())
+            }
+            Self::Compressed(_) => Ok(Bytes::new()),
+        }
+    }
 }
 
 /// Content that was compressed on demand.

@@ -30,20 +30,20 @@ const TEN_MINUTES: &str = "max-age=600";
 impl Head {
     pub(crate) fn new(
         name: &[u8],
+        kind: &str,
         etag: &str,
         modified: Option<WallTime>,
         options: &Options,
     ) -> Self {
-        let kind = mime::chosen(name, &options.content_types);
         let mut not_modified = with(Fields::new(), "ETag", etag);
-        let caching = options.caching.get(name).unwrap_or_else(|| default_caching(name, &kind));
+        let caching = options.caching.get(name).unwrap_or_else(|| default_caching(name, kind));
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
-        let mut fields = with(Fields::new(), "Content-Type", &kind);
-        for (name, value) in options.headers.of(is_page(&kind)) {
+        let mut fields = with(Fields::new(), "Content-Type", kind);
+        for (name, value) in options.headers.of(is_page(kind)) {
             push(&mut fields, name, value.as_bytes());
         }
         if let Some(modified) = modified {

@@ -36,6 +36,8 @@ pub(crate) struct Representation {
 /// A file that was just opened.
 pub(crate) struct OpenedFile<'a> {
     pub(crate) name: &'a [u8],
+    /// The value of `Content-Type`.
+    pub(crate) kind: &'a str,
     pub(crate) identity: Identity,
     /// The clock of the store, read before the file was opened.
     pub(crate) now: Stamp,
@@ -45,11 +47,11 @@ pub(crate) struct OpenedFile<'a> {
 
 impl Representation {
     pub(crate) fn new(opened: OpenedFile<'_>, content: Content, options: &Options) -> Self {
-        let OpenedFile { name, identity, now, digest } = opened;
+        let OpenedFile { name, kind, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
         let etag = etag_of(digest, &identity, settled);
         let modified = last_modified(identity.modified, now);
-        let head = Head::new(name, &etag, modified, options);
+        let head = Head::new(name, kind, &etag, modified, options);
         let (name, prepared) = (name.into(), OnceLock::new());
         Self { name, identity, settled, etag, modified, head, prepared, content, has_vary: false }
     }

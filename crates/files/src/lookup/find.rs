@@ -12,6 +12,7 @@ use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
+use crate::naming::mime;
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
@@ -171,7 +172,9 @@ impl Lookup<'_> {
         } else {
             let content = reader.load(file, &identity)?;
             let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
-            let opened = OpenedFile { name, identity, now, digest };
+            let named = mime::named(name, &folder.options.content_types);
+            let kind = named.content_type(&content.start(named.needs())?);
+            let opened = OpenedFile { name, kind: &kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(reader, file)?)
         };

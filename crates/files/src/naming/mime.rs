@@ -1,80 +1,94 @@
 //! Content types by file name.
 //!
-//! Most come from the crate `mime_guess2`; [`OURS`] has types that it lacks or has wrong. Every text type
-//! has a charset, UTF-8, so that browsers don't guess.
+//! [`TYPES`] has them by extension; `media_types.txt` beside it lists those that we reviewed. Every text
+//! type has a charset, UTF-8, so that browsers don't guess.
 
 use std::str;
 
+use super::media_types::{COMPRESSIBLE, TYPES};
 use crate::naming::by_name::ByName;
 
 /// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Extensions in lower case, and their types.
-const OURS: &[(&[&str], &str)] = &[
-    // RFC 9239: text/javascript is the one name, for scripts and modules.
-    (&["js", "mjs", "cjs"], "text/javascript; charset=utf-8"),
-    // Source code. In `mime_guess2`, `ts` is a video.
-    (
-        &["ts", "mts", "tsx", "jsx", "rs", "toml", "ini", "conf", "lock"],
-        "text/plain; charset=utf-8",
-    ),
-    // RFC 9512.
-    (&["yaml", "yml"], "application/yaml; charset=utf-8"),
-    (&["map"], "application/json; charset=utf-8"),
-    (&["jsonl"], "application/jsonl; charset=utf-8"),
-    (&["ndjson"], "application/x-ndjson; charset=utf-8"),
-    (&["geojson"], "application/geo+json; charset=utf-8"),
-    (&["webmanifest"], "application/manifest+json; charset=utf-8"),
-    (&["md", "markdown"], "text/markdown; charset=utf-8"),
-    (&["vtt"], "text/vtt; charset=utf-8"),
-    // RFC 9081: fonts are a top-level type.
-    (&["ttf"], "font/ttf"),
-    (&["otf"], "font/otf"),
-    (&["woff"], "font/woff"),
-    (&["woff2"], "font/woff2"),
-    (&["opus"], "audio/ogg"),
-    (&["flac"], "audio/flac"),
-    (&["wav"], "audio/wav"),
-    (&["m4a"], "audio/mp4"),
-    (&["avif"], "image/avif"),
-    (&["jxl"], "image/jxl"),
-    (&["zst"], "application/zstd"),
-    (&["br"], "application/octet-stream"),
-    (&["gz"], "application/gzip"),
-];
+/// An MPEG transport stream: its packets start with this byte (ISO/IEC 13818-1).
+const TRANSPORT_STREAM: (u8, &str) = (0x47, "video/mp2t");
 
-/// Text files without an extension.
-const TEXT_NAMES: &[&str] =
-    &["README", "LICENSE", "COPYING", "AUTHORS", "CHANGELOG", "NOTICE", "Makefile", "Dockerfile"];
-
-/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
-#[must_use]
-pub fn content_type(name: &[u8]) -> String {
-    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let Ok(file) = str::from_utf8(file) else { return UNKNOWN.to_owned() };
-    let Some((stem, extension)) = file.rsplit_once('.') else {
-        let text = TEXT_NAMES.contains(&file);
-        return if text { "text/plain; charset=utf-8" } else { UNKNOWN }.to_owned();
-    };
-    if stem.is_empty() {
-        return UNKNOWN.to_owned();
-    }
-    let is_known = |known: &&str| known.eq_ignore_ascii_case(extension);
-    if let Some((_, ours)) = OURS.iter().find(|(extensions, _)| extensions.iter().any(is_known)) {
-        return (*ours).to_owned();
-    }
-    let known = mime_guess2::from_ext(extension).first_raw().unwrap_or(UNKNOWN);
-    if is_text(known) { format!("{known}; charset=utf-8") } else { known.to_owned() }
+/// The type of a file as far as its name says it. A few bytes of the content may decide the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedType<'a> {
+    kind: &'a str,
+    /// The type of content that starts with this byte.
+    by_first_byte: Option<(u8, &'static str)>,
 }
 
-/// The content type of a file: the owner's choice, else by its name.
-pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
+/// The type of a file: the owner's choice, else by its name.
+pub(crate) fn named<'a>(name: &[u8], choices: &'a ByName) -> NamedType<'a> {
     match choices.get(name).filter(|kind| !kind.is_empty()) {
-        Some(kind) if is_text(kind) && !has_charset(kind) => format!("{kind}; charset=utf-8"),
-        Some(kind) => kind.to_owned(),
-        None => content_type(name),
+        Some(kind) => NamedType { kind, by_first_byte: None },
+        None => by_name(name),
     }
+}
+
+/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
+///
+/// Responses may have another type, which depends on the content: `.ts` is text or a video.
+#[must_use]
+pub fn content_type(name: &[u8]) -> String {
+    by_name(name).content_type(b"")
+}
+
+impl NamedType<'_> {
+    /// How many bytes at the start of the content [`NamedType::content_type`] needs.
+    pub(crate) fn needs(&self) -> usize {
+        usize::from(self.by_first_byte.is_some())
+    }
+
+    /// The value of `Content-Type`. `start` has the first bytes of the content.
+    pub(crate) fn content_type(&self, start: &[u8]) -> String {
+        let kind = match self.by_first_byte {
+            Some((first, kind)) if start.first() == Some(&first) => kind,
+            _ => self.kind,
+        };
+        if is_text(kind) && !has_charset(kind) {
+            format!("{kind}; charset=utf-8")
+        } else {
+            kind.to_owned()
+        }
+    }
+}
+
+fn by_name(name: &[u8]) -> NamedType<'static> {
+    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    let file = str::from_utf8(file).unwrap_or_default();
+    let (kind, extension) = match file.rsplit_once('.') {
+        None => (by_whole_name(file), ""),
+        Some(("", _)) => (None, ""),
+        Some((_, extension)) => (by_extension(extension), extension),
+    };
+    let is_ambiguous = extension.eq_ignore_ascii_case("ts");
+    NamedType {
+        kind: kind.unwrap_or(UNKNOWN),
+        by_first_byte: is_ambiguous.then_some(TRANSPORT_STREAM),
+    }
+}
+
+/// The type of a name without an extension.
+fn by_whole_name(name: &str) -> Option<&'static str> {
+    match name {
+        "README" | "LICENSE" | "COPYING" | "AUTHORS" | "CHANGELOG" | "NOTICE" | "Makefile"
+        | "Dockerfile" => Some("text/plain"),
+        // Links a website to apps of iOS, which don't read it as another type.
+        "apple-app-site-association" => Some("application/json"),
+        _ => None,
+    }
+}
+
+/// The type in the table, in any case of the extension.
+fn by_extension(extension: &str) -> Option<&'static str> {
+    let lower = || extension.bytes().map(|byte| byte.to_ascii_lowercase());
+    let found = TYPES.binary_search_by(|(known, _)| known.bytes().cmp(lower()));
+    found.ok().map(|at| TYPES[at].1)
 }
 
 /// Whether content of this type is text.
@@ -83,7 +97,10 @@ pub(crate) fn is_text(kind: &str) -> bool {
     essence.starts_with("text/")
         || essence.ends_with("+xml")
         || essence.ends_with("+json")
-        || matches!(essence, "application/json" | "application/xml" | "application/javascript")
+        || matches!(
+            essence.strip_prefix("application/"),
+            Some("javascript" | "json" | "jsonl" | "x-ndjson" | "xml" | "yaml")
+        )
         || has_charset(kind)
 }
 
@@ -99,23 +116,9 @@ fn has_charset(kind: &str) -> bool {
     })
 }
 
-/// Types that are not text and compress well. Others are compressed already (pictures, sound,
-/// archives), or unknown.
-const COMPRESSIBLE: &[&str] = &[
-    "application/wasm",
-    "application/vnd.ms-fontobject",
-    "application/rtf",
-    "font/ttf",
-    "font/otf",
-    "font/collection",
-    "image/bmp",
-    "image/x-icon",
-    "image/vnd.microsoft.icon",
-];
-
 /// Whether content of this type compresses well.
 pub(crate) fn is_compressible(kind: &str) -> bool {
-    is_text(kind) || COMPRESSIBLE.contains(&essence(kind))
+    is_text(kind) || COMPRESSIBLE.binary_search(&essence(kind)).is_ok()
 }
 
 #[cfg(test)]
@@ -155,7 +158,27 @@ mod tests {
             ("a.tar.gz", "application/gzip"),
             ("main.ts", "text/plain; charset=utf-8"),
             ("main.rs", "text/plain; charset=utf-8"),
+            ("main.c", "text/plain; charset=utf-8"),
+            ("a.ics", "text/calendar; charset=utf-8"),
+            ("a.HEIC", "image/heic"),
+            ("a.glb", "model/gltf-binary"),
+            ("a.parquet", "application/vnd.apache.parquet"),
+            ("a.m3u8", "application/vnd.apple.mpegurl"),
+            ("a.yml", "application/yaml; charset=utf-8"),
+            ("a.jsonl", "application/jsonl; charset=utf-8"),
+            ("a.ndjson", "application/x-ndjson; charset=utf-8"),
+            ("a.geojson", "application/geo+json; charset=utf-8"),
+            ("a.opus", "audio/ogg"),
+            ("a.flac", "audio/flac"),
+            ("a.wav", "audio/wav"),
+            ("a.m4a", "audio/mp4"),
+            ("a.jxl", "image/jxl"),
+            ("a.otf", "font/otf"),
+            ("a.zst", "application/zstd"),
+            ("a.svgz", "application/gzip"),
             ("LICENSE", "text/plain; charset=utf-8"),
+            ("apple-app-site-association", "application/json; charset=utf-8"),
+            (".well-known/apple-app-site-association", "application/json; charset=utf-8"),
             ("unknown", "application/octet-stream"),
             ("a.nobodyknows", "application/octet-stream"),
             ("html", "application/octet-stream"),
@@ -182,7 +205,7 @@ mod tests {
             ("a.css", "text/css; charset=utf-8"),
             ("a.js", "text/javascript; charset=utf-8"),
         ] {
-            assert_eq!(chosen(name.as_bytes(), &choices), expected);
+            assert_eq!(named(name.as_bytes(), &choices).content_type(b""), expected);
         }
     }
 
@@ -203,6 +226,11 @@ mod tests {
             ("a.wasm", true),
             ("a.ttf", true),
             ("favicon.ico", true),
+            ("a.ics", true),
+            ("a.glb", true),
+            ("a.m3u8", true),
+            ("a.ps", true),
+            ("a.ttc", true),
             ("LICENSE", true),
             ("a.png", false),
             ("a.jpg", false),
@@ -216,6 +244,9 @@ mod tests {
             ("a.zip", false),
             ("a.gz", false),
             ("a.br", false),
+            ("a.tar", false),
+            ("a.heic", false),
+            ("a.svgz", false),
             ("a.zst", false),
             ("unknown", false),
         ] {
@@ -224,15 +255,74 @@ mod tests {
         assert!(is_compressible("text/x-made-up") && !is_compressible("application/x-made-up"));
     }
 
+    /// The types by extension that were reviewed.
+    fn reviewed() -> impl Iterator<Item = (&'static str, &'static str)> {
+        include_str!("media_types.txt").lines().flat_map(|line| {
+            let mut words = line.split('#').next().unwrap().split_whitespace();
+            let kind = words.next().unwrap_or_default();
+            words.map(move |extension| (extension, kind))
+        })
+    }
+
     #[test]
-    fn our_table_is_in_lower_case_without_repeats_and_fits_a_field_value() {
-        let all: Vec<_> = OURS.iter().flat_map(|(extensions, _)| *extensions).collect();
-        for (at, extension) in all.iter().enumerate() {
-            assert_eq!(**extension, extension.to_ascii_lowercase());
-            assert!(!all[at + 1..].contains(extension), "{extension}");
+    fn reviewed_types_win() {
+        let mut count = 0;
+        for (extension, kind) in reviewed() {
+            assert_eq!(by_extension(extension), Some(kind), "{extension}: run scripts/media-types");
+            count += 1;
         }
-        for (_, kind) in OURS {
-            assert!(kind.bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{kind}");
+        assert!(count > 100);
+    }
+
+    #[test]
+    fn table_is_sorted_in_lower_case_and_fits_a_field_value() {
+        let is_lower =
+            |text: &str| text.bytes().all(|byte| matches!(byte, b'!'..=b'@' | b'^'..=b'z'));
+        assert!(TYPES.is_sorted_by_key(|(extension, _)| extension));
+        assert!(TYPES.windows(2).all(|rows| rows[0].0 != rows[1].0));
+        for (extension, kind) in TYPES {
+            assert!(is_lower(extension) && is_lower(kind), "{extension} {kind}");
+            assert!(kind.split_once('/').is_some_and(|(_, subtype)| !subtype.contains('/')));
+        }
+        assert!(COMPRESSIBLE.is_sorted() && COMPRESSIBLE.iter().all(|kind| is_lower(kind)));
+    }
+
+    /// Whether a browser runs this type, or renders it with scripts.
+    fn is_active(kind: &str) -> bool {
+        let (top, subtype) = kind.split_once('/').unwrap();
+        matches!(top, "multipart" | "message")
+            || subtype.ends_with("+xml")
+            || subtype.contains("html") && !subtype.starts_with("vnd.")
+            || ["javascript", "ecmascript", "jscript", "livescript", "vbscript", "scriptlet"]
+                .iter()
+                .any(|script| subtype.trim_start_matches("x-").starts_with(script))
+            || matches!(
+                subtype,
+                "xml"
+                    | "xsl"
+                    | "xslt"
+                    | "css"
+                    | "wasm"
+                    | "pdf"
+                    | "hta"
+                    | "x-component"
+                    | "cache-manifest"
+                    | "x-ms-application"
+                    | "x-ms-xbap"
+            )
+    }
+
+    #[test]
+    fn types_that_browsers_run_are_reviewed() {
+        let reviewed: Vec<_> = reviewed().collect();
+        let mut active = 0;
+        for row in TYPES.iter().filter(|(_, kind)| is_active(kind)) {
+            assert!(reviewed.contains(row), "{row:?}");
+            active += 1;
+        }
+        assert!(active > 20, "{active}");
+        for name in ["a.xaml", "a.hta", "a.htc", "a.mht", "a.eml", "a.xul", "a.appcache", "a.es"] {
+            assert_eq!(content_type(name.as_bytes()), UNKNOWN, "{name}");
         }
     }
 }

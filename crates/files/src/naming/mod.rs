@@ -2,10 +2,12 @@
 //!
 //! - `path`: the path of a request, as a checked name.
 //! - `mime`: the `Content-Type` of a name.
+//! - `media_types`: the table of media types by extension, generated.
 //! - `fingerprint`: whether a name contains a hash of the content.
 //! - `by_name`: header values that an owner chooses by name.
 
 pub(crate) mod by_name;
 pub(crate) mod fingerprint;
+mod media_types;
 pub(crate) mod mime;
 pub(crate) mod path;

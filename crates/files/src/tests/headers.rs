@@ -1,7 +1,7 @@
 //! Response headers: caching, security, CORS.
 
 use super::{Client, Response, memory};
-use crate::{ByName, CacheLimits, Cors, Folder, Headers, Options, Site};
+use crate::{ByName, CacheLimits, Cors, Folder, Headers, MAX_SMALL_FILE, Options, Site};
 
 fn site(files: &[(&str, &str)], options: Options) -> Site {
     let (store, _) = memory(files);
@@ -57,6 +57,55 @@ fn owners_may_set_caching_and_types() {
         let got = client.get(path);
         assert_eq!(got.field("Cache-Control"), caching, "{path}");
         assert_eq!(got.field("Content-Type"), Some(kind), "{path}");
+    }
+}
+
+/// `.ts` is TypeScript or an MPEG transport stream.
+#[test]
+fn first_byte_decides_the_type_of_ts() {
+    let hashed_up_to = 2 * MAX_SMALL_FILE;
+    let text = "text/plain; charset=utf-8";
+    for (first, kind) in [("G", "video/mp2t"), ("i", text), ("<", text)] {
+        for size in [1, MAX_SMALL_FILE, MAX_SMALL_FILE + 1, hashed_up_to, hashed_up_to + 1] {
+            let content = [first, &"x".repeat(size as usize - 1)].concat();
+            let files =
+                [("a.ts", &*content), ("B.TS", &content), ("a.rs", &content), ("own.ts", &content)];
+            let mut content_types = ByName::new();
+            content_types.add("own.ts", "text/x-own").unwrap();
+            let options = Options { hashed_up_to, content_types, ..Options::default() };
+            let site = site(&files, options);
+            let mut client = Client::new(&site);
+            for (path, kind) in [
+                ("/a.ts", kind),
+                ("/B.TS", kind),
+                ("/a.rs", text),
+                ("/own.ts", "text/x-own; charset=utf-8"),
+            ] {
+                let got = client.request("HEAD", path, "");
+                assert_eq!(got.field("Content-Type"), Some(kind), "{path} {first} {size}");
+            }
+        }
+    }
+    let empty = Client::new(&site(&[("a.ts", "")], Options::default())).get("/a.ts");
+    assert_eq!(empty.field("Content-Type"), Some(text));
+}
+
+/// Above the limit for hashes, lookups read only what the type needs.
+#[test]
+fn lookup_of_a_large_file_reads_it_only_for_its_type() {
+    let options = Options { hashed_up_to: MAX_SMALL_FILE, ..Options::default() };
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
+    for (name, is_read) in [("a.ts", true), ("a.txt", false), ("a.mp4", false)] {
+        let (store, _) = memory(&[(name, &large)]);
+        let site = Folder::new(store.clone()).with(options.clone()).site(CacheLimits::default());
+        store.change_when_read(name, ["read"]);
+        let mut client = Client::new(&site);
+        let path = format!("/{name}");
+        client.request("HEAD", &path, "");
+        client.pass(1001);
+        let length = if is_read { "4".to_owned() } else { large.len().to_string() };
+        let got = client.request("HEAD", &path, "");
+        assert_eq!(got.field("Content-Length"), Some(&*length), "{name}");
     }
 }
 
