@@ -49,7 +49,7 @@ impl Content {
         for place in flags.folders {
             let (prefix, path) = split(place).or_usage()?;
             let folder = Folder::open(&path).map_err(not_servable)?;
-            let folder = folder.with(options.clone()).sharing(&budgets);
+            let folder = folder.with_options(options.clone()).with_budgets(&budgets);
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
             let mounted = mounts.at(&prefix, folder.clone());
             mounts = mounted.map_err(|error| bad_mount(error, &path)).or_usage()?;

@@ -79,7 +79,7 @@ fn paths_outside_all_mounts_get_404() {
 fn each_folder_keeps_its_own_options() {
     let app = Options { spa: true, ..Options::default() };
     let mounts = Mounts::from(folder(&[("index.html", "home")]))
-        .at("/app", folder(&[("index.html", "app")]).with(app))
+        .at("/app", folder(&[("index.html", "app")]).with_options(app))
         .unwrap();
     let mut client = Client::new(&mounts.site(CacheLimits::default()));
     assert_eq!(client.get("/app/users/7").text(), "app");

@@ -8,7 +8,7 @@ fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, 
     let (store, _) = memory(files);
     let mut chosen = Options::default();
     options(&mut chosen);
-    (store.clone(), Folder::new(store).with(chosen).site(CacheLimits::default()))
+    (store.clone(), Folder::new(store).with_options(chosen).site(CacheLimits::default()))
 }
 
 /// The responses to each, first looked up and then cached.

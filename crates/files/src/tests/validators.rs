@@ -12,7 +12,7 @@ const LIMIT: usize = 2 * MAX_SMALL_FILE as usize;
 
 fn folder(store: &Memory) -> Folder {
     let options = Options { hashed_up_to: LIMIT as u64, ..Options::default() };
-    Folder::new(store.clone()).with(options)
+    Folder::new(store.clone()).with_options(options)
 }
 
 fn site(store: &Memory) -> Site {
