@@ -59,8 +59,8 @@ fn each_folder_is_served_beneath_its_prefix() {
     ] {
         for _ in 0..2 {
             let got = client.get(path);
-            let shown = got.field("Location").unwrap_or_else(|| got.text());
-            assert_eq!((got.status, shown), (status, text), "{path}");
+            let location_or_text = got.field("Location").unwrap_or_else(|| got.text());
+            assert_eq!((got.status, location_or_text), (status, text), "{path}");
         }
     }
 }

@@ -17,8 +17,8 @@ fn answers(site: &Site, expected: &[(&str, u16, &str)]) {
     for (path, status, text) in expected {
         for _ in 0..2 {
             let got = client.get(path);
-            let shown = got.field("Location").unwrap_or_else(|| got.text());
-            assert_eq!((got.status, shown), (*status, *text), "{path}");
+            let location_or_text = got.field("Location").unwrap_or_else(|| got.text());
+            assert_eq!((got.status, location_or_text), (*status, *text), "{path}");
         }
     }
 }
