@@ -1,4 +1,4 @@
-//! ETags: of the content of small files, of the identity of larger ones.
+//! ETags: hashes of the content of small files, and of the identity of larger ones.
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ fn site(store: &Memory) -> Site {
 }
 
 fn etag(site: &Site, path: &str) -> String {
-    Client::new(site).get(path).field("ETag").expect("a tag").to_owned()
+    Client::new(site).get(path).field("ETag").expect("an ETag").to_owned()
 }
 
 #[test]
