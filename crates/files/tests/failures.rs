@@ -111,7 +111,7 @@ fn budget_of_open_files() {
     let limits = BudgetLimits { open_files: 1, ..BudgetLimits::default() };
     let warnings = Warnings::default();
     with_default(warnings.clone(), || {
-        let folder = Folder::new(store).sharing(&Budgets::new(limits));
+        let folder = Folder::new(store).with_budgets(&Budgets::new(limits));
         let site = Mounts::from(folder).site(CacheLimits::default());
         let mut clients = [(); 2].map(|()| Harness::new(Server::new(Rc::default(), site.clone())));
         clients[0].input(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");

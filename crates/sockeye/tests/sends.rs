@@ -43,7 +43,8 @@ impl Scratch {
 
     fn service(&self) -> impl Service + use<> {
         let options = Options { listing: true, ..Options::default() };
-        let site = Folder::open(&self.0).unwrap().with(options).site(CacheLimits::default());
+        let site =
+            Folder::open(&self.0).unwrap().with_options(options).site(CacheLimits::default());
         let shared = Rc::new(http_core::ServerConfig::default());
         move |_: &Peer| -> Box<dyn Protocol> {
             Box::new(http_core::Server::new(Rc::clone(&shared), site.clone()))

@@ -49,7 +49,7 @@ impl Folders {
         for argument in flags.folders {
             let (prefix, path) = split(argument).or_usage()?;
             let folder = Folder::open(&path).map_err(not_servable)?;
-            let folder = folder.with(options.clone()).sharing(&budgets);
+            let folder = folder.with_options(options.clone()).with_budgets(&budgets);
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
             let result = mounts.at(&prefix, folder.clone());
             mounts = result.map_err(|error| bad_mount(error, &path)).or_usage()?;

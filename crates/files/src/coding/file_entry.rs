@@ -83,7 +83,7 @@ impl FileEntry {
                 Some(content) => {
                     Selection::Send(Selected { file, compressed: Some(content.content()) })
                 }
-                // Evicted since.
+                // The cache has evicted it.
                 None => Selection::Compress(coding),
             },
             Content::Memory(_) | Content::Open(_) => Selection::Send(Selected::of(file)),

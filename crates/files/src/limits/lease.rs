@@ -11,7 +11,9 @@ use sockeye_proto::{Budget, Client, Permit};
 /// reads it is charged separately.
 #[derive(Debug)]
 pub(crate) struct Lease {
+    /// Counts against the total.
     held: Permit,
+    /// The charge of the client.
     charged: Permit,
 }
 

@@ -81,7 +81,7 @@ impl ListingCache {
         self.manifests.remove_stale(now);
     }
 
-    /// Whether nothing is kept.
+    /// Whether nothing is manifest_memory.
     pub(crate) fn is_empty(&self) -> bool {
         self.listings.is_empty() && self.manifests.is_empty()
     }
@@ -109,11 +109,11 @@ impl ListingCache {
         let key = [title, &b"\0"[..], folder].concat();
         let make = || Manifest::make(store, folder, title, lease()?, cancel);
         let manifest = self.manifests.get(&key, store.now(), make)?;
-        let kept = self.budget.charge(*client, manifest.memory() as u64);
+        let manifest_memory = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
-        match kept {
-            Some(kept) if batches.resize(BATCH_MEMORY) => {
-                Ok(ArchiveWriter::new(manifest, (batches, kept)))
+        match manifest_memory {
+            Some(manifest_memory) if batches.resize(BATCH_MEMORY) => {
+                Ok(ArchiveWriter::new(manifest, (batches, manifest_memory)))
             }
             _ => Err(Absent::Exhausted.into()),
         }

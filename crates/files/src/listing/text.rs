@@ -229,8 +229,8 @@ mod tests {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
             if crate::naming::path::is_requestable(b"", &name) {
-                let wanted = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
-                prop_assert_eq!(wanted.map(crate::RequestPath::key), Ok(&name[..]));
+                let path = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
+                prop_assert_eq!(path.map(crate::RequestPath::key), Ok(&name[..]));
             }
         }
     }

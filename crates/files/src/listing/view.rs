@@ -69,8 +69,9 @@ impl View {
         mut lease: Lease,
     ) -> Result<Self, Absent> {
         let truncated = listing.truncated;
-        let sorted = query.sort == Sort::Name && !query.descending;
-        let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
+        let is_default_order = query.sort == Sort::Name && !query.descending;
+        let is_whole =
+            is_default_order && query.filter.is_empty() && query.paging(format).is_none();
         // A selection is copied. The client is charged for the whole listing in any case, so that
         // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
@@ -88,10 +89,10 @@ impl View {
             (Paging { page, pages: pages as u32 }, start..start.saturating_add(per_page as usize))
         });
         let part = pages.as_ref().map_or(0..usize::MAX, |(_, part)| part.clone());
-        let shown = if is_whole {
+        let rows = if is_whole {
             ViewRows::Shared(listing)
         } else {
-            let rows = if sorted {
+            let rows = if is_default_order {
                 // A filter keeps the order.
                 rows.part(part)
             } else {
@@ -103,7 +104,7 @@ impl View {
             ViewRows::Copied(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
-        let (rows, etag, _lease) = (shown, String::new(), lease);
+        let (etag, _lease) = (String::new(), lease);
         let mut view = Self {
             query,
             format,

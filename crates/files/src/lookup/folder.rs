@@ -50,14 +50,14 @@ impl Folder {
 
     /// The same folder with these options.
     #[must_use]
-    pub fn with(self, options: Options) -> Self {
+    pub fn with_options(self, options: Options) -> Self {
         let encoder = Arc::new(Encoder::new(&options.codings, &self.budgets.cache));
         Self { options: Arc::new(options), encoder, ..self }
     }
 
     /// The same folder with budgets that it shares with other folders. Default: budgets of its own.
     #[must_use]
-    pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
+    pub fn with_budgets(self, budgets: &Arc<Budgets>) -> Self {
         let encoder = Arc::new(Encoder::new(&self.options.codings, &budgets.cache));
         let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
         Self { budgets: Arc::clone(budgets), encoder, listings, ..self }

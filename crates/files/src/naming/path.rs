@@ -132,9 +132,9 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
 /// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
 pub(crate) fn is_requestable(folder: &[u8], child: &[u8]) -> bool {
     // One hidden name can be served, and only in the root.
-    let shown = folder.is_empty() || !child.starts_with(b".");
+    let is_shown = folder.is_empty() || !child.starts_with(b".");
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
-    shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
+    is_shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
 }
 
 /// Whether a name has a hidden segment.
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn key(raw: &str) -> Result<Vec<u8>, Refusal> {
-        RequestPath::parse(raw.as_bytes(), &mut Vec::new()).map(|wanted| wanted.key().to_vec())
+        RequestPath::parse(raw.as_bytes(), &mut Vec::new()).map(|path| path.key().to_vec())
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn folders_list_exactly_the_names_that_can_be_requested() {
-        for (folder, child, shown) in [
+        for (folder, child, requestable) in [
             ("", "a", true),
             ("docs", "a b\n", true),
             ("", ".well-known", true),
@@ -334,13 +334,13 @@ mod tests {
         ] {
             assert_eq!(
                 is_requestable(folder.as_bytes(), child.as_bytes()),
-                shown,
+                requestable,
                 "{folder}/{child}"
             );
             let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
             let path = path.replacen("//", "/", 1);
-            let view = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
-            assert_eq!(view, shown, "{path}");
+            let is_accepted = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
+            assert_eq!(is_accepted, requestable, "{path}");
         }
         let deep = "a/".repeat(2047);
         assert!(!is_requestable(deep.trim_end_matches('/').as_bytes(), b"abc"));
@@ -352,8 +352,8 @@ mod tests {
             [("/", "", true), ("/a", "a", false), ("/a/", "a", true), ("/a/b", "a/b", false)]
         {
             let mut scratch = Vec::new();
-            let wanted = RequestPath::parse(raw.as_bytes(), &mut scratch).unwrap();
-            assert_eq!((wanted.name(), wanted.is_folder()), (name.as_bytes(), folder), "{raw}");
+            let path = RequestPath::parse(raw.as_bytes(), &mut scratch).unwrap();
+            assert_eq!((path.name(), path.is_folder()), (name.as_bytes(), folder), "{raw}");
         }
     }
 
@@ -381,17 +381,17 @@ mod tests {
         ) {
             let raw = format!("/{}", parts.concat());
             let mut scratch = Vec::new();
-            if let Ok(wanted) = RequestPath::parse(raw.as_bytes(), &mut scratch) {
-                prop_assert!(!wanted.key().starts_with(b"/"));
-                prop_assert!(!wanted.key().contains(&0));
-                prop_assert!(!wanted.key().contains(&b'\\'));
-                for segment in wanted.name().split(|byte| *byte == b'/') {
+            if let Ok(path) = RequestPath::parse(raw.as_bytes(), &mut scratch) {
+                prop_assert!(!path.key().starts_with(b"/"));
+                prop_assert!(!path.key().contains(&0));
+                prop_assert!(!path.key().contains(&b'\\'));
+                for segment in path.name().split(|byte| *byte == b'/') {
                     prop_assert!(segment != b"." && segment != b"..");
-                    prop_assert!(!segment.is_empty() || wanted.name().is_empty());
+                    prop_assert!(!segment.is_empty() || path.name().is_empty());
                 }
                 // Decoding makes no name longer, and a second check agrees.
-                prop_assert!(wanted.key().len() < raw.len());
-                prop_assert!(check(wanted.key()).is_ok());
+                prop_assert!(path.key().len() < raw.len());
+                prop_assert!(check(path.key()).is_ok());
             }
         }
 

@@ -16,14 +16,14 @@ pub(crate) fn with(mut fields: Fields, name: &str, value: &str) -> Fields {
 
 /// `fields` without those with one of these names.
 pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
-    let mut left = Fields::new();
+    let mut kept = Fields::new();
     for (name, value) in fields.iter() {
         let name = std::str::from_utf8(name).unwrap_or_default();
         if !names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            push(&mut left, name, value);
+            push(&mut kept, name, value);
         }
     }
-    left
+    kept
 }
 
 /// The value of the first field with this name.

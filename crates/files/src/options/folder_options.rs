@@ -12,7 +12,7 @@ use crate::naming::by_name::ByName;
 ///
 /// let mut options = Options { spa: true, ..Options::default() };
 /// options.caching.add("*.css", "max-age=3600")?;
-/// let folder = Folder::new(Memory::new()).with(options);
+/// let folder = Folder::new(Memory::new()).with_options(options);
 /// # let _ = folder;
 /// # Ok::<(), sockeye_files::BadField>(())
 /// ```

@@ -232,16 +232,16 @@ mod tests {
             (&[("range", AT_6)], false, false),
             (&[("range", "yesterday")], false, false),
         ];
-        for (lines, later, at_once) in table {
+        for (lines, later, soon_after) in table {
             let kept = conditional(lines);
             let request = kept.view();
             let view = RequestView::of(&request);
-            let wants = |now| view.range_applies_to(b"\"a\"", at(5), WallTime::from_secs(now));
-            assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
+            let applies = |now| view.range_applies_to(b"\"a\"", at(5), WallTime::from_secs(now));
+            assert_eq!((applies(7), applies(6)), (*later, *soon_after), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);
         let request = kept.view();
-        let dated = RequestView::of(&request);
-        assert!(!dated.range_applies_to(b"\"a\"", None, WallTime::from_secs(100)));
+        let view = RequestView::of(&request);
+        assert!(!view.range_applies_to(b"\"a\"", None, WallTime::from_secs(100)));
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     /// Ranges as `start+len` of a file of 1,000 bytes.
-    fn shown(value: &str) -> String {
+    fn as_text(value: &str) -> String {
         let show = |part: &Part| format!("{}+{}", part.start, part.len);
         match Ranges::of(value.as_bytes(), 1000) {
             Ranges::Whole => "whole".into(),
@@ -217,7 +217,7 @@ mod tests {
             ("lines=1-2", "whole"),
             ("byte=1-2", "whole"),
         ] {
-            assert_eq!(shown(value), expected, "{value}");
+            assert_eq!(as_text(value), expected, "{value}");
         }
         assert_eq!(Ranges::of(b"bytes=0-0", 0), Ranges::Whole);
         assert_eq!(Ranges::of(b"bytes=-1", 0), Ranges::Whole);
@@ -252,7 +252,7 @@ mod tests {
                 _ => format!("-{a}"),
             };
             let value = specs.iter().map(text).collect::<Vec<_>>().join(",");
-            let wanted = |at: u64| specs.iter().any(|(a, b, kind)| match kind {
+            let is_requested = |at: u64| specs.iter().any(|(a, b, kind)| match kind {
                 0 => (*a.min(b)..=*a.max(b)).contains(&at),
                 1 => at >= *a,
                 _ => at >= size.saturating_sub(*a),
@@ -272,7 +272,7 @@ mod tests {
             }
             for (at, times) in sent.iter().enumerate() {
                 prop_assert!(*times <= 1, "{value}: byte {at} is sent {times} times");
-                prop_assert!(*times == 1 || !wanted(at as u64), "{value}: byte {at} is missing");
+                prop_assert!(*times == 1 || !is_requested(at as u64), "{value}: byte {at} is missing");
             }
         }
 

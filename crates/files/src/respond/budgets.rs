@@ -46,7 +46,7 @@ impl Default for BudgetLimits {
     }
 }
 
-/// The budgets of one server. Folders share them: see [`Folder::sharing`](crate::Folder::sharing).
+/// The budgets of one server. Folders share them: see [`Folder::with_budgets`](crate::Folder::with_budgets).
 #[derive(Debug)]
 pub struct Budgets {
     pub(crate) open_files: Arc<Budget>,

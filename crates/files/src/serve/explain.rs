@@ -79,15 +79,15 @@ impl Mounts {
             }
         };
         let is_navigation = is_page(path);
-        let in_format = parsed.is_ok_and(|path| is_requested(self, path, query));
+        let names_format = parsed.is_ok_and(|path| is_requested(self, path, query));
         while let Some(next) = purpose.next(self, &entry, is_navigation) {
             entry = look_up_fully(self, next.key(self));
             purpose = next;
         }
-        let mut explanation = self.explained(&entry, purpose, path, parsed.ok(), query);
+        let mut explanation = self.explanation_of(&entry, purpose, path, parsed.ok(), query);
         match (&entry.target, purpose) {
             // The response is a listing or an archive, not the folder's page.
-            (Target::File(..) | Target::Listing, Purpose::Requested) if in_format => {
+            (Target::File(..) | Target::Listing, Purpose::Requested) if names_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
@@ -102,7 +102,7 @@ impl Mounts {
         explanation
     }
 
-    fn explained(
+    fn explanation_of(
         &self,
         entry: &Entry,
         purpose: Purpose,
@@ -112,14 +112,14 @@ impl Mounts {
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = purpose.absent(entry);
-        let (code, rule, fields) = match &entry.target {
+        let (status, rule, fields) = match &entry.target {
             Target::File(by, file) => {
-                let (code, rule) = match purpose {
+                let (status, rule) = match purpose {
                     Purpose::Requested => (Status::OK, *by),
                     Purpose::Fallback { .. } => (Status::OK, Rule::Fallback),
                     Purpose::ErrorPage { .. } => (Status::NOT_FOUND, Rule::ErrorPage),
                 };
-                (code, rule, purpose.head(&file.original).fields.clone())
+                (status, rule, purpose.head(&file.original).fields.clone())
             }
             Target::Redirect(slash) if purpose == Purpose::Requested => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
@@ -147,7 +147,7 @@ impl Mounts {
             _ => None,
         };
         Explanation {
-            status: code,
+            status,
             rule,
             mount: mount.map(|mount| format!("/{}", String::from_utf8_lossy(&mount.prefix))),
             root: mount.and_then(|mount| mount.folder.store.location()).map(Path::to_owned),
@@ -168,12 +168,12 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.status, self.rule)?;
         match (&self.mount, &self.root) {
-            (Some(mount), Some(root)) => writeln!(f, "  folder: {mount} is {}", shown(root))?,
+            (Some(mount), Some(root)) => writeln!(f, "  folder: {mount} is {}", escaped(root))?,
             (Some(mount), None) => writeln!(f, "  folder: {mount}")?,
             (None, _) => {}
         }
         if let Some(file) = &self.file {
-            writeln!(f, "  file: {}", shown(file))?;
+            writeln!(f, "  file: {}", escaped(file))?;
         }
         if let Some(absent) = &self.absent {
             writeln!(f, "  reason: {absent}")?;
@@ -181,7 +181,7 @@ impl fmt::Display for Explanation {
         if let (Some(Absent::Denied(Denied { need, .. })), Some(denied)) =
             (&self.absent, &self.denied)
         {
-            let all = match &self.root {
+            let path = match &self.root {
                 Some(root) if !denied.as_os_str().is_empty() => root.join(denied),
                 Some(root) => root.clone(),
                 None => denied.clone(),
@@ -190,7 +190,7 @@ impl fmt::Display for Explanation {
                 Permission::Traverse => "x, to pass through",
                 Permission::Read => "r, to read",
             };
-            writeln!(f, "  permission: {need}: {}", shown(&all))?;
+            writeln!(f, "  permission: {need}: {}", escaped(&path))?;
         }
         for line in String::from_utf8_lossy(self.fields.as_bytes()).lines() {
             writeln!(f, "  {line}")?;
@@ -199,10 +199,10 @@ impl fmt::Display for Explanation {
     }
 }
 
-fn shown(path: &Path) -> String {
-    let escaped = |text: String, char: char| match char.is_control() {
+fn escaped(path: &Path) -> String {
+    let append = |text: String, char: char| match char.is_control() {
         true => text + &char.escape_default().to_string(),
         false => text + char.encode_utf8(&mut [0; 4]),
     };
-    path.to_string_lossy().chars().fold(String::new(), escaped)
+    path.to_string_lossy().chars().fold(String::new(), append)
 }

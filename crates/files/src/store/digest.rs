@@ -48,12 +48,12 @@ impl Digest {
             if cancel.is_cancelled() {
                 return Err(Absent::Exhausted);
             }
-            let most = usize::try_from(size - at).map_or(CHUNK_SIZE, |left| left.min(CHUNK_SIZE));
-            if file.fill(at, &mut chunk[..most])? < most {
+            let len = usize::try_from(size - at).map_or(CHUNK_SIZE, |rest| rest.min(CHUNK_SIZE));
+            if file.fill(at, &mut chunk[..len])? < len {
                 return Ok(None);
             }
-            hasher.write(&chunk[..most]);
-            at += most as u64;
+            hasher.write(&chunk[..len]);
+            at += len as u64;
         }
         Ok(Some(Self(hasher.finish_128())))
     }

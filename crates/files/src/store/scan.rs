@@ -88,7 +88,7 @@ mod tests {
     use crate::tests::scratch::Scratch;
     use crate::{Disk, memory::Memory};
 
-    fn shown(store: &dyn Store, name: &str) -> Result<Vec<(String, Kind, u64, bool)>, Absent> {
+    fn list(store: &dyn Store, name: &str) -> Result<Vec<(String, Kind, u64, bool)>, Absent> {
         let mut all = Vec::new();
         store.list(name.as_bytes(), &mut |child| {
             let name = String::from_utf8_lossy(child.name).into_owned();
@@ -138,7 +138,7 @@ mod tests {
             ("sub", folder, 0, false),
         ]
         .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
-        assert_eq!(sizes(shown(&disk, "").unwrap()), expected);
+        assert_eq!(sizes(list(&disk, "").unwrap()), expected);
         let expected = [
             ("deep", folder, 0, false),
             ("inner", file, 1, false),
@@ -146,10 +146,10 @@ mod tests {
             ("up", file, 5, true),
         ]
         .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
-        assert_eq!(sizes(shown(&disk, "sub").unwrap()), expected);
-        assert_eq!(shown(&disk, "file"), Err(Absent::NotAFolder));
-        assert_eq!(shown(&disk, "missing"), Err(Absent::Missing));
-        assert_eq!(shown(&disk, "out"), Err(Absent::Outside));
+        assert_eq!(sizes(list(&disk, "sub").unwrap()), expected);
+        assert_eq!(list(&disk, "file"), Err(Absent::NotAFolder));
+        assert_eq!(list(&disk, "missing"), Err(Absent::Missing));
+        assert_eq!(list(&disk, "out"), Err(Absent::Outside));
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
             files.write(name, content);
         }
         let names = |name| {
-            shown(&files, name)
+            list(&files, name)
                 .map(|all| all.into_iter().map(|(name, kind, ..)| (name, kind)).collect::<Vec<_>>())
         };
         let (file, folder) = (Kind::File, Kind::Folder);

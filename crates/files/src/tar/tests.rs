@@ -190,9 +190,9 @@ fn archives_beyond_the_limits_are_refused() {
         manifest(&store, "x").map(|manifest| manifest.count()),
         Err(ArchiveError::Absent(Absent::Missing))
     );
-    let made =
+    let refused =
         Manifest::make(&store, b"", b"top", crate::tests::lease(100), &CancelToken::default());
-    assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
+    assert_eq!(refused.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 
 /// A folder on disk, extracted by the tar of the system, if there is one.

@@ -169,8 +169,8 @@ impl ArchiveWriter {
 
     /// Appends bytes, up to the end of the part.
     fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
-        let wanted = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let bytes = &bytes[..bytes.len().min(wanted)];
+        let max_len = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(max_len)];
         out.extend_from_slice(bytes);
         self.position += bytes.len() as u64;
     }

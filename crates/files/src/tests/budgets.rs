@@ -44,7 +44,10 @@ fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {
     let (store, _) = memory(files);
     store.pass(3_000_000_000);
     let options = Options { listing: true, ..Options::default() };
-    Folder::new(store).with(options).sharing(&Budgets::new(limits)).site(CacheLimits::default())
+    Folder::new(store)
+        .with_options(options)
+        .with_budgets(&Budgets::new(limits))
+        .site(CacheLimits::default())
 }
 
 #[test]
@@ -128,7 +131,7 @@ fn unsent_compressed_contents_are_evicted_for_others() {
     let (store, _) = memory(&files);
     store.pass(3_000_000_000);
     let budgets = Budgets::new(budgets);
-    let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
+    let site = Folder::new(store).with_budgets(&budgets).site(CacheLimits::default());
     for (name, _) in &files {
         let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
         assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
@@ -191,7 +194,7 @@ fn folders_evict_each_others_compressed_contents() {
     for part in files.chunks(12) {
         let (store, _) = memory(part);
         store.pass(3_000_000_000);
-        let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
+        let site = Folder::new(store).with_budgets(&budgets).site(CacheLimits::default());
         for (name, _) in part {
             let got = read(send_request(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
             assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
@@ -205,7 +208,10 @@ fn archives_are_charged_until_their_last_file_is_sent() {
     let (store, _) = memory(&[("d/a", &"x".repeat(200_000))]);
     let options = Options { listing: true, ..Options::default() };
     let budgets = Budgets::new(BudgetLimits::default());
-    let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
+    let site = Folder::new(store)
+        .with_options(options)
+        .with_budgets(&budgets)
+        .site(CacheLimits::default());
     let mut client = send_request(&site, "/d/?format=tar", "");
     assert_eq!(budgets.open_files.used(), 2, "all is written, nothing is sent");
     while !client.output().is_empty() || client.run_jobs() > 0 {}
@@ -241,7 +247,10 @@ fn fallbacks_have_the_same_fields_with_and_without_compression() {
     store.pass(3_000_000_000);
     let options = Options { spa: true, ..Options::default() };
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
-    let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
+    let site = Folder::new(store)
+        .with_options(options)
+        .with_budgets(&budgets)
+        .site(CacheLimits::default());
     let fields = format!("{ALICE}Accept: text/html\r\nAccept-Encoding: zstd\r\n");
     let held: Vec<_> = (0..2).map(|_| send_request(&site, "/deep", &fields)).collect();
     let plain = read(send_request(&site, "/deep", &fields));

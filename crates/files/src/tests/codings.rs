@@ -33,7 +33,7 @@ pub(super) fn compressed(coding: Coding, content: &str) -> Vec<u8> {
 pub(super) fn site_with(store: &Memory, codings: Codings) -> Site {
     store.pass(1_000_000);
     let options = Options { codings, ..Options::default() };
-    Folder::new(store.clone()).with(options).site(CacheLimits::default())
+    Folder::new(store.clone()).with_options(options).site(CacheLimits::default())
 }
 
 pub(super) fn accepting(names: &str) -> String {

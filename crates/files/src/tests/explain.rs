@@ -104,7 +104,7 @@ fn apps_and_single_files_are_explained() {
     fs::write(&index, "x").unwrap();
     let options = Options { spa: true, ..Options::default() };
     let mounts = Mounts::new()
-        .at("/app", Folder::open(scratch.path()).unwrap().with(options))
+        .at("/app", Folder::open(scratch.path()).unwrap().with_options(options))
         .and_then(|mounts| mounts.at("/one", Folder::open(&index).unwrap()))
         .unwrap();
     for (target, rule, mount) in [

@@ -16,7 +16,7 @@ fn store_and_client(files: &[(&str, &str)]) -> (Memory, Client) {
 
 fn listing(store: &Memory) -> Site {
     let options = Options { listing: true, ..Options::default() };
-    Folder::new(store.clone()).with(options).site(CacheLimits::default())
+    Folder::new(store.clone()).with_options(options).site(CacheLimits::default())
 }
 
 /// Sends a request, and runs jobs until the response is complete.
@@ -115,7 +115,7 @@ fn folders_are_not_listed_by_default() {
 #[test]
 fn listings_are_explained() {
     let options = Options { listing: true, ..Options::default() };
-    let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with(options));
+    let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with_options(options));
     let why = mounts.explain("/docs/").to_string();
     assert!(why.starts_with("200 OK: the folder has no index.html and is listed\n"), "{why}");
 }
@@ -124,7 +124,7 @@ fn listings_are_explained() {
 fn without_archives_tar_is_an_unknown_format() {
     let options = Options { listing: true, archives: false, ..Options::default() };
     let files = [("docs/a.txt", "A"), ("own/index.html", "home")];
-    let mounts = Mounts::from(Folder::new(memory(&files).0).with(options));
+    let mounts = Mounts::from(Folder::new(memory(&files).0).with_options(options));
     let site = mounts.site(CacheLimits::default());
     let mut client = Client::new(&site);
     for method in ["GET", "HEAD"] {
@@ -156,7 +156,7 @@ fn without_archives_tar_is_an_unknown_format() {
 fn the_etag_of_a_listing_changes_with_what_it_offers() {
     let etag = |archives| {
         let options = Options { listing: true, archives, ..Options::default() };
-        let mounts = Mounts::from(Folder::new(memory(&[("a.txt", "A")]).0).with(options));
+        let mounts = Mounts::from(Folder::new(memory(&[("a.txt", "A")]).0).with_options(options));
         let site = mounts.site(CacheLimits::default());
         let got = ask(&mut Client::new(&site), "GET", "/", "");
         got.field("ETag").unwrap().to_owned()
@@ -333,7 +333,8 @@ fn a_changed_file_aborts_an_archive_response() {
 fn each_mount_has_its_own_listing_options() {
     let options = Options { listing: true, ..Options::default() };
     let (open, closed) = (memory(&[("a", "")]).0, memory(&[("b", "")]).0);
-    let mounts = Mounts::from(Folder::new(closed)).at("/pub", Folder::new(open).with(options));
+    let mounts =
+        Mounts::from(Folder::new(closed)).at("/pub", Folder::new(open).with_options(options));
     let mut client = Client::new(&mounts.unwrap().site(CacheLimits::default()));
     assert_eq!(ask(&mut client, "GET", "/", "").status, 404);
     assert_eq!(ask(&mut client, "GET", "/?format=tar", "").status, 404);

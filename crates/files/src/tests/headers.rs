@@ -5,7 +5,7 @@ use crate::{ByName, CacheLimits, Cors, Folder, Headers, MAX_SMALL_FILE, Options,
 
 fn site(files: &[(&str, &str)], options: Options) -> Site {
     let (store, _) = memory(files);
-    Folder::new(store).with(options).site(CacheLimits::default())
+    Folder::new(store).with_options(options).site(CacheLimits::default())
 }
 
 #[test]

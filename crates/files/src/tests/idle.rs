@@ -99,7 +99,7 @@ fn cached_listings_are_dropped() {
     store.pass(3_000_000_000);
     let budgets = Budgets::new(BudgetLimits::default());
     let options = Options { listing: true, ..Options::default() };
-    let folder = Folder::new(store.clone()).with(options).sharing(&budgets);
+    let folder = Folder::new(store.clone()).with_options(options).with_budgets(&budgets);
     let site = folder.site(CacheLimits::default());
     let mut client = Client::new(&site);
     assert_eq!(client.get("/d/").status, 200);

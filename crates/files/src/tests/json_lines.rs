@@ -85,7 +85,7 @@ fn folder() -> Site {
     ];
     let (store, _) = memory(&files);
     let options = crate::Options { listing: true, ..crate::Options::default() };
-    Folder::new(store).with(options).site(CacheLimits::default())
+    Folder::new(store).with_options(options).site(CacheLimits::default())
 }
 
 #[test]

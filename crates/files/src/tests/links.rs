@@ -60,7 +60,7 @@ fn folder() -> (Scratch, PathBuf) {
 }
 
 fn client(root: &Path, options: Options) -> Client {
-    Client::new(&Folder::open(root).unwrap().with(options).site(CacheLimits::default()))
+    Client::new(&Folder::open(root).unwrap().with_options(options).site(CacheLimits::default()))
 }
 
 /// Sends a request, and runs jobs until the response is complete.

@@ -59,8 +59,8 @@ fn each_folder_is_served_beneath_its_prefix() {
     ] {
         for _ in 0..2 {
             let got = client.get(path);
-            let shown = got.field("Location").unwrap_or_else(|| got.text());
-            assert_eq!((got.status, shown), (status, text), "{path}");
+            let location_or_text = got.field("Location").unwrap_or_else(|| got.text());
+            assert_eq!((got.status, location_or_text), (status, text), "{path}");
         }
     }
 }
@@ -79,7 +79,7 @@ fn paths_outside_all_mounts_get_404() {
 fn each_folder_keeps_its_own_options() {
     let app = Options { spa: true, ..Options::default() };
     let mounts = Mounts::from(folder(&[("index.html", "home")]))
-        .at("/app", folder(&[("index.html", "app")]).with(app))
+        .at("/app", folder(&[("index.html", "app")]).with_options(app))
         .unwrap();
     let mut client = Client::new(&mounts.site(CacheLimits::default()));
     assert_eq!(client.get("/app/users/7").text(), "app");

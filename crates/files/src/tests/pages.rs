@@ -8,7 +8,7 @@ fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, 
     let (store, _) = memory(files);
     let mut chosen = Options::default();
     options(&mut chosen);
-    (store.clone(), Folder::new(store).with(chosen).site(CacheLimits::default()))
+    (store.clone(), Folder::new(store).with_options(chosen).site(CacheLimits::default()))
 }
 
 /// The responses to each, first looked up and then cached.
@@ -17,8 +17,8 @@ fn answers(site: &Site, expected: &[(&str, u16, &str)]) {
     for (path, status, text) in expected {
         for _ in 0..2 {
             let got = client.get(path);
-            let shown = got.field("Location").unwrap_or_else(|| got.text());
-            assert_eq!((got.status, shown), (*status, *text), "{path}");
+            let location_or_text = got.field("Location").unwrap_or_else(|| got.text());
+            assert_eq!((got.status, location_or_text), (*status, *text), "{path}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 fn site(root: &Path) -> Site {
     let codings = Codings { on_demand: Vec::new(), ..Codings::default() };
     let options = Options { codings, ..Options::default() };
-    Folder::open(root).unwrap().with(options).site(CacheLimits::default())
+    Folder::open(root).unwrap().with_options(options).site(CacheLimits::default())
 }
 
 /// Content of the same length for all versions.

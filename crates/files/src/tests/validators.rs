@@ -1,4 +1,4 @@
-//! ETags: of the content of small files, of the identity of larger ones.
+//! ETags: hashes of the content of small files, and of the identity of larger ones.
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ const LIMIT: usize = 2 * MAX_SMALL_FILE as usize;
 
 fn folder(store: &Memory) -> Folder {
     let options = Options { hashed_up_to: LIMIT as u64, ..Options::default() };
-    Folder::new(store.clone()).with(options)
+    Folder::new(store.clone()).with_options(options)
 }
 
 fn site(store: &Memory) -> Site {
@@ -20,7 +20,7 @@ fn site(store: &Memory) -> Site {
 }
 
 fn etag(site: &Site, path: &str) -> String {
-    Client::new(site).get(path).field("ETag").expect("a tag").to_owned()
+    Client::new(site).get(path).field("ETag").expect("an ETag").to_owned()
 }
 
 #[test]
