@@ -1,9 +1,9 @@
 //! A shard's mailbox: envelopes for its connections, commands, and results of reads. And its inbox:
 //! connections that another shard accepted for it.
 //!
-//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A connection
-//! has one wake-up and one read in progress at most. A command is sent once; a command to evict is
-//! answered before the next. Connections in the inbox count as open.
+//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A
+//! connection has one wake-up and one read in progress at most. A command is sent once; a command
+//! to evict is answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -1,5 +1,6 @@
-//! Warnings about code that blocks an event loop. This test has a process of its own: `tracing` caches
-//! for the whole process whether anybody wants a warning, and a test on another thread could decide that.
+//! Warnings about code that blocks an event loop. This test has a process of its own: `tracing`
+//! caches for the whole process whether anybody wants a warning, and a test on another thread could
+//! decide that.
 
 use std::cell::Cell;
 use std::fmt::Debug;

@@ -1,5 +1,5 @@
-//! The engine on real sockets: the few things that only a kernel can test. Everything else is tested
-//! on the simulated network.
+//! The engine on real sockets: the few things that only a kernel can test. Everything else is
+//! tested on the simulated network.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -173,8 +173,8 @@ fn a_panic_closes_only_its_connection() {
     assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
 }
 
-/// Echoes three bytes at a time. With fewer, uses none, writes a dot, and resumes: if it were offered
-/// the same input again because of that, this would never end.
+/// Echoes three bytes at a time. With fewer, uses none, writes a dot, and resumes: if it were
+/// offered the same input again because of that, this would never end.
 struct ThreeBytes {
     calls: usize,
 }

@@ -115,8 +115,8 @@ pub fn bind_all(
     Ok(all)
 }
 
-/// Binds the addresses of a host name. Skips those that this machine does not have, such as the IPv6
-/// address of `localhost` without IPv6. Fails if it has none of them.
+/// Binds the addresses of a host name. Skips those that this machine does not have, such as the
+/// IPv6 address of `localhost` without IPv6. Fails if it has none of them.
 fn bind_resolved(
     resolved: &[SocketAddr],
     shards: NonZeroUsize,
@@ -143,8 +143,8 @@ fn is_address_missing(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine has
-/// no IPv6.
+/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine
+/// has no IPv6.
 fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
         Err(error) if is_address_missing(&error) => {

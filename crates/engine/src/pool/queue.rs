@@ -1,8 +1,8 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the groups
-//! of a root and the clients of a group.
+//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the
+//! groups of a root and the clients of a group.
 //!
-//! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one, and
-//! [`Queue::finish`] counts its end.
+//! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one,
+//! and [`Queue::finish`] counts its end.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,8 +11,8 @@ use std::time::Instant;
 use sockeye_proto::driver::Counts;
 use sockeye_proto::{Client, Job, JobGroup};
 
-/// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on average
-/// while the queue is full and has no cancelled jobs.
+/// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on
+/// average while the queue is full and has no cancelled jobs.
 const CHECKS_PER_PUSH: usize = 8;
 
 /// How many jobs may wait and run.
@@ -34,8 +34,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked while
-    /// the root has no free thread.
+    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked
+    /// while the root has no free thread.
     roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<Waiting>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
@@ -97,8 +97,8 @@ impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
         })
     }
 
-    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That item's
-    /// next turn is after all others; the items before it keep their turns.
+    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That
+    /// item's next turn is after all others; the items before it keep their turns.
     fn take<T>(
         &mut self,
         may_run: impl Fn(K) -> bool,
@@ -169,9 +169,9 @@ impl Queue {
             && running.client_may_run(limits, client))
     }
 
-    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`] never
-    /// finds them. Removes none if there were too few pushes since the last time. The caller drops
-    /// the jobs, outside of locks.
+    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`]
+    /// never finds them. Removes none if there were too few pushes since the last time. The caller
+    /// drops the jobs, outside of locks.
     pub(crate) fn sweep(&mut self) -> Vec<Waiting> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();
@@ -412,7 +412,8 @@ mod tests {
             let (mut pushed, mut ran) = (0, 0);
             let mut running: Vec<(Client, JobGroup)> = Vec::new();
             for (number, root, part) in pushes {
-                pushed += usize::from(queue.push(Instant::now(), job(number, group(root, part))).is_ok());
+                let job = job(number, group(root, part));
+                pushed += usize::from(queue.push(Instant::now(), job).is_ok());
             }
             let mut finishes = finishes.into_iter();
             loop {

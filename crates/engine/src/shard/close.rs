@@ -15,8 +15,8 @@ use crate::driver::Driver;
 /// [`Event::Drain`]: about as much as a socket's receive queue holds.
 const MAX_READS: usize = 16;
 
-/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]: ample for a
-/// round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
+/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]:
+/// ample for a round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 
 /// The highest generation of a slot: keys with the top bit set are reserved for the driver.
@@ -158,8 +158,8 @@ impl<D: Driver> Shard<D> {
         });
     }
 
-    /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers. The
-    /// protocol gets [`Event::LameDuck`] before the last buffer.
+    /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers.
+    /// The protocol gets [`Event::LameDuck`] before the last buffer.
     fn read_arrived(&mut self, key: Key) {
         for _ in 0..MAX_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };

@@ -1,5 +1,5 @@
-//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a new
-//! one.
+//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a
+//! new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
 //! connections once and list those that are idle. New connections use up the list from its oldest
@@ -17,13 +17,13 @@ use super::state::{ACCEPT_PAUSE, Active, Shard, find};
 use crate::driver::Driver;
 use crate::mailbox::Command;
 
-/// Only connections that have been idle for this long are evicted. A client that has just received a
-/// response often sends its next request at once.
+/// Only connections that have been idle for this long are evicted. A client that has just received
+/// a response often sends its next request at once.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Shard<D> {
-    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one was
-    /// closed.
+    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one
+    /// was closed.
     pub(super) fn evict(&mut self) -> bool {
         if !std::mem::replace(&mut self.eviction.is_logged, true) {
             warn!(
@@ -40,7 +40,8 @@ impl<D: Driver> Shard<D> {
         evicted
     }
 
-    /// Drops the list of idle connections: the number of connections is below the limit, and none waits.
+    /// Drops the list of idle connections: the number of connections is below the limit, and none
+    /// waits.
     pub(super) fn forget_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();

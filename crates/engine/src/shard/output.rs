@@ -9,8 +9,8 @@ use crate::conn::{Lingering, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 impl<D: Driver> Shard<D> {
-    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next turn,
-    /// so that a connection with much to send doesn't delay others.
+    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next
+    /// turn, so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.resources.dirty);
@@ -38,8 +38,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once, tells the protocol about its output, and ends the connection when everything is sent
-    /// and the protocol asked for that.
+    /// Sends once, tells the protocol about its output, and ends the connection when everything is
+    /// sent and the protocol asked for that.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.resources);
@@ -98,8 +98,8 @@ impl<D: Driver> Active<'_, D> {
             if conn.send == SendState::Blocked {
                 self.watch_writing();
             } else {
-                // The kernel took the whole quantum, and gets the next one in the next turn. How much
-                // the peer has acknowledged matters only when the deadline passes.
+                // The kernel took the whole quantum, and gets the next one in the next turn. How
+                // much the peer has acknowledged matters only when the deadline passes.
                 conn.write_deadline = resources.now + resources.config.write_timeout;
                 conn.unacknowledged = u64::MAX;
             }
@@ -113,8 +113,8 @@ impl<D: Driver> Active<'_, D> {
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
-    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the peer may
-    /// have acknowledged data that the kernel held: that is progress, too.
+    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the
+    /// peer may have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let before = self.conn.unacknowledged;
         let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);

@@ -13,7 +13,7 @@ use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{Command, EventLoopGuard};
 
 impl<D: Driver> Shard<D> {
-    /// One turn: waits until there is something to do, and does it.
+    /// Runs one turn: waits until there is something to do, and does it.
     ///
     /// # Errors
     ///
@@ -22,8 +22,8 @@ impl<D: Driver> Shard<D> {
         self.turn_until(Time::NEVER)
     }
 
-    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that have
-    /// other work to do then.
+    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that
+    /// have other work to do then.
     ///
     /// # Errors
     ///
@@ -156,8 +156,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service was
-    /// already called is ignored.
+    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service
+    /// was already called is ignored.
     fn update_service_deadline(&mut self) {
         let service = &self.service;
         let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
@@ -193,7 +193,7 @@ impl<D: Driver> Shard<D> {
             }
             *timer = Time::NEVER;
             let Some(conn) = self.conns.get(slot as usize) else { continue };
-            // Its deadline may have moved later.
+            // The connection may have set a later deadline meanwhile.
             let is_due = conn.next_deadline() <= self.resources.now;
             self.serve(conn.session.key(), |active| match is_due {
                 true => active.expire(),
@@ -204,7 +204,7 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// A deadline of the connection has passed.
+    /// Handles a passed deadline of the connection.
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
@@ -214,7 +214,7 @@ impl<D: Driver> Active<'_, D> {
                 _ => self.check_stalled(),
             },
             _ => {
-                // The peer may have reset the connection unnoticed.
+                // The peer may have reset the connection, and no receive has reported it.
                 if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }

@@ -148,7 +148,7 @@ impl CompressedCache {
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
         let working = working_memory(key.coding, most);
-        let Some(_working) = self.working.hold(working) else {
+        let Some(_working) = self.working.take_shared(working) else {
             return Ok(CompressionResult::Refused);
         };
         let Some(mut permit) = self.reserve(most + OVERHEAD) else {
@@ -182,7 +182,7 @@ impl CompressedCache {
     /// Takes `amount` of the budget. If it is spent, evicts contents that are not being sent.
     fn reserve(&self, amount: u64) -> Option<Permit> {
         loop {
-            if let Some(permit) = self.compressed.hold(amount) {
+            if let Some(permit) = self.compressed.take_shared(amount) {
                 return Some(permit);
             }
             // Dropped after the lock was released.
@@ -238,7 +238,7 @@ fn is_available(bytes: u64) -> bool {
 /// of a decoder, and its other state.
 pub(crate) fn hold_for_comparing(working: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
-    working.hold(WINDOWS).filter(|_| is_available(WINDOWS))
+    working.take_shared(WINDOWS).filter(|_| is_available(WINDOWS))
 }
 
 #[cfg(test)]

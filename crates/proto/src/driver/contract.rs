@@ -13,11 +13,11 @@ use crate::{
 /// Whether to offer unused input again before new input arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reoffer {
-    /// Don't.
+    /// No.
     No,
-    /// Do: the protocol has ended its pause.
+    /// Yes: the protocol has ended its pause.
     AfterResume,
-    /// Do: another protocol has replaced this one.
+    /// Yes: another protocol has replaced this one.
     AfterSwitch,
 }
 
