@@ -27,7 +27,7 @@ pub struct ConnectionCounts {
 }
 
 /// The client that a connection from `address` is counted for; `None` if it has no limit by client.
-fn counted(address: Address) -> Option<Client> {
+fn limited_client(address: Address) -> Option<Client> {
     let client = Client::of(address);
     (!client.is_local()).then_some(client)
 }
@@ -59,7 +59,7 @@ impl ConnectionCounts {
 
     /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max` already.
     pub(crate) fn add(&self, address: Address, max: usize) -> bool {
-        if let Some(client) = counted(address) {
+        if let Some(client) = limited_client(address) {
             let mut by_client = self.by_client();
             if by_client.get(client) >= max as u64 {
                 return false;
@@ -72,7 +72,7 @@ impl ConnectionCounts {
 
     /// Whether the client at `address` has fewer connections than `max`.
     pub(crate) fn is_below_limit(&self, address: Address, max: usize) -> bool {
-        counted(address).is_none_or(|client| self.by_client().get(client) < max as u64)
+        limited_client(address).is_none_or(|client| self.by_client().get(client) < max as u64)
     }
 
     /// Adds a shard. Returns its index.
@@ -84,7 +84,7 @@ impl ConnectionCounts {
 
     /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Returns
     /// `false` if the one that follows is `asker` itself: all others were asked.
-    pub(crate) fn ask_next(&self, index: usize, asker: usize) -> bool {
+    pub(crate) fn ask_next_shard(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards();
         let next = (index + 1) % shards.len();
         if next != asker {
@@ -100,7 +100,7 @@ impl ConnectionCounts {
 
     /// Stops counting a connection that [`ConnectionCounts::add`] counted.
     pub(crate) fn remove(&self, address: Address) {
-        if let Some(client) = counted(address) {
+        if let Some(client) = limited_client(address) {
             self.by_client().subtract(client, 1);
         }
         self.total.fetch_sub(1, Ordering::Relaxed);

@@ -56,14 +56,14 @@ pub(crate) struct MailboxContents {
 pub struct Mailbox {
     contents: Mutex<MailboxContents>,
     /// Whether the mailbox has contents: checked each turn, without the lock.
-    any: AtomicBool,
+    non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
 impl Mailbox {
     /// A mailbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { contents: Mutex::default(), any: AtomicBool::new(false), waker }
+        Self { contents: Mutex::default(), non_empty: AtomicBool::new(false), waker }
     }
 
     pub(crate) fn send_command(&self, command: Command) {
@@ -76,18 +76,18 @@ impl Mailbox {
 
     /// Takes the contents, if there are any.
     pub(crate) fn take(&self) -> Option<MailboxContents> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.non_empty.load(Ordering::Acquire) {
             return None;
         }
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        self.any.store(false, Ordering::Relaxed);
+        self.non_empty.store(false, Ordering::Relaxed);
         Some(std::mem::take(&mut *contents))
     }
 
     fn put(&self, put: impl FnOnce(&mut MailboxContents)) {
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
         put(&mut contents);
-        let first = !self.any.swap(true, Ordering::Release);
+        let first = !self.non_empty.swap(true, Ordering::Release);
         drop(contents);
         // Only the first sender wakes the shard.
         if first {
@@ -129,7 +129,7 @@ impl Drop for EventLoopGuard {
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("any", &self.any).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("non_empty", &self.non_empty).finish_non_exhaustive()
     }
 }
 
@@ -137,7 +137,7 @@ impl fmt::Debug for Mailbox {
 pub struct Inbox<S> {
     /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
-    any: AtomicBool,
+    non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
@@ -153,7 +153,7 @@ impl<S> Inbox<S> {
     /// An inbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         let waiting = Mutex::new(Some(VecDeque::new()));
-        Self { waiting, any: AtomicBool::new(false), waker }
+        Self { waiting, non_empty: AtomicBool::new(false), waker }
     }
 
     /// Hands a connection over.
@@ -166,14 +166,14 @@ impl<S> Inbox<S> {
             Some(waiting) => waiting.push_back(accepted),
             None => return Err(accepted),
         }
-        if !self.any.swap(true, Ordering::Release) {
+        if !self.non_empty.swap(true, Ordering::Release) {
             self.waker.wake();
         }
         Ok(())
     }
 
     pub(crate) fn take(&self) -> VecDeque<Accepted<S>> {
-        if !self.any.swap(false, Ordering::Acquire) {
+        if !self.non_empty.swap(false, Ordering::Acquire) {
             return VecDeque::new();
         }
         self.lock().as_mut().map(std::mem::take).unwrap_or_default()
@@ -191,7 +191,7 @@ impl<S> Inbox<S> {
 
 impl<S> fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("any", &self.any).finish_non_exhaustive()
+        f.debug_struct("Inbox").field("non_empty", &self.non_empty).finish_non_exhaustive()
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Arms the timer of `slot` for `deadline`, unless it is due before that. `armed` is the time for
-    /// which the timer is armed, or [`Time::NEVER`].
+    /// Arms the timer of `slot` for `deadline`, unless it is due before that. `armed` is the time
+    /// for which the timer is armed, or [`Time::NEVER`].
     pub(crate) fn arm(&mut self, slot: u32, deadline: Time, armed: &mut Time) {
         if deadline < *armed {
             *armed = deadline;

@@ -155,7 +155,7 @@ impl Harness {
         match self.session.end() {
             Some(End::Finish) if !self.session.is_at_end_of_input() => {}
             None => {}
-            Some(_) => self.close(&self.session.conclusion()),
+            Some(_) => self.close(&self.session.orderly_reason()),
         }
         sent
     }

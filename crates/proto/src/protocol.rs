@@ -222,8 +222,8 @@ impl<'a> Turn<'a> {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output holds as much as it should (in the engine: 256 KiB in memory, or 2 ranges of
-    /// files). A protocol that writes much checks this before each part, and calls
+    /// Whether the output holds as much as it should (in the engine: 256 KiB in memory, or 2 ranges
+    /// of files). A protocol that writes much checks this before each part, and calls
     /// [`Turn::want_room`] when it stops. Writing more is possible, but input isn't read while the
     /// output is full.
     #[must_use]

@@ -68,7 +68,7 @@ pub struct BindError {
     /// The address, as it was given.
     pub address: ListenAddr,
     /// The resolved address that failed, if it is known.
-    pub at: Option<SocketAddr>,
+    pub resolved: Option<SocketAddr>,
     /// Why. `AddrInUse`: another process listens on it.
     pub source: io::Error,
 }
@@ -100,14 +100,15 @@ pub fn bind_all(
 ) -> Result<Vec<BoundListeners>, BindError> {
     let mut all = Vec::new();
     for address in addresses {
-        let fail = |at| move |source| BindError { address: address.clone(), at, source };
+        let fail =
+            |resolved| move |source| BindError { address: address.clone(), resolved, source };
         match address {
             ListenAddr::Unix(path) => all.push(bind_unix(path).map_err(fail(None))?),
             ListenAddr::Any(port) => all.push(bind_any(*port, shards).map_err(fail(None))?),
             ListenAddr::Host(host, port) => {
-                let resolved: Vec<_> =
+                let all_resolved: Vec<_> =
                     (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
-                let bound = bind_resolved(&resolved, shards);
+                let bound = bind_resolved(&all_resolved, shards);
                 all.extend(bound.map_err(|(at, error)| fail(Some(at))(error))?);
             }
         }

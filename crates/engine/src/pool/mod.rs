@@ -46,8 +46,8 @@ const NICE: i32 = 5;
 #[derive(Debug)]
 pub struct Pool {
     lookups: Arc<SubPool>,
-    long: Arc<SubPool>,
-    others: Arc<SubPool>,
+    long_jobs: Arc<SubPool>,
+    user_jobs: Arc<SubPool>,
 }
 
 /// Threads that take jobs from one queue.
@@ -102,8 +102,8 @@ impl Pool {
         };
         Self {
             lookups: SubPool::new("lookups", lookups, false),
-            long: SubPool::new("long jobs", long, true),
-            others: SubPool::new("jobs", others, false),
+            long_jobs: SubPool::new("long jobs", long, true),
+            user_jobs: SubPool::new("jobs", others, false),
         }
     }
 
@@ -118,16 +118,16 @@ impl Pool {
     }
 
     fn sub_pools(&self) -> [&Arc<SubPool>; 3] {
-        [&self.lookups, &self.long, &self.others]
+        [&self.lookups, &self.long_jobs, &self.user_jobs]
     }
 
     fn sub_pool_of(&self, kind: JobKind) -> &Arc<SubPool> {
         match kind {
             JobKind::Lookup | JobKind::ReadPart => &self.lookups,
             JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
-                &self.long
+                &self.long_jobs
             }
-            JobKind::Other => &self.others,
+            JobKind::Other => &self.user_jobs,
         }
     }
 }

@@ -26,17 +26,17 @@ pub(crate) struct Limits {
     pub(crate) per_group: usize,
     /// Whether a client is limited to its share of the threads.
     pub(crate) shares_threads: bool,
-    /// Waiting jobs in total. A client may have its share of them.
+    /// WaitingJob jobs in total. A client may have its share of them.
     pub(crate) waiting: usize,
 }
 
-/// Waiting jobs, and counts of running ones.
+/// WaitingJob jobs, and counts of running ones.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
     /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked
     /// while the root has no free thread.
-    roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<Waiting>>>>,
+    roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<WaitingJob>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
     /// Pushes since the last sweep, refused ones included.
@@ -45,7 +45,7 @@ pub(crate) struct Queue {
 }
 
 /// A job, and since when it waits.
-type Waiting = (Instant, Job);
+type WaitingJob = (Instant, Job);
 
 /// Counts of running jobs.
 #[derive(Debug, Default)]
@@ -172,7 +172,7 @@ impl Queue {
     /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`]
     /// never finds them. Removes none if there were too few pushes since the last time. The caller
     /// drops the jobs, outside of locks.
-    pub(crate) fn sweep(&mut self) -> Vec<Waiting> {
+    pub(crate) fn sweep(&mut self) -> Vec<WaitingJob> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();
         }
@@ -199,7 +199,7 @@ impl Queue {
     }
 
     /// Takes the next job that the limits let run. It counts as running until [`Queue::finish`].
-    pub(crate) fn take(&mut self) -> Option<Waiting> {
+    pub(crate) fn take(&mut self) -> Option<WaitingJob> {
         let Self { limits, running, roots, .. } = self;
         let (since, job) = roots.take(
             |root| running.root_may_run(limits, root),

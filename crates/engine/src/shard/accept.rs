@@ -69,7 +69,7 @@ impl<D: Driver> Shard<D> {
                 state.ready = false;
                 self.accept_pause = None;
                 if self.counts.total() < self.resources.config.max_connections {
-                    self.forget_idle();
+                    self.clear_idle();
                 }
                 false
             }
@@ -187,7 +187,7 @@ impl<D: Driver> Shard<D> {
 
     /// Registers with the driver the connections that this turn accepted and that are still open.
     /// The driver also reports what arrived before.
-    pub(super) fn watch_new(&mut self) {
+    pub(super) fn watch_accepted(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);
         for key in keys.drain(..) {
             let Some(conn) = find(&mut self.conns, key) else { continue };

@@ -35,7 +35,7 @@ impl<D: Driver> Shard<D> {
 
         let reason = conn.session.take_reason().unwrap_or(reason);
         if conn.send == SendState::Reading {
-            self.resources.reads.end(key);
+            self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
         if conn.charged {
@@ -122,7 +122,7 @@ impl<D: Driver> Shard<D> {
 
     /// If the time of the present phase has passed, starts what follows: draining after lame duck,
     /// and cutting all connections after draining.
-    pub(super) fn end_phase(&mut self) {
+    pub(super) fn advance_phase(&mut self) {
         let now = self.resources.now;
         match self.phase {
             Phase::LameDuck { until } if until <= now => self.begin_drain(),
@@ -180,7 +180,7 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.serve(key, |active| match active.conn.stage {
                 // Its protocol has finished.
-                Stage::Lingering(_) => Err(active.conn.session.conclusion()),
+                Stage::Lingering(_) => Err(active.conn.session.orderly_reason()),
                 _ => Err(Reason::Cut),
             });
         }

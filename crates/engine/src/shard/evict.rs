@@ -35,14 +35,14 @@ impl<D: Driver> Shard<D> {
         }
         let evicted = self.close_idle();
         if !evicted && !self.eviction.is_asking && !self.is_draining() {
-            self.eviction.is_asking = self.counts.ask_next(self.index, self.index);
+            self.eviction.is_asking = self.counts.ask_next_shard(self.index, self.index);
         }
         evicted
     }
 
     /// Drops the list of idle connections: the number of connections is below the limit, and none
     /// waits.
-    pub(super) fn forget_idle(&mut self) {
+    pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
     }
@@ -52,7 +52,7 @@ impl<D: Driver> Shard<D> {
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
-        } else if !self.counts.ask_next(self.index, asker) {
+        } else if !self.counts.ask_next_shard(self.index, asker) {
             self.counts.send_command(asker, Command::NothingToEvict);
         }
     }

@@ -84,7 +84,7 @@ impl<D: Driver> Active<'_, D> {
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.bytes_left {
-                    return Err(conn.session.conclusion());
+                    return Err(conn.session.orderly_reason());
                 }
                 lingering.bytes_left -= len;
                 if !std::mem::replace(&mut lingering.got_input, true) && conn.session.is_drained() {

@@ -63,7 +63,7 @@ impl<D: Driver> Active<'_, D> {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {
                 conn.session.set_in_flight(in_flight);
-                self.watch_writing();
+                self.set_write_deadline();
                 Ok(())
             }
         }
@@ -96,7 +96,7 @@ impl<D: Driver> Active<'_, D> {
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
             if conn.send == SendState::Blocked {
-                self.watch_writing();
+                self.set_write_deadline();
             } else {
                 // The kernel took the whole quantum, and gets the next one in the next turn. How
                 // much the peer has acknowledged matters only when the deadline passes.
@@ -108,7 +108,7 @@ impl<D: Driver> Active<'_, D> {
     }
 
     /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
-    fn watch_writing(&mut self) {
+    fn set_write_deadline(&mut self) {
         self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
@@ -121,7 +121,7 @@ impl<D: Driver> Active<'_, D> {
         if now >= before {
             return Err(Reason::WriteStalled);
         }
-        self.watch_writing();
+        self.set_write_deadline();
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl<D: Driver> Active<'_, D> {
             End::Finish => self.finish(),
             // Closing with unread input would send a reset.
             End::Close if !self.conn.readable || self.conn.session.is_at_end_of_input() => {
-                Err(self.conn.session.conclusion())
+                Err(self.conn.session.orderly_reason())
             }
             End::Close | End::Linger => self.linger(),
         }
@@ -144,18 +144,18 @@ impl<D: Driver> Active<'_, D> {
             self.driver.finish(&mut self.conn.socket).map_err(reason_of)?;
         }
         let session = &self.conn.session;
-        if session.is_at_end_of_input() { Err(session.conclusion()) } else { Ok(()) }
+        if session.is_at_end_of_input() { Err(session.orderly_reason()) } else { Ok(()) }
     }
 
     /// Ends our side, and discards input until the peer ends its side.
     fn linger(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         if conn.session.is_at_end_of_input() {
-            return Err(conn.session.conclusion());
+            return Err(conn.session.orderly_reason());
         }
         let is_finished = matches!(conn.stage, Stage::Finished);
         if !is_finished && driver.finish(&mut conn.socket).is_err() {
-            return Err(conn.session.conclusion());
+            return Err(conn.session.orderly_reason());
         }
         conn.session.drop_unused();
         let (now, linger) = (resources.now, &resources.config.linger);

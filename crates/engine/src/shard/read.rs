@@ -55,7 +55,7 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         conn.send = SendState::Ready;
-        resources.reads.end(conn.session.key());
+        resources.reads.remove(conn.session.key());
         conn.write_deadline = Time::NEVER;
         match result {
             Ok(bytes) => {

@@ -43,8 +43,8 @@ impl<D: Driver> Shard<D> {
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
-        self.watch_new();
-        self.end_phase();
+        self.watch_accepted();
+        self.advance_phase();
         self.update_service_deadline();
         if self.resources.output_budget.take_due_trim(self.resources.now) {
             self.trim();
@@ -174,7 +174,7 @@ impl<D: Driver> Shard<D> {
     }
 
     #[cold]
-    fn call_service(&mut self) {
+    fn run_service_deadline(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
         let (service, now) = (&mut self.service, self.resources.now);
         if catch_panic(|| service.on_deadline(now)).is_none() {
@@ -184,7 +184,7 @@ impl<D: Driver> Shard<D> {
 
     fn run_timers(&mut self) {
         if self.service_deadline.next <= self.resources.now {
-            self.call_service();
+            self.run_service_deadline();
         }
         while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
             let timer = &mut self.slots[slot as usize].timer;
@@ -208,7 +208,7 @@ impl<D: Driver> Active<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Lingering(_) => Err(self.conn.session.conclusion()),
+            Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),
                 _ => self.check_stalled(),

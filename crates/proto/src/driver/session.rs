@@ -204,7 +204,7 @@ impl Session {
 
     /// Why the session ends, if neither a fault nor a panic ends it.
     #[must_use]
-    pub fn conclusion(&self) -> Reason {
+    pub fn orderly_reason(&self) -> Reason {
         match self.end {
             _ if self.is_drained => Reason::Drained,
             Some(End::Close | End::Linger) if self.is_at_end_of_input() => Reason::PeerClosed,

@@ -121,7 +121,7 @@ impl Stream {
             return None;
         }
         turn.out.write(&[b'.', id]);
-        Some(self.session.take_reason().unwrap_or_else(|| self.session.conclusion()))
+        Some(self.session.take_reason().unwrap_or_else(|| self.session.orderly_reason()))
     }
 }
 
