@@ -1,6 +1,6 @@
 //! How many connections there are on all shards, in total and by client.
 //!
-//! The counts go up when a connection is accepted, and down when it closes. Loopback and Unix
+//! A connection is counted from the time when it is accepted until it closes. Loopback and Unix
 //! sockets have no limit by client. The shards' mailboxes are here, too, so that a shard at the
 //! limit can ask the others to evict (close) an idle connection.
 
@@ -20,7 +20,7 @@ pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<Counts<Client>>,
     /// The budget of output in memory, shared by all shards.
-    buffered: Arc<Budget>,
+    output_budget: Arc<Budget>,
     /// Decides when freed memory is returned to the kernel.
     trimmer: Arc<HeapTrimmer>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
@@ -37,7 +37,7 @@ impl Default for ConnectionCounts {
         Self {
             total: AtomicUsize::new(0),
             by_client: Mutex::default(),
-            buffered: Budget::new("buffered output", 0),
+            output_budget: Budget::new("buffered output", 0),
             trimmer: Arc::default(),
             shards: Mutex::default(),
         }
@@ -47,8 +47,8 @@ impl Default for ConnectionCounts {
 impl ConnectionCounts {
     /// Sets the budget of output in memory to `total` bytes. Returns a shard's access to it.
     pub(crate) fn output_budget(&self, total: usize) -> OutputBudget {
-        self.buffered.set_total(total as u64);
-        OutputBudget::new(Arc::clone(&self.buffered), Arc::clone(&self.trimmer))
+        self.output_budget.set_total(total as u64);
+        OutputBudget::new(Arc::clone(&self.output_budget), Arc::clone(&self.trimmer))
     }
 
     /// How many connections there are.

@@ -21,7 +21,7 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the content is unchanged since the file was opened, as far as its metadata say.
+    /// Whether the content is unchanged since the file was opened, as far as its metadata shows.
     /// Called before the last part of a range is sent.
     fn is_unchanged(&self) -> bool;
 

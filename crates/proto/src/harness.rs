@@ -179,7 +179,7 @@ impl Harness {
 
     /// The server will stop soon.
     pub fn lame_duck(&mut self) {
-        self.call(|session, owner| session.event(Event::LameDuck, owner));
+        self.call(|session, owner| session.send_event(Event::LameDuck, owner));
     }
 
     /// The server is stopping.

@@ -101,7 +101,7 @@ impl Output {
     pub fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
-        debug_assert!(self.plain.len() >= before, "earlier output stays");
+        debug_assert!(self.plain.len() >= before, "earlier output was removed");
     }
 
     /// Appends shared or static bytes without copying them.

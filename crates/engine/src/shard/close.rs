@@ -147,7 +147,7 @@ impl<D: Driver> Shard<D> {
         self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                active.conn.session.event(Event::LameDuck, active.resources);
+                active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())
             }
             _ => {

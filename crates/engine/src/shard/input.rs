@@ -79,7 +79,7 @@ impl<D: Driver> Active<'_, D> {
         conn.received += len;
         resources.stats.received += len;
         if IS_DRAINING && !received.more {
-            conn.session.event(Event::LameDuck, resources);
+            conn.session.send_event(Event::LameDuck, resources);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
