@@ -102,28 +102,29 @@ impl MailboxSender for Mailbox {
     }
 
     fn is_on_event_loop(&self) -> bool {
-        IS_EVENT_LOOP.get()
+        IN_TURN.get()
     }
 }
 
 thread_local! {
-    static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is in a turn of an event loop.
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it exists, its thread runs an event loop: nothing on it may wait for a mailbox.
+/// While it exists, its thread is in a turn of an event loop, where nothing may wait.
 #[derive(Debug)]
 pub(crate) struct EventLoopGuard(());
 
 impl EventLoopGuard {
     pub(crate) fn begin() -> Self {
-        IS_EVENT_LOOP.set(true);
+        IN_TURN.set(true);
         Self(())
     }
 }
 
 impl Drop for EventLoopGuard {
     fn drop(&mut self) {
-        IS_EVENT_LOOP.set(false);
+        IN_TURN.set(false);
     }
 }
 

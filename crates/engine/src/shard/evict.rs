@@ -2,9 +2,9 @@
 //! new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
-//! connections once and list those that are idle. New connections use up the list from its oldest
-//! entry; then the shard scans again. A shard without an idle connection asks the others, one after
-//! the other, through their mailboxes.
+//! connections once and list those that are idle. Each further connection closes the oldest entry
+//! of the list. When the list is empty, the shard scans again. A shard without an idle connection
+//! asks the others, one after the other, through their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Handles the answer of the other shards.
-    pub(super) fn take_eviction_answer(&mut self, evicted: bool) {
+    pub(super) fn handle_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {
             self.resume_accepting();

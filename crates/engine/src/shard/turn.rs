@@ -113,8 +113,8 @@ impl<D: Driver> Shard<D> {
                 Command::Drain => self.drain(),
                 Command::Stop => self.stop(),
                 Command::Evict(asker) => self.evict_for(asker),
-                Command::Evicted => self.take_eviction_answer(true),
-                Command::NothingToEvict => self.take_eviction_answer(false),
+                Command::Evicted => self.handle_eviction_answer(true),
+                Command::NothingToEvict => self.handle_eviction_answer(false),
             }
         }
     }
