@@ -58,7 +58,7 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was resolved or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message, which used one message of this credit. It is given back afterwards.
+    /// A remote sent a message, which took the credit of one message. The session gives it back.
     Sent(Message, Arc<Credit>),
     /// A remote woke the connection.
     Wake(Arc<Credit>),

@@ -135,7 +135,8 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side: a short receive is not the last one.
+        /// The peer has closed its sending side: a receive that doesn't fill the buffer is not the
+        /// last one.
         ended: bool,
         /// The connection may have failed.
         failed: bool,

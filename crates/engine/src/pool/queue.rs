@@ -148,7 +148,7 @@ impl Queue {
         self.waiting
     }
 
-    /// Adds a job that waits since `now`. Returns whether the limits would let it run at once.
+    /// Adds a job at the time `now`. Returns whether the limits would let it run at once.
     ///
     /// # Errors
     ///

@@ -93,9 +93,9 @@ impl Stream {
         moved
     }
 
-    /// Whether the stream has room now, as [`Event::Room`](crate::Event::Room) says for a
-    /// connection: [`Turn::want_room`] asked for it, and the output has fallen to a quarter of its
-    /// room since. Returns true once for each such request.
+    /// Whether the stream has room now: [`Turn::want_room`] asked for it, and the output has fallen
+    /// to a quarter of its room since. Returns true once for each request. This replaces
+    /// [`Event::Room`](crate::Event::Room), which only connections get.
     pub fn take_room(&mut self) -> bool {
         let is_due = self.effects.want_room
             && self.out.held() <= self.room / 4
