@@ -189,7 +189,7 @@ fn last_line(stats: &Stats) -> String {
 
 /// Says why an address can't be listened on, and what to do about it.
 fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
-    let BindError { address, at, source } = error;
+    let BindError { address, resolved: at, source } = error;
     Error::Failure(match (source.kind(), &address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
             let name = address.to_string();

@@ -9,8 +9,8 @@ use sockeye_proto::{Peer, Protocol};
 use crate::driver::{Driver, Epoll, Target};
 use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats};
 
-/// Connects to all targets at once, and runs a protocol on each connection, on this thread, until the last
-/// one has ended. The n-th connection's peer has n as [`Peer::via`].
+/// Connects to all targets at once, and runs a protocol on each connection, on this thread, until
+/// the last one has ended. The n-th connection's peer has n as [`Peer::via`].
 ///
 /// The protocol of a connection that can't be established gets
 /// [`Event::Closed`](sockeye_proto::Event::Closed) only.
@@ -24,12 +24,12 @@ pub fn run_client(
 ) -> io::Result<Stats> {
     let driver = Epoll::new()?;
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
-    let nobody =
+    let no_service =
         |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts no connections") };
     let mut shard = Shard::new(ShardParts {
         driver,
         listeners: Vec::new(),
-        service: Box::new(nobody),
+        service: Box::new(no_service),
         config: Arc::new(config),
         counts: Arc::new(ConnectionCounts::default()),
         mailbox,

@@ -13,26 +13,26 @@ pub struct Config {
     /// Connections on all shards. Above this, each new connection closes the one that has been idle
     /// longest. If none has been idle for 1 s, new connections wait. Default: 100,000.
     pub max_connections: usize,
-    /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`. Loopback and
-    /// Unix sockets are exempt. Default: 1024.
+    /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`.
+    /// Loopback and Unix sockets are exempt. Default: 1024.
     pub max_connections_per_address: usize,
     /// Networks whose addresses have no limit per address, such as those of proxies. Default: none.
     pub unlimited_networks: Vec<Network>,
-    /// Bytes of output buffered per connection. Above this, nothing is read from that connection. A single
-    /// response may exceed it. Default: 256 KiB.
+    /// Bytes of output buffered per connection. Above this, nothing is read from that connection. A
+    /// single response may exceed it. Default: 256 KiB.
     pub max_buffered_output: usize,
-    /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may use a
-    /// quarter of this, a local client half. A client that uses all of its share gets more output on a
-    /// connection only when it has read what is buffered there. Default: 64 MiB.
+    /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may
+    /// use a quarter of this, a local client half. A client that uses all of its share gets more
+    /// output on a connection only when it has read what is buffered there. Default: 64 MiB.
     pub max_buffered_total: usize,
-    /// Bytes of unused input per connection. A connection with more is closed. Protocols should have lower
-    /// limits, with a response. Default: 1 MiB.
+    /// Bytes of unused input per connection. A connection with more is closed. Protocols should
+    /// have lower limits, with a response. Default: 1 MiB.
     pub max_unused_input: usize,
     /// A connection whose peer takes no output for this long is closed. Default: 60 s.
     pub write_timeout: Duration,
-    /// How long a server waits before it drains. It accepts connections meanwhile, and protocols ask
-    /// clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so that load
-    /// balancers can move to other servers. Default: 0 s.
+    /// How long a server waits before it drains. It accepts connections meanwhile, and protocols
+    /// ask clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so
+    /// that load balancers can move to other servers. Default: 0 s.
     pub lame_duck: Duration,
     /// How long draining may take. Connections that are not finished then are cut. Default: 30 s.
     pub drain_timeout: Duration,

@@ -179,7 +179,7 @@ impl<S> Conn<S> {
     }
 
     /// Since when it has been idle: the session is idle, and there is nothing to receive. `None`
-    /// also for connections that we opened: closing them makes no room for others.
+    /// also for connections that we opened: closing them would make no room for new ones.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         if !self.counted || self.readable || self.read_queued {
             return None;

@@ -1,6 +1,6 @@
 //! How many connections there are on all shards, in total and by client.
 //!
-//! The counts go up when a connection is accepted, and down when it closes. Loopback and Unix
+//! A connection is counted from the time when it is accepted until it closes. Loopback and Unix
 //! sockets have no limit by client. The shards' mailboxes are here, too, so that a shard at the
 //! limit can ask the others to evict (close) an idle connection.
 
@@ -20,14 +20,14 @@ pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<Counts<Client>>,
     /// The budget of output in memory, shared by all shards.
-    buffered: Arc<Budget>,
+    output_budget: Arc<Budget>,
     /// Decides when freed memory is returned to the kernel.
     trimmer: Arc<HeapTrimmer>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
 /// The client that a connection from `address` is counted for; `None` if it has no limit by client.
-fn counted(address: Address) -> Option<Client> {
+fn limited_client(address: Address) -> Option<Client> {
     let client = Client::of(address);
     (!client.is_local()).then_some(client)
 }
@@ -37,7 +37,7 @@ impl Default for ConnectionCounts {
         Self {
             total: AtomicUsize::new(0),
             by_client: Mutex::default(),
-            buffered: Budget::new("buffered output", 0),
+            output_budget: Budget::new("buffered output", 0),
             trimmer: Arc::default(),
             shards: Mutex::default(),
         }
@@ -47,8 +47,8 @@ impl Default for ConnectionCounts {
 impl ConnectionCounts {
     /// Sets the budget of output in memory to `total` bytes. Returns a shard's access to it.
     pub(crate) fn output_budget(&self, total: usize) -> OutputBudget {
-        self.buffered.set_total(total as u64);
-        OutputBudget::new(Arc::clone(&self.buffered), Arc::clone(&self.trimmer))
+        self.output_budget.set_total(total as u64);
+        OutputBudget::new(Arc::clone(&self.output_budget), Arc::clone(&self.trimmer))
     }
 
     /// How many connections there are.
@@ -59,7 +59,7 @@ impl ConnectionCounts {
 
     /// Counts a connection. Returns `false`, and doesn't count it, if its client has `max` already.
     pub(crate) fn add(&self, address: Address, max: usize) -> bool {
-        if let Some(client) = counted(address) {
+        if let Some(client) = limited_client(address) {
             let mut by_client = self.by_client();
             if by_client.get(client) >= max as u64 {
                 return false;
@@ -72,7 +72,7 @@ impl ConnectionCounts {
 
     /// Whether the client at `address` has fewer connections than `max`.
     pub(crate) fn is_below_limit(&self, address: Address, max: usize) -> bool {
-        counted(address).is_none_or(|client| self.by_client().get(client) < max as u64)
+        limited_client(address).is_none_or(|client| self.by_client().get(client) < max as u64)
     }
 
     /// Adds a shard. Returns its index.
@@ -84,7 +84,7 @@ impl ConnectionCounts {
 
     /// Asks the shard that follows shard `index` to evict a connection for shard `asker`. Returns
     /// `false` if the one that follows is `asker` itself: all others were asked.
-    pub(crate) fn ask_next(&self, index: usize, asker: usize) -> bool {
+    pub(crate) fn ask_next_shard(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards();
         let next = (index + 1) % shards.len();
         if next != asker {
@@ -100,7 +100,7 @@ impl ConnectionCounts {
 
     /// Stops counting a connection that [`ConnectionCounts::add`] counted.
     pub(crate) fn remove(&self, address: Address) {
-        if let Some(client) = counted(address) {
+        if let Some(client) = limited_client(address) {
             self.by_client().subtract(client, 1);
         }
         self.total.fetch_sub(1, Ordering::Relaxed);

@@ -10,8 +10,8 @@ pub fn usable_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Raises the limit on open descriptors to `wanted`, or as near as the hard limit allows. Returns the
-/// limit. It is never lowered.
+/// Raises the limit on open descriptors to `wanted`, or as near as the hard limit allows. Returns
+/// the limit. It is never lowered.
 ///
 /// Don't ask for more than connections and files can use: some programs loop over all possible
 /// descriptors when they start.

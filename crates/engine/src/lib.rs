@@ -9,8 +9,9 @@
 //!            (system calls)        Session            for each peer
 //! ```
 //!
-//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs one for connections
-//! that we open. The engine names no [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
+//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs one for
+//! connections that we open. The engine names no [`Protocol`](sockeye_proto::Protocol). An echo
+//! server, and a client:
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -34,8 +35,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Only [`driver`] makes system calls for connections. Only it and the [`Pool`], which measures how long
-//! jobs wait, read clocks.
+//! Only [`driver`] makes system calls for connections. Only it and the [`Pool`], which measures how
+//! long jobs wait, read clocks.
 
 mod client;
 mod config;

@@ -101,19 +101,19 @@ impl FromStr for ListenAddr {
             scheme.eq_ignore_ascii_case(name).then_some(rest)
         };
         let read = match (scheme("unix:"), scheme("tcp://"), text.split_once("://")) {
-            (Some(path), ..) => unix(path),
-            (_, Some(address), _) => tcp(address.strip_suffix('/').unwrap_or(address)),
+            (Some(path), ..) => parse_unix(path),
+            (_, Some(address), _) => parse_tcp(address.strip_suffix('/').unwrap_or(address)),
             (_, _, Some((scheme, rest))) => match rest.split(['/', '?', '#']).next() {
                 None | Some("") => Err(format!("the scheme '{scheme}://' is not supported")),
                 Some(rest) => Err(format!("remove '{scheme}://', as in {rest}")),
             },
-            _ => tcp(text),
+            _ => parse_tcp(text),
         };
         read.map_err(|reason| BadListenAddr { text: text.to_owned(), reason })
     }
 }
 
-fn unix(path: &str) -> Result<ListenAddr, String> {
+fn parse_unix(path: &str) -> Result<ListenAddr, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let (bytes, path) = match path.strip_prefix('@') {
         Some("") => return Err("the name after 'unix:@' is missing".into()),
@@ -127,7 +127,7 @@ fn unix(path: &str) -> Result<ListenAddr, String> {
     Ok(ListenAddr::Unix(path.into()))
 }
 
-fn tcp(text: &str) -> Result<ListenAddr, String> {
+fn parse_tcp(text: &str) -> Result<ListenAddr, String> {
     if text.is_empty() {
         return Err("the address is empty".into());
     }
@@ -136,9 +136,9 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']').ok_or("the closing bracket is missing")?;
-        let host = in_brackets(inner)?;
+        let host = parse_ipv6(inner)?;
         let port = match port.strip_prefix(':') {
-            Some(port) => port_number(port)?,
+            Some(port) => parse_port(port)?,
             None => return Err(format!("the port is missing, as in [{inner}]:8000")),
         };
         return Ok(ListenAddr::Host(host, port));
@@ -156,11 +156,11 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
         }
         None => ("", text),
     };
-    let port = port_number(port)?;
+    let port = parse_port(port)?;
     match host {
         "" | "*" => Ok(ListenAddr::Any(port)),
         _ if host.contains(':') => match text.split_once(':') {
-            Some((scheme, rest)) if !scheme.is_empty() && tcp(rest).is_ok() => {
+            Some((scheme, rest)) if !scheme.is_empty() && parse_tcp(rest).is_ok() => {
                 Err(format!("remove '{scheme}:', as in {rest}"))
             }
             _ => Err("an IPv6 address needs brackets, as in [::1]:8000".into()),
@@ -171,7 +171,7 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
 }
 
 /// Parses an IPv6 address, with an optional zone: `fe80::1%eth0`.
-fn in_brackets(inner: &str) -> Result<String, String> {
+fn parse_ipv6(inner: &str) -> Result<String, String> {
     let (ip, zone) = inner.split_once('%').map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
     match (ip.parse::<Ipv6Addr>(), zone) {
         (Ok(ip), None) => Ok(ip.to_canonical().to_string()),
@@ -180,7 +180,7 @@ fn in_brackets(inner: &str) -> Result<String, String> {
     }
 }
 
-fn port_number(text: &str) -> Result<u16, String> {
+fn parse_port(text: &str) -> Result<u16, String> {
     // `parse` would accept a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {

@@ -1,9 +1,9 @@
 //! A shard's mailbox: envelopes for its connections, commands, and results of reads. And its inbox:
 //! connections that another shard accepted for it.
 //!
-//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A connection
-//! has one wake-up and one read in progress at most. A command is sent once; a command to evict is
-//! answered before the next. Connections in the inbox count as open.
+//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A
+//! connection has one wake-up and one read in progress at most. A command is sent once; a command
+//! to evict is answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -56,14 +56,14 @@ pub(crate) struct MailboxContents {
 pub struct Mailbox {
     contents: Mutex<MailboxContents>,
     /// Whether the mailbox has contents: checked each turn, without the lock.
-    any: AtomicBool,
+    non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
 impl Mailbox {
     /// A mailbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { contents: Mutex::default(), any: AtomicBool::new(false), waker }
+        Self { contents: Mutex::default(), non_empty: AtomicBool::new(false), waker }
     }
 
     pub(crate) fn send_command(&self, command: Command) {
@@ -76,18 +76,18 @@ impl Mailbox {
 
     /// Takes the contents, if there are any.
     pub(crate) fn take(&self) -> Option<MailboxContents> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.non_empty.load(Ordering::Acquire) {
             return None;
         }
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        self.any.store(false, Ordering::Relaxed);
+        self.non_empty.store(false, Ordering::Relaxed);
         Some(std::mem::take(&mut *contents))
     }
 
     fn put(&self, put: impl FnOnce(&mut MailboxContents)) {
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
         put(&mut contents);
-        let first = !self.any.swap(true, Ordering::Release);
+        let first = !self.non_empty.swap(true, Ordering::Release);
         drop(contents);
         // Only the first sender wakes the shard.
         if first {
@@ -102,34 +102,35 @@ impl MailboxSender for Mailbox {
     }
 
     fn is_on_event_loop(&self) -> bool {
-        IS_EVENT_LOOP.get()
+        IN_TURN.get()
     }
 }
 
 thread_local! {
-    static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is in a turn of an event loop.
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it exists, its thread runs an event loop: nothing on it may wait for a mailbox.
+/// While it exists, its thread is in a turn of an event loop, where nothing may wait.
 #[derive(Debug)]
 pub(crate) struct EventLoopGuard(());
 
 impl EventLoopGuard {
     pub(crate) fn begin() -> Self {
-        IS_EVENT_LOOP.set(true);
+        IN_TURN.set(true);
         Self(())
     }
 }
 
 impl Drop for EventLoopGuard {
     fn drop(&mut self) {
-        IS_EVENT_LOOP.set(false);
+        IN_TURN.set(false);
     }
 }
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("any", &self.any).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("non_empty", &self.non_empty).finish_non_exhaustive()
     }
 }
 
@@ -137,7 +138,7 @@ impl fmt::Debug for Mailbox {
 pub struct Inbox<S> {
     /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
-    any: AtomicBool,
+    non_empty: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
@@ -153,7 +154,7 @@ impl<S> Inbox<S> {
     /// An inbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
         let waiting = Mutex::new(Some(VecDeque::new()));
-        Self { waiting, any: AtomicBool::new(false), waker }
+        Self { waiting, non_empty: AtomicBool::new(false), waker }
     }
 
     /// Hands a connection over.
@@ -166,14 +167,14 @@ impl<S> Inbox<S> {
             Some(waiting) => waiting.push_back(accepted),
             None => return Err(accepted),
         }
-        if !self.any.swap(true, Ordering::Release) {
+        if !self.non_empty.swap(true, Ordering::Release) {
             self.waker.wake();
         }
         Ok(())
     }
 
     pub(crate) fn take(&self) -> VecDeque<Accepted<S>> {
-        if !self.any.swap(false, Ordering::Acquire) {
+        if !self.non_empty.swap(false, Ordering::Acquire) {
             return VecDeque::new();
         }
         self.lock().as_mut().map(std::mem::take).unwrap_or_default()
@@ -191,7 +192,7 @@ impl<S> Inbox<S> {
 
 impl<S> fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("any", &self.any).finish_non_exhaustive()
+        f.debug_struct("Inbox").field("non_empty", &self.non_empty).finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The budget for output in memory, shared by all connections.
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So output
-//! that a connection holds beyond [`UNCHARGED_BYTES`] is charged to its client, from a budget that the
-//! shards share. While the budget, or the client's share of it, is exhausted, each connection of that
-//! client counts as full if it has any unsent output: it is answered further when it has read that.
+//! that a connection holds beyond [`UNCHARGED_BYTES`] is charged to its client, from a budget that
+//! the shards share. While the budget, or the client's share of it, is exhausted, each connection
+//! of that client counts as full if it has any unsent output: it is answered further when it has
+//! read that.
 //!
 //! While little is held, no client's share is checked: see [`OutputBudget::must_check_clients`].
 
@@ -52,8 +53,8 @@ pub(crate) struct OutputBudget {
     budget: Arc<Budget>,
     /// The total of the budget, which doesn't change.
     total: u64,
-    /// Whether so much is held that the clients' shares must be checked. Updated once a turn, and not
-    /// for each call: what other shards release meanwhile counts from the next turn on.
+    /// Whether so much is held that the clients' shares must be checked. Updated once a turn, and
+    /// not for each call: what other shards release meanwhile counts from the next turn on.
     must_check_clients: bool,
     /// Whether a trim may become due: this shard has charged a client, and most of what all shards
     /// held has not been released since.
@@ -106,8 +107,8 @@ impl OutputBudget {
         self.update();
     }
 
-    /// At the end of a turn: whether to trim the heaps, because most of what all shards held has been
-    /// released. Returns true once, and not again before [`TRIM_INTERVAL`] is over.
+    /// At the end of a turn: whether to trim the heaps, because most of what all shards held has
+    /// been released. Returns true once, and not again before [`TRIM_INTERVAL`] is over.
     pub(crate) fn take_due_trim(&mut self, now: Time) -> bool {
         self.may_trim && self.check_trim(now)
     }

@@ -34,7 +34,7 @@ impl Reads {
     }
 
     /// Removes the read of a connection: it is done, or to be cancelled.
-    pub(crate) fn end(&mut self, key: Key) {
+    pub(crate) fn remove(&mut self, key: Key) {
         self.waiters.remove(&key);
     }
 

@@ -15,8 +15,8 @@ use crate::{
     ShardParts, Stats, raise_descriptor_limit,
 };
 
-/// Descriptors for everything except connections: files, pollers, logs. A quarter of the limit, if that
-/// is less.
+/// Descriptors for everything except connections: files, pollers, logs. A quarter of the limit, if
+/// that is less.
 const RESERVED_DESCRIPTORS: usize = 2048;
 
 /// A server that listens and doesn't accept yet.
@@ -32,8 +32,8 @@ pub struct Server {
 impl Server {
     /// Binds every address, for `workers` shards.
     ///
-    /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs. If that fails,
-    /// lowers `max_connections` to what the limit allows, with a reserve for files.
+    /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs. If that
+    /// fails, lowers `max_connections` to what the limit allows, with a reserve for files.
     ///
     /// # Errors
     ///
@@ -78,9 +78,9 @@ impl Server {
         &self.config
     }
 
-    /// Starts to serve. `open` makes the protocol of each connection:
-    /// `server.serve(|_peer| Echo::default())`. All shards share `open`. With [`Server::start`], the
-    /// connections of a shard can share state without locks.
+    /// Starts to serve. `open` makes the protocol of each connection, as in
+    /// `server.serve(|_peer| Echo::default())`. All shards share `open`. With [`Server::start`],
+    /// the connections of a shard can share state without locks.
     ///
     /// # Errors
     ///
@@ -96,7 +96,8 @@ impl Server {
         })
     }
 
-    /// Starts to serve. Each shard's thread calls `make` with the shard's number to make its service.
+    /// Starts to serve. Each shard's thread calls `make` with the shard's number to make its
+    /// service.
     ///
     /// # Errors
     ///
@@ -175,9 +176,9 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
 
 /// A running server.
 ///
-/// When this is dropped, the server drains, and nobody waits for it: the end of the process would close
-/// the remaining connections. [`Running::join`] waits for the end, [`Running::stopped`] does so in async
-/// code, and [`Running::detach`] keeps the server running.
+/// When this is dropped, the server drains, but nothing waits for that: if the process ends, it
+/// closes the remaining connections. [`Running::join`] waits for the end, [`Running::stopped`] does
+/// so in async code, and [`Running::detach`] keeps the server running.
 #[derive(Debug)]
 #[must_use = "the server drains when this is dropped"]
 pub struct Running {

@@ -4,11 +4,12 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 
 /// Makes a protocol for each connection that a shard accepts.
 ///
-/// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor `Sync`,
-/// so the connections of a shard can share state without locks. Calls run on the event loop and must not block.
+/// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor
+/// `Sync`, so the connections of a shard can share state without locks. Calls run on the event loop
+/// and must not block.
 ///
-/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`] value and
-/// a closure is one with a deadline:
+/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`]
+/// value and a closure is one with a deadline:
 ///
 /// ```
 /// use sockeye_engine::Service;
@@ -22,8 +23,8 @@ pub trait Service {
     /// Makes the protocol for a connection with `peer`.
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
-    /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in each turn
-    /// of the loop.
+    /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in
+    /// each turn of the loop.
     fn deadline(&self) -> Option<Time> {
         None
     }

@@ -30,7 +30,7 @@ pub(crate) struct WorkerGuard {
 }
 
 impl RunningWorkers {
-    /// For this number of workers.
+    /// The count of `workers` running workers, and a guard for each of them.
     pub(crate) fn of(workers: usize, handle: &Handle) -> (Arc<Self>, Vec<WorkerGuard>) {
         let state = State { workers, wakers: Slab::new() };
         let running_workers = Arc::new(Self { state: Mutex::new(state) });

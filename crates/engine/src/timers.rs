@@ -1,10 +1,10 @@
 //! The timers of a shard's connections.
 //!
-//! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do, changes
-//! nothing here: when the timer is due, the shard arms it for the connection's present deadline. A
-//! deadline that moves before the armed time pushes a new entry, and the old one is stale. Deadlines are
-//! "now plus a constant", so stale entries are few. Timers belong to slots, not to connections: the timer
-//! of a connection that has closed serves the next one.
+//! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do,
+//! changes nothing here: when the timer is due, the shard arms it for the connection's present
+//! deadline. A deadline that moves before the armed time pushes a new entry, and the old one is
+//! stale. Deadlines are "now plus a constant", so stale entries are few. Timers belong to slots,
+//! not to connections: the timer of a connection that has closed serves the next one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Arms the timer of `slot` for `deadline`, unless it is due before. `armed` is the time for which
-    /// it is armed ([`Time::NEVER`]: not at all).
+    /// Arms the timer of `slot` for `deadline`, unless it is due before that. `armed` is the time
+    /// for which the timer is armed, or [`Time::NEVER`].
     pub(crate) fn arm(&mut self, slot: u32, deadline: Time, armed: &mut Time) {
         if deadline < *armed {
             *armed = deadline;

@@ -1,5 +1,5 @@
-//! Freed memory is returned to the kernel. This test has a process of its own: allocator settings and
-//! resident memory belong to the whole process.
+//! Freed memory is returned to the kernel. This test has a process of its own: allocator settings
+//! and resident memory belong to the whole process.
 
 #![cfg(target_env = "gnu")]
 
@@ -24,7 +24,8 @@ fn memory_of_large_buffers_returns_when_they_are_freed() {
     let threads = [(); THREADS].map(|()| {
         let step = Arc::clone(&step);
         thread::spawn(move || {
-            // By default, glibc would raise its thresholds at the first free, and keep the second buffer.
+            // By default, glibc would raise its thresholds at the first free, and keep the second
+            // buffer.
             for _ in 0..2 {
                 let buffer = vec![7_u8; 20 << 20];
                 step.wait();

@@ -1,5 +1,6 @@
-//! Warnings about code that blocks an event loop. This test has a process of its own: `tracing` caches
-//! for the whole process whether anybody wants a warning, and a test on another thread could decide that.
+//! Warnings about code that blocks an event loop. This test has a process of its own: `tracing`
+//! caches for the whole process whether anybody wants a warning, and a test on another thread could
+//! decide that.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -61,7 +62,7 @@ impl Visit for Line {
 
 /// The clock, and the events of the test.
 #[derive(Default)]
-struct World {
+struct Scene {
     now: Cell<Time>,
     /// Connections that wait to be accepted.
     incoming: Cell<usize>,
@@ -73,28 +74,28 @@ struct World {
     blocks: Cell<Duration>,
 }
 
-impl World {
+impl Scene {
     fn advance(&self, time: Duration) {
         self.now.set(self.now.get() + time);
     }
 }
 
-/// A driver whose clock moves when it waits. [`Blocks`] moves the clock, too.
-struct Clock(Rc<World>);
+/// A driver whose clock moves when it waits. [`BlockingService`] moves the clock, too.
+struct TestDriver(Rc<Scene>);
 
-struct Nobody;
+struct NoThreads;
 
-impl Wake for Nobody {
+impl Wake for NoThreads {
     fn wake(&self) {}
 }
 
-impl Spawn for Nobody {
+impl Spawn for NoThreads {
     fn spawn(&self, job: Job) -> Result<(), Job> {
         Err(job)
     }
 }
 
-impl Driver for Clock {
+impl Driver for TestDriver {
     type Socket = ();
     type Listener = ();
 
@@ -109,7 +110,7 @@ impl Driver for Clock {
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
-        Arc::new(Nobody)
+        Arc::new(NoThreads)
     }
 
     fn wait(
@@ -181,9 +182,9 @@ impl Driver for Clock {
 }
 
 /// A service that blocks whenever it is called.
-struct Blocks(Rc<World>);
+struct BlockingService(Rc<Scene>);
 
-impl Service for Blocks {
+impl Service for BlockingService {
     fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
         self.0.advance(self.0.blocks.get());
         Box::new(Echo::default())
@@ -204,28 +205,28 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     const MS: Duration = Duration::from_millis(1);
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
-    let world = Rc::new(World::default());
-    world.advance(1000 * MS);
-    let driver = Clock(Rc::clone(&world));
+    let scene = Rc::new(Scene::default());
+    scene.advance(1000 * MS);
+    let driver = TestDriver(Rc::clone(&scene));
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let mut shard = Shard::new(ShardParts {
         driver,
         listeners: vec![(0, ())],
-        service: Box::new(Blocks(Rc::clone(&world))),
+        service: Box::new(BlockingService(Rc::clone(&scene))),
         config: Arc::new(Config::default()),
         counts: Arc::new(ConnectionCounts::default()),
         mailbox,
-        spawn: Arc::new(Nobody),
+        spawn: Arc::new(NoThreads),
         handover: None,
     })
     .unwrap();
     let due = |blocks: Duration| {
-        world.blocks.set(blocks);
-        world.deadline.set(Some(world.now.get()));
+        scene.blocks.set(blocks);
+        scene.deadline.set(Some(scene.now.get()));
     };
 
     // Nothing happens for hours.
-    world.idle.set(3_600_000 * MS);
+    scene.idle.set(3_600_000 * MS);
     (0..3).for_each(|_| shard.turn().unwrap());
     // A turn of 100 ms is not too long.
     due(100 * MS);
@@ -237,7 +238,7 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     shard.turn().unwrap(); // Reads the service's deadline at its end.
     shard.turn().unwrap();
     assert_eq!(warnings.take(), [""; 0], "the turn has just ended");
-    world.deadline.set(Some(world.now.get() + 500 * MS));
+    scene.deadline.set(Some(scene.now.get() + 500 * MS));
     shard.turn().unwrap();
     let lines = warnings.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -245,11 +246,11 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
     assert!(lines[0].contains("Turn::run"), "{lines:?}");
 
     // Slow turns within ten seconds of a report are part of the next one. No wait takes time here.
-    world.idle.set(Duration::ZERO);
-    world.deadline.set(None);
-    world.blocks.set(30 * MS);
-    world.incoming.set(1000);
-    while world.incoming.get() > 0 {
+    scene.idle.set(Duration::ZERO);
+    scene.deadline.set(None);
+    scene.blocks.set(30 * MS);
+    scene.incoming.set(1000);
+    while scene.incoming.get() > 0 {
         shard.turn().unwrap();
     }
     shard.turn().unwrap();

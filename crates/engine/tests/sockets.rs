@@ -1,5 +1,5 @@
-//! The engine on real sockets: the few things that only a kernel can test. Everything else is tested
-//! on the simulated network.
+//! The engine on real sockets: the few things that only a kernel can test. Everything else is
+//! tested on the simulated network.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -173,8 +173,8 @@ fn a_panic_closes_only_its_connection() {
     assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
 }
 
-/// Echoes three bytes at a time. With fewer, uses none, writes a dot, and resumes: if it were offered
-/// the same input again because of that, this would never end.
+/// Echoes three bytes at a time. With fewer, uses none, writes a dot, and resumes: if it were
+/// offered the same input again because of that, this would never end.
 struct ThreeBytes {
     calls: usize,
 }
@@ -220,15 +220,15 @@ fn unused_input_is_offered_again_only_with_new_input() {
 
 /// Sends `hello`, waits for the echo, and records why the connection ended.
 struct EchoClient {
-    got: usize,
+    received: usize,
     ends: Arc<Mutex<Vec<(u32, &'static str)>>>,
     via: u32,
 }
 
 impl Protocol for EchoClient {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.got += input.len();
-        if self.got == 5 {
+        self.received += input.len();
+        if self.received == 5 {
             turn.end(End::Close);
         }
         Ok(Consumed::more(input.len()))
@@ -250,14 +250,14 @@ impl Protocol for EchoClient {
 }
 
 #[test]
-fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_gets_its_reason() {
+fn a_thousand_connections_are_opened_from_one_thread_and_a_refusal_is_reported() {
     let (running, address) = serve(Config::default(), 2, echo);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ends = Arc::new(Mutex::new(Vec::new()));
     let client = || -> Box<dyn Protocol> {
-        Box::new(EchoClient { got: 0, ends: Arc::clone(&ends), via: u32::MAX })
+        Box::new(EchoClient { received: 0, ends: Arc::clone(&ends), via: u32::MAX })
     };
-    let targets = (0..1000).map(|_| address).chain([nobody]);
+    let targets = (0..1000).map(|_| address).chain([closed_port]);
     let connections = targets.map(|target| (Target::Ip(target), client()));
     let stats = run_client(Config::default(), connections).unwrap();
     assert_eq!((stats.connected, stats.closed_for("finished")), (1000, 1000));

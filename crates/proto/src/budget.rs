@@ -1,14 +1,14 @@
 //! Budgets: how much of a resource may be held at a time, in total and by each client.
 //!
-//! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the permit
-//! returns it. When a budget is exhausted, requests get a cheaper response (uncompressed, or a 503). Nothing
-//! waits for a budget.
+//! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the
+//! permit returns it. When a budget is exhausted, requests get a cheaper response (uncompressed, or
+//! a 503). Nothing waits for a budget.
 //!
-//! A resource that clients share, such as a compressed file, is counted once in total while it exists
-//! ([`Budget::hold`]), and for each client that uses it ([`Budget::charge`]).
+//! A resource that clients share, such as a compressed file, is counted once in total while it
+//! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]).
 //!
-//! All event loops and job threads share a budget, so it has a mutex. It is locked only when something
-//! large is held or released, and never while waiting.
+//! All event loops and job threads share a budget, so it has a mutex. It is locked only when
+//! something large is held or released, and never while waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,12 +35,12 @@ struct State {
     by_client: Counts<Client>,
 }
 
-/// The same thing is reported at most once in this time.
+/// The minimum time between two reports of the same event.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Limits how often an event that many requests cause is logged: at once, and then once a minute with
-/// the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how many were
-/// counted since the last report.
+/// Limits how often an event that many requests cause is logged: at once, and then once a minute
+/// with the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how
+/// many were counted since the last report.
 #[derive(Debug, Default)]
 pub struct ReportLimiter(Mutex<Unreported>);
 
@@ -103,12 +103,13 @@ pub struct Permit {
     /// The client that is charged, if one is.
     client: Option<Client>,
     /// Whether it counts in the total.
-    holds: bool,
+    in_total: bool,
     amount: u64,
 }
 
 impl Budget {
-    /// A budget of `total`, in a unit that its users choose. `name` is for the log: "compressed bytes".
+    /// A budget of `total`, in a unit that its users choose. `name` is for the log: "compressed
+    /// bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
         let state = Mutex::new(State { total, used: 0, by_client: Counts::default() });
@@ -127,7 +128,7 @@ impl Budget {
         self.lock().total
     }
 
-    /// Changes how much may be held. Permits that exist stay.
+    /// Changes how much may be held. Existing permits stay valid.
     pub fn set_total(&self, total: u64) {
         self.lock().total = total;
     }
@@ -144,18 +145,19 @@ impl Budget {
     }
 
     /// Takes `amount` for something that clients share, if the total allows it.
-    pub fn hold(self: &Arc<Self>, amount: u64) -> Option<Permit> {
+    pub fn take_shared(self: &Arc<Self>, amount: u64) -> Option<Permit> {
         self.permit(None, true, amount)
     }
 
-    /// Charges `client` with `amount` of something that is in the total already, if its share allows it.
+    /// Charges `client` with `amount` of something that is in the total already, if its share
+    /// allows it.
     pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), false, amount)
     }
 
     /// A permit for 0, for `client`, to be changed by [`Permit::set`].
     pub fn empty_permit(self: &Arc<Self>, client: Client) -> Permit {
-        Permit { budget: Arc::clone(self), client: Some(client), holds: true, amount: 0 }
+        Permit { budget: Arc::clone(self), client: Some(client), in_total: true, amount: 0 }
     }
 
     /// Whether `client` may take no more.
@@ -169,15 +171,15 @@ impl Budget {
     fn permit(
         self: &Arc<Self>,
         client: Option<Client>,
-        holds: bool,
+        in_total: bool,
         amount: u64,
     ) -> Option<Permit> {
-        let mut permit = Permit { budget: Arc::clone(self), client, holds, amount: 0 };
+        let mut permit = Permit { budget: Arc::clone(self), client, in_total, amount: 0 };
         permit.resize(amount).then_some(permit)
     }
 
-    /// Counts a request that found the budget exhausted. Returns the number of such requests if it is time
-    /// to log it: see [`ReportLimiter::report`].
+    /// Counts a request that found the budget exhausted. Returns the number of such requests if it
+    /// is time to log it: see [`ReportLimiter::report`].
     pub fn report(&self, now: Time) -> Option<u64> {
         self.reports.report(now)
     }
@@ -203,8 +205,8 @@ impl Budget {
 
 impl State {
     /// Adds `more`, if both the total and the client's share allow it.
-    fn add(&mut self, client: Option<Client>, holds: bool, more: u64) -> bool {
-        if holds && self.used.saturating_add(more) > self.total {
+    fn add(&mut self, client: Option<Client>, in_total: bool, more: u64) -> bool {
+        if in_total && self.used.saturating_add(more) > self.total {
             return false;
         }
         if let Some(client) = client {
@@ -213,12 +215,12 @@ impl State {
                 return false;
             }
         }
-        self.count(client, holds, more);
+        self.count(client, in_total, more);
         true
     }
 
-    fn count(&mut self, client: Option<Client>, holds: bool, more: u64) {
-        if holds {
+    fn count(&mut self, client: Option<Client>, in_total: bool, more: u64) {
+        if in_total {
             self.used += more;
         }
         if let Some(client) = client {
@@ -226,8 +228,8 @@ impl State {
         }
     }
 
-    fn give_back(&mut self, client: Option<Client>, holds: bool, less: u64) {
-        if holds {
+    fn give_back(&mut self, client: Option<Client>, in_total: bool, less: u64) {
+        if in_total {
             self.used -= less;
         }
         if let Some(client) = client {
@@ -243,12 +245,12 @@ impl Permit {
         self.amount
     }
 
-    /// Changes it to `amount`, whether or not the budget allows it: for what is held already.
+    /// Changes it to `amount`, even if the budget is exceeded: for resources that are held already.
     pub fn set(&mut self, amount: u64) {
-        let Self { ref budget, client, holds, amount: has } = *self;
+        let Self { ref budget, client, in_total, amount: has } = *self;
         budget.change(|state| {
-            state.give_back(client, holds, has);
-            state.count(client, holds, amount);
+            state.give_back(client, in_total, has);
+            state.count(client, in_total, amount);
         });
         self.amount = amount;
     }
@@ -256,11 +258,11 @@ impl Permit {
     /// Changes it to `amount` if the budget allows it. Returns whether it did.
     #[must_use]
     pub fn resize(&mut self, amount: u64) -> bool {
-        let Self { ref budget, client, holds, amount: has } = *self;
+        let Self { ref budget, client, in_total, amount: has } = *self;
         let resized = budget.change(|state| match amount.checked_sub(has) {
-            Some(more) => state.add(client, holds, more),
+            Some(more) => state.add(client, in_total, more),
             None => {
-                state.give_back(client, holds, has - amount);
+                state.give_back(client, in_total, has - amount);
                 true
             }
         });
@@ -273,10 +275,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Self { ref budget, client, holds, amount } = *self;
+        let Self { ref budget, client, in_total, amount } = *self;
         // Most hold nothing: skip the lock.
         if amount > 0 {
-            budget.change(|state| state.give_back(client, holds, amount));
+            budget.change(|state| state.give_back(client, in_total, amount));
         }
     }
 }
@@ -291,15 +293,15 @@ mod tests {
     const BOB: Client = Client::V4([192, 0, 2, 2]);
 
     #[test]
-    fn a_client_has_its_share_and_others_theirs() {
+    fn each_client_has_a_share_of_its_own() {
         let budget = Budget::new("things", 100);
         let alice = budget.take(ALICE, 25).unwrap();
         assert!(budget.take(ALICE, 1).is_none());
         let bob = budget.take(BOB, 25).unwrap();
         let local = budget.take(Client::Unix, 50).unwrap();
-        assert!(budget.hold(1).is_none(), "all of it is taken");
+        assert!(budget.take_shared(1).is_none(), "all of it is taken");
         drop(alice);
-        let mut held = budget.hold(20).unwrap();
+        let mut held = budget.take_shared(20).unwrap();
         assert!(!held.resize(26) && held.resize(25) && held.resize(3));
         drop((bob, local, held));
         let state = budget.lock();
@@ -307,21 +309,21 @@ mod tests {
     }
 
     #[test]
-    fn its_total_can_be_changed_and_what_is_held_stays() {
+    fn the_total_can_be_changed_and_permits_stay_valid() {
         let budget = Budget::new("things", 10);
         assert_eq!((budget.name(), budget.total()), ("things", 10));
-        let held = budget.hold(8).unwrap();
+        let held = budget.take_shared(8).unwrap();
         budget.set_total(4);
         assert_eq!((budget.total(), budget.used(), held.amount()), (4, 8, 8));
-        assert!(budget.hold(1).is_none());
+        assert!(budget.take_shared(1).is_none());
         drop(held);
-        assert!(budget.hold(4).is_some());
+        assert!(budget.take_shared(4).is_some());
     }
 
     #[test]
-    fn what_is_shared_counts_once_in_all_and_for_each_who_keeps_it() {
+    fn a_shared_resource_counts_once_in_total_and_for_each_client_that_uses_it() {
         let budget = Budget::new("things", 100);
-        let shared = budget.hold(20).unwrap();
+        let shared = budget.take_shared(20).unwrap();
         let readers = [ALICE, BOB].map(|client| budget.charge(client, 20).unwrap());
         assert_eq!(budget.used(), 20);
         assert!(budget.charge(ALICE, 6).is_none());
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_already_counts_beyond_the_total() {
+    fn a_permit_can_be_set_beyond_the_total() {
         let budget = Budget::new("things", 100);
         let mut permit = budget.empty_permit(ALICE);
         assert!(!budget.is_exhausted(ALICE));
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_reported_once_a_minute_with_the_number_of_requests() {
+    fn exhaustion_is_reported_once_a_minute_with_the_number_of_requests() {
         let budget = Budget::new("things", 0);
         let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
         assert_eq!(budget.report(at(5)), Some(1));
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_were_not_reported_are_when_the_minute_is_over_and_at_the_end() {
+    fn unreported_requests_are_reported_after_a_minute_or_at_the_end() {
         let reports = ReportLimiter::default();
         let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
         assert_eq!((reports.due(), reports.take_due(at(5)), reports.take()), (None, None, None));
@@ -374,7 +376,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_counts_are_those_of_the_permits_that_are_alive(
+        fn the_counts_are_the_sums_of_the_existing_permits(
             steps in proptest::collection::vec((0..3u8, 0..2u8, 0..40u64, any::<bool>()), 0..60),
         ) {
             let budget = Budget::new("things", 100);
@@ -383,16 +385,16 @@ mod tests {
                 let client = [ALICE, Client::Unix][usize::from(client)];
                 permits.extend(match kind {
                     0 => budget.take(client, amount),
-                    1 => budget.hold(amount),
+                    1 => budget.take_shared(amount),
                     _ => budget.charge(client, amount),
                 });
                 if drops && !permits.is_empty() {
                     drop(permits.swap_remove(amount as usize % permits.len()));
                 }
-                let sum = |of: &dyn Fn(&&Permit) -> bool| -> u64 {
-                    permits.iter().filter(of).map(|permit| permit.amount).sum()
+                let sum = |filter: &dyn Fn(&&Permit) -> bool| -> u64 {
+                    permits.iter().filter(filter).map(|permit| permit.amount).sum()
                 };
-                prop_assert_eq!(budget.used(), sum(&|permit| permit.holds));
+                prop_assert_eq!(budget.used(), sum(&|permit| permit.in_total));
                 prop_assert!(budget.used() <= 100);
                 for client in [ALICE, Client::Unix] {
                     let has = budget.lock().by_client.get(client);

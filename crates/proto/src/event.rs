@@ -16,9 +16,9 @@ pub enum Event<'a> {
         /// All input was used. `false`: the peer stopped in the middle of something.
         clean: bool,
     },
-    /// The peer has ended its side while nothing is read from it: during a pause, or while the output
-    /// is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in between. Output
-    /// is still sent.
+    /// The peer has ended its side while nothing is read from it: during a pause, or while the
+    /// output is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in
+    /// between. Output is still sent.
     HalfClosed,
     /// Output was sent, and what is left is below the low-water mark.
     /// [`Turn::want_room`](crate::Turn::want_room) asked for this.
@@ -34,8 +34,8 @@ pub enum Event<'a> {
     /// [`Turn::mark`](crate::Turn::mark) this comes whenever output was sent, until that mark is
     /// reached.
     Sent(Mark),
-    /// The server will drain soon, and accepts connections until then. Ask the peer to connect again
-    /// elsewhere, if the protocol can. May come several times, or never.
+    /// The server will drain soon, and accepts connections until then. Ask the peer to connect
+    /// again elsewhere, if the protocol can. May come several times, or never.
     LameDuck,
     /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
     /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may

@@ -1,5 +1,5 @@
-//! Files whose ranges are sent. This crate never uses their descriptors: a driver passes them to the
-//! kernel.
+//! Files whose ranges are sent. This crate never uses their descriptors: a driver passes them to
+//! the kernel.
 
 use std::fmt;
 use std::io;
@@ -21,8 +21,8 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the content is unchanged since the file was opened, as far as its metadata say. Called
-    /// before the last part of a range is sent.
+    /// Whether the content is unchanged since the file was opened, as far as its metadata shows.
+    /// Called before the last part of a range is sent.
     fn is_unchanged(&self) -> bool;
 
     /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].

@@ -1,8 +1,9 @@
-//! Drives one connection by hand, for tests: byte by byte, on a clock that only [`Harness::pass`] moves.
+//! Drives one connection by hand, for tests: byte by byte, on a clock that only [`Harness::pass`]
+//! moves.
 //!
-//! It keeps the guarantees that [`Protocol`] states, as the engine does, with no socket and no limits but
-//! one: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on the test's
-//! thread. A panic of the protocol ends the test.
+//! It keeps the guarantees that [`Protocol`] states, as the engine does. It has no socket, and only
+//! one limit: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on
+//! the test's thread. A panic of the protocol ends the test.
 
 use std::cell::Cell;
 use std::io::IoSlice;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
 use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, WallTime};
 
-/// A session of a protocol with a peer that a test plays.
+/// One connection of a protocol. The test acts as its peer and as the engine.
 pub struct Harness {
     session: Session,
     owner: TestOwner,
@@ -135,8 +136,8 @@ impl Harness {
         self.call(Session::end_of_input);
     }
 
-    /// The peer reads all output. The protocol gets its events about that, and the connection closes if
-    /// the protocol ended it.
+    /// The peer reads all output. The protocol gets its events about that, and the connection
+    /// closes if the protocol ended it.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
@@ -154,7 +155,7 @@ impl Harness {
         match self.session.end() {
             Some(End::Finish) if !self.session.is_at_end_of_input() => {}
             None => {}
-            Some(_) => self.close(&self.session.conclusion()),
+            Some(_) => self.close(&self.session.orderly_reason()),
         }
         sent
     }
@@ -178,7 +179,7 @@ impl Harness {
 
     /// The server will stop soon.
     pub fn lame_duck(&mut self) {
-        self.call(|session, owner| session.event(Event::LameDuck, owner));
+        self.call(|session, owner| session.send_event(Event::LameDuck, owner));
     }
 
     /// The server is stopping.
@@ -191,8 +192,8 @@ impl Harness {
         self.call(|session, owner| session.drain(true, owner));
     }
 
-    /// Runs the jobs of the protocol that are not cancelled, and delivers their messages. Returns how
-    /// many ran.
+    /// Runs the jobs of the protocol that are not cancelled, and delivers their messages. Returns
+    /// how many ran.
     pub fn run_jobs(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
         let mut count = 0;

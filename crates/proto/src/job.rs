@@ -82,7 +82,7 @@ impl CancelToken {
 }
 
 impl JobKind {
-    /// A stable name, in lower case.
+    /// A stable name for logs, in lower case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,9 +1,9 @@
 //! The [`Protocol`] trait, and what every protocol shares.
 //!
-//! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This crate
-//! opens no socket, reads no clock, starts no thread and touches no file. A *driver* does that: the
-//! engine on TCP and Unix sockets, the simulator on a network in memory, the harness in a test. It
-//! calls the protocol and acts on what the protocol wrote and asked for:
+//! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This
+//! crate opens no socket, reads no clock, starts no thread and touches no file. A *driver* does
+//! that: the engine on TCP and Unix sockets, the simulator on a network in memory, the harness in a
+//! test. It calls the protocol and acts on what the protocol wrote and asked for:
 //!
 //! ```text
 //!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
@@ -54,11 +54,11 @@
 //! assert!(peer.finished());
 //! ```
 //!
-//! [`echo`] is as small and complete, with a deadline. `sockeye-http` and `sockeye-message` are larger
-//! protocols.
+//! [`echo`] is as small and complete, with a deadline. `sockeye-http` and `sockeye-message` are
+//! larger protocols.
 //!
-//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for drivers only. Limits
-//! on connections and the write deadline are the engine's; files come from `sockeye-files`.
+//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for drivers only.
+//! Limits on connections and the write deadline are the engine's; files come from `sockeye-files`.
 
 #![forbid(unsafe_code)]
 

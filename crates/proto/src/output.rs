@@ -1,8 +1,9 @@
 //! The output of a connection: plain bytes, shared bytes and ranges of files, in order.
 //!
 //! A protocol appends. A driver takes from the front with [`Output::part`], [`Output::slices`] and
-//! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice. When
-//! an output is full is decided by [`Turn`](crate::Turn), which knows what is in flight.
+//! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
+//! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it knows what is in flight,
+//! too.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -21,7 +22,7 @@ struct Piece {
     /// How many bytes of `Output::plain` come before it.
     at: usize,
     data: PieceData,
-    /// Held until it is sent.
+    /// Held until the piece is sent.
     permit: Option<Permit>,
 }
 
@@ -48,7 +49,7 @@ pub enum Part<'a> {
 
 /// A queue of bytes and ranges of files to send.
 ///
-/// Plain bytes, the most usual, cost the least: they are no piece, and appending them is a copy.
+/// Plain bytes are the most common and cost least: they need no piece, only a copy into one buffer.
 #[derive(Debug, Default)]
 pub struct Output {
     plain: Vec<u8>,
@@ -95,12 +96,12 @@ impl Output {
         }
     }
 
-    /// Appends what `fill` appends to the vector, which may hold earlier output: `fill` must not change
-    /// that.
+    /// Appends what `fill` appends to the vector, which may hold earlier output: `fill` must not
+    /// change that.
     pub fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
-        debug_assert!(self.plain.len() >= before, "earlier output stays");
+        debug_assert!(self.plain.len() >= before, "earlier output was removed");
     }
 
     /// Appends shared or static bytes without copying them.
@@ -144,7 +145,7 @@ impl Output {
         self.plain.len() - self.sent + self.shared_bytes
     }
 
-    /// Unsent bytes in all.
+    /// All unsent bytes.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.held() as u64 + self.file_bytes
@@ -170,8 +171,8 @@ impl Output {
 
     /// What is at the front. A driver may send at most `max` bytes of a file.
     ///
-    /// If that includes the end of the range, this checks whether the file has changed. For an unread
-    /// file, the thread that reads it does.
+    /// If that includes the end of the range, this checks whether the file has changed. For an
+    /// unread file, the thread that reads it does.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
@@ -189,8 +190,8 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from the front with bytes in memory. Returns how many were filled, and whether a
-    /// range of a file follows them.
+    /// Fills `slices` from the front with bytes in memory. Returns how many were filled, and
+    /// whether a range of a file follows them.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, bool) {
         let (mut filled, mut from) = (0, self.sent);
         let mut fill = |bytes: &'a [u8]| {
@@ -276,8 +277,8 @@ impl Output {
         }
     }
 
-    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from it. The permit
-    /// of the range stays with its last bytes.
+    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from it. The
+    /// permit of the range stays with its last bytes.
     ///
     /// # Panics
     ///
@@ -379,8 +380,8 @@ impl Output {
         self.pieces.shrink_to(Self::KEPT_PIECES);
     }
 
-    /// Drops sent bytes from the plain buffer. Moves memory only if at least as much is dropped, so that
-    /// the cost per byte is constant.
+    /// Drops sent bytes from the plain buffer. Moves memory only if at least as much is dropped, so
+    /// that the cost per byte is constant.
     fn drop_sent(&mut self) {
         const MIN_DROP: usize = 16 * 1024;
         if self.is_empty() {

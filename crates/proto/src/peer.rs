@@ -32,6 +32,7 @@ impl From<SocketAddr> for Address {
 pub struct Peer {
     /// Its address.
     pub address: Address,
-    /// The index of the listener that accepted it. For a connection that we opened, the number given then.
+    /// The index of the listener that accepted the connection. For a connection that we opened, the
+    /// number that was given when it was opened.
     pub via: u32,
 }

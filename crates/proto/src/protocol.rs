@@ -12,28 +12,28 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 ///
 /// A driver guarantees:
 ///
-/// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection and
-///   that failed, [`Event::Closed`] is the only call.
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
+///   and that failed, [`Event::Closed`] is the only call.
 /// - Input comes in order. What a call didn't use is offered again, followed by newer input.
-/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer ends its side
-///   during a pause, [`Event::HalfClosed`] comes.
+/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer ends its
+///   side during a pause, [`Event::HalfClosed`] comes.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
 /// - [`Protocol::deadline`] is called after every other call.
 /// - A panic closes this connection only.
 ///
-/// Calls run on an event loop, which serves no other connection meanwhile. Code that blocks belongs
-/// into [`Turn::run`].
+/// Calls run on an event loop, which serves no other connection meanwhile. Run code that blocks
+/// with [`Turn::run`].
 pub trait Protocol {
     /// Takes input: all bytes that have arrived and were not used yet. Never empty.
     ///
-    /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes are
-    /// offered again only together with new ones, so remember how far they were scanned. The driver
-    /// limits unused input (the engine: 1 MiB).
+    /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes
+    /// are offered again only together with new ones, so remember how far they were scanned. The
+    /// driver limits unused input (the engine: 1 MiB).
     ///
     /// # Errors
     ///
-    /// A [`Fault`] ends the connection. To tell the peer, write to [`Turn::out`] before returning it:
-    /// that is still sent.
+    /// A [`Fault`] ends the connection. To tell the peer, write to [`Turn::out`] before returning
+    /// it: that is still sent.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
     /// Takes an event: anything that happens to the connection, other than input.
@@ -46,12 +46,12 @@ pub trait Protocol {
     /// When [`Event::Deadline`] is due. `None`: only the driver's own limits apply.
     fn deadline(&self) -> Option<Time>;
 
-    /// Since when the connection has been idle: no request is unanswered, none is being received, and
-    /// clients expect that idle connections may be closed. `None` if it isn't idle, or if silence
-    /// doesn't mean idleness in this protocol. Default: `None`.
+    /// Since when the connection has been idle: no request is unanswered, none is being received,
+    /// and clients expect that idle connections may be closed. `None` if it isn't idle, or if
+    /// silence doesn't mean idleness in this protocol. Default: `None`.
     ///
-    /// At its limit on connections, the engine closes the one that has been idle longest for each new
-    /// one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). This is not called otherwise.
+    /// At its limit on connections, the engine closes the one that has been idle longest for each
+    /// new one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). It calls this method only then.
     fn idle_since(&self) -> Option<Time> {
         None
     }
@@ -113,14 +113,14 @@ pub struct Context<'a> {
 /// How a protocol ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer has
-    /// ended its side, too.
+    /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer
+    /// has ended its side, too.
     Finish,
     /// Closes the connection when the last byte is sent. For peers that send nothing more.
     Close,
     /// As [`End::Finish`], but input is discarded, for some seconds. For peers that may still be
-    /// sending: closing with unread input would reset the connection, and the peer could lose our last
-    /// bytes.
+    /// sending: closing with unread input would reset the connection, and the peer could lose our
+    /// last bytes.
     Linger,
 }
 
@@ -186,13 +186,13 @@ pub struct Turn<'a> {
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
     /// How many bytes of this session have left the output: sent or in flight.
     pub(crate) position: u64,
-    /// How many of these have not been sent yet.
+    /// How many of these are in flight.
     pub(crate) in_flight: u64,
 }
 
 impl<'a> Turn<'a> {
-    /// The stream that this turn is about: 0 is the connection itself. Only protocols that have streams
-    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other ones.
+    /// The stream that this turn is about: 0 is the connection itself. Only protocols that have
+    /// streams ([`driver::Stream`](crate::driver::Stream)) get turns about other ones.
     #[must_use]
     pub fn stream(&self) -> u32 {
         self.stream
@@ -222,9 +222,10 @@ impl<'a> Turn<'a> {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output holds as much as it should (the engine: 256 KiB in memory, or 2 ranges of
-    /// files). A protocol that writes much checks this before each part, and calls [`Turn::want_room`]
-    /// when it stops. Writing more is possible, but input isn't read while the output is full.
+    /// Whether the output holds as much as it should (in the engine: 256 KiB in memory, or 2 ranges
+    /// of files). A protocol that writes much checks this before each part, and calls
+    /// [`Turn::want_room`] when it stops. Writing more is possible, but input isn't read while the
+    /// output is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.out.held() >= self.context.room
@@ -232,20 +233,20 @@ impl<'a> Turn<'a> {
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
-    /// Asks for one [`Event::Room`]: when something was sent and the output is below the low-water mark
-    /// (a quarter of what makes it full), or at once if nothing is left to send.
+    /// Asks for one [`Event::Room`]: when something was sent and the output is below the low-water
+    /// mark (a quarter of what makes it full), or at once if nothing is left to send.
     pub fn want_room(&mut self) {
         self.effects.want_room = true;
     }
 
-    /// Ends a pause: unused input is offered again, and reading goes on. Does nothing in a turn of a
-    /// [`driver::Stream`](crate::driver::Stream).
+    /// Ends a pause: unused input is offered again, and reading goes on. Does nothing in a turn of
+    /// a [`driver::Stream`](crate::driver::Stream).
     pub fn resume(&mut self) {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent. In a turn of a
-    /// [`driver::Stream`](crate::driver::Stream), no such event follows.
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent. In a turn
+    /// of a [`driver::Stream`](crate::driver::Stream), no such event follows.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
@@ -272,8 +273,8 @@ impl<'a> Turn<'a> {
         self.effects.end = self.effects.end.max(Some(end));
     }
 
-    /// Replaces this protocol by another one when this call returns. The other one gets [`Event::Open`]
-    /// and then the unused input; this one gets no further call.
+    /// Replaces this protocol by another one when this call returns. The other one gets
+    /// [`Event::Open`] and then the unused input; this one gets no further call.
     ///
     /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
@@ -297,8 +298,8 @@ impl<'a> Turn<'a> {
         Remote::new(Arc::clone(&self.context.handles.mailbox), to, Arc::clone(credit))
     }
 
-    /// Runs `work`, which may block, on another thread. Its result comes as [`Event::Message`] with the
-    /// returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
+    /// Runs `work`, which may block, on another thread. Its result comes as [`Event::Message`] with
+    /// the returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();

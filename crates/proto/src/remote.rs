@@ -1,7 +1,7 @@
 //! How other threads and other connections reach a protocol: promises, messages and wake-ups.
 //!
-//! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work. When the
-//! promise is fulfilled, or dropped (say, because the work panicked), the protocol gets
+//! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work.
+//! When the promise is fulfilled, or dropped (say, because the work panicked), the protocol gets
 //! [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
 //!
 //! A [`Remote`] can be cloned, and used any number of times:
@@ -13,12 +13,12 @@
 //! | [`Remote::wake`] | nothing | does nothing if a wake-up waits |
 //!
 //! Use messages for one sender that can wait, such as a thread that produces a stream. To tell many
-//! connections the same, or to tell something from an event loop, write it to a bounded queue that both
-//! sides share, and wake the readers. Each reads on from a cursor of its own while its output has room,
-//! so a slow peer costs one cursor and one full output. The example `chat` does this.
+//! connections the same, or to tell something from an event loop, write it to a bounded queue that
+//! both sides share, and wake the readers. Each reads on from a cursor of its own while its output
+//! has room, so a slow peer costs one cursor and one full output. The example `chat` does this.
 //!
-//! [`Remote::send`] waits on a condition variable, which is why this file has one, and a mutex. No event
-//! loop ever waits there.
+//! [`Remote::send`] waits on a condition variable, so this file has one, and a mutex. No event loop
+//! ever waits there.
 
 use std::any::Any;
 use std::fmt;
@@ -58,7 +58,7 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was fulfilled or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message, which used one message of this credit. It is given back afterwards.
+    /// A remote sent a message, which took the credit of one message. The session gives it back.
     Sent(Message, Arc<Credit>),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
@@ -139,7 +139,8 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// How many messages from remotes may wait for one connection: [`Remote::MESSAGES`], and one wake-up.
+/// How many messages from remotes may wait for one connection: [`Remote::MESSAGES`], and one
+/// wake-up.
 ///
 /// The session gives credit back after a message, once its output is below the high-water mark.
 #[derive(Debug)]
@@ -245,13 +246,13 @@ impl Remote {
         Self { mailbox, to, stream, credit }
     }
 
-    /// Sends a message, and waits while [`Remote::MESSAGES`] wait already. For your own threads, and for
-    /// jobs.
+    /// Sends a message, and waits while [`Remote::MESSAGES`] wait already. For your own threads,
+    /// and for jobs.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] in every call into a
-    /// protocol.
+    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] in every call
+    /// into a protocol.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
@@ -276,12 +277,12 @@ impl Remote {
         self.take_and_send(state, message)
     }
 
-    /// Wakes the protocol: it gets [`Event::Woken`](crate::Event::Woken). Never waits and never fails. If
-    /// the connection has ended, this does nothing.
+    /// Wakes the protocol: it gets [`Event::Woken`](crate::Event::Woken). Never waits and never
+    /// fails. If the connection has ended, this does nothing.
     ///
-    /// Several calls may lead to one event. None is lost: a call is always followed by an event, in which
-    /// the protocol sees what the caller wrote before it. So write to something shared, wake, and read it
-    /// in the event:
+    /// Several calls may lead to one event. None is lost: a call is always followed by an event, in
+    /// which the protocol sees what the caller wrote before it. So write to something shared, wake,
+    /// and read it in the event:
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -454,8 +455,8 @@ mod tests {
         assert!(mailbox.take().is_empty());
     }
 
-    /// Threads increment a counter and wake; the woken side reads the counter. However they interleave,
-    /// the last read finds the final count, and the mailbox never holds two wake-ups.
+    /// Threads increment a counter and wake; the woken side reads the counter. However they
+    /// interleave, the last read finds the final count, and the mailbox never holds two wake-ups.
     #[test]
     fn no_wake_up_is_lost_while_another_is_taken() {
         use std::sync::atomic::AtomicU64;

@@ -3,8 +3,8 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A time of the driver's monotonic clock, in nanoseconds since an origin that the driver chooses. Only
-/// differences between times of one driver have a meaning.
+/// A time of the driver's monotonic clock, in nanoseconds since an origin that the driver chooses.
+/// Only differences between times of one driver have a meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -44,11 +44,12 @@ impl Time {
 
 /// A value with a deadline. Its owner calls [`Timed::on_deadline`] then.
 pub trait Timed {
-    /// When [`Timed::on_deadline`] is due; `None` while there is nothing to do. Called often, so it should
-    /// be cheap.
+    /// When [`Timed::on_deadline`] is due; `None` while there is nothing to do. Called often, so it
+    /// should be cheap.
     fn deadline(&self) -> Option<Time>;
 
-    /// Called when the deadline has passed. The time is `now`. Afterwards the deadline is later, or `None`.
+    /// Called when the deadline has passed. The time is `now`. Afterwards the deadline is later, or
+    /// `None`.
     fn on_deadline(&mut self, now: Time);
 }
 

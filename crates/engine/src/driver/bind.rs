@@ -68,7 +68,7 @@ pub struct BindError {
     /// The address, as it was given.
     pub address: ListenAddr,
     /// The resolved address that failed, if it is known.
-    pub at: Option<SocketAddr>,
+    pub resolved: Option<SocketAddr>,
     /// Why. `AddrInUse`: another process listens on it.
     pub source: io::Error,
 }
@@ -100,14 +100,15 @@ pub fn bind_all(
 ) -> Result<Vec<BoundListeners>, BindError> {
     let mut all = Vec::new();
     for address in addresses {
-        let fail = |at| move |source| BindError { address: address.clone(), at, source };
+        let fail =
+            |resolved| move |source| BindError { address: address.clone(), resolved, source };
         match address {
             ListenAddr::Unix(path) => all.push(bind_unix(path).map_err(fail(None))?),
             ListenAddr::Any(port) => all.push(bind_any(*port, shards).map_err(fail(None))?),
             ListenAddr::Host(host, port) => {
-                let resolved: Vec<_> =
+                let all_resolved: Vec<_> =
                     (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
-                let bound = bind_resolved(&resolved, shards);
+                let bound = bind_resolved(&all_resolved, shards);
                 all.extend(bound.map_err(|(at, error)| fail(Some(at))(error))?);
             }
         }
@@ -115,8 +116,8 @@ pub fn bind_all(
     Ok(all)
 }
 
-/// Binds the addresses of a host name. Skips those that this machine does not have, such as the IPv6
-/// address of `localhost` without IPv6. Fails if it has none of them.
+/// Binds the addresses of a host name. Skips those that this machine does not have, such as the
+/// IPv6 address of `localhost` without IPv6. Fails if it has none of them.
 fn bind_resolved(
     resolved: &[SocketAddr],
     shards: NonZeroUsize,
@@ -143,8 +144,8 @@ fn is_address_missing(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine has
-/// no IPv6.
+/// Binds a port on all addresses: IPv6 and IPv4 with the same sockets, or only IPv4 if the machine
+/// has no IPv6.
 fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<BoundListeners> {
     match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
         Err(error) if is_address_missing(&error) => {

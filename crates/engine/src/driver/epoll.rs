@@ -1,8 +1,8 @@
 //! The driver for Linux: edge-triggered epoll.
 //!
-//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A connection
-//! is registered for reading at the end of the turn in which it was accepted, if it is still open, and
-//! for writing when a send first blocks: most never do. Sending is in `send`.
+//! A receive or a send is tried at once, and waits for an edge only after `WouldBlock`. A
+//! connection is registered for reading at the end of the turn in which it was accepted, if it is
+//! still open, and for writing when a send first blocks: most never do. Sending is in `send`.
 
 mod send;
 #[cfg(test)]
@@ -126,7 +126,8 @@ impl Epoll {
     }
 }
 
-/// A socket for both families reports an IPv4 peer as an IPv4-mapped address. Returns the IPv4 address.
+/// A socket for both families reports an IPv4 peer as an IPv4-mapped address. Returns the IPv4
+/// address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,

@@ -1,11 +1,11 @@
 //! Returns freed memory from the allocator to the kernel.
 
-/// Makes glibc return freed memory to the kernel: blocks of 128 KiB and more at once, and free memory
-/// above 128 KiB at the end of a heap. A program calls it once, before it starts threads.
+/// Makes glibc return freed memory to the kernel: blocks of 128 KiB and more at once, and free
+/// memory above 128 KiB at the end of a heap. A program calls it once, before it starts threads.
 ///
 /// By default, glibc raises both thresholds with the size of freed blocks, up to 32 and 64 MiB, and
-/// each heap (up to eight per core) may keep that much. Setting the thresholds to their initial values
-/// fixes them. With another C library, this does nothing.
+/// each heap (up to eight per core) may keep that much. Setting the thresholds to their initial
+/// values fixes them. With another C library, this does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "mallopt has no safe wrapper"))]
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
@@ -16,8 +16,9 @@ pub fn return_freed_memory() {
     }
 }
 
-/// Returns free memory between used blocks to the kernel: many small buffers leave it behind. It takes
-/// some milliseconds per 100 MiB, so it must run on a job's thread. Without glibc, this does nothing.
+/// Returns free memory between used blocks to the kernel: many small buffers leave it behind. It
+/// takes some milliseconds per 100 MiB, so it must run on a job's thread. Without glibc, this does
+/// nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 pub(crate) fn trim_heaps() {
     #[cfg(target_env = "gnu")]

@@ -28,9 +28,9 @@ pub trait Driver {
     /// A handle that interrupts [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
-    /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit; a
-    /// time up to `now` doesn't wait. `now` is the latest [`Driver::now`], or any time up to `until`.
-    /// May return early without events.
+    /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit;
+    /// a time up to `now` doesn't wait. `now` is the latest [`Driver::now`], or any time up to
+    /// `until`. May return early without events.
     ///
     /// # Errors
     ///
@@ -62,15 +62,16 @@ pub trait Driver {
     /// Sets the `key` in the events of an accepted connection. It can receive and send from now on.
     fn set_key(&mut self, socket: &mut Self::Socket, key: Key);
 
-    /// Starts to report events of an accepted connection, its present state first. Called before the
-    /// next [`Driver::wait`].
+    /// Starts to report events of an accepted connection, its present state first. Called before
+    /// the next [`Driver::wait`].
     ///
     /// # Errors
     ///
     /// If the kernel can't register it.
     fn watch(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Starts to connect. After [`IoEvent::Ready`] with `key`, [`Driver::connected`] has the result.
+    /// Starts to connect. After [`IoEvent::Ready`] with `key`, [`Driver::connected`] has the
+    /// result.
     ///
     /// # Errors
     ///
@@ -125,8 +126,8 @@ pub const QUANTUM: u64 = 128 * 1024;
 pub enum IoEvent {
     /// A listener may have connections to accept.
     ListenerReady(u32),
-    /// The state of a connection has changed. Flags other than `ended` may be set without need; none is
-    /// missing.
+    /// The state of a connection has changed. Flags other than `ended` may be set without need;
+    /// none is missing.
     Ready {
         /// The connection.
         key: Key,
@@ -134,7 +135,8 @@ pub enum IoEvent {
         readable: bool,
         /// There may be room for output, or the connection is established.
         writable: bool,
-        /// The peer has closed its sending side: a short receive is not the last one.
+        /// The peer has closed its sending side: a receive that doesn't fill the buffer is not the
+        /// last one.
         ended: bool,
         /// The connection may have failed.
         failed: bool,

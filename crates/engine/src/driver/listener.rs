@@ -1,7 +1,8 @@
 //! A listening socket, and how it stops.
 //!
-//! When a listener is closed, the kernel resets the connections in its queue, and unfinished handshakes.
-//! So [`Listener::block_new_clients`] comes first: no new handshake starts, and started ones can be accepted.
+//! When a listener is closed, the kernel resets the connections in its queue, and unfinished
+//! handshakes. So [`Listener::block_new_clients`] comes first: no new handshake starts, and started
+//! ones can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -39,14 +40,15 @@ impl Listener {
         Self { fd, file: SocketFile::of(path).ok() }
     }
 
-    /// Lets no new client connect. The SYN of a TCP client is dropped; the client sends it again after a
-    /// second, and is then refused or reaches another server. A Unix client finds no socket.
+    /// Lets no new client connect. The SYN of a TCP client is dropped; the client sends it again
+    /// after a second, and is then refused or reaches another server. A Unix client finds no
+    /// socket.
     pub(super) fn block_new_clients(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
             // If the kernel refuses the filter, clients can connect until the listener is closed.
-            // Connections accepted from now on inherit the filter. It drops nothing of theirs: no SYN
-            // follows the handshake.
+            // Connections accepted from now on inherit the filter. It drops nothing of theirs: no
+            // SYN follows the handshake.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }

@@ -1,12 +1,12 @@
 //! The engine's interface to the kernel.
 //!
-//! A [`Driver`] owns the poller and the clock of one shard. [`Epoll`] runs on Linux, and the simulator
-//! has another. The interface suits completions too, so io_uring could be a third:
+//! A [`Driver`] owns the poller and the clock of one shard. [`Epoll`] runs on Linux, and the
+//! simulator has another. The interface suits completions too, so io_uring could be a third:
 //!
 //! - A send owns its output until it is done, at once ([`Sending::Done`]) or later
 //!   ([`IoEvent::Sent`]).
-//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's receive buffer
-//!   with epoll, from a provided buffer with io_uring.
+//! - Received bytes are borrowed until the next call ([`Received`]): from the shard's receive
+//!   buffer with epoll, from a provided buffer with io_uring.
 //! - [`IoEvent::Ready`] is a hint that a call is worthwhile: an edge of epoll, or a completion. The
 //!   call fails with `WouldBlock` if there is nothing.
 //!

@@ -1,16 +1,16 @@
 //! Threads for jobs: work that blocks or takes long.
 //!
-//! Three sub-pools of threads run independently: lookups and reads, which are short but may hang with
-//! their file system; the long jobs of serving a folder (listing, archiving, compressing, hashing),
-//! at a lower priority; and the work of the library's users. Each sub-pool schedules its jobs fairly:
-//! see [`queue`].
+//! Three sub-pools of threads run independently: lookups and reads, which are short but may hang
+//! with their file system; the long jobs of serving a folder (listing, archiving, compressing,
+//! hashing), at a lower priority; and the work of the library's users. Each sub-pool schedules its
+//! jobs fairly: see [`queue`].
 //!
-//! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread that
-//! has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or when the queue is
-//! full. A panic of a job is caught.
+//! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread
+//! that has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or
+//! when the queue is full. A panic of a job is caught.
 //!
-//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads the
-//! clock twice per job, not on the event loop.
+//! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads
+//! the clock twice per job, not on the event loop.
 
 mod queue;
 
@@ -38,16 +38,16 @@ const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refused jobs are reported at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
-/// The nice value of the threads of long jobs. If such a thread and an event loop compete for a core,
-/// the thread gets about a quarter of its time.
+/// The nice value of the threads of long jobs. If such a thread and an event loop compete for a
+/// core, the thread gets about a quarter of its time.
 const NICE: i32 = 5;
 
 /// Threads for jobs. They end when the pool is dropped and no job waits.
 #[derive(Debug)]
 pub struct Pool {
     lookups: Arc<SubPool>,
-    long: Arc<SubPool>,
-    others: Arc<SubPool>,
+    long_jobs: Arc<SubPool>,
+    user_jobs: Arc<SubPool>,
 }
 
 /// Threads that take jobs from one queue.
@@ -102,8 +102,8 @@ impl Pool {
         };
         Self {
             lookups: SubPool::new("lookups", lookups, false),
-            long: SubPool::new("long jobs", long, true),
-            others: SubPool::new("jobs", others, false),
+            long_jobs: SubPool::new("long jobs", long, true),
+            user_jobs: SubPool::new("jobs", others, false),
         }
     }
 
@@ -118,16 +118,16 @@ impl Pool {
     }
 
     fn sub_pools(&self) -> [&Arc<SubPool>; 3] {
-        [&self.lookups, &self.long, &self.others]
+        [&self.lookups, &self.long_jobs, &self.user_jobs]
     }
 
     fn sub_pool_of(&self, kind: JobKind) -> &Arc<SubPool> {
         match kind {
             JobKind::Lookup | JobKind::ReadPart => &self.lookups,
             JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
-                &self.long
+                &self.long_jobs
             }
-            JobKind::Other => &self.others,
+            JobKind::Other => &self.user_jobs,
         }
     }
 }

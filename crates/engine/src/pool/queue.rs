@@ -1,8 +1,8 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the groups
-//! of a root and the clients of a group.
+//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the
+//! groups of a root and the clients of a group.
 //!
-//! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one, and
-//! [`Queue::finish`] counts its end.
+//! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one,
+//! and [`Queue::finish`] counts its end.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,8 +11,8 @@ use std::time::Instant;
 use sockeye_proto::driver::Counts;
 use sockeye_proto::{Client, Job, JobGroup};
 
-/// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on average
-/// while the queue is full and has no cancelled jobs.
+/// How many waiting jobs [`Queue::sweep`] may check per push. It limits what a push costs on
+/// average while the queue is full and has no cancelled jobs.
 const CHECKS_PER_PUSH: usize = 8;
 
 /// How many jobs may wait and run.
@@ -26,17 +26,17 @@ pub(crate) struct Limits {
     pub(crate) per_group: usize,
     /// Whether a client is limited to its share of the threads.
     pub(crate) shares_threads: bool,
-    /// Waiting jobs in total. A client may have its share of them.
+    /// WaitingJob jobs in total. A client may have its share of them.
     pub(crate) waiting: usize,
 }
 
-/// Waiting jobs, and counts of running ones.
+/// WaitingJob jobs, and counts of running ones.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked while
-    /// the root has no free thread.
-    roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<Waiting>>>>,
+    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked
+    /// while the root has no free thread.
+    roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<WaitingJob>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
     /// Pushes since the last sweep, refused ones included.
@@ -45,7 +45,7 @@ pub(crate) struct Queue {
 }
 
 /// A job, and since when it waits.
-type Waiting = (Instant, Job);
+type WaitingJob = (Instant, Job);
 
 /// Counts of running jobs.
 #[derive(Debug, Default)]
@@ -97,8 +97,8 @@ impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
         })
     }
 
-    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That item's
-    /// next turn is after all others; the items before it keep their turns.
+    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That
+    /// item's next turn is after all others; the items before it keep their turns.
     fn take<T>(
         &mut self,
         may_run: impl Fn(K) -> bool,
@@ -148,7 +148,7 @@ impl Queue {
         self.waiting
     }
 
-    /// Adds a job that waits since `now`. Returns whether the limits would let it run at once.
+    /// Adds a job at the time `now`. Returns whether the limits would let it run at once.
     ///
     /// # Errors
     ///
@@ -169,10 +169,10 @@ impl Queue {
             && running.client_may_run(limits, client))
     }
 
-    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`] never
-    /// finds them. Removes none if there were too few pushes since the last time. The caller drops
-    /// the jobs, outside of locks.
-    pub(crate) fn sweep(&mut self) -> Vec<Waiting> {
+    /// Removes the cancelled jobs, after a job was refused: if all threads hang, [`Queue::take`]
+    /// never finds them. Removes none if there were too few pushes since the last time. The caller
+    /// drops the jobs, outside of locks.
+    pub(crate) fn sweep(&mut self) -> Vec<WaitingJob> {
         if self.pushes.saturating_mul(CHECKS_PER_PUSH) < self.waiting {
             return Vec::new();
         }
@@ -199,7 +199,7 @@ impl Queue {
     }
 
     /// Takes the next job that the limits let run. It counts as running until [`Queue::finish`].
-    pub(crate) fn take(&mut self) -> Option<Waiting> {
+    pub(crate) fn take(&mut self) -> Option<WaitingJob> {
         let Self { limits, running, roots, .. } = self;
         let (since, job) = roots.take(
             |root| running.root_may_run(limits, root),
@@ -412,7 +412,8 @@ mod tests {
             let (mut pushed, mut ran) = (0, 0);
             let mut running: Vec<(Client, JobGroup)> = Vec::new();
             for (number, root, part) in pushes {
-                pushed += usize::from(queue.push(Instant::now(), job(number, group(root, part))).is_ok());
+                let job = job(number, group(root, part));
+                pushed += usize::from(queue.push(Instant::now(), job).is_ok());
             }
             let mut finishes = finishes.into_iter();
             loop {

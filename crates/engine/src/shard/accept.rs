@@ -69,7 +69,7 @@ impl<D: Driver> Shard<D> {
                 state.ready = false;
                 self.accept_pause = None;
                 if self.counts.total() < self.resources.config.max_connections {
-                    self.forget_idle();
+                    self.clear_idle();
                 }
                 false
             }
@@ -120,7 +120,10 @@ impl<D: Driver> Shard<D> {
         let address = accepted.address;
         let max = self.resources.config.max_connections_of(address);
         if !self.counts.add(address, max) {
-            debug!(target: "sockeye", peer = %address, max, "refused: too many connections from this address");
+            debug!(
+                target: "sockeye", peer = %address, max,
+                "refused: too many connections from this address"
+            );
             self.resources.stats.close(&Reason::OverAddressLimit);
             self.driver.close(accepted.socket);
             return;
@@ -184,7 +187,7 @@ impl<D: Driver> Shard<D> {
 
     /// Registers with the driver the connections that this turn accepted and that are still open.
     /// The driver also reports what arrived before.
-    pub(super) fn watch_new(&mut self) {
+    pub(super) fn watch_accepted(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);
         for key in keys.drain(..) {
             let Some(conn) = find(&mut self.conns, key) else { continue };
@@ -268,7 +271,8 @@ impl<D: Driver> Shard<D> {
 fn log_shortage(error: &io::Error) {
     let advice = match Errno::from_io_error(error) {
         Some(Errno::MFILE) => {
-            ": raise this process's limit on open files (ulimit -Hn, or LimitNOFILE= in a systemd unit)"
+            ": raise this process's limit on open files (ulimit -Hn, or LimitNOFILE= in a systemd \
+             unit)"
         }
         Some(Errno::NFILE) => ": raise the system's limit on open files (sysctl fs.file-max)",
         _ => "",

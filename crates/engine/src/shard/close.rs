@@ -15,8 +15,8 @@ use crate::driver::Driver;
 /// [`Event::Drain`]: about as much as a socket's receive queue holds.
 const MAX_READS: usize = 16;
 
-/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]: ample for a
-/// round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
+/// How long a drain waits for TCP handshakes that started before [`Driver::block_new_clients`]:
+/// ample for a round trip within a data center. Meanwhile, SYN packets of new clients are dropped.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(10);
 
 /// The highest generation of a slot: keys with the top bit set are reserved for the driver.
@@ -35,7 +35,7 @@ impl<D: Driver> Shard<D> {
 
         let reason = conn.session.take_reason().unwrap_or(reason);
         if conn.send == SendState::Reading {
-            self.resources.reads.end(key);
+            self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
         if conn.charged {
@@ -122,7 +122,7 @@ impl<D: Driver> Shard<D> {
 
     /// If the time of the present phase has passed, starts what follows: draining after lame duck,
     /// and cutting all connections after draining.
-    pub(super) fn end_phase(&mut self) {
+    pub(super) fn advance_phase(&mut self) {
         let now = self.resources.now;
         match self.phase {
             Phase::LameDuck { until } if until <= now => self.begin_drain(),
@@ -147,7 +147,7 @@ impl<D: Driver> Shard<D> {
         self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                active.conn.session.event(Event::LameDuck, active.resources);
+                active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())
             }
             _ => {
@@ -158,8 +158,8 @@ impl<D: Driver> Shard<D> {
         });
     }
 
-    /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers. The
-    /// protocol gets [`Event::LameDuck`] before the last buffer.
+    /// Reads what has arrived on a connection, if it wants input: at most [`MAX_READS`] buffers.
+    /// The protocol gets [`Event::LameDuck`] before the last buffer.
     fn read_arrived(&mut self, key: Key) {
         for _ in 0..MAX_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
@@ -180,7 +180,7 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.serve(key, |active| match active.conn.stage {
                 // Its protocol has finished.
-                Stage::Lingering(_) => Err(active.conn.session.conclusion()),
+                Stage::Lingering(_) => Err(active.conn.session.orderly_reason()),
                 _ => Err(Reason::Cut),
             });
         }

@@ -1,10 +1,10 @@
-//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a new
-//! one.
+//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a
+//! new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
-//! connections once and list those that are idle. New connections use up the list from its oldest
-//! entry; then the shard scans again. A shard without an idle connection asks the others, one after
-//! the other, through their mailboxes.
+//! connections once and list those that are idle. Each further connection closes the oldest entry
+//! of the list. When the list is empty, the shard scans again. A shard without an idle connection
+//! asks the others, one after the other, through their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::state::{ACCEPT_PAUSE, Active, Shard, find};
 use crate::driver::Driver;
 use crate::mailbox::Command;
 
-/// Only connections that have been idle for this long are evicted. A client that has just received a
-/// response often sends its next request at once.
+/// Only connections that have been idle for this long are evicted. A client that has just received
+/// a response often sends its next request at once.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Shard<D> {
-    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one was
-    /// closed.
+    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one
+    /// was closed.
     pub(super) fn evict(&mut self) -> bool {
         if !std::mem::replace(&mut self.eviction.is_logged, true) {
             warn!(
@@ -35,13 +35,14 @@ impl<D: Driver> Shard<D> {
         }
         let evicted = self.close_idle();
         if !evicted && !self.eviction.is_asking && !self.is_draining() {
-            self.eviction.is_asking = self.counts.ask_next(self.index, self.index);
+            self.eviction.is_asking = self.counts.ask_next_shard(self.index, self.index);
         }
         evicted
     }
 
-    /// Drops the list of idle connections: the number of connections is below the limit, and none waits.
-    pub(super) fn forget_idle(&mut self) {
+    /// Drops the list of idle connections: the number of connections is below the limit, and none
+    /// waits.
+    pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();
     }
@@ -51,13 +52,13 @@ impl<D: Driver> Shard<D> {
     pub(super) fn evict_for(&mut self, asker: usize) {
         if self.close_idle() {
             self.counts.send_command(asker, Command::Evicted);
-        } else if !self.counts.ask_next(self.index, asker) {
+        } else if !self.counts.ask_next_shard(self.index, asker) {
             self.counts.send_command(asker, Command::NothingToEvict);
         }
     }
 
     /// Handles the answer of the other shards.
-    pub(super) fn take_eviction_answer(&mut self, evicted: bool) {
+    pub(super) fn handle_eviction_answer(&mut self, evicted: bool) {
         self.eviction.is_asking = false;
         if evicted {
             self.resume_accepting();

@@ -10,8 +10,8 @@ use crate::conn::{ShardResources, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
-    /// Reads once from each connection in the ready list. Those that are still ready are read from in
-    /// the next turn.
+    /// Reads once from each connection in the ready list. The next turn reads from those that are
+    /// still ready.
     ///
     /// Not inlined, and the only caller of `Active::read`, which is therefore inlined here.
     #[inline(never)]
@@ -46,7 +46,7 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Receives once.
+    /// Receives once, if there may be input and the connection wants it.
     fn read(&mut self) -> Result<(), Reason> {
         self.receive::<false>()
     }
@@ -73,18 +73,18 @@ impl<D: Driver> Active<'_, D> {
             }
             Err(error) => return Err(reason_of(error)),
         };
-        // A short receive took everything, unless the end of input follows.
+        // A receive that didn't fill the buffer took everything, unless the end of input follows.
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
         resources.stats.received += len;
         if IS_DRAINING && !received.more {
-            conn.session.event(Event::LameDuck, resources);
+            conn.session.send_event(Event::LameDuck, resources);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.bytes_left {
-                    return Err(conn.session.conclusion());
+                    return Err(conn.session.orderly_reason());
                 }
                 lingering.bytes_left -= len;
                 if !std::mem::replace(&mut lingering.got_input, true) && conn.session.is_drained() {

@@ -1,8 +1,8 @@
 //! One core's event loop.
 //!
 //! A shard owns its driver, its listeners and its connections. With other shards it shares only the
-//! [`ConnectionCounts`](crate::ConnectionCounts), which it touches when a connection comes or goes. It
-//! runs turns:
+//! [`ConnectionCounts`](crate::ConnectionCounts), which it updates when a connection opens or
+//! closes. It runs turns:
 //!
 //! ```text
 //! wait ─▶ now ─▶ events ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush ─▶ watch

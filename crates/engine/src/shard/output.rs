@@ -9,8 +9,8 @@ use crate::conn::{Lingering, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 
 impl<D: Driver> Shard<D> {
-    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next turn,
-    /// so that a connection with much to send doesn't delay others.
+    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next
+    /// turn, so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.resources.dirty);
@@ -38,8 +38,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once, tells the protocol about its output, and ends the connection when everything is sent
-    /// and the protocol asked for that.
+    /// Sends once, tells the protocol about its output, and ends the connection when everything is
+    /// sent and the protocol asked for that.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.resources);
@@ -63,7 +63,7 @@ impl<D: Driver> Active<'_, D> {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {
                 conn.session.set_in_flight(in_flight);
-                self.watch_writing();
+                self.set_write_deadline();
                 Ok(())
             }
         }
@@ -96,10 +96,10 @@ impl<D: Driver> Active<'_, D> {
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
             if conn.send == SendState::Blocked {
-                self.watch_writing();
+                self.set_write_deadline();
             } else {
-                // The kernel took the whole quantum, and gets the next one in the next turn. How much
-                // the peer has acknowledged matters only when the deadline passes.
+                // The kernel took the whole quantum, and gets the next one in the next turn. How
+                // much the peer has acknowledged matters only when the deadline passes.
                 conn.write_deadline = resources.now + resources.config.write_timeout;
                 conn.unacknowledged = u64::MAX;
             }
@@ -108,20 +108,20 @@ impl<D: Driver> Active<'_, D> {
     }
 
     /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
-    fn watch_writing(&mut self) {
+    fn set_write_deadline(&mut self) {
         self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
-    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the peer may
-    /// have acknowledged data that the kernel held: that is progress, too.
+    /// Handles a passed write deadline. The kernel has taken no output since it was set, but the
+    /// peer may have acknowledged data that the kernel held: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let before = self.conn.unacknowledged;
         let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
         if now >= before {
             return Err(Reason::WriteStalled);
         }
-        self.watch_writing();
+        self.set_write_deadline();
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl<D: Driver> Active<'_, D> {
             End::Finish => self.finish(),
             // Closing with unread input would send a reset.
             End::Close if !self.conn.readable || self.conn.session.is_at_end_of_input() => {
-                Err(self.conn.session.conclusion())
+                Err(self.conn.session.orderly_reason())
             }
             End::Close | End::Linger => self.linger(),
         }
@@ -144,18 +144,18 @@ impl<D: Driver> Active<'_, D> {
             self.driver.finish(&mut self.conn.socket).map_err(reason_of)?;
         }
         let session = &self.conn.session;
-        if session.is_at_end_of_input() { Err(session.conclusion()) } else { Ok(()) }
+        if session.is_at_end_of_input() { Err(session.orderly_reason()) } else { Ok(()) }
     }
 
     /// Ends our side, and discards input until the peer ends its side.
     fn linger(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         if conn.session.is_at_end_of_input() {
-            return Err(conn.session.conclusion());
+            return Err(conn.session.orderly_reason());
         }
         let is_finished = matches!(conn.stage, Stage::Finished);
         if !is_finished && driver.finish(&mut conn.socket).is_err() {
-            return Err(conn.session.conclusion());
+            return Err(conn.session.orderly_reason());
         }
         conn.session.drop_unused();
         let (now, linger) = (resources.now, &resources.config.linger);

@@ -19,12 +19,12 @@ use crate::output_budget::UNCHARGED_BYTES;
 /// How long a read may take, including its wait for a thread.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Maximum size of a read while the client's share of the output budget is spent: no more than a
-/// connection may hold without being charged.
+/// Maximum size of a read while the client's share of the output budget is exhausted: no more than
+/// a connection may hold without being charged.
 const SMALL_READ: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
-    /// Takes the result of a read. If its connection has closed, the result is dropped.
+    /// Handles the result of a read. If its connection has closed, the result is dropped.
     pub(super) fn handle_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;
         self.serve(key, |active| active.handle_read(result));
@@ -55,7 +55,7 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         conn.send = SendState::Ready;
-        resources.reads.end(conn.session.key());
+        resources.reads.remove(conn.session.key());
         conn.write_deadline = Time::NEVER;
         match result {
             Ok(bytes) => {

@@ -53,8 +53,8 @@ pub struct Handover<S> {
     pub next: usize,
 }
 
-/// How much a shard holds now. After the last connection has closed, everything is 0 except `timers`:
-/// the timer of a closed connection is dropped when it is due.
+/// How much a shard holds now. After the last connection has closed, everything is 0 except
+/// `timers`: the timer of a closed connection is dropped when it is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Connections.
@@ -97,7 +97,7 @@ pub struct Shard<D: Driver> {
     pub(super) slots: Vec<Slot>,
     pub(super) resources: ShardResources,
     pub(super) phase: Phase,
-    /// Empty between turns, kept for their memory.
+    /// These two are empty between turns, and kept for their memory.
     pub(super) events: Vec<IoEvent>,
     pub(super) keys: Vec<Key>,
 }
@@ -130,8 +130,8 @@ pub(super) enum Shortage {
 /// How a shard makes room for new connections at the limit.
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
-    /// The connections that were idle at the last scan and not checked since, and since when they were
-    /// idle. The longest idle is last.
+    /// The connections that were idle at the last scan and have not been checked since, each with
+    /// the time since when it is idle. The longest idle is last.
     pub(super) idle: Vec<(Time, Key)>,
     /// No scan before this time.
     pub(super) next_scan: Time,
@@ -141,7 +141,7 @@ pub(super) struct Eviction {
     pub(super) is_logged: bool,
 }
 
-/// The deadline of the service. The service is called once for each.
+/// The deadline of the service. The service is called once for each deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceDeadline {
     /// [`Time::NEVER`]: none.
@@ -182,7 +182,7 @@ pub(super) fn slot_of(key: Key) -> usize {
     (key.0 & u64::from(u32::MAX)) as usize
 }
 
-/// The connection with this key, unless it has closed: another may be in its slot then.
+/// The connection with this key. `None` if it has closed: its slot may hold another one then.
 pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S>> {
     conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
@@ -197,7 +197,7 @@ pub(super) struct Active<'a, D: Driver> {
 }
 
 impl<D: Driver> Shard<D> {
-    /// A shard that listens. It does nothing before its first turn.
+    /// A shard with these parts. It does nothing before its first turn.
     ///
     /// # Errors
     ///
@@ -264,8 +264,8 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether the shard has ended: it has no listener and no connection, and no other shard hands one
-    /// over.
+    /// Whether the shard has ended: it has no listener and no connection, and no other shard hands
+    /// one over.
     #[must_use]
     pub fn is_done(&self) -> bool {
         let may_be_handed = self.handover.is_some() && !self.is_draining();
@@ -303,8 +303,8 @@ impl<D: Driver> Shard<D> {
         &self.driver
     }
 
-    /// Serves the connection with this key, if it is open. Then closes it if it has ended, or arms its
-    /// timer.
+    /// Serves the connection with this key, if it is open. Then closes it if it has ended, or arms
+    /// its timer.
     pub(super) fn serve(
         &mut self,
         key: Key,

@@ -13,7 +13,7 @@ use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{Command, EventLoopGuard};
 
 impl<D: Driver> Shard<D> {
-    /// One turn: waits until there is something to do, and does it.
+    /// Runs one turn: waits until there is something to do, and does it.
     ///
     /// # Errors
     ///
@@ -22,8 +22,8 @@ impl<D: Driver> Shard<D> {
         self.turn_until(Time::NEVER)
     }
 
-    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that have
-    /// other work to do then.
+    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that
+    /// have other work to do then.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ impl<D: Driver> Shard<D> {
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
-        self.watch_new();
-        self.end_phase();
+        self.watch_accepted();
+        self.advance_phase();
         self.update_service_deadline();
         if self.resources.output_budget.take_due_trim(self.resources.now) {
             self.trim();
@@ -113,8 +113,8 @@ impl<D: Driver> Shard<D> {
                 Command::Drain => self.drain(),
                 Command::Stop => self.stop(),
                 Command::Evict(asker) => self.evict_for(asker),
-                Command::Evicted => self.take_eviction_answer(true),
-                Command::NothingToEvict => self.take_eviction_answer(false),
+                Command::Evicted => self.handle_eviction_answer(true),
+                Command::NothingToEvict => self.handle_eviction_answer(false),
             }
         }
     }
@@ -156,8 +156,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service was
-    /// already called is ignored.
+    /// Asks the service for its deadline, at the end of a turn. A deadline for which the service
+    /// was already called is ignored.
     fn update_service_deadline(&mut self) {
         let service = &self.service;
         let next = catch_panic(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
@@ -174,7 +174,7 @@ impl<D: Driver> Shard<D> {
     }
 
     #[cold]
-    fn call_service(&mut self) {
+    fn run_service_deadline(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
         let (service, now) = (&mut self.service, self.resources.now);
         if catch_panic(|| service.on_deadline(now)).is_none() {
@@ -184,7 +184,7 @@ impl<D: Driver> Shard<D> {
 
     fn run_timers(&mut self) {
         if self.service_deadline.next <= self.resources.now {
-            self.call_service();
+            self.run_service_deadline();
         }
         while let Some((time, slot)) = self.resources.timers.pop_due(self.resources.now) {
             let timer = &mut self.slots[slot as usize].timer;
@@ -193,7 +193,7 @@ impl<D: Driver> Shard<D> {
             }
             *timer = Time::NEVER;
             let Some(conn) = self.conns.get(slot as usize) else { continue };
-            // Its deadline may have moved later.
+            // The connection may have set a later deadline meanwhile.
             let is_due = conn.next_deadline() <= self.resources.now;
             self.serve(conn.session.key(), |active| match is_due {
                 true => active.expire(),
@@ -204,17 +204,17 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// A deadline of the connection has passed.
+    /// Handles a passed deadline of the connection.
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Lingering(_) => Err(self.conn.session.conclusion()),
+            Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),
                 _ => self.check_stalled(),
             },
             _ => {
-                // The peer may have reset the connection unnoticed.
+                // The peer may have reset the connection, and no receive has reported it.
                 if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }

@@ -148,7 +148,7 @@ impl CompressedCache {
         compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<CompressionResult> {
         let compressor_memory = max_compressor_memory(key.coding, max_len);
-        let Some(_compressor_memory) = self.compressor_memory.hold(compressor_memory) else {
+        let Some(_compressor_memory) = self.compressor_memory.take_shared(compressor_memory) else {
             return Ok(CompressionResult::Refused);
         };
         let Some(mut permit) = self.reserve(max_len + CONTENT_OVERHEAD) else {
@@ -182,7 +182,7 @@ impl CompressedCache {
     /// Takes `amount` of the budget. If it is spent, evicts contents that are not being sent.
     fn reserve(&self, amount: u64) -> Option<Permit> {
         loop {
-            if let Some(permit) = self.compressed.hold(amount) {
+            if let Some(permit) = self.compressed.take_shared(amount) {
                 return Some(permit);
             }
             // Dropped after the lock was released.
@@ -241,7 +241,7 @@ fn is_available(bytes: u64) -> bool {
 /// window of a decoder, and its other state.
 pub(crate) fn hold_for_comparing(compressor_memory: &Arc<Budget>) -> Option<Permit> {
     const WINDOWS: u64 = 20 * 1024 * 1024;
-    compressor_memory.hold(WINDOWS).filter(|_| is_available(WINDOWS))
+    compressor_memory.take_shared(WINDOWS).filter(|_| is_available(WINDOWS))
 }
 
 #[cfg(test)]

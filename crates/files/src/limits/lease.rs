@@ -20,7 +20,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// A lease of 0 bytes.
     pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
-        Some(Self { held: budget.hold(0)?, charged: budget.charge(client, 0)? })
+        Some(Self { held: budget.take_shared(0)?, charged: budget.charge(client, 0)? })
     }
 
     /// Changes the lease to `bytes`. Returns false and changes nothing if the budget has less.
@@ -60,7 +60,7 @@ mod tests {
         let client = Client::V4([192, 0, 2, 1]);
         let mut lease = Lease::new(&budget, client).unwrap();
         assert!(lease.resize(20) && !lease.resize(26) && lease.resize(25));
-        let other = budget.hold(70).unwrap();
+        let other = budget.take_shared(70).unwrap();
         let mut second = Lease::new(&budget, Client::Unix).unwrap();
         assert!(!second.resize(6), "there are 5 left in all");
         assert!(second.resize(5));

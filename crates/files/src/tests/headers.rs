@@ -97,7 +97,8 @@ fn lookup_of_a_large_file_reads_it_only_for_its_type() {
     let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
     for (name, is_read) in [("a.ts", true), ("a.txt", false), ("a.mp4", false)] {
         let (store, _) = memory(&[(name, &large)]);
-        let site = Folder::new(store.clone()).with_options(options.clone()).site(CacheLimits::default());
+        let site =
+            Folder::new(store.clone()).with_options(options.clone()).site(CacheLimits::default());
         store.change_when_read(name, ["read"]);
         let mut client = Client::new(&site);
         let path = format!("/{name}");

@@ -13,11 +13,11 @@ use crate::{
 /// Whether to offer unused input again before new input arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reoffer {
-    /// Don't.
+    /// No.
     No,
-    /// Do: the protocol has ended its pause.
+    /// Yes: the protocol has ended its pause.
     AfterResume,
-    /// Do: another protocol has replaced this one.
+    /// Yes: another protocol has replaced this one.
     AfterSwitch,
 }
 
@@ -64,7 +64,7 @@ impl Session {
             && !self.wants_input(owner.high_water())
         {
             self.input_state = InputState::HalfClosedSent;
-            self.event(Event::HalfClosed, owner);
+            self.send_event(Event::HalfClosed, owner);
         }
     }
 
@@ -95,7 +95,7 @@ impl Session {
     /// has set a different one. The same one is removed, or it would expire again and again.
     pub fn expire<O: Owner>(&mut self, owner: &mut O) -> bool {
         let before = self.deadline;
-        self.event(Event::Deadline, owner);
+        self.send_event(Event::Deadline, owner);
         let is_new = self.deadline != before;
         if !is_new {
             self.deadline = Time::NEVER;
@@ -121,7 +121,7 @@ impl Session {
                 self.mark = None;
             }
             if sent_some || sent >= mark {
-                // Not by `event`: this is sent even if the protocol asked to be closed.
+                // Not by `send_event`: this is sent even if the protocol asked to be closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
@@ -133,7 +133,7 @@ impl Session {
             && (sent_some || self.is_flushed())
         {
             self.wants_room = false;
-            self.event(Event::Room, owner);
+            self.send_event(Event::Room, owner);
         }
     }
 
@@ -142,7 +142,7 @@ impl Session {
     pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
         if !mem::replace(&mut self.is_drained, true) {
             let unread = unread || !self.unused.is_empty();
-            self.event(Event::Drain { unread }, owner);
+            self.send_event(Event::Drain { unread }, owner);
         }
     }
 
@@ -167,20 +167,20 @@ impl Session {
 impl Session {
     fn notify_open<O: Owner>(&mut self, owner: &mut O) {
         let peer = self.peer;
-        self.event(Event::Open(&peer), owner);
+        self.send_event(Event::Open(&peer), owner);
     }
 
     fn notify_end_of_input<O: Owner>(&mut self, owner: &mut O) {
         if self.input_state == InputState::Ended && self.expects == Expects::Input {
             self.input_state = InputState::EofSent;
             let clean = self.unused.is_empty();
-            self.event(Event::Eof { clean }, owner);
+            self.send_event(Event::Eof { clean }, owner);
         }
     }
 
     /// Sends an event, if the session is open. Owners call this for events that have no method
     /// here, such as [`Event::LameDuck`].
-    pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
+    pub fn send_event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
         self.send_stream_event(event, 0, owner);
     }
 

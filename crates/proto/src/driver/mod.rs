@@ -1,9 +1,9 @@
 //! For drivers: runs one protocol. Code that only implements a protocol needs nothing from here.
 //!
-//! A [`Session`] is a protocol instance with its pending input and output. It keeps the guarantees that
-//! [`Protocol`](crate::Protocol) states: the order of events, unused input, pauses, room, marks, the end.
-//! Its owner has sockets, clocks and limits: the engine, the harness, or a protocol that runs others on
-//! streams of its own.
+//! A [`Session`] is a protocol instance with its pending input and output. It keeps the guarantees
+//! that [`Protocol`](crate::Protocol) states: the order of events, unused input, pauses, room,
+//! marks, the end. Its owner has sockets, clocks and limits: the engine, the harness, or a protocol
+//! that runs others on streams of its own.
 //!
 //! ```text
 //!   owner                                          session

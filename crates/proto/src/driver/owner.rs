@@ -8,8 +8,8 @@ pub trait Owner {
     /// The context of a call, in a session with `peer`.
     fn context(&self, peer: &Peer) -> Context<'_>;
 
-    /// The high-water mark in bytes: a session that holds this much output gets no input. Below a quarter of it the protocol
-    /// gets [`Event::Room`](crate::Event::Room).
+    /// The high-water mark in bytes: a session that holds this much output gets no input. Below a
+    /// quarter of it the protocol gets [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
     /// How many bytes of unused input a session may hold. A session with more fails.
@@ -21,6 +21,7 @@ pub trait Owner {
     /// Takes an output back. It may hold bytes that will not be sent.
     fn take_back_output(&mut self, output: Box<Output>);
 
-    /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics through.
+    /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics
+    /// through.
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T>;
 }

@@ -18,7 +18,7 @@ pub struct Session {
     pub(super) protocol: Option<Box<dyn Protocol>>,
     pub(super) expects: Expects,
     pub(super) input_state: InputState,
-    /// How the protocol ends it.
+    /// How to end the session, if the protocol asked for that or failed.
     pub(super) end: Option<End>,
     /// A fault of the protocol, or its panic.
     pub(super) reason: Option<Box<Reason>>,
@@ -98,8 +98,8 @@ impl InFlight {
         self.bytes > 0
     }
 
-    /// How many more bytes the output may hold before it is full, if the output and this may hold `max`
-    /// bytes together. None while [`Output::MAX_FILE_RANGES`] are in flight.
+    /// How many more bytes the output may hold before it is full, if the output and this may hold
+    /// `max` bytes together. None while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn remaining_room(&self, max: usize) -> usize {
         let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -119,8 +119,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session with `peer`. Call `open` next, or `close` if the connection failed. Envelopes for it
-    /// carry `key`.
+    /// A session with `peer`. Call `open` next, or `close` if the connection failed. Envelopes for
+    /// it carry `key`.
     #[must_use]
     pub fn new(protocol: Box<dyn Protocol>, key: Key, peer: Peer) -> Self {
         Self {
@@ -202,9 +202,9 @@ impl Session {
         self.reason.take().map(|reason| *reason)
     }
 
-    /// The reason of an end without a failure.
+    /// Why the session ends, if neither a fault nor a panic ends it.
     #[must_use]
-    pub fn conclusion(&self) -> Reason {
+    pub fn orderly_reason(&self) -> Reason {
         match self.end {
             _ if self.is_drained => Reason::Drained,
             Some(End::Close | End::Linger) if self.is_at_end_of_input() => Reason::PeerClosed,
@@ -219,8 +219,8 @@ impl Session {
         self.protocol.is_none()
     }
 
-    /// Whether the protocol has written or asked for something since the last call of this: then flush,
-    /// and read on if [`Session::wants_input`].
+    /// Whether the protocol has written or asked for something since the last call of this. If so,
+    /// flush the session, and read if [`Session::wants_input`].
     #[inline]
     pub fn take_changed(&mut self) -> bool {
         mem::take(&mut self.is_changed)
@@ -233,8 +233,8 @@ impl Session {
         self.is_drained
     }
 
-    /// Since when it has been idle: all output is sent, all input is used, the peer's side is open, and
-    /// the protocol is idle.
+    /// Since when it has been idle: all output is sent, all input is used, the peer's side is open,
+    /// and the protocol is idle.
     #[must_use]
     pub fn idle_since(&self) -> Option<Time> {
         let expects_input = self.expects == Expects::Input && self.input_state == InputState::Open;
@@ -312,8 +312,8 @@ impl Session {
         self.in_flight.is_any()
     }
 
-    /// Returns an output, of which `count` bytes were sent. Returns whether any are left. Call
-    /// [`Session::progress`] next.
+    /// Takes back an output of which `count` bytes were sent. Returns whether it has unsent bytes.
+    /// Call [`Session::progress`] next.
     #[inline(always)] // Runs for each response.
     pub fn put_back<O: Owner>(
         &mut self,

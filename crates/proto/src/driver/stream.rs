@@ -9,13 +9,14 @@ use crate::{Mark, Output, Turn};
 
 /// One of several streams of a session. It has an output of its own.
 ///
-/// The session's protocol makes a turn of the stream with [`Stream::turn`], and moves the stream's output
-/// into the session's with [`Stream::move_to`] as there is room. A message of a promise or remote that a
-/// stream's turn made comes to the protocol in a turn with the stream's number: [`Turn::stream`].
+/// The session's protocol makes a turn of the stream with [`Stream::turn`], and moves the stream's
+/// output into the session's with [`Stream::move_to`] as there is room. A message of a promise or
+/// remote that a stream's turn made comes to the protocol in a turn with the stream's number:
+/// [`Turn::stream`].
 ///
 /// [`Turn::end`], [`Turn::resume`] and [`Turn::switch_to`] do nothing in a stream's turn, and
-/// [`Turn::mark`] causes no [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the protocol
-/// calls [`Stream::take_room`].
+/// [`Turn::mark`] causes no [`Event::Sent`](crate::Event::Sent). [`Turn::want_room`] works: the
+/// protocol calls [`Stream::take_room`].
 #[derive(Debug)]
 pub struct Stream {
     id: NonZeroU32,
@@ -92,9 +93,9 @@ impl Stream {
         moved
     }
 
-    /// Whether the stream has room now, as [`Event::Room`](crate::Event::Room) says for a connection:
-    /// [`Turn::want_room`] asked for it, and the output has fallen to a quarter of its room since.
-    /// Returns true once for each such request.
+    /// Whether the stream has room now: [`Turn::want_room`] asked for it, and the output has fallen
+    /// to a quarter of its room since. Returns true once for each request. This replaces
+    /// [`Event::Room`](crate::Event::Room), which only connections get.
     pub fn take_room(&mut self) -> bool {
         let is_due = self.effects.want_room
             && self.out.held() <= self.room / 4
@@ -133,8 +134,8 @@ mod tests {
     use crate::harness::Harness;
     use crate::{Consumed, Event, Fault, Protocol, Remote, Time};
 
-    /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream when
-    /// its promise is fulfilled.
+    /// Opens a stream for each byte of input, with the byte as its number. Writes to the stream
+    /// when its promise is fulfilled.
     #[derive(Default)]
     struct Streams {
         streams: Vec<Stream>,

@@ -11,9 +11,10 @@ use crate::{Consumed, End, Event, Fault, Output, Peer, Protocol, Reason, Time, T
 /// The events that the protocols of the streams got.
 type EventLog = Rc<RefCell<Vec<String>>>;
 
-/// Reads frames of three bytes: a kind, the stream's id and a byte of content. The kinds: `+` opens a
-/// stream, `>` carries content, `.` ends the peer's side, `w` adds ten times the digit in its content to
-/// the window. Writes `<`, the id and up to four bytes of content; `.` and the id at the end of our side.
+/// Reads frames of three bytes: a kind, the stream's id and a byte of content. The kinds: `+` opens
+/// a stream, `>` carries content, `.` ends the peer's side, `w` adds ten times the digit in its
+/// content to the window. Writes `<`, the id and up to four bytes of content; `.` and the id at the
+/// end of our side.
 struct Streams {
     streams: BTreeMap<u8, Stream>,
     log: EventLog,
@@ -101,8 +102,8 @@ impl Protocol for Streams {
 }
 
 impl Stream {
-    /// Moves as much output to the connection as the window allows. Returns why the stream has ended, if
-    /// it has.
+    /// Moves as much output to the connection as the window allows. Returns why the stream has
+    /// ended, if it has.
     fn flush(&mut self, id: u8, turn: &mut Turn<'_>) -> Option<Reason> {
         while self.window > 0
             && let Some(mut output) = self.session.take_output()
@@ -120,11 +121,12 @@ impl Stream {
             return None;
         }
         turn.out.write(&[b'.', id]);
-        Some(self.session.take_reason().unwrap_or_else(|| self.session.conclusion()))
+        Some(self.session.take_reason().unwrap_or_else(|| self.session.orderly_reason()))
     }
 }
 
-/// Writes its id ten times for each byte of input, whenever its output has room. Reads nothing meanwhile.
+/// Writes its id ten times for each byte of input, whenever its output has room. Reads nothing
+/// meanwhile.
 struct Tens {
     id: u8,
     left: usize,

@@ -3,8 +3,8 @@
 //! `sendfile` waits for the disk if the content is not in the page cache, and has no flag against
 //! that. So a file on a disk is probed first, once per quantum, by reading the last byte of the
 //! quantum with `RWF_NOWAIT`: the kernel reads ahead in order, so the last page comes last.
-//! (`cachestat` also counts pages that are still being read, and is newer than the oldest Linux that
-//! we support.)
+//! (`cachestat` also counts pages that are still being read, and is newer than the oldest Linux
+//! that we support.)
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -17,8 +17,8 @@ use sockeye_proto::{Access, FileRange, Output, Part};
 use super::Epoll;
 use crate::driver::{Driver, QUANTUM, SendStatus};
 
-/// If the rest of a file exceeds the quantum by this much at most, it is sent too: the response's
-/// head may have used part of the quantum, and another turn would cost more.
+/// If the rest of a file exceeds the quantum by at most this much, all of it is sent: the
+/// response's head may have used part of the quantum, and another turn would cost more.
 const MAX_TAIL: u64 = 4 * 1024;
 
 /// One `sendmsg` takes at most this many slices.
@@ -48,7 +48,7 @@ impl Epoll {
     }
 
     /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
-    #[inline(never)] // Its loops would take registers from `send_plain`.
+    #[inline(never)] // Inlined, it would slow down `send_plain`: its loops need many registers.
     pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, SendStatus) {
         let mut count = 0;
         // How many bytes at the front are known to be in the page cache.
@@ -98,8 +98,8 @@ impl Epoll {
         }
     }
 
-    /// Sends from a file, at most `max` bytes and [`MAX_TAIL`]. `None`: it might block. `resident` is how
-    /// many bytes an earlier call found in the page cache and did not send.
+    /// Sends at most `max` plus [`MAX_TAIL`] bytes from a file. `None` if that might block.
+    /// `resident` is how many bytes an earlier call found in the page cache and did not send.
     fn send_file(
         &mut self,
         fd: &OwnedFd,
@@ -206,8 +206,9 @@ fn status_of(error: Errno) -> SendStatus {
     }
 }
 
-/// Sends the bytes in memory at the front of `out` with one `sendmsg`. If a file follows, `MSG_MORE`
-/// makes the kernel wait for it, so that a head and the start of its body share a segment.
+/// Sends the bytes in memory at the front of `out` with one `sendmsg`. If a file follows,
+/// `MSG_MORE` makes the kernel wait for it, so that a head and the start of its body share a
+/// segment.
 fn send_slices<'a>(
     fd: &OwnedFd,
     out: &'a Output,
