@@ -1,4 +1,4 @@
-//! Several requests in flight on one connection, over a wire that is for tests.
+//! Several requests in flight on one connection, with the test wire.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::{JsonLines, Limits, Log, Outcome, RequestHead, Stream, StreamEvent, T
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
-/// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at all;
-/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server drains;
-/// `/large` is large, `/panic` panics.
+/// `/later` answers when a test keeps its promise, `/never` not at all. `/endless` streams while there is
+/// room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large` has a large
+/// response, `/collect` answers after the request's content, `/panic` panics. Other paths answer at once.
 struct Several(Rc<Shared>);
 
 #[derive(Default)]
@@ -88,7 +88,7 @@ impl Handler for Several {
     }
 }
 
-/// Keeps the targets and ends of requests, in the order of their ends.
+/// Records the targets of requests and why they ended, in the order in which they ended.
 #[derive(Debug, Default)]
 struct Ends(RefCell<Vec<String>>);
 
@@ -142,13 +142,14 @@ impl Scene {
         self.client.input(format!("{line}\n").as_bytes());
     }
 
-    /// What the server says: of each stream its status, its content, and how it ended.
+    /// The output since the last call, as [`lines`].
     fn hear(&mut self) -> Vec<String> {
         lines(&self.client.output())
     }
 }
 
-/// The lines of `output` in order, and the length of content after them.
+/// The lines of `output`, each as its stream's number and the status, the content (its length if it is
+/// long), or how the response ended.
 fn lines(mut output: &[u8]) -> Vec<String> {
     let mut told = Vec::new();
     while !output.is_empty() {
@@ -175,7 +176,7 @@ fn lines(mut output: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn responses_and_log_entries_come_as_they_are_ready() {
+fn responses_and_log_entries_appear_when_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/later");
@@ -251,7 +252,7 @@ fn content_that_is_longer_or_shorter_than_announced_is_refused() {
         (json!(5), &["hel"], "400"),
         (json!(5), &["hel", "lo!"], "400"),
         (json!(5), &["hello", "!"], "400"),
-        // It was complete without content, and is answered already.
+        // The request has no content, and is answered already.
         (json!(0), &["!"], "200"),
         (json!(true), &["hel"], "200"),
     ] {
@@ -298,7 +299,7 @@ fn deadlines_belong_to_their_streams() {
     assert_eq!((&*told[0], told.len()), ("1 503", 3));
     scene.client.pass(Duration::from_secs(2));
     assert_eq!(scene.hear()[0], "2 503");
-    // What comes for one that has ended is dropped.
+    // A message to a stream that has ended is dropped.
     for promise in scene.shared.promises.take() {
         promise.keep(Box::new("too late"));
     }
@@ -324,7 +325,7 @@ fn a_drain_ends_streams_that_can_end_and_waits_for_others() {
 }
 
 #[test]
-fn a_reset_ends_all() {
+fn a_reset_ends_all_streams() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/endless");

@@ -1,3 +1,5 @@
+//! Timeouts of connections and heads, and what a stopping server does with connections.
+
 use std::time::Duration;
 
 use sockeye_proto::End;

@@ -1,4 +1,4 @@
-//! Clients that leave, and what is dropped then.
+//! Clients that leave, and the tasks and bodies that are dropped then.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -199,7 +199,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         assert_eq!(cut(client), status, "{field} {body}");
         assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
     }
-    // A task that is busy at that moment.
+    // A task that doesn't poll the body at that moment.
     for cut in [reset, end] {
         let mut client = client_of(&running);
         client.head("POST /busy", &[length]);
@@ -261,7 +261,7 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     client.head("GET /late/1", &[]);
     client.head("GET /late/2", &[]);
     client.end();
-    // A stream whose client ended its side later has timed out.
+    // A stream to a client that ended its side later times out earlier.
     let mut other = running.client();
     other.head("GET /silent", &[]);
     other.end();

@@ -1,12 +1,12 @@
-//! Streams of responses, whole, cut and broken.
+//! Sequences of responses: complete, cut into parts, and invalid.
 
 use proptest::prelude::*;
 
 use super::head::LIMITS;
 use super::*;
 
-/// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
-/// after it where the connection ends with it.
+/// The responses in `input`, which is cut at `cuts`: each as `status content`, with a `!` at its end if
+/// it is the last one of the connection.
 fn read_all(
     input: &[u8],
     request: RequestKind,
