@@ -1,7 +1,7 @@
 //! Reads what clients send, for comparison with other parsers: see `scripts/foreign-parsers`.
 //!
-//! Each line of standard input is everything that a client sends on one connection, in hexadecimal. For
-//! each, a line of standard output has the requests that the HTTP server read in it, as JSON.
+//! Each line of standard input is everything that a client sends on one connection, in hexadecimal.
+//! For each, a line of standard output has the requests that the HTTP server read in it, as JSON.
 
 #![forbid(unsafe_code)]
 

@@ -20,8 +20,8 @@ fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// Whether `text` has a test of this name: a function directly below `#[test]`, or other attributes below
-/// that.
+/// Whether `text` has a test of this name: a function directly below `#[test]`, or other attributes
+/// below that.
 fn has_test(text: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let mut lines = text.lines().map(str::trim_start).collect::<Vec<_>>().into_iter();

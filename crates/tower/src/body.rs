@@ -113,7 +113,8 @@ impl BodyWriter {
         })
     }
 
-    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is dropped.
+    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is
+    /// dropped.
     pub(crate) fn notify_when_room(&self, room: Promise) {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }

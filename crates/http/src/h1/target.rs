@@ -9,8 +9,8 @@ use crate::semantics::span::Range;
 const BAD_FORM: Refusal<'static> =
     Refusal::bad("sent a request target in a form that its method does not allow");
 
-/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a target.
-/// `path_end` is the position of its first `?`, or `end`.
+/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a
+/// target. `path_end` is the position of its first `?`, or `end`.
 #[inline(always)]
 pub(crate) fn split(
     head: &[u8],
@@ -75,8 +75,8 @@ fn split_other(
     }
 }
 
-/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a proxy
-/// could use.
+/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a
+/// proxy could use.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let is_first = |scheme: &&[u8]| {

@@ -22,8 +22,8 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// A request of any wire. `head` begins with the method. The fields begin at `fields` in `head`, and
-    /// `spans` are relative to it.
+    /// A request of any wire. `head` begins with the method. The fields begin at `fields` in
+    /// `head`, and `spans` are relative to it.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,

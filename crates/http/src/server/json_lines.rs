@@ -1,5 +1,5 @@
-//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests can be in
-//! flight, each on a stream of its own.
+//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests
+//! can be in flight, each on a stream of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,8 +25,8 @@ use crate::{
 const MAX_STREAMS: usize = 100;
 /// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for the
-/// handler. If a client sends more content, its stream is aborted.
+/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for
+/// the handler. If a client sends more content, its stream is aborted.
 const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
@@ -53,7 +53,8 @@ struct Slot<H> {
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     buffered: Vec<u8>,
-    /// Number of bytes of the request's content that have not arrived; `None` if it announced no length.
+    /// Number of bytes of the request's content that have not arrived; `None` if it announced no
+    /// length.
     remaining: Option<u64>,
     /// The trailers, if the end of the content has arrived.
     end: Option<Section>,
@@ -64,7 +65,8 @@ struct Slot<H> {
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is complete or aborted, and not all of it has been moved to the connection's output.
+    /// The response is complete or aborted, and not all of it has been moved to the connection's
+    /// output.
     Sending { wire: JsonExchange, is_aborted: bool },
 }
 
@@ -183,8 +185,8 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Moves the next piece of the response to the connection's output. Returns whether it moved anything
-    /// or the handler was called.
+    /// Moves the next piece of the response to the connection's output. Returns whether it moved
+    /// anything or the handler was called.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
@@ -364,8 +366,8 @@ impl<S: Handlers> JsonLines<S> {
         Ok(())
     }
 
-    /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends the
-    /// connection if nothing is left to do.
+    /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends
+    /// the connection if nothing is left to do.
     fn send_output(&mut self, turn: &mut Turn<'_>) {
         let mut idle = 0;
         while idle < self.streams.len() {

@@ -179,8 +179,8 @@ fn a_stopping_server_refuses_upgrades() {
 
         let mut client = odd_client();
         let request = request.trim_end_matches("hello");
-        // The drain starts when the handler of `/upgrade-late` has been called, and when only a part of the
-        // head of `/upgrade` has arrived.
+        // The drain starts when the handler of `/upgrade-late` has been called, and when only a
+        // part of the head of `/upgrade` has arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

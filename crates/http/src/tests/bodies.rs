@@ -7,9 +7,10 @@ use sockeye_proto::{End, Reason, Time};
 use super::*;
 use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
-/// Reads bodies as the path says: `/echo` collects the body and sends it back. `/slow` does the same, but
-/// runs a job after each piece. `/early` answers at the first piece. `/tiny` accepts four bytes. `/ask`
-/// asks for the body when a job has run. All other paths answer at once, and don't read the body.
+/// Reads bodies as the path says: `/echo` collects the body and sends it back. `/slow` does the
+/// same, but runs a job after each piece. `/early` answers at the first piece. `/tiny` accepts four
+/// bytes. `/ask` asks for the body when a job has run. All other paths answer at once, and don't
+/// read the body.
 #[derive(Default)]
 struct Reader {
     body: Vec<u8>,
@@ -264,8 +265,8 @@ fn an_incomplete_body_is_refused() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
-/// Reads bodies, and notes how they end. `/stream` reads when its response has started, `/ask` when a job
-/// has run, and `/small` accepts four bytes.
+/// Reads bodies, and notes how they end. `/stream` reads when its response has started, `/ask` when
+/// a job has run, and `/small` accepts four bytes.
 #[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 

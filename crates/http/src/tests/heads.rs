@@ -1,5 +1,6 @@
-//! Compares our parser of heads with another one: `httparse` accepts every head that ours accepts, and
-//! finds the same parts in it. It also accepts heads that ours refuses, for example with a bare LF.
+//! Compares our parser of heads with another one: `httparse` accepts every head that ours accepts,
+//! and finds the same parts in it. It also accepts heads that ours refuses, for example with a bare
+//! LF.
 
 use proptest::prelude::*;
 

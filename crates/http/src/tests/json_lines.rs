@@ -11,9 +11,10 @@ use crate::{JsonLines, Limits, Log, Outcome, RequestHead, Stream, StreamEvent, T
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
-/// `/later` answers when a test keeps its promise, `/never` not at all. `/endless` streams while there is
-/// room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large` has a large
-/// response, `/collect` answers after the request's content, `/panic` panics. Other paths answer at once.
+/// `/later` answers when a test keeps its promise, `/never` not at all. `/endless` streams while
+/// there is room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large`
+/// has a large response, `/collect` answers after the request's content, `/panic` panics. Other
+/// paths answer at once.
 struct Several(Rc<Shared>);
 
 #[derive(Default)]
@@ -148,8 +149,8 @@ impl Scene {
     }
 }
 
-/// The lines of `output`, each as its stream's number and the status, the content (its length if it is
-/// long), or how the response ended.
+/// The lines of `output`, each as its stream's number and the status, the content (its length if it
+/// is long), or how the response ended.
 fn lines(mut output: &[u8]) -> Vec<String> {
     let mut told = Vec::new();
     while !output.is_empty() {

@@ -7,8 +7,8 @@ use sockeye_proto::End;
 use super::*;
 use crate::{Limits, Stream, StreamEvent, Trailers};
 
-/// `/now` answers at once, all other paths when a job has run. `/stream` answers with a stream, `/body`
-/// reads the body before it runs the job, and `/on` keeps waiting at the first timeout.
+/// `/now` answers at once, all other paths when a job has run. `/stream` answers with a stream,
+/// `/body` reads the body before it runs the job, and `/on` keeps waiting at the first timeout.
 #[derive(Default)]
 struct Slow {
     path: Vec<u8>,

@@ -11,8 +11,8 @@ use crate::{Limits, Stream, StreamEvent};
 static WHY: Fault =
     Fault { blame: Blame::Ours, code: "out_of_paper", what: Cow::Borrowed("ran out of paper") };
 
-/// `/feed` streams: it runs a job, writes its text, and repeats this. `/abort` starts a stream and aborts
-/// it. All other paths answer when a job has run.
+/// `/feed` streams: it runs a job, writes its text, and repeats this. `/abort` starts a stream and
+/// aborts it. All other paths answer when a job has run.
 struct Feed;
 
 impl Handler for Feed {

@@ -27,8 +27,8 @@ use super::{
     Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
 };
 
-/// Answers with the method and the path. Exceptions: `/later` answers when a job has run, `/big` with
-/// more content than the output has room for, `/none` with 304, and `/error` with 404.
+/// Answers with the method and the path. Exceptions: `/later` answers when a job has run, `/big`
+/// with more content than the output has room for, `/none` with 304, and `/error` with 404.
 #[derive(Debug, Default)]
 struct Mirror {
     waits_for: Option<Ticket>,

@@ -1,5 +1,5 @@
-//! Compares the server with another parser, `httparse`. Both find the same parts in a request that both
-//! accept, and a list has all reasons for which only the server refuses a request.
+//! Compares the server with another parser, `httparse`. Both find the same parts in a request that
+//! both accept, and a list has all reasons for which only the server refuses a request.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,8 @@ fn theirs(input: &[u8]) -> Option<Accepted> {
     })
 }
 
-/// Compares how the two parsers read the first head. Returns the reason if only the server refuses it.
+/// Compares how the two parsers read the first head. Returns the reason if only the server refuses
+/// it.
 fn compare(name: &str, input: &[u8]) -> Option<String> {
     let Reading { requests, end } = read([input]);
     match (requests.into_iter().next(), theirs(input), end) {

@@ -69,7 +69,8 @@ fn cuts_do_not_change_the_result_of_a_case() {
     for Case { name, bytes, .. } in cases() {
         let whole = read([&bytes[..]]);
         assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
-        // Long cases are cut only at some positions. This is faster, and their bytes are repetitive.
+        // Long cases are cut only at some positions. This is faster, and their bytes are
+        // repetitive.
         let step = 1 + bytes.len() / 500;
         for at in (0..bytes.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);

@@ -1,5 +1,5 @@
-//! Log lines about services. This is a test program of its own, because its subscriber receives the log
-//! lines of all threads.
+//! Log lines about services. This is a test program of its own, because its subscriber receives the
+//! log lines of all threads.
 
 #[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
