@@ -26,7 +26,7 @@ impl<S: Handlers> Server<S> {
         }
         match &self.state {
             State::ExpectRequest { .. } | State::ExpectUnreadContent(_) => {
-                self.end_connection(false, turn)
+                self.end_connection(false, turn);
             }
             State::ExpectHead { .. } => {
                 self.state = State::ExpectNothing;
