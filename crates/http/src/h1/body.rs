@@ -182,10 +182,10 @@ impl Decoder {
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
-            // The caller may have no input at hand.
+            // The handler may ask for content when no input has arrived.
             _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
             Self::Length(remaining) => {
-                let piece = take(remaining, input);
+                let piece = take_piece(remaining, input);
                 Ok((piece, Some(Decoded::Piece(piece))))
             }
             Self::Chunked(chunked) => chunked.step_to_trailers(input, max_content),
@@ -195,7 +195,7 @@ impl Decoder {
 
 /// The number of bytes at the start of `input` that are content, up to `remaining`, which it
 /// reduces.
-fn take(remaining: &mut u64, input: &[u8]) -> usize {
+fn take_piece(remaining: &mut u64, input: &[u8]) -> usize {
     let piece =
         usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
     *remaining -= piece as u64;
@@ -214,7 +214,7 @@ impl Chunked {
             let rest = &input[used..];
             let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::NeedMore))) };
             if self.next == Expect::Data {
-                let piece = take(&mut self.remaining, rest);
+                let piece = take_piece(&mut self.remaining, rest);
                 if self.remaining == 0 {
                     self.next = Expect::DataEnd;
                 }

@@ -108,16 +108,17 @@ fn output_with_jobs(input: &str) -> (String, Harness) {
         output.extend(whole.output());
     }
     let mut dripped = reader();
-    let mut drips = Vec::new();
+    let mut dripped_output = Vec::new();
     for byte in input.bytes() {
         if dripped.fault().is_none() && dripped.end().is_none() {
             dripped.input(&[byte]);
         }
         while dripped.run_jobs() > 0 {}
-        drips.extend(dripped.output());
+        dripped_output.extend(dripped.output());
     }
-    let (output, drips) = (String::from_utf8(output).unwrap(), String::from_utf8(drips).unwrap());
-    assert_eq!(output, drips);
+    let (output, dripped_output) =
+        (String::from_utf8(output).unwrap(), String::from_utf8(dripped_output).unwrap());
+    assert_eq!(output, dripped_output);
     assert_eq!(whole.fault(), dripped.fault());
     (output, whole)
 }
@@ -125,7 +126,7 @@ fn output_with_jobs(input: &str) -> (String, Harness) {
 #[test]
 fn bodies_are_read_and_the_next_request_after_them() {
     let next = post("/echo", "", "");
-    for (path, fields, body, said) in [
+    for (path, fields, body, expected) in [
         ("/echo", "Content-Length: 5\r\n", "hello", "5:hello"),
         ("/echo", "Content-Length: 0\r\n", "", "none:"),
         ("/echo", CHUNKED, "5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n", "chunked:hello!"),
@@ -146,7 +147,7 @@ fn bodies_are_read_and_the_next_request_after_them() {
         ("/unread", CHUNKED, "3\r\nabc\r\n0\r\nA: b\r\n\r\n", "unread"),
     ] {
         let (output, client) = output_with_jobs(&format!("{}{next}", post(path, fields, body)));
-        assert_eq!(bodies(&output), [said, "none:"], "{path} {fields}{body}");
+        assert_eq!(bodies(&output), [expected, "none:"], "{path} {fields}{body}");
         assert_eq!((client.end(), client.unused()), (None, 0));
     }
 }
@@ -347,29 +348,29 @@ fn a_handler_is_notified_once_of_an_incomplete_body() {
     ];
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
-        let heard = Rc::clone(&notes.0);
+        let events = Rc::clone(&notes.0);
         let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
-        let said = output.get(9..12).unwrap_or_default();
-        assert_eq!(said, status.as_bytes(), "{path} {fields}{body}");
+        let code = output.get(9..12).unwrap_or_default();
+        assert_eq!(code, status.as_bytes(), "{path} {fields}{body}");
         client.end_for(&Reason::Reset);
-        assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
+        assert_eq!(events.take(), ["incomplete"], "{path} {fields}{body}");
     }
     // No event follows a complete body, or a request without one.
-    for (path, fields, body, told) in [
+    for (path, fields, body, expected) in [
         ("/", length, "hello", &["complete"][..]),
         ("/", "", "", &["complete"]),
         ("/stream", CHUNKED, "0\r\n\r\n", &["complete"]),
         ("/ask", "", "", &[]),
     ] {
         let notes = Notes::default();
-        let heard = Rc::clone(&notes.0);
+        let events = Rc::clone(&notes.0);
         let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
-        assert_eq!(heard.take(), told, "{path} {fields}{body}");
+        assert_eq!(events.take(), expected, "{path} {fields}{body}");
     }
 }
 

@@ -78,8 +78,8 @@ fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
         client.pass(secs(1));
         let fault = client.fault().unwrap();
         assert_eq!(fault.code, CODE);
-        let said = "the peer ended its side, and nothing was sent to it for 15 s";
-        assert_eq!(fault.to_string(), said);
+        let expected = "the peer ended its side, and nothing was sent to it for 15 s";
+        assert_eq!(fault.to_string(), expected);
         assert_eq!(client.output(), b"", "there is no last chunk");
     }
 }

@@ -97,8 +97,8 @@ fn events_arrive_one_by_one_and_draining_completes_the_response() {
     assert_eq!(client.chunk(), None);
     running.stop();
     // The stream is dropped with its task.
-    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    gone.block_on(send.closed());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(send.closed());
 }
 
 #[test]

@@ -231,15 +231,15 @@ fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     let (app, began, dropped) = app();
     let running = RunningApp::with(limits(SHORT), app);
     // One client still reads, the other has left.
-    let mut reads = running.client();
-    reads.head("GET /silent", &[]);
-    reads.answer_head();
-    reads.end();
-    let mut gone = running.client();
-    gone.head("GET /silent", &[]);
-    gone.answer_head();
-    drop(gone);
-    assert_eq!(reads.rest(), b"", "there is no last chunk");
+    let mut reading_client = running.client();
+    reading_client.head("GET /silent", &[]);
+    reading_client.answer_head();
+    reading_client.end();
+    let mut departed_client = running.client();
+    departed_client.head("GET /silent", &[]);
+    departed_client.answer_head();
+    drop(departed_client);
+    assert_eq!(reading_client.rest(), b"", "there is no last chunk");
     for _ in 0..2 {
         began.recv_timeout(PATIENCE).unwrap();
         dropped.recv_timeout(PATIENCE).unwrap();
