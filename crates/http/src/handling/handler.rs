@@ -26,13 +26,13 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 
 /// Answers one request.
 ///
-/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits
-/// for, and only that leads to further calls. Messages are an exception: they can arrive at any
-/// time. The handler is dropped when the response is complete, or can't be completed, for example
-/// because the client has left.
+/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for:
+/// content, room in the output, or messages. Content and room are delivered only if it waits for
+/// them, messages at any time. The handler is dropped when the response is complete, or can't be
+/// completed, for example because the client has left.
 ///
-/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, it is
-/// 500.
+/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, the
+/// client gets a 500.
 pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
     /// handler doesn't ask for the content, the server discards it, or closes the connection if

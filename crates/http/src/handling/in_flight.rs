@@ -31,7 +31,7 @@ pub(crate) enum NextStep {
     Done,
     /// The connection switches to another protocol.
     Switched,
-    /// Wait: for a message, for room or for input.
+    /// Wait for a message, for room or for input.
     Wait,
     /// Read more of the request's content: see [`InFlight::deliver`].
     Read,
@@ -128,7 +128,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                 turn.want_room();
             }
             let Some(limit) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
-            // The handler may have written much after a small piece of content.
+            // The handler may write much in response to a small piece of content.
             if exchange.has_started() && turn.is_full() {
                 exchange.wait_for.room = true;
                 turn.want_room();

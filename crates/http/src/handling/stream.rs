@@ -141,9 +141,9 @@ impl Stream<'_, '_> {
             // In HTTP/1.1 an empty chunk would be the last one.
             _ if len == 0 => {}
             Outgoing::UnknownLength => self.wire.write_piece(len, self.turn.out, write),
-            Outgoing::Length(left) => match left.checked_sub(len) {
+            Outgoing::Length(remaining) => match remaining.checked_sub(len) {
                 Some(rest) => {
-                    *left = rest;
+                    *remaining = rest;
                     write(self.turn.out);
                 }
                 // The client would read content beyond the announced length as the next response.
