@@ -79,10 +79,10 @@ fn split_other(
 /// proxy could use.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
-    let is_first = |scheme: &&[u8]| {
+    let starts_target = |scheme: &&[u8]| {
         target.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme))
     };
-    SCHEMES.into_iter().find(is_first).map(<[u8]>::len)
+    SCHEMES.into_iter().find(starts_target).map(<[u8]>::len)
 }
 
 #[cfg(test)]

@@ -213,15 +213,15 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the page of [`Responder::error`], its text in parts.
     pub(crate) fn write_page(mut self, status: Status, extra: &Fields, text: &[&str]) {
-        const KIND: &[u8] =
+        const PAGE_FIELDS: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         let has_content = status.has_content();
         let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
-        let kind = if has_content { KIND } else { b"" };
-        self.write_head(status, [kind, extra.as_bytes()], length, b"");
+        let page_fields = if has_content { PAGE_FIELDS } else { b"" };
+        self.write_head(status, [page_fields, extra.as_bytes()], length, b"");
         if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));

@@ -102,6 +102,7 @@ impl fmt::Debug for UnparsedHead<'_> {
     }
 }
 
+/// The line without its LF or CRLF.
 fn without_break(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -116,8 +117,8 @@ pub struct Outcome {
     /// Bytes of the response's content that were sent, with chunk lines if it is chunked.
     pub content: u64,
     /// The time from the end of the request's head to the last byte of the response, or to the end
-    /// of the connection; zero within one turn. An incomplete head counts from its first byte, a
-    /// refused request until its response is written.
+    /// of the connection; zero within one turn. For an incomplete head, the time starts with the
+    /// first byte of the head. For a refused request, it ends when the response is written.
     pub duration: Duration,
     /// Why it ended.
     pub end_reason: EndReason,
@@ -134,14 +135,14 @@ pub enum EndReason {
     Complete,
     /// The client left, reset the connection, or broke the protocol in the middle of its request.
     ClientAborted,
-    /// The client was too slow: it did not send the rest of its request, or took nothing of the
+    /// The client was too slow: it did not send the rest of its request, or did not receive the
     /// response.
     TimedOut,
     /// The file changed while it was being sent.
     FileChanged,
     /// The server stopped before the response was sent.
     Stopped,
-    /// The response could not be completed, and that is our fault.
+    /// The response could not be completed, and the server is to blame.
     Failed,
 }
 

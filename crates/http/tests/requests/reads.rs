@@ -47,8 +47,8 @@ pub(crate) struct Reading {
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
     let all = Rc::clone(&requests);
-    let keep = move |_: &Peer| Keep { now: Accepted::default(), all: all.clone() };
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), keep));
+    let recorder = move |_: &Peer| Recorder { current: Accepted::default(), all: all.clone() };
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), recorder));
     let mut output = Vec::new();
     for part in parts {
         if client.fault().is_none() && client.end().is_none() {
@@ -76,14 +76,14 @@ fn last_status(output: &[u8]) -> u16 {
 }
 
 /// Records each request, and answers it when its body is complete.
-struct Keep {
-    now: Accepted,
+struct Recorder {
+    current: Accepted,
     all: Rc<RefCell<Vec<Accepted>>>,
 }
 
-impl Handler for Keep {
+impl Handler for Recorder {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.now = Accepted {
+        self.current = Accepted {
             method: request.method().to_string(),
             target: request.target().to_vec(),
             minor: u8::from(request.version() == Version::Http11),
@@ -94,14 +94,14 @@ impl Handler for Keep {
     }
 
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
-        self.now.body.extend_from_slice(piece);
+        self.current.body.extend_from_slice(piece);
         responder.read()
     }
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
-        self.now.trailers = fields.collect();
-        self.all.borrow_mut().push(std::mem::take(&mut self.now));
+        self.current.trailers = fields.collect();
+        self.all.borrow_mut().push(std::mem::take(&mut self.current));
         responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }

@@ -62,7 +62,7 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The length of the content, if the head says it.
+    /// The length of the content, if the head has it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.content? {
@@ -77,8 +77,8 @@ impl Head<'_> {
 /// no end in the first `searched` bytes.
 pub(super) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
-    let begun = &input[..input.len().min(PREFIX.len())];
-    if !PREFIX.starts_with(begun) {
+    let start = &input[..input.len().min(PREFIX.len())];
+    if !PREFIX.starts_with(start) {
         return Err(BadResponse("sent something else than an HTTP/1 response"));
     }
     let end = blank_line(input, searched.saturating_sub(2));
@@ -125,7 +125,7 @@ pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// Reads a whole head.
+/// Parses a complete head.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     let plain = unfold(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
