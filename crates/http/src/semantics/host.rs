@@ -3,7 +3,7 @@
 //! The owner of a domain can point one of its names at a loopback address. A browser then treats
 //! the local server as part of that site, and lets the site's pages read its responses. Only the
 //! request's host still shows that name. So a server at loopback addresses answers only for names
-//! that an attacker can't own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names
+//! that an attacker can't own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names
 //! that its operator allows.
 
 use std::fmt;
@@ -85,7 +85,7 @@ impl AllowedHosts {
             || self.names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// What a client of a refused host did: the end of a sentence that begins with "the client".
+    /// Why a request for `host` is refused: the end of a sentence that begins with "the client".
     pub(crate) fn refusal_text(&self, host: &[u8]) -> String {
         let hint = &self.hint;
         match printable_name(host) {
@@ -95,7 +95,7 @@ impl AllowedHosts {
     }
 }
 
-/// Refuses requests for other hosts with 421, on the connections that it applies to.
+/// Refuses requests for hosts that are not allowed, with 421, on connections of certain peers.
 pub struct HostCheck {
     hosts: AllowedHosts,
     pub(crate) applies: Box<dyn Fn(&Peer) -> bool>,

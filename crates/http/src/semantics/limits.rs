@@ -12,8 +12,8 @@ pub struct Limits {
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
-    /// Time to receive a head, from its first byte. After it, the server answers 408. Default: 10
-    /// s.
+    /// Time to receive a head, from its first byte. After it, the server answers 408.
+    /// Default: 10 s.
     pub head_timeout: Duration,
     /// Time to receive the first byte of a request. After it, the server closes the connection.
     /// Default: 60 s.
