@@ -129,9 +129,9 @@ impl<S: Handlers> Server<S> {
         }
         // A stopping server answers all requests that have arrived. The last one closes the
         // connection.
-        let stops = self.connection.is_stopping();
-        let is_last = stops && (framing.content != Content::None || rest.is_empty());
-        request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
+        let stopping = self.connection.is_stopping();
+        let is_last = stopping && (framing.content != Content::None || rest.is_empty());
+        request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
         let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
