@@ -103,7 +103,7 @@ impl PendingLog {
         self.change_last(|entry| entry.refusal = Some((code, now)));
     }
 
-    /// Sets how the last request ended, no matter how much of its response is sent.
+    /// Sets why the last request ended, no matter how much of its response is sent.
     pub(crate) fn set_end_reason(&mut self, reason: EndReason) {
         self.change_last(|entry| entry.end_reason = Some(reason));
     }
