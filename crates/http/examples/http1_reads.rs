@@ -1,7 +1,7 @@
 //! Reads what clients send, for comparison with other parsers: see `scripts/foreign-parsers`.
 //!
-//! Each line of standard input is all that a client sends on one connection, in hexadecimal. Each
-//! line of standard output says as JSON what the HTTP server read in it.
+//! Each line of standard input is everything that a client sends on one connection, in hexadecimal.
+//! For each, a line of standard output has the requests that the HTTP server read in it, as JSON.
 
 #![forbid(unsafe_code)]
 
@@ -52,7 +52,7 @@ fn lines(lines: &Lines) -> Vec<[String; 2]> {
     lines.iter().map(|(name, value)| [latin(name), latin(value)]).collect()
 }
 
-/// Each byte as the character of that number.
+/// Converts each byte to the character with that number (Latin-1).
 fn latin(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }

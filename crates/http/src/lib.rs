@@ -1,9 +1,9 @@
 //! HTTP as pure code: bytes in, bytes out (RFC 9110, RFC 9112).
 //!
 //! A [`Server`] is the server's side of one connection, for an engine that runs
-//! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request. The handler reads
-//! the [`Request`] without a copy, and answers with a [`Responder`], now or later, whole or as a
-//! [`Stream`]:
+//! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request. The handler
+//! reads the [`Request`] without a copy, and answers with a [`Responder`], now or later, whole or
+//! as a [`Stream`]:
 //!
 //! ```
 //! use sockeye_http::{Answer, Body, Fields, Handler, Request, Responder, Server, Status};
@@ -34,11 +34,12 @@
 //! assert!(client.finished());
 //! ```
 //!
-//! The crate `sockeye-files` has handlers that serve a folder, and `sockeye::http` has handlers made of
-//! closures, with the types of the `http` crate. The module [`client`] reads responses.
+//! The crate `sockeye-files` has handlers that serve a folder, and `sockeye::http` has handlers
+//! made of closures, with the types of the `http` crate. The module [`client`] reads responses.
 //!
-//! Handlers see only the semantics of HTTP. A *wire* is one encoding of them. At present there is one
-//! wire, HTTP/1.1, which [`Server`] implements. HTTP/2 can become another without a change to handlers.
+//! Handlers see only the semantics of HTTP. A *wire* is one encoding of them. At present there is
+//! one wire, HTTP/1.1, which [`Server`] implements. HTTP/2 can become another without a change to
+//! handlers.
 //!
 //! ```text
 //!  semantics   request, fields, status, …     HTTP without its bytes
@@ -47,8 +48,9 @@
 //!  server      state, events                  one connection
 //! ```
 //!
-//! The parser is strict: it refuses input that two parties could parse in two ways, and the server reads
-//! no request after such input. Content is not decoded: `Content-Encoding` is up to the handler.
+//! The parser is strict: it refuses input that two parties could parse in two ways, and the server
+//! reads no request after such input. Content is not decoded: `Content-Encoding` is up to the
+//! handler.
 
 #![forbid(unsafe_code)]
 

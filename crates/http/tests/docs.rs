@@ -1,4 +1,4 @@
-//! What `docs/rfc9112.md` says of tests is true.
+//! Checks that the tests exist which `docs/rfc9112.md` names.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,8 @@ fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// Whether `text` has a test of this name: a function with the attribute right above it.
+/// Whether `text` has a test of this name: a function directly below `#[test]`, or other attributes
+/// below that.
 fn has_test(text: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let mut lines = text.lines().map(str::trim_start).collect::<Vec<_>>().into_iter();
@@ -39,14 +40,14 @@ fn every_test_on_the_page_about_rfc_9112_exists_and_every_row_has_one() {
     let mut rows = 0;
     for row in RFC9112.lines().filter(|line| line.starts_with('|') && !line.starts_with("|-")) {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [_, _, held_by] = cells[..] else { panic!("three columns: {row}") };
-        if held_by == "tests" {
+        let [_, _, tests_cell] = cells[..] else { panic!("three columns: {row}") };
+        if tests_cell == "tests" {
             continue;
         }
         rows += 1;
-        // Between backticks; what is between two tests is a comma.
-        let tests: Vec<_> = held_by.split('`').skip(1).step_by(2).collect();
-        assert!(!tests.is_empty(), "nothing holds this: {row}");
+        // The names are between backticks, with commas between them.
+        let tests: Vec<_> = tests_cell.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
         for test in tests {
             if let Some(case) = test.strip_prefix("case: ") {
                 let line = format!("\n{case}  ");

@@ -1,4 +1,4 @@
-//! A request's body, on its way from the event loop to a task.
+//! The body of a request: the event loop writes it, and a task polls it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -50,7 +50,7 @@ struct State {
     waker: Option<Waker>,
     /// The promise to keep when there is room.
     room: Option<Promise>,
-    /// The [`RequestBody`] was dropped.
+    /// Whether the [`RequestBody`] was dropped.
     dropped: bool,
 }
 
@@ -113,7 +113,8 @@ impl BodyWriter {
         })
     }
 
-    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is dropped.
+    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is
+    /// dropped.
     pub(crate) fn notify_when_room(&self, room: Promise) {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }

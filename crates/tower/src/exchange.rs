@@ -224,8 +224,8 @@ impl ActiveRequest {
 }
 
 impl<S> Exchange<S> {
-    /// Sends the response if it is complete. Otherwise sends its head and the part of its body that was
-    /// ready.
+    /// Sends the response if it is complete. Otherwise sends its head and the part of its body that
+    /// was ready.
     fn start_response(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
         let ResponseStart { mut head, length, mut first } = start;
         // The server sets Transfer-Encoding itself, and sends chunks if the length is unknown.
@@ -238,9 +238,9 @@ impl<S> Exchange<S> {
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.active.as_ref().is_some_and(|active| active.head_only);
-        // If the body of a response to HEAD is empty, the length of the response to GET is unknown: the
-        // service may have left the content out. The same is true for a Content-Length of 0, which axum
-        // adds to every empty body.
+        // If the body of a response to HEAD is empty, the length of the response to GET is unknown:
+        // the service may have left the content out. The same is true for a Content-Length of 0,
+        // which axum adds to every empty body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
         if let (Some(declared), Some(actual)) = (declared, actual)
@@ -308,8 +308,8 @@ impl<S> Exchange<S> {
     /// Waits for the request's body and the task, before the response starts.
     fn wait(&mut self, responder: Responder<'_, '_>) -> Answer {
         match &self.active {
-            // The service limits the body. There is no limit here, because the body is never buffered as a
-            // whole.
+            // The service limits the body. There is no limit here, because the body is never
+            // buffered as a whole.
             Some(active) if active.reads_body => responder.read_up_to(u64::MAX),
             _ => responder.later(),
         }

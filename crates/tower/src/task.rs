@@ -1,5 +1,5 @@
-//! The task that calls the service, and passes the response to the event loop in batches that the event
-//! loop requests.
+//! The task that calls the service, and passes the response to the event loop in batches that the
+//! event loop requests.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -97,8 +97,8 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request has ended, because its client left, the service is not
-/// to blame, and the level is lower.
+/// Logs that the service failed. If the request has ended, because its client left, the service is
+/// not to blame, and the level is lower.
 fn log_failure(
     what: &str,
     error: &impl fmt::Display,

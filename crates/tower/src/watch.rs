@@ -25,8 +25,9 @@ pub(crate) struct Watchdog {
 }
 
 struct Watched {
+    /// The task's [`PollToken`], which is gone when the task was polled.
     unpolled: Weak<()>,
-    until: Time,
+    deadline: Time,
 }
 
 /// A task drops this when it is first polled.
@@ -47,7 +48,7 @@ impl Watchdog {
         }
         let unpolled = Arc::new(());
         *watched =
-            Some(Watched { unpolled: Arc::downgrade(&unpolled), until: now + STALLED_AFTER });
+            Some(Watched { unpolled: Arc::downgrade(&unpolled), deadline: now + STALLED_AFTER });
         Some(unpolled)
     }
 
@@ -61,7 +62,7 @@ impl Watchdog {
 
 impl Timed for Watchdog {
     fn deadline(&self) -> Option<Time> {
-        self.watched.borrow().as_ref().map(|watched| watched.until)
+        self.watched.borrow().as_ref().map(|watched| watched.deadline)
     }
 
     fn on_deadline(&mut self, _: Time) {

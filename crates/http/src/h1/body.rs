@@ -1,11 +1,11 @@
 //! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
 //!
-//! A [`Decoder`] buffers no bytes, and reads each byte of a chunk's framing once. A trailer section, like
-//! a head, is read when it has arrived as a whole.
+//! A [`Decoder`] buffers no bytes, and reads each byte of a chunk's framing once. A trailer
+//! section, like a head, is read when it has arrived as a whole.
 //!
-//! The decoder is strict, since attackers exploit parsers that disagree about chunks: a line ends with
-//! CRLF, a size has up to sixteen hexadecimal digits, and extensions are ignored but have to follow
-//! their grammar.
+//! The decoder is strict, since attackers exploit parsers that disagree about chunks: a line ends
+//! with CRLF, a size has up to sixteen hexadecimal digits, and extensions are ignored but have to
+//! follow their grammar.
 
 use crate::h1::head::{self, Progress};
 use crate::semantics::chars;
@@ -14,8 +14,8 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::request::Content;
 use crate::semantics::span::Span;
 
-/// Maximum number of bytes of chunk extensions in one body (RFC 9112, 7.1.1, recommends a limit). No
-/// extension is known to be in use, so this is generous.
+/// Maximum number of bytes of chunk extensions in one body (RFC 9112, 7.1.1, recommends a limit).
+/// No extension is known to be in use, so this is generous.
 const MAX_EXTENSIONS: u32 = 4 * 1024;
 
 /// How much of a body has been decoded.
@@ -31,7 +31,8 @@ pub(crate) enum Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunked {
     next: Expect,
-    /// While a size is read: its value so far. Then the number of bytes that remain of the chunk's data.
+    /// While a size is read: its value so far. Then the number of bytes that remain of the chunk's
+    /// data.
     remaining: u64,
     /// Bytes of extensions so far.
     extensions: u32,
@@ -65,8 +66,8 @@ enum Expect {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
-    /// A semicolon, or a blank before it. The line can't end here: the grammar allows blanks only before
-    /// a semicolon.
+    /// A semicolon, or a blank before it. The line can't end here: the grammar allows blanks only
+    /// before a semicolon.
     Semicolon,
     /// The first character of a name, or a blank before it.
     NameStart,
@@ -149,8 +150,8 @@ impl Decoder {
         }
     }
 
-    /// Reads the next piece of content, or the end. Returns the number of bytes of `input` consumed, and
-    /// the result. A chunk of more than `max_content` bytes is refused.
+    /// Reads the next piece of content, or the end. Returns the number of bytes of `input`
+    /// consumed, and the result. A chunk of more than `max_content` bytes is refused.
     pub(crate) fn step(
         &mut self,
         input: &[u8],
@@ -172,8 +173,8 @@ impl Decoder {
         }
     }
 
-    /// As [`Decoder::step`], but returns `None` at the start of the trailer section, which the caller has
-    /// to read.
+    /// As [`Decoder::step`], but returns `None` at the start of the trailer section, which the
+    /// caller has to read.
     pub(crate) fn step_to_trailers(
         &mut self,
         input: &[u8],
@@ -181,10 +182,10 @@ impl Decoder {
     ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
-            // The caller may have no input at hand.
+            // The handler may ask for content when no input has arrived.
             _ if input.is_empty() => Ok((0, Some(Decoded::NeedMore))),
             Self::Length(remaining) => {
-                let piece = take(remaining, input);
+                let piece = take_piece(remaining, input);
                 Ok((piece, Some(Decoded::Piece(piece))))
             }
             Self::Chunked(chunked) => chunked.step_to_trailers(input, max_content),
@@ -192,8 +193,9 @@ impl Decoder {
     }
 }
 
-/// The number of bytes at the start of `input` that are content, up to `remaining`, which it reduces.
-fn take(remaining: &mut u64, input: &[u8]) -> usize {
+/// The number of bytes at the start of `input` that are content, up to `remaining`, which it
+/// reduces.
+fn take_piece(remaining: &mut u64, input: &[u8]) -> usize {
     let piece =
         usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
     *remaining -= piece as u64;
@@ -212,7 +214,7 @@ impl Chunked {
             let rest = &input[used..];
             let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::NeedMore))) };
             if self.next == Expect::Data {
-                let piece = take(&mut self.remaining, rest);
+                let piece = take_piece(&mut self.remaining, rest);
                 if self.remaining == 0 {
                     self.next = Expect::DataEnd;
                 }
@@ -295,7 +297,8 @@ mod tests {
     use super::*;
 
     /// The content in `input`, the length of the trailer section, and the number of bytes consumed;
-    /// `None` if the body is incomplete. `cuts` are the positions where the input is cut into parts.
+    /// `None` if the body is incomplete. `cuts` are the positions where the input is cut into
+    /// parts.
     fn decode(
         input: &[u8],
         cuts: &[usize],

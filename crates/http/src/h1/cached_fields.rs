@@ -42,7 +42,8 @@ impl CachedFields {
         self.host_allowed.set(None);
     }
 
-    /// Indexes the fields in `spans`, after they were parsed. Caches them if `bytes` is short enough.
+    /// Indexes the fields in `spans`, after they were parsed. Caches them if `bytes` is short
+    /// enough.
     pub(crate) fn store(&mut self, bytes: &[u8]) {
         self.index.fill(bytes, &self.spans);
         if bytes.len() <= MAX_LEN {

@@ -26,7 +26,8 @@ impl H1Exchange {
         Self { version, upgrade, persistent, more_input: false, decoder: Decoder::Length(0) }
     }
 
-    /// For a request that is refused. The connection closes, since the bytes after it may not be a request.
+    /// For a request that is refused. The connection closes, since the bytes after it may not be a
+    /// request.
     pub(crate) fn for_refusal() -> Self {
         Self { more_input: true, ..Self::new(Version::Http11, false, false) }
     }
@@ -40,11 +41,11 @@ impl H1Exchange {
         }
     }
 
-    /// Decides, before a response is written, whether the connection persists. It doesn't if more than
-    /// `discard` bytes of the request's content would have to be discarded. It doesn't matter how much of
-    /// the content has arrived, so a response doesn't depend on how the request was cut into packets. The
-    /// handler of a streamed response may still read the content; if it doesn't, the connection closes
-    /// without a `Connection: close`.
+    /// Decides, before a response is written, whether the connection persists. It doesn't if more
+    /// than `discard` bytes of the request's content would have to be discarded. It doesn't matter
+    /// how much of the content has arrived, so a response doesn't depend on how the request was cut
+    /// into packets. The handler of a streamed response may still read the content; if it doesn't,
+    /// the connection closes without a `Connection: close`.
     #[inline(always)]
     pub(crate) fn decide_persistence(
         &mut self,

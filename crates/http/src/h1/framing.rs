@@ -1,7 +1,8 @@
-//! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and 9.3).
+//! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and
+//! 9.3).
 //!
-//! If two parsers disagree about where a request ends, attackers can exploit it (request smuggling). So
-//! anything ambiguous is refused, even where the RFC allows a server to repair it.
+//! If two parsers disagree about where a request ends, attackers can exploit it (request
+//! smuggling). So anything ambiguous is refused, even where the RFC allows a server to repair it.
 
 use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
@@ -45,8 +46,8 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     })
 }
 
-/// The members of the comma-separated list in all fields of that name, without empty ones (RFC 9110,
-/// 5.6.1.2).
+/// The members of the comma-separated list in all fields of that name, without empty ones (RFC
+/// 9110, 5.6.1.2).
 fn list_members<'a>(
     request: &Request<'a>,
     name: FieldName,
@@ -95,7 +96,8 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
         }
         (None, Some(value)) => length(value),
         (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
-        // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112, 6.1).
+        // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112,
+        // 6.1).
         (Some(_), None) if is_http10 => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
         (Some(value), None)
             if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>
@@ -106,8 +108,8 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
     }
 }
 
-/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other parsers
-/// may read a number with a leading zero as octal.
+/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other
+/// parsers may read a number with a leading zero as octal.
 fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
     match (value, chars::parse_number(value).ok_or(BAD)?) {
@@ -117,8 +119,8 @@ fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
     }
 }
 
-/// The refusal of transfer codings other than a single `chunked`. All `Transfer-Encoding` fields form one
-/// list (RFC 9110, 5.3).
+/// The refusal of transfer codings other than a single `chunked`. All `Transfer-Encoding` fields
+/// form one list (RFC 9110, 5.3).
 #[cold]
 fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
     let values = request.fields_named(FieldName::TransferEncoding.as_str());

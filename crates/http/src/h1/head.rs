@@ -1,10 +1,10 @@
 //! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
 //!
-//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how many bytes were
-//! searched for its end, so the work is bounded by the length of the head, in however many parts it
-//! arrives. Whether a head is refused, and why, depends on its bytes alone: a line is checked when it is
-//! complete or exceeds a limit. Only the method is checked byte by byte, since a client of another
-//! protocol may never send a line end.
+//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how many bytes
+//! were searched for its end, so the work is bounded by the length of the head, in however many
+//! parts it arrives. Whether a head is refused, and why, depends on its bytes alone: a line is
+//! checked when it is complete or exceeds a limit. Only the method is checked byte by byte, since a
+//! client of another protocol may never send a line end.
 //!
 //! The meaning of the fields is determined in [`framing`](crate::h1::framing).
 
@@ -22,8 +22,8 @@ use crate::{Content, Limits, OwnedRequest, Request};
 /// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    // Invariant: the lines before `line_start` are complete and valid, `field_count` of them are field
-    // lines, and `line_start..searched` has no LF.
+    // Invariant: the lines before `line_start` are complete and valid, `field_count` of them are
+    // field lines, and `line_start..searched` has no LF.
     line_start: u32,
     searched: u32,
     field_count: u32,
@@ -156,7 +156,8 @@ fn request_line(
     }
 }
 
-/// Refuses a request line that can't start with a method and a space, whatever follows its first bytes.
+/// Refuses a request line that can't start with a method and a space, whatever follows its first
+/// bytes.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     let longest = Method::MAX_LEN.min(limits.request_line.saturating_sub(1));
@@ -208,7 +209,8 @@ fn field_lines(
     }
 }
 
-/// Checks the length of a line from `start` to `end`, the earliest possible end if it is incomplete.
+/// Checks the length of a line from `start` to `end`, the earliest possible end if it is
+/// incomplete.
 fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
@@ -219,8 +221,8 @@ fn check_limits(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal
     Ok(())
 }
 
-/// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit. `refusal`
-/// is the reason if it ends with CRLF. If it is incomplete, more input is needed.
+/// Refuses the line at `start`, which could not be read, if it is complete or exceeds a limit.
+/// `refusal` is the reason if it ends with CRLF. If it is incomplete, more input is needed.
 #[cold]
 fn refuse_if_complete(
     input: &[u8],
@@ -241,8 +243,8 @@ fn refuse_if_complete(
     }
 }
 
-/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Also fails for incomplete input, as
-/// [`tokenize_field_line`] does.
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Also fails for incomplete input,
+/// as [`tokenize_field_line`] does.
 #[inline(always)]
 fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'static>> {
     // Most requests are of one method.
@@ -292,8 +294,8 @@ fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
     }
 }
 
-/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`, and
-/// where the next line starts.
+/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`,
+/// and where the next line starts.
 #[inline(always)]
 fn tokenize_field_line(
     input: &[u8],
@@ -343,8 +345,8 @@ fn bad_value(rest: &[u8]) -> Refusal<'static> {
 }
 
 impl OwnedRequest {
-    /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what follows
-    /// the head.
+    /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what
+    /// follows the head.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use crate::semantics::span::Range;
 const BAD_FORM: Refusal<'static> =
     Refusal::bad("sent a request target in a form that its method does not allow");
 
-/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a target.
-/// `path_end` is the position of its first `?`, or `end`.
+/// Finds the parts of the target at `start..end` of `head`, all of whose bytes are valid in a
+/// target. `path_end` is the position of its first `?`, or `end`.
 #[inline(always)]
 pub(crate) fn split(
     head: &[u8],
@@ -75,14 +75,14 @@ fn split_other(
     }
 }
 
-/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a proxy
-/// could use.
+/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a
+/// proxy could use.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
-    let is_first = |scheme: &&[u8]| {
+    let starts_target = |scheme: &&[u8]| {
         target.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme))
     };
-    SCHEMES.into_iter().find(is_first).map(<[u8]>::len)
+    SCHEMES.into_iter().find(starts_target).map(<[u8]>::len)
 }
 
 #[cfg(test)]

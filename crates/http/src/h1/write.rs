@@ -50,8 +50,8 @@ fn format_preamble(now: WallTime, server_header: bool, preamble: &mut Vec<u8>) {
     }
 }
 
-/// Writes a status line. The version is the server's own, whatever the version of the request (RFC 9110,
-/// 6.2).
+/// Writes a status line. The version is the server's own, whatever the version of the request (RFC
+/// 9110, 6.2).
 fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(b"HTTP/1.1 ");
     match status.title() {
@@ -63,8 +63,8 @@ fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
 }
 
 impl H1Exchange {
-    /// Writes the status line and the fields that every response has, then calls `fill` to append the rest
-    /// of the head.
+    /// Writes the status line and the fields that every response has, then calls `fill` to append
+    /// the rest of the head.
     #[inline(always)]
     pub(crate) fn write_head(
         &self,
@@ -87,8 +87,8 @@ impl H1Exchange {
         });
     }
 
-    /// Writes the field that says where the content ends, if the response needs one, and the blank line
-    /// that ends the head.
+    /// Writes the field that says where the content ends, if the response needs one, and the blank
+    /// line that ends the head.
     pub(crate) fn write_framing(&self, length: ContentLength, bytes: &mut Vec<u8>) {
         if length == ContentLength::Unknown && self.version == Version::Http11 {
             bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");

@@ -22,8 +22,8 @@ pub(crate) enum AnswerKind {
     Abort(&'static Fault),
 }
 
-/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access to
-/// the turn.
+/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access
+/// to the turn.
 macro_rules! context_methods {
     () => {
         /// The time of this turn.

@@ -12,13 +12,14 @@ use crate::h1::write::CachedPreamble;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 
-/// What the connections of one shard share: settings, and buffers that one connection at a time uses.
-/// Create one per shard, in an `Rc`.
+/// What the connections of one shard share: settings, and buffers that one connection at a time
+/// uses. Create one per shard, in an `Rc`.
 #[derive(Default)]
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) preamble: CachedPreamble,
-    /// The last head's fields, and the memory in which the next head is parsed. `None` during parsing.
+    /// The last head's fields, and the memory in which the next head is parsed. `None` during
+    /// parsing.
     pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
     /// A buffer for the positions of trailer fields.
     pub(crate) trailers: Cell<Vec<Span>>,
@@ -65,10 +66,11 @@ impl ServerConfig {
     }
 }
 
-/// Decides which client is charged for a request: the peer, or the client that a trusted proxy names.
+/// Decides which client is charged for a request: the peer, or the client that a trusted proxy
+/// names.
 ///
-/// Called only if a request makes the server hold a resource, such as an open file. So it may be slow,
-/// for example parse fields.
+/// Called only if a request makes the server hold a resource, such as an open file. So it may be
+/// slow, for example parse fields.
 pub trait Clients: fmt::Debug {
     /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;

@@ -5,7 +5,8 @@ use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
 use crate::{Answer, Fields, Request, Responder, Status, Stream, StreamEvent, Trailers};
 
-/// Makes the handlers of a connection's requests. Closures `Fn(&Peer) -> impl Handler` implement it.
+/// Makes the handlers of a connection's requests. Closures `Fn(&Peer) -> impl Handler` implement
+/// it.
 pub trait Handlers {
     /// The type of the handlers.
     type Handler: Handler;
@@ -25,25 +26,26 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 
 /// Answers one request.
 ///
-/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for, and
-/// only that leads to further calls. Messages are an exception: they can arrive at any time. The handler
-/// is dropped when the response is complete, or can't be completed, for example because the client has
-/// left.
+/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for:
+/// content, room in the output, or messages. Content and room are delivered only if it waits for
+/// them, messages at any time. The handler is dropped when the response is complete, or can't be
+/// completed, for example because the client has left.
 ///
-/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, it is 500.
+/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, the
+/// client gets a 500.
 pub trait Handler {
-    /// Answers a request, asks for its content, or waits for a message to answer later. If the handler
-    /// doesn't ask for the content, the server discards it, or closes the connection if there is too
-    /// much. The server itself refuses CONNECT and TRACE. A handler should answer 501 to a method that it
-    /// doesn't know (RFC 9110, 9.1).
+    /// Answers a request, asks for its content, or waits for a message to answer later. If the
+    /// handler doesn't ask for the content, the server discards it, or closes the connection if
+    /// there is too much. The server itself refuses CONNECT and TRACE. A handler should answer 501
+    /// to a method that it doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
-    /// Receives the message of a promise or of a [`Remote`](sockeye_proto::Remote), before the response
-    /// has started. In HTTP/1.1 the message may be meant for an earlier request of the connection:
-    /// ignore an unexpected one with [`Responder::keep_waiting`].
+    /// Receives the message of a promise or of a [`Remote`](sockeye_proto::Remote), before the
+    /// response has started. In HTTP/1.1 the message may be meant for an earlier request of the
+    /// connection: ignore an unexpected one with [`Responder::keep_waiting`].
     ///
-    /// Default: ignores messages while the handler reads the request's content. Otherwise it answers 500,
-    /// because a handler that waits only for messages would never answer.
+    /// Default: ignores messages while the handler reads the request's content. Otherwise it
+    /// answers 500, because a handler that waits only for messages would never answer.
     fn on_message(
         &mut self,
         ticket: Ticket,
@@ -58,8 +60,8 @@ pub trait Handler {
         responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// Receives a piece of the request's content, at least one byte. Return [`Responder::read`] for more,
-    /// or [`Responder::later`] to receive no more until a later answer asks for it.
+    /// Receives a piece of the request's content, at least one byte. Return [`Responder::read`] for
+    /// more, or [`Responder::later`] to receive no more until a later answer asks for it.
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let _ = piece;
         responder.read()
@@ -74,9 +76,9 @@ pub trait Handler {
         responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// The request's content will never be complete: the client has left or ended its side, was too slow,
-    /// or sent malformed or too much content. Called whether or not the handler has asked for the
-    /// content. The server has answered 400, 408 or 413 if it could. `now` is the current time.
+    /// The request's content will never be complete: the client has left or ended its side, was too
+    /// slow, or sent malformed or too much content. Called whether or not the handler has asked for
+    /// the content. The server has answered 400, 408 or 413 if it could. `now` is the current time.
     fn on_incomplete(&mut self, now: Time) {
         let _ = now;
     }
@@ -89,21 +91,21 @@ pub trait Handler {
         stream.abort()
     }
 
-    /// The response has not started within [`Limits::response_timeout`](crate::Limits). If the handler
-    /// continues to wait, the timeout starts again.
+    /// The response has not started within [`Limits::response_timeout`](crate::Limits). If the
+    /// handler continues to wait, the timeout starts again.
     ///
     /// Default: answers 503, and closes the connection: a late message for this request would be
-    /// delivered to the handler of a later one. If that handler compares tickets, the connection can
-    /// stay open.
+    /// delivered to the handler of a later one. If that handler compares tickets, the connection
+    /// can stay open.
     fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
         responder.closing().time_out()
     }
 
-    /// The page for a request that the server itself refuses: its fields, with a Content-Type, and its
-    /// content. Default: `None`, which sends a short page in plain text.
+    /// The page for a request that the server itself refuses: its fields, with a Content-Type, and
+    /// its content. Default: `None`, which sends a short page in plain text.
     ///
-    /// `code` is the stable code of the refusal, in `snake_case`. `what` is the end of a sentence that
-    /// begins with "the client"; it is empty if a handler panicked.
+    /// `code` is the stable code of the refusal, in `snake_case`. `what` is the end of a sentence
+    /// that begins with "the client"; it is empty if a handler panicked.
     fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let _ = (status, code, what);
         None

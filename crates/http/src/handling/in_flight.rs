@@ -16,8 +16,8 @@ use crate::semantics::log::EndReason;
 use crate::semantics::refusal::Refusal;
 use crate::{Body, Content, Fields, Status};
 
-/// A request in flight: its handler, how much of the request has been read, and how much of its response
-/// has been written.
+/// A request in flight: its handler, how much of the request has been read, and how much of its
+/// response has been written.
 #[derive(Debug)]
 pub(crate) struct InFlight<H, W> {
     pub(crate) handler: H,
@@ -31,7 +31,7 @@ pub(crate) enum NextStep {
     Done,
     /// The connection switches to another protocol.
     Switched,
-    /// Wait: for a message, for room or for input.
+    /// Wait for a message, for room or for input.
     Wait,
     /// Read more of the request's content: see [`InFlight::deliver`].
     Read,
@@ -128,7 +128,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
                 turn.want_room();
             }
             let Some(limit) = exchange.wait_for.content else { return Ok(NextStep::Wait) };
-            // The handler may have written much after a small piece of content.
+            // The handler may write much in response to a small piece of content.
             if exchange.has_started() && turn.is_full() {
                 exchange.wait_for.room = true;
                 turn.want_room();
@@ -172,8 +172,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         Ok(())
     }
 
-    /// The request's content can't be completed. Sends a refusal, if the response has not started, and
-    /// notifies the handler. Returns the fault that ends the request.
+    /// The request's content can't be completed. Sends a refusal, if the response has not started,
+    /// and notifies the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
         refusal: Refusal<'static>,
@@ -193,7 +193,8 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             .map_err(|panic| panic_fault(&*panic))
     }
 
-    /// Sends the response to a request that the server refuses. HTTP/1.1 closes the connection after it.
+    /// Sends the response to a request that the server refuses. HTTP/1.1 closes the connection
+    /// after it.
     pub(crate) fn refuse(
         &mut self,
         Refusal { status, code, what }: Refusal<'_>,

@@ -6,8 +6,8 @@ use sockeye_proto::{Mark, Time};
 
 use crate::{EndReason, Status};
 
-/// Requests that are not yet logged, with the notes that [`Log`](crate::Log) made. A connection with such
-/// requests borrows a buffer from the configuration; an idle connection has none.
+/// Requests that are not yet logged, with the notes that [`Log`](crate::Log) made. A connection
+/// with such requests borrows a buffer from the configuration; an idle connection has none.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     // Invariant: `notes[removed..]` are the notes of `entries`, in their order; only the last
@@ -31,7 +31,8 @@ pub(super) struct Entry {
     pub(super) response_end: Option<Mark>,
     /// Why it ended, if that is known before its response is sent.
     pub(super) end_reason: Option<EndReason>,
-    /// The code with which the server refused it, and when. The server writes nothing after a refusal.
+    /// The code with which the server refused it, and when. The server writes nothing after a
+    /// refusal.
     pub(super) refusal: Option<(&'static str, Time)>,
 }
 

@@ -11,8 +11,8 @@ use crate::{EndReason, Outcome, RequestHead, Status, UnparsedHead};
 /// Maximum number of requests that wait to be logged. At this number, the server stops reading.
 const MAX_ENTRIES: usize = 1024;
 
-/// Maximum number of bytes of notes on these requests. At this number, the server stops reading. The
-/// responses themselves may use about as much memory.
+/// Maximum number of bytes of notes on these requests. At this number, the server stops reading.
+/// The responses themselves may use about as much memory.
 const MAX_NOTES: usize = 256 * 1024;
 
 /// Maximum number of bytes that are kept of an incomplete head, to log them if it stays incomplete.
@@ -71,8 +71,8 @@ impl PendingLog {
         self.partial_head.extend_from_slice(&head[..head.len().min(MAX_PARTIAL_HEAD)]);
     }
 
-    /// The head that started to arrive at `since` will stay incomplete. Adds a request with the part
-    /// that was kept.
+    /// The head that started to arrive at `since` will stay incomplete. Adds a request with the
+    /// part that was kept.
     #[cold]
     pub(crate) fn add_partial_head(&mut self, since: Time, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.partial_head);
@@ -103,7 +103,7 @@ impl PendingLog {
         self.change_last(|entry| entry.refusal = Some((code, now)));
     }
 
-    /// Sets how the last request ended, no matter how much of its response is sent.
+    /// Sets why the last request ended, no matter how much of its response is sent.
     pub(crate) fn set_end_reason(&mut self, reason: EndReason) {
         self.change_last(|entry| entry.end_reason = Some(reason));
     }
@@ -124,8 +124,8 @@ impl PendingLog {
         self.log_sent(turn.written(), None, turn.now());
     }
 
-    /// Logs the requests whose responses are completely sent. With `others`, also logs all others, with
-    /// that reason.
+    /// Logs the requests whose responses are completely sent. With `others`, also logs all others,
+    /// with that reason.
     fn log_sent(&mut self, sent: Mark, others: Option<EndReason>, now: Time) {
         let Some(log) = &self.config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {

@@ -39,8 +39,8 @@ use crate::{Body, Fields, Status};
 #[derive(Clone)]
 pub struct PreparedResponse {
     pub(crate) status: Status,
-    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content if it
-    // is short. Other wires parse the fields.
+    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
+    // if it is short. Other wires parse the fields.
     pub(crate) bytes: Box<[u8]>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,

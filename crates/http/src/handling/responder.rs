@@ -27,10 +27,11 @@ pub struct Responder<'r, 't> {
 }
 
 impl<'r, 't> Responder<'r, 't> {
-    /// Answers with `status`, the fields that the server adds to every response, `fields` and `body`.
+    /// Answers with `status`, the fields that the server adds to every response, `fields` and
+    /// `body`.
     ///
-    /// Content-Length is the body's length. It is left out if the status has no content. A response to
-    /// HEAD has a Content-Length and no content: pass the body of the response to GET, or call
+    /// Content-Length is the body's length. It is left out if the status has no content. A response
+    /// to HEAD has a Content-Length and no content: pass the body of the response to GET, or call
     /// [`Responder::send_head`]. A 205 has no content (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
@@ -57,8 +58,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers with `content`, and a response that was made by [`PreparedResponse::without_content`] for
-    /// content of that length.
+    /// Answers with `content`, and a response that was made by
+    /// [`PreparedResponse::without_content`] for content of that length.
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
         let copied: &[u8] = if is_sent && content.len() <= MAX_COPIED_LEN { content } else { b"" };
@@ -71,11 +72,11 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2), so that it need not be
-    /// made.
+    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2), so that it need
+    /// not be made.
     ///
-    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). For
-    /// other methods this sends a response with empty content.
+    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6).
+    /// For other methods this sends a response with empty content.
     pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
@@ -101,8 +102,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the response's head, and returns the stream to write its content to.
     ///
-    /// `length` is sent as Content-Length, and the content must have this length. Without a `length`,
-    /// HTTP/1.1 sends chunks, and HTTP/1.0 closes the connection at the end.
+    /// `length` is sent as Content-Length, and the content must have this length. Without a
+    /// `length`, HTTP/1.1 sends chunks, and HTTP/1.0 closes the connection at the end.
     pub fn stream(
         mut self,
         status: Status,
@@ -123,8 +124,9 @@ impl<'r, 't> Responder<'r, 't> {
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
-    /// Answers with a short page in plain text: the status, and `text` below it. The server sets the
-    /// Content-Type. `extra` is for fields that the status requires, such as `Allow` and `Location`.
+    /// Answers with a short page in plain text: the status, and `text` below it. The server sets
+    /// the Content-Type. `extra` is for fields that the status requires, such as `Allow` and
+    /// `Location`.
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
         if status == Status::RESET_CONTENT {
             return self.send(status, extra, Body::Empty);
@@ -140,14 +142,16 @@ impl<'r, 't> Responder<'r, 't> {
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is
-    /// fulfilled or abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    /// Waits for a message: the handler answers in
+    /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or abandoned.
+    /// Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }
 
-    /// Asks for the request's content: pieces arrive in [`Handler::on_body`](crate::Handler::on_body), the
-    /// end in [`Handler::on_body_end`](crate::Handler::on_body_end), even if there is no content. Sends
+    /// Asks for the request's content: pieces arrive in
+    /// [`Handler::on_body`](crate::Handler::on_body), the end in
+    /// [`Handler::on_body_end`](crate::Handler::on_body_end), even if there is no content. Sends
     /// 100 (Continue) to a client that waits for it.
     ///
     /// If the content is longer than [`Limits::body`](crate::Limits::body), the server answers 413.
@@ -155,26 +159,26 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Configured), room: false }))
     }
 
-    /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first call for a
-    /// request sets it.
+    /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first
+    /// call for a request sets it.
     pub fn read_up_to(self, limit: u64) -> Answer {
         Answer(AnswerKind::Wait(WaitFor { content: Some(ContentLimit::Bytes(limit)), room: false }))
     }
 
-    /// Gives the same answer as the last call: waits for more content after [`Responder::read`], and for a
-    /// message after [`Responder::later`].
+    /// Gives the same answer as the last call: waits for more content after [`Responder::read`],
+    /// and for a message after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(AnswerKind::Wait(self.exchange.wait_for))
     }
 
-    /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
-    /// receives [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the request. `name` must be
-    /// one of those in [`Request::upgrade`](crate::Request::upgrade).
+    /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`.
+    /// `protocol` receives [`Event::Open`](sockeye_proto::Event::Open) and the bytes after the
+    /// request. `name` must be one of those in [`Request::upgrade`](crate::Request::upgrade).
     ///
     /// # Errors
     ///
-    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or `name` is
-    /// malformed.
+    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or
+    /// `name` is malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -209,15 +213,15 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Writes the page of [`Responder::error`], its text in parts.
     pub(crate) fn write_page(mut self, status: Status, extra: &Fields, text: &[&str]) {
-        const KIND: &[u8] =
+        const PAGE_FIELDS: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         let has_content = status.has_content();
         let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
-        let kind = if has_content { KIND } else { b"" };
-        self.write_head(status, [kind, extra.as_bytes()], length, b"");
+        let page_fields = if has_content { PAGE_FIELDS } else { b"" };
+        self.write_head(status, [page_fields, extra.as_bytes()], length, b"");
         if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));

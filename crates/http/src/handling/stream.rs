@@ -21,21 +21,21 @@ pub enum StreamEvent<'a> {
     Room,
     /// A promise was kept or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so when the stream starts,
-    /// also check for what an earlier wake-up may have announced. In HTTP/1.1 the call may have been meant
-    /// for an earlier request of the connection.
+    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so when the stream
+    /// starts, also check for what an earlier wake-up may have announced. In HTTP/1.1 the call may
+    /// have been meant for an earlier request of the connection.
     Woken,
     /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
     /// The request's content is complete.
     BodyEnd(&'a Trailers<'a>),
-    /// The server drains. A response that would never end, such as an event stream, should end now; others
-    /// continue. Responses that are incomplete at the drain deadline are aborted.
+    /// The server drains. A response that would never end, such as an event stream, should end now;
+    /// others continue. Responses that are incomplete at the drain deadline are aborted.
     Drain,
 }
 
-/// A response whose head is written. Write content, and return an [`Answer`]: that the response ends, or
-/// what the handler waits for.
+/// A response whose head is written. Write content, and return an [`Answer`]: that the response
+/// ends, or what the handler waits for.
 ///
 /// If the client has ended its side, a stream that sends nothing for
 /// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled.
@@ -62,15 +62,15 @@ impl Stream<'_, '_> {
         self.write_piece(content.len, |out| out.write_file(content));
     }
 
-    /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has no
-    /// content, to end a loop that writes until the output is full.
+    /// Whether the output is full. If so, return [`Stream::more`]. Always true if the response has
+    /// no content, to end a loop that writes until the output is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether the response has content. It has none to HEAD and with some statuses; then it is complete,
-    /// whatever the handler answers.
+    /// Whether the response has content. It has none to HEAD and with some statuses; then it is
+    /// complete, whatever the handler answers.
     #[must_use]
     pub fn has_content(&self) -> bool {
         !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Failed)
@@ -86,10 +86,10 @@ impl Stream<'_, '_> {
         self.wait(WaitFor::default())
     }
 
-    /// Waits for the request's content, in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or for a
-    /// message. The limit is [`Limits::body`](crate::Limits::body), unless
-    /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while the
-    /// output is full.
+    /// Waits for the request's content, in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or
+    /// for a message. The limit is [`Limits::body`](crate::Limits::body), unless
+    /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while
+    /// the output is full.
     pub fn read(self) -> Answer {
         self.wait(WaitFor { content: Some(ContentLimit::Configured), room: false })
     }
@@ -99,8 +99,8 @@ impl Stream<'_, '_> {
         self.end_with(&Fields::new())
     }
 
-    /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). HTTP/1.1 leaves the trailers
-    /// out if the length was announced; HTTP/1.0 always does.
+    /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). HTTP/1.1 leaves the
+    /// trailers out if the length was announced; HTTP/1.0 always does.
     pub fn end_with(mut self, trailers: &Fields) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::UnknownLength => {
@@ -114,8 +114,8 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// Aborts the response: the connection ends, so that the client notices. (An HTTP/1.0 client that
-    /// received no length can't notice.)
+    /// Aborts the response: the connection ends, so that the client notices. (An HTTP/1.0 client
+    /// that received no length can't notice.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }
@@ -141,9 +141,9 @@ impl Stream<'_, '_> {
             // In HTTP/1.1 an empty chunk would be the last one.
             _ if len == 0 => {}
             Outgoing::UnknownLength => self.wire.write_piece(len, self.turn.out, write),
-            Outgoing::Length(left) => match left.checked_sub(len) {
+            Outgoing::Length(remaining) => match remaining.checked_sub(len) {
                 Some(rest) => {
-                    *left = rest;
+                    *remaining = rest;
                     write(self.turn.out);
                 }
                 // The client would read content beyond the announced length as the next response.

@@ -154,8 +154,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends the response that switches to the protocol `name`, if the connection may switch. Returns
-    /// whether it may.
+    /// Sends the response that switches to the protocol `name`, if the connection may switch.
+    /// Returns whether it may.
     pub(crate) fn write_upgrade(
         &mut self,
         config: &ServerConfig,

@@ -18,8 +18,8 @@ pub enum Body<'a> {
     File(FileRange),
 }
 
-/// Content in memory of up to this many bytes is copied into the output after the head: one piece of
-/// memory is cheaper to send than two.
+/// Content in memory of up to this many bytes is copied into the output after the head: one piece
+/// of memory is cheaper to send than two.
 pub(crate) const MAX_COPIED_LEN: usize = 1024;
 
 impl Body<'_> {

@@ -24,7 +24,8 @@ const fn classes() -> [u8; 256] {
     // although the grammar of paths and queries has none.
     let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
     let table = add(table, b"?", TARGET);
-    // The characters of a registered name, except the comma: a list of hosts is an attack, not a name.
+    // The characters of a registered name, except the comma: a list of hosts is an attack, not a
+    // name.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 
@@ -37,7 +38,8 @@ const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     table
 }
 
-/// Whether the byte can be part of a token (RFC 9110, 5.6.2), as the names of methods and fields are.
+/// Whether the byte can be part of a token (RFC 9110, 5.6.2), as the names of methods and fields
+/// are.
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
@@ -103,8 +105,8 @@ fn short_value_len(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Sets the high bit of each byte that is a control character, including tabs. Only the lowest bit that
-/// is set is reliable: a borrow may set higher ones.
+/// Sets the high bit of each byte that is a control character, including tabs. Only the lowest bit
+/// that is set is reliable: a borrow may set higher ones.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;
@@ -173,9 +175,8 @@ pub(crate) fn parse_number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
-/// Whether the bytes, which are host bytes or colons, are an address of a future version of IP (RFC 3986,
-/// 3.2.2):
-/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+/// Whether the bytes, which are host bytes or colons, are an address of a future version of IP (RFC
+/// 3986, 3.2.2): `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_ip_future(bytes: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = bytes else { return false };
     let len = prefix_len(rest, |byte| byte.is_ascii_hexdigit());

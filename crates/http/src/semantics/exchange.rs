@@ -19,13 +19,13 @@ pub(crate) struct Exchange {
     pub(crate) status: Option<Status>,
     /// The position in the output where the response's content starts.
     pub(crate) content_start: Mark,
-    /// What the handler waits for, besides messages. During a call of the handler: what it waited for
-    /// before the call.
+    /// What the handler waits for, besides messages. During a call of the handler: what it waited
+    /// for before the call.
     pub(crate) wait_for: WaitFor,
     /// When the server stops waiting for more of the request's content.
     pub(crate) content_deadline: Time,
-    /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is set.
-    /// After that: when more content must be sent, if the client has ended its side. Otherwise
+    /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is
+    /// set. After that: when more content must be sent, if the client has ended its side. Otherwise
     /// [`Time::NEVER`].
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
@@ -65,8 +65,8 @@ pub(crate) enum Outgoing {
 /// What a response's head says about the length of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentLength {
-    /// Nothing: its status has no content, or the response is to HEAD, and the length of the response to
-    /// GET is unknown.
+    /// Nothing: its status has no content, or the response is to HEAD, and the length of the
+    /// response to GET is unknown.
     Absent,
     Known(u64),
     /// The length is unknown until the end of the content.

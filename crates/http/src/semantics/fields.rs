@@ -1,8 +1,8 @@
 //! The fields of a response, checked and formatted when they are pushed.
 //!
-//! A name is a token, and a value has no control characters, so no field can end its line and split the
-//! response. Fields about framing and the connection, such as Content-Length, are refused: the server
-//! writes them.
+//! A name is a token, and a value has no control characters, so no field can end its line and split
+//! the response. Fields about framing and the connection, such as Content-Length, are refused: the
+//! server writes them.
 
 use std::fmt;
 
@@ -20,8 +20,8 @@ use crate::semantics::chars;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    // Invariant: complete lines, each `token ": " value CRLF`. No value contains a control character other
-    // than HTAB.
+    // Invariant: complete lines, each `token ": " value CRLF`. No value contains a control
+    // character other than HTAB.
     lines: Vec<u8>,
 }
 

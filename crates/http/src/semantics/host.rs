@@ -1,9 +1,10 @@
 //! The check of a request's host against DNS rebinding.
 //!
-//! The owner of a domain can point one of its names at a loopback address. A browser then treats the
-//! local server as part of that site, and lets the site's pages read its responses. Only the request's
-//! host still shows that name. So a server at loopback addresses answers only for names that an attacker
-//! can't own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
+//! The owner of a domain can point one of its names at a loopback address. A browser then treats
+//! the local server as part of that site, and lets the site's pages read its responses. Only the
+//! request's host still shows that name. So a server at loopback addresses answers only for names
+//! that an attacker can't own: `localhost`, its subdomains (RFC 6761, 6.3), IP addresses, and names
+//! that its operator allows.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -54,8 +55,8 @@ impl AllowedHosts {
     ///
     /// # Errors
     ///
-    /// If it is not a host name as browsers send it: ASCII letters (others as Punycode), digits, hyphens,
-    /// dots and underscores, or an IP address.
+    /// If it is not a host name as browsers send it: ASCII letters (others as Punycode), digits,
+    /// hyphens, dots and underscores, or an IP address.
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);
@@ -66,8 +67,8 @@ impl AllowedHosts {
         Ok(self)
     }
 
-    /// Adds `hint`, a sentence without its full stop, to the response to a refused request. It can say
-    /// how to allow the name.
+    /// Adds `hint`, a sentence without its full stop, to the response to a refused request. It can
+    /// say how to allow the name.
     #[must_use]
     pub fn hint(mut self, hint: &str) -> Self {
         self.hint = format!(". {hint}");
@@ -84,7 +85,7 @@ impl AllowedHosts {
             || self.names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// What a client of a refused host did: the end of a sentence that begins with "the client".
+    /// Why a request for `host` is refused: the end of a sentence that begins with "the client".
     pub(crate) fn refusal_text(&self, host: &[u8]) -> String {
         let hint = &self.hint;
         match printable_name(host) {
@@ -94,7 +95,7 @@ impl AllowedHosts {
     }
 }
 
-/// Refuses requests for other hosts with 421, on the connections that it applies to.
+/// Refuses requests for hosts that are not allowed, with 421, on connections of certain peers.
 pub struct HostCheck {
     hosts: AllowedHosts,
     pub(crate) applies: Box<dyn Fn(&Peer) -> bool>,
@@ -105,22 +106,22 @@ pub struct HostCheck {
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
-    /// Allows only `hosts` on connections of peers for which `applies` returns true. `applies` is called
-    /// once per connection.
+    /// Allows only `hosts` on connections of peers for which `applies` returns true. `applies` is
+    /// called once per connection.
     pub fn new(hosts: AllowedHosts, applies: impl Fn(&Peer) -> bool + 'static) -> Self {
         Self { hosts, applies: Box::new(applies), on_refused: None }
     }
 
-    /// Calls `on_refused` for each refused request, with the requested name without its port; with `None`
-    /// if the name is not safe to show.
+    /// Calls `on_refused` for each refused request, with the requested name without its port; with
+    /// `None` if the name is not safe to show.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));
         self
     }
 
-    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which can't be a browser, may send
-    /// no host.
+    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which can't be a browser,
+    /// may send no host.
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         request.host().is_none_or(|host| self.hosts.allows(host))
     }

@@ -5,32 +5,33 @@ use std::time::Duration;
 /// Limits on requests, and time limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum bytes of a request line with its CRLF. A longer one gets 414. Default: 8 KiB. Methods have
-    /// a limit of their own: [`Method::MAX_LEN`](crate::Method::MAX_LEN).
+    /// Maximum bytes of a request line with its CRLF. A longer one gets 414. Default: 8 KiB.
+    /// Methods have a limit of their own: [`Method::MAX_LEN`](crate::Method::MAX_LEN).
     pub request_line: usize,
     /// Maximum bytes of a request head. A longer one gets 431. Default: 32 KiB.
     pub head: usize,
     /// Maximum number of field lines of a request. A request with more gets 431. Default: 128.
     pub fields: usize,
-    /// Time to receive a head, from its first byte. After it, the server answers 408. Default: 10 s.
+    /// Time to receive a head, from its first byte. After it, the server answers 408.
+    /// Default: 10 s.
     pub head_timeout: Duration,
     /// Time to receive the first byte of a request. After it, the server closes the connection.
     /// Default: 60 s.
     pub idle_timeout: Duration,
-    /// Maximum bytes of a request's content, unless the handler sets a limit of its own. Larger content
-    /// gets 413. Default: 16 MiB.
+    /// Maximum bytes of a request's content, unless the handler sets a limit of its own. Larger
+    /// content gets 413. Default: 16 MiB.
     pub body: u64,
     /// Time that a handler waits for the next piece of content. After it, the server answers 408.
     /// Default: 30 s.
     pub body_timeout: Duration,
     /// Time until a response starts. After it, the handler answers 503
-    /// ([`Handler::on_response_timeout`](crate::Handler)). The time starts when the handler receives the
-    /// request, and again with each piece of content. While the handler reads content, `body_timeout`
-    /// applies instead. Default: `None`, no limit, so that a response can wait until there is something to
-    /// send (long polling).
+    /// ([`Handler::on_response_timeout`](crate::Handler)). The time starts when the handler
+    /// receives the request, and again with each piece of content. While the handler reads content,
+    /// `body_timeout` applies instead. Default: `None`, no limit, so that a response can wait until
+    /// there is something to send (long polling).
     pub response_timeout: Option<Duration>,
-    /// Time that a streamed response may send nothing after its client has ended its side. After it, the
-    /// server cancels the response and closes the connection. Default: 15 s.
+    /// Time that a streamed response may send nothing after its client has ended its side. After
+    /// it, the server cancels the response and closes the connection. Default: 15 s.
     pub half_closed_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
     /// connection open. If there is more, it closes the connection. Default: 64 KiB.

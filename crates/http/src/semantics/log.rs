@@ -9,12 +9,12 @@ use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
-/// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It is
-/// called twice for each request: on arrival, when it makes notes of what it needs from the head, and
-/// at the end of the response.
+/// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It
+/// is called twice for each request: on arrival, when it makes notes of what it needs from the
+/// head, and at the end of the response.
 pub trait Log: fmt::Debug {
-    /// A request has arrived. Append notes about it to `notes`, which may already contain those about
-    /// other requests.
+    /// A request has arrived. Append notes about it to `notes`, which may already contain those
+    /// about other requests.
     fn on_request(
         &self,
         request: RequestHead<'_>,
@@ -23,8 +23,8 @@ pub trait Log: fmt::Debug {
         notes: &mut Vec<u8>,
     );
 
-    /// The request with these notes has ended. In HTTP/1.1, requests of a connection end in the order
-    /// of their arrival.
+    /// The request with these notes has ended. In HTTP/1.1, requests of a connection end in the
+    /// order of their arrival.
     fn on_end(&self, notes: &[u8], outcome: &Outcome);
 }
 
@@ -62,8 +62,8 @@ impl<'a> UnparsedHead<'a> {
         Self { line: without_break(line), field_lines: &head[line.len()..][..len] }
     }
 
-    /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s, a
-    /// value may contain control characters, and line breaks if the field is folded.
+    /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s,
+    /// a value may contain control characters, and line breaks if the field is folded.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         // A line that begins with a space continues the one before it (RFC 9112, 5.2).
         let fields =
@@ -102,6 +102,7 @@ impl fmt::Debug for UnparsedHead<'_> {
     }
 }
 
+/// The line without its LF or CRLF.
 fn without_break(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -115,14 +116,14 @@ pub struct Outcome {
     pub status: Option<Status>,
     /// Bytes of the response's content that were sent, with chunk lines if it is chunked.
     pub content: u64,
-    /// The time from the end of the request's head to the last byte of the response, or to the end of
-    /// the connection; zero within one turn. An incomplete head counts from its first byte, a refused
-    /// request until its response is written.
+    /// The time from the end of the request's head to the last byte of the response, or to the end
+    /// of the connection; zero within one turn. For an incomplete head, the time starts with the
+    /// first byte of the head. For a refused request, it ends when the response is written.
     pub duration: Duration,
     /// Why it ended.
     pub end_reason: EndReason,
-    /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself, not a
-    /// handler, refused the request.
+    /// The code of the fault ([`Fault::code`]), for example `head_timeout`, if the server itself,
+    /// not a handler, refused the request.
     pub refusal_code: Option<&'static str>,
 }
 
@@ -134,14 +135,14 @@ pub enum EndReason {
     Complete,
     /// The client left, reset the connection, or broke the protocol in the middle of its request.
     ClientAborted,
-    /// The client was too slow: it did not send the rest of its request, or took nothing of the
+    /// The client was too slow: it did not send the rest of its request, or did not receive the
     /// response.
     TimedOut,
     /// The file changed while it was being sent.
     FileChanged,
     /// The server stopped before the response was sent.
     Stopped,
-    /// The response could not be completed, and that is our fault.
+    /// The response could not be completed, and the server is to blame.
     Failed,
 }
 

@@ -9,8 +9,8 @@ macro_rules! methods {
         /// A request's method. The set is open: any token of at most [`Method::MAX_LEN`] bytes is a
         /// method. Methods are case-sensitive, so `get` is an extension method.
         ///
-        /// A handler answers 501 to methods that it doesn't know, and 405 with `Allow` to those that
-        /// it knows and that the resource doesn't allow (RFC 9110, 9.1).
+        /// A handler answers 501 to methods that it doesn't know, and 405 with `Allow` to those
+        /// that it knows and that the resource doesn't allow (RFC 9110, 9.1).
         ///
         /// ```
         /// use sockeye_http::{OwnedRequest, Method};
@@ -88,8 +88,8 @@ fn extension(head: &[u8]) -> Method<'_> {
 }
 
 impl Method<'_> {
-    /// Maximum length of a method in bytes: about four times the length of the longest registered one. A
-    /// longer method gets 501 (RFC 9112, 3).
+    /// Maximum length of a method in bytes: about four times the length of the longest registered
+    /// one. A longer method gets 501 (RFC 9112, 3).
     pub const MAX_LEN: usize = 64;
 }
 

@@ -1,4 +1,5 @@
-//! The names of the fields that are read with nearly every request, and an index of their positions.
+//! The names of the fields that are read with nearly every request, and an index of their
+//! positions.
 
 use crate::semantics::span::{Range, Span, fields};
 

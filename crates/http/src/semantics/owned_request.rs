@@ -14,7 +14,7 @@ struct Parts {
     head: Box<[u8]>,
     control: ControlData,
     /// Where the fields begin in `head`. `spans` are relative to it.
-    fields: usize,
+    fields_start: usize,
     spans: Box<[Span]>,
     index: Index,
     content: Content,
@@ -22,28 +22,28 @@ struct Parts {
 }
 
 impl OwnedRequest {
-    /// A request of any wire. `head` begins with the method. The fields begin at `fields` in `head`, and
-    /// `spans` are relative to it.
+    /// A request of any wire. `head` begins with the method. The fields begin at `fields_start` in
+    /// `head`, and `spans` are relative to it.
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
         control: ControlData,
-        fields: usize,
+        fields_start: usize,
         spans: Vec<Span>,
         content: Content,
     ) -> Self {
         let mut index = Index::default();
-        index.fill(&head[fields..], &spans);
+        index.fill(&head[fields_start..], &spans);
         let (head, spans) = (head.into(), spans.into());
-        Self(Box::new(Parts { head, control, fields, spans, index, content, upgrade: false }))
+        Self(Box::new(Parts { head, control, fields_start, spans, index, content, upgrade: false }))
     }
 
     /// The request.
     #[must_use]
     pub fn view(&self) -> Request<'_> {
-        let Parts { head, control, fields, spans, index, content, upgrade } = &*self.0;
+        let Parts { head, control, fields_start, spans, index, content, upgrade } = &*self.0;
         let (content, upgrade) = (*content, *upgrade);
-        Request { head, control, section: &head[*fields..], spans, index, content, upgrade }
+        Request { head, control, section: &head[*fields_start..], spans, index, content, upgrade }
     }
 }
 
@@ -61,7 +61,7 @@ impl Request<'_> {
         OwnedRequest(Box::new(Parts {
             head: self.head.into(),
             control: *self.control,
-            fields: self.head.len() - self.section.len(),
+            fields_start: self.head.len() - self.section.len(),
             spans: self.spans.into(),
             index: *self.index,
             content: self.content,

@@ -4,8 +4,8 @@ use sockeye_proto::Fault;
 
 use super::status::Status;
 
-/// Why a request is refused. In HTTP/1.1 the connection ends, because the bytes after a malformed request
-/// may not be a request.
+/// Why a request is refused. In HTTP/1.1 the connection ends, because the bytes after a malformed
+/// request may not be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,
@@ -66,7 +66,8 @@ impl Refusal<'static> {
         Self { status: Status::BAD_REQUEST, code: "bad_request", what }
     }
 
-    /// A 421 (RFC 9110, 15.5.20) with its own text. `what` may contain the name that the client sent.
+    /// A 421 (RFC 9110, 15.5.20) with its own text. `what` may contain the name that the client
+    /// sent.
     pub(crate) const fn host_not_allowed(what: &str) -> Refusal<'_> {
         Refusal { what, ..Self::HOST_NOT_ALLOWED }
     }

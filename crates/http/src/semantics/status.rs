@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The status code of a final response. The server itself sends 100 when a handler asks for content, and
-/// 101 when another protocol takes over the connection.
+/// The status code of a final response. The server itself sends 100 when a handler asks for
+/// content, and 101 when another protocol takes over the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -114,8 +114,8 @@ impl Status {
         self.0
     }
 
-    /// Whether a response with this status has content. If not, it has no Content-Length either: in a 204
-    /// that is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
+    /// Whether a response with this status has content. If not, it has no Content-Length either: in
+    /// a 204 that is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

@@ -1,5 +1,5 @@
-//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests can be in
-//! flight, each on a stream of its own.
+//! The server's side of a connection that uses [JSON lines](crate::json_lines). Several requests
+//! can be in flight, each on a stream of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,8 +25,8 @@ use crate::{
 const MAX_STREAMS: usize = 100;
 /// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for the
-/// handler. If a client sends more content, its stream is aborted.
+/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for
+/// the handler. If a client sends more content, its stream is aborted.
 const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
@@ -36,7 +36,7 @@ const WRONG_LENGTH: Refusal<'static> =
 pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
-    streams: VecDeque<Slot<S::Handler>>,
+    streams: VecDeque<ActiveStream<S::Handler>>,
     /// The stream whose content comes next in the input, and its length.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
@@ -45,15 +45,16 @@ pub struct JsonLines<S: Handlers> {
     deadline: Time,
 }
 
-/// One stream.
-struct Slot<H> {
+/// A stream whose response is not completely moved to the output.
+struct ActiveStream<H> {
     id: NonZeroU32,
     stream: Stream,
     connection: Connection,
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     buffered: Vec<u8>,
-    /// Number of bytes of the request's content that have not arrived; `None` if it announced no length.
+    /// Number of bytes of the request's content that have not arrived; `None` if it announced no
+    /// length.
     remaining: Option<u64>,
     /// The trailers, if the end of the content has arrived.
     end: Option<Section>,
@@ -64,11 +65,12 @@ struct Slot<H> {
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is complete or aborted, and not all of it has been moved to the connection's output.
+    /// The response is complete or aborted, and not all of it has been moved to the connection's
+    /// output.
     Sending { wire: JsonExchange, is_aborted: bool },
 }
 
-impl<H: Handler> Slot<H> {
+impl<H: Handler> ActiveStream<H> {
     /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
     fn continue_request(
         &mut self,
@@ -154,7 +156,7 @@ impl<H: Handler> Slot<H> {
             && in_flight.exchange.incoming != Incoming::Complete
             && self.end.is_none()
         {
-            // Its stream ends anyway.
+            // The stream is ending already, so a panic here changes nothing.
             let _ = in_flight.notify_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
@@ -167,11 +169,11 @@ impl<H: Handler> Slot<H> {
     /// Content has arrived, at least one byte.
     fn on_content(&mut self, piece: &[u8], outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &mut self.state else { return };
-        if let Some(left) = &mut self.remaining {
-            let Some(rest) = left.checked_sub(piece.len() as u64) else {
+        if let Some(remaining) = &mut self.remaining {
+            let Some(rest) = remaining.checked_sub(piece.len() as u64) else {
                 return self.refuse_content(WRONG_LENGTH, outer);
             };
-            *left = rest;
+            *remaining = rest;
         }
         in_flight.exchange.content_deadline = self.connection.content_deadline(outer.now());
         self.buffered.extend_from_slice(piece);
@@ -183,8 +185,8 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Moves the next piece of the response to the connection's output. Returns whether it moved anything
-    /// or the handler was called.
+    /// Moves the next piece of the response to the connection's output. Returns whether it moved
+    /// anything or the handler was called.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
@@ -275,33 +277,33 @@ impl<S: Handlers> JsonLines<S> {
         Self { config, handlers, streams, content, stop, half_closed, deadline }
     }
 
-    fn slot(&mut self, id: u32) -> Option<&mut Slot<S::Handler>> {
-        self.streams.iter_mut().find(|slot| slot.id.get() == id)
+    fn find_stream(&mut self, id: u32) -> Option<&mut ActiveStream<S::Handler>> {
+        self.streams.iter_mut().find(|active| active.id.get() == id)
     }
 
     /// Acts on one line.
     fn on_line(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
         const BAD: &str = "sent a line that is no request or part of one";
         let (id, input) = parse(text).ok_or_else(|| Fault::peer("bad_line", BAD))?;
-        match (input, self.slot(id.get())) {
+        match (input, self.find_stream(id.get())) {
             (Input::Request(_), Some(_)) => {
                 return Err(Fault::peer("stream_in_use", "used a stream that is in use"));
             }
             (Input::Request(request), None) => self.start_request(id, &request, turn)?,
             (Input::Content(len), _) => self.content = Some((id, len)).filter(|_| len > 0),
-            (Input::End(_), Some(slot)) if slot.remaining.is_some_and(|left| left > 0) => {
-                slot.refuse_content(WRONG_LENGTH, turn);
+            (Input::End(_), Some(active)) if active.remaining.is_some_and(|left| left > 0) => {
+                active.refuse_content(WRONG_LENGTH, turn);
             }
-            (Input::End(section), Some(slot)) => {
-                slot.end = Some(section);
-                if let State::InFlight(in_flight) = &slot.state
+            (Input::End(section), Some(active)) => {
+                active.end = Some(section);
+                if let State::InFlight(in_flight) = &active.state
                     && in_flight.exchange.wait_for.reads_content()
                 {
-                    slot.keep_waiting(false, turn);
+                    active.keep_waiting(false, turn);
                 }
             }
-            (Input::Cancel, Some(slot)) => slot.abort(&Reason::Reset, turn),
-            (Input::Reads(reads), Some(slot)) => slot.client_reads = reads,
+            (Input::Cancel, Some(active)) => active.abort(&Reason::Reset, turn),
+            (Input::Reads(reads), Some(active)) => active.client_reads = reads,
             // The stream has ended, because its response is complete.
             (_, None) => {}
         }
@@ -324,7 +326,7 @@ impl<S: Handlers> JsonLines<S> {
         let mut connection = Connection::new(Rc::clone(&self.config));
         connection.open(turn.peer());
         (connection.stop, connection.half_closed) = (self.stop, self.half_closed);
-        let mut slot = Slot {
+        let mut active = ActiveStream {
             id,
             stream: Stream::new(id, MAX_BUFFERED),
             connection,
@@ -342,11 +344,11 @@ impl<S: Handlers> JsonLines<S> {
             end: (request.content == Content::None).then(Section::default),
             client_reads: true,
         };
-        if let Some(log) = &mut slot.connection.log {
+        if let Some(log) = &mut active.connection.log {
             log.add_request(RequestHead::Parsed(&request), turn);
         }
-        let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
-        slot.continue_request(turn, |in_flight, connection, turn| {
+        let check = self.config.host_check.as_ref().filter(|_| active.connection.checks_host);
+        active.continue_request(turn, |in_flight, connection, turn| {
             if matches!(request.control.method, MethodKind::Connect | MethodKind::Trace) {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Err(Refusal::REFUSED_METHOD.fault());
@@ -360,29 +362,29 @@ impl<S: Handlers> JsonLines<S> {
                 handler.on_request(&request, responder)
             })
         });
-        self.streams.push_back(slot);
+        self.streams.push_back(active);
         Ok(())
     }
 
-    /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends the
-    /// connection if nothing is left to do.
+    /// Moves quanta of all streams in turn to the connection's output, while there is room. Ends
+    /// the connection if nothing is left to do.
     fn send_output(&mut self, turn: &mut Turn<'_>) {
         let mut idle = 0;
         while idle < self.streams.len() {
             if turn.is_full() {
                 return turn.want_room();
             }
-            let Some(mut slot) = self.streams.pop_front() else { return };
-            idle = if slot.move_quantum(turn) { 0 } else { idle + 1 };
-            match &slot.state {
+            let Some(mut active) = self.streams.pop_front() else { return };
+            idle = if active.move_quantum(turn) { 0 } else { idle + 1 };
+            match &active.state {
                 State::Sending { wire, is_aborted }
-                    if wire.head.is_none() && slot.stream.unsent() == 0 =>
+                    if wire.head.is_none() && active.stream.unsent() == 0 =>
                 {
                     line(&wire.end(*is_aborted), turn.out);
-                    slot.log_moved(turn.now());
+                    active.log_moved(turn.now());
                     idle = 0;
                 }
-                _ => self.streams.push_back(slot),
+                _ => self.streams.push_back(active),
             }
         }
         if self.streams.is_empty() && self.deadline == Time::NEVER {
@@ -397,8 +399,8 @@ impl<S: Handlers> JsonLines<S> {
         if self.deadline <= turn.now() {
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }
-        for slot in self.streams.iter_mut().filter(|slot| slot.deadline() <= turn.now()) {
-            slot.on_deadline(turn);
+        for active in self.streams.iter_mut().filter(|active| active.deadline() <= turn.now()) {
+            active.on_deadline(turn);
         }
         Ok(())
     }
@@ -414,8 +416,8 @@ impl<S: Handlers> Protocol for JsonLines<S> {
                 *left -= piece.len();
                 self.content = self.content.filter(|(_, left)| *left > 0);
                 rest = after;
-                if let Some(slot) = self.slot(id) {
-                    slot.on_content(piece, turn);
+                if let Some(active) = self.find_stream(id) {
+                    active.on_content(piece, turn);
                 }
             } else if let Some(end) = memchr::memchr(b'\n', rest) {
                 self.on_line(&rest[..end], turn)?;
@@ -441,42 +443,42 @@ impl<S: Handlers> Protocol for JsonLines<S> {
         match event {
             Event::Open(_) => self.deadline = turn.now() + self.config.limits.idle_timeout,
             Event::Message(ticket, body) => {
-                if let Some(slot) = self.slot(id) {
-                    slot.deliver(StreamEvent::Message(ticket, body), turn);
+                if let Some(active) = self.find_stream(id) {
+                    active.deliver(StreamEvent::Message(ticket, body), turn);
                     if ticket == Ticket::REMOTE {
-                        slot.stream.delivered();
+                        active.stream.delivered();
                     }
                 }
             }
             Event::Woken => {
-                if let Some(slot) = self.slot(id)
-                    && let State::InFlight(in_flight) = &slot.state
+                if let Some(active) = self.find_stream(id)
+                    && let State::InFlight(in_flight) = &active.state
                     && in_flight.exchange.has_started()
                 {
-                    slot.deliver(StreamEvent::Woken, turn);
+                    active.deliver(StreamEvent::Woken, turn);
                 }
             }
             Event::Deadline => self.on_deadline(turn)?,
             Event::Eof { .. } => {
                 self.half_closed = true;
-                for slot in &mut self.streams {
-                    slot.connection.half_closed = true;
-                    if slot.end.is_none() {
-                        slot.refuse_content(Refusal::EOF_IN_BODY, turn);
+                for active in &mut self.streams {
+                    active.connection.half_closed = true;
+                    if active.end.is_none() {
+                        active.refuse_content(Refusal::EOF_IN_BODY, turn);
                     }
-                    slot.keep_waiting(true, turn);
+                    active.keep_waiting(true, turn);
                 }
             }
             Event::Drain { .. } => {
                 self.stop = Stop::Drain;
-                for slot in &mut self.streams {
-                    slot.connection.stop = Stop::Drain;
-                    slot.keep_waiting(true, turn);
+                for active in &mut self.streams {
+                    active.connection.stop = Stop::Drain;
+                    active.keep_waiting(true, turn);
                 }
             }
             Event::Closed(reason) => {
-                for mut slot in mem::take(&mut self.streams) {
-                    slot.abort(reason, turn);
+                for mut active in mem::take(&mut self.streams) {
+                    active.abort(reason, turn);
                 }
             }
             _ => {}
@@ -486,7 +488,7 @@ impl<S: Handlers> Protocol for JsonLines<S> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let streams = self.streams.iter().map(Slot::deadline);
+        let streams = self.streams.iter().map(ActiveStream::deadline);
         streams.chain([self.deadline]).min().filter(|deadline| *deadline != Time::NEVER)
     }
 }

@@ -1,4 +1,4 @@
-//! Attacks by someone who has read the code: see the names of the tests.
+//! Attacks by someone who has read the code. The names of the tests describe them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Limits, Stream, StreamEvent, Trailers};
 
 static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
 
-/// Answers each path in its own way.
+/// Answers each path in a different way.
 #[derive(Default)]
 struct Odd {
     path: Vec<u8>,
@@ -85,7 +85,7 @@ fn upgrade(responder: Responder<'_, '_>) -> Answer {
     upgraded.unwrap_or_else(|responder| responder.error(Status::NOT_FOUND, &Fields::new(), ""))
 }
 
-/// Writes for as long as there is room: a response without an end.
+/// Writes while the output has room. The response never ends.
 fn endless(mut stream: Stream<'_, '_>) -> Answer {
     let mut count = 0;
     while !stream.is_full() {
@@ -96,17 +96,17 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
     stream.more()
 }
 
-fn odd() -> Harness {
+fn odd_client() -> Harness {
     client_of(|_: &Peer| Odd::default())
 }
 
 #[test]
 fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
     let Limits { body_timeout, .. } = Limits::default();
-    let mut client = odd();
+    let mut client = odd_client();
     client.input(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh");
     client.pass(body_timeout * 10);
-    // The handler asks for more: the time starts now.
+    // The handler asks for more content: the timeout starts now.
     client.run_jobs();
     client.pass(body_timeout - Duration::from_millis(1));
     assert!(client.fault().is_none(), "{:?}", client.fault());
@@ -117,12 +117,12 @@ fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
 
 #[test]
 fn an_endless_response_ends_if_its_content_is_not_sent() {
-    let mut client = odd();
+    let mut client = odd_client();
     client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(codes(&text(&mut client)), [200, 200]);
     assert!(client.fault().is_none());
 
-    let mut client = odd();
+    let mut client = odd_client();
     client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(text(&mut client).ends_with("\r\nContent-Length: 9\r\n\r\n"));
     assert_eq!(client.fault().unwrap().code, "reply_aborted");
@@ -132,7 +132,7 @@ fn an_endless_response_ends_if_its_content_is_not_sent() {
 fn content_is_read_only_while_the_output_has_room() {
     let Limits { body_timeout, .. } = Limits::default();
     for pieces in [1, 4, 5, 100] {
-        let mut client = odd();
+        let mut client = odd_client();
         let chunks = "1\r\na\r\n".repeat(pieces);
         let head = "POST /amplify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         client
@@ -145,8 +145,8 @@ fn content_is_read_only_while_the_output_has_room() {
         assert_eq!(output.matches("10000\r\n").count(), pieces);
         assert!(client.end().is_none());
     }
-    // Only the end follows the piece that filled the output.
-    let mut client = odd();
+    // The output is full after the last piece of content, so only the end remains to be delivered.
+    let mut client = odd_client();
     client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     client.drip(b"aaaa");
     assert!(text(&mut client).ends_with("\r\n0\r\n\r\n"));
@@ -155,7 +155,7 @@ fn content_is_read_only_while_the_output_has_room() {
 #[test]
 fn a_205_never_has_content() {
     for path in ["/reset", "/reset-page", "/reset-stream"] {
-        let mut client = odd();
+        let mut client = odd_client();
         client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let output = text(&mut client);
         assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
@@ -168,7 +168,7 @@ fn a_stopping_server_refuses_upgrades() {
     for path in ["/upgrade", "/upgrade-late"] {
         let fields = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
         let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nhello");
-        let mut client = odd();
+        let mut client = odd_client();
         client.input(request.as_bytes());
         client.run_jobs();
         let output = text(&mut client);
@@ -177,9 +177,10 @@ fn a_stopping_server_refuses_upgrades() {
             "{output}"
         );
 
-        let mut client = odd();
+        let mut client = odd_client();
         let request = request.trim_end_matches("hello");
-        // The handler of the late one is running already; of the other, only a part of the head arrived.
+        // The drain starts when the handler of `/upgrade-late` has been called, and when only a
+        // part of the head of `/upgrade` has arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();
@@ -194,7 +195,7 @@ fn a_stopping_server_refuses_upgrades() {
 #[test]
 fn an_upgrade_without_a_protocol_is_ignored() {
     for fields in ["", "Upgrade:\r\n", "Upgrad: echo\r\n", "X: y\r\nEcho: upgrade\r\n"] {
-        let mut client = odd();
+        let mut client = odd_client();
         let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
         client.input(format!("{head}{fields}\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         assert_eq!(codes(&text(&mut client)), [404, 200], "{fields}");
@@ -210,8 +211,8 @@ fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
         "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
     let upgrade = "GET /upgrade-late HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello";
     let stream = [held, streamed, unread, upgrade].concat();
-    let said = |parts: [&str; 2]| {
-        let mut client = odd();
+    let output_with_jobs = |parts: [&str; 2]| {
+        let mut client = odd_client();
         let mut output = Vec::new();
         for part in parts {
             client.input(part.as_bytes());
@@ -225,12 +226,12 @@ fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
         assert!(client.finished(), "{:?}", client.fault());
         output
     };
-    let whole = said([&stream, ""]);
+    let whole = output_with_jobs([&stream, ""]);
     let responses = String::from_utf8(whole.clone()).unwrap();
     assert_eq!(codes(&responses), [100, 200, 200, 200, 101]);
     assert!(responses.ends_with("\r\n\r\nhello"));
     for at in 0..stream.len() {
         let (first, second) = stream.split_at(at);
-        assert_eq!(said([first, second]), whole, "cut at {at}");
+        assert_eq!(output_with_jobs([first, second]), whole, "cut at {at}");
     }
 }

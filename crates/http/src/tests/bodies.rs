@@ -1,4 +1,4 @@
-//! Requests with bodies: read, held back, discarded, refused.
+//! Requests whose bodies are read, held back, discarded or refused.
 
 use std::cell::RefCell;
 
@@ -7,9 +7,10 @@ use sockeye_proto::{End, Reason, Time};
 use super::*;
 use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
-/// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run after
-/// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
-/// a job has run; all other paths answer at once, without reading it.
+/// Reads bodies as the path says: `/echo` collects the body and sends it back. `/slow` does the
+/// same, but runs a job after each piece. `/early` answers at the first piece. `/tiny` accepts four
+/// bytes. `/ask` asks for the body when a job has run. All other paths answer at once, and don't
+/// read the body.
 #[derive(Default)]
 struct Reader {
     body: Vec<u8>,
@@ -99,7 +100,7 @@ fn bodies(mut output: &str) -> Vec<&str> {
 
 /// The output for `input`, running all jobs. It must be the same if `input` arrives byte by byte.
 #[track_caller]
-fn answers(input: &str) -> (String, Harness) {
+fn output_with_jobs(input: &str) -> (String, Harness) {
     let mut whole = reader();
     whole.input(input.as_bytes());
     let mut output = whole.output();
@@ -107,24 +108,25 @@ fn answers(input: &str) -> (String, Harness) {
         output.extend(whole.output());
     }
     let mut dripped = reader();
-    let mut drips = Vec::new();
+    let mut dripped_output = Vec::new();
     for byte in input.bytes() {
         if dripped.fault().is_none() && dripped.end().is_none() {
             dripped.input(&[byte]);
         }
         while dripped.run_jobs() > 0 {}
-        drips.extend(dripped.output());
+        dripped_output.extend(dripped.output());
     }
-    let (output, drips) = (String::from_utf8(output).unwrap(), String::from_utf8(drips).unwrap());
-    assert_eq!(output, drips);
+    let (output, dripped_output) =
+        (String::from_utf8(output).unwrap(), String::from_utf8(dripped_output).unwrap());
+    assert_eq!(output, dripped_output);
     assert_eq!(whole.fault(), dripped.fault());
     (output, whole)
 }
 
 #[test]
-fn bodies_are_read_and_the_next_request_behind_them() {
+fn bodies_are_read_and_the_next_request_after_them() {
     let next = post("/echo", "", "");
-    for (path, fields, body, said) in [
+    for (path, fields, body, expected) in [
         ("/echo", "Content-Length: 5\r\n", "hello", "5:hello"),
         ("/echo", "Content-Length: 0\r\n", "", "none:"),
         ("/echo", CHUNKED, "5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n", "chunked:hello!"),
@@ -144,8 +146,8 @@ fn bodies_are_read_and_the_next_request_behind_them() {
         ),
         ("/unread", CHUNKED, "3\r\nabc\r\n0\r\nA: b\r\n\r\n", "unread"),
     ] {
-        let (output, client) = answers(&format!("{}{next}", post(path, fields, body)));
-        assert_eq!(bodies(&output), [said, "none:"], "{path} {fields}{body}");
+        let (output, client) = output_with_jobs(&format!("{}{next}", post(path, fields, body)));
+        assert_eq!(bodies(&output), [expected, "none:"], "{path} {fields}{body}");
         assert_eq!((client.end(), client.unused()), (None, 0));
     }
 }
@@ -160,24 +162,24 @@ fn a_100_is_sent_only_when_the_handler_reads_the_body() {
     assert_eq!(bodies(&text(&mut client)), ["5:hello"]);
     assert!(client.end().is_none());
 
-    let (output, client) = answers(&post("/unread", expect, ""));
+    let (output, client) = output_with_jobs(&post("/unread", expect, ""));
     assert_eq!(codes(&output), [200]);
     assert!(output.contains("Connection: close\r\n"));
     assert_eq!(client.end(), Some(End::Linger));
 
     // A body that is too large is refused before it is sent.
-    let (output, _) = answers(&post("/tiny", expect, ""));
+    let (output, _) = output_with_jobs(&post("/tiny", expect, ""));
     assert_eq!(codes(&output), [413]);
 
     let chunked = format!("Expect: 100-CONTINUE\r\n{CHUNKED}");
-    let (output, _) = answers(&post("/ask", &chunked, "1\r\na\r\n0\r\n\r\n"));
+    let (output, _) = output_with_jobs(&post("/ask", &chunked, "1\r\na\r\n0\r\n\r\n"));
     assert_eq!((codes(&output), bodies(&output)), (vec![100, 200], vec!["chunked:a"]));
 
     // HTTP/1.0 has no interim responses.
     let old = format!("POST /echo HTTP/1.0\r\n{expect}\r\nhello");
-    assert_eq!(codes(&answers(&old).0), [200]);
+    assert_eq!(codes(&output_with_jobs(&old).0), [200]);
     // Without content, no 100 is sent.
-    assert_eq!(codes(&answers(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
+    assert_eq!(codes(&output_with_jobs(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
     for (members, status) in [
         ("200-ok", 417),
         ("100-continue, x", 417),
@@ -186,15 +188,18 @@ fn a_100_is_sent_only_when_the_handler_reads_the_body() {
         ("", 200),
         (",", 200),
     ] {
-        let (output, _) =
-            answers(&post("/echo", &format!("Expect: {members}\r\nContent-Length: 2\r\n"), "ab"));
+        let (output, _) = output_with_jobs(&post(
+            "/echo",
+            &format!("Expect: {members}\r\nContent-Length: 2\r\n"),
+            "ab",
+        ));
         assert_eq!(codes(&output)[0], status, "{members}");
     }
 }
 
 #[test]
 fn a_response_before_the_end_of_a_body_leaves_the_rest_unread() {
-    let (output, client) = answers(&format!(
+    let (output, client) = output_with_jobs(&format!(
         "{}{}",
         post("/early", CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
         post("/echo", "", "")
@@ -224,7 +229,7 @@ fn a_large_unread_body_ends_the_connection() {
 }
 
 #[test]
-fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
+fn bad_bodies_are_refused_and_nothing_after_them_is_read() {
     let next = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
     for (path, fields, body, status, code) in [
         ("/echo", CHUNKED, "x\r\n", 400, "bad_request"),
@@ -235,13 +240,13 @@ fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
         ("/tiny", "Content-Length: 5\r\n", "", 413, "body_too_large"),
         ("/echo", "Content-Length: 16777217\r\n", "", 413, "body_too_large"),
     ] {
-        let (output, client) = answers(&format!("{}{next}", post(path, fields, body)));
+        let (output, client) = output_with_jobs(&format!("{}{next}", post(path, fields, body)));
         assert_eq!(codes(&output), [status], "{path} {fields}{body}");
         assert!(output.contains("Connection: close\r\n"));
         assert_eq!(client.fault().unwrap().code, code);
     }
-    // The request has its response already: no other follows.
-    let (output, client) = answers(&post("/unread", CHUNKED, "x\r\n"));
+    // The request already has its response, so there is no error response.
+    let (output, client) = output_with_jobs(&post("/unread", CHUNKED, "x\r\n"));
     assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200], "bad_request"));
 }
 
@@ -253,7 +258,7 @@ fn an_incomplete_body_is_refused() {
     assert_eq!(codes(&text(&mut client)), [400]);
     assert_eq!(client.fault().unwrap().code, "eof_in_body");
 
-    // If nobody reads the body, the client may end its side at any time.
+    // If the handler doesn't read the body, the client may end its side at any time.
     let mut client = reader();
     client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
@@ -261,8 +266,8 @@ fn an_incomplete_body_is_refused() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
-/// Reads bodies: under `/stream` when a response has started, under `/ask` when a job has run, under
-/// `/small` up to four bytes. Notes what happens to them.
+/// Reads bodies, and notes how they end. `/stream` reads when its response has started, `/ask` when
+/// a job has run, and `/small` accepts four bytes.
 #[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 
@@ -343,36 +348,36 @@ fn a_handler_is_notified_once_of_an_incomplete_body() {
     ];
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
-        let heard = Rc::clone(&notes.0);
+        let events = Rc::clone(&notes.0);
         let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
-        let said = output.get(9..12).unwrap_or_default();
-        assert_eq!(said, status.as_bytes(), "{path} {fields}{body}");
+        let code = output.get(9..12).unwrap_or_default();
+        assert_eq!(code, status.as_bytes(), "{path} {fields}{body}");
         client.end_for(&Reason::Reset);
-        assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
+        assert_eq!(events.take(), ["incomplete"], "{path} {fields}{body}");
     }
     // No event follows a complete body, or a request without one.
-    for (path, fields, body, told) in [
+    for (path, fields, body, expected) in [
         ("/", length, "hello", &["complete"][..]),
         ("/", "", "", &["complete"]),
         ("/stream", CHUNKED, "0\r\n\r\n", &["complete"]),
         ("/ask", "", "", &[]),
     ] {
         let notes = Notes::default();
-        let heard = Rc::clone(&notes.0);
+        let events = Rc::clone(&notes.0);
         let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
-        assert_eq!(heard.take(), told, "{path} {fields}{body}");
+        assert_eq!(events.take(), expected, "{path} {fields}{body}");
     }
 }
 
-/// Panics when its body breaks off.
-struct Nervous;
+/// Panics when its body is incomplete.
+struct PanicsOnIncomplete;
 
-impl Handler for Nervous {
+impl Handler for PanicsOnIncomplete {
     fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         responder.read()
     }
@@ -384,7 +389,7 @@ impl Handler for Nervous {
 
 #[test]
 fn a_panic_in_on_incomplete_does_not_change_the_response() {
-    let mut client = client_of(|_: &Peer| Nervous);
+    let mut client = client_of(|_: &Peer| PanicsOnIncomplete);
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));
@@ -407,7 +412,7 @@ fn a_body_times_out_only_without_progress() {
     assert_eq!(codes(&text(&mut client)), [408]);
     assert_eq!(client.fault().unwrap().code, "body_timeout");
 
-    // While it is held back, it is not late.
+    // There is no timeout while the handler holds the body back.
     let mut client = reader();
     client.input(post("/slow", "Content-Length: 5\r\n", "h").as_bytes());
     client.pass(body_timeout * 10);

@@ -1,3 +1,5 @@
+//! Responses and connections: persistence, pipelining and half-closed clients.
+
 use std::rc::Rc;
 
 use sockeye_proto::End;
@@ -66,12 +68,12 @@ fn responses_byte_for_byte() {
             ),
         ),
     ] {
-        assert_eq!(says(input.as_bytes()).0, expected, "{input}");
+        assert_eq!(output_for(input.as_bytes()).0, expected, "{input}");
     }
 }
 
 #[test]
-fn a_server_can_name_itself() {
+fn a_server_can_send_a_server_field() {
     let shared = Rc::new(ServerConfig::default().server_header(true));
     let mut client = Harness::new(Server::new(shared, |_: &Peer| Mirror::default()));
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -105,7 +107,7 @@ fn connections_persist_as_the_version_and_the_client_say() {
         ("Upgrade: h2c\r\nConnection: upgrade\r\n", "1.1", true),
     ] {
         let input = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
-        let (output, client) = says(input.as_bytes());
+        let (output, client) = output_for(input.as_bytes());
         assert_eq!(codes(&output), [200], "{input}");
         assert_eq!(client.end().is_none(), persists, "{input}");
         assert_eq!(output.contains("Connection: close\r\n"), !persists, "{input}");
@@ -120,7 +122,7 @@ fn an_unread_body_is_never_read_as_a_request() {
         let input = format!(
             "POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{fields}\r\n\r\n{request}"
         );
-        let (output, mut client) = says(input.as_bytes());
+        let (output, mut client) = output_for(input.as_bytes());
         assert_eq!(codes(&output), [200], "{fields}");
         assert!(output.ends_with("POST /a"), "{output}");
         assert_eq!(client.end(), Some(End::Linger));
@@ -131,8 +133,8 @@ fn an_unread_body_is_never_read_as_a_request() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_also_around_a_late_answer() {
-    let (output, mut client) = says(
+fn pipelined_requests_are_answered_in_order_if_one_is_answered_late() {
+    let (output, mut client) = output_for(
         b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n\
           HEAD /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /3",
     );
@@ -142,7 +144,7 @@ fn pipelined_requests_are_answered_in_order_also_around_a_late_answer() {
     assert!(output.contains("it took a while"), "{output}");
     assert_eq!(codes(&output), [200, 200], "{output}");
     client.input(b" HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(client.output().is_empty(), "an answer is owed first");
+    assert!(client.output().is_empty(), "the earlier request is answered first");
     assert_eq!(client.run_jobs(), 1);
     let output = text(&mut client);
     assert!(output.ends_with("GET /3"), "{output}");
@@ -151,13 +153,17 @@ fn pipelined_requests_are_answered_in_order_also_around_a_late_answer() {
 
 #[test]
 fn a_close_in_a_pipeline_leaves_the_rest_unanswered() {
-    let (output, client) = says(
+    let (output, client) = output_for(
         b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
     );
     assert_eq!(codes(&output), [200]);
-    assert_eq!(client.end(), Some(End::Linger), "what is unread must not reset the response");
-    let (_, client) = says(b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    assert_eq!(client.end(), Some(End::Close), "nothing more is to come");
+    assert_eq!(
+        client.end(),
+        Some(End::Linger),
+        "closing with unread input would reset the response"
+    );
+    let (_, client) = output_for(b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.end(), Some(End::Close), "there is no unread input");
 }
 
 #[test]
@@ -206,11 +212,11 @@ fn a_dropped_job_is_a_500() {
     client.drop_jobs();
     let output = text(&mut client);
     assert!(output.ends_with("\r\n\r\n500 Internal Server Error\n"), "{output}");
-    assert!(client.end().is_none(), "the connection goes on");
+    assert!(client.end().is_none(), "the connection stays open");
 }
 
 #[test]
-fn the_host_is_the_absolute_targets_or_the_fields() {
+fn the_host_is_that_of_an_absolute_target_or_of_the_field() {
     struct Host;
     impl Handler for Host {
         fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
@@ -250,7 +256,7 @@ fn messages_without_on_message_are_ignored_while_a_body_is_read_and_500_otherwis
     }
     let deaf = || client_of(|_: &Peer| Deaf);
     let answer = |client: &mut Harness| codes(&text(client));
-    // The messages are those of the request itself and of an earlier one.
+    // The two messages belong to this request and to an earlier one.
     let mut client = deaf();
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(answer(&mut client), [200]);
@@ -264,7 +270,7 @@ fn messages_without_on_message_are_ignored_while_a_body_is_read_and_500_otherwis
     assert_eq!(answer(&mut client), [500]);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(answer(&mut client), [200]);
-    // The limit on the body stays, too.
+    // An ignored message doesn't change the limit on the body.
     let mut client = deaf();
     client
         .input(b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");

@@ -1,5 +1,6 @@
-//! Our reading of a head against another parser's: whatever we accept, `httparse` accepts, and
-//! finds the same in it. (Not the other way round: it takes a bare LF, say, and we do not.)
+//! Compares our parser of heads with another one: `httparse` accepts every head that ours accepts,
+//! and finds the same parts in it. It also accepts heads that ours refuses, for example with a bare
+//! LF.
 
 use proptest::prelude::*;
 

@@ -31,7 +31,7 @@ impl Site {
     }
 
     /// The output for `input` on a new connection.
-    fn says(&self, checked: bool, input: &str) -> String {
+    fn output_for(&self, checked: bool, input: &str) -> String {
         let mut client = self.connect(checked);
         client.input(input.as_bytes());
         text(&mut client)
@@ -49,7 +49,7 @@ fn a_host_is_checked_in_each_form_of_a_request() {
         ("POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0", 421),
         ("OPTIONS * HTTP/1.1\r\nHost: evil.example", 421),
         ("GET / HTTP/1.1\r\nHost:", 421),
-        // The host in the target wins.
+        // The host in the target takes precedence.
         ("GET http://localhost/ HTTP/1.1\r\nHost: evil.example", 200),
         ("GET http://evil.example/ HTTP/1.1\r\nHost: localhost", 421),
         // Again, when the fields are cached.
@@ -62,7 +62,7 @@ fn a_host_is_checked_in_each_form_of_a_request() {
         ("GET / HTTP/1.1", 400),
         ("TRACE / HTTP/1.1\r\nHost: evil.example", 405),
     ] {
-        let output = site.says(true, &format!("{head}\r\n\r\n"));
+        let output = site.output_for(true, &format!("{head}\r\n\r\n"));
         assert_eq!(codes(&output), [status], "{head}: {output}");
     }
 }
@@ -84,9 +84,9 @@ fn a_refused_host_ends_the_connection_and_is_reported() {
     assert_eq!(client.fault().unwrap().code, "host_not_allowed");
     assert_eq!(*site.refused.borrow(), [Some("Evil.example".to_owned())]);
 
-    let output = site.says(true, "HEAD / HTTP/1.1\r\nHost: evil'example\r\n\r\n");
+    let output = site.output_for(true, "HEAD / HTTP/1.1\r\nHost: evil'example\r\n\r\n");
     assert!(output.starts_with("HTTP/1.1 421 ") && output.ends_with("\r\n\r\n"), "{output}");
-    assert_eq!(site.refused.borrow().last(), Some(&None), "not fit to be shown");
+    assert_eq!(site.refused.borrow().last(), Some(&None), "not safe to show");
 }
 
 #[test]
@@ -98,8 +98,12 @@ fn hosts_are_checked_per_connection_although_heads_are_cached() {
         // From the second time on, the head is cached.
         for checked in [false, true, true, false, true] {
             let status = if checked && refused { 421 } else { 200 };
-            assert_eq!(codes(&site.says(checked, &request)), [status], "{host}, {checked}");
+            assert_eq!(codes(&site.output_for(checked, &request)), [status], "{host}, {checked}");
         }
     }
-    assert_eq!(codes(&says(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").0), [200], "no check");
+    assert_eq!(
+        codes(&output_for(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").0),
+        [200],
+        "no check"
+    );
 }

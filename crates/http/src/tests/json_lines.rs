@@ -1,4 +1,4 @@
-//! Several requests in flight on one connection, over a wire that is for tests.
+//! Several requests in flight on one connection, with the test wire.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use crate::{JsonLines, Limits, Log, Outcome, RequestHead, Stream, StreamEvent, T
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
-/// Under `/at-once` answers, under `/later` when a test fulfills its promise, under `/never` not at
-/// all; `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server
-/// drains; `/large` is large, `/panic` panics.
+/// `/later` answers when a test fulfills its promise, `/never` not at all. `/endless` streams while
+/// there is room, `/echo` streams what it reads, `/stop` streams until the server drains. `/large`
+/// has a large response, `/collect` answers after the request's content, `/panic` panics. Other
+/// paths answer at once.
 struct Several(Rc<Shared>);
 
 #[derive(Default)]
@@ -88,7 +89,7 @@ impl Handler for Several {
     }
 }
 
-/// Keeps the targets and ends of requests, in the order of their ends.
+/// Records the targets of requests and why they ended, in the order in which they ended.
 #[derive(Debug, Default)]
 struct Ends(RefCell<Vec<String>>);
 
@@ -133,24 +134,25 @@ impl Scene {
     }
 
     fn get(&mut self, stream: u32, path: &str) {
-        self.say(
+        self.send_line(
             &json!({"stream": stream, "method": "GET", "path": path, "fields": [["host", "a"]]}),
         );
     }
 
-    fn say(&mut self, line: &Value) {
+    fn send_line(&mut self, line: &Value) {
         self.client.input(format!("{line}\n").as_bytes());
     }
 
-    /// What the server says: of each stream its status, its content, and how it ended.
-    fn hear(&mut self) -> Vec<String> {
+    /// The output since the last call, as [`lines`].
+    fn lines(&mut self) -> Vec<String> {
         lines(&self.client.output())
     }
 }
 
-/// The lines of `output` in order, and the length of content after them.
+/// The lines of `output`, each as its stream's number and the status, the content (its length if it
+/// is long), or how the response ended.
 fn lines(mut output: &[u8]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     while !output.is_empty() {
         let end = output.iter().position(|byte| *byte == b'\n').expect("a line");
         let line: Value = serde_json::from_slice(&output[..end]).expect("JSON");
@@ -160,33 +162,33 @@ fn lines(mut output: &[u8]) -> Vec<String> {
             let (content, rest) = output.split_at(len as usize);
             let shown =
                 if len < 20 { String::from_utf8_lossy(content).into() } else { len.to_string() };
-            told.push(format!("{stream} {shown}"));
+            lines.push(format!("{stream} {shown}"));
             output = rest;
         } else if let Some(status) = line["status"].as_u64() {
-            told.push(format!("{stream} {status}"));
+            lines.push(format!("{stream} {status}"));
         } else {
-            told.push(format!(
+            lines.push(format!(
                 "{stream} {}",
                 if line["end"].is_array() { "end" } else { "aborted" }
             ));
         }
     }
-    told
+    lines
 }
 
 #[test]
-fn responses_and_log_entries_come_as_they_are_ready() {
+fn responses_and_log_entries_appear_when_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/later");
     scene.get(3, "/at-once");
-    assert_eq!(scene.hear(), ["3 200", "3 /at-once", "3 end"]);
+    assert_eq!(scene.lines(), ["3 200", "3 /at-once", "3 end"]);
     let promises = scene.shared.promises.take();
     for (promise, text) in promises.into_iter().zip(["first", "second"]).rev() {
         promise.fulfill(Box::new(text));
     }
     scene.client.deliver();
-    assert_eq!(scene.hear(), ["2 200", "2 second", "2 end", "1 200", "1 first", "1 end"]);
+    assert_eq!(scene.lines(), ["2 200", "2 second", "2 end", "1 200", "1 first", "1 end"]);
     assert_eq!(scene.ends.0.take(), ["/at-once complete", "/later complete", "/later complete"]);
     assert_eq!(scene.shared.alive.get(), 0);
 }
@@ -195,16 +197,16 @@ fn responses_and_log_entries_come_as_they_are_ready() {
 fn a_stream_that_is_not_read_blocks_no_other_and_cancelled_ones_are_dropped() {
     let mut scene = Scene::new();
     scene.get(1, "/endless");
-    scene.say(&json!({"stream": 1, "reads": false}));
-    scene.hear();
+    scene.send_line(&json!({"stream": 1, "reads": false}));
+    scene.lines();
     scene.get(2, "/at-once");
-    assert_eq!(scene.hear(), ["2 200", "2 /at-once", "2 end"]);
+    assert_eq!(scene.lines(), ["2 200", "2 /at-once", "2 end"]);
     scene.get(3, "/never");
     assert_eq!(scene.shared.alive.get(), 2);
     for stream in [1, 3] {
-        scene.say(&json!({"stream": stream, "cancel": true}));
+        scene.send_line(&json!({"stream": stream, "cancel": true}));
     }
-    assert_eq!(scene.hear(), ["1 aborted", "3 aborted"]);
+    assert_eq!(scene.lines(), ["1 aborted", "3 aborted"]);
     assert_eq!(scene.shared.alive.get(), 0);
     let ends = ["/at-once complete", "/endless client-aborted", "/never client-aborted"];
     assert_eq!(scene.ends.0.take(), ends);
@@ -215,29 +217,29 @@ fn large_responses_take_turns() {
     let mut scene = Scene::new();
     let line = |stream| json!({"stream": stream, "method": "GET", "path": "/large", "fields": [["host", "a"]]});
     scene.client.input(format!("{}\n{}\n", line(1), line(2)).as_bytes());
-    let told = scene.hear();
+    let lines = scene.lines();
     let whole = LARGE.len() / 16384;
-    let content: Vec<&String> = told.iter().filter(|line| line.ends_with("16384")).collect();
-    assert_eq!(content.len(), 2 * whole, "{told:?}");
-    assert!(content.windows(2).all(|two| two[0] != two[1]), "{told:?}");
-    assert_eq!(told.iter().filter(|line| line.ends_with("end")).count(), 2);
+    let content: Vec<&String> = lines.iter().filter(|line| line.ends_with("16384")).collect();
+    assert_eq!(content.len(), 2 * whole, "{lines:?}");
+    assert!(content.windows(2).all(|two| two[0] != two[1]), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("end")).count(), 2);
 }
 
 #[test]
 fn content_of_several_streams_is_interleaved() {
     let mut scene = Scene::new();
     for stream in [1, 2] {
-        scene.say(&json!({"stream": stream, "method": "POST", "path": "/echo",
+        scene.send_line(&json!({"stream": stream, "method": "POST", "path": "/echo",
             "fields": [["host", "a"]], "content": true}));
     }
     for (stream, text) in [(1, "one"), (2, "two"), (1, "three")] {
-        scene.say(&json!({"stream": stream, "content": text.len()}));
+        scene.send_line(&json!({"stream": stream, "content": text.len()}));
         text.bytes().for_each(|byte| scene.client.input(&[byte]));
     }
-    scene.say(&json!({"stream": 2, "end": [["x", "y"]]}));
-    let told = scene.hear();
+    scene.send_line(&json!({"stream": 2, "end": [["x", "y"]]}));
+    let lines = scene.lines();
     let content = |stream: char| -> String {
-        let of = told.iter().filter(|line| line.starts_with(stream)).map(|line| &line[2..]);
+        let of = lines.iter().filter(|line| line.starts_with(stream)).map(|line| &line[2..]);
         of.collect()
     };
     assert_eq!((content('1'), content('2')), ("200onethree".into(), "200twoend".into()));
@@ -251,23 +253,23 @@ fn content_that_is_longer_or_shorter_than_announced_is_refused() {
         (json!(5), &["hel"], "400"),
         (json!(5), &["hel", "lo!"], "400"),
         (json!(5), &["hello", "!"], "400"),
-        // It was complete without content, and is answered already.
+        // The request has no content, and is answered already.
         (json!(0), &["!"], "200"),
         (json!(true), &["hel"], "200"),
     ] {
         let mut scene = Scene::new();
-        scene.say(&json!({"stream": 1, "method": "POST", "path": "/collect",
+        scene.send_line(&json!({"stream": 1, "method": "POST", "path": "/collect",
             "fields": [["host", "a"]], "content": announced}));
         for piece in pieces {
-            scene.say(&json!({"stream": 1, "content": piece.len()}));
+            scene.send_line(&json!({"stream": 1, "content": piece.len()}));
             scene.client.input(piece.as_bytes());
         }
-        scene.say(&json!({"stream": 1, "end": []}));
-        let told = scene.hear();
-        assert_eq!(told[0], format!("1 {expected}"), "{announced}, {pieces:?}");
-        assert_eq!(told.last().unwrap(), "1 end", "{announced}, {pieces:?}");
+        scene.send_line(&json!({"stream": 1, "end": []}));
+        let lines = scene.lines();
+        assert_eq!(lines[0], format!("1 {expected}"), "{announced}, {pieces:?}");
+        assert_eq!(lines.last().unwrap(), "1 end", "{announced}, {pieces:?}");
         scene.get(2, "/at-once");
-        assert_eq!(scene.hear()[0], "2 200", "the connection continues");
+        assert_eq!(scene.lines()[0], "2 200", "the connection continues");
     }
 }
 
@@ -276,14 +278,14 @@ fn a_panic_ends_its_stream_alone() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/panic");
-    let told = scene.hear();
-    assert_eq!((&*told[0], told.last().map(String::as_str)), ("2 500", Some("2 end")));
+    let lines = scene.lines();
+    assert_eq!((&*lines[0], lines.last().map(String::as_str)), ("2 500", Some("2 end")));
     assert_eq!(scene.client.fault(), None);
     for promise in scene.shared.promises.take() {
         promise.fulfill(Box::new("still there"));
     }
     scene.client.deliver();
-    assert_eq!(scene.hear(), ["1 200", "1 still there", "1 end"]);
+    assert_eq!(scene.lines(), ["1 200", "1 still there", "1 end"]);
 }
 
 #[test]
@@ -294,16 +296,16 @@ fn deadlines_belong_to_their_streams() {
     scene.client.pass(Duration::from_secs(2));
     scene.get(2, "/never");
     scene.client.pass(Duration::from_secs(1));
-    let told = scene.hear();
-    assert_eq!((&*told[0], told.len()), ("1 503", 3));
+    let lines = scene.lines();
+    assert_eq!((&*lines[0], lines.len()), ("1 503", 3));
     scene.client.pass(Duration::from_secs(2));
-    assert_eq!(scene.hear()[0], "2 503");
-    // What comes for one that has ended is dropped.
+    assert_eq!(scene.lines()[0], "2 503");
+    // A message to a stream that has ended is dropped.
     for promise in scene.shared.promises.take() {
         promise.fulfill(Box::new("too late"));
     }
     scene.client.deliver();
-    assert_eq!(scene.hear(), [""; 0]);
+    assert_eq!(scene.lines(), [""; 0]);
 }
 
 #[test]
@@ -311,20 +313,20 @@ fn a_drain_ends_streams_that_can_end_and_waits_for_others() {
     let mut scene = Scene::new();
     scene.get(1, "/stop");
     scene.get(2, "/later");
-    scene.hear();
+    scene.lines();
     scene.client.drain();
-    assert_eq!(scene.hear(), ["1 end"]);
+    assert_eq!(scene.lines(), ["1 end"]);
     assert_eq!(scene.client.end(), None);
     for promise in scene.shared.promises.take() {
         promise.fulfill(Box::new("done"));
     }
     scene.client.deliver();
-    assert_eq!(scene.hear(), ["2 200", "2 done", "2 end"]);
+    assert_eq!(scene.lines(), ["2 200", "2 done", "2 end"]);
     assert!(scene.client.end().is_some());
 }
 
 #[test]
-fn a_reset_ends_all() {
+fn a_reset_ends_all_streams() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/endless");

@@ -1,4 +1,4 @@
-//! Responses that must have started within a time limit.
+//! `Limits::response_timeout`: responses that must start within a time limit.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use sockeye_proto::End;
 use super::*;
 use crate::{Limits, Stream, StreamEvent, Trailers};
 
-/// Answers when a job has run: `/later`; `/stream`, as a stream; `/body`, when the body is complete;
-/// `/on`, which keeps waiting at the first timeout. Answers `/now` at once.
+/// `/now` answers at once, all other paths when a job has run. `/stream` answers with a stream,
+/// `/body` reads the body before it runs the job, and `/on` keeps waiting at the first timeout.
 #[derive(Default)]
 struct Slow {
     path: Vec<u8>,
@@ -67,7 +67,7 @@ fn limited() -> Rc<ServerConfig> {
     Rc::new(ServerConfig::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
 }
 
-/// A client whose request was read and is not answered yet.
+/// A client that has sent `request`, which is not answered yet.
 fn send(request: &str) -> Harness {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Slow::default()));
     client.input(request.as_bytes());
@@ -85,7 +85,7 @@ fn a_late_response_is_a_503_and_the_connection_stays_open() {
     assert_eq!(codes(&output), [503]);
     let page = "503 Service Unavailable\nThe response was not ready in time.\n";
     assert!(output.ends_with(page) && !output.contains("Connection: close"), "{output}");
-    // The outcome is dropped, and the next request has its own time.
+    // The job's late message is ignored, and the next request has a timeout of its own.
     client.run_jobs();
     assert_eq!(text(&mut client), "");
     client.input(get("/now").as_bytes());
@@ -99,7 +99,7 @@ fn a_late_response_is_a_503_and_the_connection_stays_open() {
 }
 
 #[test]
-fn a_handler_that_keeps_waiting_has_the_same_time_again() {
+fn the_timeout_restarts_if_the_handler_keeps_waiting() {
     let mut client = send(&get("/on"));
     client.pass(secs(9));
     assert_eq!(text(&mut client), "");
@@ -115,7 +115,8 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
-    // If its client has ended its side, it has the timeout of such streams, not the rest of the first.
+    // If the client has ended its side, `half_closed_timeout` applies, not the rest of the response
+    // timeout.
     let mut client = send(&get("/stream"));
     client.eof();
     client.pass(secs(4));
@@ -128,7 +129,7 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
 }
 
 #[test]
-fn the_time_does_not_run_while_the_body_is_read() {
+fn there_is_no_response_timeout_while_the_body_is_read() {
     let mut client = send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
     for byte in [b"a", b"b", b"c"] {
         client.pass(secs(20));

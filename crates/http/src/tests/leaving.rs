@@ -11,8 +11,8 @@ use crate::{Limits, Stream, StreamEvent};
 static WHY: Fault =
     Fault { blame: Blame::Ours, code: "out_of_paper", what: Cow::Borrowed("ran out of paper") };
 
-/// `/feed` is a stream that writes the text of each job, and starts the next one; `/later` is
-/// answered whole by a job, `/abort` a stream that is aborted.
+/// `/feed` streams: it runs a job, writes its text, and repeats this. `/abort` starts a stream and
+/// aborts it. All other paths answer when a job has run.
 struct Feed;
 
 impl Handler for Feed {
@@ -68,7 +68,7 @@ fn request_all(requests: &[&[u8]]) -> Harness {
 
 #[test]
 fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
-    // Also with requests in the way that nobody reads before the stream is over.
+    // Also if there are unread requests after the stream.
     for requests in [&[FEED][..], &[FEED, LATER, FEED]] {
         let mut client = request_all(requests);
         client.pass(secs(1000));
@@ -78,8 +78,8 @@ fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
         client.pass(secs(1));
         let fault = client.fault().unwrap();
         assert_eq!(fault.code, CODE);
-        let said = "the peer ended its side, and nothing was sent to it for 15 s";
-        assert_eq!(fault.to_string(), said);
+        let expected = "the peer ended its side, and nothing was sent to it for 15 s";
+        assert_eq!(fault.to_string(), expected);
         assert_eq!(client.output(), b"", "there is no last chunk");
     }
 }
@@ -118,8 +118,8 @@ fn unsent_output_is_not_silence() {
     client.eof();
     client.run_jobs();
     client.pass(secs(100));
-    assert_eq!(client.fault(), None, "the write deadline is the driver's");
-    // The time begins when it is sent, whenever the last look was.
+    assert_eq!(client.fault(), None, "the engine's write timeout applies");
+    // The timeout starts when the output is sent.
     client.pass(secs(4));
     assert_eq!(client.output(), b"4\r\ntick\r\n");
     client.pass(secs(14));
@@ -155,7 +155,7 @@ fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
 }
 
 #[test]
-fn an_aborted_stream_can_say_why() {
+fn an_aborted_stream_can_have_its_own_fault() {
     let mut client = client_of(|_: &Peer| Feed);
     client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(codes(&text(&mut client)), [200]);

@@ -9,7 +9,7 @@ use sockeye_proto::{Fault, Reason, WallTime};
 use super::*;
 use crate::{EndReason, Handlers, Limits, Log, Outcome, RequestHead, Stream, StreamEvent};
 
-/// Keeps the requests that it is notified of, in their order.
+/// Records the requests that have ended, in order.
 #[derive(Debug, Default)]
 struct Entries(RefCell<Vec<(String, Outcome)>>);
 
@@ -89,7 +89,7 @@ fn a_request_is_logged_when_its_response_is_sent() {
     assert_eq!(log.take(), [("HEAD /b".into(), 200, 0, "complete")]);
     client.eof();
     client.output();
-    assert_eq!(log.take(), [], "the end of a connection is no request");
+    assert_eq!(log.take(), [], "the end of a connection is not logged as a request");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn pipelined_requests_are_logged_in_order_each_with_its_own_bytes() {
 }
 
 #[test]
-fn the_time_goes_from_the_head_to_the_last_byte_that_is_sent() {
+fn the_duration_is_from_the_head_to_the_last_byte_sent() {
     let (log, mut client) = scene();
     client.input(get("/later").as_bytes());
     client.pass(Duration::from_millis(1500));
@@ -224,7 +224,7 @@ fn slow_requests_are_logged_as_timed_out() {
                 (outcome.end_reason, outcome.refusal_code),
                 (EndReason::TimedOut, Some("head_timeout"))
             );
-            // Since its first byte.
+            // The duration starts at the first byte.
             assert_eq!(outcome.duration, Limits::default().head_timeout);
         }
     }
@@ -284,15 +284,15 @@ fn a_streamed_response_is_logged_at_its_end() {
 }
 
 /// Reads every body, and accepts every upgrade.
-struct Takes;
+struct AcceptsAll;
 
-impl Handler for Takes {
+impl Handler for AcceptsAll {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if request.upgrade().is_none() {
             return responder.read();
         }
         let echo = Box::new(sockeye_proto::echo::Echo::default());
-        responder.upgrade("echo", &Fields::new(), echo).expect("the client sent for it")
+        responder.upgrade("echo", &Fields::new(), echo).expect("the client asks for it")
     }
 
     fn on_body_end(&mut self, _: &crate::Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
@@ -309,15 +309,15 @@ fn a_request_with_a_body_is_logged_once() {
             ("POST /".into(), 200, 0, "complete"),
         ),
     ] {
-        let (log, mut client) = scene_of(|_: &Peer| Takes);
+        let (log, mut client) = scene_of(|_: &Peer| AcceptsAll);
         client.drip(
             format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}").as_bytes(),
         );
         client.output();
         assert_eq!(log.take(), [entry]);
     }
-    // The rest never comes.
-    let (log, mut client) = scene_of(|_: &Peer| Takes);
+    // The rest of the body never arrives.
+    let (log, mut client) = scene_of(|_: &Peer| AcceptsAll);
     client.input(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
     client.pass(Duration::from_secs(31));
     client.output();
@@ -327,7 +327,7 @@ fn a_request_with_a_body_is_logged_once() {
 
 #[test]
 fn a_request_is_logged_before_another_protocol_takes_over() {
-    let (log, mut client) = scene_of(|_: &Peer| Takes);
+    let (log, mut client) = scene_of(|_: &Peer| AcceptsAll);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello");
     assert_eq!(log.take(), [entry("/", 101, 0, "complete")]);
     assert!(client.output().ends_with(b"\r\n\r\nhello"));
@@ -339,14 +339,14 @@ fn a_request_is_logged_before_another_protocol_takes_over() {
 #[test]
 fn log_notes_of_a_client_that_reads_nothing_are_bounded() {
     let (log, mut client) = scene();
-    // Far less output than an output's room.
+    // The output is far from full.
     let sent = 3000;
     client.input(get("/none").repeat(sent).as_bytes());
     let held = client.held();
     assert!(client.unused() > 0 && held < Harness::ROOM, "{held}");
     client.output();
     let entry = log.take();
-    assert_eq!(entry.len(), sent, "all are answered as there is room again");
+    assert_eq!(entry.len(), sent, "all are answered when there is room again");
     assert!(entry.iter().all(|entry| *entry == ("GET /none".into(), 304, 0, "complete")));
 }
 
@@ -355,19 +355,19 @@ fn long_requests_are_noted_up_to_256_kib_at_a_time() {
     let (log, mut client) = scene();
     let path = format!("/{}", "x".repeat(4090));
     let request = get(&path).replace("GET", "HEAD");
-    // The responses have no content: far less than an output's room.
+    // The responses have no content, so the output is far from full.
     let (sent, noted) = (200, "HEAD ".len() + path.len());
     client.input(request.repeat(sent).as_bytes());
     assert!(client.held() < Harness::ROOM / 4, "{}", client.held());
     let answered = sent - client.unused() / request.len();
     assert_eq!(answered, (256 * 1024_usize).div_ceil(noted));
     client.output();
-    assert_eq!(log.take().len(), sent, "all are answered as there is room again");
+    assert_eq!(log.take().len(), sent, "all are answered when there is room again");
 }
 
 #[test]
 fn log_notes_of_requests_are_never_mixed() {
-    // The notes of a connection that always has something unsent move in their buffer.
+    // If a connection always has unsent output, its notes are moved within their buffer.
     let (log, mut client) = scene();
     let mut expected = Vec::new();
     for n in 0..500 {

@@ -1,4 +1,4 @@
-//! Whole connections, driven by hand.
+//! Tests that drive a server's connection byte by byte.
 
 mod attacks;
 mod bodies;
@@ -27,8 +27,8 @@ use super::{
     Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
 };
 
-/// Answers with the method and the path; under `/later` when a job has run, under `/big` with more than
-/// the output has room for, under `/none` with 304, under `/error` with 404.
+/// Answers with the method and the path. Exceptions: `/later` answers when a job has run, `/big`
+/// with more content than the output has room for, `/none` with 304, and `/error` with 404.
 #[derive(Debug, Default)]
 struct Mirror {
     waits_for: Option<Ticket>,
@@ -76,7 +76,7 @@ impl Handler for Mirror {
     }
 }
 
-/// A client of a server with these handlers.
+/// A client of a server that uses `handlers`.
 fn client_of(handlers: impl Handlers + 'static) -> Harness {
     Harness::new(Server::new(Rc::default(), handlers))
 }
@@ -89,19 +89,19 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// What the server has sent since the last call.
+/// The output since the last call.
 fn text(client: &mut Harness) -> String {
     String::from_utf8(client.output()).unwrap()
 }
 
-/// What the server sends for `input`, and the client.
-fn says(input: &[u8]) -> (String, Harness) {
+/// The output for `input`, and the client.
+fn output_for(input: &[u8]) -> (String, Harness) {
     let mut client = connect();
     client.input(input);
     (text(&mut client), client)
 }
 
-/// The status codes of the responses in `output`, whose bodies have nothing like a status line.
+/// The status codes of the responses in `output`. No body may contain a status line.
 fn codes(output: &str) -> Vec<u16> {
     output.split("HTTP/1.1 ").filter_map(|response| response.get(..3)?.parse().ok()).collect()
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 
-/// Panics for requests, and writes the pages of refusals.
+/// Panics at each request, and writes the pages of refusals.
 struct Pages;
 
 impl Handler for Pages {

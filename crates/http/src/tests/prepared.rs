@@ -21,8 +21,8 @@ impl FileSource for Zeros {
     }
 }
 
-/// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and all
-/// other paths with an equal response that is not prepared.
+/// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and
+/// all other paths with an equal response that is not prepared.
 #[derive(Clone)]
 struct Both {
     status: Status,
@@ -46,7 +46,7 @@ impl Handler for Both {
 }
 
 /// The response to a request, how much of it was in memory, and whether the connection ends.
-fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
+fn output_for(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
     let fields = Fields::new().with("X-A", b"b").unwrap();
     let ready = PreparedResponse::new(status, &fields, body.clone());
     let without = PreparedResponse::without_content(status, &fields, body.len());
@@ -89,9 +89,9 @@ fn a_prepared_response_is_sent_as_an_equal_one_is() {
                 ("POST", "1.1\r\nHost: a\r\nContent-Length: 900000\r\n"),
             ] {
                 let ask = |path| format!("{method} {path} HTTP/{fields}\r\n");
-                let unprepared = says(body.clone(), status, &ask("/"));
+                let unprepared = output_for(body.clone(), status, &ask("/"));
                 for path in ["/ready", "/with"] {
-                    let ready = says(body.clone(), status, &ask(path));
+                    let ready = output_for(body.clone(), status, &ask(path));
                     assert_eq!(ready, unprepared, "{status}, {body:?}, {method} {fields}");
                 }
             }

@@ -1,12 +1,14 @@
+//! Requests that the server refuses.
+
 use super::*;
 use crate::Limits;
 
-/// Puts `line` into an otherwise good request.
+/// An otherwise valid request with `line` as a field line.
 fn with_field(line: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").into_bytes()
 }
 
-/// Nothing after a refused request is read as one.
+/// A request that must not be read after a refused one.
 const NEXT: &[u8] = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[track_caller]
@@ -16,7 +18,7 @@ fn refused(input: &[u8], status: u16, code: &str) {
         let mut client = connect();
         let input = [input, NEXT].concat();
         if cut {
-            // What follows a refusal is not offered any more.
+            // The driver passes no input after a fault.
             for byte in input {
                 if client.fault().is_none() {
                     client.input(&[byte]);
@@ -79,7 +81,7 @@ fn request_lines() {
         "",
         "\r\n\r\nGET / HTTP/1.1",
     ] {
-        // A blank line before the request line is forgiven once.
+        // One blank line before the request line is allowed.
         let start = if line.is_empty() { "\r\n" } else { "" };
         refused(format!("{start}{line}\r\nHost: a\r\n\r\n").as_bytes(), 400, "bad_request");
     }
@@ -93,7 +95,7 @@ fn request_lines() {
 fn methods_and_versions() {
     for method in ["get", "Get", "FOO", "GETT", "PROPFIND", "!#$%&'*+-.^_`|~", &"M".repeat(64)] {
         let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
-        let (output, client) = says(input.as_bytes());
+        let (output, client) = output_for(input.as_bytes());
         assert!(output.starts_with("HTTP/1.1 200 "), "{output}");
         assert!(output.ends_with(&format!("\r\n\r\n{method} /a")), "{output}");
         assert!(client.fault().is_none());
@@ -192,7 +194,7 @@ fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
         "GET / HTTP/1.1\r\nHost: a\n\r\n",
     ] {
         refused(format!("{input}Host: a\r\n\r\n").as_bytes(), 400, "bad_request");
-        let (output, _) = says(input.as_bytes());
+        let (output, _) = output_for(input.as_bytes());
         assert!(output.ends_with("\nThe client sent an LF without a CR.\n"), "{input:?}: {output}");
     }
 }
@@ -202,9 +204,9 @@ fn other_protocols_get_a_helpful_error() {
     refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
-    let (output, client) = says(hello);
-    for said in ["a TLS client hello", "use http:// instead", "put a TLS proxy in front"] {
-        assert!(output.contains(said) && client.fault().unwrap().what.contains(said), "{output}");
+    let (output, client) = output_for(hello);
+    for part in ["a TLS client hello", "use http:// instead", "put a TLS proxy in front"] {
+        assert!(output.contains(part) && client.fault().unwrap().what.contains(part), "{output}");
     }
 }
 
@@ -321,31 +323,31 @@ fn framing() {
         refused(&with_field(fields), 501, "unknown_coding");
     }
     for fields in ["Content-Length: 0", "Content-Length: 10"] {
-        assert_eq!(codes(&says(&with_field(fields)).0), [200], "{fields}");
+        assert_eq!(codes(&output_for(&with_field(fields)).0), [200], "{fields}");
     }
     refused(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request");
 }
 
 #[test]
-fn limits_are_met_exactly() {
-    // A request line of 8 KiB with its CRLF is the longest.
+fn limits_are_exact() {
+    // The longest request line has 8 KiB with its CRLF.
     let line = |len: usize| {
         let target = "a".repeat(len - "GET / HTTP/1.1\r\n".len());
         format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n")
     };
-    assert_eq!(codes(&says(line(8 * 1024).as_bytes()).0), [200]);
+    assert_eq!(codes(&output_for(line(8 * 1024).as_bytes()).0), [200]);
     refused(line(8 * 1024 + 1).as_bytes(), 414, "uri_too_long");
 
     let head = |len: usize| {
         let start = "GET / HTTP/1.1\r\nHost: a\r\nA: ";
         format!("{start}{}\r\n\r\n", "a".repeat(len - start.len() - 4))
     };
-    assert_eq!(codes(&says(head(32 * 1024).as_bytes()).0), [200]);
+    assert_eq!(codes(&output_for(head(32 * 1024).as_bytes()).0), [200]);
     refused(head(32 * 1024 + 1).as_bytes(), 431, "head_too_large");
 
     let fields =
         |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
-    assert_eq!(codes(&says(fields(128).as_bytes()).0), [200]);
+    assert_eq!(codes(&output_for(fields(128).as_bytes()).0), [200]);
     refused(fields(129).as_bytes(), 431, "too_many_fields");
 }
 
@@ -360,7 +362,7 @@ fn endless_heads_are_refused_at_the_limit() {
         ("GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", 431),
         ("GET / HTTP/1.1\r\nHost: a\r\n", "A: b\r\n", 431),
     ] {
-        let (output, client) = says(format!("{start}{}", more.repeat(40_000)).as_bytes());
+        let (output, client) = output_for(format!("{start}{}", more.repeat(40_000)).as_bytes());
         assert_eq!(codes(&output), [status], "{start}");
         assert!(client.fault().is_some());
     }
@@ -368,13 +370,13 @@ fn endless_heads_are_refused_at_the_limit() {
 
 #[test]
 fn a_refused_head_request_gets_no_page() {
-    let (output, _) = says(b"HEAD / HTTP/1.1\r\nbad field\r\n");
+    let (output, _) = output_for(b"HEAD / HTTP/1.1\r\nbad field\r\n");
     assert!(output.starts_with("HTTP/1.1 400 "), "{output}");
     assert!(output.ends_with("\r\n\r\n"), "{output}");
 }
 
 #[test]
 fn a_bad_line_is_refused_before_the_head_is_complete() {
-    let (output, _) = says(b"GET / HTTP/1.1\r\nbad field\r\n");
+    let (output, _) = output_for(b"GET / HTTP/1.1\r\nbad field\r\n");
     assert_eq!(codes(&output), [400]);
 }

@@ -24,7 +24,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     (output, client.fault().map(ToString::to_string))
 }
 
-/// Requests, good and bad, and pieces of them.
+/// Sequences of valid and invalid requests, and of parts of requests.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         6 => Just(&b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n"[..]),

@@ -5,23 +5,23 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 use super::*;
 use crate::{Stream, StreamEvent};
 
-/// Writes as the path says.
+/// Streams a response that depends on the path.
 #[derive(Default)]
 struct Writer {
     path: Vec<u8>,
-    left: usize,
+    remaining: usize,
 }
 
 const PIECE: [u8; 10_000] = [b'x'; 10_000];
 
 impl Writer {
-    /// Writes while there is room.
-    fn write_on(&mut self, mut stream: Stream<'_, '_>) -> Answer {
-        while self.left > 0 && !stream.is_full() {
+    /// Writes the remaining pieces while there is room.
+    fn write_pieces(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        while self.remaining > 0 && !stream.is_full() {
             stream.write(&PIECE);
-            self.left -= 1;
+            self.remaining -= 1;
         }
-        if self.left > 0 { stream.more() } else { stream.end() }
+        if self.remaining > 0 { stream.more() } else { stream.end() }
     }
 }
 
@@ -31,9 +31,9 @@ impl Handler for Writer {
         let fields = Fields::new();
         match &self.path[..] {
             b"/large" | b"/large-known" => {
-                self.left = 100;
+                self.remaining = 100;
                 let known = (self.path == b"/large-known").then_some(1_000_000);
-                self.write_on(responder.stream(Status::OK, &fields, known))
+                self.write_pieces(responder.stream(Status::OK, &fields, known))
             }
             b"/pipe" => responder.stream(Status::OK, &fields, None).read(),
             b"/events" => {
@@ -100,7 +100,7 @@ impl Handler for Writer {
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
         match event {
-            StreamEvent::Room => self.write_on(stream),
+            StreamEvent::Room => self.write_pieces(stream),
             StreamEvent::Body(piece) => {
                 stream.write(piece);
                 stream.read()
@@ -146,7 +146,7 @@ fn writer() -> Harness {
 }
 
 /// The output for `input`, running all jobs, and the client.
-fn said(input: &str) -> (String, Harness) {
+fn output_with_jobs(input: &str) -> (String, Harness) {
     let mut client = writer();
     client.input(input.as_bytes());
     let mut output = client.output();
@@ -172,7 +172,7 @@ fn dechunk(mut input: &str) -> (String, &str) {
 
 #[test]
 fn a_response_of_unknown_length_is_chunked() {
-    let (output, mut client) = said(&format!("{}{}", get("/large"), get("/")));
+    let (output, mut client) = output_with_jobs(&format!("{}{}", get("/large"), get("/")));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
     let (content, rest) = dechunk(rest);
@@ -185,7 +185,7 @@ fn a_response_of_unknown_length_is_chunked() {
 
 #[test]
 fn repeated_wake_ups_are_one_event() {
-    let (output, _) = said(&get("/woken"));
+    let (output, _) = output_with_jobs(&get("/woken"));
     let (_, content) = output.split_once("\r\n\r\n").unwrap();
     assert_eq!(dechunk(content).0, "woken two");
 }
@@ -195,20 +195,20 @@ fn a_streamed_response_is_written_only_while_there_is_room() {
     let mut client = writer();
     client.input(get("/large").as_bytes());
     client.input(get("/large").as_bytes());
-    // Output that is held for a client that reads nothing.
+    // The client reads nothing, so the output stays in memory.
     assert!(client.held() < Harness::ROOM + 2 * PIECE.len(), "{}", client.held());
     assert_eq!(client.unused(), get("/large").len());
 }
 
 #[test]
 fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
-    let (output, client) = said(&get("/large-known"));
+    let (output, client) = output_with_jobs(&get("/large-known"));
     let (head, content) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
     assert_eq!((content.len(), client.end()), (1_000_000, None));
 
     for (path, content) in [("/short", "ab"), ("/long", "")] {
-        let (output, client) = said(&format!("{}{}", get(path), get("/")));
+        let (output, client) = output_with_jobs(&format!("{}{}", get(path), get("/")));
         assert!(output.ends_with(&format!("\r\n\r\n{content}")), "{output}");
         assert_eq!(codes(&output), [200]);
         assert_eq!(client.fault().unwrap().code, "reply_aborted");
@@ -216,23 +216,24 @@ fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
 }
 
 #[test]
-fn head_and_statuses_without_content_get_none() {
+fn responses_to_head_and_statuses_without_content_have_none() {
     for path in ["/large", "/pipe", "/events", "/trailers"] {
-        let (output, client) = said(&get(path).replace("GET", "HEAD"));
+        let (output, client) = output_with_jobs(&get(path).replace("GET", "HEAD"));
         assert!(output.ends_with("\r\nTransfer-Encoding: chunked\r\n\r\n"), "{output}");
         assert!(client.fault().is_none() && client.end().is_none());
     }
-    let (output, client) = said(&get("/none"));
+    let (output, client) = output_with_jobs(&get("/none"));
     assert!(output.starts_with("HTTP/1.1 204") && output.ends_with("GMT\r\n\r\n"), "{output}");
     assert!(client.end().is_none());
-    let (output, client) = said(&get("/large-known").replace("GET", "HEAD"));
+    let (output, client) = output_with_jobs(&get("/large-known").replace("GET", "HEAD"));
     assert!(output.ends_with("\r\nContent-Length: 1000000\r\n\r\n"), "{output}");
     assert!(client.end().is_none());
 }
 
 #[test]
 fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
-    let (output, client) = said("GET /trailers HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let (output, client) =
+        output_with_jobs("GET /trailers HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     assert!(output.ends_with("\r\n\r\nabc"), "{output}");
     assert_eq!(client.end(), Some(End::Close));
@@ -240,7 +241,7 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
 
 #[test]
 fn trailers_follow_the_last_chunk() {
-    let (output, _) = said(&get("/trailers"));
+    let (output, _) = output_with_jobs(&get("/trailers"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"), "{output}");
 }
 
@@ -256,12 +257,12 @@ fn a_response_can_be_written_while_the_request_is_read() {
     let output = text(&mut client);
     let (content, rest) = dechunk(&output);
     assert_eq!(content.len(), 100_002);
-    assert!(rest.ends_with("\r\n\r\nok"), "the connection goes on: {rest}");
+    assert!(rest.ends_with("\r\n\r\nok"), "the connection stays open: {rest}");
 }
 
 #[test]
 fn messages_are_stream_events_and_the_connection_stays_open() {
-    let (output, client) = said(&format!("{}{}", get("/events"), get("/")));
+    let (output, client) = output_with_jobs(&format!("{}{}", get("/events"), get("/")));
     assert!(output.contains("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
     assert!(client.end().is_none());
 
@@ -274,7 +275,7 @@ fn messages_are_stream_events_and_the_connection_stays_open() {
 }
 
 #[test]
-fn an_endless_response_is_notified_of_a_drain() {
+fn a_streamed_response_is_notified_of_a_drain() {
     // Also a response that starts during the drain.
     let request = get("/events");
     for before in [request.len(), 5] {
@@ -284,7 +285,8 @@ fn an_endless_response_is_notified_of_a_drain() {
         client.input(&request.as_bytes()[before..]);
         let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-        // If it had started before, its head has no `Connection: close`: the connection closes later.
+        // If the response started before the drain, its head has no `Connection: close`, and the
+        // connection closes later.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
         client.pass(sockeye_proto::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));
@@ -292,7 +294,7 @@ fn an_endless_response_is_notified_of_a_drain() {
 }
 
 #[test]
-fn an_endless_response_continues_in_a_lame_duck() {
+fn a_streamed_response_continues_in_a_lame_duck() {
     let mut client = writer();
     client.lame_duck();
     client.input(get("/events").as_bytes());
@@ -305,10 +307,10 @@ fn an_endless_response_continues_in_a_lame_duck() {
 }
 
 #[test]
-fn another_protocol_takes_over_with_the_bytes_behind_the_request() {
+fn another_protocol_takes_over_with_the_bytes_after_the_request() {
     let upgrade =
         "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: x, Upgrade\r\nUpgrade: shout/1\r\n\r\n";
-    let (output, mut client) = said(&format!("{upgrade}hello"));
+    let (output, mut client) = output_with_jobs(&format!("{upgrade}hello"));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     assert!(head.ends_with("\r\nConnection: Upgrade\r\nUpgrade: shout/1"), "{head}");
@@ -327,7 +329,7 @@ fn only_a_101_makes_a_tunnel() {
          Content-Length: 2\r\n\r\nab",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
     ] {
-        let (output, client) = said(&format!("{request}{}", get("/")));
+        let (output, client) = output_with_jobs(&format!("{request}{}", get("/")));
         assert_eq!(codes(&output), [200, 200], "{request}");
         assert!(client.end().is_none());
     }
@@ -336,7 +338,7 @@ fn only_a_101_makes_a_tunnel() {
 #[test]
 fn a_panic_is_a_500_or_ends_a_started_response() {
     for path in ["/panic", "/panic-late"] {
-        let (output, client) = said(&format!("{}{}{}", get("/"), get(path), get("/")));
+        let (output, client) = output_with_jobs(&format!("{}{}{}", get("/"), get(path), get("/")));
         assert_eq!(codes(&output), [200, 500], "{path}");
         assert!(
             output.ends_with("\r\n\r\n500 Internal Server Error\n"),
@@ -346,14 +348,14 @@ fn a_panic_is_a_500_or_ends_a_started_response() {
         assert_eq!(fault.code, "handler_panicked");
         assert!(fault.what.contains("on purpose"), "{fault}");
     }
-    let (output, client) = said(&get("/panic-started"));
+    let (output, client) = output_with_jobs(&get("/panic-started"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n"), "{output}");
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }
 
 #[test]
-fn a_handler_can_have_the_connection_closed() {
-    let (output, client) = said(&get("/closing"));
+fn a_handler_can_close_the_connection() {
+    let (output, client) = output_with_jobs(&get("/closing"));
     assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Close));
 }

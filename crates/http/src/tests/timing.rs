@@ -1,3 +1,5 @@
+//! Timeouts of connections and heads, and what a stopping server does with connections.
+
 use std::time::Duration;
 
 use sockeye_proto::End;
@@ -28,7 +30,7 @@ fn a_client_that_reads_slowly_is_not_idle() {
     let mut client = connect();
     client.input(REQUEST);
     client.pass(seconds(300));
-    assert!(client.fault().is_none(), "its response is still on the way");
+    assert!(client.fault().is_none(), "its response is not sent yet");
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(seconds(61));
     assert_eq!(client.fault().unwrap().code, "idle_timeout");
@@ -62,13 +64,13 @@ fn a_blank_line_is_not_yet_a_head() {
 
 #[test]
 fn the_end_of_input_between_requests_is_an_orderly_end() {
-    for stray in ["", "\r", "\r\n"] {
+    for blank in ["", "\r", "\r\n"] {
         let mut client = connect();
         client.input(REQUEST);
-        client.input(stray.as_bytes());
+        client.input(blank.as_bytes());
         client.eof();
         assert_eq!(codes(&text(&mut client)), [200]);
-        assert_eq!(client.end(), Some(End::Close), "{stray:?}");
+        assert_eq!(client.end(), Some(End::Close), "{blank:?}");
         assert!(client.finished());
     }
 }
@@ -132,7 +134,8 @@ fn draining_answers_a_request_that_has_started() {
     }
 }
 
-/// Requests in the pipeline arrived before the stop: only the last response has `Connection: close`.
+/// Requests in the pipeline arrived before the stop: only the last response has `Connection:
+/// close`.
 #[test]
 fn draining_answers_a_pipeline_to_its_end() {
     let later = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -151,7 +154,7 @@ fn draining_answers_a_pipeline_to_its_end() {
 
 /// The next request may not have been read, because nothing is read while a response is awaited.
 #[test]
-fn draining_continues_behind_a_late_response_if_input_is_unread() {
+fn draining_continues_after_a_late_response_if_input_is_unread() {
     for unread in [false, true] {
         let mut client = connect();
         client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,5 +1,5 @@
-//! Compares the server with another parser, `httparse`: both find the same in requests that both accept,
-//! and each difference in what they accept is listed.
+//! Compares the server with another parser, `httparse`. Both find the same parts in a request that
+//! both accept, and a list has all reasons for which only the server refuses a request.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::reads::{Accepted, End, Reading, read};
 
 /// Why the server refuses requests that `httparse` accepts.
 const STRICTER: &[&str] = &[
-    // `httparse` reads heads only, and not what methods, targets and fields mean.
+    // `httparse` reads only heads, and doesn't interpret methods, targets and fields.
     "sent a method of more than 64 bytes",
     "sent a request with a method that is not allowed here",
     "sent a request target in a form that its method does not allow",
@@ -27,10 +27,10 @@ const STRICTER: &[&str] = &[
     "sent a chunked coding that is not the last one",
     "sent a malformed Transfer-Encoding field",
     "sent an Expect field other than 100-continue",
-    // Bytes that no URI has, and LF for CRLF, which it takes on purpose (RFC 9112, 2.2 and 3.2).
+    // It deliberately accepts bytes that no URI has, and LF for CRLF (RFC 9112, 2.2 and 3.2).
     "sent a request target with an invalid character: percent-encode it",
     "sent an LF without a CR",
-    // It takes any number of blank lines in front.
+    // It accepts any number of blank lines before a request.
     "sent a request line that does not begin with a method and a space",
     // Our limits.
     "sent a request line beyond the limit",
@@ -38,7 +38,7 @@ const STRICTER: &[&str] = &[
     "sent more header fields than the limit allows",
 ];
 
-/// What httparse makes of the first head; `None` where it refuses, or waits for more.
+/// The first head as `httparse` reads it; `None` if it refuses the head, or needs more input.
 fn theirs(input: &[u8]) -> Option<Accepted> {
     let mut fields = [::httparse::EMPTY_HEADER; 200];
     let mut request = ::httparse::Request::new(&mut fields);
@@ -55,7 +55,8 @@ fn theirs(input: &[u8]) -> Option<Accepted> {
     })
 }
 
-/// Compares the two about the first head. Returns the reason where we are stricter.
+/// Compares how the two parsers read the first head. Returns the reason if only the server refuses
+/// it.
 fn compare(name: &str, input: &[u8]) -> Option<String> {
     let Reading { requests, end } = read([input]);
     match (requests.into_iter().next(), theirs(input), end) {
@@ -70,10 +71,10 @@ fn compare(name: &str, input: &[u8]) -> Option<String> {
 }
 
 #[test]
-fn what_is_stricter_than_httparse_is_listed_and_what_is_listed_is() {
+fn the_list_has_exactly_the_reasons_for_which_only_the_server_refuses() {
     let mut found = BTreeSet::new();
     for Case { name, bytes, .. } in cases() {
-        // What is refused behind a good head is not httparse's to see.
+        // `httparse` doesn't see what follows a valid head.
         if name.starts_with("chunks: ") || name.starts_with("trailers: ") {
             continue;
         }
@@ -82,8 +83,8 @@ fn what_is_stricter_than_httparse_is_listed_and_what_is_listed_is() {
             found.insert(why);
         }
     }
-    let idle: Vec<_> = STRICTER.iter().filter(|why| !found.contains(**why)).collect();
-    assert!(idle.is_empty(), "nothing is refused for {idle:?}");
+    let unused: Vec<_> = STRICTER.iter().filter(|why| !found.contains(**why)).collect();
+    assert!(unused.is_empty(), "nothing is refused for {unused:?}");
 }
 
 proptest! {

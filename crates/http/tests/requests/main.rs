@@ -1,4 +1,4 @@
-//! Reads every case of `cases.txt`, whole and cut anywhere, and rewrites accepted requests.
+//! Reads every case of `cases.txt`, whole and cut into parts, and rewrites accepted requests.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ fn verdict(reading: &Reading) -> String {
     }
 }
 
-/// The requests, rewritten with other spelling: chunked bodies in other chunks.
+/// The same requests in other bytes: fields with other spaces, chunked bodies in other chunks.
 fn write(requests: &[Accepted]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Accepted { method, target, minor, fields, body, trailers } in requests {
@@ -65,11 +65,12 @@ fn every_case_has_the_expected_verdict() {
 }
 
 #[test]
-fn cuts_change_no_case() {
+fn cuts_do_not_change_the_result_of_a_case() {
     for Case { name, bytes, .. } in cases() {
         let whole = read([&bytes[..]]);
         assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
-        // Long cases are cut at some places only: that is faster, and their bytes are all alike.
+        // Long cases are cut only at some positions. This is faster, and their bytes are
+        // repetitive.
         let step = 1 + bytes.len() / 500;
         for at in (0..bytes.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);

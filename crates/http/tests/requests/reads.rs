@@ -1,4 +1,4 @@
-//! What the HTTP server reads in bytes, as plain values.
+//! Reads bytes with the HTTP server, and returns the requests as plain values.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) struct Accepted {
     pub(crate) method: String,
     pub(crate) target: Vec<u8>,
-    /// 0 or 1, of HTTP/1.
+    /// The minor version of HTTP/1: 0 or 1.
     pub(crate) minor: u8,
     pub(crate) fields: Lines,
     pub(crate) body: Vec<u8>,
@@ -28,11 +28,11 @@ pub(crate) struct Accepted {
 /// What follows the accepted requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Nothing, or input behind a request that closes the connection.
+    /// Nothing, or input after a request that closes the connection.
     Done,
     /// The beginning of a request.
     Incomplete,
-    /// A request that is refused, with the status and the reason: the end of a sentence.
+    /// A request that is refused, with the status and the reason, which is the end of a sentence.
     Refused(u16, String),
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct Reading {
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
     let all = Rc::clone(&requests);
-    let keep = move |_: &Peer| Keep { now: Accepted::default(), all: all.clone() };
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), keep));
+    let recorder = move |_: &Peer| Recorder { current: Accepted::default(), all: all.clone() };
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), recorder));
     let mut output = Vec::new();
     for part in parts {
         if client.fault().is_none() && client.end().is_none() {
@@ -68,22 +68,22 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     Reading { requests: requests.take(), end }
 }
 
-/// The status of the last response. None has content in which a number follows the version.
+/// The status of the last response. No response may have content that contains a status line.
 fn last_status(output: &[u8]) -> u16 {
     let output = str::from_utf8(output).expect("our responses are text");
     let codes = output.split("HTTP/1.1 ").filter_map(|response| response.get(..3)?.parse().ok());
     codes.last().expect("a refusal has a response")
 }
 
-/// Keeps each request, and answers it when its body is complete.
-struct Keep {
-    now: Accepted,
+/// Records each request, and answers it when its body is complete.
+struct Recorder {
+    current: Accepted,
     all: Rc<RefCell<Vec<Accepted>>>,
 }
 
-impl Handler for Keep {
+impl Handler for Recorder {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.now = Accepted {
+        self.current = Accepted {
             method: request.method().to_string(),
             target: request.target().to_vec(),
             minor: u8::from(request.version() == Version::Http11),
@@ -94,14 +94,14 @@ impl Handler for Keep {
     }
 
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
-        self.now.body.extend_from_slice(piece);
+        self.current.body.extend_from_slice(piece);
         responder.read()
     }
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
-        self.now.trailers = fields.collect();
-        self.all.borrow_mut().push(std::mem::take(&mut self.now));
+        self.current.trailers = fields.collect();
+        self.all.borrow_mut().push(std::mem::take(&mut self.current));
         responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }

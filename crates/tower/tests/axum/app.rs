@@ -56,7 +56,7 @@ fn app() -> Router {
         .route("/close", get(|| async { ([("connection", "close")], "bye") }))
         .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
         .nest("/in/{name}", inner)
-        .fallback(|| async { (StatusCode::NOT_FOUND, "nobody knows it").into_response() })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "no such route").into_response() })
         .with_state(count)
 }
 
@@ -82,7 +82,7 @@ fn extractors_state_and_nested_routers_work() {
     assert!(client.request("GET /who").text().starts_with("127.0.0.1:"));
     assert_eq!(client.request("DELETE /").status, 405);
     let answer = client.request("GET /nowhere");
-    assert_eq!((answer.status, answer.text()), (404, "nobody knows it"));
+    assert_eq!((answer.status, answer.text()), (404, "no such route"));
     drop(client);
     running.stop();
 }
@@ -141,7 +141,7 @@ fn bodies_are_limited_by_the_app() {
     client.send("3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(client.response().text(), "abc");
     assert_eq!(client.request("POST /bytes").text(), "");
-    // One byte above the limit of axum's extractors.
+    // One byte more than the limit of axum's extractors.
     assert_eq!(client.request_with_body("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
     drop(client);
     running.stop();

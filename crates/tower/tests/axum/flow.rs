@@ -1,4 +1,4 @@
-//! Streamed bodies, in both directions, and how they end.
+//! Streamed bodies of requests and responses, and how they end.
 
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
@@ -42,7 +42,7 @@ fn streaming() -> (Router, mpsc::Sender<Piece>) {
 }
 
 #[test]
-fn a_response_is_sent_while_it_is_made() {
+fn a_response_is_sent_while_it_is_produced() {
     let (app, send) = streaming();
     let running = RunningApp::new(app);
     let mut client = running.client();
@@ -59,7 +59,7 @@ fn a_response_is_sent_while_it_is_made() {
 }
 
 #[test]
-fn a_response_that_fails_is_cut() {
+fn a_response_that_fails_is_aborted() {
     let (app, send) = streaming();
     let running = RunningApp::new(app);
     let mut client = running.client();
@@ -97,15 +97,15 @@ fn events_arrive_one_by_one_and_draining_completes_the_response() {
     assert_eq!(client.chunk(), None);
     running.stop();
     // The stream is dropped with its task.
-    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    gone.block_on(send.closed());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(send.closed());
 }
 
 #[test]
 fn a_slow_client_slows_the_response_stream_down() {
     const PIECES: usize = 2000;
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&made);
+    let produced = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&produced);
     let app = Router::new().route(
         "/",
         get(move || async move {
@@ -121,10 +121,10 @@ fn a_slow_client_slows_the_response_stream_down() {
     client.response_head();
     let (mut seen, mut same) = (0, 0);
     while same < 1000 {
-        let now = made.load(Ordering::Relaxed);
+        let now = produced.load(Ordering::Relaxed);
         (same, seen) = if now == seen { (same + 1, seen) } else { (0, now) };
         thread::yield_now();
-        assert!(seen < PIECES, "everything was made, though the client doesn't read");
+        assert!(seen < PIECES, "everything was produced, though the client doesn't read");
     }
     let mut bytes = 0;
     while let Some(chunk) = client.chunk() {

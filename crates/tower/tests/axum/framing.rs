@@ -98,7 +98,7 @@ fn head_has_the_content_length_of_get_or_none() {
     running.stop();
 }
 
-/// A service without axum, which sends content in response to HEAD, too.
+/// A service without axum, which also returns content in response to HEAD.
 #[derive(Clone)]
 struct Bare(fn(&str) -> Response);
 
@@ -128,7 +128,7 @@ fn content_in_response_to_head_is_not_sent() {
                 let pieces = tokio_stream::pending::<Result<Bytes, Infallible>>();
                 Body::from_stream(pieces).into_response()
             }
-            "/said" => ([(header::CONTENT_LENGTH, "5")], stream_of("Hello")).into_response(),
+            "/declared" => ([(header::CONTENT_LENGTH, "5")], stream_of("Hello")).into_response(),
             _ => ([(header::CONTENT_LENGTH, "6")], "Hello").into_response(),
         }),
     );
@@ -138,7 +138,7 @@ fn content_in_response_to_head_is_not_sent() {
         ("/empty", 200, None),
         ("/stream", 200, None),
         ("/pending", 200, None),
-        ("/said", 200, Some("5")),
+        ("/declared", 200, Some("5")),
         ("/wrong", 500, Some("26")),
     ] {
         let answer = client.request(&format!("HEAD {path}"));
@@ -174,7 +174,7 @@ fn a_wrong_content_length_is_a_500_and_the_connection_stays_open() {
 }
 
 #[test]
-fn a_stream_that_breaks_its_content_length_is_cut() {
+fn a_stream_that_breaks_its_content_length_is_aborted() {
     let with_length = |length: &'static str| {
         get(move || async move {
             let frame = http_body::Frame::data(Bytes::from("Hello"));

@@ -1,4 +1,4 @@
-//! Clients that leave, and what is dropped then.
+//! Clients that leave, and the tasks and bodies that are dropped then.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -199,7 +199,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         assert_eq!(cut(client), status, "{field} {body}");
         assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE, "{field} {body}");
     }
-    // A task that is busy at that moment.
+    // A task that doesn't poll the body at that moment.
     for cut in [reset, end] {
         let mut client = client_of(&running);
         client.head("POST /busy", &[length]);
@@ -231,15 +231,15 @@ fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     let (app, began, dropped) = app();
     let running = RunningApp::with(limits(SHORT), app);
     // One client still reads, the other has left.
-    let mut reads = running.client();
-    reads.head("GET /silent", &[]);
-    reads.response_head();
-    reads.end();
-    let mut gone = running.client();
-    gone.head("GET /silent", &[]);
-    gone.response_head();
-    drop(gone);
-    assert_eq!(reads.rest(), b"", "there is no last chunk");
+    let mut reading_client = running.client();
+    reading_client.head("GET /silent", &[]);
+    reading_client.response_head();
+    reading_client.end();
+    let mut departed_client = running.client();
+    departed_client.head("GET /silent", &[]);
+    departed_client.response_head();
+    drop(departed_client);
+    assert_eq!(reading_client.rest(), b"", "there is no last chunk");
     for _ in 0..2 {
         began.recv_timeout(TIMEOUT).unwrap();
         dropped.recv_timeout(TIMEOUT).unwrap();
@@ -261,7 +261,7 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     client.head("GET /late/1", &[]);
     client.head("GET /late/2", &[]);
     client.end();
-    // A stream whose client ended its side later has timed out.
+    // A stream to a client that ended its side later times out earlier.
     let mut other = running.client();
     other.head("GET /silent", &[]);
     other.end();

@@ -1,4 +1,4 @@
-//! axum apps on the engine, over plain sockets.
+//! axum apps on the engine, with clients on TCP sockets.
 
 #[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]

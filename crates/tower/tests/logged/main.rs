@@ -1,4 +1,5 @@
-//! Log lines about services. This is a program of its own, because it has one log for all threads.
+//! Log lines about services. This is a test program of its own, because its subscriber receives the
+//! log lines of all threads.
 
 #[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
@@ -62,7 +63,7 @@ static LINES: LazyLock<Mutex<mpsc::Receiver<String>>> = LazyLock::new(|| {
     Mutex::new(lines)
 });
 
-/// Waits for a line with this level and text. A busy machine may log others.
+/// Waits for a line with this level and text. On a busy machine there may be other lines.
 fn wait_for(level: &str, says: &str, lines: &mpsc::Receiver<String>) {
     loop {
         let line = lines.recv_timeout(TIMEOUT).unwrap();

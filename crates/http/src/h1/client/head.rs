@@ -37,8 +37,8 @@ impl From<Refusal<'static>> for BadResponse {
     }
 }
 
-/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send longer heads than clients,
-/// for example with cookies and policies.
+/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send longer heads than
+/// clients, for example with cookies and policies.
 pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     request_line: 64 * 1024,
     head: 64 * 1024,
@@ -62,7 +62,7 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The length of the content, if the head says it.
+    /// The length of the content, if the head has it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.content? {
@@ -73,12 +73,12 @@ impl Head<'_> {
     }
 }
 
-/// The length of the head at the start of `input`; `None` if it is incomplete. The caller has found no
-/// end in the first `searched` bytes.
+/// The length of the head at the start of `input`; `None` if it is incomplete. The caller has found
+/// no end in the first `searched` bytes.
 pub(super) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
-    let begun = &input[..input.len().min(PREFIX.len())];
-    if !PREFIX.starts_with(begun) {
+    let start = &input[..input.len().min(PREFIX.len())];
+    if !PREFIX.starts_with(start) {
         return Err(BadResponse("sent something else than an HTTP/1 response"));
     }
     let end = blank_line(input, searched.saturating_sub(2));
@@ -88,8 +88,8 @@ pub(super) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadRes
     Ok(end)
 }
 
-/// The end of the first blank line that follows an LF at `from` or later. A bare LF also ends a line
-/// (RFC 9112, 2.2).
+/// The end of the first blank line that follows an LF at `from` or later. A bare LF also ends a
+/// line (RFC 9112, 2.2).
 fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     memchr_iter(b'\n', &input[from..]).find_map(|at| match input[from + at + 1..] {
         [b'\n', ..] => Some(from + at + 2),
@@ -98,9 +98,9 @@ fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Ends every line with CRLF, and replaces each line break that folds a field's value (obs-fold) with a
-/// space, as RFC 9112, 5.2, requires of a user agent. The fields start at line number `first`. A space at
-/// the start of that line folds nothing, and is refused later.
+/// Ends every line with CRLF, and replaces each line break that folds a field's value (obs-fold)
+/// with a space, as RFC 9112, 5.2, requires of a user agent. The fields start at line number
+/// `first`. A space at the start of that line folds nothing, and is refused later.
 pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     let is_plain = |at: usize| {
         lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))
@@ -125,7 +125,7 @@ pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// Reads a whole head.
+/// Parses a complete head.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     let plain = unfold(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
@@ -238,9 +238,9 @@ fn content(status: u16, framing: &FramingFields) -> Result<Option<Content>, BadR
     })
 }
 
-/// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2). Returns its length; `None` if it
-/// is incomplete. The caller has found no end in the first `searched` bytes. Folded values are accepted
-/// (5.2).
+/// Checks the trailer section at the start of `input` (RFC 9112, 7.1.2). Returns its length; `None`
+/// if it is incomplete. The caller has found no end in the first `searched` bytes. Folded values
+/// are accepted (5.2).
 pub(super) fn trailers_len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     let mut end = None;
     for at in memchr_iter(b'\n', &input[searched..]).map(|at| searched + at) {

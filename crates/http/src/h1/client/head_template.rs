@@ -13,8 +13,8 @@ use crate::semantics::chars;
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeadTemplate {
     bytes: Box<[u8]>,
-    /// The position of the value of the `Date` field. Any value of this length matches. Empty without a
-    /// date.
+    /// The position of the value of the `Date` field. Any value of this length matches. Empty
+    /// without a date.
     date: Range<usize>,
     status: u16,
     persistent: bool,

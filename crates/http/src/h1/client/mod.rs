@@ -1,7 +1,7 @@
 //! Reads responses: the client's side of a connection (RFC 9112, 4 to 6).
 //!
-//! A [`ResponseReader`] finds where each response starts and ends, and returns its content in pieces. It
-//! holds no bytes.
+//! A [`ResponseReader`] finds where each response starts and ends, and returns its content in
+//! pieces. It holds no bytes.
 //!
 //! ```
 //! use sockeye_http::client::{Piece, RequestKind, ResponseReader};
@@ -97,7 +97,8 @@ enum Stage {
     UntilClose,
     /// The trailer section. Its end is not in the first `searched` bytes.
     Trailers { searched: usize },
-    /// Nothing of this response: it is complete, and the next call of `read` returns [`Piece::End`].
+    /// Nothing of this response: it is complete, and the next call of `read` returns
+    /// [`Piece::End`].
     ResponseEnd,
     /// The start of a response.
     #[default]

@@ -26,15 +26,15 @@ impl<S: Handlers> Server<S> {
         }
         match &self.state {
             State::ExpectRequest { .. } | State::ExpectUnreadContent(_) => {
-                self.end_connection(false, turn)
+                self.end_connection(false, turn);
             }
             State::ExpectHead { .. } => {
                 self.state = State::ExpectNothing;
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // During a pause the driver doesn't report the end of input, so pending requests are answered
-            // first. But if content is being read, it will never be complete.
+            // During a pause the driver doesn't report the end of input, so pending requests are
+            // answered first. But if content is being read, it will never be complete.
             State::ExpectAnswer(in_flight) => {
                 if let Incoming::Reading { .. } = in_flight.exchange.incoming {
                     return self.refuse_content(Refusal::EOF_IN_BODY, turn);
@@ -66,12 +66,13 @@ impl<S: Handlers> Server<S> {
             return Ok(());
         }
         match &mut self.state {
-            // The client may be sending its next request. It must still be able to read the last response.
+            // The client may be sending its next request. It must still be able to read the last
+            // response.
             State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.end_connection(true, turn);
             }
-            // A peer that is still receiving the last response is slow, not idle. The engine's write timeout
-            // applies.
+            // A peer that is still receiving the last response is slow, not idle. The engine's
+            // write timeout applies.
             State::ExpectRequest { deadline, .. } if turn.unsent() > 0 => {
                 *deadline = turn.now() + idle_timeout;
             }
@@ -97,8 +98,8 @@ impl<S: Handlers> Server<S> {
                     });
                 }
                 if is_late && turn.unsent() > 0 {
-                    // The engine's write timeout applies to unsent output. This timeout starts again when the
-                    // output is sent.
+                    // The engine's write timeout applies to unsent output. This timeout starts
+                    // again when the output is sent.
                     exchange.send_deadline = turn.now() + half_closed_timeout;
                     turn.mark();
                 } else if is_late {
@@ -139,8 +140,9 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Passes a wake-up to a handler that streams its response. A wake-up before the response starts may be
-    /// meant for an earlier request, and is ignored: handlers check for news when their stream starts.
+    /// Passes a wake-up to a handler that streams its response. A wake-up before the response
+    /// starts may be meant for an earlier request, and is ignored: handlers check for news when
+    /// their stream starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectAnswer(in_flight) if in_flight.exchange.has_started() => {
@@ -159,7 +161,8 @@ impl<S: Handlers> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.more_input |= unread;
-                // A handler whose response has started is notified now, another one when its response starts.
+                // A handler whose response has started is notified now, another one when its
+                // response starts.
                 if in_flight.exchange.has_started() {
                     return self.continue_with(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.wait_for))

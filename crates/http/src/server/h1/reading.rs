@@ -15,7 +15,8 @@ use crate::semantics::span::Span;
 use crate::{Handlers, StreamEvent, Trailers};
 
 impl<S: Handlers> Server<S> {
-    /// Continues a request after its handler has answered. `input` is the input that hasn't been read.
+    /// Continues a request after its handler has answered. `input` is the input that hasn't been
+    /// read.
     fn continue_request(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
@@ -60,7 +61,8 @@ impl<S: Handlers> Server<S> {
         ReadOutcome::NeedMore
     }
 
-    /// Acts on an answer, and on those that follow, until the response is complete or the handler waits.
+    /// Acts on an answer, and on those that follow, until the response is complete or the handler
+    /// waits.
     pub(super) fn follow_answer(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -81,8 +83,8 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Passes the next piece of the request's content, at the start of `input`, to the handler. Returns
-    /// the handler's answer; `None` if more input is needed.
+    /// Passes the next piece of the request's content, at the start of `input`, to the handler.
+    /// Returns the handler's answer; `None` if more input is needed.
     fn deliver_content(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
@@ -111,7 +113,8 @@ impl<S: Handlers> Server<S> {
             }
             Decoded::End(len) => {
                 in_flight.exchange.incoming = Incoming::Complete;
-                // If there is no trailer section, `spans` has positions of another request's fields.
+                // If there is no trailer section, `spans` has positions of another request's
+                // fields.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
                 in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)

@@ -48,8 +48,8 @@ impl<S: Handlers> Server<S> {
         Self { connection, state, handlers }
     }
 
-    /// Sets whether the server is stopping already, for a protocol that hands its connection over to
-    /// this one.
+    /// Sets whether the server is stopping already, for a protocol that hands its connection over
+    /// to this one.
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.connection.stop = stop;
@@ -127,10 +127,11 @@ impl<S: Handlers> Server<S> {
         if self.connection.checks_host && !self.allows_host(&request, cached) {
             return Err(self.refuse_host(&request, turn));
         }
-        // A stopping server answers all requests that have arrived. The last one closes the connection.
-        let stops = self.connection.is_stopping();
-        let is_last = stops && (framing.content != Content::None || rest.is_empty());
-        request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
+        // A stopping server answers all requests that have arrived. The last one closes the
+        // connection.
+        let stopping = self.connection.is_stopping();
+        let is_last = stopping && (framing.content != Content::None || rest.is_empty());
+        request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
         let incoming = Incoming::NotRequested {
             content: framing.content,
             expects_continue: framing.expects_continue,
@@ -159,14 +160,15 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Ends the connection after its output is sent. `unread`: the client has sent, or may be sending, input
-    /// that won't be read.
+    /// Ends the connection after its output is sent. `unread`: the client has sent, or may be
+    /// sending, input that won't be read.
     pub(super) fn end_connection(&mut self, unread: bool, turn: &mut Turn<'_>) {
         turn.end(if unread || self.connection.is_stopping() { End::Linger } else { End::Close });
         self.state = State::ExpectNothing;
     }
 
-    /// Whether the host of a request is allowed. The result for a `Host` field is cached with the fields.
+    /// Whether the host of a request is allowed. The result for a `Host` field is cached with the
+    /// fields.
     fn allows_host(&self, request: &Request<'_>, cached: &CachedFields) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
         match (request.control.target.authority(), cached.host_allowed.get()) {
