@@ -101,8 +101,8 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first hop that is not trusted, or else the last known one; `None` without hops. Hops are
-    /// in order from the right, and `None` if malformed.
+    /// The first hop that is not trusted, or else the last known one; `None` without hops. `hops`
+    /// are in order from the right; a malformed one is `None`.
     fn first_untrusted(
         &self,
         peer: Address,

@@ -34,7 +34,7 @@ enum ConnectionState {
     Closed,
 }
 
-/// A request without a response.
+/// A request that has no response yet.
 #[derive(Clone, Copy, Debug)]
 struct PendingRequest {
     /// When the request was sent or, with a rate, due.
@@ -76,7 +76,7 @@ pub(crate) struct Connection {
     progress: Time,
     /// A request is due soon: the time is checked in every turn.
     polling: bool,
-    /// Why we have ended the connection with a fault.
+    /// The failure for which this side ended the connection.
     failure: Option<Failure>,
 }
 

@@ -8,7 +8,7 @@ use sockeye_proto::Time;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     start: Time,
-    /// In nanoseconds, with fractions, so that the rate doesn't drift.
+    /// In nanoseconds. Fractions keep the rate from drifting.
     gap: f64,
     sent: u64,
 }

@@ -50,8 +50,8 @@ impl Default for Latencies {
 }
 
 impl Stats {
-    /// Counts a response. The latency of an error is not recorded: servers refuse faster, or
-    /// slower, than they answer.
+    /// Counts a response. The latency of an error is not recorded: servers refuse requests faster,
+    /// or slower, than they serve them.
     pub(crate) fn count(&mut self, latency: Duration, status: u16, is_error: bool) {
         self.responses += 1;
         self.statuses[usize::from(status / 100).min(5)] += 1;

@@ -132,11 +132,13 @@ mod tests {
 
     #[test]
     fn content_that_the_encoding_cannot_represent_is_refused() {
-        for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
+        for (encoding, expected_text) in
+            [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")]
+        {
             let flags = TypeFlags { content_type: None, encoding: Some(encoding) };
             let error = message(flags, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
             let error = error.to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected_text), "{error}");
         }
     }
 }

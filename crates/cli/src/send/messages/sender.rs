@@ -1,4 +1,4 @@
-//! Sends messages one after the other, over as many connections as needed.
+//! Sends messages one after the other, on as many connections as needed.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -188,11 +188,11 @@ impl Connection {
         self.sender.borrow_mut().record(response, message, &self.run);
     }
 
-    /// Why an ending is a failure; `None` if it is none.
+    /// Why the ending is a failure; `None` if it is not a failure.
     fn failure(&self, ending: ClientEnd) -> Option<String> {
         let answered = self.sender.borrow().answered - self.first;
         Some(match ending {
-            // The rest is sent on another connection.
+            // The other messages are sent on another connection.
             ClientEnd::Closed { unanswered: 0, mid_response: false } if answered > 0 => {
                 return None;
             }
