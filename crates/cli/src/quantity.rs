@@ -120,8 +120,8 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding
-/// like floats. `None` if the number or unit is invalid, or the product overflows.
+/// Parses a number, which may have decimals, and its unit, and multiplies them exactly, in
+/// integers. `None` if the number or unit is invalid, or the product overflows.
 fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MAX_DECIMALS: usize = 9;
     let text = text.trim();

@@ -1,12 +1,10 @@
 //! The signals of a server.
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
-//!   once,
-//!   the third ends the process.
+//!   once, the third ends the process.
 //! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains
-//!   if
-//!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
-//!   ignores the signal.
+//!   if standard error is a terminal, since the terminal was closed, and otherwise (a service,
+//!   `nohup`) ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
