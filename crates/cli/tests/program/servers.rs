@@ -242,7 +242,7 @@ fn an_address_in_use_is_refused_with_the_process_that_uses_it() {
     let expected = format!("{address} is in use by sockeye (pid {})", server.id());
     assert!(stderr.contains(&expected), "{stderr}");
     assert!(stderr.contains("--listen 127.0.0.1:0 picks a free one"), "{stderr}");
-    assert!(output.stdout.is_empty(), "nothing is served, so nothing is stderr to be");
+    assert!(output.stdout.is_empty(), "nothing is served, so no start screen is shown");
 
     // A command with the same address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;

@@ -207,7 +207,7 @@ fn an_early_close_is_an_error_with_the_progress() {
     peer.input(b"Hello");
     peer.eof();
     assert_eq!(peer.fault().unwrap().code, "closed_early");
-    assert_eq!(output.printer.take(), b"Hello", "received bytes are output");
+    assert_eq!(output.printer.take(), b"Hello", "received bytes are printed");
     assert_eq!(
         output.warning(),
         "connection 1: the peer closed the connection when 5 of 11 bytes had come back"

@@ -232,7 +232,7 @@ fn an_invalid_answers_file_is_refused_at_start() {
     let stderr = text(&output.stderr);
     assert!(stderr.starts_with(&format!("sockeye: cannot read answers from {path}: ")), "{stderr}");
     assert!(stderr.contains("line 1 column 16"), "{stderr}");
-    assert!(output.stdout.is_empty(), "nothing is served, so nothing is stderr to be");
+    assert!(output.stdout.is_empty(), "nothing is served, so no start screen is shown");
 }
 
 #[test]
