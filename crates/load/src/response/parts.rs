@@ -9,7 +9,7 @@ use crate::expected::ExpectedResponse;
 use crate::failure::Failure;
 use crate::plan::{Plan, PreparedRequest};
 
-/// The most bytes of content that are kept for comparisons.
+/// Maximum number of bytes of content that are kept for comparisons.
 const MAX_KEPT: usize = 256 << 20;
 
 /// Reads the responses of one connection.
