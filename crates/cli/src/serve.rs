@@ -187,7 +187,7 @@ fn last_line(stats: &Stats) -> String {
     }
 }
 
-/// Says why an address can't be listened on, and what to do about it.
+/// The error for an address on which the server can't listen: the reason, and what to do.
 fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
     let BindError { address, at, source } = error;
     Error::Failure(match (source.kind(), &address) {

@@ -10,7 +10,7 @@ use crate::target::Target;
 use crate::text;
 
 /// The percentiles in the report, each with the minimum number of latencies that it needs: with
-/// fewer, it would be the maximum.
+/// fewer, the percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 

@@ -54,7 +54,7 @@ enum State {
 
 #[derive(Debug)]
 pub(super) struct Sender {
-    /// Counts from 1.
+    /// Senders are numbered from 1.
     number: usize,
     /// Messages that have a response.
     answered: usize,
@@ -261,7 +261,7 @@ impl ClientHandler for Connection {
         match &ending {
             ClientEnd::NoKeepAlive => sender.keep_alive = false,
             ClientEnd::Stopped => {
-                // The printer stops it: the output has no reader.
+                // The printer has stopped the connection: the output has no reader.
                 self.run.summary.borrow_mut().output_closed = true;
                 sender.state = State::Finished;
                 return;
