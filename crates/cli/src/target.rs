@@ -1,4 +1,4 @@
-//! The servers that `sockeye send` and `sockeye load` connect to, as typed.
+//! The servers that `sockeye send` and `sockeye load` connect to, as they are typed.
 
 use std::fmt;
 use std::io;

@@ -47,7 +47,7 @@ pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, E
         });
         let encoded = encoding.or_usage()?.encode(text);
         let encoded = encoded.with_context(|| format!("{} cannot be sent", excerpt(&content)))?;
-        // The header has the name as it was typed.
+        // The header contains the name as it was typed.
         return Ok(of(JSON, name, encoded.into()));
     }
     let content_type = flags.content_type.unwrap_or(if is_json { JSON } else { BINARY });
