@@ -89,12 +89,15 @@ mod tests {
             ("{\"a\": \"b\",\n \"c\": 1}", Some("line 2")),
             ("[\"a\"]", Some("object")),
         ];
-        for (content, says) in table {
+        for (content, expected_text) in table {
             std::fs::write(&path, content).unwrap();
             let error = Answers::of(path.clone()).err().map(|error| error.to_string());
-            assert_eq!(error.is_some(), says.is_some(), "{content}: {error:?}");
-            if let (Some(error), Some(says)) = (error, says) {
-                assert!(error.contains(says) && error.contains("sockeye-answers"), "{error}");
+            assert_eq!(error.is_some(), expected_text.is_some(), "{content}: {error:?}");
+            if let (Some(error), Some(expected_text)) = (error, expected_text) {
+                assert!(
+                    error.contains(expected_text) && error.contains("sockeye-answers"),
+                    "{error}"
+                );
             }
         }
         std::fs::remove_file(&path).unwrap();

@@ -38,7 +38,7 @@ impl Error {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            // As clap does.
+            // The code that clap uses.
             Self::Usage(_) => ExitCode::from(2),
             Self::Failure(_) => ExitCode::FAILURE,
         }
@@ -58,8 +58,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Whether the path is to blame: it is invalid, nothing is there, or what is there is of the wrong
-/// kind or in the way.
+/// Whether the path is wrong: it is invalid, nothing exists there, or a file of the wrong kind
+/// exists there.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
     let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];

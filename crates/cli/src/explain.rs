@@ -72,7 +72,7 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-/// Schemes have no case (RFC 3986, 3.1).
+/// Schemes are case-insensitive (RFC 3986, 3.1).
 fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
 }

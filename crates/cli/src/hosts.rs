@@ -1,4 +1,4 @@
-//! The host names that requests may be for at loopback addresses.
+//! Checks the host names of requests at loopback addresses.
 //!
 //! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are not checked,
 //! since this program can't know their names; nor are Unix sockets and trusted proxies, since

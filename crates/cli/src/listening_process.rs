@@ -1,4 +1,5 @@
-//! Finds the process that has an address in use, in `/proc`, as far as this user may look.
+//! Finds the process that uses an address, in `/proc`. Processes of other users are usually not
+//! visible.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

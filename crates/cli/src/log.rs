@@ -25,7 +25,7 @@ use crate::writer::{self, Queue, lock};
 /// Maximum number of queued bytes: some thousand lines.
 const MAX_QUEUED: usize = 512 * 1024;
 
-/// How long the program waits, before it exits, for a standard error that accepts no lines.
+/// How long the exiting program waits until standard error has accepted the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
@@ -102,7 +102,7 @@ impl Log {
         }));
     }
 
-    /// Writes a line whatever the log level is, such as a response to what the user did.
+    /// Writes a line at every log level, for example in response to a signal.
     pub(crate) fn print(&self, line: impl AsRef<str>) {
         let line = text::escape_controls(line.as_ref()) + "\n";
         self.queue.put(MAX_QUEUED, |lines| lines.extend_from_slice(line.as_bytes()));
@@ -116,7 +116,7 @@ impl Log {
         let _ = self.queue.flush(FLUSH_TIMEOUT);
     }
 
-    /// Counts a line. Returns whether it is within the limits.
+    /// Counts a line. Returns whether it is within the limits, and so is written.
     fn allows(&self, line: Line) -> bool {
         let decision = lock(&self.limits).count(line, Instant::now());
         if decision == Decision::SuppressFirst {

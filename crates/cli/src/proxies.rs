@@ -1,4 +1,4 @@
-//! TrustedProxy proxies, and the client that they name for a request.
+//! Trusted proxies, and the client that they name for a request.
 //!
 //! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC
 //! 7239). Entries further left come from that client, who can write anything. So the list is read
@@ -12,11 +12,10 @@
 //! No entry further left changes how an entry is read:
 //!
 //! - `X-Forwarded-For` has no quotes, and is split at commas.
-//! - `Forwarded` has quoted strings. Each field is parsed from its end, so a quote that the client
-//!   left
-//!   open neither swallows what a proxy appends nor changes it. In a well-formed field this finds the
-//!   same elements: a quoted string ends in a quote, and starts at the nearest quote to the left without
-//!   a backslash.
+//! - `Forwarded` has quoted strings. Each field is parsed from its end, so that a quote which the
+//!   client left open does not change how the entries of proxies are read. In a well-formed field
+//!   this finds the same elements: a quoted string ends in a quote, and starts at the nearest quote
+//!   to the left without a backslash.
 //!
 //! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
 //! passes on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove the
@@ -101,8 +100,8 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first hop that is not trusted, or else the last known one; `None` without hops. Hops are
-    /// in order from the right, and `None` if malformed.
+    /// The first hop that is not trusted, or else the last known one; `None` without hops. `hops`
+    /// are in order from the right; a malformed one is `None`.
     fn first_untrusted(
         &self,
         peer: Address,
@@ -190,7 +189,7 @@ fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
             let (name, value, before) = last_parameter(rest)?;
             let is_for = name.eq_ignore_ascii_case(b"for");
             element = match element {
-                // Twice is malformed.
+                // An element with two `for` parameters is malformed.
                 Element::For(Some(_)) if is_for => return None,
                 _ if is_for => Element::For(Some(value)),
                 Element::Empty => Element::For(None),
@@ -221,7 +220,8 @@ fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, before))
 }
 
-/// The longest suffix of `text` whose bytes all fit, and what is before it; `None` if it is empty.
+/// The longest suffix of `text` whose bytes all match, and what is before it; `None` if the suffix
+/// is empty.
 fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
     let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
     let (before, end) = text.split_at(start);
@@ -242,7 +242,7 @@ fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
 }
 
 /// The address of a node (RFC 7239, 6), which may have an obfuscated port: `192.0.2.1:_port`. A
-/// value with an escape is no address.
+/// value with a backslash is not an address.
 fn node_address(node: &[u8]) -> Option<IpAddr> {
     let colon = node.iter().rposition(|byte| *byte == b':');
     match colon.map(|at| (&node[..at], &node[at + 1..])) {

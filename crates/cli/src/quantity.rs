@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration, greater than zero unless read by [`Span::parse_with_zero`]. Displayed as typed,
-/// `10s`; with `{:#}` as in a sentence, `10 s`.
+/// A duration, greater than zero unless read by [`Span::parse_with_zero`]. Displayed as it is
+/// typed, `10s`, or with `{:#}` as it is written in a sentence, `10 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -13,7 +13,7 @@ pub(crate) struct Span(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// Longer than any sensible deadline, and far below the clock's overflow.
+/// Longer than any useful timeout, and too short to overflow the clock.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Units in nanoseconds, the largest first: `Display` takes the first that divides.
@@ -120,8 +120,8 @@ fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'sta
     (amount / scale, unit)
 }
 
-/// Parses a number, which may have decimals, and its unit, and multiplies them without rounding
-/// like floats. `None` if the number or unit is invalid, or the product overflows.
+/// Parses a number, which may have decimals, and its unit, and multiplies them exactly, in
+/// integers. `None` if the number or unit is invalid, or the product overflows.
 fn parse_scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
     const MAX_DECIMALS: usize = 9;
     let text = text.trim();

@@ -37,8 +37,8 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     }
     let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = answers.service.clone();
-    run(serve, &screen, answers.on_hangup(), log, move |_, started| {
-        let check = hosts::check(hosts.clone(), &started.bound, Proxies::default());
+    run(serve, &screen, answers.on_hangup(), log, move |_, info| {
+        let check = hosts::check(hosts.clone(), &info.bound, Proxies::default());
         let config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
@@ -59,8 +59,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         .context("cannot start a thread")?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
-    let result = run(serve, &screen, on_hangup, log, move |shard, started| {
-        let check = hosts::check(hosts.clone(), &started.bound, proxies.clone());
+    let result = run(serve, &screen, on_hangup, log, move |shard, info| {
+        let check = hosts::check(hosts.clone(), &info.bound, proxies.clone());
         let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
         if !proxies.is_empty() {
             config = config.clients(Rc::new(proxies.clone()));
@@ -69,8 +69,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
             config = config.logging(log.worker(shard));
         }
         let config = Rc::new(config);
-        budgets.set_open_files(started.files_in_flight());
-        let descriptors = started.files_cached();
+        budgets.set_open_files(info.files_in_flight());
+        let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site is also the service: its deadline closes files that are no longer requested.
         (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
@@ -117,8 +117,8 @@ fn notes(folders: &Folders) -> Vec<String> {
     vec![note.into()]
 }
 
-/// The server, as its services see it.
-struct Started {
+/// What services know about the server.
+struct ServerInfo {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
     workers: usize,
@@ -126,7 +126,7 @@ struct Started {
     descriptors: usize,
 }
 
-impl Started {
+impl ServerInfo {
     /// How many files may be in flight. The other half of the descriptors is for cached files, jobs
     /// and logs.
     fn files_in_flight(&self) -> u64 {
@@ -145,7 +145,7 @@ fn run<S: Service + 'static>(
     screen: &Screen,
     on_hangup: Option<OnHangup>,
     log: &Log,
-    service: impl Fn(usize, &Started) -> S + Send + Sync + 'static,
+    service: impl Fn(usize, &ServerInfo) -> S + Send + Sync + 'static,
 ) -> Result<ExitCode, Error> {
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot take signals")?;
@@ -161,8 +161,8 @@ fn run<S: Service + 'static>(
     }
     let bound = server.addresses().to_vec();
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
-    let started = Started { bound: bound.clone(), workers, descriptors };
-    let running = server.start(move |shard| service(shard, &started));
+    let info = ServerInfo { bound: bound.clone(), workers, descriptors };
+    let running = server.start(move |shard| service(shard, &info));
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
@@ -187,7 +187,7 @@ fn last_line(stats: &Stats) -> String {
     }
 }
 
-/// Says why an address can't be listened on, and what to do about it.
+/// The error for an address on which the server can't listen: the reason, and what to do.
 fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
     let BindError { address, resolved: at, source } = error;
     Error::Failure(match (source.kind(), &address) {
@@ -252,12 +252,12 @@ mod tests {
 
     #[test]
     fn the_last_line_counts_cut_connections() {
-        for (cut, unread, said) in [
+        for (cut, unread, expected) in [
             (0, 0, "Stopped: 0 connections cut."),
             (2, 0, "Stopped: 2 connections cut."),
             (0, 1, "Stopped: 0 connections cut. 1 connection sent data that was not read."),
         ] {
-            assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), said);
+            assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), expected);
         }
     }
 
@@ -266,8 +266,8 @@ mod tests {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let started = Started { bound: Vec::new(), workers, descriptors };
-            assert_eq!((started.files_in_flight(), started.files_cached()), (sent, kept));
+            let info = ServerInfo { bound: Vec::new(), workers, descriptors };
+            assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
         }
     }
 }

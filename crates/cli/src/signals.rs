@@ -1,12 +1,10 @@
 //! The signals of a server.
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
-//!   once,
-//!   the third ends the process.
+//!   once, the third ends the process.
 //! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains
-//!   if
-//!   standard error is a terminal, since the terminal was closed, and otherwise (a service, `nohup`)
-//!   ignores the signal.
+//!   if standard error is a terminal, since the terminal was closed, and otherwise (a service,
+//!   `nohup`) ignores the signal.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
@@ -35,7 +33,7 @@ pub(crate) fn catch() -> io::Result<Signals> {
 /// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By
 /// default it would end the process, but a log that can't grow is no reason to stop serving.
 pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
-    // Nobody reads the flag: any handler replaces the default action.
+    // The flag is not used: any handler replaces the default action.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
@@ -44,7 +42,7 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// The exit code by which shells report the end of a process by a signal; 0 without one.
+    /// The exit code with which shells report a process that a signal ended; 0 without a signal.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 | SIGHUP => 0,
@@ -81,7 +79,8 @@ pub(crate) fn watch(
         for signal in &mut signals {
             if signal == SIGHUP {
                 if let Some(hangups) = &hangups {
-                    // If it is full, the waiting call serves this signal too.
+                    // If the channel is full, a call is pending already, which serves this signal,
+                    // too.
                     let _ = hangups.try_send(());
                     continue;
                 }

@@ -28,7 +28,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
-    /// by Ctrl-S, keeps the process neither from serving nor from ending.
+    /// by Ctrl-S, delays neither serving nor the end of the process.
     pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
         let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();
@@ -38,7 +38,7 @@ impl Screen {
             // The server may have stopped waiting.
             let _ = done.send(());
         })?;
-        // Without this, a server that is stopped right away might show nothing.
+        // Otherwise a server that is stopped at once might show nothing.
         let _ = written.recv_timeout(WRITE_TIMEOUT);
         Ok(())
     }
@@ -92,9 +92,9 @@ fn reachable(
     [local].into_iter().chain(outward).collect()
 }
 
-/// The addresses from which this machine connects to others, and so most likely can be reached.
-/// Connecting a UDP socket sends nothing, but finds the route. The destinations are reserved for
-/// documentation (RFC 5737, RFC 3849).
+/// The local addresses of this machine's outgoing connections. Others can most likely reach it
+/// there. Connecting a UDP socket sends nothing, but finds the route. The destinations are reserved
+/// for documentation (RFC 5737, RFC 3849).
 fn outward_addresses() -> Vec<IpAddr> {
     let routes = [
         (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), "192.0.2.1:9"),

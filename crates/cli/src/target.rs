@@ -1,4 +1,4 @@
-//! The servers that `sockeye send` and `sockeye load` connect to, as typed.
+//! The servers that `sockeye send` and `sockeye load` connect to, as they are typed.
 
 use std::fmt;
 use std::io;
@@ -223,10 +223,10 @@ mod tests {
             (&either, "UNIX:", "is missing"),
             (&either, "unix:@", "is missing"),
         ];
-        for (parsers, text, says) in table {
+        for (parsers, text, expected_text) in table {
             for parse in parsers {
                 let error = parse(text).unwrap_err();
-                assert!(error.contains(says), "{text}: {error}");
+                assert!(error.contains(expected_text), "{text}: {error}");
             }
         }
     }

@@ -93,7 +93,7 @@ impl Queue {
         }
     }
 
-    /// How many writes found no room since the last call of this.
+    /// How many writes found no room since the last call of this function.
     pub(crate) fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }

@@ -34,10 +34,10 @@ enum ConnectionState {
     Closed,
 }
 
-/// A request without a response.
+/// A request that has no response yet.
 #[derive(Clone, Copy, Debug)]
 struct PendingRequest {
-    /// When the request was sent or, with a rate, due.
+    /// When the request was sent or, if there is a rate, when it was due.
     since: Time,
     /// Bytes written on this connection before it.
     at: u64,
@@ -63,12 +63,12 @@ pub(crate) struct Connection {
     number: usize,
     reader: Box<dyn ResponseReader>,
     state: ConnectionState,
-    /// The oldest first.
+    /// The requests without a response, the oldest first.
     pending: VecDeque<PendingRequest>,
     sent: u64,
     /// No response has arrived yet.
     no_response: bool,
-    /// Bytes of requests so far.
+    /// Bytes of requests that were written so far.
     written: u64,
     /// The index of the next request in the plan.
     next: usize,
@@ -76,7 +76,7 @@ pub(crate) struct Connection {
     progress: Time,
     /// A request is due soon: the time is checked in every turn.
     polling: bool,
-    /// Why we have ended the connection with a fault.
+    /// The failure for which this side ended the connection.
     failure: Option<Failure>,
 }
 

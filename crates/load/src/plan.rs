@@ -13,38 +13,39 @@ pub struct Plan {
     pub kind: LoadKind,
     /// One or more requests. Each connection sends them in order, again and again.
     pub requests: Vec<PreparedRequest>,
-    /// Start connections at different places in [`Plan::requests`], evenly apart. Default: `false`,
-    /// all start at the first.
+    /// Start connections at different requests of [`Plan::requests`], evenly spaced. Default:
+    /// `false`, all start at the first.
     pub staggered: bool,
-    /// Connections in all. Default: 64.
+    /// Number of connections. Default: 64.
     pub connections: NonZeroUsize,
-    /// Threads, each with an event loop and its share of the connections. Default: 1.
+    /// Number of threads, each with an event loop and a share of the connections. Default: 1.
     pub threads: NonZeroUsize,
     /// When the load ends. Default: after 10 s.
     pub until: Until,
-    /// Requests a second in all. Default: no rate; each response is followed by the next request.
+    /// Requests per second, of all connections together. Default: no rate; the next request is sent
+    /// when a response has arrived.
     pub rate: Option<f64>,
-    /// Requests in flight on one connection. Default: 1.
+    /// Maximum number of requests in flight on one connection. Default: 1.
     pub pipeline: NonZeroUsize,
-    /// Requests on one connection, after which it is replaced by another. Default: no limit.
+    /// Number of requests after which a connection is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
     /// Compare all content with that of the first response. Default: `false`.
     pub verify: bool,
-    /// Bytes of one response's content; above it, the response is a
+    /// Maximum size of a response's content, in bytes. A larger response is a
     /// [`Failure::BadResponse`](crate::Failure::BadResponse). Default: 1 GiB.
     pub max_content: u64,
-    /// Time in which the server makes no progress while a response is pending. Default: 10 s.
+    /// How long the server may make no progress while a response is pending. Default: 10 s.
     pub timeout: Duration,
-    /// Time to connect. Default: 10 s.
+    /// Maximum time to connect. Default: 10 s.
     pub connect_timeout: Duration,
 }
 
 impl Plan {
-    /// The default load of these requests.
+    /// A load of these requests, with the default settings.
     ///
     /// # Panics
     ///
-    /// When there are none.
+    /// If there are no requests.
     #[must_use]
     pub fn new(kind: LoadKind, requests: Vec<PreparedRequest>) -> Self {
         assert!(!requests.is_empty(), "a load needs a request");
@@ -66,7 +67,7 @@ impl Plan {
         }
     }
 
-    /// The most requests that one connection sends.
+    /// Maximum number of requests that one connection sends.
     pub(crate) fn max_per_connection(&self) -> u64 {
         self.per_connection.map_or(u64::MAX, NonZeroU64::get)
     }
@@ -77,7 +78,7 @@ impl Plan {
 pub enum LoadKind {
     /// HTTP/1.1.
     Http,
-    /// An echo.
+    /// Bytes that the server sends back.
     Echo,
     /// Messages in frames.
     Messages,
@@ -86,8 +87,8 @@ pub enum LoadKind {
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After this time, including the probe. Pending responses are waited for, for at most 1 s and
-    /// the plan's timeout.
+    /// After this time, including the probe. Then the load waits for pending responses, at most 1 s
+    /// and at most the plan's timeout.
     Time(Duration),
     /// When this many requests were answered or have failed.
     Requests(u64),

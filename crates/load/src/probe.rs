@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::plan::{Plan, PreparedRequest, Until};
 use crate::worker::{Share, Worker};
 
-/// No address gave a response.
+/// No target responded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeError {
     /// A description of the failure at the last address that was tried.
@@ -30,8 +30,8 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Sends each request once, in order, to the first of `targets` that accepts a connection. If the
-/// plan ends after some time, so does the probe.
+/// Sends each request once, in order, to the first of `targets` that accepts a connection. A plan
+/// that ends after some time limits the probe to the same time.
 ///
 /// # Errors
 ///

@@ -8,14 +8,14 @@ use sockeye_proto::Time;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     start: Time,
-    /// In nanoseconds, with fractions, so that the rate doesn't drift.
+    /// In nanoseconds. Fractions keep the rate from drifting.
     gap: f64,
     sent: u64,
 }
 
 impl Schedule {
-    /// The schedule from `now` on of connection `number` of `connections`, which together send
-    /// `rate` requests a second, spread evenly.
+    /// The schedule of connection `number`, from `now` on. All `connections` together send `rate`
+    /// requests per second, evenly spaced.
     pub(crate) fn new(rate: f64, number: usize, connections: usize, now: Time) -> Self {
         const SECOND: f64 = 1e9;
         let offset = Duration::from_nanos((number as f64 * SECOND / rate) as u64);

@@ -13,7 +13,7 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub(crate) struct WorkerState {
     pub(crate) plan: Arc<Plan>,
-    /// The number of this worker's first connection among all.
+    /// The number of this worker's first connection among those of all workers.
     pub(crate) first: usize,
     pub(crate) expected: ExpectedResponses,
     pub(crate) stats: RefCell<Stats>,

@@ -30,13 +30,14 @@ pub struct Stats {
     /// With a rate: requests that were due and not sent, because their connections were waiting for
     /// responses or not established.
     pub unsent: u64,
-    /// The part of [`Stats::unsent`] whose connections were not established at the end.
+    /// The part of [`Stats::unsent`] that was due on connections which were not established at the
+    /// end.
     pub unsent_unconnected: u64,
     /// Requests that were sent and had no complete response when the load ended.
     pub unanswered: u64,
     /// Failures, by kind.
     pub failures: Failures,
-    /// Of responses that aren't errors, in nanoseconds.
+    /// Latencies of responses that aren't errors, in nanoseconds.
     latencies: Latencies,
 }
 
@@ -50,8 +51,8 @@ impl Default for Latencies {
 }
 
 impl Stats {
-    /// Counts a response. The latency of an error is not recorded: servers refuse faster, or
-    /// slower, than they answer.
+    /// Counts a response. The latency of an error is not recorded: servers refuse requests faster,
+    /// or slower, than they serve them.
     pub(crate) fn count(&mut self, latency: Duration, status: u16, is_error: bool) {
         self.responses += 1;
         self.statuses[usize::from(status / 100).min(5)] += 1;
@@ -80,7 +81,7 @@ impl Stats {
         let _ = self.latencies.0.add(other.latencies.0);
     }
 
-    /// The number of latencies: of responses that aren't errors.
+    /// The number of recorded latencies: those of responses that aren't errors.
     #[must_use]
     pub fn latency_count(&self) -> u64 {
         self.latencies.0.len()

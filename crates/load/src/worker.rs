@@ -28,14 +28,14 @@ const MAX_FAILURES: u64 = 10;
 /// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The number of its first connection among all.
+    /// The number of its first connection among those of all workers.
     first: usize,
     connections: usize,
     requests: u64,
 }
 
 impl Share {
-    /// The whole plan.
+    /// The share that is the whole plan.
     #[must_use]
     pub fn all(plan: &Plan) -> Self {
         let requests = match plan.until {
@@ -79,7 +79,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker whose connections are being established.
+    /// Creates a worker, and starts to establish its connections.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Worker {
         self.shard.driver().waker()
     }
 
-    /// Runs for this time, until every request is answered, or until `keep_running` returns false.
+    /// Runs until `time` has passed, every request is answered, or `keep_running` returns false.
     /// `keep_running` is called in every turn, with the number of responses and of failures so far.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Worker {
         self.shard.stop();
         let mut stats = state.stats.take();
         if !sent_all {
-            // With a number of requests, no more are due than are left.
+            // With a number of requests, no more requests are due than remain.
             stats.unsent = (waiting + unconnected).min(remaining);
             stats.unsent_unconnected = unconnected.min(stats.unsent);
         }

@@ -286,8 +286,8 @@ impl<H: ClientHandler> Client<H> {
 /// Describes a server that sends no frames but HTTP, TLS or another protocol, from which the first
 /// bytes are quoted. `None` if `input` begins like a frame, or has fewer than three bytes.
 ///
-/// The errors of [`frame::read`], by contrast, are for a client that has connected to the wrong
-/// port.
+/// The errors of [`frame::read`] are for the opposite case: a client that has connected to the
+/// wrong port.
 #[must_use]
 #[cold]
 pub fn other_protocol(input: &[u8]) -> Option<String> {

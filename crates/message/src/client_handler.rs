@@ -88,7 +88,7 @@ pub trait ClientHandler {
     /// The next message to send; `None` after the last one. Not called again after that.
     fn next_message(&mut self) -> Option<Message>;
 
-    /// Takes the response to a message. `number` is the message's place in the order of
+    /// Takes the response to a message. `number` is the message's index in the order of
     /// [`ClientHandler::next_message`], from 0. [`ErrorResponse::of`] recognises an error.
     fn on_response(&mut self, number: u64, response: Message, turn: &mut Turn<'_>) -> ClientAction;
 

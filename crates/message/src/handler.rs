@@ -21,7 +21,7 @@ pub enum ContentMode {
 pub enum Flow {
     /// Yes.
     More,
-    /// Not before a promise of this request is settled and [`Handler::on_settled`] has returned
+    /// Only after a promise of this request is settled and [`Handler::on_settled`] has returned
     /// [`Responder::later`]. Without an open promise, and after the last piece, this is the same as
     /// [`Flow::More`].
     Pause,
@@ -29,7 +29,8 @@ pub enum Flow {
 
 /// Answers the messages of one connection.
 pub trait Handler {
-    /// How the content behind `header` is taken. Called once for each request, before its content.
+    /// How the handler takes the content that follows `header`. Called once for each request,
+    /// before its content.
     fn content_mode(&mut self, header: &Header) -> ContentMode {
         let _ = header;
         ContentMode::Whole

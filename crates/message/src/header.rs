@@ -18,7 +18,8 @@ pub struct Header {
     pub content_type: Cow<'static, str>,
     /// The encoding of text in the content.
     pub content_encoding: Cow<'static, str>,
-    /// Bytes of content. For chunked content over HTTP, whose length is not known yet: the limit.
+    /// Length of the content, in bytes. For chunked content over HTTP, whose length is not known
+    /// yet, this is the limit.
     pub content_length: u64,
     /// The id of the request, which its response repeats. `None` if the value is neither a string
     /// nor an integer.
@@ -37,7 +38,7 @@ impl Id {
     /// Maximum length in bytes, as written.
     pub const MAX_LEN: usize = 256;
 
-    /// The id of this number.
+    /// The id that is this number.
     #[must_use]
     pub fn number(number: u64) -> Self {
         Self(number.to_string().into())
@@ -142,7 +143,7 @@ impl Header {
         Err(Refusal::new("too_large", what))
     }
 
-    /// Checks what a request's header alone can show to be wrong.
+    /// Checks a request's header before its content arrives.
     pub(super) fn check(&self, limits: &Limits) -> Result<(), Refusal> {
         self.check_length(limits)?;
         if self.content_type == JSON && Encoding::of(&self.content_encoding).is_none() {
@@ -212,6 +213,6 @@ fn natural(key: &str, raw: &str) -> Result<u64, Refusal> {
         let what = format!("{key:?} in the header must be an integer of at least 0");
         return Err(Refusal::bad_header(what));
     }
-    // All are digits: a number that doesn't fit is above every limit.
+    // The text has only digits, so a number that doesn't fit is above every limit.
     Ok(raw.parse().unwrap_or(u64::MAX))
 }

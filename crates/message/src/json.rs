@@ -65,7 +65,7 @@ impl<'t, const N: usize> Visitor<'t> for MembersVisitor<'_, N> {
     }
 }
 
-/// Reads a key as its position among these keys; `None` if it is none of them.
+/// Reads a key. Returns its position among these keys; `None` if it is another key.
 struct KeyIndex<'k>(&'k [&'k str]);
 
 impl<'t> DeserializeSeed<'t> for KeyIndex<'_> {

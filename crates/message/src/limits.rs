@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye_http as http_core;
 use sockeye_proto::Budget;
 
-/// Content of more bytes takes too long to parse on the event loop. The services that come with
+/// Larger content, in bytes, takes too long to parse on the event loop. The services that come with
 /// Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should
 /// other handlers.
 pub const LARGE_CONTENT: usize = 64 * 1024;
@@ -14,15 +14,15 @@ pub const LARGE_CONTENT: usize = 64 * 1024;
 /// Limits and timeouts of one connection. The defaults are safe for unknown peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a frame's header; above it, the response is `too_large`. Default: 65,535, the most
-    /// that a frame can have.
+    /// Maximum size of a frame's header, in bytes. A larger one gets the response `too_large`.
+    /// Default: 65,535, the maximum of the format.
     pub header: u16,
-    /// Bytes of a message's content; above it, the response is `too_large` before any content is
-    /// read. Default: 16 MiB.
+    /// Maximum size of a message's content, in bytes. A larger message gets the response
+    /// `too_large` before any content is read. Default: 16 MiB.
     pub content: u64,
-    /// Values and keys in JSON content that is collected
+    /// Maximum number of values and keys in JSON content that is collected
     /// ([`ContentMode::Whole`](super::ContentMode::Whole)). Limits the memory and time that parsing
-    /// takes. Above it, the response is `too_complex` when the content is complete. Default:
+    /// takes. Content with more gets the response `too_complex` when it is complete. Default:
     /// 100,000.
     pub json_nodes: usize,
     /// Budget for collected content, shared by all connections whose limits are clones of these. A
@@ -30,14 +30,18 @@ pub struct Limits {
     /// quarter of the budget, a client on the same machine half. When it is spent, the content is
     /// discarded and the response is `busy`. Default: 256 MiB.
     pub collected: Arc<Budget>,
-    /// Requests of one connection that may be in flight. No more are read until one is answered,
-    /// nor while their contents together reach [`Limits::content`]. Default: 16; 0 counts as 1.
+    /// Maximum number of requests of one connection in flight. At this number, or when their
+    /// contents together reach [`Limits::content`], no more requests are read until one is
+    /// answered. Default: 16; 0 counts as 1.
     pub in_flight: usize,
-    /// Time for a header, from its first byte; then the response is `timeout`. Default: 10 s.
+    /// Maximum time to receive a header, from its first byte. Then the response is `timeout`.
+    /// Default: 10 s.
     pub header_timeout: Duration,
-    /// Time without progress while content arrives; then the response is `timeout`. Default: 30 s.
+    /// Maximum time without progress while content arrives. Then the response is `timeout`.
+    /// Default: 30 s.
     pub content_timeout: Duration,
-    /// Time for the first byte of a frame; then the connection closes. Default: 60 s.
+    /// Maximum time to wait for the first byte of a frame. Then the connection closes. Default: 60
+    /// s.
     pub idle_timeout: Duration,
 }
 

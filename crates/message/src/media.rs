@@ -10,7 +10,7 @@ use super::{JSON, Message};
 /// JSON in HTTP (RFC 8259, 11).
 const APPLICATION_JSON: &str = "application/json";
 
-/// The name of JSON in a Content-Type. A response uses the one of its request.
+/// The name of JSON in a Content-Type. A response uses the name that its request used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum JsonName {
     /// `text/json`, as in frames.
@@ -23,7 +23,8 @@ pub(super) enum JsonName {
 /// A Content-Type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Media {
-    /// The message's type: [`JSON`] for both of its names, else what was sent, without the charset.
+    /// The message's type: [`JSON`] for both names of JSON, otherwise the type that was sent,
+    /// without its charset.
     pub(super) content_type: Cow<'static, str>,
     /// The message's encoding: the charset, or its default.
     pub(super) content_encoding: Cow<'static, str>,
@@ -70,7 +71,7 @@ impl Media {
         })
     }
 
-    /// Whether it is a type of forms, the default of browsers and curl.
+    /// Whether this is the type of an HTML form, which browsers and curl send by default.
     pub(super) fn is_form(&self) -> bool {
         let essence = self.content_type.split(';').next().unwrap_or_default();
         ["application/x-www-form-urlencoded", "multipart/form-data"]

@@ -18,7 +18,7 @@ use super::request::PendingRequest;
 use super::state::State;
 use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
-/// The server's side of one connection. It buffers content that is not complete, and nothing else.
+/// The server's side of one connection. Incomplete content is the only input that it buffers.
 pub struct Server<H> {
     pub(super) limits: Rc<Limits>,
     pub(super) peer: Peer,
@@ -49,7 +49,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Sets whether the server is stopping already.
+    /// Sets how far the server is in stopping.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -96,7 +96,7 @@ impl<H: Handler> Server<H> {
                 }
             }
             Ok(None) => {
-                // More of a header does not extend its timeout.
+                // Further bytes of a header do not extend its timeout.
                 if !matches!(self.state, State::ExpectHeader { .. }) {
                     let until = turn.now() + self.limits.header_timeout;
                     self.state = State::ExpectHeader { until };
@@ -166,7 +166,7 @@ impl<H: Handler> Server<H> {
         Ok(piece.len())
     }
 
-    /// Passes a complete request to the handler. `has_more`: more input has arrived behind it.
+    /// Passes a complete request to the handler. `has_more`: more input has arrived after it.
     fn answer(
         &mut self,
         mut request: PendingRequest,

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines};
 
-/// Maximum number of bytes in a buffer of a worker: enough for a quarter of a second at full speed.
+/// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);

@@ -10,7 +10,7 @@ use crate::target::Target;
 use crate::text;
 
 /// The percentiles in the report, each with the minimum number of latencies that it needs: with
-/// fewer, it would be the maximum.
+/// fewer, the percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
@@ -125,7 +125,7 @@ impl Report<'_> {
         }
     }
 
-    /// The options of the load, in a few words.
+    /// A short description of the load's options.
     fn load(&self) -> String {
         let plan = self.plan;
         let mut load = text::count(plan.connections.get() as u64, "connection");
@@ -196,8 +196,8 @@ impl Report<'_> {
             "sent_bytes": stats.sent,
             "connected": stats.connected,
             "unanswered": stats.unanswered,
-            "unmade": stats.unsent,
-            "unmade_unconnected": stats.unsent_unconnected,
+            "unsent": stats.unsent,
+            "unsent_unconnected": stats.unsent_unconnected,
             "statuses": statuses,
             "latency_us": latency,
             "errors": failures,
@@ -246,7 +246,7 @@ mod tests {
             sockeye_load::LoadKind::Echo,
             vec![sockeye_load::PreparedRequest::bytes("x".into())],
         );
-        for (unmade, unmade_unconnected, says) in [
+        for (unsent, unsent_unconnected, expected_text) in [
             (5, 0, "5 requests: due, but every connection was waiting for a response"),
             (5, 5, "5 requests: due, but no connection was established"),
             (1, 1, "1 request: due, but no connection was established"),
@@ -254,16 +254,16 @@ mod tests {
         ] {
             let mut stats = Stats::default();
             (stats.unsent, stats.unsent_unconnected, stats.unanswered) =
-                (unmade, unmade_unconnected, 3);
+                (unsent, unsent_unconnected, 3);
             let outcome = Outcome { stats, time: Duration::from_secs(1), stopped: false };
             let report = Report { plan: &plan, targets: &[], outcome: &outcome };
             let text = report.text();
-            assert!(text.contains(&format!("not sent    {says}")), "{text}");
+            assert!(text.contains(&format!("not sent    {expected_text}")), "{text}");
             assert!(text.contains("unanswered  3 requests: sent, no complete response"), "{text}");
             assert!(!text.contains("latency"), "{text}");
             let json: Value = serde_json::from_str(&report.json()).unwrap();
-            assert_eq!((&json["unmade"], &json["unanswered"]), (&unmade.into(), &3.into()));
-            assert_eq!(json["unmade_unconnected"], unmade_unconnected);
+            assert_eq!((&json["unsent"], &json["unanswered"]), (&unsent.into(), &3.into()));
+            assert_eq!(json["unsent_unconnected"], unsent_unconnected);
         }
     }
 

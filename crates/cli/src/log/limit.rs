@@ -22,10 +22,11 @@ pub(super) const PERIOD: Duration = Duration::from_secs(60);
 /// share a count per kind, and further kinds share one count.
 const MAX_COUNTS: usize = 1024;
 
-/// The least time between two removals of counts whose period is over, which visit all counts.
+/// The minimum time between two removals of counts whose period is over. A removal visits all
+/// counts.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longer names of clients and reasons are cut.
+/// Longer names of clients and reasons are truncated.
 const MAX_TEXT: usize = 96;
 
 /// The target of the events that report suppressed lines, which are not limited.
@@ -34,10 +35,10 @@ pub(super) const TARGET: &str = "sockeye::suppressed";
 /// Lines that are counted together, by client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
-    /// Where in the program they are logged; empty for the count that all further kinds share.
-    place: &'static str,
-    /// The words of their reason before the first value (a number, or text in quotes or after a
-    /// colon): values differ between lines, and clients may choose them.
+    /// The place in the program that logs them; empty for the count that all further kinds share.
+    call_site: &'static str,
+    /// The text of their reason before the first value (a number, or text in quotes or after a
+    /// colon). Values differ between lines, and clients may choose them.
     reason: String,
 }
 
@@ -67,14 +68,14 @@ impl Line {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, reason, client } = fields;
-        let kind = Kind { place: event.metadata().name(), reason: words(&reason) };
+        let kind = Kind { call_site: event.metadata().name(), reason: reason_kind(&reason) };
         let cause = if client.is_empty() { Cause::None } else { Cause::Client(client_of(client)) };
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
     /// A line that is written at every level.
-    pub(super) fn of_text(place: &'static str, message: &str) -> Self {
-        let kind = Kind { place, reason: String::new() };
+    pub(super) fn of_text(call_site: &'static str, message: &str) -> Self {
+        let kind = Kind { call_site, reason: String::new() };
         Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
     }
 }
@@ -111,11 +112,11 @@ impl Visit for Fields {
     }
 }
 
-/// The words before the first value.
-fn words(reason: &str) -> String {
+/// The text before the first value.
+fn reason_kind(reason: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '.' | '-' | '\'');
     let end = reason.find(|c| !is_in_word(c)).unwrap_or(reason.len());
-    // They are ASCII.
+    // The text before `end` is ASCII.
     reason[..end.min(MAX_TEXT)].trim_end().to_owned()
 }
 
@@ -202,7 +203,7 @@ impl Limits {
         if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&others) {
             return others;
         }
-        (Kind { place: "", reason: String::new() }, Cause::Others)
+        (Kind { call_site: "", reason: String::new() }, Cause::Others)
     }
 
     /// When suppressed lines must be reported next; `None` if there are none.
@@ -249,7 +250,7 @@ impl Suppressed {
 impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, cause, count, now } = self;
-        let message = if kind.place.is_empty() { "various lines" } else { &count.message };
+        let message = if kind.call_site.is_empty() { "various lines" } else { &count.message };
         write!(f, "{message}: {} more", count.suppressed())?;
         match cause {
             Cause::Client(client) => write!(f, " from {client}")?,

@@ -64,8 +64,8 @@ impl Folders {
     }
 }
 
-/// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. If a text that starts with a
-/// slash and contains `=` is an existing path, it is the folder.
+/// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. An argument that starts with a
+/// slash and contains `=` is taken as a path if that path exists.
 fn split(argument: OsString) -> anyhow::Result<(String, PathBuf)> {
     if argument.is_empty() {
         bail!("the name of a folder is empty; . is the current folder");

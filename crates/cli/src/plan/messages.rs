@@ -47,7 +47,7 @@ pub(super) fn message(flags: TypeFlags<'_>, content: Bytes) -> Result<Message, E
         });
         let encoded = encoding.or_usage()?.encode(text);
         let encoded = encoded.with_context(|| format!("{} cannot be sent", excerpt(&content)))?;
-        // The header has the name as it was typed.
+        // The header contains the name as it was typed.
         return Ok(of(JSON, name, encoded.into()));
     }
     let content_type = flags.content_type.unwrap_or(if is_json { JSON } else { BINARY });
@@ -132,11 +132,13 @@ mod tests {
 
     #[test]
     fn content_that_the_encoding_cannot_represent_is_refused() {
-        for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
+        for (encoding, expected_text) in
+            [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")]
+        {
             let flags = TypeFlags { content_type: None, encoding: Some(encoding) };
             let error = message(flags, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
             let error = error.to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected_text), "{error}");
         }
     }
 }

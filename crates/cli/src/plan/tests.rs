@@ -121,9 +121,9 @@ fn errors_say_what_is_wrong_and_what_exists() {
         (&["echo", "--listen", "1", "--listen", ":1"], "--listen :1 is given twice".into()),
         (&["send", "tcp://host.invalid:1", "x"], "cannot look up tcp://host.invalid:1".into()),
     ];
-    for (line, says) in table {
+    for (line, expected_text) in table {
         let error = plan(line).unwrap_err().to_string();
-        assert!(error.contains(&says), "{line:?}: {error}");
+        assert!(error.contains(&expected_text), "{line:?}: {error}");
     }
 }
 

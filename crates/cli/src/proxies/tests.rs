@@ -15,8 +15,8 @@ fn client(peer: &str, fields: &[(&str, &str)]) -> String {
         "unix" => Address::Unix,
         ip => Address::Ip(SocketAddr::new(ip.parse().unwrap(), 7)),
     };
-    let named = |wanted: &'static str| {
-        let fields = fields.iter().filter(move |(name, _)| *name == wanted);
+    let named = |wanted_name: &'static str| {
+        let fields = fields.iter().filter(move |(name, _)| *name == wanted_name);
         fields.map(|(_, value)| value.as_bytes())
     };
     match proxies().client(peer, named("X-Forwarded-For"), named("Forwarded")) {
@@ -192,8 +192,8 @@ fn ip() -> impl Strategy<Value = IpAddr> {
 }
 
 /// An address in one of the forms that proxies write.
-fn written(ip: IpAddr, way: u8) -> String {
-    match (ip, way % 3) {
+fn written(ip: IpAddr, form: u8) -> String {
+    match (ip, form % 3) {
         (ip, 0) => ip.to_string(),
         (IpAddr::V4(ip), 1) => format!("{ip}:81"),
         (IpAddr::V6(ip), 1) => format!("[{ip}]:81"),
@@ -215,9 +215,9 @@ proptest! {
         prop_assume!(expected.is_some());
         let list: Vec<String> = hops
             .iter()
-            .map(|(ip, way)| match forwarded {
-                true => format!("proto=http;for=\"{}\"", written(*ip, *way)),
-                false => written(*ip, *way),
+            .map(|(ip, form)| match forwarded {
+                true => format!("proto=http;for=\"{}\"", written(*ip, *form)),
+                false => written(*ip, *form),
             })
             .collect();
         let name = if forwarded { "Forwarded" } else { "X-Forwarded-For" };

@@ -3,7 +3,7 @@
 //! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the
 //! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
 //! when there is room. Writing on the event loop would delay every deadline: when the reader of
-//! standard output (`less`) goes on after a pause, all peers would seem silent.
+//! standard output (`less`) continues after a pause, all peers would seem silent.
 
 use std::io::{self, Write};
 use std::mem;

@@ -20,7 +20,7 @@ fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
 }
 
 /// Sends `requests`, and reads all responses.
-fn ask(server: &Running, requests: &str) -> String {
+fn exchange(server: &Running, requests: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(requests.as_bytes()).unwrap();
     let mut responses = String::new();
@@ -33,15 +33,15 @@ fn get(path: &str) -> String {
 }
 
 /// A GET that closes its connection.
-fn last(path: &str) -> String {
+fn get_and_close(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
 fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
 }
 
 fn lines(path: impl AsRef<Path>) -> Vec<String> {
@@ -51,10 +51,10 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
 }
 
 /// Waits until `holds` returns true; panics with `what` after 20 s.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
-        assert!(Instant::now() < patience, "{what}");
+        assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -67,10 +67,10 @@ fn a_clean_stop_loses_no_line() {
     let server = start(&folder, &log, &["--workers", "2"]);
     let count = 300;
     for _ in 0..3 {
-        ask(&server, &(get("/hello.txt").repeat(count - 1) + &last("/hello.txt")));
+        exchange(&server, &(get("/hello.txt").repeat(count - 1) + &get_and_close("/hello.txt")));
     }
-    ask(&server, &last("/no%1b%22thing"));
-    ask(&server, "GET /\u{9b}31m HTTP/1.1\r\n\r\n");
+    exchange(&server, &get_and_close("/no%1b%22thing"));
+    exchange(&server, "GET /\u{9b}31m HTTP/1.1\r\n\r\n");
     stop(server);
     let lines = lines(&log);
     let hello =
@@ -104,8 +104,8 @@ fn every_line_says_how_the_request_ended() {
     let mut cut = begun("/changing");
     folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
-    ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
-    until("all requests have ended", || lines(&log).len() >= 5);
+    exchange(&server, &(get("/small") + "nonsense\r\n\r\n"));
+    wait_until("all requests have ended", || lines(&log).len() >= 5);
     stop(server);
     let lines: Vec<Value> =
         lines(&log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -189,15 +189,15 @@ fn sighup_reopens_a_log_that_was_moved_away() {
     folder.write("index.html", b"hello");
     let (log, old) = (folder.join("log"), folder.join("log.1"));
     let server = start(&folder, &log, &[]);
-    ask(&server, &last("/?one"));
-    until("a line is written while the server runs", || lines(&log).len() == 1);
+    exchange(&server, &get_and_close("/?one"));
+    wait_until("a line is written while the server runs", || lines(&log).len() == 1);
     std::fs::rename(&log, &old).unwrap();
-    ask(&server, &last("/?two"));
+    exchange(&server, &get_and_close("/?two"));
     server.signal(Signal::HUP);
-    until("there is a new file", || Path::new(&log).exists());
-    ask(&server, &last("/?three"));
-    let said = stop(server);
-    assert!(said.contains("reopened the access log"), "{said}");
+    wait_until("there is a new file", || Path::new(&log).exists());
+    exchange(&server, &get_and_close("/?three"));
+    let stderr = stop(server);
+    assert!(stderr.contains("reopened the access log"), "{stderr}");
     let targets = |path: &str| -> Vec<String> {
         lines(path).iter().map(|line| line.split(' ').nth(6).unwrap().to_owned()).collect()
     };
@@ -212,7 +212,7 @@ fn an_existing_file_is_appended_to() {
     folder.write("log", b"an older line\n");
     let log = folder.join("log");
     let server = start(&folder, &log, &[]);
-    ask(&server, &last("/"));
+    exchange(&server, &get_and_close("/"));
     stop(server);
     let lines = lines(&log);
     assert_eq!((lines.len(), &*lines[0]), (2, "an older line"));
@@ -223,9 +223,9 @@ fn a_hyphen_logs_to_standard_error() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let server = start(&folder, "-", &["--access-log-format", "json"]);
-    ask(&server, &last("/"));
-    let said = stop(server);
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+    exchange(&server, &get_and_close("/"));
+    let stderr = stop(server);
+    let line = stderr.lines().find(|line| line.starts_with('{')).unwrap();
     assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
 }
 
@@ -240,11 +240,11 @@ fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     let flags = ["--listen", "127.0.0.1:0", "--access-log", &log];
     let args = [&["http", folder.text()], &flags[..]].concat();
     let mut server = Running::start_by(&mut sockeye_with_small_files(&args, None));
-    assert!(ask(&server, &last("/")).ends_with("hello"));
-    let said = server.next_line();
-    assert!(said.contains("WARN access log lines lost"), "{said}");
-    assert!(said.contains("File too large") && said.contains("lines=1"), "{said}");
-    assert!(ask(&server, &last("/")).ends_with("hello"));
+    assert!(exchange(&server, &get_and_close("/")).ends_with("hello"));
+    let stderr = server.next_line();
+    assert!(stderr.contains("WARN access log lines lost"), "{stderr}");
+    assert!(stderr.contains("File too large") && stderr.contains("lines=1"), "{stderr}");
+    assert!(exchange(&server, &get_and_close("/")).ends_with("hello"));
     stop(server);
     assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
@@ -263,7 +263,7 @@ fn reader(path: &str) -> File {
 }
 
 /// Appends the bytes in the pipe to `text`.
-fn read_on(pipe: &mut File, text: &mut Vec<u8>) {
+fn read_available(pipe: &mut File, text: &mut Vec<u8>) {
     // On `WouldBlock`, `text` has everything that was read before.
     let _ = pipe.read_to_end(text);
 }
@@ -274,24 +274,24 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
     folder.write("index.html", b"hello");
     let pipe = make_pipe(&folder);
     let mut server = start(&folder, &pipe, &[]);
-    let said = server.next_line();
+    let stderr = server.next_line();
     assert!(
-        said.contains("WARN the pipe of the access log has no reader") && said.contains(&pipe),
-        "{said}"
+        stderr.contains("WARN the pipe of the access log has no reader") && stderr.contains(&pipe),
+        "{stderr}"
     );
     // Again after a reader has gone away.
     for target in ["/?first", "/?second"] {
-        until("losses are reported", || {
-            assert!(ask(&server, &last("/?lost")).ends_with("hello"));
-            let said = server.next_line();
-            let lost = said.contains("access log lines lost") && said.contains("lines=");
-            assert!(lost || said.contains("the pipe of the access log has a reader"), "{said}");
-            said.contains("the pipe has no reader")
+        wait_until("losses are reported", || {
+            assert!(exchange(&server, &get_and_close("/?lost")).ends_with("hello"));
+            let stderr = server.next_line();
+            let lost = stderr.contains("access log lines lost") && stderr.contains("lines=");
+            assert!(lost || stderr.contains("the pipe of the access log has a reader"), "{stderr}");
+            stderr.contains("the pipe has no reader")
         });
         let (mut reader, mut logged) = (reader(&pipe), Vec::new());
-        until("a line is in the pipe", || {
-            assert!(ask(&server, &last(target)).ends_with("hello"));
-            read_on(&mut reader, &mut logged);
+        wait_until("a line is in the pipe", || {
+            assert!(exchange(&server, &get_and_close(target)).ends_with("hello"));
+            read_available(&mut reader, &mut logged);
             text(&logged).contains(target)
         });
         assert!(logged.starts_with(b"127.0.0.1 - - [") && logged.ends_with(b"\n"));
@@ -303,9 +303,9 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
 /// More lines than fit in a pipe, which holds 64 KiB.
 const LINES: usize = 400;
 
-fn fill(server: &Running) {
+fn fill_pipe(server: &Running) {
     let target = format!("/?{}", "x".repeat(500));
-    ask(server, &(get(&target).repeat(LINES - 1) + &last("/?last")));
+    exchange(server, &(get(&target).repeat(LINES - 1) + &get_and_close("/?last")));
 }
 
 #[test]
@@ -315,10 +315,10 @@ fn lines_wait_for_a_slow_reader() {
     let pipe = make_pipe(&folder);
     let mut reader = reader(&pipe);
     let server = start(&folder, &pipe, &[]);
-    fill(&server);
+    fill_pipe(&server);
     let mut logged = Vec::new();
-    until("all lines came", || {
-        read_on(&mut reader, &mut logged);
+    wait_until("all lines came", || {
+        read_available(&mut reader, &mut logged);
         logged.iter().filter(|byte| **byte == b'\n').count() == LINES
     });
     let logged = text(&logged);
@@ -334,11 +334,11 @@ fn a_reader_that_never_reads_does_not_delay_the_end() {
     let pipe = make_pipe(&folder);
     let mut reader = reader(&pipe);
     let server = start(&folder, &pipe, &[]);
-    fill(&server);
-    let said = stop(server);
-    assert!(said.contains("not written in time"), "{said}");
+    fill_pipe(&server);
+    let stderr = stop(server);
+    assert!(stderr.contains("not written in time"), "{stderr}");
     // Each line is in the pipe or counted as lost.
-    let lost: usize = said
+    let lost: usize = stderr
         .split("lines=")
         .skip(1)
         .map(|rest| {
@@ -346,9 +346,9 @@ fn a_reader_that_never_reads_does_not_delay_the_end() {
         })
         .sum();
     let mut logged = Vec::new();
-    read_on(&mut reader, &mut logged);
+    read_available(&mut reader, &mut logged);
     let whole = logged.iter().filter(|byte| **byte == b'\n').count();
-    assert_eq!(whole + lost, LINES, "{said}");
+    assert_eq!(whole + lost, LINES, "{stderr}");
 }
 
 #[test]
@@ -357,8 +357,11 @@ fn an_unwritable_log_is_refused_at_start() {
     let log = folder.join("no/such/folder/log");
     let output = run(&["http", folder.text(), "--access-log", &log]);
     assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    assert!(said.contains(&format!("--access-log: cannot write to {log}: No such file")), "{said}");
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains(&format!("--access-log: cannot write to {log}: No such file")),
+        "{stderr}"
+    );
     let output = run(&["http", folder.text(), "--access-log-format", "common"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("combined"), "{}", text(&output.stderr));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::access_log::until;
+use crate::access_log::wait_until;
 use crate::support::{Folder, Running, run, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -33,8 +33,8 @@ fn several_folders_are_served_and_listed_on_the_start_screen() {
     let (site, docs) = (Folder::new(), Folder::new());
     site.write("index.html", b"the site");
     docs.write("index.html", b"the docs");
-    let place = format!("/docs={}", docs.text());
-    let server = start(&[site.text(), &place]);
+    let mount = format!("/docs={}", docs.text());
+    let server = start(&[site.text(), &mount]);
     let expected = [
         "Serving over HTTP".to_owned(),
         format!("  /      {}", site.text()),
@@ -46,7 +46,7 @@ fn several_folders_are_served_and_listed_on_the_start_screen() {
     assert!(get(&server, "/docs/", "").ends_with("the docs"));
     assert!(get(&server, "/docs", "").starts_with("HTTP/1.1 301 "));
 
-    let server = start(&[&place]);
+    let server = start(&[&mount]);
     let screen = server.screen.join("\n");
     assert!(screen.contains("No folder is served at /"), "{screen}");
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
@@ -65,7 +65,7 @@ fn a_deleted_file_is_closed_without_another_request() {
         paths.any(|path| path.to_string_lossy().ends_with("/large (deleted)"))
     };
     assert!(is_open(), "a cached file stays open between requests");
-    until("it is still open", || !is_open());
+    wait_until("it is still open", || !is_open());
 }
 
 #[test]
@@ -116,9 +116,12 @@ fn flags_change_the_responses() {
         ("/a.css", "Content-Encoding: zstd", "Content-Encoding: gzip"),
         ("/a.css", "X-Content-Type-Options", "Access-Control-Allow-Origin: https://a.example"),
     ] {
-        for (server, says) in [(&plain, before), (&changed, after)] {
+        for (server, expected_text) in [(&plain, before), (&changed, after)] {
             let response = get(server, path, accepts);
-            assert!(response.contains(says), "{path}: {says} is not in {response}");
+            assert!(
+                response.contains(expected_text),
+                "{path}: {expected_text} is not in {response}"
+            );
         }
     }
     let about = get(&changed, "/about.html", accepts);
@@ -132,10 +135,10 @@ fn flags_change_the_responses() {
 fn wrong_flags_are_refused_with_a_hint() {
     let folder = Folder::new();
     let here = folder.text();
-    let place = format!("/.git={here}");
-    for (args, says) in [
+    let mount = format!("/.git={here}");
+    for (args, expected_text) in [
         (&[here, here][..], "write /"),
-        (&[&*place], "names that begin with a dot are hidden"),
+        (&[&*mount], "names that begin with a dot are hidden"),
         (&["/docs="], "/docs=./folder"),
         (&[here, "--compress", "none,gzip"], "can't be combined"),
         (&[here, "--compress", "deflate"], "zstd, br, gzip"),
@@ -145,9 +148,9 @@ fn wrong_flags_are_refused_with_a_hint() {
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected_text), "{args:?}: {stderr}");
     }
 }
 

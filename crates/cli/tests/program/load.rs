@@ -34,10 +34,10 @@ fn peer(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) 
 fn load(args: &[&str]) -> (Option<i32>, Value) {
     let output = run(&[&["load", "--json"], args].concat());
     let report = serde_json::from_slice(&output.stdout);
-    (output.status.code(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
+    (output.status.code(), report.unwrap_or_else(|_| panic!("{}", stderr(&output))))
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     text(&output.stderr)
 }
 
@@ -121,11 +121,11 @@ fn a_body_is_sent_with_its_length_or_in_chunks() {
             for _ in 0..3 {
                 let (mut stream, _) = listener.accept().unwrap();
                 // The port in the Host header differs for each run.
-                let wanted = request
+                let expected = request
                     .replace("Host: h", &format!("Host: {}", listener.local_addr().unwrap()));
-                let mut got = vec![0; wanted.len()];
-                stream.read_exact(&mut got).unwrap();
-                assert_eq!(text(&got), wanted);
+                let mut received = vec![0; expected.len()];
+                stream.read_exact(&mut received).unwrap();
+                assert_eq!(text(&received), expected);
                 stream.write_all(b"HTTP/1.0 201 Created\r\n\r\nuntil the end").unwrap();
             }
         });
@@ -185,8 +185,9 @@ fn the_load_ends_by_the_duration_whatever_the_server_does() {
     let url = peer(|stream, _| drip(stream));
     let output = run(&["load", &url, "--duration", "500ms", "--max-content", "100G"]);
     assert_eq!(output.status.code(), Some(1));
-    let says = "no complete response within the 500ms of the load: the connection was open";
-    assert!(said(&output).contains(says), "{}", said(&output));
+    let expected_text =
+        "no complete response within the 500ms of the load: the connection was open";
+    assert!(stderr(&output).contains(expected_text), "{}", stderr(&output));
 
     let url = peer(|stream, number| match number {
         0 => stream.write_all(OK).is_ok(),
@@ -203,10 +204,11 @@ fn the_load_ends_by_the_duration_whatever_the_server_does() {
 fn the_time_of_requests_includes_waiting_for_failed_ones() {
     for answered in [0, 2] {
         // One more: the probe before the load.
-        let left = std::sync::atomic::AtomicU32::new(answered + 1);
+        let remaining = std::sync::atomic::AtomicU32::new(answered + 1);
         let url = peer(move |stream, _| {
             let order = std::sync::atomic::Ordering::Relaxed;
-            let answers = left.fetch_update(order, order, |left| left.checked_sub(1)).is_ok();
+            let answers =
+                remaining.fetch_update(order, order, |remaining| remaining.checked_sub(1)).is_ok();
             !answers || stream.write_all(OK).is_ok()
         });
         let flags = ["--requests", "3", "--connections", "1", "--timeout", "300ms"];
@@ -260,7 +262,7 @@ fn a_server_of_another_protocol_is_an_error() {
     let folder = Folder::new();
     let http = site(&folder);
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
-    for (target, flags, says) in [
+    for (target, flags, expected_text) in [
         (echo.url().replace("tcp:", "message:"), &[][..], "the request itself: the server echoes"),
         (
             http.url().replace("http:", "tcp:"),
@@ -275,8 +277,8 @@ fn a_server_of_another_protocol_is_an_error() {
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];
         let output = run(&[&args, flags].concat());
-        assert_eq!(output.status.code(), Some(1), "{target}: {}", said(&output));
-        assert!(said(&output).contains(says), "{target}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{target}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected_text), "{target}: {}", stderr(&output));
     }
 }
 
@@ -288,7 +290,7 @@ fn an_unresponsive_server_is_reported_before_the_load() {
     let output = run(&["load", &url]);
     assert_eq!(output.status.code(), Some(1));
     let expected = format!("{url} did not respond: could not connect: Connection refused");
-    assert!(said(&output).contains(&expected), "{}", said(&output));
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
     assert!(output.stdout.is_empty());
 }
 
@@ -306,7 +308,7 @@ fn a_load_of_requests_ends_when_the_server_is_gone() {
     });
     let output = run(&["load", &url, "--requests", "10", "--connections", "2", "--rate", "1k"]);
     peer.join().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let report = text(&output.stdout);
     assert!(report.contains("responses   0, "), "{report}");
     assert!(report.contains("not sent    10 requests: due, but no connection"), "{report}");
@@ -335,7 +337,7 @@ fn the_report_is_text_unless_json_is_requested() {
     let server = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
     let output = run(&["load", server.url(), "--requests", "10", "--connections", "2"]);
     let report = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for line in
         ["target      tcp://", "load        2 connections, as fast", "responses   10, ", "  90 %"]
     {

@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::access_log::until;
+use crate::access_log::wait_until;
 use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -27,8 +27,9 @@ fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     response
 }
 
-/// A server with a response in flight that its peer doesn't read, so that a drain has to wait.
-fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
+/// A server with a response in flight that its peer doesn't read, so that draining takes until the
+/// timeout.
+fn server_with_unread_response(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
     folder.write("large", &vec![b'x'; 64 << 20]);
     let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];
     let server = Running::start(&[&flags, &ANY_PORT[..]].concat());
@@ -57,11 +58,11 @@ fn echo_returns_everything_even_after_a_half_close() {
     assert!(back == sent, "{} of {} bytes came back", back.len(), sent.len());
 
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("Shutting down: "), "{said}");
-    assert!(said.contains("Press Ctrl-C again to stop now.\n"), "{said}");
-    assert!(said.ends_with("Stopped: 0 connections cut.\n"), "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("Shutting down: "), "{stderr}");
+    assert!(stderr.contains("Press Ctrl-C again to stop now.\n"), "{stderr}");
+    assert!(stderr.ends_with("Stopped: 0 connections cut.\n"), "{stderr}");
 }
 
 #[test]
@@ -142,28 +143,28 @@ fn the_server_survives_the_file_size_limit_on_standard_error() {
 #[test]
 fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
     let folder = Folder::new();
-    let (mut server, _peer) = stuck(&folder, "20ms");
+    let (mut server, _peer) = server_with_unread_response(&folder, "20ms");
     server.signal(Signal::TERM);
     assert_eq!(
         server.next_line(),
         "Shutting down: 1 connection open, waiting up to 20 ms. Press Ctrl-C again to stop now.\n"
     );
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.ends_with("Stopped: 1 connection cut.\n"), "{stderr}");
 }
 
 #[test]
 fn a_second_signal_stops_at_once() {
     let folder = Folder::new();
     for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131)] {
-        let (mut server, _peer) = stuck(&folder, "1h");
+        let (mut server, _peer) = server_with_unread_response(&folder, "1h");
         server.signal(signal);
         assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         server.signal(signal);
-        let (code, said) = server.end();
-        assert_eq!(code, Some(expected), "{said}");
-        assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(expected), "{stderr}");
+        assert!(stderr.ends_with("Stopped: 1 connection cut.\n"), "{stderr}");
     }
 }
 
@@ -219,10 +220,10 @@ fn an_abstract_socket_works_for_clients_and_only_one_server() {
     let output = run(&["load", &listen, "--requests", "3", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let output = run(&["echo", "--listen", &listen]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let taken = format!("{listen} is in use by sockeye (pid {})", server.id());
-    assert!(said.contains(&taken), "{said}");
+    assert!(stderr.contains(&taken), "{stderr}");
     drop(server);
 
     let _server = Running::start(&["http", folder.text(), "--listen", &listen]);
@@ -237,18 +238,18 @@ fn an_address_in_use_is_refused_with_the_process_that_uses_it() {
     let address = server.address().to_string();
     let output = run(&["echo", "--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
+    let stderr = text(&output.stderr);
     let expected = format!("{address} is in use by sockeye (pid {})", server.id());
-    assert!(said.contains(&expected), "{said}");
-    assert!(said.contains("--listen 127.0.0.1:0 picks a free one"), "{said}");
-    assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
+    assert!(stderr.contains(&expected), "{stderr}");
+    assert!(stderr.contains("--listen 127.0.0.1:0 picks a free one"), "{stderr}");
+    assert!(output.stdout.is_empty(), "nothing is served, so no start screen is shown");
 
     // A command with the same address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;
     drop(server);
     let output = run(&["echo", "--listen", &address, "--listen", port]);
-    let said = text(&output.stderr);
-    assert!(said.contains("another --listen of this command"), "{said}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("another --listen of this command"), "{stderr}");
 }
 
 #[test]
@@ -262,11 +263,11 @@ fn paths_that_cannot_be_served_are_refused_at_start() {
         (&["http", "--listen", "nonsense"], 2, "HOST:PORT"),
         (&["serve"], 2, "unrecognized subcommand"),
     ];
-    for (args, code, says) in table {
+    for (args, code, expected_text) in table {
         let output = run(args);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected_text), "{args:?}: {stderr}");
         assert!(output.stdout.is_empty());
     }
 }
@@ -309,7 +310,7 @@ fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
         .spawn()
         .unwrap();
     let mut peer = None;
-    until("it listens", || {
+    wait_until("it listens", || {
         peer = UnixStream::connect(&socket).ok();
         peer.is_some()
     });
@@ -319,7 +320,7 @@ fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
     drop(peer);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let mut ended = None;
-    until("one signal ends it", || {
+    wait_until("one signal ends it", || {
         ended = child.try_wait().unwrap();
         ended.is_some()
     });

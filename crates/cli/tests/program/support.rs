@@ -1,4 +1,4 @@
-//! Starting the program, and folders to serve.
+//! Starts the program, and creates folders to serve.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -125,9 +125,9 @@ impl Running {
 
     /// Waits for the end: the exit code, and the rest of standard error.
     pub(crate) fn end(&mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code(), stderr)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::expected::ExpectedResponse;
 use crate::failure::Failure;
 use crate::plan::{Plan, PreparedRequest};
 
-/// The most bytes of content that are kept for comparisons.
+/// Maximum number of bytes of content that are kept for comparisons.
 const MAX_KEPT: usize = 256 << 20;
 
 /// Reads the responses of one connection.
@@ -21,7 +21,8 @@ pub(crate) trait ResponseReader: fmt::Debug {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse>;
 
-    /// The server has ended its side. Returns the response if its content lasts until then.
+    /// The server has ended its side. Returns the response if its content extends to the end of
+    /// input.
     fn end_of_input(&mut self, _: RequestContext<'_>) -> Option<Response> {
         None
     }

@@ -110,7 +110,7 @@ fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
 
 #[test]
 fn each_way_to_fail_has_its_kind_and_text() {
-    enum Then {
+    enum Ending {
         Eof,
         Reset,
         Silence,
@@ -121,49 +121,54 @@ fn each_way_to_fail_has_its_kind_and_text() {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     let head = "in the middle of a response's head, after 20 bytes";
     let content = "in the middle of a response's content, after 1 of 2 bytes";
-    let cases: [(&[u8], Then, Failure, &str); 13] = [
-        (b"", Then::Eof, Failure::Closed, "closed the connection before the first byte of a"),
+    let cases: [(&[u8], Ending, Failure, &str); 13] = [
+        (b"", Ending::Eof, Failure::Closed, "closed the connection before the first byte of a"),
         (
             HINT,
-            Then::Eof,
+            Ending::Eof,
             Failure::Closed,
             "closed the connection after 1 interim response (1xx) and",
         ),
         (
             HINTS,
-            Then::Silence,
+            Ending::Silence,
             Failure::Timeout,
             "s after 2 interim responses (1xx) and no final one",
         ),
-        (HINT, Then::Reset, Failure::Reset, "reset the connection after 1 interim response (1xx)"),
-        (&OK[..20], Then::Eof, Failure::TruncatedHead, head),
-        (&OK[..OK.len() - 1], Then::Eof, Failure::TruncatedContent, content),
+        (
+            HINT,
+            Ending::Reset,
+            Failure::Reset,
+            "reset the connection after 1 interim response (1xx)",
+        ),
+        (&OK[..20], Ending::Eof, Failure::TruncatedHead, head),
+        (&OK[..OK.len() - 1], Ending::Eof, Failure::TruncatedContent, content),
         (
             chunked,
-            Then::Eof,
+            Ending::Eof,
             Failure::TruncatedContent,
             "in the middle of a response's content, after 3 by",
         ),
-        (b"", Then::Reset, Failure::Reset, "reset the connection before the first byte of a"),
-        (&OK[..OK.len() - 1], Then::Reset, Failure::Reset, content),
-        (b"SSH-2.0-OpenSSH\r\n", Then::Silence, Failure::BadResponse, "something else"),
+        (b"", Ending::Reset, Failure::Reset, "reset the connection before the first byte of a"),
+        (&OK[..OK.len() - 1], Ending::Reset, Failure::Reset, content),
+        (b"SSH-2.0-OpenSSH\r\n", Ending::Silence, Failure::BadResponse, "something else"),
         (
             b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n",
-            Then::Silence,
+            Ending::Silence,
             Failure::BadResponse,
             "not a number",
         ),
-        (&OK[..20], Then::Silence, Failure::Timeout, head),
-        (CLOSED, Then::Reset, Failure::Reset, ""),
+        (&OK[..20], Ending::Silence, Failure::Timeout, head),
+        (CLOSED, Ending::Reset, Failure::Reset, ""),
     ];
-    for (input, then, failure, expected) in cases {
+    for (input, ending, failure, expected) in cases {
         let (mut server, state) = open(plan(), 9, OK);
         server.output();
         server.input(input);
-        match then {
-            Then::Eof => server.eof(),
-            Then::Reset => server.end_for(&Reason::Reset),
-            Then::Silence => server.pass(Duration::from_secs(11)),
+        match ending {
+            Ending::Eof => server.eof(),
+            Ending::Reset => server.end_for(&Reason::Reset),
+            Ending::Silence => server.pass(Duration::from_secs(11)),
         }
         if expected.is_empty() {
             assert_eq!(failures(&state), [], "a reset after a response that ends the connection");

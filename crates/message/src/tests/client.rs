@@ -144,7 +144,7 @@ fn the_end_says_why_the_connection_ended() {
         server.output();
         assert_eq!(record.borrow().end, Some(expected));
     }
-    for (garbage, says) in [
+    for (garbage, expected_text) in [
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
             "this port speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and not messages in frames",
@@ -158,7 +158,7 @@ fn the_end_says_why_the_connection_ended() {
         let (mut server, record) = client(9, keep_alive());
         server.input(garbage);
         match &record.borrow().end {
-            Some(ClientEnd::BadResponse(what)) => assert!(what.contains(says), "{what}"),
+            Some(ClientEnd::BadResponse(what)) => assert!(what.contains(expected_text), "{what}"),
             other => panic!("{other:?}"),
         }
     }

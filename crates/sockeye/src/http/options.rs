@@ -1,4 +1,4 @@
-//! How an HTTP service runs.
+//! The options of an HTTP service.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use sockeye_proto::Budget;
 
 use crate::serving::check_hosts_on_loopback;
 
-/// How an HTTP service runs.
+/// The options of an HTTP service.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Number of threads, each with an event loop of its own. Default: the number of cores that

@@ -1,4 +1,4 @@
-//! How a message service runs.
+//! The options of a message service.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use sockeye_message::{AllowedOrigins, Limits, ServerConfig};
 
 use crate::serving::check_hosts_on_loopback;
 
-/// How a message service runs.
+/// The options of a message service.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Number of threads, each with an event loop of its own. Default: the number of cores that

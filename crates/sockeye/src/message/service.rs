@@ -17,9 +17,9 @@ use crate::serving::{ServeError, Serving};
 /// stops it or the returned value is dropped.
 ///
 /// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
-/// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
+/// slow work. A request with more than 64 KiB of content is answered on a thread of the pool
 /// instead, so that parsing it doesn't delay other connections. A panic on the event loop ends its
-/// connection; one on the pool is answered with the error `internal`.
+/// connection; a panic on the pool is answered with the error `internal`.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ impl Handler for ClosureHandler {
                 ReplyKind::Later(take) => take(PendingReply(promise)),
                 ReplyKind::Run(work) => promise.fulfill(Box::new(work())),
             };
-            // A job that is refused is dropped, which abandons its promise.
+            // If the pool is full, the job is dropped, which abandons its promise.
             drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
             return responder.later();
         }

@@ -34,14 +34,14 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
         "PATCH /a%20b?c=[d] [\"host=\\\"localhost\\\"\", \"x-one=\\\"1\\\"\", \"x-one=\\\"2\\\"\", \
          \"accept=\\\"a\\\"\", \"content-length=\\\"3\\\"\"] Some(3)"
     );
-    for (target, seen) in [
+    for (target, received) in [
         ("http://localhost:80/x?y", "http://localhost:80/x?y"),
         ("*", "*"),
         ("//double", "//double"),
         ("/%zz", "/%zz"),
     ] {
         let answer = client.request(&format!("OPTIONS {target}"));
-        assert!(answer.text().starts_with(&format!("OPTIONS {seen} [")), "{}", answer.text());
+        assert!(answer.text().starts_with(&format!("OPTIONS {received} [")), "{}", answer.text());
     }
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("0\r\n\r\n");
@@ -106,8 +106,8 @@ fn every_value_that_converts_into_a_reply_is_sent() {
         ("/other", 299, None, "made"),
     ] {
         let answer = client.request(&format!("GET {path}"));
-        let seen = (answer.status, answer.field("content-type"), answer.text());
-        assert_eq!(seen, (status, kind, body), "{path}");
+        let received = (answer.status, answer.field("content-type"), answer.text());
+        assert_eq!(received, (status, kind, body), "{path}");
         let head = client.request(&format!("HEAD {path}"));
         assert_eq!((head.status, head.fields.len()), (status, answer.fields.len()), "{path}");
     }
@@ -119,15 +119,15 @@ fn every_value_that_converts_into_a_reply_is_sent() {
 #[test]
 fn the_server_frames_responses() {
     let (serving, address) = serve(|request: Request<Body>| {
-        let made = Response::builder();
+        let builder = Response::builder();
         match request.uri().path() {
-            "/close" => made.header("connection", "close").body("x"),
-            "/length" => made.header("content-length", "5").body("x"),
-            "/head" => made.header("content-length", "12345").body(""),
-            "/coding" => made.header("transfer-encoding", "chunked").body("x"),
-            "/lengths" => made.header("content-length", "1, 1").body("x"),
-            "/interim" => made.status(100).body("x"),
-            _ => made.header("date", "now").header("keep-alive", "x").header("a", "b").body("x"),
+            "/close" => builder.header("connection", "close").body("x"),
+            "/length" => builder.header("content-length", "5").body("x"),
+            "/head" => builder.header("content-length", "12345").body(""),
+            "/coding" => builder.header("transfer-encoding", "chunked").body("x"),
+            "/lengths" => builder.header("content-length", "1, 1").body("x"),
+            "/interim" => builder.status(100).body("x"),
+            _ => builder.header("date", "now").header("keep-alive", "x").header("a", "b").body("x"),
         }
         .unwrap()
     });
@@ -151,28 +151,28 @@ fn the_server_frames_responses() {
 #[test]
 fn a_response_to_head_has_the_content_length_of_get_or_none() {
     let (serving, address) = serve(|request: Request<Body>| -> Reply {
-        let made = Response::builder();
+        let builder = Response::builder();
         match request.uri().path() {
-            "/made" => made.body("Hello").unwrap().into(),
+            "/made" => builder.body("Hello").unwrap().into(),
             "/text" => "Hello".into(),
             "/bytes" => vec![b'x'; 100_000].into(),
             "/page" => StatusCode::NOT_FOUND.into(),
             "/run" => Reply::run(|| "Hello"),
-            "/unmade" => made.body("").unwrap().into(),
+            "/unmade" => builder.body("").unwrap().into(),
             "/unmade-run" => Reply::run(|| Response::new("")),
             "/no-text" => "".into(),
             "/no-bytes" => Vec::new().into(),
-            "/said" => made.header("content-length", "5").body("").unwrap().into(),
-            "/said-0" => made.header("content-length", "0").body("").unwrap().into(),
+            "/declared" => builder.header("content-length", "5").body("").unwrap().into(),
+            "/declared-0" => builder.header("content-length", "0").body("").unwrap().into(),
             "/pieces" => Reply::pieces(Response::new(()), ["Hello"]),
             "/events" => Reply::events(|_| {}),
-            "/pieces-said" => {
-                let head = made.header("content-length", "5").body(()).unwrap();
+            "/pieces-declared" => {
+                let head = builder.header("content-length", "5").body(()).unwrap();
                 Reply::pieces(head, ["Hello"])
             }
-            "/204" => made.status(204).header("content-length", "5").body("").unwrap().into(),
-            "/205" => made.status(205).header("content-length", "5").body("").unwrap().into(),
-            _ => made.status(304).header("content-length", "5").body("").unwrap().into(),
+            "/204" => builder.status(204).header("content-length", "5").body("").unwrap().into(),
+            "/205" => builder.status(205).header("content-length", "5").body("").unwrap().into(),
+            _ => builder.status(304).header("content-length", "5").body("").unwrap().into(),
         }
     });
     let mut client = Client::new(&address);
@@ -186,18 +186,18 @@ fn a_response_to_head_has_the_content_length_of_get_or_none() {
         ("/unmade-run", None, None),
         ("/no-text", None, None),
         ("/no-bytes", None, None),
-        ("/said", Some("5"), None),
-        ("/said-0", Some("0"), None),
+        ("/declared", Some("5"), None),
+        ("/declared-0", Some("0"), None),
         ("/pieces", None, Some("chunked")),
         ("/events", None, Some("chunked")),
-        ("/pieces-said", Some("5"), None),
+        ("/pieces-declared", Some("5"), None),
         ("/204", None, None),
         ("/205", Some("0"), None),
         ("/304", None, None),
     ] {
         let answer = client.request(&format!("HEAD {path}"));
-        let seen = (answer.field("content-length"), answer.field("transfer-encoding"));
-        assert_eq!(seen, (length, coding), "{path}");
+        let received = (answer.field("content-length"), answer.field("transfer-encoding"));
+        assert_eq!(received, (length, coding), "{path}");
     }
     assert_eq!(client.request("GET /unmade").field("content-length"), Some("0"));
     stop(serving);

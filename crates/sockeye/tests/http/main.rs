@@ -3,9 +3,9 @@
 mod answers;
 mod bodies;
 mod client;
+mod disconnects;
 mod echo;
 mod examples;
-mod late;
-mod leaving;
+mod response_timeouts;
+mod simulated_network;
 mod streams;
-mod travel;

@@ -14,12 +14,12 @@ use super::*;
 
 /// A log in memory.
 #[derive(Debug)]
-struct Page {
+struct MemoryLog {
     format: Format,
     lines: RefCell<Vec<u8>>,
 }
 
-impl Log for Page {
+impl Log for MemoryLog {
     fn on_request(
         &self,
         request: RequestHead<'_>,
@@ -60,13 +60,13 @@ fn log_of(format: Format, input: &[u8]) -> String {
 
 /// The log after the client has done `act`.
 fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
-    let page = Rc::new(Page { format, lines: RefCell::default() });
-    let config = ServerConfig::new(Limits::default()).logging(page.clone());
+    let log = Rc::new(MemoryLog { format, lines: RefCell::default() });
+    let config = ServerConfig::new(Limits::default()).logging(log.clone());
     let mut client = Harness::new(Server::new(Rc::new(config), |_: &Peer| Hello));
     act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);
-    String::from_utf8(page.lines.take()).unwrap()
+    String::from_utf8(log.lines.take()).unwrap()
 }
 
 const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.example:8000\r\n\
@@ -196,7 +196,7 @@ fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
 }
 
 #[test]
-fn long_values_are_cut_and_end_with_dots() {
+fn long_values_are_truncated_and_end_with_dots() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
     for format in [Format::Combined, Format::Json] {
         let line = log_of(format, long.as_bytes());

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn line(place: &'static str, reason: &str, client: &str) -> Line {
-    let kind = Kind { place, reason: words(reason) };
+fn line(call_site: &'static str, reason: &str, client: &str) -> Line {
+    let kind = Kind { call_site, reason: reason_kind(reason) };
     let cause = Cause::Client(client_of(client.to_owned()));
     Line { kind, cause, level: Some(Level::INFO), message: "closed".into() }
 }
@@ -107,9 +107,9 @@ fn a_kind_is_the_text_before_the_first_value_and_a_client_has_no_port() {
         ("", ""),
         ("\u{e9}", ""),
     ] {
-        assert_eq!(words(reason), kind);
+        assert_eq!(reason_kind(reason), kind);
     }
-    assert_eq!(words(&"a".repeat(500)).len(), MAX_TEXT);
+    assert_eq!(reason_kind(&"a".repeat(500)).len(), MAX_TEXT);
     for (name, client) in [
         ("192.0.2.7:80", "192.0.2.7"),
         ("192.0.2.7", "192.0.2.7"),

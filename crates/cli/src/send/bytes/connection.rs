@@ -109,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// Writes the next pieces that there is room for, or requests one of standard input.
+    /// Writes pieces while there is room, or requests a piece of standard input.
     fn write_more(&mut self, turn: &mut Turn<'_>) {
         match &mut self.source {
             _ if self.all_written => {}
@@ -302,7 +302,7 @@ impl Connection {
     }
 }
 
-/// Appends to the first bytes, up to 64 of them.
+/// Appends `bytes` to `first`, up to a total of 64 bytes.
 fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
     let room = 64 - first.len();
     first.extend_from_slice(&bytes[..bytes.len().min(room)]);

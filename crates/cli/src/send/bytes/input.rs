@@ -1,9 +1,9 @@
 //! Standard input, shared by several connections in bounded memory.
 //!
 //! A thread reads a piece when every connection has requested one, and sends it to all of them. So
-//! the slowest peer sets the pace, and each connection holds one piece besides its output.
-//! Connections request by a promise: a [`Remote`](sockeye::proto::Remote) would fill the output up
-//! to the limit at which the engine stops reading, and then an echo server stops reading, too.
+//! all connections send at the speed of the slowest peer, and each holds one piece besides its
+//! output. A request is a promise. A [`Remote`](sockeye::proto::Remote) would fill the output up to
+//! the limit at which the engine stops reading, and then an echo server stops reading, too.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -76,8 +76,8 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Starts the thread that reads `source` for `count` connections. It ends with the source, or when
-/// no input is left and it isn't blocked by a read.
+/// Starts the thread that reads `source` for `count` connections. The thread ends with the source,
+/// or when all inputs are dropped and no read blocks it.
 pub(super) fn share(source: impl Read + Send + 'static, count: usize) -> io::Result<Vec<Input>> {
     let (shared, inputs) = inputs(count);
     thread::Builder::new().name("input".into()).spawn(move || serve(&shared, source))?;

@@ -31,7 +31,8 @@ impl Report {
         Self { summary: Summary::default(), unconnected: Vec::new(), warn: Box::new(warn) }
     }
 
-    /// Notes how connection `number` ended, with the numbers of bytes, and a hint for the user.
+    /// Records how connection `number` ended, how many bytes it sent and received, and a hint for
+    /// the user.
     pub(super) fn record(
         &mut self,
         number: usize,

@@ -1,4 +1,4 @@
-//! Sends messages one after the other, over as many connections as needed.
+//! Sends messages one after the other, on as many connections as needed.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -54,7 +54,7 @@ enum State {
 
 #[derive(Debug)]
 pub(super) struct Sender {
-    /// Counts from 1.
+    /// Senders are numbered from 1.
     number: usize,
     /// Messages that have a response.
     answered: usize,
@@ -188,11 +188,11 @@ impl Connection {
         self.sender.borrow_mut().record(response, message, &self.run);
     }
 
-    /// Why an ending is a failure; `None` if it is none.
+    /// Why the ending is a failure; `None` if it is not a failure.
     fn failure(&self, ending: ClientEnd) -> Option<String> {
         let answered = self.sender.borrow().answered - self.first;
         Some(match ending {
-            // The rest is sent on another connection.
+            // The other messages are sent on another connection.
             ClientEnd::Closed { unanswered: 0, mid_response: false } if answered > 0 => {
                 return None;
             }
@@ -261,7 +261,7 @@ impl ClientHandler for Connection {
         match &ending {
             ClientEnd::NoKeepAlive => sender.keep_alive = false,
             ClientEnd::Stopped => {
-                // The printer stops it: the output has no reader.
+                // The printer has stopped the connection: the output has no reader.
                 self.run.summary.borrow_mut().output_closed = true;
                 sender.state = State::Finished;
                 return;

@@ -96,9 +96,9 @@ mod tests {
                 "3 messages: 1 answered, 2 aborted, since standard output has no reader",
             ),
         ];
-        for (summary, good, says) in table {
-            assert_eq!(summary.to_string(), format!("{says}; {end}"));
-            assert_eq!(summary.is_success(), good, "{says}");
+        for (summary, good, expected_text) in table {
+            assert_eq!(summary.to_string(), format!("{expected_text}; {end}"));
+            assert_eq!(summary.is_success(), good, "{expected_text}");
         }
     }
 }

@@ -9,14 +9,14 @@ use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
 use super::*;
 use crate::send::printer::tests::TOO_MUCH;
 
-/// A sender and its run.
-struct Sending {
+/// A sender, its run, and the warnings that it has logged.
+struct TestSender {
     run: Rc<Run>,
     sender: Rc<RefCell<Sender>>,
     warnings: Rc<RefCell<Vec<String>>>,
 }
 
-impl Sending {
+impl TestSender {
     fn new(contents: &[&'static str], keep_alive: bool) -> Self {
         let warnings = Rc::new(RefCell::new(Vec::new()));
         let message = |content: &&'static str| Message::binary("a/b", *content);
@@ -82,25 +82,25 @@ fn id(id: u64) -> String {
 
 #[test]
 fn a_slow_standard_output_delays_responses_without_a_timeout() {
-    let sending = Sending::new(&["one", "two"], true);
-    let mut peer = sending.open();
+    let test = TestSender::new(&["one", "two"], true);
+    let mut peer = test.open();
     peer.output();
     let large = vec![b'x'; TOO_MUCH];
     peer.input(&response(&id(0), &large));
-    assert_eq!(sending.counts(), (1, 0));
+    assert_eq!(test.counts(), (1, 0));
     assert!(
         !peer.output().is_empty(),
         "the peer keeps the connection alive, so the next message is sent"
     );
     peer.input(&response(&id(1), b"the second"));
-    assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
+    assert_eq!(test.counts(), (1, 0), "there is no room for the second response");
     peer.pass(Duration::from_secs(3600));
-    assert_eq!(sending.printer().take(), large);
+    assert_eq!(test.printer().take(), large);
     peer.deliver();
-    assert_eq!(sending.printer().take(), b"the second");
-    assert_eq!((sending.counts(), sending.has_more()), ((2, 0), false));
+    assert_eq!(test.printer().take(), b"the second");
+    assert_eq!((test.counts(), test.has_more()), ((2, 0), false));
     peer.output();
-    assert_eq!(sending.warning(), "");
+    assert_eq!(test.warning(), "");
 }
 
 /// Treats input as responses, and its end as a reset.
@@ -128,54 +128,54 @@ impl Protocol for Resetting {
 
 #[test]
 fn a_waiting_response_is_printed_although_the_connection_breaks() {
-    let sending = Sending::new(&["one", "two", "three"], true);
-    let connection = Connection::new(Rc::clone(&sending.sender), Rc::clone(&sending.run));
+    let test = TestSender::new(&["one", "two", "three"], true);
+    let connection = Connection::new(Rc::clone(&test.sender), Rc::clone(&test.run));
     let mut peer = Harness::new(Resetting(connection));
     peer.input(&vec![b'x'; TOO_MUCH]);
     peer.input(b"last words");
-    assert_eq!(sending.counts(), (1, 0), "there is no room for the second response");
+    assert_eq!(test.counts(), (1, 0), "there is no room for the second response");
     peer.eof();
-    assert_eq!(sending.counts(), (2, 0));
-    assert!(sending.printer().take().ends_with(b"xlast words"));
-    assert_eq!(sending.warning(), "connection 1: the peer reset us");
-    assert!(!sending.has_more());
+    assert_eq!(test.counts(), (2, 0));
+    assert!(test.printer().take().ends_with(b"xlast words"));
+    assert_eq!(test.warning(), "connection 1: the peer reset us");
+    assert!(!test.has_more());
 }
 
 #[test]
 fn a_standard_output_without_a_reader_ends_the_sender_without_an_error() {
-    let sending = Sending::new(&["one", "two"], false);
-    sending.printer().close();
-    let mut peer = sending.open();
+    let test = TestSender::new(&["one", "two"], false);
+    test.printer().close();
+    let mut peer = test.open();
     peer.output();
     peer.input(&response("", b"1"));
     peer.output();
-    assert!(!sending.has_more());
-    assert!(sending.run.summary.borrow().output_closed);
-    assert_eq!((sending.counts(), sending.warning().as_str()), ((0, 0), ""));
+    assert!(!test.has_more());
+    assert!(test.run.summary.borrow().output_closed);
+    assert_eq!((test.counts(), test.warning().as_str()), ((0, 0), ""));
 }
 
 #[test]
 fn a_sender_opens_another_connection_after_each_response() {
-    let sending = Sending::new(&["one", "two"], false);
+    let test = TestSender::new(&["one", "two"], false);
     for (message, answer) in [(b"one", b"1"), (b"two", b"2")] {
-        let mut peer = sending.open();
+        let mut peer = test.open();
         assert!(peer.output().ends_with(message));
         peer.input(&response("", answer));
         peer.output();
     }
-    assert!(!sending.has_more());
-    assert_eq!(sending.printer().take(), b"12");
+    assert!(!test.has_more());
+    assert_eq!(test.printer().take(), b"12");
 }
 
 #[test]
 fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
-    let sending = Sending::new(&["one", "two", "three"], true);
-    let mut peer = sending.open();
+    let test = TestSender::new(&["one", "two", "three"], true);
+    let mut peer = test.open();
     assert!(peer.output().ends_with(b"one"));
     peer.input(&response("", b"1"));
     peer.output();
-    assert!(!sending.sender.borrow().keep_alive);
-    let mut peer = sending.open();
+    assert!(!test.sender.borrow().keep_alive);
+    let mut peer = test.open();
     let request = peer.output();
     assert!(request.ends_with(b"}two"), "the third message is not sent");
     let header = String::from_utf8(request).unwrap();
@@ -184,14 +184,11 @@ fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
 
 #[test]
 fn a_failed_sender_sends_nothing_more() {
-    let sending = Sending::new(&["one", "two"], false);
-    let mut peer = sending.open();
+    let test = TestSender::new(&["one", "two"], false);
+    let mut peer = test.open();
     peer.output();
     peer.eof();
     peer.output();
-    assert_eq!(
-        sending.warning(),
-        "connection 1: the peer closed the connection without a response"
-    );
-    assert!(!sending.has_more());
+    assert_eq!(test.warning(), "connection 1: the peer closed the connection without a response");
+    assert!(!test.has_more());
 }

@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::json;
 
 use super::Run;
-use super::servers::FIRST;
+use super::servers::BEFORE_DEFAULT;
 use crate::messages::frames::{frame, read_frame};
 use crate::support::Running;
 
@@ -37,7 +37,7 @@ pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
 }
 
 /// Sends to a server that responds after the client has ended its side.
-pub(super) fn to_one_that_waits(run: &Run<'_>) -> String {
+pub(super) fn to_server_that_waits_for_eof(run: &Run<'_>) -> String {
     let address = peer(|_, mut stream| {
         let mut request = String::new();
         if stream.read_to_string(&mut request).is_ok() {
@@ -54,7 +54,7 @@ pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
         while stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
             let request = read_frame(&mut stream);
             let header = &request.header;
-            let seen = json!({
+            let observed = json!({
                 "type": header["content-type"],
                 "encoding": header["content-encoding"],
                 "connection": header["connection"],
@@ -64,7 +64,7 @@ pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
             if header["connection"] == "keep-alive" {
                 extra = json!({ "connection": "keep-alive", "id": header["id"] });
             }
-            let response = frame("text/json", "utf-8", extra, seen.to_string().as_bytes());
+            let response = frame("text/json", "utf-8", extra, observed.to_string().as_bytes());
             // The client may have closed.
             let _ = stream.write_all(&response);
         }
@@ -79,7 +79,7 @@ pub(super) fn output_of_message(run: &Run<'_>) -> String {
 }
 
 /// A peer that keeps clients waiting. Dropping it closes its sockets.
-pub(super) struct Waiting {
+pub(super) struct SlowPeer {
     url: String,
     _server: Option<Running>,
     _listener: Option<TcpListener>,
@@ -87,32 +87,37 @@ pub(super) struct Waiting {
 }
 
 /// Accepts connections, and sends nothing.
-pub(super) fn silent_peer() -> Waiting {
+pub(super) fn silent_peer() -> SlowPeer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
-    Waiting { url, _server: None, _listener: Some(listener), _first: None }
+    SlowPeer { url, _server: None, _listener: Some(listener), _first: None }
 }
 
 /// Has a full accept queue, so connecting takes until the timeout.
-pub(super) fn full_peer() -> Waiting {
+pub(super) fn full_peer() -> SlowPeer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // Listening again sets the length of the queue: one connection fits.
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
     let first = TcpStream::connect(address).unwrap();
     let url = format!("tcp://{address}");
-    Waiting { url, _server: None, _listener: Some(listener), _first: Some(first) }
+    SlowPeer { url, _server: None, _listener: Some(listener), _first: Some(first) }
 }
 
-pub(super) fn our_echo() -> Waiting {
+pub(super) fn our_echo() -> SlowPeer {
     let server = echo();
     let url = server.url().to_owned();
-    Waiting { url, _server: Some(server), _listener: None, _first: None }
+    SlowPeer { url, _server: Some(server), _listener: None, _first: None }
 }
 
-/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second
-/// run surely starts after the one with the default. Returns [`FIRST`] if both end before it.
-pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
+/// Runs the command with the default timeout, and meanwhile twice with the row's flag, one run
+/// after the other. The second of these certainly starts after the run with the default. Returns
+/// [`BEFORE_DEFAULT`] if both end before the first.
+pub(super) fn ends_before_default(
+    run: &Run<'_>,
+    contents: &[&str],
+    peer: fn() -> SlowPeer,
+) -> String {
     let peer = peer();
     let args = [&[&*peer.url], contents].concat();
     let mut command = run.plain().command(&args);
@@ -123,7 +128,11 @@ pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting
     let ended = with_default.try_wait().unwrap();
     let _ = with_default.kill();
     let _ = with_default.wait();
-    if ended.is_none() { FIRST.into() } else { format!("the default ended first; {printed}") }
+    if ended.is_none() {
+        BEFORE_DEFAULT.into()
+    } else {
+        format!("the default ended first; {printed}")
+    }
 }
 
 /// Loads our echo server.
@@ -133,13 +142,14 @@ pub(super) fn load_echo(run: &Run<'_>) -> String {
 }
 
 /// The number of bytes that an echo server is sent by default.
-const DOTS: usize = 64;
+const DEFAULT_ECHO_SIZE: usize = 64;
 
 /// Loads an echo server that waits for two requests before it responds, except on the first
 /// connection, on which the client learns the response.
 pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     let address = peer(|number, mut stream| {
-        let mut bytes = vec![0; if number == 0 { DOTS } else { 2 * DOTS }];
+        let mut bytes =
+            vec![0; if number == 0 { DEFAULT_ECHO_SIZE } else { 2 * DEFAULT_ECHO_SIZE }];
         if stream.read_exact(&mut bytes).is_ok() {
             stream.write_all(&bytes).unwrap();
         }
@@ -175,7 +185,7 @@ fn answer_all(mut stream: TcpStream, content: &str, request: &mut String) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         received.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
-        if is_whole(&received) {
+        if is_complete(&received) {
             *request = std::mem::take(&mut received);
             let _ = stream.write_all(response.as_bytes());
         }
@@ -183,7 +193,7 @@ fn answer_all(mut stream: TcpStream, content: &str, request: &mut String) {
 }
 
 /// Whether `request` is complete, with its body.
-fn is_whole(request: &str) -> bool {
+fn is_complete(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
     if head.contains("chunked") {
         return body.ends_with("0\r\n\r\n");

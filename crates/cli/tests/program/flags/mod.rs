@@ -45,7 +45,12 @@ const fn row(
 }
 
 /// A flag whose default would take too long to observe. `with` must differ from the default.
-const fn only(flag: &'static str, value: &'static str, probe: Probe, with: &'static str) -> Row {
+const fn slow_default(
+    flag: &'static str,
+    value: &'static str,
+    probe: Probe,
+    with: &'static str,
+) -> Row {
     Row { flag, value, base: "", probe, without: None, with }
 }
 
@@ -61,22 +66,26 @@ impl Row {
 
     /// Fails unless the flag and its environment variable have the effect.
     fn check(&self, command: &'static str) {
-        let see = |by| {
+        let observe = |by| {
             let run = Run { command, row: self, by, folder: servers::site() };
             (self.probe)(&run)
         };
         let name = format!("{command} {} {}", self.flag, self.value);
         if let Some(without) = self.without {
-            let seen = see(By::Nothing);
-            assert!(seen.contains(without), "without {name}: {without:?} is not in {seen}");
-            assert!(!seen.contains(self.with), "without {name}: {:?} is in {seen}", self.with);
+            let observed = observe(SetBy::Nothing);
+            assert!(observed.contains(without), "without {name}: {without:?} is not in {observed}");
+            assert!(
+                !observed.contains(self.with),
+                "without {name}: {:?} is in {observed}",
+                self.with
+            );
         }
         let with = self.with;
-        let seen = see(By::Flag);
-        assert!(seen.contains(with), "{name}: {with:?} is not in {seen}");
+        let observed = observe(SetBy::Flag);
+        assert!(observed.contains(with), "{name}: {with:?} is not in {observed}");
         if has_variables(command) {
-            let (seen, variable) = (see(By::Environment), self.variable());
-            assert!(seen.contains(with), "{name} by {variable}: {with:?} is not in {seen}");
+            let (observed, variable) = (observe(SetBy::Environment), self.variable());
+            assert!(observed.contains(with), "{name} by {variable}: {with:?} is not in {observed}");
         }
     }
 }
@@ -86,7 +95,7 @@ fn has_variables(command: &str) -> bool {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+enum SetBy {
     Nothing,
     Flag,
     Environment,
@@ -96,30 +105,30 @@ enum By {
 struct Run<'a> {
     command: &'static str,
     row: &'a Row,
-    by: By,
+    by: SetBy,
     folder: Folder,
 }
 
 impl Run<'_> {
     fn command(&self, args: &[&str]) -> Command {
-        let here = |text: &str| text.replace("{dir}", self.folder.text());
+        let expand = |text: &str| text.replace("{dir}", self.folder.text());
         let mut command = sockeye(&[&[self.command], args].concat());
         command.args(self.row.base.split_whitespace());
         command.env("SOCKEYE_LISTEN", "127.0.0.1:0");
-        let value = here(self.row.value);
+        let value = expand(self.row.value);
         match self.by {
-            By::Nothing => {}
-            By::Flag if value == SWITCH => drop(command.arg(self.row.flag)),
-            By::Flag => drop(command.args([self.row.flag, &value])),
-            By::Environment if value == SWITCH => drop(command.env(self.row.variable(), "true")),
-            By::Environment => drop(command.env(self.row.variable(), value)),
+            SetBy::Nothing => {}
+            SetBy::Flag if value == SWITCH => drop(command.arg(self.row.flag)),
+            SetBy::Flag => drop(command.args([self.row.flag, &value])),
+            SetBy::Environment if value == SWITCH => drop(command.env(self.row.variable(), "true")),
+            SetBy::Environment => drop(command.env(self.row.variable(), value)),
         }
         command
     }
 
     /// The same run without the flag, in a new folder.
     fn plain(&self) -> Self {
-        Self { by: By::Nothing, folder: servers::site(), ..*self }
+        Self { by: SetBy::Nothing, folder: servers::site(), ..*self }
     }
 
     /// Starts a server on a free port.
@@ -150,16 +159,16 @@ impl Run<'_> {
 /// Stops a server cleanly. Returns the rest of its log.
 fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
 }
 
 /// The long flags that the help of a command lists.
 fn listed(command: &str) -> BTreeSet<String> {
     let help = text(&run(&[command, "--help"]).stdout);
     let flags = help.lines().filter_map(|line| {
-        // Other lines have a margin of no or ten columns.
+        // Other lines start at the first column or after ten spaces.
         let is_flag = line.starts_with("      --") || line.starts_with("  -");
         let words = is_flag.then(|| line.split_whitespace())?;
         let mut flags = words.filter(|word| word.starts_with("--"));

@@ -2,21 +2,36 @@
 
 use super::clients::*;
 use super::servers::*;
-use super::{Row, SWITCH, only, row};
+use super::{Row, SWITCH, row, slow_default};
 
 /// Flags of every server.
 pub(super) const SERVER: &[Row] = &[
     row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
     row("--workers", "13", listeners, "listeners", "13 listeners"),
-    row("--log", "debug", log_of_one, "Stopped", "accepted"),
+    row("--log", "debug", log_of_one_connection, "Stopped", "accepted"),
     row("--max-connections", "1", two_at_once, "at once", "in turn")
         .base("--log debug --workers 1"),
-    only("--max-connections-per-address", "1", answers_loopback, "[true, true]"),
-    only("--max-buffered", "64M", floods_without_reading, "all was read"),
-    only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
-    only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
+    slow_default("--max-connections-per-address", "1", is_loopback_answered, "[true, true]"),
+    slow_default("--max-buffered", "64M", floods_without_reading, "all was read"),
+    slow_default(
+        "--write-timeout",
+        "50ms",
+        |run| closes_before_default(run, flood),
+        BEFORE_DEFAULT,
+    ),
+    slow_default(
+        "--idle-timeout",
+        "50ms",
+        |run| closes_before_default(run, silent),
+        BEFORE_DEFAULT,
+    ),
     row("--lame-duck", "1h", accepts_after_a_signal, "refused", "accepted").base("--workers 1"),
-    only("--drain-timeout", "20ms", drains_first, "1 connection cut, before the default"),
+    slow_default(
+        "--drain-timeout",
+        "20ms",
+        drains_before_default,
+        "1 connection cut, before the default",
+    ),
 ];
 
 pub(super) const HTTP: &[Row] = &[
@@ -39,26 +54,53 @@ pub(super) const HTTP: &[Row] = &[
     row("--max-header", "100", |run| get(run, "/about"), "200 OK", "431 ")
         .base("--max-request-line 100"),
     row("--max-header-fields", "2", |run| get(run, "/about"), "200 OK", "431 "),
-    only("--head-timeout", "50ms", |run| closes_first(run, begin_of_head), FIRST),
+    slow_default(
+        "--head-timeout",
+        "50ms",
+        |run| closes_before_default(run, begin_of_head),
+        BEFORE_DEFAULT,
+    ),
     row("--access-log", "{dir}/log", access_log, "no log", "\"GET /about HTTP/1.1\" 200"),
-    row("--access-log-format", "json", log_of_one, "] \"GET /about", "\"target\":\"/about\"")
-        .base("--access-log -"),
-    row("--trusted-proxy", "127.0.0.0/8", log_of_one, "127.0.0.1 - -", "198.51.100.9 - -")
-        .base("--access-log -"),
-    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
+    row(
+        "--access-log-format",
+        "json",
+        log_of_one_connection,
+        "] \"GET /about",
+        "\"target\":\"/about\"",
+    )
+    .base("--access-log -"),
+    row(
+        "--trusted-proxy",
+        "127.0.0.0/8",
+        log_of_one_connection,
+        "127.0.0.1 - -",
+        "198.51.100.9 - -",
+    )
+    .base("--access-log -"),
+    row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[
     row("--answers", "{dir}/answers.json", search_one, "No match for 'one'.", "eins"),
-    row("--frames-only", SWITCH, of_curl, "HTTP/1.1 200 OK", "bad_header"),
-    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
-    row("--origin", "https://www.example.org", of_another_origin, "403 ", "200 OK"),
+    row("--frames-only", SWITCH, response_to_curl, "HTTP/1.1 200 OK", "bad_header"),
+    row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
+    row("--origin", "https://www.example.org", response_for_another_origin, "403 ", "200 OK"),
     row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
-    only("--header-timeout", "50ms", |run| closes_first(run, begin_of_header), FIRST),
-    only("--content-timeout", "50ms", |run| closes_first(run, begin_of_content), FIRST),
+    slow_default(
+        "--header-timeout",
+        "50ms",
+        |run| closes_before_default(run, begin_of_header),
+        BEFORE_DEFAULT,
+    ),
+    slow_default(
+        "--content-timeout",
+        "50ms",
+        |run| closes_before_default(run, begin_of_content),
+        BEFORE_DEFAULT,
+    ),
 ];
 
-/// The flags of `http`: those of content change the response, the others are accepted.
+/// The flags of `http`. Those that concern folders change the response, the others are accepted.
 pub(super) const EXPLAIN: &[Row] = &[
     row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
     row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
@@ -81,32 +123,48 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--compress-memory", "1", |run| varies(run, "/a.css"), "varies", "as it is"),
     row("--no-precompressed", SWITCH, |run| varies(run, "/xs.txt"), "varies", "as it is")
         .base("--compress none"),
-    only("--listen", ":0", is_explained, "200 OK"),
-    only("--workers", "2", is_explained, "200 OK"),
-    only("--log", "debug", is_explained, "200 OK"),
-    only("--max-connections", "1", is_explained, "200 OK"),
-    only("--max-connections-per-address", "1", is_explained, "200 OK"),
-    only("--max-buffered", "1", is_explained, "200 OK"),
-    only("--write-timeout", "1s", is_explained, "200 OK"),
-    only("--lame-duck", "1s", is_explained, "200 OK"),
-    only("--drain-timeout", "1s", is_explained, "200 OK"),
-    only("--max-request-line", "1", is_explained, "200 OK"),
-    only("--max-header", "1", is_explained, "200 OK"),
-    only("--max-header-fields", "1", is_explained, "200 OK"),
-    only("--head-timeout", "1s", is_explained, "200 OK"),
-    only("--idle-timeout", "1s", is_explained, "200 OK"),
-    only("--access-log", "-", is_explained, "200 OK"),
-    only("--access-log-format", "json", is_explained, "200 OK"),
-    only("--trusted-proxy", "unix", is_explained, "200 OK"),
-    only("--host", "www.example.org", is_explained, "200 OK"),
+    slow_default("--listen", ":0", is_explained, "200 OK"),
+    slow_default("--workers", "2", is_explained, "200 OK"),
+    slow_default("--log", "debug", is_explained, "200 OK"),
+    slow_default("--max-connections", "1", is_explained, "200 OK"),
+    slow_default("--max-connections-per-address", "1", is_explained, "200 OK"),
+    slow_default("--max-buffered", "1", is_explained, "200 OK"),
+    slow_default("--write-timeout", "1s", is_explained, "200 OK"),
+    slow_default("--lame-duck", "1s", is_explained, "200 OK"),
+    slow_default("--drain-timeout", "1s", is_explained, "200 OK"),
+    slow_default("--max-request-line", "1", is_explained, "200 OK"),
+    slow_default("--max-header", "1", is_explained, "200 OK"),
+    slow_default("--max-header-fields", "1", is_explained, "200 OK"),
+    slow_default("--head-timeout", "1s", is_explained, "200 OK"),
+    slow_default("--idle-timeout", "1s", is_explained, "200 OK"),
+    slow_default("--access-log", "-", is_explained, "200 OK"),
+    slow_default("--access-log-format", "json", is_explained, "200 OK"),
+    slow_default("--trusted-proxy", "unix", is_explained, "200 OK"),
+    slow_default("--host", "www.example.org", is_explained, "200 OK"),
 ];
 
 pub(super) const SEND: &[Row] = &[
     row("--connections", "3", |run| to_echo(run, &["hi"]), "hi", "connection 3: received"),
-    row("--half-close", SWITCH, to_one_that_waits, "when 0 of 2 bytes", "after the end of hi")
-        .base("--timeout 50ms"),
-    only("--timeout", "50ms", |run| ends_first(run, &["x"], silent_peer), FIRST),
-    only("--connect-timeout", "50ms", |run| ends_first(run, &["x"], full_peer), FIRST),
+    row(
+        "--half-close",
+        SWITCH,
+        to_server_that_waits_for_eof,
+        "when 0 of 2 bytes",
+        "after the end of hi",
+    )
+    .base("--timeout 50ms"),
+    slow_default(
+        "--timeout",
+        "50ms",
+        |run| ends_before_default(run, &["x"], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    slow_default(
+        "--connect-timeout",
+        "50ms",
+        |run| ends_before_default(run, &["x"], full_peer),
+        BEFORE_DEFAULT,
+    ),
     row("--log", "debug", |run| to_echo(run, &["hi"]), "1 finished", "closed"),
     row("--type", "a/b", |run| to_messages(run, &["x"]), "binary/custom", "\"type\":\"a/b\""),
     row("--encoding", "utf-16", |run| to_messages(run, &["[1]"]), "\"utf-8\"", "\"utf-16\""),
@@ -125,17 +183,33 @@ const ALONE: &str = "--json --requests 4 --connections 1";
 pub(super) const LOAD: &[Row] = &[
     row("--connections", "3", load_echo, "\"connected\": ", "\"connected\": 3,").base(SHORT),
     row("--threads", "2", load_echo, "\"threads\": 1", "\"threads\": 2").base(SHORT),
-    only("--duration", "50ms", |run| ends_first(run, &[], our_echo), FIRST),
-    only("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
-    only("--pipeline", "2", load_in_pairs, "\"replies\": 2,").base("--json --connections 1"),
+    slow_default(
+        "--duration",
+        "50ms",
+        |run| ends_before_default(run, &[], our_echo),
+        BEFORE_DEFAULT,
+    ),
+    slow_default("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
+    slow_default("--pipeline", "2", load_in_pairs, "\"replies\": 2,")
+        .base("--json --connections 1"),
     row("--close", SWITCH, load_echo, "\"connected\": 1,", "\"connected\": 4,").base(ALONE),
     row("--requests-per-connection", "2", load_echo, "\"connected\": 1,", "\"connected\": 2,")
         .base(ALONE),
     row("--rate", "1k", load_echo, "\"rate\": null", "\"rate\": 1000").base(SHORT),
     row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"different\"").base(ALONE),
     row("--max-content", "1", load_recorded, "\"errors\": {}", "more than 1 B").base(ALONE),
-    only("--timeout", "50ms", |run| ends_first(run, &[], silent_peer), FIRST),
-    only("--connect-timeout", "50ms", |run| ends_first(run, &[], full_peer), FIRST),
+    slow_default(
+        "--timeout",
+        "50ms",
+        |run| ends_before_default(run, &[], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    slow_default(
+        "--connect-timeout",
+        "50ms",
+        |run| ends_before_default(run, &[], full_peer),
+        BEFORE_DEFAULT,
+    ),
     row("--json", SWITCH, load_echo, "target  ", "\"targets\":").base("--requests 3"),
     row("--log", "debug", load_echo, "exit code Some(0)", "closed").base(SHORT),
     row("--method", "PUT", load_recorded, "GET / ", "PUT / ").base(ALONE),

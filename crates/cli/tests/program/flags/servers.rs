@@ -16,8 +16,8 @@ use crate::support::{Folder, Running};
 
 /// A run with a timeout of 50 ms ends before one with the default, which is longer, although that
 /// one started earlier.
-pub(super) const FIRST: &str = "ends before the default does";
-const LATER: &str = "lasts as long as with the default";
+pub(super) const BEFORE_DEFAULT: &str = "ends before the default does";
+const NOT_BEFORE_DEFAULT: &str = "lasts as long as with the default";
 
 /// `x` a thousand times, compressed with gzip.
 const XS_GZ: [u8; 29] = [
@@ -53,7 +53,7 @@ fn head(path: &str) -> String {
 }
 
 /// Sends a request. Returns everything that the server sends.
-fn ask(server: &Running, request: &[u8]) -> String {
+fn exchange(server: &Running, request: &[u8]) -> String {
     let mut stream = server.connect();
     stream.write_all(request).unwrap();
     let mut response = Vec::new();
@@ -63,25 +63,25 @@ fn ask(server: &Running, request: &[u8]) -> String {
 
 /// The response to a GET.
 pub(super) fn get(run: &Run<'_>, path: &str) -> String {
-    ask(&run.start(), head(path).as_bytes())
+    exchange(&run.start(), head(path).as_bytes())
 }
 
-/// A request with the fewest headers.
-pub(super) fn of_curl(run: &Run<'_>) -> String {
-    ask(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+/// The response to a request with the headers of a simple client.
+pub(super) fn response_to_curl(run: &Run<'_>) -> String {
+    exchange(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
-/// A request for another host than the server's.
-pub(super) fn of_another_host(run: &Run<'_>) -> String {
+/// The response to a request for a host that is not the server's.
+pub(super) fn response_for_another_host(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    ask(&run.start(), request.as_bytes())
+    exchange(&run.start(), request.as_bytes())
 }
 
-/// A request from a page of another origin.
-pub(super) fn of_another_origin(run: &Run<'_>) -> String {
+/// The response to a request from a page of another origin.
+pub(super) fn response_for_another_origin(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://www.example.org\r\n\
                    Connection: close\r\n\r\n";
-    ask(&run.start(), request.as_bytes())
+    exchange(&run.start(), request.as_bytes())
 }
 
 pub(super) fn explain(run: &Run<'_>, path: &str) -> String {
@@ -93,34 +93,34 @@ pub(super) fn is_explained(run: &Run<'_>) -> String {
 }
 
 pub(super) fn security_headers(run: &Run<'_>) -> String {
-    has_not(&get(run, "/about"), "nosniff", "has none", "has nosniff")
+    presence(&get(run, "/about"), "nosniff", "has none", "has nosniff")
 }
 
 pub(super) fn no_security_headers_explained(run: &Run<'_>) -> String {
-    has_not(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
+    presence(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
 }
 
 /// Whether a response has a Content-Encoding.
 pub(super) fn encoding(run: &Run<'_>, path: &str) -> String {
-    has_not(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
+    presence(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
 }
 
 /// Whether the response varies with Accept-Encoding.
 pub(super) fn varies(run: &Run<'_>, path: &str) -> String {
-    has_not(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
+    presence(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
 }
 
-fn has_not(seen: &str, what: &str, without: &str, with: &str) -> String {
-    assert!(seen.contains("200 OK"), "{seen}");
-    if seen.contains(what) { with.into() } else { without.into() }
+fn presence(observed: &str, what: &str, without: &str, with: &str) -> String {
+    assert!(observed.contains("200 OK"), "{observed}");
+    if observed.contains(what) { with.into() } else { without.into() }
 }
 
 /// Whether the ETags of two files with the same content are the same.
-pub(super) fn etags(run: &Run<'_>, see: fn(&Run<'_>, &str) -> String) -> String {
+pub(super) fn etags(run: &Run<'_>, observe: fn(&Run<'_>, &str) -> String) -> String {
     let etag = |path| {
-        let seen = see(run, path);
-        let etag = seen.lines().find_map(|line| line.trim().strip_prefix("ETag: "));
-        etag.unwrap_or_else(|| panic!("no ETag in {seen}")).to_owned()
+        let observed = observe(run, path);
+        let etag = observed.lines().find_map(|line| line.trim().strip_prefix("ETag: "));
+        etag.unwrap_or_else(|| panic!("no ETag in {observed}")).to_owned()
     };
     if etag("/one.txt") == etag("/two.txt") { "one ETag".into() } else { "two ETags".into() }
 }
@@ -143,11 +143,11 @@ fn is_answered(run: &Run<'_>, stream: &mut (impl Read + Write)) -> bool {
 
 /// The response of a message server to a search.
 pub(super) fn search_one(run: &Run<'_>) -> String {
-    ask(&run.start(), &search("one", None))
+    exchange(&run.start(), &search("one", None))
 }
 
 /// The log of one connection.
-pub(super) fn log_of_one(run: &Run<'_>) -> String {
+pub(super) fn log_of_one_connection(run: &Run<'_>) -> String {
     let server = run.start();
     assert!(is_answered(run, &mut server.connect()));
     stop(server)
@@ -183,26 +183,26 @@ pub(super) fn two_at_once(run: &Run<'_>) -> String {
     first.shutdown(Shutdown::Both).unwrap();
     assert!(is_answered(run, &mut second));
     drop((first, second));
-    let said = stop(server);
-    let events = said.lines().filter_map(|line| {
+    let stderr = stop(server);
+    let events = stderr.lines().filter_map(|line| {
         let events = ["accepted", "closed"];
         events.into_iter().find(|event| line.contains(&format!(" {event} ")))
     });
     let events: Vec<_> = events.collect();
-    assert_eq!(events.len(), 4, "{said}");
+    assert_eq!(events.len(), 4, "{stderr}");
     if events[1] == "accepted" { "at once".into() } else { "in turn".into() }
 }
 
 /// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests
 /// of the plan and of the engine check the effect.
-pub(super) fn answers_loopback(run: &Run<'_>) -> String {
+pub(super) fn is_loopback_answered(run: &Run<'_>) -> String {
     let server = run.start();
     let (mut first, mut second) = (server.connect(), server.connect());
     let answered = [&mut first, &mut second].map(|client| is_answered(run, client));
     format!("{answered:?}")
 }
 
-/// Requests in pieces whose responses are larger than the kernel's buffers of a Unix socket.
+/// Requests whose responses together are larger than the kernel's buffers of a Unix socket.
 fn flood_of(command: &str) -> Vec<u8> {
     match command {
         "http" => {
@@ -252,9 +252,9 @@ pub(super) fn flood(command: &str, stream: &TcpStream) {
 }
 
 /// Calls `begin` on a connection to a server with the default timeout, and then on two connections,
-/// one after the other, to a server with the row's flag: the second surely starts after the one
-/// with the default. Returns [`FIRST`] if both are closed before that.
-pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
+/// one after the other, to a server with the row's flag: the second certainly starts after the one
+/// with the default. Returns [`BEFORE_DEFAULT`] if both are closed before the one with the default.
+pub(super) fn closes_before_default(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
     let open = |run: &Run<'_>| {
         let server = run.start();
         let stream = server.connect();
@@ -266,18 +266,18 @@ pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String
         let with_flag = open(run);
         wait_for_close(&with_flag.1, None);
     }
-    if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
+    if is_closed(&with_default.1) { NOT_BEFORE_DEFAULT.into() } else { BEFORE_DEFAULT.into() }
 }
 
-/// Like [`closes_first`], for a drain that waits for a connection.
-pub(super) fn drains_first(run: &Run<'_>) -> String {
+/// Like [`closes_before_default`], for a drain that waits for a connection.
+pub(super) fn drains_before_default(run: &Run<'_>) -> String {
     let begin = |run: &Run<'_>| {
         let socket = run.folder.join("socket");
         let mut server = run.start_at(&format!("unix:{socket}"));
         let mut stream = UnixStream::connect(socket).unwrap();
         let requests: Vec<u8> = match run.command {
             "http" => head("/large").into(),
-            // More than the kernel's buffers on the way there and back.
+            // More than the kernel's buffers of both directions.
             "message" => search(&"x".repeat(60_000), Some(1)).repeat(9),
             _ => vec![b'x'; 500_000],
         };
@@ -289,8 +289,8 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
     };
     let (_default, with_default) = begin(&run.plain());
     let (mut server, _stream) = begin(run);
-    let (_, said) = server.end();
-    let last = said.lines().last().unwrap_or_default();
+    let (_, stderr) = server.end();
+    let last = stderr.lines().last().unwrap_or_default();
     let when = if is_closed(&with_default) { "after" } else { "before" };
     format!("{}, {when} the default", last.trim_end_matches('.'))
 }
@@ -301,7 +301,7 @@ pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
     server.signal(Signal::TERM);
     assert!(server.next_line().starts_with("Shutting down"));
     let address = server.address();
-    // Now the worker that served the first connection has noticed the signal.
+    // The worker that serves the first of these connections notices the signal.
     let serve = |_| {
         let mut stream = TcpStream::connect(address)?;
         stream.shutdown(Shutdown::Write)?;
