@@ -1,4 +1,4 @@
-//! Files on real sockets and threads: one whose reading hangs holds up nobody else.
+//! Files on real sockets and threads: a read that hangs delays no other connection.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,17 +15,17 @@ use sockeye_proto::{
 
 const LEN: u64 = 300_000;
 
-/// Each read tells when it begins, and then waits until it may go on.
+/// A file whose reads send a message when they start, and then block until they are released.
 #[derive(Debug)]
-struct Hanging {
-    begun: Sender<()>,
-    may_go_on: Mutex<Receiver<()>>,
+struct BlockingFile {
+    starts: Sender<()>,
+    release: Mutex<Receiver<()>>,
 }
 
-impl FileSource for Hanging {
+impl FileSource for BlockingFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let _ = self.begun.send(());
-        let _ = self.may_go_on.lock().unwrap().recv();
+        let _ = self.starts.send(());
+        let _ = self.release.lock().unwrap().recv();
         let count = buffer.len().min((LEN - offset) as usize);
         (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = at as u8);
         Ok(count)
@@ -42,7 +42,7 @@ impl FileSource for Hanging {
 }
 
 /// Answers `f` with the file and everything else with `.`.
-struct Files(Arc<Hanging>);
+struct Files(Arc<BlockingFile>);
 
 impl Protocol for Files {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
@@ -65,34 +65,34 @@ impl Protocol for Files {
     }
 }
 
-struct Scene {
+struct Fixture {
     running: Running,
     address: SocketAddr,
-    has_begun: Receiver<()>,
-    go_on: Sender<()>,
+    started: Receiver<()>,
+    releaser: Sender<()>,
 }
 
-fn scene() -> Scene {
-    let ((begun, has_begun), (go_on, may_go_on)) = (channel(), channel());
-    let file = Arc::new(Hanging { begun, may_go_on: Mutex::new(may_go_on) });
+fn fixture() -> Fixture {
+    let ((starts, started), (releaser, release)) = (channel(), channel());
+    let file = Arc::new(BlockingFile { starts, release: Mutex::new(release) });
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::MIN, Config::default()).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("the address is not TCP") };
     let open = move |_: &Peer| Box::new(Files(Arc::clone(&file))) as Box<dyn Protocol>;
-    Scene { running: server.start(move |_| open.clone()).unwrap(), address, has_begun, go_on }
+    Fixture { running: server.start(move |_| open.clone()).unwrap(), address, started, releaser }
 }
 
 #[test]
-fn a_file_that_hangs_holds_up_no_other_connection_and_is_whole_in_the_end() {
-    let Scene { running, address, has_begun, go_on } = scene();
+fn a_read_that_hangs_delays_no_other_connection_and_completes_later() {
+    let Fixture { running, address, started, releaser } = fixture();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"1f2").unwrap();
-    has_begun.recv().unwrap();
+    started.recv().unwrap();
     let mut other = TcpStream::connect(address).unwrap();
     other.write_all(b"x").unwrap();
     other.read_exact(&mut [0]).unwrap();
-    // As many as it takes.
-    drop(go_on);
+    // Release all reads.
+    drop(releaser);
     let mut got = vec![0; LEN as usize + 2];
     client.read_exact(&mut got).unwrap();
     assert!((0..).zip(&got[1..got.len() - 1]).all(|(at, got): (u64, _)| *got == at as u8));
@@ -102,13 +102,13 @@ fn a_file_that_hangs_holds_up_no_other_connection_and_is_whole_in_the_end() {
 }
 
 #[test]
-fn a_server_ends_while_a_file_hangs() {
-    let Scene { running, address, has_begun, go_on } = scene();
+fn a_server_stops_while_a_read_hangs() {
+    let Fixture { running, address, started, releaser } = fixture();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"f").unwrap();
-    has_begun.recv().unwrap();
+    started.recv().unwrap();
     running.handle().stop();
     let stats = running.join().unwrap();
     assert_eq!((stats.cut, stats.jobs.run), (1, 1));
-    assert!(go_on.send(()).is_ok(), "it still hangs");
+    assert!(releaser.send(()).is_ok(), "the read still hangs");
 }

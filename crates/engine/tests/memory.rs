@@ -1,5 +1,5 @@
-//! What the allocator returns to the kernel. Alone in its process: settings of the allocator and
-//! resident memory are the process's.
+//! The allocator returns freed memory to the kernel. It is the only test of its process, because it
+//! changes allocator settings and measures resident memory.
 
 #![cfg(target_env = "gnu")]
 
@@ -24,7 +24,7 @@ fn memory_of_large_buffers_returns_when_they_are_freed() {
     let threads = [(); THREADS].map(|()| {
         let step = Arc::clone(&step);
         thread::spawn(move || {
-            // The first one that is freed would teach glibc to keep the next.
+            // By default, glibc keeps later buffers in its heap after the first one was freed.
             for _ in 0..2 {
                 let buffer = vec![7_u8; 20 << 20];
                 step.wait();
@@ -32,7 +32,7 @@ fn memory_of_large_buffers_returns_when_they_are_freed() {
                 drop(std::hint::black_box(buffer));
                 step.wait();
             }
-            // Its heap is looked at while the thread is there.
+            // The thread must exist while its heap is measured.
             step.wait();
         })
     });

@@ -1,5 +1,5 @@
-//! What is said about code that holds up an event loop. Alone in its process: another test on
-//! another thread would decide whether a warning is of interest to anybody.
+//! Warnings about code that blocks an event loop. It is the only test of its process, because
+//! subscribers of other threads would affect which events are enabled.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps the fields of what is warned of.
+/// A subscriber that collects the fields of warnings.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -41,7 +41,7 @@ impl Subscriber for Warnings {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
+        let mut line = FieldText(String::new());
         event.record(&mut line);
         self.0.lock().unwrap().push(line.0);
     }
@@ -51,50 +51,50 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-struct Line(String);
+struct FieldText(String);
 
-impl Visit for Line {
+impl Visit for FieldText {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.0 += &format!("{}={value:?} ", field.name());
     }
 }
 
-/// The clock, and what is to happen.
+/// The clock, and the events that the driver and the service produce.
 #[derive(Default)]
-struct World {
+struct Simulation {
     now: Cell<Time>,
-    /// Connections that wait to be accepted.
+    /// Number of connections that wait to be accepted.
     incoming: Cell<usize>,
-    /// How long the next wait takes, which has no end of its own.
+    /// The duration of a wait without a timeout.
     idle: Cell<Duration>,
-    /// When the service's deadline comes.
+    /// The service's deadline.
     deadline: Cell<Option<Time>>,
-    /// How long the service blocks when it is called.
+    /// The duration for which each call to the service blocks.
     blocks: Cell<Duration>,
 }
 
-impl World {
+impl Simulation {
     fn pass(&self, time: Duration) {
         self.now.set(self.now.get() + time);
     }
 }
 
-/// A driver whose clock moves when it waits, and when the service blocks.
-struct Clock(Rc<World>);
+/// A driver whose clock advances when it waits and when the service blocks.
+struct TestDriver(Rc<Simulation>);
 
-struct Nobody;
+struct Noop;
 
-impl Wake for Nobody {
+impl Wake for Noop {
     fn wake(&self) {}
 }
 
-impl Spawn for Nobody {
+impl Spawn for Noop {
     fn spawn(&self, job: Job) -> Result<(), Job> {
         Err(job)
     }
 }
 
-impl Driver for Clock {
+impl Driver for TestDriver {
     type Socket = ();
     type Listener = ();
 
@@ -109,7 +109,7 @@ impl Driver for Clock {
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
-        Arc::new(Nobody)
+        Arc::new(Noop)
     }
 
     fn wait(
@@ -180,10 +180,10 @@ impl Driver for Clock {
     fn close(&mut self, (): ()) {}
 }
 
-/// A service that blocks whenever it is called.
-struct Blocks(Rc<World>);
+/// A service that blocks in each call.
+struct BlockingService(Rc<Simulation>);
 
-impl Service for Blocks {
+impl Service for BlockingService {
     fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
         self.0.pass(self.0.blocks.get());
         Box::new(Echo::default())
@@ -200,67 +200,67 @@ impl Service for Blocks {
 }
 
 #[test]
-fn code_that_holds_up_the_loop_is_reported_now_and_then() {
+fn code_that_blocks_the_event_loop_is_reported_at_most_every_ten_seconds() {
     const MS: Duration = Duration::from_millis(1);
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
-    let world = Rc::new(World::default());
-    world.pass(1000 * MS);
-    let driver = Clock(Rc::clone(&world));
+    let simulation = Rc::new(Simulation::default());
+    simulation.pass(1000 * MS);
+    let driver = TestDriver(Rc::clone(&simulation));
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let mut shard = Shard::new(ShardParts {
         driver,
         listeners: vec![(0, ())],
-        service: Box::new(Blocks(Rc::clone(&world))),
+        service: Box::new(BlockingService(Rc::clone(&simulation))),
         config: Arc::new(Config::default()),
         counts: Arc::new(ConnectionCounts::default()),
         mailbox,
-        spawn: Arc::new(Nobody),
+        spawn: Arc::new(Noop),
         handover: None,
     })
     .unwrap();
     let due = |blocks: Duration| {
-        world.blocks.set(blocks);
-        world.deadline.set(Some(world.now.get()));
+        simulation.blocks.set(blocks);
+        simulation.deadline.set(Some(simulation.now.get()));
     };
 
     // Nothing happens for hours.
-    world.idle.set(3_600_000 * MS);
+    simulation.idle.set(3_600_000 * MS);
     (0..3).for_each(|_| shard.turn().unwrap());
-    // What takes no longer than that is of no interest.
+    // Turns of up to 100 ms are not reported.
     due(100 * MS);
     (0..3).for_each(|_| shard.turn().unwrap());
     assert_eq!(warnings.take(), [""; 0]);
 
-    // It is told before a wait that may last, whether or not it has an end.
+    // The report comes before the next wait that isn't short, with or without a timeout.
     due(3000 * MS);
-    shard.turn().unwrap(); // The service's deadline is asked for at the end of a turn.
+    shard.turn().unwrap(); // reads the service's deadline at its end
     shard.turn().unwrap();
     assert_eq!(warnings.take(), [""; 0], "the turn has just ended");
-    world.deadline.set(Some(world.now.get() + 500 * MS));
+    simulation.deadline.set(Some(simulation.now.get() + 500 * MS));
     shard.turn().unwrap();
-    let said = warnings.take();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("turns=1 longest_ms=3000 "), "{said:?}");
-    assert!(said[0].contains("Turn::run"), "{said:?}");
+    let lines = warnings.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("turns=1 longest_ms=3000 "), "{lines:?}");
+    assert!(lines[0].contains("Turn::run"), "{lines:?}");
 
-    // Others within ten seconds wait for the next report; here no wait lasts.
-    world.idle.set(Duration::ZERO);
-    world.deadline.set(None);
-    world.blocks.set(30 * MS);
-    world.incoming.set(1000);
-    while world.incoming.get() > 0 {
+    // Within ten seconds, further slow turns are counted for the next report. Here no wait is long.
+    simulation.idle.set(Duration::ZERO);
+    simulation.deadline.set(None);
+    simulation.blocks.set(30 * MS);
+    simulation.incoming.set(1000);
+    while simulation.incoming.get() > 0 {
         shard.turn().unwrap();
     }
     shard.turn().unwrap();
-    let said = warnings.take();
-    let turns: Vec<u64> = said
+    let lines = warnings.take();
+    let turns: Vec<u64> = lines
         .iter()
         .map(|line| {
             let (_, rest) = line.split_once("turns=").unwrap();
             rest.split_once(' ').unwrap().0.parse().unwrap()
         })
         .collect();
-    // Each of them accepts as many as a turn may, which takes two seconds.
-    assert_eq!(turns, [1, 6, 6], "{said:?}");
+    // Each turn accepts as many connections as allowed, which takes two seconds.
+    assert_eq!(turns, [1, 6, 6], "{lines:?}");
 }

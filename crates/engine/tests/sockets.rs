@@ -1,5 +1,5 @@
-//! The engine on real sockets: the few things that only a kernel can show. Everything else runs on
-//! the simulated network.
+//! The engine on real sockets: tests that need a kernel. All other tests of the engine use the
+//! simulated network (`sockeye-sim`).
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -28,12 +28,12 @@ fn serve<P: Into<Box<dyn Protocol>>>(
 ) -> (Running, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::new(workers).unwrap(), config).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("the address is not TCP") };
     (server.serve(open).unwrap(), address)
 }
 
 #[test]
-fn megabytes_come_back_whole_after_a_half_close() {
+fn megabytes_are_echoed_completely_after_a_half_close() {
     let (running, address) = serve(Config::default(), 2, echo);
     let bytes: Vec<u8> =
         (0..8 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -65,11 +65,11 @@ fn megabytes_come_back_whole_after_a_half_close() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_stopped_and_let_go() {
+fn a_peer_that_never_reads_is_closed_after_the_write_timeout() {
     let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
     let (running, address) = serve(config, 1, echo);
     let mut stream = TcpStream::connect(address).unwrap();
-    // It would go on for ever if it were read from without end.
+    // The loop ends only because the server stops reading.
     let error = loop {
         if let Err(error) = stream.write_all(&[7; 64 * 1024]) {
             break error;
@@ -118,7 +118,7 @@ fn connections_of_a_unix_socket_are_spread_over_all_workers() {
 #[test]
 fn an_ipv4_peer_of_a_socket_for_both_families_has_an_ipv4_address() {
     let server = Server::bind(&[ListenAddr::Any(0)], NonZeroUsize::MIN, Config::default()).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("the address is not TCP") };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let running = server
         .start({
@@ -142,11 +142,11 @@ fn an_ipv4_peer_of_a_socket_for_both_families_has_an_ipv4_address() {
 }
 
 /// Panics at the byte `!`, and echoes the rest.
-struct Touchy(Echo);
+struct Panics(Echo);
 
-impl Protocol for Touchy {
+impl Protocol for Panics {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        assert!(!input.contains(&b'!'), "touched");
+        assert!(!input.contains(&b'!'), "on purpose");
         self.0.on_bytes(input, turn)
     }
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -158,31 +158,31 @@ impl Protocol for Touchy {
 }
 
 #[test]
-fn a_panic_closes_its_connection_alone() {
-    let (running, address) = serve(Config::default(), 1, |_: &Peer| Touchy(Echo::default()));
-    let mut calm = TcpStream::connect(address).unwrap();
-    let mut touchy = TcpStream::connect(address).unwrap();
-    touchy.write_all(b"!").unwrap();
-    assert_eq!(touchy.read(&mut [0; 8]).unwrap_or(0), 0, "closed without a word");
-    calm.write_all(b"still here").unwrap();
+fn a_panic_closes_only_its_connection() {
+    let (running, address) = serve(Config::default(), 1, |_: &Peer| Panics(Echo::default()));
+    let mut other = TcpStream::connect(address).unwrap();
+    let mut panicking = TcpStream::connect(address).unwrap();
+    panicking.write_all(b"!").unwrap();
+    assert_eq!(panicking.read(&mut [0; 8]).unwrap_or(0), 0, "closed without a word");
+    other.write_all(b"still here").unwrap();
     let mut back = [0; 10];
-    calm.read_exact(&mut back).unwrap();
+    other.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"still here");
-    drop(calm);
+    drop(other);
     running.handle().drain();
     assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
 }
 
-/// Echoes three bytes at a time. Of fewer it uses none, says a dot, and asks to be offered them
-/// again at once, which would never end if it were done.
-struct Standing {
+/// Echoes three bytes at a time. If there are fewer, it consumes none, sends a dot, and calls
+/// `Turn::resume`. If the engine called it again without new input, it would loop forever.
+struct ResumesWithoutProgress {
     calls: usize,
 }
 
-impl Protocol for Standing {
+impl Protocol for ResumesWithoutProgress {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.calls += 1;
-        assert!(self.calls < 100, "offered the same again and again");
+        assert!(self.calls < 100, "called again without new input");
         if input.len() >= 3 {
             turn.out.write(&input[..3]);
             return Ok(Consumed::more(3));
@@ -203,8 +203,9 @@ impl Protocol for Standing {
 }
 
 #[test]
-fn a_conversation_that_stands_still_is_offered_its_input_again_with_more_behind_it() {
-    let (running, address) = serve(Config::default(), 1, |_: &Peer| Standing { calls: 0 });
+fn a_protocol_without_progress_gets_its_input_again_when_more_arrives() {
+    let (running, address) =
+        serve(Config::default(), 1, |_: &Peer| ResumesWithoutProgress { calls: 0 });
     let mut stream = TcpStream::connect(address).unwrap();
     let mut back = [0; 3];
     stream.write_all(b"a").unwrap();
@@ -218,14 +219,14 @@ fn a_conversation_that_stands_still_is_offered_its_input_again_with_more_behind_
     assert_eq!(running.join().unwrap().closed_for("panicked"), 0);
 }
 
-/// Says one thing, wants it back, and notes how it ended.
-struct Caller {
+/// Sends `hello` to an echo server, waits for the echo, and records how the connection ended.
+struct HelloClient {
     got: usize,
     ends: Arc<Mutex<Vec<(u32, &'static str)>>>,
     via: u32,
 }
 
-impl Protocol for Caller {
+impl Protocol for HelloClient {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.got += input.len();
         if self.got == 5 {
@@ -250,15 +251,15 @@ impl Protocol for Caller {
 }
 
 #[test]
-fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told() {
+fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_reported() {
     let (running, address) = serve(Config::default(), 2, echo);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ends = Arc::new(Mutex::new(Vec::new()));
-    let caller = || -> Box<dyn Protocol> {
-        Box::new(Caller { got: 0, ends: Arc::clone(&ends), via: u32::MAX })
+    let client = || -> Box<dyn Protocol> {
+        Box::new(HelloClient { got: 0, ends: Arc::clone(&ends), via: u32::MAX })
     };
-    let targets = (0..1000).map(|_| address).chain([nobody]);
-    let calls = targets.map(|target| (Target::Ip(target), caller()));
+    let targets = (0..1000).map(|_| address).chain([refusing]);
+    let calls = targets.map(|target| (Target::Ip(target), client()));
     let stats = run_client(Config::default(), calls).unwrap();
     assert_eq!((stats.connected, stats.closed_for("finished")), (1000, 1000));
     assert_eq!(stats.closed_for("connect_failed"), 1);
@@ -271,7 +272,7 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
     assert_eq!(running.join().unwrap().accepted, 1000);
 }
 
-/// Sends back what it is sent, and is idle since.
+/// An echo that is idle after each echo.
 struct Idle(Option<Time>);
 
 impl Protocol for Idle {
@@ -310,7 +311,7 @@ fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
     let idle: Vec<_> = (0..3).map(|_| client()).collect();
     let new: Vec<_> = (0..3).map(|_| client()).collect();
     for mut stream in idle {
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "ended, not reset");
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "closed, not reset");
     }
     drop(new);
     running.handle().drain();
@@ -319,7 +320,7 @@ fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
 }
 
 #[test]
-fn a_turn_with_nothing_to_wait_for_ends_at_the_time_that_it_was_given() {
+fn a_turn_without_events_ends_at_the_given_time() {
     let driver = Epoll::new().unwrap();
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let mut shard = Shard::new(ShardParts {
@@ -339,12 +340,12 @@ fn a_turn_with_nothing_to_wait_for_ends_at_the_time_that_it_was_given() {
     }
 }
 
-/// A shard may be gone when another one has accepted a connection for it.
+/// A shard may have ended when another one has accepted a connection for it.
 #[test]
-fn a_shard_that_has_drained_is_handed_no_connection() {
+fn a_drained_shard_gets_no_connection_from_another_shard() {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
-    let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = bound.bound else { panic!("the address is not TCP") };
     let drivers = [Epoll::new().unwrap(), Epoll::new().unwrap()];
     let inboxes: Arc<[_]> = drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
     let counts = Arc::new(ConnectionCounts::default());
@@ -369,12 +370,12 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
             .unwrap()
         }
     });
-    // The first one waits in its inbox, the second one would.
+    // The connection waits in the second shard's inbox when that shard drains.
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     second.drain();
     assert_eq!((first.stats().accepted, second.stats().accepted), (0, 1));
-    // One of these is the second shard's.
+    // One of these would be handed to the second shard.
     let late = [(); 2].map(|()| TcpStream::connect(address).unwrap());
     first.drain();
     assert_eq!(first.stats().accepted, 2);
@@ -383,6 +384,6 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
         first.turn().unwrap();
     }
     for mut late in late {
-        assert_eq!(late.read(&mut [0]).unwrap(), 0, "it ends in order");
+        assert_eq!(late.read(&mut [0]).unwrap(), 0, "closed, not reset");
     }
 }

@@ -1,5 +1,5 @@
-//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open files it
-//! lowers.
+//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open
+//! files it lowers.
 
 mod warned;
 
@@ -50,8 +50,8 @@ fn without_descriptors() {
         assert_eq!(get(&mut client, "/a.txt"), "200");
     });
     fs::remove_dir_all(root).unwrap();
-    let said = warnings.said();
-    let [first, second] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [first, second] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         "message=a request failed",
         "path=\"/a.txt\"",
@@ -91,9 +91,9 @@ fn each_kind() {
             }
         }
     });
-    let said = warnings.said();
-    assert_eq!(said.len(), 10, "{said:#?}");
-    for (line, part) in said.iter().zip([
+    let lines = warnings.lines();
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    for (line, part) in lines.iter().zip([
         "fs.file-max",
         "wait to be closed",
         "out of memory",
@@ -119,8 +119,8 @@ fn budget_of_open_files() {
         assert_eq!(get(&mut clients[1], "/large"), "503");
         assert_eq!(get(&mut clients[1], "/large"), "503");
     });
-    let said = warnings.said();
-    let [line, rest] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [line, rest] = &lines[..] else { panic!("{lines:?}") };
     assert!(
         rest.contains("too many files are being sent") && rest.contains("requests=1"),
         "{rest}"
@@ -131,8 +131,8 @@ fn budget_of_open_files() {
     }
 }
 
-/// Requests that were not reported are reported after a minute, even if no other one fails, and when the
-/// site is dropped.
+/// Requests that were not reported are reported after a minute, even if no other one fails, and
+/// when the site is dropped.
 fn the_rest() {
     let store = Memory::new();
     store.write("a.txt", "hello");
@@ -148,15 +148,15 @@ fn the_rest() {
         }
         let due = site.deadline().unwrap();
         site.on_deadline(due.checked_sub(Duration::from_nanos(1)).unwrap());
-        assert_eq!((warnings.said().len(), site.deadline()), (1, Some(due)));
+        assert_eq!((warnings.lines().len(), site.deadline()), (1, Some(due)));
         site.on_deadline(due);
-        assert_eq!((warnings.said().len(), site.deadline()), (2, None));
+        assert_eq!((warnings.lines().len(), site.deadline()), (2, None));
         assert_eq!(get(&mut client, "/a.txt"), "503");
         assert!(site.deadline() > Some(due));
-        assert_eq!(warnings.said().len(), 2, "a minute has not passed since the last report");
+        assert_eq!(warnings.lines().len(), 2, "a minute has not passed since the last report");
     });
-    let said = warnings.said();
-    let [_, minute, end] = &said[..] else { panic!("{said:?}") };
+    let lines = warnings.lines();
+    let [_, minute, end] = &lines[..] else { panic!("{lines:?}") };
     for (line, requests) in [(minute, "requests=57"), (end, "requests=1")] {
         for part in ["message=more requests failed", "status=503", requests, "fs.file-max"] {
             assert!(line.contains(part), "{part} in {line}");

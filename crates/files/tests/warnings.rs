@@ -71,22 +71,22 @@ fn stale_precompressed_files_are_logged_once_and_again_after_a_change() {
                 client.pass(Duration::from_secs(1));
             }
         }
-        let said = warnings.said();
-        assert_eq!(said.len(), 1, "{said:?}");
+        let lines = warnings.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
         for part in [
             "sockeye ",
             "file=\"page.html\"",
             "precompressed=\"page.html.gz\"",
             "reason=it decompresses to another content",
         ] {
-            assert!(said[0].contains(part), "{part} in {}", said[0]);
+            assert!(lines[0].contains(part), "{part} in {}", lines[0]);
         }
         fs::write(&beside, &compressed(&new())[..30]).unwrap();
         settle();
         get(&mut client(&folder));
-        let said = warnings.said();
-        assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[1].contains("reason=it is truncated"), "{}", said[1]);
+        let lines = warnings.lines();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].contains("reason=it is truncated"), "{}", lines[1]);
     });
     fs::remove_dir_all(root).unwrap();
 }

@@ -18,8 +18,8 @@ fn blocks(kind: &str) -> Vec<&'static str> {
     blocks.map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// The bytes of an HTTP request or response: the lines of its head end with CRLF, and no newline follows
-/// its content.
+/// The bytes of an HTTP request or response: the lines of its head end with CRLF, and no newline
+/// follows its content.
 fn http(block: &str) -> Vec<u8> {
     let (head, content) = block.split_once("\n\n").unwrap();
     let content = content.strip_suffix('\n').unwrap();

@@ -14,7 +14,7 @@ use sockeye::{Bound, Config, Linger, ListenAddr, Serving};
 mod chat;
 
 /// Timeout of a test for a line: far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves on three workers. Connections to a Unix socket are spread evenly over them.
 fn serve(address: ListenAddr) -> Serving {
@@ -39,8 +39,8 @@ fn stop(serving: Serving) {
 
 /// A member.
 struct Client {
-    writes: Box<dyn Write>,
-    reads: Box<dyn BufRead>,
+    writer: Box<dyn Write>,
+    reader: Box<dyn BufRead>,
 }
 
 impl Client {
@@ -48,35 +48,35 @@ impl Client {
         let mut client = match &serving.addresses()[0] {
             Bound::Ip(address) => {
                 let stream = TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                Self::over(stream.try_clone().unwrap(), stream)
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+                Self::from_streams(stream.try_clone().unwrap(), stream)
             }
             Bound::Unix(path) => {
                 let stream = UnixStream::connect(path).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                Self::over(stream.try_clone().unwrap(), stream)
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+                Self::from_streams(stream.try_clone().unwrap(), stream)
             }
         };
         assert_eq!(client.line(), "* your name?");
         client
     }
 
-    fn over(writes: impl Write + 'static, reads: impl Read + 'static) -> Self {
-        Self { writes: Box::new(writes), reads: Box::new(BufReader::new(reads)) }
+    fn from_streams(writer: impl Write + 'static, reader: impl Read + 'static) -> Self {
+        Self { writer: Box::new(writer), reader: Box::new(BufReader::new(reader)) }
     }
 
     fn say(&mut self, text: &str) {
-        self.writes.write_all(text.as_bytes()).unwrap();
+        self.writer.write_all(text.as_bytes()).unwrap();
     }
 
     /// The next line, without its end, or an empty one at the end.
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.reads.read_line(&mut line).unwrap();
+        self.reader.read_line(&mut line).unwrap();
         line.trim_end_matches('\n').to_owned()
     }
 
-    fn joins(serving: &Serving, name: &str, count: usize) -> Self {
+    fn join(serving: &Serving, name: &str, count: usize) -> Self {
         let mut client = Self::new(serving);
         client.say(&format!("{name}\n"));
         assert_eq!(client.line(), format!("* {name} has joined ({count} here)"));
@@ -85,10 +85,10 @@ impl Client {
 }
 
 /// Three members that have joined.
-fn three(serving: &Serving) -> [Client; 3] {
-    let mut ann = Client::joins(serving, "ann", 1);
-    let mut bob = Client::joins(serving, "bob", 2);
-    let cid = Client::joins(serving, "cid", 3);
+fn three_members(serving: &Serving) -> [Client; 3] {
+    let mut ann = Client::join(serving, "ann", 1);
+    let mut bob = Client::join(serving, "bob", 2);
+    let cid = Client::join(serving, "cid", 3);
     assert_eq!(ann.line(), "* bob has joined (2 here)");
     for client in [&mut ann, &mut bob] {
         assert_eq!(client.line(), "* cid has joined (3 here)");
@@ -100,7 +100,7 @@ fn three(serving: &Serving) -> [Client; 3] {
 fn every_member_reads_every_line_of_a_burst_in_order() {
     for address in [any_port(), path_of("burst").into()] {
         let serving = serve(address);
-        let mut members = three(&serving);
+        let mut members = three_members(&serving);
         let burst: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         members[0].say(&burst);
         for member in &mut members {
@@ -129,7 +129,7 @@ fn a_member_that_does_not_read_delays_nobody_and_gets_the_number_of_missed_lines
     const LINES: usize = 250;
     // It has small buffers.
     let serving = serve(path_of("slow").into());
-    let [mut ann, mut bob, mut slow] = three(&serving);
+    let [mut ann, mut bob, mut slow] = three_members(&serving);
     for round in 0..ROUNDS {
         let line = |number| format!("{:0>500}", round * LINES + number);
         ann.say(&(0..LINES).map(|number| line(number) + "\n").collect::<String>());
@@ -159,7 +159,7 @@ fn a_member_that_does_not_read_delays_nobody_and_gets_the_number_of_missed_lines
 #[test]
 fn names_are_checked_and_lines_have_limits() {
     let serving = serve(any_port());
-    let mut ann = Client::joins(&serving, "ann", 1);
+    let mut ann = Client::join(&serving, "ann", 1);
     let mut other = Client::new(&serving);
     other.say("ann\n");
     assert_eq!(other.line(), "* ann is here already: another name?");

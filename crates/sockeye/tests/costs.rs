@@ -24,12 +24,12 @@ const REQUESTS: u64 = 200;
 
 /// A log that counts complete responses and the length of targets.
 #[derive(Debug, Default)]
-struct Pages {
+struct CountingLog {
     complete: Cell<u64>,
     noted: Cell<u64>,
 }
 
-impl http_core::Log for Pages {
+impl http_core::Log for CountingLog {
     fn begun(&self, request: http_core::Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
         if let http_core::Begun::Request(request) = request {
             notes.extend_from_slice(request.target());
@@ -44,7 +44,7 @@ impl http_core::Log for Pages {
 }
 
 /// A shard and a client.
-struct Scene {
+struct Fixture {
     shard: Shard<Epoll>,
     client: TcpStream,
     request: Vec<u8>,
@@ -54,7 +54,7 @@ struct Scene {
     content: Vec<u8>,
 }
 
-impl Scene {
+impl Fixture {
     /// With [`CONTENT`] in a file.
     fn new() -> Self {
         Self::of_file("small.txt", CONTENT, REQUEST)
@@ -65,8 +65,8 @@ impl Scene {
         Self::of_file("compressed.txt", &b"A line of some text.\n".repeat(1000), BROWSER)
     }
 
-    /// As [`Scene::new`], with a log.
-    fn logged(log: &Rc<Pages>) -> Self {
+    /// As [`Fixture::new`], with a log.
+    fn logged(log: &Rc<CountingLog>) -> Self {
         let shared = http_core::ServerConfig::default().logging(log.clone());
         Self::of_file_with(shared, "small.txt", CONTENT, REQUEST)
     }
@@ -108,30 +108,30 @@ impl Scene {
     fn of(service: impl Service + 'static, request: &[u8]) -> Self {
         let (shard, address) = stepped::shard(service);
         let client = TcpStream::connect(address).unwrap();
-        let mut scene =
+        let mut fixture =
             Self { shard, client, request: request.to_vec(), len: 0, content: Vec::new() };
-        scene.warm_up();
-        scene
+        fixture.warm_up();
+        fixture
     }
 
     /// Makes requests until the file is in the cache, and memory in the pools.
     fn warm_up(&mut self) {
         self.client.set_nonblocking(true).unwrap();
         self.client.write_all(&self.request).unwrap();
-        let mut reply = vec![0; 4096];
+        let mut response = vec![0; 4096];
         let head = loop {
             // The first response waits for a lookup on another thread, which wakes the shard.
             self.shard.turn().unwrap();
-            match self.client.read(&mut reply[self.len..]) {
+            match self.client.read(&mut response[self.len..]) {
                 Ok(count) => self.len += count,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
-            match lengths(&reply[..self.len]) {
+            match lengths(&response[..self.len]) {
                 Some((head, content)) if self.len >= head + content => break head,
                 _ => {}
             }
         };
-        self.content = reply[head..self.len].to_vec();
+        self.content = response[head..self.len].to_vec();
         self.client.set_nonblocking(false).unwrap();
         for _ in 0..100 {
             self.exchange(1);
@@ -140,8 +140,8 @@ impl Scene {
 
     /// Makes `count` requests in one write, and reads their responses.
     fn exchange(&mut self, count: usize) {
-        const MOST: usize = 16;
-        let mut requests = [0; 1024 * MOST];
+        const MAX: usize = 16;
+        let mut requests = [0; 1024 * MAX];
         let len = self.request.len();
         for request in requests.chunks_exact_mut(len).take(count) {
             request.copy_from_slice(&self.request);
@@ -151,10 +151,10 @@ impl Scene {
         while self.shard.stats().sent < until {
             self.shard.turn().unwrap();
         }
-        let mut replies = [0; 1024 * MOST];
-        let replies = &mut replies[..count * self.len];
-        self.client.read_exact(replies).unwrap();
-        assert!(replies.chunks(self.len).all(|reply| reply.ends_with(&self.content)));
+        let mut responses = [0; 1024 * MAX];
+        let responses = &mut responses[..count * self.len];
+        self.client.read_exact(responses).unwrap();
+        assert!(responses.chunks(self.len).all(|response| response.ends_with(&self.content)));
     }
 
     /// The system calls of `work`.
@@ -175,9 +175,9 @@ impl Scene {
 }
 
 /// The length of a response, once its head is complete.
-fn lengths(reply: &[u8]) -> Option<(usize, usize)> {
-    let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&reply[..end]).expect("a head is text");
+fn lengths(response: &[u8]) -> Option<(usize, usize)> {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&response[..end]).expect("a head is text");
     let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
     Some((end + 4, len.parse().expect("a number")))
 }
@@ -189,42 +189,42 @@ fn best_of<T: Ord>(mut attempt: impl FnMut() -> T) -> T {
 
 #[test]
 fn a_request_for_a_hot_small_file_allocates_nothing() {
-    let scene = Scene::new();
-    assert_eq!(scene.content, CONTENT);
-    assert_eq!(allocations_each(scene), 0.0);
+    let fixture = Fixture::new();
+    assert_eq!(fixture.content, CONTENT);
+    assert_eq!(allocations_each(fixture), 0.0);
 }
 
 #[test]
 fn a_browsers_request_for_a_hot_compressed_file_allocates_nothing() {
-    let scene = Scene::compressed();
-    assert!(scene.content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "it is zstd");
-    assert_eq!(allocations_each(scene), 0.0);
+    let fixture = Fixture::compressed();
+    assert!(fixture.content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "it is zstd");
+    assert_eq!(allocations_each(fixture), 0.0);
 }
 
 #[test]
 fn a_request_with_a_log_allocates_nothing() {
-    let log = Rc::new(Pages::default());
-    let mut scene = Scene::logged(&log);
+    let log = Rc::new(CountingLog::default());
+    let mut fixture = Fixture::logged(&log);
     let before = log.complete.get();
-    scene.exchange(16);
+    fixture.exchange(16);
     assert_eq!(log.complete.get(), before + 16, "it logs each of them");
     assert_eq!(log.noted.get(), log.complete.get() * "/small.txt".len() as u64);
-    assert_eq!(allocations_each(scene), 0.0);
+    assert_eq!(allocations_each(fixture), 0.0);
 }
 
 #[test]
 fn a_request_for_a_hot_small_file_makes_one_receive_and_one_send() {
-    makes_one_receive_and_one_send(Scene::new());
+    makes_one_receive_and_one_send(Fixture::new());
 }
 
 #[test]
 fn a_browsers_request_for_a_hot_compressed_file_makes_one_receive_and_one_send() {
-    makes_one_receive_and_one_send(Scene::compressed());
+    makes_one_receive_and_one_send(Fixture::compressed());
 }
 
-fn makes_one_receive_and_one_send(mut scene: Scene) {
+fn makes_one_receive_and_one_send(mut fixture: Fixture) {
     let (wait, calls) = best_of(|| {
-        let calls = scene.calls_of(|scene| (0..REQUESTS).for_each(|_| scene.exchange(1)));
+        let calls = fixture.calls_of(|fixture| (0..REQUESTS).for_each(|_| fixture.exchange(1)));
         (calls.wait, (calls.receive, calls.send, calls.sendfile, calls.accept))
     });
     assert_eq!(calls, (REQUESTS, REQUESTS, 0, 0));
@@ -233,20 +233,20 @@ fn makes_one_receive_and_one_send(mut scene: Scene) {
 
 #[test]
 fn pipelined_requests_are_received_together_and_answered_in_one_send() {
-    let mut scene = Scene::new();
+    let mut fixture = Fixture::new();
     let calls = best_of(|| {
-        let calls = scene.calls_of(|scene| scene.exchange(16));
+        let calls = fixture.calls_of(|fixture| fixture.exchange(16));
         (calls.wait, calls.receive, calls.send)
     });
     assert_eq!(calls, (1, 1, 1));
 }
 
 /// The allocations per request.
-fn allocations_each(mut scene: Scene) -> f64 {
+fn allocations_each(mut fixture: Fixture) -> f64 {
     let allocations = best_of(|| {
         let measured = allocation_counter::measure(|| {
             for _ in 0..REQUESTS {
-                scene.exchange(1);
+                fixture.exchange(1);
             }
         });
         measured.count_total
@@ -262,14 +262,14 @@ fn a_request_in_the_types_of_the_http_crate_allocates_as_its_docs_say() {
     const BODY: &[u8] = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
 
     let text = |_: http::Request<http::Body>| "Hello, World!";
-    assert_eq!(allocations_each(Scene::of_function(text, FEW)), 7.0);
-    assert_eq!(allocations_each(Scene::of_function(text, OWN)), 9.0);
+    assert_eq!(allocations_each(Fixture::of_function(text, FEW)), 7.0);
+    assert_eq!(allocations_each(Fixture::of_function(text, OWN)), 9.0);
     let collected =
         |request: http::Request<http::Body>| request.into_body().collect(100, |_| "Hello, World!");
-    assert_eq!(allocations_each(Scene::of_function(collected, BODY)), 8.0);
+    assert_eq!(allocations_each(Fixture::of_function(collected, BODY)), 8.0);
     let response = |_: http::Request<http::Body>| {
         let tag = http::HeaderValue::from_static("\"a\"");
         http::Response::builder().header("etag", tag).body("Hello, World!").unwrap()
     };
-    assert_eq!(allocations_each(Scene::of_function(response, FEW)), 9.0);
+    assert_eq!(allocations_each(Fixture::of_function(response, FEW)), 9.0);
 }

@@ -17,7 +17,7 @@ use sockeye::{
 };
 
 /// Timeout of a test: far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An address with a free port.
 fn any_port() -> ListenAddr {
@@ -97,7 +97,7 @@ fn a_send_that_would_block_the_event_loop_fails_at_once() {
     });
     let serving = serving.expect("a free port");
     let mut peer = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(TIMEOUT)).unwrap();
     let said = "abc".repeat(40);
     peer.write_all(said.as_bytes()).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
@@ -128,8 +128,8 @@ fn wait(future: impl Future<Output = ()>) -> usize {
     while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         polled += 1;
         while unpark.1.load(Ordering::SeqCst) < polled {
-            assert!(start.elapsed() < PATIENCE, "the future was never woken");
-            thread::park_timeout(PATIENCE);
+            assert!(start.elapsed() < TIMEOUT, "the future was never woken");
+            thread::park_timeout(TIMEOUT);
         }
     }
     unpark.1.load(Ordering::SeqCst)
@@ -148,7 +148,7 @@ fn serve_until_answered() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpSt
     });
     let serving = serving.expect("a free port");
     let mut client = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
     ask(&mut client);
     (serving, pending_replies, client)
 }
@@ -167,7 +167,7 @@ fn rest(client: &mut TcpStream) -> String {
 #[test]
 fn a_future_is_ready_when_the_last_worker_has_ended() {
     let (serving, pending_replies, mut client) = serve_until_answered();
-    let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
+    let pending = pending_replies.recv_timeout(TIMEOUT).unwrap();
     let (stopped, mut given_up) = (serving.stopped(), Box::pin(serving.stopped()));
     let mut nobody = Context::from_waker(Waker::noop());
     assert!(given_up.as_mut().poll(&mut nobody).is_pending());
@@ -186,7 +186,7 @@ fn a_future_is_ready_when_the_last_worker_has_ended() {
 #[test]
 fn a_service_that_is_dropped_completes_requests_in_flight_and_ends() {
     let (serving, pending_replies, mut client) = serve_until_answered();
-    let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
+    let pending = pending_replies.recv_timeout(TIMEOUT).unwrap();
     let stopped = serving.stopped();
     drop(serving);
     pending.send("still");
@@ -203,10 +203,10 @@ fn a_detached_service_runs_until_its_handle_stops_it() {
     let stopped = serving.stopped();
     let handle = serving.detach();
     let mut another = TcpStream::connect(address).unwrap();
-    another.set_read_timeout(Some(PATIENCE)).unwrap();
+    another.set_read_timeout(Some(TIMEOUT)).unwrap();
     ask(&mut another);
     for _ in 0..2 {
-        pending_replies.recv_timeout(PATIENCE).unwrap().send("detached");
+        pending_replies.recv_timeout(TIMEOUT).unwrap().send("detached");
     }
     handle.drain();
     assert!(rest(&mut client).contains("detached") && rest(&mut another).contains("detached"));

@@ -57,7 +57,7 @@ impl Drop for Scratch {
     }
 }
 
-struct Scene {
+struct Fixture {
     shard: Shard<Epoll>,
     address: SocketAddr,
     client: TcpStream,
@@ -117,7 +117,7 @@ impl Access {
     }
 }
 
-impl Scene {
+impl Fixture {
     fn new(service: impl Service + 'static) -> Self {
         let (shard, address) = stepped::shard(service);
         let client = connect(address);
@@ -200,7 +200,7 @@ fn each_kind_of_response_from_a_folder_is_sent_with_its_head() {
 fn sends_each_kind_with_its_head(folder: &Path) {
     let access = Access::of(folder);
     let scratch = Scratch::within(folder, "sends");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     for (line, fields, send, sendfile) in [
         ("GET /small.txt", "", 1, 0),
         ("HEAD /small.txt", "", 1, 0),
@@ -219,7 +219,7 @@ fn sends_each_kind_with_its_head(folder: &Path) {
         ("GET /list/", "", 1, 0),
         ("GET /list/?format=json", "", 1, 0),
     ] {
-        let calls = scene.calls(&[request(line, fields)]);
+        let calls = fixture.calls(&[request(line, fields)]);
         assert_eq!(calls, access.calls(send, sendfile), "{line} {fields} {access:?}");
     }
 }
@@ -228,14 +228,14 @@ fn sends_each_kind_with_its_head(folder: &Path) {
 fn pipelined_responses_are_sent_together_except_files_between_them() {
     let access = Access::of(&std::env::temp_dir());
     let scratch = Scratch::new("pipelined");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let (small, large) = (request("GET /small.txt", ""), request("GET /100k.bin", ""));
     for (requests, send, sendfile) in [
         ([&small, &small, &small], 1, 0),
         ([&small, &small, &large], 1, 1),
         ([&small, &large, &small], 2, 1),
     ] {
-        let calls = scene.calls(&requests.map(String::clone));
+        let calls = fixture.calls(&requests.map(String::clone));
         assert_eq!(calls, access.calls(send, sendfile));
     }
 }
@@ -249,11 +249,11 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
     };
     let http = HttpService::new(pieces);
     let shared = Rc::new(http_core::ServerConfig::default());
-    let mut scene = Scene::new(move |_: &Peer| -> Box<dyn Protocol> {
+    let mut fixture = Fixture::new(move |_: &Peer| -> Box<dyn Protocol> {
         Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
     });
     for count in [0, 1, 100, 1000] {
-        let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);
+        let calls = fixture.calls(&[request(&format!("GET /{count}"), "")]);
         assert_eq!(calls, Access::Direct.calls(1, 0), "{count} pieces");
     }
 }
@@ -261,33 +261,33 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
 #[test]
 fn idle_connections_add_no_system_call_to_a_request() {
     let scratch = Scratch::new("beside");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let small = [request("GET /small.txt", "")];
-    let length = scene.length(&small);
+    let length = fixture.length(&small);
     let mut idle = Vec::new();
     for _ in 0..100 {
-        let mut client = connect(scene.address);
+        let mut client = connect(fixture.address);
         client.write_all(small[0].as_bytes()).unwrap();
-        assert_eq!(scene.receive(&mut client, Some(length)), length);
+        assert_eq!(fixture.receive(&mut client, Some(length)), length);
         idle.push(client);
     }
-    assert_eq!(scene.calls(&small), Access::Direct.calls(1, 0));
-    assert!(scene.shard.connections() > idle.len());
+    assert_eq!(fixture.calls(&small), Access::Direct.calls(1, 0));
+    assert!(fixture.shard.connections() > idle.len());
 }
 
 #[test]
 fn short_connections_are_never_registered() {
     let scratch = Scratch::new("first-turn");
-    let mut scene = Scene::new(scratch.service());
+    let mut fixture = Fixture::new(scratch.service());
     let last = request("GET /small.txt", "Connection: close\r\n");
     let mut visit = || {
-        let before = scene.shard.driver().calls();
-        let mut clients = [(); 3].map(|()| connect(scene.address));
+        let before = fixture.shard.driver().calls();
+        let mut clients = [(); 3].map(|()| connect(fixture.address));
         clients.iter_mut().for_each(|client| client.write_all(last.as_bytes()).unwrap());
         for client in &mut clients {
-            assert!(scene.receive(client, None) > 0);
+            assert!(fixture.receive(client, None) > 0);
         }
-        let after = scene.shard.driver().calls();
+        let after = fixture.shard.driver().calls();
         let watched = after.watch - before.watch;
         (watched, after.receive - before.receive, after.send - before.send)
     };

@@ -20,7 +20,7 @@ fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
 }
 
 /// Sends `requests`, and reads all responses.
-fn ask(server: &Running, requests: &str) -> String {
+fn exchange(server: &Running, requests: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(requests.as_bytes()).unwrap();
     let mut responses = String::new();
@@ -39,9 +39,9 @@ fn last(path: &str) -> String {
 
 fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
 }
 
 fn lines(path: impl AsRef<Path>) -> Vec<String> {
@@ -67,10 +67,10 @@ fn a_clean_stop_loses_no_line() {
     let server = start(&folder, &log, &["--workers", "2"]);
     let count = 300;
     for _ in 0..3 {
-        ask(&server, &(get("/hello.txt").repeat(count - 1) + &last("/hello.txt")));
+        exchange(&server, &(get("/hello.txt").repeat(count - 1) + &last("/hello.txt")));
     }
-    ask(&server, &last("/no%1b%22thing"));
-    ask(&server, "GET /\u{9b}31m HTTP/1.1\r\n\r\n");
+    exchange(&server, &last("/no%1b%22thing"));
+    exchange(&server, "GET /\u{9b}31m HTTP/1.1\r\n\r\n");
     stop(server);
     let lines = lines(&log);
     let hello =
@@ -104,7 +104,7 @@ fn every_line_says_how_the_request_ended() {
     let mut cut = begun("/changing");
     folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
-    ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
+    exchange(&server, &(get("/small") + "nonsense\r\n\r\n"));
     until("all requests have ended", || lines(&log).len() >= 5);
     stop(server);
     let lines: Vec<Value> =
@@ -189,15 +189,15 @@ fn sighup_reopens_a_log_that_was_moved_away() {
     folder.write("index.html", b"hello");
     let (log, old) = (folder.join("log"), folder.join("log.1"));
     let server = start(&folder, &log, &[]);
-    ask(&server, &last("/?one"));
+    exchange(&server, &last("/?one"));
     until("a line is written while the server runs", || lines(&log).len() == 1);
     std::fs::rename(&log, &old).unwrap();
-    ask(&server, &last("/?two"));
+    exchange(&server, &last("/?two"));
     server.signal(Signal::HUP);
     until("there is a new file", || Path::new(&log).exists());
-    ask(&server, &last("/?three"));
-    let said = stop(server);
-    assert!(said.contains("reopened the access log"), "{said}");
+    exchange(&server, &last("/?three"));
+    let stderr = stop(server);
+    assert!(stderr.contains("reopened the access log"), "{stderr}");
     let targets = |path: &str| -> Vec<String> {
         lines(path).iter().map(|line| line.split(' ').nth(6).unwrap().to_owned()).collect()
     };
@@ -212,7 +212,7 @@ fn an_existing_file_is_appended_to() {
     folder.write("log", b"an older line\n");
     let log = folder.join("log");
     let server = start(&folder, &log, &[]);
-    ask(&server, &last("/"));
+    exchange(&server, &last("/"));
     stop(server);
     let lines = lines(&log);
     assert_eq!((lines.len(), &*lines[0]), (2, "an older line"));
@@ -223,13 +223,13 @@ fn a_hyphen_logs_to_standard_error() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");
     let server = start(&folder, "-", &["--access-log-format", "json"]);
-    ask(&server, &last("/"));
-    let said = stop(server);
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+    exchange(&server, &last("/"));
+    let stderr = stop(server);
+    let line = stderr.lines().find(|line| line.starts_with('{')).unwrap();
     assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
 }
 
-/// The limit on file sizes acts like a full disk. By default, SIGXFSZ would end the process.
+/// The limit on file sizes acts like a full disk. Source default, SIGXFSZ would end the process.
 #[test]
 fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     let folder = Folder::new();
@@ -240,11 +240,11 @@ fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     let flags = ["--listen", "127.0.0.1:0", "--access-log", &log];
     let args = [&["http", folder.text()], &flags[..]].concat();
     let mut server = Running::start_by(&mut sockeye_with_small_files(&args, None));
-    assert!(ask(&server, &last("/")).ends_with("hello"));
-    let said = server.next_line();
-    assert!(said.contains("WARN access log lines lost"), "{said}");
-    assert!(said.contains("File too large") && said.contains("lines=1"), "{said}");
-    assert!(ask(&server, &last("/")).ends_with("hello"));
+    assert!(exchange(&server, &last("/")).ends_with("hello"));
+    let stderr = server.next_line();
+    assert!(stderr.contains("WARN access log lines lost"), "{stderr}");
+    assert!(stderr.contains("File too large") && stderr.contains("lines=1"), "{stderr}");
+    assert!(exchange(&server, &last("/")).ends_with("hello"));
     stop(server);
     assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
@@ -274,23 +274,23 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
     folder.write("index.html", b"hello");
     let pipe = make_pipe(&folder);
     let mut server = start(&folder, &pipe, &[]);
-    let said = server.next_line();
+    let stderr = server.next_line();
     assert!(
-        said.contains("WARN the pipe of the access log has no reader") && said.contains(&pipe),
-        "{said}"
+        stderr.contains("WARN the pipe of the access log has no reader") && stderr.contains(&pipe),
+        "{stderr}"
     );
     // Again after a reader has gone away.
     for target in ["/?first", "/?second"] {
         until("losses are reported", || {
-            assert!(ask(&server, &last("/?lost")).ends_with("hello"));
-            let said = server.next_line();
-            let lost = said.contains("access log lines lost") && said.contains("lines=");
-            assert!(lost || said.contains("the pipe of the access log has a reader"), "{said}");
-            said.contains("the pipe has no reader")
+            assert!(exchange(&server, &last("/?lost")).ends_with("hello"));
+            let stderr = server.next_line();
+            let lost = stderr.contains("access log lines lost") && stderr.contains("lines=");
+            assert!(lost || stderr.contains("the pipe of the access log has a reader"), "{stderr}");
+            stderr.contains("the pipe has no reader")
         });
         let (mut reader, mut logged) = (reader(&pipe), Vec::new());
         until("a line is in the pipe", || {
-            assert!(ask(&server, &last(target)).ends_with("hello"));
+            assert!(exchange(&server, &last(target)).ends_with("hello"));
             read_on(&mut reader, &mut logged);
             text(&logged).contains(target)
         });
@@ -305,7 +305,7 @@ const LINES: usize = 400;
 
 fn fill(server: &Running) {
     let target = format!("/?{}", "x".repeat(500));
-    ask(server, &(get(&target).repeat(LINES - 1) + &last("/?last")));
+    exchange(server, &(get(&target).repeat(LINES - 1) + &last("/?last")));
 }
 
 #[test]
@@ -335,10 +335,10 @@ fn a_reader_that_never_reads_does_not_delay_the_end() {
     let mut reader = reader(&pipe);
     let server = start(&folder, &pipe, &[]);
     fill(&server);
-    let said = stop(server);
-    assert!(said.contains("not written in time"), "{said}");
+    let stderr = stop(server);
+    assert!(stderr.contains("not written in time"), "{stderr}");
     // Each line is in the pipe or counted as lost.
-    let lost: usize = said
+    let lost: usize = stderr
         .split("lines=")
         .skip(1)
         .map(|rest| {
@@ -348,7 +348,7 @@ fn a_reader_that_never_reads_does_not_delay_the_end() {
     let mut logged = Vec::new();
     read_on(&mut reader, &mut logged);
     let whole = logged.iter().filter(|byte| **byte == b'\n').count();
-    assert_eq!(whole + lost, LINES, "{said}");
+    assert_eq!(whole + lost, LINES, "{stderr}");
 }
 
 #[test]
@@ -357,8 +357,11 @@ fn an_unwritable_log_is_refused_at_start() {
     let log = folder.join("no/such/folder/log");
     let output = run(&["http", folder.text(), "--access-log", &log]);
     assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    assert!(said.contains(&format!("--access-log: cannot write to {log}: No such file")), "{said}");
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains(&format!("--access-log: cannot write to {log}: No such file")),
+        "{stderr}"
+    );
     let output = run(&["http", folder.text(), "--access-log-format", "common"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("combined"), "{}", text(&output.stderr));

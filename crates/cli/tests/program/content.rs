@@ -116,9 +116,9 @@ fn flags_change_the_responses() {
         ("/a.css", "Content-Encoding: zstd", "Content-Encoding: gzip"),
         ("/a.css", "X-Content-Type-Options", "Access-Control-Allow-Origin: https://a.example"),
     ] {
-        for (server, says) in [(&plain, before), (&changed, after)] {
+        for (server, expected) in [(&plain, before), (&changed, after)] {
             let response = get(server, path, accepts);
-            assert!(response.contains(says), "{path}: {says} is not in {response}");
+            assert!(response.contains(expected), "{path}: {expected} is not in {response}");
         }
     }
     let about = get(&changed, "/about.html", accepts);
@@ -133,7 +133,7 @@ fn wrong_flags_are_refused_with_a_hint() {
     let folder = Folder::new();
     let here = folder.text();
     let place = format!("/.git={here}");
-    for (args, says) in [
+    for (args, expected) in [
         (&[here, here][..], "write /"),
         (&[&*place], "names that begin with a dot are hidden"),
         (&["/docs="], "/docs=./folder"),
@@ -145,9 +145,9 @@ fn wrong_flags_are_refused_with_a_hint() {
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
 }
 

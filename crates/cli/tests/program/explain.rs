@@ -11,8 +11,8 @@ use crate::support::{Folder, Running, run, sockeye, text};
 /// The exit code and the output of `sockeye explain`.
 fn explain(url: &str, flags: &[&str]) -> (i32, String) {
     let output = run(&[&["explain", url], flags].concat());
-    let said = text(&output.stdout) + &text(&output.stderr);
-    (output.status.code().unwrap(), said)
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code().unwrap(), printed)
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
     docs.write("a b.css", b"css");
     let place = format!("/docs={}", docs.text());
     let flags = [site.text(), &place, "--cache-control", "*.css: max-age=7", "--listen", ":0"];
-    for (url, code, says) in [
+    for (url, code, expected) in [
         (
             "http://localhost:8000/about?x#y",
             0,
@@ -37,14 +37,14 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
         ("/docs/.git/config", 1, &["reason: names that begin with a dot are hidden"]),
         ("/../etc/passwd", 1, &["reason: "]),
     ] {
-        let (ended, said) = explain(url, &flags);
-        assert_eq!(ended, code, "{url}: {said}");
-        for says in says {
-            assert!(said.contains(says), "{url}: {says} is not in {said}");
+        let (ended, printed) = explain(url, &flags);
+        assert_eq!(ended, code, "{url}: {printed}");
+        for expected in expected {
+            assert!(printed.contains(expected), "{url}: {expected} is not in {printed}");
         }
     }
-    let (_, said) = explain("/any/page", &[docs.text(), "--spa"]);
-    assert!(said.contains("single-page app"), "{said}");
+    let (_, printed) = explain("/any/page", &[docs.text(), "--spa"]);
+    assert!(printed.contains("single-page app"), "{printed}");
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn a_missing_permission_is_named() {
         output => output.unwrap(),
     };
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stdout);
-    assert!(said.contains(&format!("permission: r, to read: {}", path.display())), "{said}");
+    let printed = text(&output.stdout);
+    assert!(printed.contains(&format!("permission: r, to read: {}", path.display())), "{printed}");
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn the_debug_log_has_the_same_reason() {
         peer.write_all(request.as_bytes()).unwrap();
         peer.read_to_end(&mut Vec::new()).unwrap();
         server.signal(Signal::TERM);
-        let (_, said) = server.end();
+        let (_, printed) = server.end();
         let (_, explained) = explain(path, &[folder.text()]);
         let why = explained.lines().find_map(|line| line.trim().strip_prefix("reason: ")).unwrap();
-        assert!(said.contains(&format!("reason={why}")), "{why} is not in {said}");
+        assert!(printed.contains(&format!("reason={why}")), "{why} is not in {printed}");
     }
 }
 
@@ -91,14 +91,14 @@ fn the_debug_log_has_the_same_reason() {
 fn wrong_command_lines_are_refused() {
     let folder = Folder::new();
     let missing = folder.join("missing");
-    for (url, flags, code, says) in [
+    for (url, flags, code, expected) in [
         ("about", &[folder.text()][..], 2, "is not a URL"),
         ("/", &[&missing], 2, "no such file or folder"),
         ("/", &["--spaa"], 2, "--spa"),
     ] {
-        let (ended, said) = explain(url, flags);
-        assert_eq!(ended, code, "{said}");
-        assert!(said.contains(says), "{said}");
+        let (ended, printed) = explain(url, flags);
+        assert_eq!(ended, code, "{printed}");
+        assert!(printed.contains(expected), "{printed}");
     }
     assert_eq!(run(&["explain"]).status.code(), Some(2));
 }

@@ -1,5 +1,5 @@
-//! Requests that a browser sends for another website: to a host name that resolves to this machine, or
-//! from a page of another origin.
+//! Requests that a browser sends for another website: to a host name that resolves to this machine,
+//! or from a page of another origin.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,7 +11,7 @@ use crate::support::{Folder, Running, run, sockeye, text};
 const EVIL: &str = "evil.example";
 
 /// The response to a request for `/` with these header lines.
-fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
+fn exchange(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let head = format!("{method} / HTTP/1.1\r\nConnection: close\r\n{lines}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
@@ -22,7 +22,7 @@ fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
 
 /// The status of the response to a GET for that host.
 fn status(stream: impl Read + Write, host: &str) -> String {
-    ask(stream, "GET", &[&format!("Host: {host}")])[9..12].to_owned()
+    exchange(stream, "GET", &[&format!("Host: {host}")])[9..12].to_owned()
 }
 
 fn site() -> Folder {
@@ -52,13 +52,13 @@ fn unknown_hosts_are_refused_at_loopback_addresses_and_logged() {
     for host in [EVIL, "EVIL.example:80", "localhost.evil.example", "www.example.org"] {
         assert_eq!(status(server.connect(), host), "421", "{host}");
     }
-    let response = ask(server.connect(), "GET", &["Host: evil.example:80"]);
+    let response = exchange(server.connect(), "GET", &["Host: evil.example:80"]);
     assert!(
         response.contains("asked for the host evil.example, which is not allowed"),
         "{response}"
     );
     assert!(response.ends_with("To allow a name, start sockeye with --host NAME.\n"), "{response}");
-    let response = ask(server.connect(), "GET", &["Host: $(reboot)"]);
+    let response = exchange(server.connect(), "GET", &["Host: $(reboot)"]);
     assert!(response.contains("asked for a host that is not allowed"), "{response}");
 
     let logged = logged(server);
@@ -114,12 +114,12 @@ fn a_message_server_refuses_pages_of_other_sites() {
     let status = |server: &Running, host: &str, line: &str| {
         let lines = [host, json, length, line];
         let lines = lines.iter().filter(|line| !line.is_empty()).copied().collect::<Vec<_>>();
-        ask(server.connect(), "POST", &lines)
+        exchange(server.connect(), "POST", &lines)
     };
     let closed = Running::start(&flags);
     let open = [&flags[..], &["--host", "a.example", "--origin", "https://app.example"]].concat();
     let open = Running::start(&open);
-    for (server, host, line, expected, says) in [
+    for (server, host, line, code, expected) in [
         (&closed, host, "", "200", ""),
         (&closed, host, "Origin: http://localhost", "200", ""),
         (&closed, host, "Origin: http://evil.example", "403", "start sockeye with --origin URL"),
@@ -133,10 +133,12 @@ fn a_message_server_refuses_pages_of_other_sites() {
         (&open, "Host: a.example", "", "200", ""),
     ] {
         let response = status(server, host, line);
-        assert_eq!(&response[9..12], expected, "{host} {line}: {response}");
-        assert!(response.contains(says), "{host} {line}: {response}");
+        assert_eq!(&response[9..12], code, "{host} {line}: {response}");
+        assert!(response.contains(expected), "{host} {line}: {response}");
     }
-    assert!(ask(closed.connect(), "GET", &["Host: evil.example"]).starts_with("HTTP/1.1 421 "));
+    assert!(
+        exchange(closed.connect(), "GET", &["Host: evil.example"]).starts_with("HTTP/1.1 421 ")
+    );
 
     let mut command = sockeye(&flags);
     let set = command.env("SOCKEYE_ORIGIN", "https://a.example,https://app.example");
@@ -149,7 +151,7 @@ fn a_message_server_refuses_pages_of_other_sites() {
 fn explain_says_which_hosts_are_refused() {
     let folder = site();
     let url = "https://www.example.org/";
-    for (flags, code, says) in [
+    for (flags, code, expected) in [
         (&[][..], 1, "421 Misdirected Request: the host www.example.org is not allowed"),
         (&["--host", "www.example.org"], 0, "200 OK"),
         (&["--listen", ":80"], 0, "200 OK"),
@@ -159,11 +161,11 @@ fn explain_says_which_hosts_are_refused() {
         (&["--trusted-proxy", "unix"], 1, "421 Misdirected Request: "),
     ] {
         let output = run(&[&["explain", url, folder.text()], flags].concat());
-        let said = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(code), "{flags:?}: {said}");
-        assert!(said.contains(says), "{flags:?}: {said}");
-        let refused = flags.is_empty() || said.contains("421");
-        assert_eq!(said.contains("fix: allow it with --host"), refused, "{flags:?}: {said}");
+        let stdout = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {stdout}");
+        assert!(stdout.contains(expected), "{flags:?}: {stdout}");
+        let refused = flags.is_empty() || stdout.contains("421");
+        assert_eq!(stdout.contains("fix: allow it with --host"), refused, "{flags:?}: {stdout}");
     }
 }
 
@@ -171,7 +173,7 @@ fn explain_says_which_hosts_are_refused() {
 fn wildcards_and_invalid_names_are_refused() {
     // This machine doesn't have that address, so no server starts if the flags are accepted.
     let at = ["--listen", "192.0.2.1:0"];
-    for (args, code, says) in [
+    for (args, code, expected) in [
         (["http", "--host", "*"], 2, "such as www.example.org"),
         (["http", "--host", "http://a.example/"], 2, "such as www.example.org"),
         (["message", "--origin", "a.example"], 2, "https://example.org"),
@@ -179,14 +181,14 @@ fn wildcards_and_invalid_names_are_refused() {
         (["message", "--origin", "*"], 2, "name each allowed origin"),
     ] {
         let output = run(&[&args[..], &at].concat());
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
     for flag in [["--host", "a.example"], ["--origin", "https://a.example"]] {
         let output = run(&[&["message", "--frames-only"], &flag[..], &at].concat());
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("--frames-only turns off"), "{said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("--frames-only turns off"), "{stderr}");
     }
 }

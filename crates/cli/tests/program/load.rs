@@ -34,10 +34,10 @@ fn peer(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) 
 fn load(args: &[&str]) -> (Option<i32>, Value) {
     let output = run(&[&["load", "--json"], args].concat());
     let report = serde_json::from_slice(&output.stdout);
-    (output.status.code(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
+    (output.status.code(), report.unwrap_or_else(|_| panic!("{}", stderr(&output))))
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     text(&output.stderr)
 }
 
@@ -185,8 +185,8 @@ fn the_load_ends_by_the_duration_whatever_the_server_does() {
     let url = peer(|stream, _| drip(stream));
     let output = run(&["load", &url, "--duration", "500ms", "--max-content", "100G"]);
     assert_eq!(output.status.code(), Some(1));
-    let says = "no complete response within the 500ms of the load: the connection was open";
-    assert!(said(&output).contains(says), "{}", said(&output));
+    let expected = "no complete response within the 500ms of the load: the connection was open";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 
     let url = peer(|stream, number| match number {
         0 => stream.write_all(OK).is_ok(),
@@ -260,7 +260,7 @@ fn a_server_of_another_protocol_is_an_error() {
     let folder = Folder::new();
     let http = site(&folder);
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
-    for (target, flags, says) in [
+    for (target, flags, expected) in [
         (echo.url().replace("tcp:", "message:"), &[][..], "the request itself: the server echoes"),
         (
             http.url().replace("http:", "tcp:"),
@@ -275,8 +275,8 @@ fn a_server_of_another_protocol_is_an_error() {
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];
         let output = run(&[&args, flags].concat());
-        assert_eq!(output.status.code(), Some(1), "{target}: {}", said(&output));
-        assert!(said(&output).contains(says), "{target}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{target}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{target}: {}", stderr(&output));
     }
 }
 
@@ -288,7 +288,7 @@ fn an_unresponsive_server_is_reported_before_the_load() {
     let output = run(&["load", &url]);
     assert_eq!(output.status.code(), Some(1));
     let expected = format!("{url} did not respond: could not connect: Connection refused");
-    assert!(said(&output).contains(&expected), "{}", said(&output));
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
     assert!(output.stdout.is_empty());
 }
 
@@ -306,7 +306,7 @@ fn a_load_of_requests_ends_when_the_server_is_gone() {
     });
     let output = run(&["load", &url, "--requests", "10", "--connections", "2", "--rate", "1k"]);
     peer.join().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let report = text(&output.stdout);
     assert!(report.contains("responses   0, "), "{report}");
     assert!(report.contains("not sent    10 requests: due, but no connection"), "{report}");
@@ -335,7 +335,7 @@ fn the_report_is_text_unless_json_is_requested() {
     let server = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
     let output = run(&["load", server.url(), "--requests", "10", "--connections", "2"]);
     let report = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for line in
         ["target      tcp://", "load        2 connections, as fast", "responses   10, ", "  90 %"]
     {

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::support::{Folder, Running};
 
 /// Sends a request on a new connection. Returns the status.
-fn ask(server: &Running, request: &str) -> String {
+fn exchange(server: &Running, request: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(request.as_bytes()).unwrap();
     let mut response = String::new();
@@ -25,23 +25,23 @@ fn a_scanner_causes_ten_lines_of_a_kind_and_a_count_at_the_end() {
         let missing = format!(
             "GET /wp-login.php?{n} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         );
-        assert_eq!(ask(&server, &missing), "404");
+        assert_eq!(exchange(&server, &missing), "404");
         assert_eq!(
-            ask(&server, &format!("GET /{n}\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+            exchange(&server, &format!("GET /{n}\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n")),
             "400"
         );
         if n < 15 {
-            assert_eq!(ask(&server, "GET / HTTP/3.7\r\nHost: localhost\r\n\r\n"), "505");
+            assert_eq!(exchange(&server, "GET / HTTP/3.7\r\nHost: localhost\r\n\r\n"), "505");
         }
     }
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    let count = |part: &str| said.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(count("INFO closed peer=127.0.0.1:"), 20, "{said}");
-    assert_eq!(count("INFO closed: 30 more from 127.0.0.1 in "), 1, "{said}");
-    assert_eq!(count("INFO closed: 5 more from 127.0.0.1 in "), 1, "{said}");
-    assert_eq!(count(" INFO ") + count(" WARN ") + count(" ERROR "), 22, "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    let count = |part: &str| stderr.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("INFO closed peer=127.0.0.1:"), 20, "{stderr}");
+    assert_eq!(count("INFO closed: 30 more from 127.0.0.1 in "), 1, "{stderr}");
+    assert_eq!(count("INFO closed: 5 more from 127.0.0.1 in "), 1, "{stderr}");
+    assert_eq!(count(" INFO ") + count(" WARN ") + count(" ERROR "), 22, "{stderr}");
 }
 
 #[test]
@@ -50,13 +50,13 @@ fn debug_lines_are_not_limited() {
     let args = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
     let mut server = Running::start(&args);
     for _ in 0..15 {
-        assert_eq!(ask(&server, "GET /none HTTP/1.0\r\nHost: localhost\r\n\r\n"), "404");
+        assert_eq!(exchange(&server, "GET /none HTTP/1.0\r\nHost: localhost\r\n\r\n"), "404");
     }
     server.signal(Signal::TERM);
-    let (_, said) = server.end();
-    let found = said.lines().filter(|line| {
+    let (_, stderr) = server.end();
+    let found = stderr.lines().filter(|line| {
         line.contains("DEBUG nothing to send path=\"/none\" status=404 client=127.0.0.1 reason=")
     });
-    assert_eq!(found.count(), 15, "{said}");
-    assert!(!said.contains(" more from "), "{said}");
+    assert_eq!(found.count(), 15, "{stderr}");
+    assert!(!stderr.contains(" more from "), "{stderr}");
 }

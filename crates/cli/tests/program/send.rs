@@ -25,19 +25,19 @@ fn peer(
 }
 
 /// Reads this number of bytes and sends them back.
-fn give_back(stream: &mut TcpStream, bytes: usize) {
+fn echo_bytes(stream: &mut TcpStream, bytes: usize) {
     let mut buffer = vec![0; bytes];
     stream.read_exact(&mut buffer).unwrap();
     stream.write_all(&buffer).unwrap();
 }
 
 /// Waits until the other side has closed or reset the connection.
-fn wait_for_the_end(mut stream: TcpStream) {
+fn wait_for_close(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     text(&output.stderr)
 }
 
@@ -65,7 +65,7 @@ fn every_connection_prints_what_comes_back() {
     let server = echo();
     let args = [&["send", server.url()], &MESSAGES[..], &["--connections", "3"]].concat();
     let output = run(&args);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // The network may split the bytes of a connection anywhere.
     for number in 1..=3 {
         let label = format!("connection {number}: received \"");
@@ -76,7 +76,7 @@ fn every_connection_prints_what_comes_back() {
         assert_eq!(pieces, MESSAGES.concat());
     }
     let summary = "3 connections: 3 finished; sent 132 B, received 132 B in ";
-    assert!(said(&output).starts_with(summary), "{}", said(&output));
+    assert!(stderr(&output).starts_with(summary), "{}", stderr(&output));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn standard_input_is_sent_as_it_is_read() {
     let server = echo();
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
     let output = send_input(&["send", server.url()], input.clone());
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(output.stdout == input, "{} bytes came back", output.stdout.len());
 
     let output = send_input(&["send", server.url(), "--connections", "4"], b"shared\n".to_vec());
@@ -124,7 +124,11 @@ fn standard_input_is_sent_as_it_is_read() {
     assert_eq!(lines.matches(r#"received "shared\n""#).count(), 4, "{lines}");
 
     let output = send_input(&["send", server.url()], Vec::new());
-    assert!(said(&output).starts_with("1 connection: 1 finished; sent 0 B"), "{}", said(&output));
+    assert!(
+        stderr(&output).starts_with("1 connection: 1 finished; sent 0 B"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -137,7 +141,7 @@ fn half_close_reads_everything_until_the_peers_end() {
         stream.write_all(if request.is_empty() { b"nothing" } else { &answer }).unwrap();
     });
     let output = send_input(&["send", &url, "--half-close"], b"all".to_vec());
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(output.stdout == response, "{} bytes came", output.stdout.len());
     let output = send_input(&["send", &url, "--half-close"], Vec::new());
     assert_eq!(output.stdout, b"nothing");
@@ -145,11 +149,11 @@ fn half_close_reads_everything_until_the_peers_end() {
 
     let server = echo();
     let output = run(&["send", server.url(), "--half-close", "one", "two", "--connections", "2"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(text(&output.stdout).matches("received \"onetwo\"").count(), 2);
     let output = run(&["send", "message://127.0.0.1:1", "--half-close", "x"]);
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("--half-close is for tcp://"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--half-close is for tcp://"), "{}", stderr(&output));
 }
 
 #[test]
@@ -161,16 +165,17 @@ fn an_http_server_is_recognized() {
     let (http, request) = (server.url(), "GET / HTTP/1.0\r\n\r\n");
     let tcp = http.replace("http://", "tcp://");
     let output = run(&["send", &tcp, request]);
-    let says = "connection 1: the peer speaks HTTP (\"HTTP/1.1 200 OK\"), and only as many bytes were read";
-    assert!(said(&output).starts_with(says), "{}", said(&output));
+    let expected = "connection 1: the peer speaks HTTP (\"HTTP/1.1 200 OK\"), and only as many bytes were read";
+    assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
     let output = run(&["send", &tcp, request, "--half-close"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(text(&output.stdout).ends_with(&"x".repeat(300)), "{}", text(&output.stdout));
-    assert!(said(&output).starts_with("1 connection: 1 finished"), "{}", said(&output));
+    assert!(stderr(&output).starts_with("1 connection: 1 finished"), "{}", stderr(&output));
     let output = run(&["send", &http.replace("http://", "message://"), "hello"]);
     assert_eq!(output.status.code(), Some(1));
-    let says = "this port speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and not messages in frames";
-    assert!(said(&output).contains(says), "{}", said(&output));
+    let expected =
+        "this port speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and not messages in frames";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }
 
 #[test]
@@ -183,16 +188,16 @@ fn a_closed_pipe_on_standard_output_is_no_error() {
     stdout.read_exact(&mut [0; 1000]).unwrap();
     drop(stdout);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("standard output has no reader"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("standard output has no reader"), "{}", stderr(&output));
 }
 
 #[test]
 fn all_addresses_of_a_name_are_tried() {
-    let (url, thread) = peer(1, |_, mut stream| give_back(&mut stream, 5));
+    let (url, thread) = peer(1, |_, mut stream| echo_bytes(&mut stream, 5));
     // The peer has no IPv6 address, and `localhost` may have one.
     let output = run(&["send", &url.replace("127.0.0.1", "localhost"), "hello"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(output.stdout, b"hello");
     thread.join().unwrap();
 }
@@ -204,12 +209,12 @@ fn a_refused_connection_is_an_error() {
     drop(listener);
     let output = run(&["send", &url, "hello", "--connections", "2"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
+    let stderr = stderr(&output);
     for number in 1..=2 {
         let error = format!("connection {number}: could not connect: Connection refused");
-        assert!(said.contains(&error), "{said}");
+        assert!(stderr.contains(&error), "{stderr}");
     }
-    assert!(said.contains("2 connections: 0 finished, 2 failed; sent 0 B"), "{said}");
+    assert!(stderr.contains("2 connections: 0 finished, 2 failed; sent 0 B"), "{stderr}");
 }
 
 #[test]
@@ -222,7 +227,7 @@ fn an_early_close_is_an_error_with_the_progress() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, b"Hello");
     let error = "connection 1: the peer closed the connection when 5 of 11 bytes had come back";
-    assert!(said(&output).contains(error), "{}", said(&output));
+    assert!(stderr(&output).contains(error), "{}", stderr(&output));
     thread.join().unwrap();
 }
 
@@ -235,17 +240,17 @@ fn a_peer_that_resets_is_an_error() {
     let output = run(&["send", &url, "Hello World"]);
     assert_eq!(output.status.code(), Some(1));
     let error = "connection 1: the peer reset the connection";
-    assert!(said(&output).contains(error), "{}", said(&output));
+    assert!(stderr(&output).contains(error), "{}", stderr(&output));
     thread.join().unwrap();
 }
 
 #[test]
 fn a_silent_peer_is_an_error_after_the_timeout() {
-    let (url, thread) = peer(1, |_, stream| wait_for_the_end(stream));
+    let (url, thread) = peer(1, |_, stream| wait_for_close(stream));
     let output = run(&["send", &url, "Hello World", "--timeout", "50ms"]);
     assert_eq!(output.status.code(), Some(1));
     let error = "connection 1: the peer was silent for 50 ms when 0 of 11 bytes had come back";
-    assert!(said(&output).contains(error), "{}", said(&output));
+    assert!(stderr(&output).contains(error), "{}", stderr(&output));
     thread.join().unwrap();
 }
 
@@ -258,7 +263,7 @@ fn a_peer_that_reads_nothing_times_out() {
     command.stdin(std::fs::File::open("/dev/zero").unwrap());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("the peer was silent for 50 ms"), "{}", said(&output));
+    assert!(stderr(&output).contains("the peer was silent for 50 ms"), "{}", stderr(&output));
     drop(listener);
 }
 
@@ -266,13 +271,13 @@ fn a_peer_that_reads_nothing_times_out() {
 fn the_other_connections_continue_when_one_fails() {
     let (url, thread) = peer(3, |n, mut stream| match n {
         1 => drop(stream.read_exact(&mut [0; 5])),
-        _ => give_back(&mut stream, 5),
+        _ => echo_bytes(&mut stream, 5),
     });
     let output = run(&["send", &url, "hello", "--connections", "3"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
-    assert!(said.contains("the peer closed the connection when 0 of 5 bytes"), "{said}");
-    assert!(said.contains("3 connections: 2 finished, 1 failed; sent 15 B"), "{said}");
-    assert!(said.contains("received 10 B"), "{said}");
+    let stderr = stderr(&output);
+    assert!(stderr.contains("the peer closed the connection when 0 of 5 bytes"), "{stderr}");
+    assert!(stderr.contains("3 connections: 2 finished, 1 failed; sent 15 B"), "{stderr}");
+    assert!(stderr.contains("received 10 B"), "{stderr}");
     thread.join().unwrap();
 }

@@ -57,11 +57,11 @@ fn echo_returns_everything_even_after_a_half_close() {
     assert!(back == sent, "{} of {} bytes came back", back.len(), sent.len());
 
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("Shutting down: "), "{said}");
-    assert!(said.contains("Press Ctrl-C again to stop now.\n"), "{said}");
-    assert!(said.ends_with("Stopped: 0 connections cut.\n"), "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("Shutting down: "), "{stderr}");
+    assert!(stderr.contains("Press Ctrl-C again to stop now.\n"), "{stderr}");
+    assert!(stderr.ends_with("Stopped: 0 connections cut.\n"), "{stderr}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn flags_are_read_from_the_environment() {
     assert_ne!(server.address().port(), 65432);
 }
 
-/// By default, SIGXFSZ would end the process.
+/// Source default, SIGXFSZ would end the process.
 #[test]
 fn the_server_survives_the_file_size_limit_on_standard_error() {
     let folder = Folder::new();
@@ -148,9 +148,9 @@ fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
         server.next_line(),
         "Shutting down: 1 connection open, waiting up to 20 ms. Press Ctrl-C again to stop now.\n"
     );
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.ends_with("Stopped: 1 connection cut.\n"), "{stderr}");
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn a_second_signal_stops_at_once() {
         server.signal(signal);
         assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         server.signal(signal);
-        let (code, said) = server.end();
-        assert_eq!(code, Some(expected), "{said}");
-        assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(expected), "{stderr}");
+        assert!(stderr.ends_with("Stopped: 1 connection cut.\n"), "{stderr}");
     }
 }
 
@@ -219,10 +219,10 @@ fn an_abstract_socket_works_for_clients_and_only_one_server() {
     let output = run(&["load", &listen, "--requests", "3", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let output = run(&["echo", "--listen", &listen]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let taken = format!("{listen} is in use by sockeye (pid {})", server.id());
-    assert!(said.contains(&taken), "{said}");
+    assert!(stderr.contains(&taken), "{stderr}");
     drop(server);
 
     let _server = Running::start(&["http", folder.text(), "--listen", &listen]);
@@ -237,18 +237,18 @@ fn an_address_in_use_is_refused_with_the_process_that_uses_it() {
     let address = server.address().to_string();
     let output = run(&["echo", "--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
+    let stderr = text(&output.stderr);
     let expected = format!("{address} is in use by sockeye (pid {})", server.id());
-    assert!(said.contains(&expected), "{said}");
-    assert!(said.contains("--listen 127.0.0.1:0 picks a free one"), "{said}");
-    assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
+    assert!(stderr.contains(&expected), "{stderr}");
+    assert!(stderr.contains("--listen 127.0.0.1:0 picks a free one"), "{stderr}");
+    assert!(output.stdout.is_empty(), "nothing is served, so nothing is stderr to be");
 
     // A command with the same address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;
     drop(server);
     let output = run(&["echo", "--listen", &address, "--listen", port]);
-    let said = text(&output.stderr);
-    assert!(said.contains("another --listen of this command"), "{said}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("another --listen of this command"), "{stderr}");
 }
 
 #[test]
@@ -262,11 +262,11 @@ fn paths_that_cannot_be_served_are_refused_at_start() {
         (&["http", "--listen", "nonsense"], 2, "HOST:PORT"),
         (&["serve"], 2, "unrecognized subcommand"),
     ];
-    for (args, code, says) in table {
+    for (args, code, expected) in table {
         let output = run(args);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(expected), "{args:?}: {stderr}");
         assert!(output.stdout.is_empty());
     }
 }

@@ -21,8 +21,8 @@ pub(crate) fn sockeye(args: &[&str]) -> Command {
     command
 }
 
-/// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file `stderr`,
-/// if given.
+/// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file
+/// `stderr`, if given.
 pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> Command {
     let plain = sockeye(args);
     let mut command = Command::new("sh");
@@ -125,9 +125,9 @@ impl Running {
 
     /// Waits for the end: the exit code, and the rest of standard error.
     pub(crate) fn end(&mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code(), stderr)
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use crate::support::{Folder, run, sockeye, text};
 
-/// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path that is
-/// too long, `{taken}` a port in use, and `{closed}` a port without a listener.
+/// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path
+/// that is too long, `{taken}` a port in use, and `{closed}` a port without a listener.
 fn check(code: i32, lines: &[(&str, &str)]) {
     let folder = Folder::new();
     folder.write("index.html", b"home");
@@ -16,16 +16,16 @@ fn check(code: i32, lines: &[(&str, &str)]) {
     let (taken_port, closed_port) = (port(&taken), port(&closed));
     drop(closed);
     let long = folder.join(&"x".repeat(300));
-    for (line, says) in lines {
+    for (line, expected) in lines {
         let here = |word: &str| {
             let word = word.replace("{dir}", folder.text()).replace("{long}", &long);
             word.replace("{taken}", &taken_port).replace("{closed}", &closed_port)
         };
         let words: Vec<String> = line.split(' ').map(here).collect();
         let output = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
-        assert!(said.contains(says), "{line}: {says:?} is not in {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{line}: {stderr}");
+        assert!(stderr.contains(expected), "{line}: {expected:?} is not in {stderr}");
         assert!(output.stdout.is_empty(), "{line}: {}", text(&output.stdout));
     }
 }
@@ -131,7 +131,7 @@ fn a_wrong_command_line_ends_with_2() {
 #[test]
 fn a_wrong_environment_variable_ends_with_2() {
     let folder = Folder::new();
-    for (name, value, says) in [
+    for (name, value, expected) in [
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
         ("SOCKEYE_LISTEN", "localhost", "port"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
@@ -139,9 +139,9 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
     ] {
         let output = sockeye(&["http", folder.text()]).env(name, value).output().unwrap();
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{name}={value}: {said}");
-        assert!(said.contains(says), "{name}={value}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {stderr}");
+        assert!(stderr.contains(expected), "{name}={value}: {stderr}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all threads
-//! whether a warning is enabled.
+//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all
+//! threads whether a warning is enabled.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     /// All so far.
-    pub(crate) fn said(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -33,13 +33,13 @@ impl Subscriber for Warnings {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        struct Line(String);
-        impl Visit for Line {
+        struct FieldText(String);
+        impl Visit for FieldText {
             fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
                 self.0 += &format!(" {field}={value:?}");
             }
         }
-        let mut line = Line(event.metadata().target().to_owned());
+        let mut line = FieldText(event.metadata().target().to_owned());
         event.record(&mut line);
         self.0.lock().unwrap().push(line.0);
     }

@@ -30,31 +30,31 @@ fn unescape(text: &str) -> Vec<u8> {
             bytes.extend(character.to_string().bytes());
             continue;
         }
-        let (escape, behind) = rest.split_at(1);
-        rest = behind;
+        let (escape, after) = rest.split_at(1);
+        rest = after;
         match escape {
             "r" => bytes.push(b'\r'),
             "n" => bytes.push(b'\n'),
             "t" => bytes.push(b'\t'),
             "\\" => bytes.push(b'\\'),
             "x" => {
-                let (digits, behind) = rest.split_at(2);
+                let (digits, after) = rest.split_at(2);
                 bytes.push(u8::from_str_radix(digits, 16).expect("two digits"));
-                rest = behind;
+                rest = after;
             }
             "{" => {
-                let (count, behind) = rest.split_once(':').expect("a count");
-                let (repeated, behind) = behind.split_once('}').expect("an end");
+                let (count, after) = rest.split_once(':').expect("a count");
+                let (repeated, after) = after.split_once('}').expect("an end");
                 bytes.extend(unescape(repeated).repeat(count.parse().expect("a number")));
-                rest = behind;
+                rest = after;
             }
-            other => panic!("nobody knows the escape {other}: {text}"),
+            other => panic!("unknown escape {other}: {text}"),
         }
     }
     bytes
 }
 
-/// A case or two in a row, with a few bytes of them changed, put in or left out.
+/// One or two cases in a row, with some bytes changed, inserted or removed.
 pub(crate) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let short: Vec<Vec<u8>> =
         cases().into_iter().map(|case| case.bytes).filter(|bytes| bytes.len() < 400).collect();

@@ -1,4 +1,5 @@
-//! Reads every case of `cases.txt`, whole and cut anywhere, and rewrites accepted requests.
+//! Parses every case of `cases.txt`, as a whole and split at every byte, and rewrites accepted
+//! requests.
 
 #![forbid(unsafe_code)]
 
@@ -9,21 +10,21 @@ mod reads;
 use proptest::prelude::*;
 
 use cases::{Case, cases, damaged};
-use reads::{Accepted, End, Lines, Reading, read};
+use reads::{InputEnd, Lines, ParsedInput, ParsedRequest, read};
 
-fn verdict(reading: &Reading) -> String {
+fn verdict(reading: &ParsedInput) -> String {
     let count = reading.requests.len();
     match &reading.end {
-        End::Done => format!("{count} done"),
-        End::Incomplete => format!("{count} incomplete"),
-        End::Refused(status, _) => format!("{count} {status}"),
+        InputEnd::Done => format!("{count} done"),
+        InputEnd::Incomplete => format!("{count} incomplete"),
+        InputEnd::Refused(status, _) => format!("{count} {status}"),
     }
 }
 
-/// The requests, rewritten with other spelling: chunked bodies in other chunks.
-fn write(requests: &[Accepted]) -> Vec<u8> {
+/// Serializes the requests, with chunked bodies in different chunks.
+fn write(requests: &[ParsedRequest]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for Accepted { method, target, minor, fields, body, trailers } in requests {
+    for ParsedRequest { method, target, minor, fields, body, trailers } in requests {
         let target = str::from_utf8(target).expect("a target is ASCII");
         bytes.extend(format!("{method} {target} HTTP/1.{minor}\r\n").bytes());
         bytes.extend(lines(fields));
@@ -47,10 +48,10 @@ fn lines(fields: &Lines) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_rewritten_is_equal(reading: &Reading) {
+fn assert_rewritten_is_equal(reading: &ParsedInput) {
     let rewritten = read([&write(&reading.requests)[..]]);
     assert_eq!(rewritten.requests, reading.requests);
-    assert_eq!(rewritten.end, End::Done);
+    assert_eq!(rewritten.end, InputEnd::Done);
 }
 
 #[test]
@@ -65,11 +66,11 @@ fn every_case_has_the_expected_verdict() {
 }
 
 #[test]
-fn cuts_change_no_case() {
+fn splitting_the_input_changes_no_result() {
     for Case { name, bytes, .. } in cases() {
         let whole = read([&bytes[..]]);
         assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
-        // Long cases are cut at some places only: that is faster, and their bytes are all alike.
+        // Long cases repeat one byte, so testing some positions is enough.
         let step = 1 + bytes.len() / 500;
         for at in (0..bytes.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);
@@ -107,7 +108,7 @@ proptest! {
     })]
 
     #[test]
-    fn accepted_requests_are_read_the_same_rewritten_and_cut_anywhere(
+    fn accepted_requests_are_parsed_alike_when_rewritten_or_split(
         bytes in damaged(),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5),
     ) {

@@ -12,7 +12,7 @@ use sockeye::http::{
 use sockeye::http_core;
 use sockeye::proto::harness::Harness;
 
-use crate::client::{Client, PATIENCE, serve, serve_with, stop};
+use crate::client::{Client, TIMEOUT, serve, serve_with, stop};
 
 #[test]
 fn a_body_is_collected_in_every_framing() {
@@ -23,17 +23,17 @@ fn a_body_is_collected_in_every_framing() {
             .collect(10, move |body| format!("{path} {}", String::from_utf8_lossy(&body)))
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /a", b"hello").text(), "/a hello");
-    assert_eq!(client.ask("POST /b").text(), "/b ");
+    assert_eq!(client.request_with_body("POST /a", b"hello").text(), "/a hello");
+    assert_eq!(client.request("POST /b").text(), "/b ");
     client.head("POST /c", &["Transfer-Encoding: chunked"]);
     for part in ["5\r\nhel", "lo\r\n", "5\r\nworld\r\n0\r", "\n\r\n"] {
         client.send(part);
     }
-    assert_eq!(client.answer().text(), "/c helloworld");
+    assert_eq!(client.response().text(), "/c helloworld");
     client.head("POST /d", &["Expect: 100-continue", "Content-Length: 2"]);
-    assert_eq!(client.answer_head().status, 100);
+    assert_eq!(client.response_head().status, 100);
     client.send("go");
-    assert_eq!(client.answer().text(), "/d go");
+    assert_eq!(client.response().text(), "/d go");
     stop(serving);
 }
 
@@ -51,8 +51,8 @@ fn a_body_above_the_limit_gets_413_at_once_if_its_length_is_known() {
         let mut client = Client::new(&address);
         client.head("POST /", fields);
         client.send(body);
-        assert_eq!(client.answer().status, 413, "{fields:?}");
-        assert!(client.is_over());
+        assert_eq!(client.response().status, 413, "{fields:?}");
+        assert!(client.is_closed());
     }
     stop(serving);
 }
@@ -70,8 +70,8 @@ fn a_collected_body_may_lead_to_work_and_to_a_stream() {
         })
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /", b"abcde").text(), "abcde");
-    assert_eq!(client.ask_with("POST /", b"fg").text(), "fg");
+    assert_eq!(client.request_with_body("POST /", b"abcde").text(), "abcde");
+    assert_eq!(client.request_with_body("POST /", b"fg").text(), "fg");
     stop(serving);
 }
 
@@ -79,8 +79,8 @@ fn a_collected_body_may_lead_to_work_and_to_a_stream() {
 fn an_unread_body_is_skipped() {
     let (serving, address) = serve(|_: Request<Body>| "no, thanks");
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /", &[b'x'; 1000]).text(), "no, thanks");
-    assert_eq!(client.ask("GET /").text(), "no, thanks");
+    assert_eq!(client.request_with_body("POST /", &[b'x'; 1000]).text(), "no, thanks");
+    assert_eq!(client.request("GET /").text(), "no, thanks");
     stop(serving);
 }
 
@@ -119,30 +119,30 @@ fn a_receiver_gets_a_body_in_pieces_and_runs_work_between_them() {
         request.into_body().receive(10_000_000, Count { bytes: 0, pieces })
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("POST /").text(), "0 None");
-    assert_eq!(client.ask_with("POST /", &vec![b'x'; 3_000_000]).text(), "3000000 None");
+    assert_eq!(client.request("POST /").text(), "0 None");
+    assert_eq!(client.request_with_body("POST /", &vec![b'x'; 3_000_000]).text(), "3000000 None");
     let pieces = std::mem::take(&mut *seen.lock().unwrap());
     assert_eq!(pieces.iter().sum::<usize>(), 3_000_000);
     assert!(pieces.iter().all(|len| *len <= 64 * 1024), "{pieces:?}");
 
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n");
-    assert_eq!(client.answer().text(), "7 Some(\"7\")");
+    assert_eq!(client.response().text(), "7 Some(\"7\")");
 
     client.head("POST /", &["Content-Length: 9"]);
     client.send("panic");
-    assert_eq!(client.answer().status, 500);
+    assert_eq!(client.response().status, 500);
     drop(client);
     // After an early response, the rest of the body is not parsed as a request.
     let mut client = Client::new(&address);
     client.head("POST /", &["Content-Length: 100"]);
     client.send("stop");
-    assert_eq!(client.answer().status, 409);
+    assert_eq!(client.response().status, 409);
     client.send([b'x'; 96]);
-    assert_eq!(client.ask_with("POST /", b"abc").text(), "3 None");
+    assert_eq!(client.request_with_body("POST /", b"abc").text(), "3 None");
     // The limit of `receive`.
     client.head("POST /", &["Content-Length: 10000001"]);
-    assert_eq!(client.answer().status, 413);
+    assert_eq!(client.response().status, 413);
     stop(serving);
 }
 
@@ -199,7 +199,7 @@ fn backpressure_slows_the_client_while_the_receiver_blocks() {
         assert!(sent < BYTES, "everything was read, though the receiver blocks");
     }
     // Other requests don't wait.
-    assert_eq!(Client::new(&address).ask("POST /").text(), "0");
+    assert_eq!(Client::new(&address).request("POST /").text(), "0");
     go.send(()).unwrap();
     client.set_nonblocking(false).unwrap();
     while sent < BYTES {
@@ -305,7 +305,7 @@ impl BodyReceiver for Notifies {
         }
         self.to_test.send("in the job".to_owned()).unwrap();
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            self.may_go.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
             Reply::read_more(self)
         })
     }
@@ -341,9 +341,9 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
         client.end();
-        client.answer().status
+        client.response().status
     };
-    let wait: Cut = |mut client| client.answer().status;
+    let wait: Cut = |mut client| client.response().status;
     let reset: Cut = |client| {
         client.reset();
         0
@@ -373,7 +373,7 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), said, "{path} {field} {body}");
     }
     // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
@@ -381,14 +381,14 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     client.wait();
     client.head("POST /receive", &[length]);
     client.send("job");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "in the job");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "in the job");
     client.reset();
     go.send(()).unwrap();
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
-    assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    assert_eq!(client.request_with_body("POST /receive", b"abc").text(), "complete");
+    assert_eq!(client.request_with_body("POST /collect", b"abc").text(), "collected");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "Ok(b\"abc\")");
     drop(client);
     stop(serving);
     assert!(notifications.try_recv().is_err(), "each is notified once");
@@ -414,8 +414,8 @@ fn reading_more_without_a_body_to_read_is_a_500() {
         _ => request.into_body().receive(10, Insatiable),
     });
     for path in ["/unread", "/complete"] {
-        let answer = Client::new(&address).ask_with(&format!("POST {path}"), b"abc");
-        assert_eq!(answer.status, 500, "{path}");
+        let response = Client::new(&address).request_with_body(&format!("POST {path}"), b"abc");
+        assert_eq!(response.status, 500, "{path}");
     }
     stop(serving);
 }

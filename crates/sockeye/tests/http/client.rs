@@ -11,34 +11,34 @@ use sockeye::Linger;
 use sockeye::http::{self, Body, Limits, Options, Reply, Request, Serving};
 
 /// Timeout of each wait of a test: far longer than any should take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts a server with one worker. When it closes a connection, it reads on only until no input
 /// arrives for 20 ms.
 pub(crate) fn serve<R: Into<Reply>>(
-    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+    response: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
 ) -> (Serving, String) {
-    serve_with(Limits::default(), answer)
+    serve_with(Limits::default(), response)
 }
 
 /// Like [`serve`], with `limits`.
 pub(crate) fn serve_with<R: Into<Reply>>(
     limits: Limits,
-    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+    response: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
 ) -> (Serving, String) {
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
     let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
-    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, answer).unwrap();
+    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, response).unwrap();
     let address = serving.addresses()[0].to_string();
     (serving, address)
 }
 
 /// Waits until `done` returns `true`.
-pub(crate) fn until(done: impl Fn() -> bool) {
+pub(crate) fn wait_until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < PATIENCE, "timed out");
+        assert!(start.elapsed() < TIMEOUT, "timed out");
         thread::yield_now();
     }
 }
@@ -56,7 +56,7 @@ pub(crate) struct Client(BufReader<TcpStream>);
 
 /// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     /// The field lines.
     pub(crate) fields: String,
@@ -65,7 +65,7 @@ pub(crate) struct Answer {
     pub(crate) trailers: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut lines = self.fields.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -79,8 +79,8 @@ impl Answer {
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self(BufReader::new(stream))
     }
 
@@ -95,46 +95,46 @@ impl Client {
     }
 
     /// Sends a request without a body, and reads the response.
-    pub(crate) fn ask(&mut self, line: &str) -> Answer {
+    pub(crate) fn request(&mut self, line: &str) -> TestResponse {
         self.head(line, &[]);
-        self.answer_to(line)
+        self.response_to(line)
     }
 
     /// Sends a request with a body and its Content-Length, and reads the response.
-    pub(crate) fn ask_with(&mut self, line: &str, body: &[u8]) -> Answer {
+    pub(crate) fn request_with_body(&mut self, line: &str, body: &[u8]) -> TestResponse {
         self.head(line, &[&format!("Content-Length: {}", body.len())]);
         self.send(body);
-        self.answer_to(line)
+        self.response_to(line)
     }
 
     /// Reads the response to a method other than HEAD.
-    pub(crate) fn answer(&mut self) -> Answer {
-        self.answer_to("")
+    pub(crate) fn response(&mut self) -> TestResponse {
+        self.response_to("")
     }
 
-    fn answer_to(&mut self, line: &str) -> Answer {
-        let mut answer = self.answer_head();
-        if line.starts_with("HEAD ") || matches!(answer.status, 204 | 304) {
-            return answer;
+    fn response_to(&mut self, line: &str) -> TestResponse {
+        let mut response = self.response_head();
+        if line.starts_with("HEAD ") || matches!(response.status, 204 | 304) {
+            return response;
         }
-        if answer.field("transfer-encoding").is_some() {
+        if response.field("transfer-encoding").is_some() {
             while let Some(chunk) = self.chunk() {
-                answer.body.extend(chunk);
+                response.body.extend(chunk);
             }
-            answer.trailers = self.lines();
-        } else if let Some(length) = answer.field("content-length") {
-            answer.body = vec![0; length.parse().unwrap()];
-            self.0.read_exact(&mut answer.body).unwrap();
+            response.trailers = self.lines();
+        } else if let Some(length) = response.field("content-length") {
+            response.body = vec![0; length.parse().unwrap()];
+            self.0.read_exact(&mut response.body).unwrap();
         } else {
-            self.0.read_to_end(&mut answer.body).unwrap();
+            self.0.read_to_end(&mut response.body).unwrap();
         }
-        answer
+        response
     }
 
-    pub(crate) fn answer_head(&mut self) -> Answer {
+    pub(crate) fn response_head(&mut self) -> TestResponse {
         let line = self.line();
         let status = line.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
-        Answer { status, fields: self.lines(), body: Vec::new(), trailers: String::new() }
+        TestResponse { status, fields: self.lines(), body: Vec::new(), trailers: String::new() }
     }
 
     /// Reads a chunk. Returns `None` for the last one, which is empty.
@@ -165,7 +165,7 @@ impl Client {
     }
 
     /// Waits for bytes or the end. Returns whether the server has closed or reset the connection.
-    pub(crate) fn is_over(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         match self.0.fill_buf() {
             Ok(rest) => rest.is_empty(),
             Err(error) => error.kind() == ErrorKind::ConnectionReset,

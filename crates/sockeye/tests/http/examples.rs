@@ -30,9 +30,9 @@ fn any_port() -> sockeye::ListenAddr {
 fn hello_says_hello() {
     let serving = http_hello::serve(any_port()).unwrap();
     let mut client = Client::new(&serving.addresses()[0].to_string());
-    let answer = client.ask("GET /there");
-    assert!(answer.text().starts_with("Hello, 127.0.0.1:"), "{}", answer.text());
-    assert!(answer.text().ends_with("! This is /there.\n"), "{}", answer.text());
+    let response = client.request("GET /there");
+    assert!(response.text().starts_with("Hello, 127.0.0.1:"), "{}", response.text());
+    assert!(response.text().ends_with("! This is /there.\n"), "{}", response.text());
     drop(client);
     stop(serving);
 }
@@ -42,12 +42,12 @@ fn notes_are_kept_shown_and_removed() {
     let serving = http_json::serve(any_port()).unwrap();
     let mut client = Client::new(&serving.addresses()[0].to_string());
     let note = json!({ "text": "buy fish" });
-    let made = client.ask_with("POST /notes", note.to_string().as_bytes());
+    let made = client.request_with_body("POST /notes", note.to_string().as_bytes());
     assert_eq!((made.status, made.field("location")), (201, Some("/notes/1")));
     let read = |client: &mut Client, line: &str| -> Value {
-        let answer = client.ask(line);
-        assert_eq!(answer.field("content-type"), Some("application/json"));
-        serde_json::from_slice(&answer.body).unwrap()
+        let response = client.request(line);
+        assert_eq!(response.field("content-type"), Some("application/json"));
+        serde_json::from_slice(&response.body).unwrap()
     };
     assert_eq!(read(&mut client, "GET /notes/1"), note);
     assert_eq!(read(&mut client, "GET /notes"), json!({ "1": note }));
@@ -63,9 +63,9 @@ fn notes_are_kept_shown_and_removed() {
         ("DELETE /notes/1", "", 204),
         ("DELETE /notes/1", "", 404),
     ] {
-        assert_eq!(client.ask_with(line, body.as_bytes()).status, status, "{line}");
+        assert_eq!(client.request_with_body(line, body.as_bytes()).status, status, "{line}");
     }
-    assert_eq!(client.ask_with("POST /notes", &vec![b' '; 65537]).status, 413);
+    assert_eq!(client.request_with_body("POST /notes", &vec![b' '; 65537]).status, 413);
     drop(client);
     stop(serving);
 }
@@ -78,15 +78,15 @@ fn an_upload_is_in_the_folder_when_it_is_complete() {
     let address = serving.addresses()[0].to_string();
     let mut client = Client::new(&address);
     let content: Vec<u8> = (0..10_000_000_u32).map(|at| (at / 5) as u8).collect();
-    assert_eq!(client.ask_with("PUT /big.bin", &content).status, 201);
+    assert_eq!(client.request_with_body("PUT /big.bin", &content).status, 201);
     assert!(fs::read(folder.join("big.bin")).unwrap() == content);
-    assert_eq!(client.ask_with("PUT /empty", b"").status, 201);
-    assert_eq!(client.ask_with("PUT /big.bin", b"anew").status, 201);
+    assert_eq!(client.request_with_body("PUT /empty", b"").status, 201);
+    assert_eq!(client.request_with_body("PUT /big.bin", b"anew").status, 201);
     assert_eq!(fs::read(folder.join("big.bin")).unwrap(), b"anew");
     for name in ["", "..", ".hidden", "a/b", "a%2fb", "..%5cx"] {
-        assert_eq!(client.ask_with(&format!("PUT /{name}"), b"x").status, 403, "{name}");
+        assert_eq!(client.request_with_body(&format!("PUT /{name}"), b"x").status, 403, "{name}");
     }
-    assert_eq!(client.ask("GET /big.bin").status, 404);
+    assert_eq!(client.request("GET /big.bin").status, 404);
     // An incomplete upload leaves no file.
     let mut other = Client::new(&address);
     other.head("PUT /half", &["Content-Length: 1000000"]);
@@ -107,10 +107,10 @@ fn every_event_reaches_all_listeners() {
     let mut listeners = [Client::new(&address), Client::new(&address)];
     for listener in &mut listeners {
         listener.head("GET /events", &["Accept: text/event-stream"]);
-        assert_eq!(listener.answer_head().status, 200);
+        assert_eq!(listener.response_head().status, 200);
     }
     let mut client = Client::new(&address);
-    assert_eq!(client.ask_with("POST /say", "Grüß\nGott".as_bytes()).status, 204);
+    assert_eq!(client.request_with_body("POST /say", "Grüß\nGott".as_bytes()).status, 204);
     for listener in &mut listeners {
         assert_eq!(listener.chunk().unwrap(), "data: Grüß\ndata: Gott\n\n".as_bytes());
     }
@@ -118,11 +118,11 @@ fn every_event_reaches_all_listeners() {
     let burst: String =
         (0..100).map(|_| "POST /say HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!").collect();
     client.send(burst);
-    (0..100).for_each(|_| assert_eq!(client.answer().status, 204));
+    (0..100).for_each(|_| assert_eq!(client.response().status, 204));
     for listener in &mut listeners {
         (0..100).for_each(|_| assert_eq!(listener.chunk().unwrap(), b"data: !\n\n"));
     }
-    assert!(client.ask("GET /").text().contains("EventSource"));
+    assert!(client.request("GET /").text().contains("EventSource"));
     drop(client);
     serving.handle().drain();
     assert!(listeners.iter_mut().all(|listener| listener.chunk().is_none()));

@@ -1,11 +1,11 @@
 //! Services of `sockeye::http`, and the examples, over plain sockets.
 
-mod answers;
 mod bodies;
 mod client;
+mod disconnects;
 mod echo;
 mod examples;
-mod late;
-mod leaving;
+mod response_timeout;
+mod responses;
+mod simulated;
 mod streams;
-mod travel;

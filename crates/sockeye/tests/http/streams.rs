@@ -39,7 +39,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let sender = senders.recv().unwrap();
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("7"));
-    assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.response_head().field("transfer-encoding"), Some("chunked"));
     sender.send("first").unwrap();
     assert_eq!(client.chunk().unwrap(), b"first");
     // An empty piece sends nothing, and is not the end.
@@ -56,7 +56,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let sender = senders.recv().unwrap();
     sender.send("last").unwrap();
     sender.finish();
-    assert_eq!(rest.answer().text(), "last");
+    assert_eq!(rest.response().text(), "last");
     drop((client, rest));
     stop(serving);
 }
@@ -72,7 +72,7 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
             sender.send(*piece).unwrap();
         }
         sender.finish();
-        assert_eq!(client.answer_head().field("content-length"), Some("10"));
+        assert_eq!(client.response_head().field("content-length"), Some("10"));
         if whole {
             client.head("GET /none", &["Connection: close"]);
             senders.recv().unwrap().finish();
@@ -86,7 +86,7 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
     sender.send("12345678901").unwrap();
-    client.answer_head();
+    client.response_head();
     assert!(client.rest().len() <= 10);
     drop(client);
     stop(serving);
@@ -101,7 +101,7 @@ fn a_sender_that_is_dropped_cuts_the_response() {
     let sender = senders.recv().unwrap();
     sender.send("some").unwrap();
     drop(sender);
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.rest(), b"4\r\nsome\r\n");
     assert_eq!(stop(serving).closed_for("reply_aborted"), 1);
 }
@@ -110,8 +110,8 @@ fn a_sender_that_is_dropped_cuts_the_response() {
 fn a_response_to_head_starts_no_sender() {
     let (serving, address, senders) = senders(of_ten);
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("HEAD /").field("content-length"), Some("10"));
-    assert_eq!(client.ask("HEAD /none").field("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.request("HEAD /").field("content-length"), Some("10"));
+    assert_eq!(client.request("HEAD /none").field("transfer-encoding"), Some("chunked"));
     assert!(senders.try_recv().is_err());
     drop(client);
     stop(serving);
@@ -156,7 +156,7 @@ fn a_late_piece_does_not_get_into_the_next_response() {
     client.head("GET /none", &[]);
     let old = senders.recv().unwrap();
     old.send("old").unwrap();
-    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.response_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"old");
     old.finish();
     assert_eq!(client.chunk(), None);
@@ -181,7 +181,7 @@ fn events_arrive_one_by_one_and_draining_completes_the_response() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
-    let head = client.answer_head();
+    let head = client.response_head();
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
     for count in 0..3 {
         sender.send(Event::new(&count.to_string()).name("count")).unwrap();
@@ -206,7 +206,7 @@ fn a_stream_can_be_completed_while_the_server_drains() {
     }
     sender.send("all").unwrap();
     sender.finish();
-    assert_eq!(client.answer().text(), "all");
+    assert_eq!(client.response().text(), "all");
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
@@ -217,7 +217,7 @@ fn a_sender_never_blocks_on_the_event_loop() {
     });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    client.answer_head();
+    client.response_head();
     client.rest();
     assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
 }
@@ -254,11 +254,11 @@ fn a_source_returns_pieces_and_runs_work() {
         Reply::pull(Response::new(()), Down(from))
     });
     let mut client = Client::new(&address);
-    let answer = client.ask("GET /5");
-    assert_eq!((answer.text(), &*answer.trailers), ("5 4 3 2 1 ", "x-end: 0\r\n"));
-    assert_eq!(client.ask("GET /0").text(), "");
+    let response = client.request("GET /5");
+    assert_eq!((response.text(), &*response.trailers), ("5 4 3 2 1 ", "x-end: 0\r\n"));
+    assert_eq!(client.request("GET /0").text(), "");
     client.head("GET /15", &[]);
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.rest(), b"3\r\n15 \r\n3\r\n14 \r\n");
     stop(serving);
 }
@@ -284,7 +284,7 @@ fn a_source_is_called_only_as_fast_as_the_client_reads() {
     });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    client.answer_head();
+    client.response_head();
     // 125 MiB is more than the kernel and the server buffer.
     let mut seen = 0;
     let mut same = 0;
@@ -326,12 +326,12 @@ fn endless_empty_pieces_abort_the_response() {
     let mut client = Client::new(&address);
     // Each response has its own count.
     for _ in 0..2 {
-        assert_eq!(client.ask("GET /some").text(), "xxx");
+        assert_eq!(client.request("GET /some").text(), "xxx");
     }
     for path in ["/loop", "/pool"] {
         let mut client = Client::new(&address);
         client.head(&format!("GET {path}"), &[]);
-        client.answer_head();
+        client.response_head();
         assert_eq!(client.rest(), b"", "there is no last chunk");
     }
     drop(client);
@@ -393,7 +393,7 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let wake = wakes.recv().unwrap();
-    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.response_head().status, 200);
     for _ in 0..3 {
         // More than a sender can queue.
         (0..100).for_each(|_| say("said"));
@@ -410,7 +410,7 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
     // The same worker processes the wake-up before this request.
     let mut other = Client::new(&address);
     other.head("HEAD /", &[]);
-    assert_eq!(other.answer_head().status, 200);
+    assert_eq!(other.response_head().status, 200);
     go_on.send(()).unwrap();
     assert_eq!(client.chunk().unwrap(), b"meanwhile");
     assert!(!wake.is_gone());
@@ -425,7 +425,7 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
     let next = wakes.recv().unwrap();
     say("next");
     next.wake();
-    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.response_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"next");
     // Draining completes a response whose source waits.
     serving.handle().drain();
@@ -459,12 +459,12 @@ fn wakeups_do_not_exceed_the_output_limit() {
         wake.wake();
         // The same worker processes the wake-up before this request.
         other.head("HEAD /", &[]);
-        assert_eq!(other.answer_head().status, 200);
+        assert_eq!(other.response_head().status, 200);
     }
     assert!(queue.lock().unwrap().len() > 50);
     drop(other);
     drop(client);
     // The source is dropped with its connection.
-    crate::client::until(|| wake.is_gone());
+    crate::client::wait_until(|| wake.is_gone());
     stop(serving);
 }

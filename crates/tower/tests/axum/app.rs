@@ -64,25 +64,25 @@ fn app() -> Router {
 fn extractors_state_and_nested_routers_work() {
     let running = RunningApp::new(app());
     let mut client = running.client();
-    assert_eq!(client.ask("GET /").text(), "Hello");
-    assert_eq!(client.ask("POST /count").text(), "0");
-    assert_eq!(client.ask("POST /count").text(), "1");
-    let answer = client.ask("GET /in/there/42");
-    assert_eq!((answer.text(), answer.field("x-layer")), ("there 42", Some("was here")));
-    assert_eq!(client.ask("GET /in/there/x").status, 400);
+    assert_eq!(client.request("GET /").text(), "Hello");
+    assert_eq!(client.request("POST /count").text(), "0");
+    assert_eq!(client.request("POST /count").text(), "1");
+    let response = client.request("GET /in/there/42");
+    assert_eq!((response.text(), response.field("x-layer")), ("there 42", Some("was here")));
+    assert_eq!(client.request("GET /in/there/x").status, 400);
     let json = b"{\"a\": 40, \"b\": 2}";
     client.head("POST /sum", &["Content-Type: application/json", "Content-Length: 17"]);
     client.send(json);
-    let answer = client.answer();
-    assert_eq!(answer.field("content-type"), Some("application/json"));
-    assert_eq!(answer.text(), "{\"sum\":42}");
-    assert_eq!(client.ask_with("POST /sum", json).status, 415);
+    let response = client.response();
+    assert_eq!(response.field("content-type"), Some("application/json"));
+    assert_eq!(response.text(), "{\"sum\":42}");
+    assert_eq!(client.request_with_body("POST /sum", json).status, 415);
     client.head("GET /headers", &["X-A: 1", "B: 2", "x-a: 3"]);
-    assert_eq!(client.answer().text(), "1|3");
-    assert!(client.ask("GET /who").text().starts_with("127.0.0.1:"));
-    assert_eq!(client.ask("DELETE /").status, 405);
-    let answer = client.ask("GET /nowhere");
-    assert_eq!((answer.status, answer.text()), (404, "nobody knows it"));
+    assert_eq!(client.response().text(), "1|3");
+    assert!(client.request("GET /who").text().starts_with("127.0.0.1:"));
+    assert_eq!(client.request("DELETE /").status, 405);
+    let response = client.request("GET /nowhere");
+    assert_eq!((response.status, response.text()), (404, "nobody knows it"));
     drop(client);
     running.stop();
 }
@@ -94,8 +94,8 @@ fn any_method_reaches_the_service() {
     let running = RunningApp::new(app);
     let mut client = running.client();
     for method in ["PROPFIND", "get", "M-SEARCH"] {
-        assert_eq!(client.ask(&format!("{method} /any")).text(), method);
-        assert_eq!(client.ask(&format!("{method} /get")).status, 405, "by axum");
+        assert_eq!(client.request(&format!("{method} /any")).text(), method);
+        assert_eq!(client.request(&format!("{method} /get")).status, 405, "by axum");
     }
     drop(client);
     running.stop();
@@ -105,20 +105,20 @@ fn any_method_reaches_the_service() {
 fn the_server_frames_responses() {
     let running = RunningApp::new(app());
     let mut client = running.client();
-    let answer = client.ask("HEAD /");
-    assert_eq!((answer.status, answer.field("content-length")), (200, Some("5")));
-    assert_eq!(client.ask("HEAD /large").field("content-length"), Some("5000000"));
-    let answer = client.ask("GET /large");
-    assert_eq!(answer.field("content-length"), Some("5000000"));
-    assert_eq!(answer.body, vec![b'x'; 5_000_000]);
-    let answer = client.ask("GET /chunked");
-    assert_eq!((answer.text(), answer.field("content-length")), ("by the server", Some("13")));
-    assert_eq!(client.ask("GET /empty").status, 204);
+    let response = client.request("HEAD /");
+    assert_eq!((response.status, response.field("content-length")), (200, Some("5")));
+    assert_eq!(client.request("HEAD /large").field("content-length"), Some("5000000"));
+    let response = client.request("GET /large");
+    assert_eq!(response.field("content-length"), Some("5000000"));
+    assert_eq!(response.body, vec![b'x'; 5_000_000]);
+    let response = client.request("GET /chunked");
+    assert_eq!((response.text(), response.field("content-length")), ("by the server", Some("13")));
+    assert_eq!(client.request("GET /empty").status, 204);
     for path in ["/switch", "/coding"] {
-        assert_eq!(client.ask(&format!("GET {path}")).status, 500, "{path}");
+        assert_eq!(client.request(&format!("GET {path}")).status, 500, "{path}");
     }
-    assert_eq!(client.ask("GET /close").field("connection"), Some("close"));
-    assert!(client.is_over());
+    assert_eq!(client.request("GET /close").field("connection"), Some("close"));
+    assert!(client.is_closed());
     running.stop();
 }
 
@@ -126,8 +126,8 @@ fn the_server_frames_responses() {
 fn a_panic_is_a_500_for_its_request_only() {
     let running = RunningApp::new(app());
     let mut client = running.client();
-    assert_eq!(client.ask("GET /panic").status, 500);
-    assert_eq!(client.ask("GET /").text(), "Hello");
+    assert_eq!(client.request("GET /panic").status, 500);
+    assert_eq!(client.request("GET /").text(), "Hello");
     drop(client);
     running.stop();
 }
@@ -136,13 +136,13 @@ fn a_panic_is_a_500_for_its_request_only() {
 fn bodies_are_limited_by_the_app() {
     let running = RunningApp::new(app());
     let mut client = running.client();
-    assert_eq!(client.ask_with("POST /bytes", &[b'x'; 300_000]).body, [b'x'; 300_000]);
+    assert_eq!(client.request_with_body("POST /bytes", &[b'x'; 300_000]).body, [b'x'; 300_000]);
     client.head("POST /bytes", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n0\r\n\r\n");
-    assert_eq!(client.answer().text(), "abc");
-    assert_eq!(client.ask("POST /bytes").text(), "");
+    assert_eq!(client.response().text(), "abc");
+    assert_eq!(client.request("POST /bytes").text(), "");
     // One byte above the limit of axum's extractors.
-    assert_eq!(client.ask_with("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
+    assert_eq!(client.request_with_body("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
     drop(client);
     running.stop();
 }
@@ -151,10 +151,10 @@ fn bodies_are_limited_by_the_app() {
 fn a_request_after_the_runtime_shut_down_is_a_500() {
     let running = RunningApp::new(app());
     let mut client = running.client();
-    assert_eq!(client.ask("GET /").text(), "Hello");
+    assert_eq!(client.request("GET /").text(), "Hello");
     let RunningApp { runtime, serving, .. } = running;
     runtime.shutdown_background();
-    assert_eq!(client.ask("GET /").status, 500);
+    assert_eq!(client.request("GET /").status, 500);
     drop(client);
     serving.handle().drain();
     serving.join().unwrap();
@@ -172,7 +172,7 @@ fn hosts_are_checked_if_the_options_say_so() {
         for (host, status) in [("localhost", 200), ("evil.example", expected)] {
             let mut client = crate::client::Client::new(&serving.addresses()[0].to_string());
             client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
-            assert_eq!(client.answer().status, status, "{host}");
+            assert_eq!(client.response().status, status, "{host}");
         }
         serving.handle().drain();
         assert_eq!(serving.join().unwrap().cut, 0);

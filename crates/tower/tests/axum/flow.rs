@@ -47,7 +47,7 @@ fn a_response_is_sent_while_it_is_made() {
     let running = RunningApp::new(app);
     let mut client = running.client();
     client.head("GET /", &[]);
-    assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
+    assert_eq!(client.response_head().field("transfer-encoding"), Some("chunked"));
     for piece in ["one", "two", "three"] {
         send.blocking_send(Ok(piece.into())).unwrap();
         assert_eq!(client.chunk().unwrap(), piece.as_bytes());
@@ -65,7 +65,7 @@ fn a_response_that_fails_is_cut() {
     let mut client = running.client();
     client.head("GET /", &[]);
     send.blocking_send(Ok("some".into())).unwrap();
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.chunk().unwrap(), b"some");
     send.blocking_send(Err(std::io::Error::other("on purpose"))).unwrap();
     assert_eq!(client.rest(), b"", "there is no last chunk");
@@ -88,7 +88,7 @@ fn events_arrive_one_by_one_and_draining_completes_the_response() {
     let running = RunningApp::new(app);
     let mut client = running.client();
     client.head("GET /", &[]);
-    assert_eq!(client.answer_head().field("content-type"), Some("text/event-stream"));
+    assert_eq!(client.response_head().field("content-type"), Some("text/event-stream"));
     for text in ["one", "two"] {
         send.blocking_send(text).unwrap();
         assert_eq!(client.chunk().unwrap(), format!("data: {text}\n\n").as_bytes());
@@ -118,7 +118,7 @@ fn a_slow_client_slows_the_response_stream_down() {
     let running = RunningApp::new(app);
     let mut client = running.client();
     client.head("GET /", &[]);
-    client.answer_head();
+    client.response_head();
     let (mut seen, mut same) = (0, 0);
     while same < 1000 {
         let now = made.load(Ordering::Relaxed);
@@ -226,8 +226,8 @@ fn trailers_go_both_ways() {
     let mut client = running.client();
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("3\r\nabc\r\n0\r\nX-Sum: 3\r\nx-sum: 4\r\n\r\n");
-    let answer = client.answer();
-    assert_eq!((answer.text(), &*answer.trailers), ("abc", "x-sum: 3\r\nx-sum: 4\r\n"));
+    let response = client.response();
+    assert_eq!((response.text(), &*response.trailers), ("abc", "x-sum: 3\r\nx-sum: 4\r\n"));
     drop(client);
     running.stop();
 }
@@ -247,12 +247,12 @@ fn a_client_gets_100_continue_when_the_service_polls_the_body() {
     let mut client = running.client();
     let expects = ["Expect: 100-continue", "Content-Length: 5"];
     client.head("POST /", &expects);
-    assert_eq!(client.answer_head().status, 100);
+    assert_eq!(client.response_head().status, 100);
     client.send("hello");
-    assert_eq!(client.answer().text(), "hello");
+    assert_eq!(client.response().text(), "hello");
     client.head("POST /", &[&expects[..], &["X-Unwanted: 1"]].concat());
-    assert_eq!(client.answer().status, 403);
-    assert!(client.is_over());
+    assert_eq!(client.response().status, 403);
+    assert!(client.is_closed());
     running.stop();
 }
 
@@ -330,7 +330,7 @@ fn pipelined_requests_are_answered_in_order() {
         (0..10).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
     client.send(requests);
     for n in 0..10 {
-        assert_eq!(client.answer().text(), n.to_string());
+        assert_eq!(client.response().text(), n.to_string());
     }
     drop(client);
     running.stop();

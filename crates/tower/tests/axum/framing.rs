@@ -89,11 +89,11 @@ fn head_has_the_content_length_of_get_or_none() {
         ("/205", 205, Some("0")),
         ("/304", 304, None),
     ] {
-        let answer = client.ask(&format!("HEAD {path}"));
-        assert_eq!((answer.status, answer.field("content-length")), (status, length), "{path}");
-        assert_eq!(answer.field("transfer-encoding"), None, "{path}");
+        let response = client.request(&format!("HEAD {path}"));
+        assert_eq!((response.status, response.field("content-length")), (status, length), "{path}");
+        assert_eq!(response.field("transfer-encoding"), None, "{path}");
     }
-    assert_eq!(client.ask("GET /by-hand").field("content-length"), Some("7"));
+    assert_eq!(client.request("GET /by-hand").field("content-length"), Some("7"));
     drop(client);
     running.stop();
 }
@@ -141,11 +141,11 @@ fn content_in_response_to_head_is_not_sent() {
         ("/said", 200, Some("5")),
         ("/wrong", 500, Some("26")),
     ] {
-        let answer = client.ask(&format!("HEAD {path}"));
-        assert_eq!((answer.status, answer.field("content-length")), (status, length), "{path}");
-        assert_eq!(answer.field("transfer-encoding"), None, "{path}");
+        let response = client.request(&format!("HEAD {path}"));
+        assert_eq!((response.status, response.field("content-length")), (status, length), "{path}");
+        assert_eq!(response.field("transfer-encoding"), None, "{path}");
     }
-    assert_eq!(client.ask("GET /empty").field("content-length"), Some("0"));
+    assert_eq!(client.request("GET /empty").field("content-length"), Some("0"));
     drop(client);
     running.stop();
 }
@@ -165,10 +165,14 @@ fn a_wrong_content_length_is_a_500_and_the_connection_stays_open() {
     let running = RunningApp::new(app);
     let mut client = running.client();
     for path in ["/short", "/long", "/none", "/empty", "/large"] {
-        let answer = client.ask(&format!("GET {path}"));
-        assert_eq!((answer.status, answer.text()), (500, "500 Internal Server Error\n"), "{path}");
+        let response = client.request(&format!("GET {path}"));
+        assert_eq!(
+            (response.status, response.text()),
+            (500, "500 Internal Server Error\n"),
+            "{path}"
+        );
     }
-    assert_eq!(client.ask("GET /right").text(), "Hello, you");
+    assert_eq!(client.request("GET /right").text(), "Hello, you");
     drop(client);
     assert_eq!(running.stop().closed_for("reply_aborted"), 0);
 }
@@ -187,11 +191,11 @@ fn a_stream_that_breaks_its_content_length_is_cut() {
         .route("/long", with_length("6"))
         .route("/right", with_length("5"));
     let running = RunningApp::new(app);
-    assert_eq!(running.client().ask("GET /right").text(), "Hello");
+    assert_eq!(running.client().request("GET /right").text(), "Hello");
     for (path, rest) in [("/short", ""), ("/long", "Hello")] {
         let mut client = running.client();
         client.head(&format!("GET {path}"), &[]);
-        assert_eq!(client.answer_head().status, 200);
+        assert_eq!(client.response_head().status, 200);
         assert_eq!(client.rest(), rest.as_bytes(), "{path}");
     }
     assert_eq!(running.stop().closed_for("reply_aborted"), 2);

@@ -5,9 +5,9 @@
 mod client;
 
 mod app;
+mod disconnects;
 mod flow;
 mod framing;
-mod leaving;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;

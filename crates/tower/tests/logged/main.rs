@@ -19,15 +19,15 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use client::{Client, PATIENCE};
+use client::{Client, TIMEOUT};
 
 /// Sends each warning and error, with its fields, to the test.
 struct Log(Mutex<mpsc::Sender<String>>);
 
 /// The fields of a line.
-struct Line(String);
+struct FieldText(String);
 
-impl Visit for Line {
+impl Visit for FieldText {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         write!(self.0, "{field}={value:?} ").unwrap();
     }
@@ -39,7 +39,7 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("{} ", event.metadata().level()));
+        let mut line = FieldText(format!("{} ", event.metadata().level()));
         event.record(&mut line);
         // Between tests, there is no receiver.
         let _ = self.0.lock().unwrap().send(line.0);
@@ -65,7 +65,7 @@ static LINES: LazyLock<Mutex<mpsc::Receiver<String>>> = LazyLock::new(|| {
 /// Waits for a line with this level and text. A busy machine may log others.
 fn wait_for(level: &str, says: &str, lines: &mpsc::Receiver<String>) {
     loop {
-        let line = lines.recv_timeout(PATIENCE).unwrap();
+        let line = lines.recv_timeout(TIMEOUT).unwrap();
         if line.starts_with(level) && line.contains(says) {
             return;
         }
@@ -91,7 +91,7 @@ fn a_wrong_content_length_is_logged_with_both_lengths() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let wrong = get(|| async { ([(header::CONTENT_LENGTH, "12345")], "seven b") });
     let (serving, mut client) = serve(runtime.handle(), Router::new().route("/", wrong));
-    assert_eq!(client.ask("GET /").status, 500);
+    assert_eq!(client.request("GET /").status, 500);
     wait_for("ERROR ", "the Content-Length is 12345, and the body has 7 bytes", &lines);
     drop(client);
     stop_serving(serving);
@@ -107,7 +107,7 @@ fn an_undriven_runtime_causes_a_warning_and_its_requests_wait() {
     wait_for("WARN ", "a current-thread runtime runs only while", &lines);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let driver = thread::spawn(move || runtime.block_on(stopped).is_err());
-    assert_eq!(client.answer().text(), "at last");
+    assert_eq!(client.response().text(), "at last");
     drop(client);
     stop_serving(serving);
     drop(stop);

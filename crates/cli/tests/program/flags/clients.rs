@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::json;
 
 use super::Run;
-use super::servers::FIRST;
+use super::servers::BEFORE_DEFAULT;
 use crate::messages::frames::{frame, read_frame};
 use crate::support::Running;
 
@@ -36,8 +36,8 @@ pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
     run.run(&[&[server.url()], contents].concat())
 }
 
-/// Sends to a server that responds after the client has ended its side.
-pub(super) fn to_one_that_waits(run: &Run<'_>) -> String {
+/// Sends to a server that responds after the client has closed its sending side.
+pub(super) fn to_server_that_waits_for_eof(run: &Run<'_>) -> String {
     let address = peer(|_, mut stream| {
         let mut request = String::new();
         if stream.read_to_string(&mut request).is_ok() {
@@ -79,7 +79,7 @@ pub(super) fn output_of_message(run: &Run<'_>) -> String {
 }
 
 /// A peer that keeps clients waiting. Dropping it closes its sockets.
-pub(super) struct Waiting {
+pub(super) struct UnresponsivePeer {
     url: String,
     _server: Option<Running>,
     _listener: Option<TcpListener>,
@@ -87,35 +87,40 @@ pub(super) struct Waiting {
 }
 
 /// Accepts connections, and sends nothing.
-pub(super) fn silent_peer() -> Waiting {
+pub(super) fn silent_peer() -> UnresponsivePeer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
-    Waiting { url, _server: None, _listener: Some(listener), _first: None }
+    UnresponsivePeer { url, _server: None, _listener: Some(listener), _first: None }
 }
 
 /// Has a full accept queue, so connecting takes until the timeout.
-pub(super) fn full_peer() -> Waiting {
+pub(super) fn peer_with_full_queue() -> UnresponsivePeer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // Listening again sets the length of the queue: one connection fits.
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
     let first = TcpStream::connect(address).unwrap();
     let url = format!("tcp://{address}");
-    Waiting { url, _server: None, _listener: Some(listener), _first: Some(first) }
+    UnresponsivePeer { url, _server: None, _listener: Some(listener), _first: Some(first) }
 }
 
-pub(super) fn our_echo() -> Waiting {
+pub(super) fn echo_peer() -> UnresponsivePeer {
     let server = echo();
     let url = server.url().to_owned();
-    Waiting { url, _server: Some(server), _listener: None, _first: None }
+    UnresponsivePeer { url, _server: Some(server), _listener: None, _first: None }
 }
 
-/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second run
-/// surely starts after the one with the default. Returns [`FIRST`] if both end before it.
-pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
+/// Runs the command with the default timeout, and meanwhile twice with the row's flag: the second
+/// run surely starts after the one with the default. Returns [`BEFORE_DEFAULT`] if both end before
+/// it.
+pub(super) fn times_out_first(
+    run: &Run<'_>,
+    contents: &[&str],
+    peer: fn() -> UnresponsivePeer,
+) -> String {
     let peer = peer();
     let args = [&[&*peer.url], contents].concat();
-    let mut command = run.plain().command(&args);
+    let mut command = run.without_flag().command(&args);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut with_default = command.spawn().unwrap();
     run.run(&args);
@@ -123,7 +128,11 @@ pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting
     let ended = with_default.try_wait().unwrap();
     let _ = with_default.kill();
     let _ = with_default.wait();
-    if ended.is_none() { FIRST.into() } else { format!("the default ended first; {printed}") }
+    if ended.is_none() {
+        BEFORE_DEFAULT.into()
+    } else {
+        format!("the default ended first; {printed}")
+    }
 }
 
 /// Loads our echo server.
@@ -133,13 +142,13 @@ pub(super) fn load_echo(run: &Run<'_>) -> String {
 }
 
 /// The number of bytes that an echo server is sent by default.
-const DOTS: usize = 64;
+const DEFAULT_SIZE: usize = 64;
 
 /// Loads an echo server that waits for two requests before it responds, except on the first
 /// connection, on which the client learns the response.
 pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     let address = peer(|number, mut stream| {
-        let mut bytes = vec![0; if number == 0 { DOTS } else { 2 * DOTS }];
+        let mut bytes = vec![0; if number == 0 { DEFAULT_SIZE } else { 2 * DEFAULT_SIZE }];
         if stream.read_exact(&mut bytes).is_ok() {
             stream.write_all(&bytes).unwrap();
         }
@@ -148,7 +157,7 @@ pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
 }
 
 /// Loads a server whose later responses differ from the first.
-pub(super) fn load_falsified(run: &Run<'_>) -> String {
+pub(super) fn load_changing_responses(run: &Run<'_>) -> String {
     let address = peer(|number, stream| {
         let content = if number == 0 { "ok" } else { "no" };
         answer_all(stream, content, &mut String::new());

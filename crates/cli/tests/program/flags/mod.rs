@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use crate::support::{Folder, Running, run, sockeye, text};
 
 /// The value of a flag that takes no value.
-const SWITCH: &str = "";
+const NO_VALUE: &str = "";
 
 /// A flag, and how to observe its effect. `{dir}` in a value is the run's folder.
 struct Row {
@@ -45,7 +45,12 @@ const fn row(
 }
 
 /// A flag whose default would take too long to observe. `with` must differ from the default.
-const fn only(flag: &'static str, value: &'static str, probe: Probe, with: &'static str) -> Row {
+const fn row_without_default(
+    flag: &'static str,
+    value: &'static str,
+    probe: Probe,
+    with: &'static str,
+) -> Row {
     Row { flag, value, base: "", probe, without: None, with }
 }
 
@@ -61,33 +66,34 @@ impl Row {
 
     /// Fails unless the flag and its environment variable have the effect.
     fn check(&self, command: &'static str) {
-        let see = |by| {
-            let run = Run { command, row: self, by, folder: servers::site() };
+        let observe = |source| {
+            let run = Run { command, row: self, source, folder: servers::site() };
             (self.probe)(&run)
         };
         let name = format!("{command} {} {}", self.flag, self.value);
         if let Some(without) = self.without {
-            let seen = see(By::Nothing);
+            let seen = observe(Source::None);
             assert!(seen.contains(without), "without {name}: {without:?} is not in {seen}");
             assert!(!seen.contains(self.with), "without {name}: {:?} is in {seen}", self.with);
         }
         let with = self.with;
-        let seen = see(By::Flag);
+        let seen = observe(Source::Flag);
         assert!(seen.contains(with), "{name}: {with:?} is not in {seen}");
-        if has_variables(command) {
-            let (seen, variable) = (see(By::Environment), self.variable());
+        if reads_environment(command) {
+            let (seen, variable) = (observe(Source::Environment), self.variable());
             assert!(seen.contains(with), "{name} by {variable}: {with:?} is not in {seen}");
         }
     }
 }
 
-fn has_variables(command: &str) -> bool {
+fn reads_environment(command: &str) -> bool {
     !matches!(command, "send" | "load")
 }
 
+/// How the flag is set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Nothing,
+enum Source {
+    None,
     Flag,
     Environment,
 }
@@ -96,30 +102,32 @@ enum By {
 struct Run<'a> {
     command: &'static str,
     row: &'a Row,
-    by: By,
+    source: Source,
     folder: Folder,
 }
 
 impl Run<'_> {
     fn command(&self, args: &[&str]) -> Command {
-        let here = |text: &str| text.replace("{dir}", self.folder.text());
+        let replace_dir = |text: &str| text.replace("{dir}", self.folder.text());
         let mut command = sockeye(&[&[self.command], args].concat());
         command.args(self.row.base.split_whitespace());
         command.env("SOCKEYE_LISTEN", "127.0.0.1:0");
-        let value = here(self.row.value);
-        match self.by {
-            By::Nothing => {}
-            By::Flag if value == SWITCH => drop(command.arg(self.row.flag)),
-            By::Flag => drop(command.args([self.row.flag, &value])),
-            By::Environment if value == SWITCH => drop(command.env(self.row.variable(), "true")),
-            By::Environment => drop(command.env(self.row.variable(), value)),
+        let (flag, value) = (self.row.flag, replace_dir(self.row.value));
+        match self.source {
+            Source::None => {}
+            Source::Flag if value == NO_VALUE => drop(command.arg(flag)),
+            Source::Flag => drop(command.args([flag, &value])),
+            Source::Environment => {
+                let value = if value == NO_VALUE { "true" } else { &value };
+                command.env(self.row.variable(), value);
+            }
         }
         command
     }
 
     /// The same run without the flag, in a new folder.
-    fn plain(&self) -> Self {
-        Self { by: By::Nothing, folder: servers::site(), ..*self }
+    fn without_flag(&self) -> Self {
+        Self { source: Source::None, folder: servers::site(), ..*self }
     }
 
     /// Starts a server on a free port.
@@ -150,13 +158,13 @@ impl Run<'_> {
 /// Stops a server cleanly. Returns the rest of its log.
 fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
 }
 
 /// The long flags that the help of a command lists.
-fn listed(command: &str) -> BTreeSet<String> {
+fn listed_flags(command: &str) -> BTreeSet<String> {
     let help = text(&run(&[command, "--help"]).stdout);
     let flags = help.lines().filter_map(|line| {
         // Other lines have a margin of no or ten columns.
@@ -172,7 +180,7 @@ fn listed(command: &str) -> BTreeSet<String> {
 fn check(command: &'static str, tables: &[&[Row]]) {
     let rows = || tables.iter().copied().flatten();
     let with_row: BTreeSet<String> = rows().map(|row| row.flag.to_owned()).collect();
-    let listed = listed(command);
+    let listed = listed_flags(command);
     assert!(listed.len() > 5, "{command} --help: {listed:?}");
     assert_eq!(listed, with_row, "flags of {command}: in its help, and in the table");
     rows().for_each(|row| row.check(command));

@@ -2,69 +2,106 @@
 
 use super::clients::*;
 use super::servers::*;
-use super::{Row, SWITCH, only, row};
+use super::{NO_VALUE, Row, row, row_without_default};
 
 /// Flags of every server.
 pub(super) const SERVER: &[Row] = &[
     row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
     row("--workers", "13", listeners, "listeners", "13 listeners"),
-    row("--log", "debug", log_of_one, "Stopped", "accepted"),
-    row("--max-connections", "1", two_at_once, "at once", "in turn")
+    row("--log", "debug", log_of_one_connection, "Stopped", "accepted"),
+    row("--max-connections", "1", two_connections, "at once", "in turn")
         .base("--log debug --workers 1"),
-    only("--max-connections-per-address", "1", answers_loopback, "[true, true]"),
-    only("--max-buffered", "64M", floods_without_reading, "all was read"),
-    only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
-    only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
+    row_without_default("--max-connections-per-address", "1", answers_loopback, "[true, true]"),
+    row_without_default(
+        "--max-buffered",
+        "64M",
+        reads_from_peer_that_does_not_read,
+        "all was read",
+    ),
+    row_without_default("--write-timeout", "50ms", |run| closes_first(run, flood), BEFORE_DEFAULT),
+    row_without_default("--idle-timeout", "50ms", |run| closes_first(run, silent), BEFORE_DEFAULT),
     row("--lame-duck", "1h", accepts_after_a_signal, "refused", "accepted").base("--workers 1"),
-    only("--drain-timeout", "20ms", drains_first, "1 connection cut, before the default"),
+    row_without_default(
+        "--drain-timeout",
+        "20ms",
+        drains_first,
+        "1 connection cut, before the default",
+    ),
 ];
 
 pub(super) const HTTP: &[Row] = &[
-    row("--listing", SWITCH, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
-    row("--spa", SWITCH, |run| get(run, "/any/page"), "404 Not Found", "the app"),
-    row("--no-archives", SWITCH, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
+    row("--listing", NO_VALUE, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--spa", NO_VALUE, |run| get(run, "/any/page"), "404 Not Found", "the app"),
+    row("--no-archives", NO_VALUE, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
         .base("--listing"),
-    row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
+    row("--no-clean-urls", NO_VALUE, |run| get(run, "/about"), "200 OK", "404 Not Found"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--cache-control", "max-age=5", |run| get(run, "/a.css"), ": no-cache", ": max-age=5"),
     row("--header", "X-Probe: 1", |run| get(run, "/a.css"), "200 OK", "X-Probe: 1"),
-    row("--no-security-headers", SWITCH, security_headers, "has nosniff", "has none"),
+    row("--no-security-headers", NO_VALUE, security_headers, "has nosniff", "has none"),
     row("--cors", "*", |run| get(run, "/a.css"), "200 OK", "Access-Control-Allow-Origin: *"),
     row("--hash-up-to", "1", |run| etags(run, get), "one ETag", "two ETags"),
     row("--compress", "gzip", |run| get(run, "/a.css"), "Encoding: zstd", "Encoding: gzip"),
     row("--compress-memory", "1", |run| encoding(run, "/a.css"), "encoded", "as it is"),
-    row("--no-precompressed", SWITCH, |run| encoding(run, "/xs.txt"), "encoded", "as it is")
+    row("--no-precompressed", NO_VALUE, |run| encoding(run, "/xs.txt"), "encoded", "as it is")
         .base("--compress none"),
     row("--max-request-line", "20", |run| get(run, "/about?and=more"), "200 OK", "414 "),
     row("--max-header", "100", |run| get(run, "/about"), "200 OK", "431 ")
         .base("--max-request-line 100"),
     row("--max-header-fields", "2", |run| get(run, "/about"), "200 OK", "431 "),
-    only("--head-timeout", "50ms", |run| closes_first(run, begin_of_head), FIRST),
+    row_without_default(
+        "--head-timeout",
+        "50ms",
+        |run| closes_first(run, partial_head),
+        BEFORE_DEFAULT,
+    ),
     row("--access-log", "{dir}/log", access_log, "no log", "\"GET /about HTTP/1.1\" 200"),
-    row("--access-log-format", "json", log_of_one, "] \"GET /about", "\"target\":\"/about\"")
-        .base("--access-log -"),
-    row("--trusted-proxy", "127.0.0.0/8", log_of_one, "127.0.0.1 - -", "198.51.100.9 - -")
-        .base("--access-log -"),
-    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
+    row(
+        "--access-log-format",
+        "json",
+        log_of_one_connection,
+        "] \"GET /about",
+        "\"target\":\"/about\"",
+    )
+    .base("--access-log -"),
+    row(
+        "--trusted-proxy",
+        "127.0.0.0/8",
+        log_of_one_connection,
+        "127.0.0.1 - -",
+        "198.51.100.9 - -",
+    )
+    .base("--access-log -"),
+    row("--host", "www.example.org", request_for_other_host, "421 ", "200 OK"),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[
-    row("--answers", "{dir}/answers.json", search_one, "No match for 'one'.", "eins"),
-    row("--frames-only", SWITCH, of_curl, "HTTP/1.1 200 OK", "bad_header"),
-    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
-    row("--origin", "https://www.example.org", of_another_origin, "403 ", "200 OK"),
-    row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
-    only("--header-timeout", "50ms", |run| closes_first(run, begin_of_header), FIRST),
-    only("--content-timeout", "50ms", |run| closes_first(run, begin_of_content), FIRST),
+    row("--answers", "{dir}/answers.json", search_response, "No match for 'one'.", "eins"),
+    row("--frames-only", NO_VALUE, minimal_request, "HTTP/1.1 200 OK", "bad_header"),
+    row("--host", "www.example.org", request_for_other_host, "421 ", "200 OK"),
+    row("--origin", "https://www.example.org", request_from_other_origin, "403 ", "200 OK"),
+    row("--max-content", "1", search_response, "No match for 'one'.", "too_large"),
+    row_without_default(
+        "--header-timeout",
+        "50ms",
+        |run| closes_first(run, partial_header),
+        BEFORE_DEFAULT,
+    ),
+    row_without_default(
+        "--content-timeout",
+        "50ms",
+        |run| closes_first(run, partial_content),
+        BEFORE_DEFAULT,
+    ),
 ];
 
 /// The flags of `http`: those of content change the response, the others are accepted.
 pub(super) const EXPLAIN: &[Row] = &[
-    row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
-    row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
-    row("--no-archives", SWITCH, |run| explain(run, "/sub/?format=tar"), "200 OK", "400 Bad Req")
+    row("--listing", NO_VALUE, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--spa", NO_VALUE, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
+    row("--no-archives", NO_VALUE, |run| explain(run, "/sub/?format=tar"), "200 OK", "400 Bad Req")
         .base("--listing"),
-    row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
+    row("--no-clean-urls", NO_VALUE, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
     row(
         "--content-type",
         "*.foo: text/x-foo",
@@ -74,45 +111,73 @@ pub(super) const EXPLAIN: &[Row] = &[
     ),
     row("--cache-control", "max-age=5", |run| explain(run, "/a.css"), ": no-cache", ": max-age=5"),
     row("--header", "X-Probe: 1", |run| explain(run, "/a.css"), "200 OK", "X-Probe: 1"),
-    row("--no-security-headers", SWITCH, no_security_headers_explained, "has nosniff", "has none"),
+    row(
+        "--no-security-headers",
+        NO_VALUE,
+        no_security_headers_explained,
+        "has nosniff",
+        "has none",
+    ),
     row("--cors", "*", |run| explain(run, "/a.css"), "200 OK", "Access-Control-Allow-Origin: *"),
     row("--hash-up-to", "1", |run| etags(run, explain), "one ETag", "two ETags"),
     row("--compress", "none", |run| varies(run, "/a.css"), "varies", "as it is"),
     row("--compress-memory", "1", |run| varies(run, "/a.css"), "varies", "as it is"),
-    row("--no-precompressed", SWITCH, |run| varies(run, "/xs.txt"), "varies", "as it is")
+    row("--no-precompressed", NO_VALUE, |run| varies(run, "/xs.txt"), "varies", "as it is")
         .base("--compress none"),
-    only("--listen", ":0", is_explained, "200 OK"),
-    only("--workers", "2", is_explained, "200 OK"),
-    only("--log", "debug", is_explained, "200 OK"),
-    only("--max-connections", "1", is_explained, "200 OK"),
-    only("--max-connections-per-address", "1", is_explained, "200 OK"),
-    only("--max-buffered", "1", is_explained, "200 OK"),
-    only("--write-timeout", "1s", is_explained, "200 OK"),
-    only("--lame-duck", "1s", is_explained, "200 OK"),
-    only("--drain-timeout", "1s", is_explained, "200 OK"),
-    only("--max-request-line", "1", is_explained, "200 OK"),
-    only("--max-header", "1", is_explained, "200 OK"),
-    only("--max-header-fields", "1", is_explained, "200 OK"),
-    only("--head-timeout", "1s", is_explained, "200 OK"),
-    only("--idle-timeout", "1s", is_explained, "200 OK"),
-    only("--access-log", "-", is_explained, "200 OK"),
-    only("--access-log-format", "json", is_explained, "200 OK"),
-    only("--trusted-proxy", "unix", is_explained, "200 OK"),
-    only("--host", "www.example.org", is_explained, "200 OK"),
+    row_without_default("--listen", ":0", explain_about, "200 OK"),
+    row_without_default("--workers", "2", explain_about, "200 OK"),
+    row_without_default("--log", "debug", explain_about, "200 OK"),
+    row_without_default("--max-connections", "1", explain_about, "200 OK"),
+    row_without_default("--max-connections-per-address", "1", explain_about, "200 OK"),
+    row_without_default("--max-buffered", "1", explain_about, "200 OK"),
+    row_without_default("--write-timeout", "1s", explain_about, "200 OK"),
+    row_without_default("--lame-duck", "1s", explain_about, "200 OK"),
+    row_without_default("--drain-timeout", "1s", explain_about, "200 OK"),
+    row_without_default("--max-request-line", "1", explain_about, "200 OK"),
+    row_without_default("--max-header", "1", explain_about, "200 OK"),
+    row_without_default("--max-header-fields", "1", explain_about, "200 OK"),
+    row_without_default("--head-timeout", "1s", explain_about, "200 OK"),
+    row_without_default("--idle-timeout", "1s", explain_about, "200 OK"),
+    row_without_default("--access-log", "-", explain_about, "200 OK"),
+    row_without_default("--access-log-format", "json", explain_about, "200 OK"),
+    row_without_default("--trusted-proxy", "unix", explain_about, "200 OK"),
+    row_without_default("--host", "www.example.org", explain_about, "200 OK"),
 ];
 
 pub(super) const SEND: &[Row] = &[
     row("--connections", "3", |run| to_echo(run, &["hi"]), "hi", "connection 3: received"),
-    row("--half-close", SWITCH, to_one_that_waits, "when 0 of 2 bytes", "after the end of hi")
-        .base("--timeout 50ms"),
-    only("--timeout", "50ms", |run| ends_first(run, &["x"], silent_peer), FIRST),
-    only("--connect-timeout", "50ms", |run| ends_first(run, &["x"], full_peer), FIRST),
+    row(
+        "--half-close",
+        NO_VALUE,
+        to_server_that_waits_for_eof,
+        "when 0 of 2 bytes",
+        "after the end of hi",
+    )
+    .base("--timeout 50ms"),
+    row_without_default(
+        "--timeout",
+        "50ms",
+        |run| times_out_first(run, &["x"], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    row_without_default(
+        "--connect-timeout",
+        "50ms",
+        |run| times_out_first(run, &["x"], peer_with_full_queue),
+        BEFORE_DEFAULT,
+    ),
     row("--log", "debug", |run| to_echo(run, &["hi"]), "1 finished", "closed"),
     row("--type", "a/b", |run| to_messages(run, &["x"]), "binary/custom", "\"type\":\"a/b\""),
     row("--encoding", "utf-16", |run| to_messages(run, &["[1]"]), "\"utf-8\"", "\"utf-16\""),
     row("--file", "{dir}/one.txt", |run| to_messages(run, &[]), "\"length\":0", "\"length\":8"),
-    row("--keep-alive", SWITCH, |run| to_messages(run, &["x"]), "connection\":null", "keep-alive")
-        .base("--count 2"),
+    row(
+        "--keep-alive",
+        NO_VALUE,
+        |run| to_messages(run, &["x"]),
+        "connection\":null",
+        "keep-alive",
+    )
+    .base("--count 2"),
     row("--count", "3", |run| to_messages(run, &["x"]), "1 message: 1 answered", "3 messages"),
     row("--output", "{dir}/out", output_of_message, "no file", "binary/custom"),
     row("--max-content", "1", |run| to_messages(run, &["x"]), "exit code Some(0)", "Some(1)"),
@@ -125,24 +190,41 @@ const ALONE: &str = "--json --requests 4 --connections 1";
 pub(super) const LOAD: &[Row] = &[
     row("--connections", "3", load_echo, "\"connected\": ", "\"connected\": 3,").base(SHORT),
     row("--threads", "2", load_echo, "\"threads\": 1", "\"threads\": 2").base(SHORT),
-    only("--duration", "50ms", |run| ends_first(run, &[], our_echo), FIRST),
-    only("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
-    only("--pipeline", "2", load_in_pairs, "\"replies\": 2,").base("--json --connections 1"),
-    row("--close", SWITCH, load_echo, "\"connected\": 1,", "\"connected\": 4,").base(ALONE),
+    row_without_default(
+        "--duration",
+        "50ms",
+        |run| times_out_first(run, &[], echo_peer),
+        BEFORE_DEFAULT,
+    ),
+    row_without_default("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
+    row_without_default("--pipeline", "2", load_in_pairs, "\"replies\": 2,")
+        .base("--json --connections 1"),
+    row("--close", NO_VALUE, load_echo, "\"connected\": 1,", "\"connected\": 4,").base(ALONE),
     row("--requests-per-connection", "2", load_echo, "\"connected\": 1,", "\"connected\": 2,")
         .base(ALONE),
     row("--rate", "1k", load_echo, "\"rate\": null", "\"rate\": 1000").base(SHORT),
-    row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"different\"").base(ALONE),
+    row("--verify", NO_VALUE, load_changing_responses, "\"errors\": {}", "\"different\"")
+        .base(ALONE),
     row("--max-content", "1", load_recorded, "\"errors\": {}", "more than 1 B").base(ALONE),
-    only("--timeout", "50ms", |run| ends_first(run, &[], silent_peer), FIRST),
-    only("--connect-timeout", "50ms", |run| ends_first(run, &[], full_peer), FIRST),
-    row("--json", SWITCH, load_echo, "target  ", "\"targets\":").base("--requests 3"),
+    row_without_default(
+        "--timeout",
+        "50ms",
+        |run| times_out_first(run, &[], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    row_without_default(
+        "--connect-timeout",
+        "50ms",
+        |run| times_out_first(run, &[], peer_with_full_queue),
+        BEFORE_DEFAULT,
+    ),
+    row("--json", NO_VALUE, load_echo, "target  ", "\"targets\":").base("--requests 3"),
     row("--log", "debug", load_echo, "exit code Some(0)", "closed").base(SHORT),
     row("--method", "PUT", load_recorded, "GET / ", "PUT / ").base(ALONE),
     row("--header", "X-Probe: 1", load_recorded, "GET / ", "X-Probe: 1\r\n").base(ALONE),
     row("--body", "probe", load_recorded, "GET / ", "\r\n\r\nprobe").base(ALONE),
     row("--body-file", "{dir}/one.txt", load_recorded, "GET / ", "\r\n\r\nthe same").base(ALONE),
-    row("--chunked", SWITCH, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
+    row("--chunked", NO_VALUE, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
         .base("--requests 1 --connections 1 --body probe"),
     row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
 ];

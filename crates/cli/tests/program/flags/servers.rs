@@ -14,10 +14,9 @@ use super::{Run, stop};
 use crate::messages::frames::{frame, search};
 use crate::support::{Folder, Running};
 
-/// A run with a timeout of 50 ms ends before one with the default, which is longer, although that one
-/// started earlier.
-pub(super) const FIRST: &str = "ends before the default does";
-const LATER: &str = "lasts as long as with the default";
+/// A run with a timeout of 50 ms ends before one with the longer default that started earlier.
+pub(super) const BEFORE_DEFAULT: &str = "ends before the default does";
+const NOT_BEFORE_DEFAULT: &str = "lasts as long as with the default";
 
 /// `x` a thousand times, compressed with gzip.
 const XS_GZ: [u8; 29] = [
@@ -53,7 +52,7 @@ fn head(path: &str) -> String {
 }
 
 /// Sends a request. Returns everything that the server sends.
-fn ask(server: &Running, request: &[u8]) -> String {
+fn exchange(server: &Running, request: &[u8]) -> String {
     let mut stream = server.connect();
     stream.write_all(request).unwrap();
     let mut response = Vec::new();
@@ -63,62 +62,62 @@ fn ask(server: &Running, request: &[u8]) -> String {
 
 /// The response to a GET.
 pub(super) fn get(run: &Run<'_>, path: &str) -> String {
-    ask(&run.start(), head(path).as_bytes())
+    exchange(&run.start(), head(path).as_bytes())
 }
 
 /// A request with the fewest headers.
-pub(super) fn of_curl(run: &Run<'_>) -> String {
-    ask(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+pub(super) fn minimal_request(run: &Run<'_>) -> String {
+    exchange(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
 /// A request for another host than the server's.
-pub(super) fn of_another_host(run: &Run<'_>) -> String {
+pub(super) fn request_for_other_host(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    ask(&run.start(), request.as_bytes())
+    exchange(&run.start(), request.as_bytes())
 }
 
 /// A request from a page of another origin.
-pub(super) fn of_another_origin(run: &Run<'_>) -> String {
+pub(super) fn request_from_other_origin(run: &Run<'_>) -> String {
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://www.example.org\r\n\
                    Connection: close\r\n\r\n";
-    ask(&run.start(), request.as_bytes())
+    exchange(&run.start(), request.as_bytes())
 }
 
 pub(super) fn explain(run: &Run<'_>, path: &str) -> String {
     run.run(&[path, run.folder.text()])
 }
 
-pub(super) fn is_explained(run: &Run<'_>) -> String {
+pub(super) fn explain_about(run: &Run<'_>) -> String {
     explain(run, "/about")
 }
 
 pub(super) fn security_headers(run: &Run<'_>) -> String {
-    has_not(&get(run, "/about"), "nosniff", "has none", "has nosniff")
+    describe(&get(run, "/about"), "nosniff", "has none", "has nosniff")
 }
 
 pub(super) fn no_security_headers_explained(run: &Run<'_>) -> String {
-    has_not(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
+    describe(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
 }
 
 /// Whether a response has a Content-Encoding.
 pub(super) fn encoding(run: &Run<'_>, path: &str) -> String {
-    has_not(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
+    describe(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
 }
 
 /// Whether the response varies with Accept-Encoding.
 pub(super) fn varies(run: &Run<'_>, path: &str) -> String {
-    has_not(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
+    describe(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
 }
 
-fn has_not(seen: &str, what: &str, without: &str, with: &str) -> String {
+fn describe(seen: &str, what: &str, without: &str, with: &str) -> String {
     assert!(seen.contains("200 OK"), "{seen}");
     if seen.contains(what) { with.into() } else { without.into() }
 }
 
 /// Whether the ETags of two files with the same content are the same.
-pub(super) fn etags(run: &Run<'_>, see: fn(&Run<'_>, &str) -> String) -> String {
+pub(super) fn etags(run: &Run<'_>, observe: fn(&Run<'_>, &str) -> String) -> String {
     let etag = |path| {
-        let seen = see(run, path);
+        let seen = observe(run, path);
         let etag = seen.lines().find_map(|line| line.trim().strip_prefix("ETag: "));
         etag.unwrap_or_else(|| panic!("no ETag in {seen}")).to_owned()
     };
@@ -135,27 +134,27 @@ fn greeting(run: &Run<'_>) -> Vec<u8> {
 }
 
 /// Sends a request, and waits for the first byte of its response; false if the connection ends.
-fn is_answered(run: &Run<'_>, stream: &mut (impl Read + Write)) -> bool {
+fn gets_response(run: &Run<'_>, stream: &mut (impl Read + Write)) -> bool {
     // Writing to a refused connection may fail.
     let sent = stream.write_all(&greeting(run)).is_ok();
     sent && stream.read(&mut [0]).is_ok_and(|count| count == 1)
 }
 
 /// The response of a message server to a search.
-pub(super) fn search_one(run: &Run<'_>) -> String {
-    ask(&run.start(), &search("one", None))
+pub(super) fn search_response(run: &Run<'_>) -> String {
+    exchange(&run.start(), &search("one", None))
 }
 
 /// The log of one connection.
-pub(super) fn log_of_one(run: &Run<'_>) -> String {
+pub(super) fn log_of_one_connection(run: &Run<'_>) -> String {
     let server = run.start();
-    assert!(is_answered(run, &mut server.connect()));
+    assert!(gets_response(run, &mut server.connect()));
     stop(server)
 }
 
 pub(super) fn access_log(run: &Run<'_>) -> String {
     let server = run.start();
-    assert!(is_answered(run, &mut server.connect()));
+    assert!(gets_response(run, &mut server.connect()));
     stop(server);
     fs::read_to_string(run.folder.join("log")).unwrap_or_else(|_| "no log".into())
 }
@@ -175,35 +174,35 @@ pub(super) fn listeners(run: &Run<'_>) -> String {
 }
 
 /// Whether a second connection is accepted while the first is open, according to the log.
-pub(super) fn two_at_once(run: &Run<'_>) -> String {
+pub(super) fn two_connections(run: &Run<'_>) -> String {
     let server = run.start();
     let mut first = server.connect();
-    assert!(is_answered(run, &mut first));
+    assert!(gets_response(run, &mut first));
     let mut second = server.connect();
     first.shutdown(Shutdown::Both).unwrap();
-    assert!(is_answered(run, &mut second));
+    assert!(gets_response(run, &mut second));
     drop((first, second));
-    let said = stop(server);
-    let events = said.lines().filter_map(|line| {
+    let stderr = stop(server);
+    let events = stderr.lines().filter_map(|line| {
         let events = ["accepted", "closed"];
         events.into_iter().find(|event| line.contains(&format!(" {event} ")))
     });
     let events: Vec<_> = events.collect();
-    assert_eq!(events.len(), 4, "{said}");
+    assert_eq!(events.len(), 4, "{stderr}");
     if events[1] == "accepted" { "at once".into() } else { "in turn".into() }
 }
 
-/// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests of
-/// the plan and of the engine check the effect.
+/// Whether the server starts and responds. Loopback is exempt from the limit per address, so tests
+/// of the plan and of the engine check the effect.
 pub(super) fn answers_loopback(run: &Run<'_>) -> String {
     let server = run.start();
     let (mut first, mut second) = (server.connect(), server.connect());
-    let answered = [&mut first, &mut second].map(|client| is_answered(run, client));
+    let answered = [&mut first, &mut second].map(|client| gets_response(run, client));
     format!("{answered:?}")
 }
 
 /// Requests in pieces whose responses are larger than the kernel's buffers of a Unix socket.
-fn flood_of(command: &str) -> Vec<u8> {
+fn requests_for(command: &str) -> Vec<u8> {
     match command {
         "http" => {
             let padding = "x".repeat(4 << 10);
@@ -217,26 +216,26 @@ fn flood_of(command: &str) -> Vec<u8> {
 }
 
 /// Whether a server keeps reading from a peer that reads nothing.
-pub(super) fn floods_without_reading(run: &Run<'_>) -> String {
+pub(super) fn reads_from_peer_that_does_not_read(run: &Run<'_>) -> String {
     let socket = run.folder.join("socket");
     let _server = run.start_at(&format!("unix:{socket}"));
     let mut stream = UnixStream::connect(socket).unwrap();
     // Otherwise it stops reading, and closes the connection after the write timeout.
-    let all = stream.write_all(&flood_of(run.command)).is_ok();
+    let all = stream.write_all(&requests_for(run.command)).is_ok();
     if all { "all was read".into() } else { "it stopped reading".into() }
 }
 
 pub(super) fn silent(_: &str, _: &TcpStream) {}
 
-pub(super) fn begin_of_head(_: &str, mut stream: &TcpStream) {
+pub(super) fn partial_head(_: &str, mut stream: &TcpStream) {
     stream.write_all(b"GET /").unwrap();
 }
 
-pub(super) fn begin_of_header(_: &str, mut stream: &TcpStream) {
+pub(super) fn partial_header(_: &str, mut stream: &TcpStream) {
     stream.write_all(&search("one", None)[..1]).unwrap();
 }
 
-pub(super) fn begin_of_content(_: &str, mut stream: &TcpStream) {
+pub(super) fn partial_content(_: &str, mut stream: &TcpStream) {
     let frame = frame("a/b", "binary", serde_json::json!({}), b"content");
     stream.write_all(&frame[..frame.len() - 1]).unwrap();
 }
@@ -246,14 +245,14 @@ pub(super) fn flood(command: &str, stream: &TcpStream) {
     let mut stream = stream.try_clone().unwrap();
     let requests = match command {
         "http" => head("/large").replace("close", "keep-alive").repeat(100).into(),
-        command => flood_of(command),
+        command => requests_for(command),
     };
     thread::spawn(move || while stream.write_all(&requests).is_ok() {});
 }
 
-/// Calls `begin` on a connection to a server with the default timeout, and then on two connections, one
-/// after the other, to a server with the row's flag: the second surely starts after the one with the
-/// default. Returns [`FIRST`] if both are closed before that.
+/// Calls `begin` on a connection to a server with the default timeout, and then on two connections,
+/// one after the other, to a server with the row's flag: the second surely starts after the one
+/// with the default. Returns [`BEFORE_DEFAULT`] if both are closed before that.
 pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
     let open = |run: &Run<'_>| {
         let server = run.start();
@@ -261,12 +260,12 @@ pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String
         begin(run.command, &stream);
         (server, stream)
     };
-    let with_default = open(&run.plain());
+    let with_default = open(&run.without_flag());
     for _ in 0..2 {
         let with_flag = open(run);
         wait_for_close(&with_flag.1, None);
     }
-    if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
+    if is_closed(&with_default.1) { NOT_BEFORE_DEFAULT.into() } else { BEFORE_DEFAULT.into() }
 }
 
 /// Like [`closes_first`], for a drain that waits for a connection.
@@ -287,10 +286,10 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
         assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         (server, stream)
     };
-    let (_default, with_default) = begin(&run.plain());
+    let (_default, with_default) = begin(&run.without_flag());
     let (mut server, _stream) = begin(run);
-    let (_, said) = server.end();
-    let last = said.lines().last().unwrap_or_default();
+    let (_, stderr) = server.end();
+    let last = stderr.lines().last().unwrap_or_default();
     let when = if is_closed(&with_default) { "after" } else { "before" };
     format!("{}, {when} the default", last.trim_end_matches('.'))
 }

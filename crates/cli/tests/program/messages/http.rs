@@ -56,7 +56,7 @@ fn post(content_type: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content].concat()
 }
 
-fn ask(server: &Running, request: &[u8]) -> Response {
+fn exchange(server: &Running, request: &[u8]) -> Response {
     let mut peer = server.connect();
     peer.write_all(request).unwrap();
     Response::read(&mut BufReader::new(peer))
@@ -72,13 +72,13 @@ fn an_http_request_gets_the_answer_of_a_frame() {
     peer.write_all(&search("ring", None)).unwrap();
     let framed = read_frame(&mut peer);
 
-    let response = ask(&server, &post("text/json", SEARCH));
+    let response = exchange(&server, &post("text/json", SEARCH));
     assert_eq!((response.status, &response.content), (200, &framed.content));
     assert_eq!(response.field("content-type"), Some("text/json; charset=utf-8"));
-    let response = ask(&server, &post("application/json", SEARCH));
+    let response = exchange(&server, &post("application/json", SEARCH));
     assert_eq!((response.status, &response.content), (200, &framed.content));
     assert_eq!(response.field("content-type"), Some("application/json"));
-    let response = ask(&server, &post("a/b", b"plain words"));
+    let response = exchange(&server, &post("a/b", b"plain words"));
     assert_eq!(response.field("content-type"), Some("binary/custom-server-binary-type"));
     assert_eq!(response.content, b"First 10 bytes of request: plain word");
 }
@@ -124,7 +124,7 @@ fn errors_have_a_status_and_a_json_body() {
         (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), 400, "bad_header"),
     ] {
         let shown = String::from_utf8_lossy(&request).into_owned();
-        let response = ask(&server, &request);
+        let response = exchange(&server, &request);
         assert_eq!(response.status, status, "{shown}");
         assert_eq!(response.json()["error"]["code"], code, "{shown}");
         assert!(response.json()["result"].as_str().unwrap().starts_with("Error: "), "{shown}");

@@ -31,7 +31,7 @@ fn peer(
     (url, thread)
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     text(&output.stderr)
 }
 

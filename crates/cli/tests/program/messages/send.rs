@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::frames::{Frame, frame, json_frame, read_frame, vectors};
-use super::{FOUND, SEARCH, peer, said, service};
+use super::{FOUND, SEARCH, peer, service, stderr};
 use crate::support::{Folder, run, sockeye, text};
 
 #[test]
@@ -42,7 +42,7 @@ fn frames_are_byte_for_byte_those_of_the_reference_client() {
         let end = if is_text { "\n" } else { "" };
         assert_eq!(text(&output.stdout), text(&response.content) + end);
         let is_error = text(&response.content).contains("Error: ");
-        assert_eq!(output.status.code(), Some(i32::from(is_error)), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(i32::from(is_error)), "{}", stderr(&output));
     }
 }
 
@@ -55,10 +55,10 @@ fn each_message_has_its_own_connection() {
         stream.write_all(&json_frame(&json!(n))).unwrap();
     });
     let output = run(&["send", &url, "one", "two", "--count", "2"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(text(&output.stdout), "0\n1\n2\n3\n");
     let summary = "4 messages: 4 answered; received 4 B of content in ";
-    assert!(said(&output).starts_with(summary), "{}", said(&output));
+    assert!(stderr(&output).starts_with(summary), "{}", stderr(&output));
     thread.join().unwrap();
 }
 
@@ -67,17 +67,17 @@ fn our_server_answers_over_one_connection_and_over_many() {
     let server = service(&[]);
     let url = server.url();
     let output = run(&["send", url, SEARCH, "hello world"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(text(&output.stdout), format!("{FOUND}First 10 bytes of request: hello worl"));
 
     let flags = ["--keep-alive", "--count", "100", "--connections", "3"];
     let output = run(&[&["send", url, SEARCH], &flags[..]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for number in 1..=3 {
         let line = format!("connection {number}: {FOUND}");
         assert_eq!(text(&output.stdout).matches(&line).count(), 100);
     }
-    assert!(said(&output).starts_with("300 messages: 300 answered; "), "{}", said(&output));
+    assert!(stderr(&output).starts_with("300 messages: 300 answered; "), "{}", stderr(&output));
 
     let output = run(&["send", url, SEARCH, "--encoding", "utf-16"]);
     assert_eq!(text(&output.stdout), FOUND, "text is printed as UTF-8");
@@ -98,7 +98,7 @@ fn keep_alive_uses_one_connection_if_the_peer_supports_it() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
     let output = run(&["send", &url, "x", "--keep-alive", "--count", "5"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let mut lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
     lines.sort_unstable();
     assert_eq!(lines, ["0", "1", "2", "3", "4"]);
@@ -115,7 +115,7 @@ fn keep_alive_falls_back_to_one_connection_per_message() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
     let output = run(&["send", &url, "a", "b", "c", "--keep-alive"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(text(&output.stdout), "0\n1\n2\n");
     thread.join().unwrap();
 }
@@ -136,14 +136,14 @@ fn large_contents_are_sent_received_and_written_to_files() {
     let (file, out) = (folder.join("content"), folder.join("out"));
     let flags = ["--file", &file, "--type", "image/fish", "--output", &out];
     let output = run(&[&["send", &url], &flags[..]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(output.stdout.is_empty());
     assert!(std::fs::read(&out).unwrap() == content);
     thread.join().unwrap();
 
     let server = service(&[]);
     let output = run(&["send", server.url(), "--file", &file]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(output.stdout, [b"First 10 bytes of request: ", &content[..10]].concat());
 }
 
@@ -155,7 +155,7 @@ fn standard_input_is_one_message() {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(SEARCH.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(text(&output.stdout), FOUND, "{}", said(&output));
+    assert_eq!(text(&output.stdout), FOUND, "{}", stderr(&output));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_closed_pipe_on_standard_output_is_no_error() {
         stdout.read_exact(&mut [0; 1000]).unwrap();
         drop(stdout);
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(said(&output).contains("standard output has no reader"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("standard output has no reader"), "{}", stderr(&output));
     }
 }

@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::json;
 
 use super::frames::{frame, json_frame, read_frame};
-use super::{FOUND, SEARCH, peer, said, service};
+use super::{FOUND, SEARCH, peer, service, stderr};
 use crate::support::{Folder, Running, run, text};
 
 /// Waits until the other side has closed or reset the connection.
-fn wait_for_the_end(mut stream: TcpStream) {
+fn wait_for_close(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
 }
@@ -21,10 +21,10 @@ fn an_error_response_is_printed_and_reported_and_the_others_continue() {
     let output = run(&["send", server.url(), r#"{"action": "delete"}"#, SEARCH]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).ends_with(FOUND), "{}", text(&output.stdout));
-    let said = said(&output);
+    let stderr = stderr(&output);
     let error = "connection 1: the peer answered with an error: invalid action 'delete'.";
-    assert!(said.contains(error), "{said}");
-    assert!(said.contains("2 messages: 1 answered, 1 answered with an error; "), "{said}");
+    assert!(stderr.contains(error), "{stderr}");
+    assert!(stderr.contains("2 messages: 1 answered, 1 answered with an error; "), "{stderr}");
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn an_early_error_response_is_read_while_sending() {
     for flags in [&[][..], &["--keep-alive"]] {
         let line = ["send", server.url(), "--file", &folder.join("content")];
         let output = run(&[&line, flags].concat());
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(said(&output).contains("(too_large)"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("(too_large)"), "{}", stderr(&output));
     }
 }
 
@@ -60,7 +60,7 @@ fn a_missing_response_is_an_error_that_says_what_the_peer_did() {
             stream.peek(&mut [0]).unwrap();
         }),
         ("was silent for 50 ms when 1 message had no response", &["--timeout", "50ms"], |stream| {
-            wait_for_the_end(stream);
+            wait_for_close(stream);
         }),
         (
             "sent an invalid response: this port speaks HTTP (\"HTTP/1.1 400 Bad",
@@ -68,31 +68,37 @@ fn a_missing_response_is_an_error_that_says_what_the_peer_did() {
             |mut stream| {
                 read_frame(&mut stream);
                 stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-                wait_for_the_end(stream);
+                wait_for_close(stream);
             },
         ),
         ("sent an invalid response: this port speaks something other", &[], |mut stream| {
             stream.write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
-            wait_for_the_end(stream);
+            wait_for_close(stream);
         }),
         ("sent an invalid response", &[], |mut stream| {
             read_frame(&mut stream);
             stream.write_all(b"\0\0").unwrap();
-            wait_for_the_end(stream);
+            wait_for_close(stream);
         }),
         ("sent an invalid response", &["--max-content", "10"], |mut stream| {
             read_frame(&mut stream);
             stream.write_all(&json_frame(&json!("more than ten bytes"))).unwrap();
-            wait_for_the_end(stream);
+            wait_for_close(stream);
         }),
     ];
-    for (says, flags, act) in table {
+    for (expected, flags, act) in table {
         let (url, thread) = peer(1, move |_, stream| act(stream));
         let output = run(&[&["send", &url, "hello", "again"], flags].concat());
-        let said = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{says}: {said}");
-        assert!(said.contains(&format!("connection 1: the peer {says}")), "{says}: {said}");
-        assert!(said.contains("2 messages: 0 answered, 2 without a response; "), "{says}: {said}");
+        let stderr = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{expected}: {stderr}");
+        assert!(
+            stderr.contains(&format!("connection 1: the peer {expected}")),
+            "{expected}: {stderr}"
+        );
+        assert!(
+            stderr.contains("2 messages: 0 answered, 2 without a response; "),
+            "{expected}: {stderr}"
+        );
         assert!(output.stdout.is_empty());
         thread.join().unwrap();
     }
@@ -105,12 +111,12 @@ fn a_message_that_is_sent_back_unchanged_is_a_failure() {
     for content in [SEARCH, "hello", ""] {
         for flags in [&[][..], &["--keep-alive", "--count", "3"], &["--type", "text/json"]] {
             let output = run(&[&["send", &url, content], flags].concat());
-            let said = said(&output);
-            assert_eq!(output.status.code(), Some(1), "{content:?} {flags:?}: {said}");
-            let says = "connection 1: the peer sent the message back unchanged";
-            assert!(said.contains(says), "{content:?} {flags:?}: {said}");
-            assert!(said.contains(": 0 answered, "), "{content:?} {flags:?}: {said}");
-            assert!(!said.contains("without a response"), "{content:?} {flags:?}: {said}");
+            let stderr = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{content:?} {flags:?}: {stderr}");
+            let expected = "connection 1: the peer sent the message back unchanged";
+            assert!(stderr.contains(expected), "{content:?} {flags:?}: {stderr}");
+            assert!(stderr.contains(": 0 answered, "), "{content:?} {flags:?}: {stderr}");
+            assert!(!stderr.contains("without a response"), "{content:?} {flags:?}: {stderr}");
         }
     }
 }
@@ -118,7 +124,7 @@ fn a_message_that_is_sent_back_unchanged_is_a_failure() {
 #[test]
 fn invalid_json_in_a_response_is_an_error_with_the_position() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-    for (encoding, content, says) in [
+    for (encoding, content, expected) in [
         ("utf-8", &b"{\"a\": nothing}"[..], Some("expected ident at line 1 column 8")),
         ("utf-8", b"", Some("EOF while parsing a value at line 1 column 0")),
         ("utf-8", b"[1]\n2", Some("trailing characters at line 2 column 1")),
@@ -134,14 +140,14 @@ fn invalid_json_in_a_response_is_an_error_with_the_position() {
         });
         let output = run(&["send", &url, "hello"]);
         thread.join().unwrap();
-        let said = said(&output);
-        assert_eq!(output.status.code(), Some(i32::from(says.is_some())), "{said}");
-        if let Some(says) = says {
-            let says = format!("connection 1: the peer answered with invalid JSON: {says}");
-            assert!(said.contains(&says), "{said}");
+        let stderr = stderr(&output);
+        assert_eq!(output.status.code(), Some(i32::from(expected.is_some())), "{stderr}");
+        if let Some(expected) = expected {
+            let expected = format!("connection 1: the peer answered with invalid JSON: {expected}");
+            assert!(stderr.contains(&expected), "{stderr}");
             assert!(
-                said.contains("1 message: 0 answered, 1 answered with invalid JSON;"),
-                "{said}"
+                stderr.contains("1 message: 0 answered, 1 answered with invalid JSON;"),
+                "{stderr}"
             );
         }
     }
@@ -158,9 +164,9 @@ fn the_other_connections_continue_when_one_fails() {
     });
     let output = run(&["send", &url, "a", "b", "--connections", "3"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
-    assert_eq!(said.matches("closed the connection without a response").count(), 1, "{said}");
-    assert!(said.contains("6 messages: 4 answered, 2 without a response; "), "{said}");
+    let stderr = stderr(&output);
+    assert_eq!(stderr.matches("closed the connection without a response").count(), 1, "{stderr}");
+    assert!(stderr.contains("6 messages: 4 answered, 2 without a response; "), "{stderr}");
     thread.join().unwrap();
 }
 
@@ -171,10 +177,10 @@ fn a_refused_connection_is_an_error() {
     drop(listener);
     let output = run(&["send", &url, "hello", "--count", "5"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
+    let stderr = stderr(&output);
     let error = "connection 1: could not connect: Connection refused";
-    assert_eq!(said.matches(error).count(), 1, "{said}");
-    assert!(said.contains("5 messages: 0 answered, 5 without a response; "), "{said}");
+    assert_eq!(stderr.matches(error).count(), 1, "{stderr}");
+    assert!(stderr.contains("5 messages: 0 answered, 5 without a response; "), "{stderr}");
 }
 
 #[test]
@@ -185,7 +191,7 @@ fn all_addresses_of_a_name_are_tried() {
     });
     // The peer has no IPv6 address, and `localhost` may have one.
     let output = run(&["send", &url.replace("127.0.0.1", "localhost"), "a", "b"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(text(&output.stdout), "0\n1\n");
     thread.join().unwrap();
 }
@@ -196,9 +202,9 @@ fn a_full_output_file_is_an_error() {
     let output = run(&["send", server.url(), SEARCH, "--output", "/dev/full"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said(&output).contains("cannot write to /dev/full: No space left"),
+        stderr(&output).contains("cannot write to /dev/full: No space left"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
 }
 
@@ -214,10 +220,10 @@ fn bad_files_and_encodings_are_refused_before_connecting() {
         (&["send", "tcp://127.0.0.1:1", "x", "--keep-alive"], "is for message://HOST:PORT"),
         (&["send", "message://127.0.0.1"], "the port is missing"),
     ];
-    for (args, says) in table {
+    for (args, expected) in table {
         let output = run(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
-        assert!(said(&output).contains(says), "{args:?}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{args:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty());
     }
 }

@@ -127,9 +127,9 @@ fn responses_on_one_connection_have_the_ids_of_their_messages() {
     server.signal(Signal::TERM);
     assert_end(&mut peer);
     drop(peer);
-    let (code, said) = server.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("Stopped: 0 connections cut.\n"), "{said}");
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.ends_with("Stopped: 0 connections cut.\n"), "{stderr}");
 }
 
 #[test]
@@ -229,10 +229,10 @@ fn an_invalid_answers_file_is_refused_at_start() {
     let path = folder.join("answers.json");
     let output = run(&["message", "--listen", "127.0.0.1:0", "--answers", &path]);
     assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    assert!(said.starts_with(&format!("sockeye: cannot read answers from {path}: ")), "{said}");
-    assert!(said.contains("line 1 column 16"), "{said}");
-    assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with(&format!("sockeye: cannot read answers from {path}: ")), "{stderr}");
+    assert!(stderr.contains("line 1 column 16"), "{stderr}");
+    assert!(output.stdout.is_empty(), "nothing is served, so nothing is stderr to be");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Clients that leave, on real sockets.
+//! Clients that disconnect, on real sockets.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response, Sender};
 
-use crate::client::{Client, PATIENCE, serve, serve_with, stop, until};
+use crate::client::{Client, TIMEOUT, serve, serve_with, stop, wait_until};
 
 /// `/later` and `/events` pass their `PendingReply` or `Sender` to the test, `/block` blocks the
 /// event loop until the test continues it, and other paths are answered at once.
@@ -29,7 +29,7 @@ impl Handler {
             }
             "/block" => {
                 self.blocked.send(()).unwrap();
-                self.go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+                self.go.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
                 "unblocked".into()
             }
             _ => "at once".into(),
@@ -38,7 +38,7 @@ impl Handler {
 }
 
 /// The test's ends of a [`Handler`].
-struct Scene {
+struct Fixture {
     serving: sockeye::http::Serving,
     address: String,
     pending_replies: mpsc::Receiver<PendingReply>,
@@ -47,7 +47,7 @@ struct Scene {
     go: mpsc::Sender<()>,
 }
 
-impl Scene {
+impl Fixture {
     fn new(half_closed_timeout: Duration) -> Self {
         let (to_pending_replies, pending_replies) = mpsc::channel();
         let (to_senders, senders) = mpsc::channel();
@@ -70,60 +70,60 @@ impl Scene {
     }
 
     fn pending_reply(&self) -> PendingReply {
-        self.pending_replies.recv_timeout(PATIENCE).unwrap()
+        self.pending_replies.recv_timeout(TIMEOUT).unwrap()
     }
 
     fn sender(&self) -> Sender {
-        self.senders.recv_timeout(PATIENCE).unwrap()
+        self.senders.recv_timeout(TIMEOUT).unwrap()
     }
 }
 
-/// A time that no test waits for.
+/// A time that is never reached in a test.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(30);
 
 #[test]
 fn a_pending_reply_is_gone_after_a_reset() {
-    let scene = Scene::new(LONG);
-    let mut client = scene.client();
+    let fixture = Fixture::new(LONG);
+    let mut client = fixture.client();
     client.head("GET /", &[]);
     client.head("GET /later", &[]);
-    let pending = scene.pending_reply();
+    let pending = fixture.pending_reply();
     assert!(!pending.is_gone());
     client.reset();
-    until(|| pending.is_gone());
-    assert_eq!(stop(scene.serving).closed_for("reset"), 1);
+    wait_until(|| pending.is_gone());
+    assert_eq!(stop(fixture.serving).closed_for("reset"), 1);
 }
 
 #[test]
 fn a_reset_right_after_a_request_is_noticed() {
-    let scene = Scene::new(LONG);
-    let mut client = scene.client();
+    let fixture = Fixture::new(LONG);
+    let mut client = fixture.client();
     client.head("GET /", &[]);
     client.wait();
-    let mut other = scene.client();
+    let mut other = fixture.client();
     other.head("GET /block", &[]);
-    scene.blocked.recv_timeout(PATIENCE).unwrap();
+    fixture.blocked.recv_timeout(TIMEOUT).unwrap();
     // The loop sees the request and the reset at once.
     client.head("GET /later", &[]);
     client.reset();
-    scene.go.send(()).unwrap();
-    let pending = scene.pending_reply();
-    until(|| pending.is_gone());
-    assert_eq!(other.answer().text(), "unblocked");
+    fixture.go.send(()).unwrap();
+    let pending = fixture.pending_reply();
+    wait_until(|| pending.is_gone());
+    assert_eq!(other.response().text(), "unblocked");
     drop(other);
-    assert_eq!(stop(scene.serving).closed_for("reset"), 1);
+    assert_eq!(stop(fixture.serving).closed_for("reset"), 1);
 }
 
 #[test]
 fn a_sender_is_gone_after_a_reset() {
-    let scene = Scene::new(LONG);
-    let mut client = scene.client();
+    let fixture = Fixture::new(LONG);
+    let mut client = fixture.client();
     client.head("GET /events", &[]);
-    let sender = scene.sender();
+    let sender = fixture.sender();
     client.reset();
-    until(|| sender.is_gone());
-    assert_eq!(stop(scene.serving).closed_for("reset"), 1);
+    wait_until(|| sender.is_gone());
+    assert_eq!(stop(fixture.serving).closed_for("reset"), 1);
 }
 
 /// Endless pieces. Dropping it sends a message.
@@ -151,67 +151,67 @@ fn a_source_is_dropped_when_its_client_resets_the_connection() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     client.reset();
-    was_dropped.recv_timeout(PATIENCE).unwrap();
+    was_dropped.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(stop(serving).closed_for("reset"), 1);
 }
 
 #[test]
 fn a_silent_stream_to_a_half_closed_client_is_cancelled() {
     // Also with unread requests.
-    for behind in [0, 3] {
-        let scene = Scene::new(SHORT);
-        let mut client = scene.client();
+    for pipelined in [0, 3] {
+        let fixture = Fixture::new(SHORT);
+        let mut client = fixture.client();
         client.head("GET /events", &[]);
-        let sender = scene.sender();
-        for _ in 0..behind {
+        let sender = fixture.sender();
+        for _ in 0..pipelined {
             client.head("GET /", &[]);
         }
-        client.answer_head();
+        client.response_head();
         client.end();
         assert_eq!(client.rest(), b"", "there is no last chunk");
-        until(|| sender.is_gone());
+        wait_until(|| sender.is_gone());
         assert!(sender.send("nobody").is_err());
-        assert_eq!(stop(scene.serving).closed_for("half_closed_timeout"), 1);
+        assert_eq!(stop(fixture.serving).closed_for("half_closed_timeout"), 1);
     }
 }
 
 #[test]
 fn a_silent_stream_is_dropped_after_its_client_closes() {
     const CLIENTS: u64 = 20;
-    let scene = Scene::new(SHORT);
+    let fixture = Fixture::new(SHORT);
     let senders: Vec<Sender> = (0..CLIENTS)
         .map(|_| {
-            let mut client = scene.client();
+            let mut client = fixture.client();
             client.head("GET /events", &[]);
-            client.answer_head();
-            scene.sender()
+            client.response_head();
+            fixture.sender()
         })
         .collect();
-    until(|| senders.iter().all(Sender::is_gone));
-    assert_eq!(stop(scene.serving).closed_for("half_closed_timeout"), CLIENTS);
+    wait_until(|| senders.iter().all(Sender::is_gone));
+    assert_eq!(stop(fixture.serving).closed_for("half_closed_timeout"), CLIENTS);
 }
 
 #[test]
 fn a_half_closed_client_gets_late_and_pipelined_responses() {
-    let scene = Scene::new(SHORT);
-    let mut client = scene.client();
+    let fixture = Fixture::new(SHORT);
+    let mut client = fixture.client();
     client.head("GET /later", &[]);
     client.head("GET /", &[]);
     client.head("GET /later", &[]);
     client.end();
-    let pending = scene.pending_reply();
+    let pending = fixture.pending_reply();
     // A stream whose client ended its side later has timed out.
-    let mut other = scene.client();
+    let mut other = fixture.client();
     other.head("GET /events", &[]);
-    let sender = scene.sender();
+    let sender = fixture.sender();
     other.end();
-    until(|| sender.is_gone());
+    wait_until(|| sender.is_gone());
     assert!(!pending.is_gone());
     pending.send("first");
-    assert_eq!(client.answer().text(), "first");
-    assert_eq!(client.answer().text(), "at once");
-    scene.pending_reply().send("last");
-    assert_eq!(client.answer().text(), "last");
-    assert!(client.is_over());
-    stop(scene.serving);
+    assert_eq!(client.response().text(), "first");
+    assert_eq!(client.response().text(), "at once");
+    fixture.pending_reply().send("last");
+    assert_eq!(client.response().text(), "last");
+    assert!(client.is_closed());
+    stop(fixture.serving);
 }

@@ -30,7 +30,7 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
         .head("PATCH /a%20b?c=[d]", &["X-One: 1", "Accept: a", "x-one:  2 ", "Content-Length: 3"]);
     client.send("abc");
     assert_eq!(
-        client.answer().text(),
+        client.response().text(),
         "PATCH /a%20b?c=[d] [\"host=\\\"localhost\\\"\", \"x-one=\\\"1\\\"\", \"x-one=\\\"2\\\"\", \
          \"accept=\\\"a\\\"\", \"content-length=\\\"3\\\"\"] Some(3)"
     );
@@ -40,12 +40,12 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
         ("//double", "//double"),
         ("/%zz", "/%zz"),
     ] {
-        let answer = client.ask(&format!("OPTIONS {target}"));
-        assert!(answer.text().starts_with(&format!("OPTIONS {seen} [")), "{}", answer.text());
+        let response = client.request(&format!("OPTIONS {target}"));
+        assert!(response.text().starts_with(&format!("OPTIONS {seen} [")), "{}", response.text());
     }
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("0\r\n\r\n");
-    assert!(client.answer().text().ends_with(" None"));
+    assert!(client.response().text().ends_with(" None"));
     stop(serving);
 }
 
@@ -63,16 +63,16 @@ fn a_handler_sees_any_method_and_decides_about_it() {
         }
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("BREW /pot").status, 418);
-    assert_eq!(client.ask("GET /").text(), "got");
-    assert_eq!(client.ask("get /").text(), "not got");
+    assert_eq!(client.request("BREW /pot").status, 418);
+    assert_eq!(client.request("GET /").text(), "got");
+    assert_eq!(client.request("get /").text(), "not got");
     let longest = "M".repeat(http_core::Method::LONGEST);
     for method in ["PROPFIND", "!#$%&'*+-.^_`|~", &longest] {
-        let answer = client.ask_with(&format!("{method} /"), b"body");
-        assert_eq!(answer.text(), format!("{method} 4"));
+        let response = client.request_with_body(&format!("{method} /"), b"body");
+        assert_eq!(response.text(), format!("{method} 4"));
     }
     for method in ["CONNECT localhost:1", "TRACE /"] {
-        assert_eq!(Client::new(&address).ask(method).status, 405, "{method}");
+        assert_eq!(Client::new(&address).request(method).status, 405, "{method}");
     }
     stop(serving);
 }
@@ -105,14 +105,14 @@ fn every_value_that_converts_into_a_reply_is_sent() {
         ("/none", 204, None, ""),
         ("/other", 299, None, "made"),
     ] {
-        let answer = client.ask(&format!("GET {path}"));
-        let seen = (answer.status, answer.field("content-type"), answer.text());
+        let response = client.request(&format!("GET {path}"));
+        let seen = (response.status, response.field("content-type"), response.text());
         assert_eq!(seen, (status, kind, body), "{path}");
-        let head = client.ask(&format!("HEAD {path}"));
-        assert_eq!((head.status, head.fields.len()), (status, answer.fields.len()), "{path}");
+        let head = client.request(&format!("HEAD {path}"));
+        assert_eq!((head.status, head.fields.len()), (status, response.fields.len()), "{path}");
     }
-    assert_eq!(client.ask("GET /large").body, vec![b'x'; 100_000]);
-    assert_eq!(client.ask("GET /").field("x-a"), Some("b"));
+    assert_eq!(client.request("GET /large").body, vec![b'x'; 100_000]);
+    assert_eq!(client.request("GET /").field("x-a"), Some("b"));
     stop(serving);
 }
 
@@ -132,19 +132,19 @@ fn the_server_frames_responses() {
         .unwrap()
     });
     let mut client = Client::new(&address);
-    let answer = client.ask("GET /length");
-    assert_eq!((answer.field("content-length"), answer.text()), (Some("1"), "x"));
+    let response = client.request("GET /length");
+    assert_eq!((response.field("content-length"), response.text()), (Some("1"), "x"));
     // The length of the response to GET, without its content.
-    assert_eq!(client.ask("HEAD /head").field("content-length"), Some("12345"));
-    assert_eq!(client.ask("GET /head").field("content-length"), Some("0"));
+    assert_eq!(client.request("HEAD /head").field("content-length"), Some("12345"));
+    assert_eq!(client.request("GET /head").field("content-length"), Some("0"));
     for path in ["/coding", "/lengths", "/interim"] {
-        assert_eq!(client.ask(&format!("GET {path}")).status, 500, "{path}");
+        assert_eq!(client.request(&format!("GET {path}")).status, 500, "{path}");
     }
-    let answer = client.ask("GET /");
-    assert_eq!((answer.field("a"), answer.field("keep-alive")), (Some("b"), None));
-    assert!(answer.field("date").unwrap().ends_with(" GMT"));
-    assert_eq!(client.ask("GET /close").field("connection"), Some("close"));
-    assert!(client.is_over());
+    let response = client.request("GET /");
+    assert_eq!((response.field("a"), response.field("keep-alive")), (Some("b"), None));
+    assert!(response.field("date").unwrap().ends_with(" GMT"));
+    assert_eq!(client.request("GET /close").field("connection"), Some("close"));
+    assert!(client.is_closed());
     stop(serving);
 }
 
@@ -195,11 +195,11 @@ fn a_response_to_head_has_the_content_length_of_get_or_none() {
         ("/205", Some("0"), None),
         ("/304", None, None),
     ] {
-        let answer = client.ask(&format!("HEAD {path}"));
-        let seen = (answer.field("content-length"), answer.field("transfer-encoding"));
+        let response = client.request(&format!("HEAD {path}"));
+        let seen = (response.field("content-length"), response.field("transfer-encoding"));
         assert_eq!(seen, (length, coding), "{path}");
     }
-    assert_eq!(client.ask("GET /unmade").field("content-length"), Some("0"));
+    assert_eq!(client.request("GET /unmade").field("content-length"), Some("0"));
     stop(serving);
 }
 
@@ -217,13 +217,13 @@ fn other_threads_can_respond_and_a_dropped_pending_reply_is_a_500() {
     let second = pending_replies.recv().unwrap();
     // The last request is answered first.
     thread::spawn(move || second.send("second")).join().unwrap();
-    assert_eq!(clients[1].answer().text(), "second");
+    assert_eq!(clients[1].response().text(), "second");
     drop(first);
-    assert_eq!(clients[0].answer().status, 500);
+    assert_eq!(clients[0].response().status, 500);
     // The connection stays open.
     clients[0].head("GET /", &[]);
     pending_replies.recv().unwrap().send(StatusCode::ACCEPTED);
-    assert_eq!(clients[0].answer().status, 202);
+    assert_eq!(clients[0].response().status, 202);
     stop(serving);
 }
 
@@ -245,9 +245,9 @@ fn each_pipelined_request_gets_its_own_response_in_order() {
     client.head("GET /old", &[]);
     client.head("GET /new", &[]);
     pending_replies.recv().unwrap().send("old");
-    assert_eq!(client.answer().text(), "old");
+    assert_eq!(client.response().text(), "old");
     pending_replies.recv().unwrap().send("new");
-    assert_eq!(client.answer().text(), "new");
+    assert_eq!(client.response().text(), "new");
     stop(serving);
 }
 
@@ -263,9 +263,9 @@ fn blocking_work_runs_on_the_pool_and_is_counted() {
         })
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("GET /a").text(), "/a");
-    assert_eq!(client.ask("GET /panic").status, 500);
-    assert_eq!(client.ask("GET /b").text(), "/b");
+    assert_eq!(client.request("GET /a").text(), "/a");
+    assert_eq!(client.request("GET /panic").status, 500);
+    assert_eq!(client.request("GET /b").text(), "/b");
     drop(client);
     let jobs = stop(serving).jobs;
     assert_eq!((jobs.run, jobs.dropped), (3, 0));
@@ -293,9 +293,9 @@ fn a_panic_is_a_500_for_its_request_only() {
     });
     let mut client = Client::new(&address);
     let mut other = Client::new(&address);
-    assert_eq!(client.ask("DELETE /").status, 500);
-    assert_eq!(other.ask("GET /").text(), "alive");
-    assert_eq!(Client::new(&address).ask("GET /").text(), "alive");
+    assert_eq!(client.request("DELETE /").status, 500);
+    assert_eq!(other.request("GET /").text(), "alive");
+    assert_eq!(Client::new(&address).request("GET /").text(), "alive");
     drop(other);
     assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
 }
@@ -312,7 +312,7 @@ fn draining_waits_for_responses_in_flight() {
     let pending = pending_replies.recv().unwrap();
     serving.handle().drain();
     pending.send("at last");
-    assert_eq!(client.answer().text(), "at last");
+    assert_eq!(client.response().text(), "at last");
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
@@ -325,12 +325,12 @@ fn a_connection_is_upgraded_if_the_client_asks_for_it() {
         Reply::upgrade("echo", fields, make)
     });
     let mut client = Client::new(&address);
-    assert_eq!(client.ask("GET /").status, 400);
+    assert_eq!(client.request("GET /").status, 400);
     client.head("GET /", &["Connection: upgrade", "Upgrade: echo"]);
     client.send("early");
-    let answer = client.answer_head();
-    assert_eq!((answer.status, answer.field("upgrade")), (101, Some("echo")));
-    assert_eq!(answer.field("x-accept"), Some("yes"));
+    let response = client.response_head();
+    assert_eq!((response.status, response.field("upgrade")), (101, Some("echo")));
+    assert_eq!(response.field("x-accept"), Some("yes"));
     client.send(" late");
     client.end();
     assert_eq!(client.rest(), b"early late");
@@ -353,10 +353,10 @@ fn hosts_are_checked_if_the_options_say_so() {
         ] {
             let mut client = Client::new(&format!("127.0.0.1:{port}"));
             client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
-            let answer = client.answer();
-            assert_eq!(answer.status, status, "{host}");
+            let response = client.response();
+            assert_eq!(response.status, status, "{host}");
             let refusal = "evil.example, which is not allowed here. Ask us.\n";
-            assert_eq!(answer.text().ends_with(refusal), status == 421, "{}", answer.text());
+            assert_eq!(response.text().ends_with(refusal), status == 421, "{}", response.text());
         }
         stop(serving);
     }

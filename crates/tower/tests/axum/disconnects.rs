@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio_stream::StreamExt;
 
 use super::RunningApp;
-use super::client::{Client, PATIENCE};
+use super::client::{Client, TIMEOUT};
 
 /// Sends a message when it is dropped.
 struct Guard(mpsc::Sender<()>);
@@ -103,19 +103,19 @@ fn a_task_is_dropped_when_its_client_resets_the_connection() {
     for path in ["/never", "/silent", "/pour"] {
         let mut client = client_of(&running);
         client.head(&format!("GET {path}"), &[]);
-        began.recv_timeout(PATIENCE).unwrap();
+        began.recv_timeout(TIMEOUT).unwrap();
         assert!(dropped.try_recv().is_err(), "{path}");
         client.reset();
-        dropped.recv_timeout(PATIENCE).expect(path);
+        dropped.recv_timeout(TIMEOUT).expect(path);
     }
     // A body that is larger than the buffer pauses the connection. After a reset, the task has a
     // grace period.
     let mut client = client_of(&running);
     client.head("POST /unread", &["Content-Length: 1000000"]);
-    began.recv_timeout(PATIENCE).unwrap();
+    began.recv_timeout(TIMEOUT).unwrap();
     client.send(vec![b'x'; 400_000]);
     client.reset();
-    dropped.recv_timeout(PATIENCE).unwrap();
+    dropped.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(running.stop().closed_for("reset"), 4);
 }
 
@@ -177,9 +177,9 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
         client.end();
-        client.answer().status
+        client.response().status
     };
-    let wait: Cut = |mut client| client.answer().status;
+    let wait: Cut = |mut client| client.response().status;
     let reset: Cut = |client| {
         client.reset();
         0
@@ -197,30 +197,30 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         client.head("POST /collect", &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{field} {body}");
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
+        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE, "{field} {body}");
     }
     // A task that is busy at that moment.
     for cut in [reset, end] {
         let mut client = client_of(&running);
         client.head("POST /busy", &[length]);
         client.send("abc");
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
         cut(client);
         GO.notify_one();
-        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE);
     }
     // A task whose response has started.
     let mut client = running.client();
     client.head("POST /echo", &[chunked]);
     client.send("3\r\nabc\r\n");
-    client.answer_head();
+    client.response_head();
     assert_eq!(client.chunk().unwrap(), b"abc");
     client.end();
     assert_eq!(client.rest(), b"", "there is no last chunk");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE);
     let mut client = running.client();
-    client.ask_with("POST /collect", b"abc");
-    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "complete");
+    client.request_with_body("POST /collect", b"abc");
+    assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "complete");
     drop(client);
     running.stop();
     assert!(notifications.try_recv().is_err(), "each is notified once");
@@ -233,16 +233,16 @@ fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     // One client still reads, the other has left.
     let mut reads = running.client();
     reads.head("GET /silent", &[]);
-    reads.answer_head();
+    reads.response_head();
     reads.end();
     let mut gone = running.client();
     gone.head("GET /silent", &[]);
-    gone.answer_head();
+    gone.response_head();
     drop(gone);
     assert_eq!(reads.rest(), b"", "there is no last chunk");
     for _ in 0..2 {
-        began.recv_timeout(PATIENCE).unwrap();
-        dropped.recv_timeout(PATIENCE).unwrap();
+        began.recv_timeout(TIMEOUT).unwrap();
+        dropped.recv_timeout(TIMEOUT).unwrap();
     }
     assert_eq!(running.stop().closed_for("half_closed_timeout"), 2);
 }
@@ -265,12 +265,12 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     let mut other = running.client();
     other.head("GET /silent", &[]);
     other.end();
-    dropped.recv_timeout(PATIENCE).unwrap();
+    dropped.recv_timeout(TIMEOUT).unwrap();
     for text in ["1", "2"] {
         GO.notify_one();
-        assert_eq!(client.answer().text(), text);
+        assert_eq!(client.response().text(), text);
     }
-    assert!(client.is_over());
+    assert!(client.is_closed());
     running.stop();
 }
 
@@ -282,11 +282,11 @@ fn a_response_timeout_is_a_503_and_drops_the_task() {
     let limits = Limits { response_timeout, ..Limits::default() };
     let running = RunningApp::with(limits, app);
     let mut client = running.client();
-    assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
-    began.recv_timeout(PATIENCE).unwrap();
-    dropped.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(client.request_with_body("POST /unread", b"unread").status, 503);
+    began.recv_timeout(TIMEOUT).unwrap();
+    dropped.recv_timeout(TIMEOUT).unwrap();
     // The connection stays open: there is a response, which may be a 503 on a very busy machine.
-    assert!(matches!(client.ask("GET /").status, 200 | 503));
+    assert!(matches!(client.request("GET /").status, 200 | 503));
     drop(client);
     running.stop();
 }
@@ -319,10 +319,10 @@ fn endless_empty_frames_abort_the_response() {
     let mut client = running.client();
     for yields in [false, true] {
         // The maximum number in a row.
-        assert_eq!(client.ask(&format!("GET /1023/{yields}")).text(), "piece");
+        assert_eq!(client.request(&format!("GET /1023/{yields}")).text(), "piece");
         let mut client = running.client();
         client.head(&format!("GET /{}/{yields}", usize::MAX - 1), &[]);
-        client.answer_head();
+        client.response_head();
         assert_eq!(client.rest(), b"", "there is no last chunk");
     }
     drop(client);
