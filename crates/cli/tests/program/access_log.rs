@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Running, run, sockeye_with_small_files, text};
 
-/// A server of `folder` with an access log and more flags.
+/// Starts a server with an access log and more flags.
 fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
     let own = ["http", folder.text(), "--listen", "127.0.0.1:0", "--access-log", log];
     Running::start(&[&own, flags].concat())
@@ -50,11 +50,11 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Waits until `holds` returns true; panics with `what` after 20 s.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < patience, "{what}");
+/// Waits until `condition` returns true; panics with `what` after 20 s.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -92,20 +92,20 @@ fn every_line_says_how_the_request_ended() {
     let log = folder.join("log");
     let flags = ["--access-log-format", "json", "--write-timeout", "300ms"];
     let server = start(&folder, &log, &[&flags[..], &["--drain-timeout", "1h"]].concat());
-    let begun = |path: &str| {
+    let start_response = |path: &str| {
         let mut peer = server.connect();
         peer.write_all(get(path).as_bytes()).unwrap();
         peer.read_exact(&mut [0]).unwrap();
         peer
     };
     // Closing with unread bytes of the response resets the connection.
-    drop(begun("/large?reset"));
-    let _stalled = begun("/large?stalled");
-    let mut cut = begun("/changing");
+    drop(start_response("/large?reset"));
+    let _stalled = start_response("/large?stalled");
+    let mut cut = start_response("/changing");
     folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
     exchange(&server, &(get("/small") + "nonsense\r\n\r\n"));
-    until("all requests have ended", || lines(&log).len() >= 5);
+    wait_until("all requests have ended", || lines(&log).len() >= 5);
     stop(server);
     let lines: Vec<Value> =
         lines(&log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -168,8 +168,8 @@ fn the_complete_fields_of_a_malformed_request_are_logged() {
             assert_eq!(lines.len(), requests.len(), "{lines:?}");
             for (line, (_, _, status)) in lines.iter().zip(requests) {
                 if format == "combined" {
-                    let (front, behind) = (format!("{address} - - ["), " \"RR\" \"UA\" ");
-                    assert!(line.starts_with(&front) && line.contains(behind), "{line}");
+                    let (start, fields) = (format!("{address} - - ["), " \"RR\" \"UA\" ");
+                    assert!(line.starts_with(&start) && line.contains(fields), "{line}");
                     continue;
                 }
                 let line: Value = serde_json::from_str(line).unwrap();
@@ -190,11 +190,11 @@ fn sighup_reopens_a_log_that_was_moved_away() {
     let (log, old) = (folder.join("log"), folder.join("log.1"));
     let server = start(&folder, &log, &[]);
     exchange(&server, &last("/?one"));
-    until("a line is written while the server runs", || lines(&log).len() == 1);
+    wait_until("a line is written while the server runs", || lines(&log).len() == 1);
     std::fs::rename(&log, &old).unwrap();
     exchange(&server, &last("/?two"));
     server.signal(Signal::HUP);
-    until("there is a new file", || Path::new(&log).exists());
+    wait_until("there is a new file", || Path::new(&log).exists());
     exchange(&server, &last("/?three"));
     let stderr = stop(server);
     assert!(stderr.contains("reopened the access log"), "{stderr}");
@@ -229,7 +229,7 @@ fn a_hyphen_logs_to_standard_error() {
     assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
 }
 
-/// The limit on file sizes acts like a full disk. Source default, SIGXFSZ would end the process.
+/// The limit on file sizes acts like a full disk. By default, SIGXFSZ would end the process.
 #[test]
 fn a_full_disk_loses_lines_and_the_server_keeps_running() {
     let folder = Folder::new();
@@ -279,9 +279,9 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
         stderr.contains("WARN the pipe of the access log has no reader") && stderr.contains(&pipe),
         "{stderr}"
     );
-    // Again after a reader has gone away.
+    // Twice: the second time, a reader has been there and closed the pipe.
     for target in ["/?first", "/?second"] {
-        until("losses are reported", || {
+        wait_until("losses are reported", || {
             assert!(exchange(&server, &last("/?lost")).ends_with("hello"));
             let stderr = server.next_line();
             let lost = stderr.contains("access log lines lost") && stderr.contains("lines=");
@@ -289,7 +289,7 @@ fn a_pipe_without_a_reader_does_not_block_and_is_written_later() {
             stderr.contains("the pipe has no reader")
         });
         let (mut reader, mut logged) = (reader(&pipe), Vec::new());
-        until("a line is in the pipe", || {
+        wait_until("a line is in the pipe", || {
             assert!(exchange(&server, &last(target)).ends_with("hello"));
             read_on(&mut reader, &mut logged);
             text(&logged).contains(target)
@@ -317,7 +317,7 @@ fn lines_wait_for_a_slow_reader() {
     let server = start(&folder, &pipe, &[]);
     fill(&server);
     let mut logged = Vec::new();
-    until("all lines came", || {
+    wait_until("all lines have arrived", || {
         read_on(&mut reader, &mut logged);
         logged.iter().filter(|byte| **byte == b'\n').count() == LINES
     });

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::access_log::until;
+use crate::access_log::wait_until;
 use crate::support::{Folder, Running, run, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -33,8 +33,8 @@ fn several_folders_are_served_and_listed_on_the_start_screen() {
     let (site, docs) = (Folder::new(), Folder::new());
     site.write("index.html", b"the site");
     docs.write("index.html", b"the docs");
-    let place = format!("/docs={}", docs.text());
-    let server = start(&[site.text(), &place]);
+    let mapping = format!("/docs={}", docs.text());
+    let server = start(&[site.text(), &mapping]);
     let expected = [
         "Serving over HTTP".to_owned(),
         format!("  /      {}", site.text()),
@@ -46,7 +46,7 @@ fn several_folders_are_served_and_listed_on_the_start_screen() {
     assert!(get(&server, "/docs/", "").ends_with("the docs"));
     assert!(get(&server, "/docs", "").starts_with("HTTP/1.1 301 "));
 
-    let server = start(&[&place]);
+    let server = start(&[&mapping]);
     let screen = server.screen.join("\n");
     assert!(screen.contains("No folder is served at /"), "{screen}");
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
@@ -65,7 +65,7 @@ fn a_deleted_file_is_closed_without_another_request() {
         paths.any(|path| path.to_string_lossy().ends_with("/large (deleted)"))
     };
     assert!(is_open(), "a cached file stays open between requests");
-    until("it is still open", || !is_open());
+    wait_until("the file is closed", || !is_open());
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_path_with_an_equals_sign_is_a_folder_if_it_exists() {
     let folder = Folder::new();
     let inner = folder.join("a=b");
     std::fs::create_dir(&inner).unwrap();
-    std::fs::write(format!("{inner}/index.html"), "here").unwrap();
-    assert!(get(&start(&[&inner]), "/", "").ends_with("here"));
+    std::fs::write(format!("{inner}/index.html"), "content").unwrap();
+    assert!(get(&start(&[&inner]), "/", "").ends_with("content"));
 }
 
 #[test]
@@ -131,18 +131,18 @@ fn flags_change_the_responses() {
 #[test]
 fn wrong_flags_are_refused_with_a_hint() {
     let folder = Folder::new();
-    let here = folder.text();
-    let place = format!("/.git={here}");
+    let path = folder.text();
+    let mapping = format!("/.git={path}");
     for (args, expected) in [
-        (&[here, here][..], "write /"),
-        (&[&*place], "names that begin with a dot are hidden"),
+        (&[path, path][..], "write /"),
+        (&[&*mapping], "names that begin with a dot are hidden"),
         (&["/docs="], "/docs=./folder"),
-        (&[here, "--compress", "none,gzip"], "can't be combined"),
-        (&[here, "--compress", "deflate"], "zstd, br, gzip"),
-        (&[here, "--cors", "example.org"], "https://example.org"),
-        (&[here, "--header", "ETag: x"], "the server sets ETag"),
-        (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
-        (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
+        (&[path, "--compress", "none,gzip"], "can't be combined"),
+        (&[path, "--compress", "deflate"], "zstd, br, gzip"),
+        (&[path, "--cors", "example.org"], "https://example.org"),
+        (&[path, "--header", "ETag: x"], "the server sets ETag"),
+        (&[path, "--content-type", "text/css"], "*.foo: text/x-foo"),
+        (&[path, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());
         let stderr = text(&output.stderr);

@@ -21,8 +21,8 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
     site.write("about.html", b"about");
     docs.write("index.html", b"docs");
     docs.write("a b.css", b"css");
-    let place = format!("/docs={}", docs.text());
-    let flags = [site.text(), &place, "--cache-control", "*.css: max-age=7", "--listen", ":0"];
+    let mapping = format!("/docs={}", docs.text());
+    let flags = [site.text(), &mapping, "--cache-control", "*.css: max-age=7", "--listen", ":0"];
     for (url, code, expected) in [
         (
             "http://localhost:8000/about?x#y",

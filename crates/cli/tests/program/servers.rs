@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::access_log::until;
+use crate::access_log::wait_until;
 use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -28,7 +28,7 @@ fn get(stream: &mut (impl Read + Write), path: &str) -> String {
 }
 
 /// A server with a response in flight that its peer doesn't read, so that a drain has to wait.
-fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
+fn server_with_pending_response(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
     folder.write("large", &vec![b'x'; 64 << 20]);
     let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];
     let server = Running::start(&[&flags, &ANY_PORT[..]].concat());
@@ -116,7 +116,7 @@ fn flags_are_read_from_the_environment() {
     assert_ne!(server.address().port(), 65432);
 }
 
-/// Source default, SIGXFSZ would end the process.
+/// By default, SIGXFSZ would end the process.
 #[test]
 fn the_server_survives_the_file_size_limit_on_standard_error() {
     let folder = Folder::new();
@@ -142,7 +142,7 @@ fn the_server_survives_the_file_size_limit_on_standard_error() {
 #[test]
 fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
     let folder = Folder::new();
-    let (mut server, _peer) = stuck(&folder, "20ms");
+    let (mut server, _peer) = server_with_pending_response(&folder, "20ms");
     server.signal(Signal::TERM);
     assert_eq!(
         server.next_line(),
@@ -157,7 +157,7 @@ fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
 fn a_second_signal_stops_at_once() {
     let folder = Folder::new();
     for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131)] {
-        let (mut server, _peer) = stuck(&folder, "1h");
+        let (mut server, _peer) = server_with_pending_response(&folder, "1h");
         server.signal(signal);
         assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         server.signal(signal);
@@ -309,7 +309,7 @@ fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
         .spawn()
         .unwrap();
     let mut peer = None;
-    until("it listens", || {
+    wait_until("it listens", || {
         peer = UnixStream::connect(&socket).ok();
         peer.is_some()
     });
@@ -319,7 +319,7 @@ fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
     drop(peer);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let mut ended = None;
-    until("one signal ends it", || {
+    wait_until("one signal ends it", || {
         ended = child.try_wait().unwrap();
         ended.is_some()
     });

@@ -147,13 +147,13 @@ fn a_receiver_gets_a_body_in_pieces_and_runs_work_between_them() {
 }
 
 /// Blocks after the first piece until the test continues it.
-struct Gate {
+struct BlocksAfterFirstPiece {
     pieces: usize,
     bytes: usize,
-    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+    release: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl BodyReceiver for Gate {
+impl BodyReceiver for BlocksAfterFirstPiece {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.pieces += 1;
         self.bytes += piece.len();
@@ -161,7 +161,7 @@ impl BodyReceiver for Gate {
             return Reply::read_more(self);
         }
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv().unwrap();
+            self.release.lock().unwrap().recv().unwrap();
             Reply::read_more(self)
         })
     }
@@ -174,11 +174,13 @@ impl BodyReceiver for Gate {
 #[test]
 fn backpressure_slows_the_client_while_the_receiver_blocks() {
     const BYTES: usize = 64 << 20;
-    let (go, may_go) = mpsc::channel();
-    let may_go = Arc::new(Mutex::new(may_go));
+    let (releaser, release) = mpsc::channel();
+    let release = Arc::new(Mutex::new(release));
     let (serving, address) = serve(move |request: Request<Body>| {
-        let may_go = Arc::clone(&may_go);
-        request.into_body().receive(BYTES as u64, Gate { pieces: 0, bytes: 0, may_go })
+        let release = Arc::clone(&release);
+        request
+            .into_body()
+            .receive(BYTES as u64, BlocksAfterFirstPiece { pieces: 0, bytes: 0, release })
     });
     let mut client = std::net::TcpStream::connect(&address).unwrap();
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
@@ -200,7 +202,7 @@ fn backpressure_slows_the_client_while_the_receiver_blocks() {
     }
     // Other requests don't wait.
     assert_eq!(Client::new(&address).request("POST /").text(), "0");
-    go.send(()).unwrap();
+    releaser.send(()).unwrap();
     client.set_nonblocking(false).unwrap();
     while sent < BYTES {
         let count = chunk.len().min(BYTES - sent);
@@ -294,7 +296,7 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
 struct Notifies {
     to_test: mpsc::Sender<String>,
     bytes: usize,
-    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+    release: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
 impl BodyReceiver for Notifies {
@@ -305,7 +307,7 @@ impl BodyReceiver for Notifies {
         }
         self.to_test.send("in the job".to_owned()).unwrap();
         Reply::run(move || {
-            self.may_go.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
+            self.release.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
             Reply::read_more(self)
         })
     }
@@ -324,33 +326,33 @@ impl BodyReceiver for Notifies {
 #[test]
 fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     let (to_test, notifications) = mpsc::channel();
-    let (go, may_go) = mpsc::channel();
-    let may_go = Arc::new(Mutex::new(may_go));
+    let (releaser, release) = mpsc::channel();
+    let release = Arc::new(Mutex::new(release));
     // Longer than a delayed acknowledgement.
     let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let (serving, address) = serve_with(limits, move |request: Request<Body>| {
-        let (to_test, may_go) = (to_test.clone(), Arc::clone(&may_go));
+        let (to_test, release) = (to_test.clone(), Arc::clone(&release));
         match request.uri().path() {
             "/collect" => request.into_body().try_collect(10, move |body| {
                 to_test.send(format!("{body:?}")).unwrap();
                 "collected"
             }),
-            _ => request.into_body().receive(10, Notifies { to_test, bytes: 0, may_go }),
+            _ => request.into_body().receive(10, Notifies { to_test, bytes: 0, release }),
         }
     });
-    type Cut = fn(Client) -> u16;
-    let end: Cut = |mut client| {
+    type Disconnect = fn(Client) -> u16;
+    let end: Disconnect = |mut client| {
         client.end();
         client.response().status
     };
-    let wait: Cut = |mut client| client.response().status;
-    let reset: Cut = |client| {
+    let wait: Disconnect = |mut client| client.response().status;
+    let reset: Disconnect = |client| {
         client.reset();
         0
     };
     let length = "Content-Length: 9";
     let chunked = "Transfer-Encoding: chunked";
-    for (path, field, body, cut, status, said) in [
+    for (path, field, body, disconnect, status, notification) in [
         ("/collect", length, "abc", end, 400, "Err(Incomplete)"),
         ("/collect", length, "abc", wait, 408, "Err(Incomplete)"),
         ("/collect", length, "abc", reset, 0, "Err(Incomplete)"),
@@ -372,8 +374,12 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         }
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
-        assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(disconnect(client), status, "{path} {field} {body}");
+        assert_eq!(
+            notifications.recv_timeout(TIMEOUT).unwrap(),
+            notification,
+            "{path} {field} {body}"
+        );
     }
     // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
@@ -383,7 +389,7 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     client.send("job");
     assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "in the job");
     client.reset();
-    go.send(()).unwrap();
+    releaser.send(()).unwrap();
     assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
     assert_eq!(client.request_with_body("POST /receive", b"abc").text(), "complete");
@@ -397,9 +403,9 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
 #[test]
 fn reading_more_without_a_body_to_read_is_a_500() {
     /// Asks for more after the end.
-    struct Insatiable;
+    struct ReadsPastEnd;
 
-    impl BodyReceiver for Insatiable {
+    impl BodyReceiver for ReadsPastEnd {
         fn piece(self: Box<Self>, _: &[u8]) -> Reply {
             Reply::read_more(self)
         }
@@ -410,8 +416,8 @@ fn reading_more_without_a_body_to_read_is_a_500() {
     }
 
     let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
-        "/unread" => Reply::read_more(Box::new(Insatiable)),
-        _ => request.into_body().receive(10, Insatiable),
+        "/unread" => Reply::read_more(Box::new(ReadsPastEnd)),
+        _ => request.into_body().receive(10, ReadsPastEnd),
     });
     for path in ["/unread", "/complete"] {
         let response = Client::new(&address).request_with_body(&format!("POST {path}"), b"abc");

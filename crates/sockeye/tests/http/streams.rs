@@ -25,7 +25,7 @@ fn stream(out: mpsc::Sender<Sender>, _: &Request<Body>) -> Reply {
     Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
 }
 
-fn of_ten(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
+fn stream_of_ten_bytes(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
     let length = Response::builder().header("content-length", "10").body(()).unwrap();
     let length = if request.uri().path() == "/none" { Response::new(()) } else { length };
     Reply::stream(length, move |sender| out.send(sender).unwrap())
@@ -63,7 +63,7 @@ fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
 
 #[test]
 fn a_stream_that_breaks_its_content_length_is_cut() {
-    let (serving, address, senders) = senders(of_ten);
+    let (serving, address, senders) = senders(stream_of_ten_bytes);
     for (pieces, whole) in [(&["12345", "67890"][..], true), (&["12345"], false)] {
         let mut client = Client::new(&address);
         client.head("GET /", &[]);
@@ -108,7 +108,7 @@ fn a_sender_that_is_dropped_cuts_the_response() {
 
 #[test]
 fn a_response_to_head_starts_no_sender() {
-    let (serving, address, senders) = senders(of_ten);
+    let (serving, address, senders) = senders(stream_of_ten_bytes);
     let mut client = Client::new(&address);
     assert_eq!(client.request("HEAD /").field("content-length"), Some("10"));
     assert_eq!(client.request("HEAD /none").field("transfer-encoding"), Some("chunked"));
@@ -151,7 +151,7 @@ fn a_fast_sender_waits_for_a_slow_client_and_fails_when_it_leaves() {
 
 #[test]
 fn a_late_piece_does_not_get_into_the_next_response() {
-    let (serving, address, senders) = senders(of_ten);
+    let (serving, address, senders) = senders(stream_of_ten_bytes);
     let mut client = Client::new(&address);
     client.head("GET /none", &[]);
     let old = senders.recv().unwrap();
@@ -223,9 +223,9 @@ fn a_sender_never_blocks_on_the_event_loop() {
 }
 
 /// Counts down, with every second step on the pool.
-struct Down(u32);
+struct Countdown(u32);
 
-impl BodySource for Down {
+impl BodySource for Countdown {
     fn next(mut self: Box<Self>) -> SourceNext {
         match self.0 {
             0 => {
@@ -251,7 +251,7 @@ impl BodySource for Down {
 fn a_source_returns_pieces_and_runs_work() {
     let (serving, address) = serve(|request: Request<Body>| {
         let from = request.uri().path()[1..].parse().unwrap();
-        Reply::pull(Response::new(()), Down(from))
+        Reply::pull(Response::new(()), Countdown(from))
     });
     let mut client = Client::new(&address);
     let response = client.request("GET /5");
@@ -340,11 +340,11 @@ fn endless_empty_pieces_abort_the_response() {
 
 /// Gives the pieces in the queue, and waits if it is empty.
 struct Queued {
-    queue: Arc<Mutex<VecDeque<Given>>>,
+    queue: Arc<Mutex<VecDeque<QueuedStep>>>,
 }
 
 /// A step of [`Queued`].
-enum Given {
+enum QueuedStep {
     Piece(Bytes),
     /// In a job: sends a message, and waits for one. Then the source waits without looking into the
     /// queue.
@@ -357,21 +357,21 @@ impl BodySource for Queued {
         let next = self.queue.lock().unwrap().pop_front();
         match next {
             None => SourceNext::Wait(self),
-            Some(Given::Piece(piece)) => SourceNext::Piece(piece, self),
-            Some(Given::Run(begun, go_on)) => SourceNext::run(move || {
+            Some(QueuedStep::Piece(piece)) => SourceNext::Piece(piece, self),
+            Some(QueuedStep::Run(begun, go_on)) => SourceNext::run(move || {
                 begun.send(()).unwrap();
                 go_on.recv().unwrap();
                 SourceNext::Wait(self)
             }),
-            Some(Given::End) => SourceNext::End,
+            Some(QueuedStep::End) => SourceNext::End,
         }
     }
 }
 
 /// Serves responses from one queue, and passes their wakers to the test.
 fn queued()
--> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<SourceWaker>) {
-    let queue = Arc::<Mutex<VecDeque<Given>>>::default();
+-> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<QueuedStep>>>, mpsc::Receiver<SourceWaker>) {
+    let queue = Arc::<Mutex<VecDeque<QueuedStep>>>::default();
     let (out, wakes) = mpsc::channel();
     let ours = Arc::clone(&queue);
     let (serving, address) = serve(move |_: Request<Body>| {
@@ -388,7 +388,7 @@ fn queued()
 fn a_waiting_source_is_called_again_when_it_is_woken() {
     let (serving, address, queue, wakes) = queued();
     let say = |piece: &'static str| {
-        queue.lock().unwrap().push_back(Given::Piece(piece.into()));
+        queue.lock().unwrap().push_back(QueuedStep::Piece(piece.into()));
     };
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
@@ -401,10 +401,10 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
         (0..100).for_each(|_| assert_eq!(client.chunk().unwrap(), b"said"));
     }
     // A wake-up during a job of the source is not lost.
-    let ((begun, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
-    queue.lock().unwrap().push_back(Given::Run(begun, may_go_on));
+    let ((begun, started), (go_on, release)) = (mpsc::channel(), mpsc::channel());
+    queue.lock().unwrap().push_back(QueuedStep::Run(begun, release));
     wake.wake();
-    has_begun.recv().unwrap();
+    started.recv().unwrap();
     say("meanwhile");
     wake.wake();
     // The same worker processes the wake-up before this request.
@@ -415,7 +415,7 @@ fn a_waiting_source_is_called_again_when_it_is_woken() {
     assert_eq!(client.chunk().unwrap(), b"meanwhile");
     assert!(!wake.is_gone());
     // The source ends the response.
-    queue.lock().unwrap().push_back(Given::End);
+    queue.lock().unwrap().push_back(QueuedStep::End);
     wake.wake();
     assert_eq!(client.chunk(), None);
     assert!(wake.is_gone());
@@ -455,7 +455,7 @@ fn wakeups_do_not_exceed_the_output_limit() {
     // MiB stays in the queue.
     let mut other = Client::new(&address);
     for _ in 0..100 {
-        queue.lock().unwrap().push_back(Given::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
+        queue.lock().unwrap().push_back(QueuedStep::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
         wake.wake();
         // The same worker processes the wake-up before this request.
         other.head("HEAD /", &[]);
