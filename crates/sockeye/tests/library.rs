@@ -1,4 +1,4 @@
-//! This crate alone is enough for a program: nothing here uses another one.
+//! Programs that depend only on the crate `sockeye`: these tests use no other crate of Sockeye.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -48,10 +48,10 @@ fn options_are_built_by_struct_update() {
     assert_eq!(limits.entries, 7);
 }
 
-/// Sends itself a message for each byte that it gets, with the sending method that may block.
-struct ToItself;
+/// Sends itself a message for each input byte by `Remote::send`, which may block.
+struct SendsToItself;
 
-impl Protocol for ToItself {
+impl Protocol for SendsToItself {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let remote = turn.remote();
         for byte in input {
@@ -63,7 +63,7 @@ impl Protocol for ToItself {
                 other => turn.out.write(format!("{other:?}").as_bytes()),
             }
         }
-        // On another thread it blocks, and everything arrives.
+        // On another thread it blocks, and all messages arrive.
         let bytes = input.to_vec();
         turn.run(move || {
             bytes.into_iter().all(|byte| remote.send(Box::new(byte.to_ascii_uppercase())).is_ok())
@@ -93,17 +93,17 @@ impl Protocol for ToItself {
 #[test]
 fn a_send_that_would_block_the_event_loop_fails_at_once() {
     let serving = Serving::start(&[any_port()], NonZeroUsize::MIN, Config::default(), |_, _| {
-        |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
+        |_: &Peer| Box::new(SendsToItself) as Box<dyn Protocol>
     });
     let serving = serving.expect("a free port");
     let mut peer = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
     peer.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let said = "abc".repeat(40);
-    peer.write_all(said.as_bytes()).unwrap();
+    let sent = "abc".repeat(40);
+    peer.write_all(sent.as_bytes()).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let mut heard = String::new();
-    peer.read_to_string(&mut heard).unwrap();
-    assert_eq!(heard, format!("{said}{}", said.to_uppercase()));
+    let mut received = String::new();
+    peer.read_to_string(&mut received).unwrap();
+    assert_eq!(received, format!("{sent}{}", sent.to_uppercase()));
     serving.handle().drain();
     let stats = serving.join().unwrap();
     assert_eq!((stats.accepted, stats.cut), (1, 0));
@@ -137,28 +137,28 @@ fn wait(future: impl Future<Output = ()>) -> usize {
 
 /// Serves on two threads, and passes the `PendingReply` of each request to the test.
 fn serve_until_answered() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpStream) {
-    let (asked, pending_replies) = mpsc::channel();
+    let (to_test, pending_replies) = mpsc::channel();
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
     let workers = NonZeroUsize::new(2).unwrap();
     let options = Options { workers, config, ..Options::default() };
     let serving = http::serve(&[any_port()], options, move |_: Request<Body>| {
-        let asked = asked.clone();
-        Reply::later(move |pending| asked.send(pending).expect("the test waits for it"))
+        let to_test = to_test.clone();
+        Reply::later(move |pending| to_test.send(pending).expect("the test waits for it"))
     });
     let serving = serving.expect("a free port");
     let mut client = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
     client.set_read_timeout(Some(TIMEOUT)).unwrap();
-    ask(&mut client);
+    send_request(&mut client);
     (serving, pending_replies, client)
 }
 
-fn ask(client: &mut TcpStream) {
+fn send_request(client: &mut TcpStream) {
     client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
 }
 
 /// The bytes until the server closes the connection.
-fn rest(client: &mut TcpStream) -> String {
+fn read_to_end(client: &mut TcpStream) -> String {
     let mut rest = String::new();
     client.read_to_string(&mut rest).unwrap();
     rest
@@ -168,16 +168,16 @@ fn rest(client: &mut TcpStream) -> String {
 fn a_future_is_ready_when_the_last_worker_has_ended() {
     let (serving, pending_replies, mut client) = serve_until_answered();
     let pending = pending_replies.recv_timeout(TIMEOUT).unwrap();
-    let (stopped, mut given_up) = (serving.stopped(), Box::pin(serving.stopped()));
-    let mut nobody = Context::from_waker(Waker::noop());
-    assert!(given_up.as_mut().poll(&mut nobody).is_pending());
-    drop(given_up);
+    let (stopped, mut dropped) = (serving.stopped(), Box::pin(serving.stopped()));
+    let mut noop = Context::from_waker(Waker::noop());
+    assert!(dropped.as_mut().poll(&mut noop).is_pending());
+    drop(dropped);
     serving.handle().drain();
     // A request is still in flight.
-    assert!(Box::pin(serving.stopped()).as_mut().poll(&mut nobody).is_pending());
+    assert!(Box::pin(serving.stopped()).as_mut().poll(&mut noop).is_pending());
     let waiting = thread::spawn(move || wait(stopped));
     pending.send("now");
-    assert!(rest(&mut client).ends_with("\r\n\r\nnow"));
+    assert!(read_to_end(&mut client).ends_with("\r\n\r\nnow"));
     assert!(waiting.join().unwrap() <= 1);
     assert_eq!(wait(serving.stopped()), 0);
     assert_eq!(serving.join().unwrap().accepted, 1);
@@ -190,7 +190,7 @@ fn a_service_that_is_dropped_completes_requests_in_flight_and_ends() {
     let stopped = serving.stopped();
     drop(serving);
     pending.send("still");
-    assert!(rest(&mut client).ends_with("\r\n\r\nstill"));
+    assert!(read_to_end(&mut client).ends_with("\r\n\r\nstill"));
     wait(stopped);
     // The last worker has dropped the service.
     assert!(pending_replies.recv().is_err());
@@ -204,12 +204,15 @@ fn a_detached_service_runs_until_its_handle_stops_it() {
     let handle = serving.detach();
     let mut another = TcpStream::connect(address).unwrap();
     another.set_read_timeout(Some(TIMEOUT)).unwrap();
-    ask(&mut another);
+    send_request(&mut another);
     for _ in 0..2 {
         pending_replies.recv_timeout(TIMEOUT).unwrap().send("detached");
     }
     handle.drain();
-    assert!(rest(&mut client).contains("detached") && rest(&mut another).contains("detached"));
+    assert!(
+        read_to_end(&mut client).contains("detached")
+            && read_to_end(&mut another).contains("detached")
+    );
     wait(stopped);
 }
 
@@ -231,7 +234,7 @@ fn a_worker_that_panics_ends_the_service() {
     let workers = NonZeroUsize::new(2).unwrap();
     let serving = Serving::start(&[any_port()], workers, Config::default(), |worker, _| {
         assert_eq!(worker, 0, "on purpose");
-        |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
+        |_: &Peer| Box::new(SendsToItself) as Box<dyn Protocol>
     });
     let serving = serving.expect("a free port");
     wait(serving.stopped());

@@ -19,9 +19,9 @@ use sockeye::http::{Body, HttpService, Reply, Request, Response};
 use sockeye::{Peer, Protocol, Service, http_core};
 
 /// A temporary folder, which is removed when this is dropped.
-struct Scratch(PathBuf);
+struct TempFolder(PathBuf);
 
-impl Scratch {
+impl TempFolder {
     fn new(name: &str) -> Self {
         Self::within(&std::env::temp_dir(), name)
     }
@@ -51,7 +51,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -103,7 +103,7 @@ impl Access {
         }
     }
 
-    /// The calls of one receive, `sends` sends from memory, and `sendfiles` sends of a quantum from
+    /// The calls of one receive, `send` sends from memory, and `files` sends of up to a quantum from
     /// files.
     fn calls(self, send: u64, files: u64) -> Calls {
         let receive = 1;
@@ -146,12 +146,12 @@ impl Fixture {
 
     /// The length of the responses to `requests`, each on a connection that closes after it.
     fn length(&mut self, requests: &[String]) -> usize {
-        const ANNOUNCED: usize = "Connection: close\r\n".len();
+        const CLOSE_FIELD: usize = "Connection: close\r\n".len();
         let one = |request: &String| {
             let mut client = connect(self.address);
             let last = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
             client.write_all(last.as_bytes()).unwrap();
-            self.receive(&mut client, None) - ANNOUNCED
+            self.receive(&mut client, None) - CLOSE_FIELD
         };
         requests.iter().map(one).sum()
     }
@@ -199,7 +199,7 @@ fn each_kind_of_response_from_a_folder_is_sent_with_its_head() {
 
 fn sends_each_kind_with_its_head(folder: &Path) {
     let access = Access::of(folder);
-    let scratch = Scratch::within(folder, "sends");
+    let scratch = TempFolder::within(folder, "sends");
     let mut fixture = Fixture::new(scratch.service());
     for (line, fields, send, sendfile) in [
         ("GET /small.txt", "", 1, 0),
@@ -227,7 +227,7 @@ fn sends_each_kind_with_its_head(folder: &Path) {
 #[test]
 fn pipelined_responses_are_sent_together_except_files_between_them() {
     let access = Access::of(&std::env::temp_dir());
-    let scratch = Scratch::new("pipelined");
+    let scratch = TempFolder::new("pipelined");
     let mut fixture = Fixture::new(scratch.service());
     let (small, large) = (request("GET /small.txt", ""), request("GET /100k.bin", ""));
     for (requests, send, sendfile) in [
@@ -260,7 +260,7 @@ fn all_pieces_written_in_one_turn_are_sent_at_once() {
 
 #[test]
 fn idle_connections_add_no_system_call_to_a_request() {
-    let scratch = Scratch::new("beside");
+    let scratch = TempFolder::new("idle");
     let mut fixture = Fixture::new(scratch.service());
     let small = [request("GET /small.txt", "")];
     let length = fixture.length(&small);
@@ -277,10 +277,10 @@ fn idle_connections_add_no_system_call_to_a_request() {
 
 #[test]
 fn short_connections_are_never_registered() {
-    let scratch = Scratch::new("first-turn");
+    let scratch = TempFolder::new("first-turn");
     let mut fixture = Fixture::new(scratch.service());
     let last = request("GET /small.txt", "Connection: close\r\n");
-    let mut visit = || {
+    let mut open_and_close = || {
         let before = fixture.shard.driver().calls();
         let mut clients = [(); 3].map(|()| connect(fixture.address));
         clients.iter_mut().for_each(|client| client.write_all(last.as_bytes()).unwrap());
@@ -291,8 +291,8 @@ fn short_connections_are_never_registered() {
         let watched = after.watch - before.watch;
         (watched, after.receive - before.receive, after.send - before.send)
     };
-    // The first waits until the file is looked up, and so does one per second.
-    let visits: Vec<_> = (0..6).map(|_| visit()).collect();
-    assert!(visits.contains(&(0, 3, 3)), "{visits:?}");
-    assert!(visits[0].0 > 0, "{visits:?}");
+    // The first attempt waits for a lookup of the file, and so does one attempt per second.
+    let counts: Vec<_> = (0..6).map(|_| open_and_close()).collect();
+    assert!(counts.contains(&(0, 3, 3)), "{counts:?}");
+    assert!(counts[0].0 > 0, "{counts:?}");
 }

@@ -12,7 +12,7 @@ use sockeye::{Bound, Config, Service};
 pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
-    let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = bound.bound else { panic!("TCP was to_test for") };
     let driver = Epoll::new().unwrap();
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let shard = Shard::new(ShardParts {
