@@ -1,12 +1,13 @@
-//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open
-//! files it lowers.
+//! Log lines about requests that fail with 500 or 503. It is the only test of its process, because
+//! it lowers the process's limit on open files.
 
-mod warned;
+mod collected_warnings;
 
 use std::rc::Rc;
 use std::time::Duration;
 use std::{env, fs, process};
 
+use collected_warnings::Warnings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockeye_files::memory::{InjectedFault, Memory};
 use sockeye_files::{Absent, BudgetLimits, Budgets, CacheLimits, Folder, Mounts, OpenFilesOf};
@@ -14,7 +15,6 @@ use sockeye_http::Server;
 use sockeye_proto::Timed;
 use sockeye_proto::harness::Harness;
 use tracing::subscriber::with_default;
-use warned::Warnings;
 
 fn client(folder: Folder) -> Harness {
     let site = Mounts::from(folder).site(CacheLimits::default());
@@ -104,7 +104,7 @@ fn each_kind() {
     }
 }
 
-/// The server's own limit on files that are being sent has one, too.
+/// Requests that exceed the server's own limit on files being sent are logged, too.
 fn budget_of_open_files() {
     let store = Memory::new();
     store.write("large", &*"x".repeat(100_000));

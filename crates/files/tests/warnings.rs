@@ -1,7 +1,7 @@
-//! Warnings about precompressed files that are not sent. Alone in its process: tracing
-//! caches for all threads whether a warning is enabled.
+//! Warnings about precompressed files that are not sent. It is the only test of its process,
+//! because tracing caches for all threads whether a warning is enabled.
 
-mod warned;
+mod collected_warnings;
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ use sockeye_files::{CacheLimits, Folder};
 use sockeye_http::Server;
 use sockeye_proto::harness::Harness;
 
-use warned::Warnings;
+use collected_warnings::Warnings;
 
 fn old() -> Vec<u8> {
     b"<p>yesterday</p>".repeat(100)
@@ -48,12 +48,12 @@ fn get(client: &mut Harness) {
 fn stale_precompressed_files_are_logged_once_and_again_after_a_change() {
     let root = env::temp_dir().join(format!("sockeye-warnings-{}", process::id()));
     fs::create_dir_all(&root).unwrap();
-    let beside = root.join("page.html.gz");
+    let precompressed = root.join("page.html.gz");
     fs::write(root.join("page.html"), new()).unwrap();
-    fs::write(&beside, compressed(&old())).unwrap();
+    fs::write(&precompressed, compressed(&old())).unwrap();
     let settle = || {
         // Only settled identities are cached: the clock ticks every few milliseconds.
-        let changed = fs::metadata(&beside).unwrap();
+        let changed = fs::metadata(&precompressed).unwrap();
         let changed = (changed.ctime(), changed.ctime_nsec());
         let now = || rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         while (now().tv_sec, now().tv_nsec) <= changed {
@@ -81,7 +81,7 @@ fn stale_precompressed_files_are_logged_once_and_again_after_a_change() {
         ] {
             assert!(lines[0].contains(part), "{part} in {}", lines[0]);
         }
-        fs::write(&beside, &compressed(&new())[..30]).unwrap();
+        fs::write(&precompressed, &compressed(&new())[..30]).unwrap();
         settle();
         get(&mut client(&folder));
         let lines = warnings.lines();

@@ -83,8 +83,8 @@ fn exchanges_in_frames_are_those_on_the_page() {
         }
     }
     let [request, response] = [&requests[0], &responses[0]].map(Vec::len);
-    for says in [format!("a search, {request} bytes"), format!("with {response} bytes")] {
-        assert!(MESSAGE.contains(&says), "{says}");
+    for sentence in [format!("a search, {request} bytes"), format!("with {response} bytes")] {
+        assert!(MESSAGE.contains(&sentence), "{sentence}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! file, compressed or not, and of one that a closure of `sockeye::http` answers. The shard runs on
 //! the test's thread, with a real socket.
 
-mod stepped;
+mod manual_shard;
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -106,7 +106,7 @@ impl Fixture {
     }
 
     fn of(service: impl Service + 'static, request: &[u8]) -> Self {
-        let (shard, address) = stepped::shard(service);
+        let (shard, address) = manual_shard::shard(service);
         let client = TcpStream::connect(address).unwrap();
         let mut fixture =
             Self { shard, client, request: request.to_vec(), len: 0, content: Vec::new() };

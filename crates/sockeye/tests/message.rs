@@ -47,7 +47,7 @@ fn receive(mut peer: TcpStream) -> Value {
     serde_json::from_slice(&response[2 + len..]).unwrap()
 }
 
-fn ask(address: SocketAddr, content: &str) -> Value {
+fn request_json(address: SocketAddr, content: &str) -> Value {
     receive(send(address, "utf-8", content.as_bytes(), ""))
 }
 
@@ -62,11 +62,11 @@ fn a_closure_sees_the_message_and_answers_at_once() {
         assert_eq!((&*request.message.content_type, request.time_left), ("text/json", None));
         json_message(&json!([request.message.content_encoding, request.message.to_json()?]))
     });
-    assert_eq!(ask(address, "{\"a\": 1}"), json!(["utf-8", { "a": 1 }]));
+    assert_eq!(request_json(address, "{\"a\": 1}"), json!(["utf-8", { "a": 1 }]));
     let utf16 = Encoding::Utf16.encode("\"🐟\"").unwrap();
     assert_eq!(receive(send(address, "utf-16", &utf16, "")), json!(["utf-16", "🐟"]));
 
-    let error = ask(address, "{");
+    let error = request_json(address, "{");
     assert_eq!(error["error"]["code"], "bad_content");
     assert!(error["result"].as_str().unwrap().starts_with("Error: the content is not JSON"));
     stop(serving);
@@ -77,7 +77,7 @@ fn a_handler_can_answer_with_an_error_code_of_its_own() {
     let (serving, address) = serve(|_: Request| Error::new("out_of_fish", "there is no fish left"));
     let expected =
         json!({ "result": "Error: there is no fish left", "error": { "code": "out_of_fish" } });
-    assert_eq!(ask(address, "1"), expected);
+    assert_eq!(request_json(address, "1"), expected);
     stop(serving);
 }
 
@@ -132,9 +132,9 @@ fn blocking_work_runs_on_the_pool_and_its_panic_is_an_error() {
             json_message(&value)
         })
     });
-    assert_eq!(ask(address, "42"), json!(42));
-    assert_eq!(ask(address, "\"panic\"")["error"]["code"], "internal");
-    assert_eq!(ask(address, "43"), json!(43));
+    assert_eq!(request_json(address, "42"), json!(42));
+    assert_eq!(request_json(address, "\"panic\"")["error"]["code"], "internal");
+    assert_eq!(request_json(address, "43"), json!(43));
     stop(serving);
 }
 
@@ -163,7 +163,7 @@ fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) 
 }
 
 #[test]
-fn a_closure_answers_frames_and_http_alike() {
+fn a_closure_answers_frames_and_http_in_the_same_way() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
@@ -173,18 +173,18 @@ fn a_closure_answers_frames_and_http_alike() {
                 thread::spawn(move || pending.send(json_message(&json!("at last"))));
             })),
             Some("dropped") => Ok(Reply::later(drop)),
-            Some("run") => Ok(Reply::run(|| json_message(&json!("elsewhere")))),
+            Some("run") => Ok(Reply::run(|| json_message(&json!("from the pool")))),
             _ => Ok(Reply::from(json_message(&json!([request.message.content_type, value])))),
         }
     });
-    for (content_type, content, status, says) in [
+    for (content_type, content, status, expected) in [
         ("text/json", "1", 200, json!(["text/json", 1])),
         ("application/json", "1", 200, json!(["text/json", 1])),
         ("a/b; charset=utf-8", "1", 200, json!(["a/b", 1])),
         ("application/json", "\"later\"", 200, json!("at last")),
-        ("application/json", "\"run\"", 200, json!("elsewhere")),
+        ("application/json", "\"run\"", 200, json!("from the pool")),
     ] {
-        assert_eq!(post(address, content_type, content), (status, says), "{content}");
+        assert_eq!(post(address, content_type, content), (status, expected), "{content}");
     }
     for (content_type, content, status, code) in [
         ("text/json", "\"code\"", 422, "out_of_fish"),
@@ -193,10 +193,10 @@ fn a_closure_answers_frames_and_http_alike() {
         ("text/json", "{", 400, "bad_content"),
         ("a/b", "1", 415, "unsupported_encoding"),
     ] {
-        let (got, says) = post(address, content_type, content);
-        assert_eq!((got, &says["error"]["code"]), (status, &json!(code)), "{content}");
+        let (status_code, response) = post(address, content_type, content);
+        assert_eq!((status_code, &response["error"]["code"]), (status, &json!(code)), "{content}");
     }
-    assert_eq!(ask(address, "\"later\""), json!("at last"), "a frame, on the same port");
+    assert_eq!(request_json(address, "\"later\""), json!("at last"), "a frame, on the same port");
     stop(serving);
 }
 
@@ -207,13 +207,13 @@ fn large(value: &str) -> String {
 
 #[test]
 fn a_request_with_large_content_delays_no_other() {
-    let (goes_on, waits) = mpsc::channel::<()>();
-    let waits = Arc::new(Mutex::new(waits));
+    let (releaser, release) = mpsc::channel::<()>();
+    let release = Arc::new(Mutex::new(release));
     let (serving, address) = serve(move |request: Request| {
         let value = request.message.to_json()?;
         if request.message.content.len() > message::LARGE {
-            let waits = waits.lock().unwrap();
-            waits.recv_timeout(Duration::from_secs(20)).expect("the test continues it");
+            let release = release.lock().unwrap();
+            release.recv_timeout(Duration::from_secs(20)).expect("the test continues it");
         }
         json_message(&value)
     });
@@ -221,10 +221,10 @@ fn a_request_with_large_content_delays_no_other() {
     let over_http = thread::spawn(move || post(address, "text/json", &large("2")));
     // The worker's event loop is free.
     for value in 3..10 {
-        assert_eq!(ask(address, &value.to_string()), json!(value));
+        assert_eq!(request_json(address, &value.to_string()), json!(value));
     }
-    goes_on.send(()).unwrap();
-    goes_on.send(()).unwrap();
+    releaser.send(()).unwrap();
+    releaser.send(()).unwrap();
     assert_eq!(receive(slow), json!(1));
     assert_eq!(over_http.join().unwrap(), (200, json!(2)));
     stop(serving);
@@ -239,23 +239,23 @@ fn large_content_can_get_every_kind_of_response() {
                 thread::spawn(move || pending.send(json_message(&json!("at last"))));
             })),
             Some("dropped") => Ok(Reply::later(drop)),
-            Some("run") => Ok(Reply::run(|| json_message(&json!("elsewhere")))),
+            Some("run") => Ok(Reply::run(|| json_message(&json!("from the pool")))),
             Some("panic") => panic!("on purpose"),
             Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
             _ => Ok(Reply::from(json_message(&value))),
         }
     });
-    for (content, says) in [("[1]", json!([1])), ("\"later\"", json!("at last"))] {
-        assert_eq!(ask(address, &large(content)), says, "{content}");
+    for (content, expected) in [("[1]", json!([1])), ("\"later\"", json!("at last"))] {
+        assert_eq!(request_json(address, &large(content)), expected, "{content}");
     }
-    assert_eq!(ask(address, &large("\"run\"")), json!("elsewhere"));
+    assert_eq!(request_json(address, &large("\"run\"")), json!("from the pool"));
     for (content, code) in [
         ("\"dropped\"", "internal"),
         ("\"panic\"", "internal"),
         ("\"code\"", "out_of_fish"),
         ("{", "bad_content"),
     ] {
-        assert_eq!(ask(address, &large(content))["error"]["code"], code, "{content}");
+        assert_eq!(request_json(address, &large(content))["error"]["code"], code, "{content}");
     }
     stop(serving);
 }
@@ -267,11 +267,11 @@ fn json_has_a_limit_on_its_values() {
     let at = ["127.0.0.1:0".parse().unwrap()];
     let serving = message::serve(&at, options, |request: Request| request.message).unwrap();
     let address = serving.ip_addresses().next().unwrap();
-    assert_eq!(ask(address, "[1,2,3,4,5,6,7,8,9]"), json!([1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    assert_eq!(request_json(address, "[1,2,3,4,5,6,7,8,9]"), json!([1, 2, 3, 4, 5, 6, 7, 8, 9]));
     let too_many = "[1,2,3,4,5,6,7,8,9,10]";
-    assert_eq!(ask(address, too_many)["error"]["code"], "too_complex");
-    let (status, says) = post(address, "application/json", too_many);
-    assert_eq!((status, &says["error"]["code"]), (413, &json!("too_complex")));
+    assert_eq!(request_json(address, too_many)["error"]["code"], "too_complex");
+    let (status, response) = post(address, "application/json", too_many);
+    assert_eq!((status, &response["error"]["code"]), (413, &json!("too_complex")));
     stop(serving);
 }
 
@@ -293,7 +293,7 @@ fn hosts_and_origins_are_checked_as_the_options_say() {
     let plain = Options { workers: NonZeroUsize::MIN, ..Options::default() };
     let strict = Options { allowed_hosts: Some(hosts), ..plain.clone() };
     let open = Options { allowed_origins: origins, ..plain.clone() };
-    for (options, fields, expected, says) in [
+    for (options, fields, status, expected) in [
         (&plain, "Host: evil.example\r\n", "200", ""),
         (&plain, "Host: a\r\nOrigin: https://app.example\r\n", "403", "another origin"),
         (&strict, "Host: a.example\r\n", "200", ""),
@@ -317,8 +317,8 @@ fn hosts_and_origins_are_checked_as_the_options_say() {
         peer.write_all(head.as_bytes()).unwrap();
         let mut response = String::new();
         peer.read_to_string(&mut response).unwrap();
-        assert_eq!(&response[9..12], expected, "{fields}: {response}");
-        assert!(response.contains(says), "{fields}: {response}");
+        assert_eq!(&response[9..12], status, "{fields}: {response}");
+        assert!(response.contains(expected), "{fields}: {response}");
         stop(serving);
     }
 }

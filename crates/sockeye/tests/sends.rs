@@ -4,7 +4,7 @@
 //! A head is sent with the content, and all that was written in one turn is sent at once. The
 //! driver uses a flag of the call for that, and no socket options.
 
-mod stepped;
+mod manual_shard;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -119,7 +119,7 @@ impl Access {
 
 impl Fixture {
     fn new(service: impl Service + 'static) -> Self {
-        let (shard, address) = stepped::shard(service);
+        let (shard, address) = manual_shard::shard(service);
         let client = connect(address);
         Self { shard, address, client }
     }

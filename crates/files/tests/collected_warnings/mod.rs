@@ -1,5 +1,5 @@
-//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all
-//! threads whether a warning is enabled.
+//! A tracing subscriber that collects warnings. A test that uses it must be the only one of its
+//! process, because tracing caches for all threads whether a warning is enabled.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps warnings.
+/// Collects warnings.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    /// All so far.
+    /// All warnings so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! Clients that leave, and what is dropped then.
+//! Clients that disconnect, and the tasks and bodies that are dropped then.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -31,12 +31,12 @@ fn limits(half_closed_timeout: Duration) -> Limits {
     Limits { half_closed_timeout, ..Limits::default() }
 }
 
-/// A time that no test waits for.
+/// A time that is never reached in a test.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(30);
 
 /// An app whose streams and futures report on the returned channels that they started and were
-/// dropped. `/never` never responds, `/silent` sends only a head, `/pour` sends without an end, and
+/// dropped. `/never` never responds, `/silent` sends only a head, `/endless` sends without an end, and
 /// `/unread` (a POST) doesn't read its body.
 fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
     let (to_began, began) = mpsc::channel();
@@ -46,7 +46,7 @@ fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
         Guard(to_dropped.clone())
     };
     let guards = [(); 4].map(|()| guard.clone());
-    let [never, silent, pour, unread] = guards;
+    let [never, silent, endless, unread] = guards;
     let app = Router::new()
         .route("/", get(|| async { "at once" }))
         .route(
@@ -69,9 +69,9 @@ fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
             }),
         )
         .route(
-            "/pour",
+            "/endless",
             get(|| async move {
-                let guard = pour();
+                let guard = endless();
                 Body::from_stream(tokio_stream::iter(std::iter::repeat_with(move || {
                     let _guard = &guard;
                     Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 64 * 1024]))
@@ -100,7 +100,7 @@ fn client_of(running: &RunningApp) -> Client {
 fn a_task_is_dropped_when_its_client_resets_the_connection() {
     let (app, began, dropped) = app();
     let running = RunningApp::with(limits(LONG), app);
-    for path in ["/never", "/silent", "/pour"] {
+    for path in ["/never", "/silent", "/endless"] {
         let mut client = client_of(&running);
         client.head(&format!("GET {path}"), &[]);
         began.recv_timeout(TIMEOUT).unwrap();
@@ -123,8 +123,8 @@ fn a_task_is_dropped_when_its_client_resets_the_connection() {
 /// `go` after the first piece, and `/echo` sends each piece back.
 fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
     let (to_test, notifications) = mpsc::channel();
-    let of = |to_test: &mpsc::Sender<String>| to_test.clone();
-    let (collect, busy, echo) = (of(&to_test), of(&to_test), to_test);
+    let clone_of = |to_test: &mpsc::Sender<String>| to_test.clone();
+    let (collect, busy, echo) = (clone_of(&to_test), clone_of(&to_test), to_test);
     let app = Router::new()
         .route("/", get(|| async { "at once" }))
         .route(
@@ -174,18 +174,18 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     limits.body_timeout = Duration::from_millis(300);
     let (app, notifications) = uploads(&GO);
     let running = RunningApp::with(limits, app);
-    type Cut = fn(Client) -> u16;
-    let end: Cut = |mut client| {
+    type Disconnect = fn(Client) -> u16;
+    let end: Disconnect = |mut client| {
         client.end();
         client.response().status
     };
-    let wait: Cut = |mut client| client.response().status;
-    let reset: Cut = |client| {
+    let wait: Disconnect = |mut client| client.response().status;
+    let reset: Disconnect = |client| {
         client.reset();
         0
     };
     let (length, chunked) = ("Content-Length: 9", "Transfer-Encoding: chunked");
-    for (field, body, cut, status) in [
+    for (field, body, disconnect, status) in [
         (length, "abc", end, 400),
         (length, "", end, 400),
         (length, "abc", wait, 408),
@@ -196,16 +196,16 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         let mut client = if status == 0 { client_of(&running) } else { running.client() };
         client.head("POST /collect", &[field]);
         client.send(body);
-        assert_eq!(cut(client), status, "{field} {body}");
+        assert_eq!(disconnect(client), status, "{field} {body}");
         assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE, "{field} {body}");
     }
     // A task that is busy at that moment.
-    for cut in [reset, end] {
+    for disconnect in [reset, end] {
         let mut client = client_of(&running);
         client.head("POST /busy", &[length]);
         client.send("abc");
         assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), "3 bytes");
-        cut(client);
+        disconnect(client);
         GO.notify_one();
         assert_eq!(notifications.recv_timeout(TIMEOUT).unwrap(), INCOMPLETE);
     }
