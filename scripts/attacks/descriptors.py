@@ -35,18 +35,18 @@ def run(trials):
     for name, connections, kinds, more in [
         ("descriptors: 30 × 1,100 files", 30, [whole], {}),
         ("descriptors: 2 × 1,100, limit 1,024", 2, [whole],
-         {"ulimit": 1024, "behind": False, "nginx": False}),
+         {"ulimit": 1024, "proxied": False, "nginx": False}),
         ("descriptors: 30 × 1,100 ranges and HEADs", 30,
          [("GET", {"Range": "bytes=10000-"}), ("GET", {"Range": RANGES}), ("HEAD", {}), whole],
-         {"behind": False, "nginx": False}),
+         {"proxied": False, "nginx": False}),
     ]:
         trials.attack(name, pipeline(connections, kinds), folder.cold, limit(connections), **more)
 
     # Not behind a proxy: the loopback between the two would exhaust the kernel's memory for TCP.
     trials.attack("descriptors: 1,000 × 1 large file",
                   lambda address: send_and_hold(address, [head(target) for target in folder.large]),
-                  folder.cold, limit(1000), behind=False)
+                  folder.cold, limit(1000), proxied=False)
     archive = [head(f"/large/?format=tar&n={number}") * 20 for number in range(60)]
     trials.attack("descriptors: 60 × 20 archives",
                   lambda address: send_and_hold(address, archive), folder.cold, limit(60),
-                  flags=["--listing"], behind=False, nginx=False)
+                  flags=["--listing"], proxied=False, nginx=False)

@@ -24,6 +24,6 @@ def run(trials):
             for number in range(READERS) for sort, order in [orders[number % 6]]])
 
     for form, more in [("format=json", {}),
-                       ("format=html&per=10000", {"behind": False, "nginx": False})]:
+                       ("format=html&per=10000", {"proxied": False, "nginx": False})]:
         trials.attack(f"listings: 60 × ?{form}, unread", hold(form), victim, Limits(),
                       flags=["--listing"], pause=0.3, **more)

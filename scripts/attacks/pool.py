@@ -14,14 +14,14 @@ def run(trials):
                [("HEAD", ""), ("GET", ""), ("GET", "format=json&"), ("GET", "format=tar&")]
                for number in range(REQUESTS // 4)]
     heads = [("HEAD", f"{listed}?q={number}") for number in range(REQUESTS)]
-    apart = {"behind": False, "nginx": False}
+    apart = {"proxied": False, "nginx": False}
     for name, requests, began, more in [
         ("300 HEADs of a listing, reset", heads, True, {}),
         ("300 HEADs of a listing, reset at once", heads, False, apart),
         ("300 listings and archives, reset", listing, True, apart),
         ("128 texts by GET and HEAD, reset",
          [(method, target) for target in targets for method in ("GET", "HEAD")], True,
-         {"behind": False}),
+         {"proxied": False}),
     ]:
         sent = [head(target, method, Accept_Encoding="zstd") for method, target in requests]
         trials.attack(f"pool: {name}",

@@ -27,7 +27,7 @@ def compression(trials):
         ("64 texts in three encodings, unread", send_and_hold_in_turn,
          requests(lambda number: {3: "br", 7: "gzip"}.get(number % 8, "zstd")), {}),
         ("64 texts at once, each twice, unread", send_and_hold,
-         requests(lambda number: ENCODINGS[number % 3], 2), {"behind": False, "nginx": False}),
+         requests(lambda number: ENCODINGS[number % 3], 2), {"proxied": False, "nginx": False}),
     ]:
         trials.attack(f"compression: {name}", lambda address, hold=hold, sent=sent: hold(address, sent),
                       victim, Limits(), pause=0.3, **more)
@@ -50,8 +50,8 @@ def only_heads(trials):
                   lambda address: send_and_reset(address, [
                       head(target, method, **fields)
                       for method, target, fields in requests("HEAD")]),
-                  folder.cold, Limits(seconds=2, compressions=0), behind=False, nginx=False)
+                  folder.cold, Limits(seconds=2, compressions=0), proxied=False, nginx=False)
     trials.attack("head: 380 GETs of 60 texts",
                   lambda address: send_and_read(address, requests("GET")), folder.cold,
                   # Reading costs CPU time; this only checks that memory is bounded.
-                  Limits(peak=2 * PEAK, left=None), behind=False)
+                  Limits(peak=2 * PEAK, left=None), proxied=False)

@@ -103,7 +103,7 @@ class Trials:
         for problem in row.problems:
             print(f"        {problem}", flush=True)
 
-    def attack(self, name, begin, victim, limits, flags=(), ours=True, behind=True, nginx=True,
+    def attack(self, name, begin, victim, limits, flags=(), ours=True, proxied=True, nginx=True,
                ulimit=None, pause=0.01):
         """Runs an attack against Sockeye, against Sockeye behind nginx, and against nginx.
 
@@ -115,7 +115,7 @@ class Trials:
             with self.checked(name) as row, self.http(*flags, limits=more) as server:
                 self._run(row, server, begin, Victim(server.address, victim(), pause),
                           limits)
-        if behind and NGINX:
+        if proxied and NGINX:
             # In 2 of 100 runs, nginx doesn't forward a response to a client whose request arrived at
             # the start of the attack. So an attack that fails behind nginx runs once more.
             for is_last in (False, True):

@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 
-from running import TIMEOUT, SECRET, expect
+from running import SECRET, TIMEOUT, expect
 
 ESCAPES = [
     "/../secret.txt",
