@@ -46,7 +46,7 @@ pub(crate) enum Jobs {
     Slow,
 }
 
-/// Sends `parts` one by one, and reads the output after each. AfterJob it ends.
+/// Sends `parts` one by one, and reads the output after each. Then ends the connection.
 pub(crate) fn run_connection<'a>(
     mut peer: Harness,
     parts: impl IntoIterator<Item = &'a [u8]>,

@@ -107,8 +107,8 @@ fn large_files_are_compared_by_beginning_and_times() {
     assert_eq!(sent(&data, 0), (200, false), "of another beginning");
 }
 
-/// Repeated deploys, of the page first and of its precompressed files after it: every request gets
-/// a page that is at least as new as the one at the time of the request.
+/// Repeated deploys, of the page first and of its precompressed files after it: every request gets a page
+/// that is at least as new as the one at the time of the request.
 #[test]
 fn files_swapped_while_served_are_never_stale() {
     let scratch = Scratch::new();

@@ -88,8 +88,7 @@ fn lines(got: &Got) -> Vec<&str> {
     lines
 }
 
-/// The headers of GET that HEAD has, too: without those that are known only after reading the
-/// folder.
+/// The headers of GET that HEAD has, too: without those that are known only after reading the folder.
 fn fields_of_get_and_head(got: &Got) -> Vec<&str> {
     let mut lines = lines(got);
     lines.retain(|line| {

@@ -6,8 +6,8 @@ use super::{Client, figure, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
-/// The harness copies input and output, so requests are compared with one of the same shape that
-/// touches no file.
+/// The harness copies input and output, so requests are compared with one of the same shape that touches
+/// no file.
 #[test]
 fn cached_files_are_sent_without_an_allocation() {
     let large = "l".repeat(SMALL as usize + 1);
@@ -34,8 +34,8 @@ fn cached_files_are_sent_without_an_allocation() {
         assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
-    // One per file, and a second one for the file that is read whole; none, none.html and 404.html;
-    // three names of precompressed files for each of the two larger files.
+    // One per file, and a second one for the file that is read whole; none, none.html and 404.html; three
+    // names of precompressed files for each of the two larger files.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 

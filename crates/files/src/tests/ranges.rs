@@ -197,8 +197,7 @@ fn merged_ranges_are_sent_as_one() {
     assert_eq!(got.field("Content-Range"), Some("bytes 0-299/100000"));
 }
 
-/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its
-/// parts.
+/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its parts.
 #[test]
 fn no_ranges_make_a_response_much_larger_than_the_file() {
     let (mut client, large) = both();

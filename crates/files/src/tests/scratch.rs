@@ -24,8 +24,8 @@ impl Scratch {
     }
 }
 
-/// Runs `work` on a thread without the superuser's capability to ignore permissions. On Linux each
-/// thread has its own capabilities.
+/// Runs `work` on a thread without the superuser's capability to ignore permissions. On Linux each thread
+/// has its own capabilities.
 pub(crate) fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let over = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
     let drop_rights = || -> rustix::io::Result<()> {

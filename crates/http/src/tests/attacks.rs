@@ -179,8 +179,7 @@ fn a_stopping_server_refuses_upgrades() {
 
         let mut client = odd();
         let request = request.trim_end_matches("hello");
-        // The handler of the late one is running already; of the other, only a part of the head
-        // arrived.
+        // The handler of the late one is running already; of the other, only a part of the head arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

@@ -8,8 +8,8 @@ use super::*;
 use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
 /// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
-/// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it
-/// when a job has run; all other paths answer at once, without reading it.
+/// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
+/// a job has run; all other paths answer at once, without reading it.
 #[derive(Default)]
 struct Reader {
     body: Vec<u8>,
@@ -261,8 +261,8 @@ fn an_incomplete_body_is_refused() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
-/// Reads bodies: under `/stream` when a response has started, under `/ask` when a job has run,
-/// under `/small` up to four bytes. Notes what happens to them.
+/// Reads bodies: under `/stream` when a response has started, under `/ask` when a job has run, under
+/// `/small` up to four bytes. Notes what happens to them.
 #[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 

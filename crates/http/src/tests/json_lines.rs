@@ -11,9 +11,9 @@ use crate::{Begun, JsonLines, Limits, Log, Outcome, Stream, StreamEvent, Trailer
 
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
-/// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at
-/// all; `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server
-/// drains; `/large` is large, `/panic` panics.
+/// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at all;
+/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server drains;
+/// `/large` is large, `/panic` panics.
 struct Several(Rc<Shared>);
 
 #[derive(Default)]

@@ -7,8 +7,8 @@ use sockeye_proto::End;
 use super::*;
 use crate::{Limits, Stream, StreamEvent, Trailers};
 
-/// Answers when a job has run: `/later`; `/stream`, as a stream; `/body`, when the body is
-/// complete; `/on`, which keeps waiting at the first timeout. Answers `/now` at once.
+/// Answers when a job has run: `/later`; `/stream`, as a stream; `/body`, when the body is complete;
+/// `/on`, which keeps waiting at the first timeout. Answers `/now` at once.
 #[derive(Default)]
 struct Slow {
     path: Vec<u8>,
@@ -115,8 +115,7 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
-    // If its client has ended its side, it has the timeout of such streams, not the rest of the
-    // first.
+    // If its client has ended its side, it has the timeout of such streams, not the rest of the first.
     let mut client = send(&get("/stream"));
     client.eof();
     client.pass(secs(4));

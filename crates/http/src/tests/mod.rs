@@ -27,8 +27,8 @@ use super::{
     Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
 };
 
-/// Answers with the method and the path; under `/later` when a job has run, under `/big` with more
-/// than the output has room for, under `/none` with 304, under `/error` with 404.
+/// Answers with the method and the path; under `/later` when a job has run, under `/big` with more than
+/// the output has room for, under `/none` with 304, under `/error` with 404.
 #[derive(Debug, Default)]
 struct Mirror {
     waits_for: Option<Ticket>,

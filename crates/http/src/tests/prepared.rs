@@ -21,8 +21,8 @@ impl FileSource for Zeros {
     }
 }
 
-/// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and
-/// all other paths with an equal response that is not prepared.
+/// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and all
+/// other paths with an equal response that is not prepared.
 #[derive(Clone)]
 struct Both {
     status: Status,

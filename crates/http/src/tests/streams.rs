@@ -284,8 +284,7 @@ fn an_endless_response_is_notified_of_a_drain() {
         client.input(&request.as_bytes()[before..]);
         let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-        // If it had started before, its head has no `Connection: close`: the connection closes
-        // later.
+        // If it had started before, its head has no `Connection: close`: the connection closes later.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
         client.pass(sockeye_proto::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));

@@ -132,8 +132,7 @@ fn draining_answers_a_request_that_has_started() {
     }
 }
 
-/// Requests in the pipeline arrived before the stop: only the last response has `Connection:
-/// close`.
+/// Requests in the pipeline arrived before the stop: only the last response has `Connection: close`.
 #[test]
 fn draining_answers_a_pipeline_to_its_end() {
     let later = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -78,8 +78,8 @@ impl HttpResponse {
     }
 }
 
-/// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response,
-/// which is the same.
+/// Sends `input` at once to `client`, and byte by byte to `dripped`. Returns the one response, which
+/// is the same.
 fn exchange(mut client: Harness, mut dripped: Harness, input: &[u8]) -> HttpResponse {
     client.input(input);
     let output = client.output();

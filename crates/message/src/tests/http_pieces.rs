@@ -3,8 +3,8 @@
 use super::http::{HttpResponse, chunked, over_http, post};
 use super::*;
 
-/// Streams content, and pauses after each piece if the type is `a/pause`. Answers with the number
-/// of bytes, or early if a piece begins with `!`.
+/// Streams content, and pauses after each piece if the type is `a/pause`. Answers with the number of
+/// bytes, or early if a piece begins with `!`.
 #[derive(Debug, Default)]
 pub(super) struct Piecewise {
     received: usize,

@@ -97,8 +97,8 @@ fn code(output: &[u8]) -> String {
     value["error"]["code"].as_str().unwrap().to_owned()
 }
 
-/// Answers with the string in the request, when its job has run. It answers `now` at once, drops
-/// the promise for `never`, and makes none for `forgotten`.
+/// Answers with the string in the request, when its job has run. It answers `now` at once, drops the
+/// promise for `never`, and makes none for `forgotten`.
 #[derive(Debug, Default)]
 struct Slow {
     cancelled: Rc<std::cell::RefCell<Vec<u64>>>,
