@@ -1,8 +1,8 @@
 //! System calls that send each kind of response, with a real socket and a real folder. The shard
 //! runs on the test's thread.
 //!
-//! A head is sent with the content, and all that was written in one turn is sent at once. The
-//! driver uses a flag of the call for that, and no socket options.
+//! A head is sent with its content, and everything written in one turn is sent by one call. The
+//! driver uses a flag of the call for that (`MSG_MORE`), and no socket options.
 
 mod manual_shard;
 
@@ -124,7 +124,7 @@ impl Fixture {
         Self { shard, address, client }
     }
 
-    /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns
+    /// Makes turns until `client` has received `want` bytes, or, with `None`, all bytes. Returns
     /// their number.
     fn receive(&mut self, client: &mut TcpStream, want: Option<usize>) -> usize {
         let mut buffer = vec![0; 256 << 10];
