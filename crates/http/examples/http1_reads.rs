@@ -1,7 +1,7 @@
-//! Parses requests, for comparison with other parsers: see `scripts/foreign-parsers`.
+//! Reads what clients send, for comparison with other parsers: see `scripts/foreign-parsers`.
 //!
-//! Each line of standard input is the input of one connection, in hexadecimal. Each
-//! line of standard output has, as JSON, the requests that the HTTP server parsed from it.
+//! Each line of standard input is everything that a client sends on one connection, in hexadecimal.
+//! For each, a line of standard output has the requests that the HTTP server read in it, as JSON.
 
 #![forbid(unsafe_code)]
 
@@ -13,20 +13,20 @@ use std::io::{self, BufRead, Write};
 
 use serde_json::{Value, json};
 
-use reads::{InputEnd, Lines, ParsedRequest, read};
+use reads::{Accepted, End, Lines, read};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut output = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let bytes = unhex(&line?)?;
-        let parsed = read([&bytes[..]]);
-        let (end, reason) = match parsed.end {
-            InputEnd::Done => ("done", String::new()),
-            InputEnd::Incomplete => ("incomplete", String::new()),
-            InputEnd::Refused(_, reason) => ("refused", reason),
+        let reading = read([&bytes[..]]);
+        let (end, why) = match reading.end {
+            End::Done => ("done", String::new()),
+            End::Incomplete => ("incomplete", String::new()),
+            End::Refused(_, why) => ("refused", why),
         };
-        let requests: Vec<Value> = parsed.requests.iter().map(request).collect();
-        writeln!(output, "{}", json!({ "requests": requests, "end": end, "why": reason }))?;
+        let requests: Vec<Value> = reading.requests.iter().map(request).collect();
+        writeln!(output, "{}", json!({ "requests": requests, "end": end, "why": why }))?;
     }
     Ok(())
 }
@@ -36,8 +36,8 @@ fn unhex(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     pairs.map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?)).collect()
 }
 
-fn request(request: &ParsedRequest) -> Value {
-    let ParsedRequest { method, target, minor, fields, body, trailers } = request;
+fn request(request: &Accepted) -> Value {
+    let Accepted { method, target, minor, fields, body, trailers } = request;
     json!({
         "method": method,
         "target": latin(target),
@@ -52,7 +52,7 @@ fn lines(lines: &Lines) -> Vec<[String; 2]> {
     lines.iter().map(|(name, value)| [latin(name), latin(value)]).collect()
 }
 
-/// Converts each byte to the character with that code (Latin-1).
+/// Converts each byte to the character with that number (Latin-1).
 fn latin(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
