@@ -313,28 +313,32 @@ def etags(files):
 
 def resumes(files):
     """Each client has the first third, and the file's mode changes before it asks for the rest."""
-    third = LARGE // 3
-    with files.setup.checks.check("curl -C - with If-Range, after a chmod"):
-        path, target, content = files.new(LARGE)
-        with files.setup.checks.start("http", files.root, "--listen", "127.0.0.1:0") as server:
-            etag = head(server.url + target).etag
-        change_mode(path)
-        out = files.setup.cases.place / "resumed-by-curl"
-        out.write_bytes(content[:third])
-        words = ("--silent", "--show-error", "--write-out", "%{http_code}", "--continue-at", "-",
-                 "--header", f"If-Range: {etag}", "--output", out)
-        with files.setup.checks.start("http", files.root, "--listen", "127.0.0.1:0") as server:
-            # Without a range, curl would report that the server can't resume.
-            expect(clients.run("curl", *words, server.url + target), b"206")
-        expect(sha(out.read_bytes()), sha(content))
+    words = ("http", files.root, "--listing", "--listen", "127.0.0.1:0")
+    for what in ("a file", "an archive"):
+        with files.setup.checks.check(f"curl -C - with If-Range of {what}, after a chmod"):
+            path, target, _ = files.new(LARGE, files.new_folder())
+            if what == "an archive":
+                target = target.removesuffix(path.name) + "?format=tar"
+            with files.setup.checks.start(*words) as server:
+                whole = curl(server.url + target)
+            change_mode(path)
+            out = files.setup.cases.place / what
+            out.write_bytes(whole.content[:LARGE // 3])
+            # A new server has read nothing yet.
+            with files.setup.checks.start(*words) as server:
+                status = clients.run(
+                    "curl", "--silent", "--show-error", "--write-out", "%{http_code}",
+                    "--continue-at", "-", "--header", f"If-Range: {whole.etag}", "--output", out,
+                    server.url + target)
+            expect((status, sha(out.read_bytes())), (b"206", sha(whole.content)))
     if clients.has("wget"):
         with files.setup.checks.check("wget -c after a chmod"):
             path, target, content = files.new(LARGE)
-            head(files.server.url + target)
+            head(files.server.url + target)  # the server remembers it for a second
             change_mode(path)
             out = files.setup.cases.place / "resumed-by-wget"
             out.mkdir()
-            (out / path.name).write_bytes(content[:third])
+            (out / path.name).write_bytes(content[:LARGE // 3])
             clients.run("wget", "--quiet", "--tries=1", "-c", f"--directory-prefix={out}",
                         files.server.url + target)
             expect(clients.files_of(out), {path.name: sha(content)})

@@ -1,6 +1,7 @@
 """The clients: programs that may be missing, and short ways to make a request with each."""
 
 import collections
+import functools
 import hashlib
 import io
 import json
@@ -18,8 +19,7 @@ from running import PATIENCE
 # What every part is given: the counted checks, the folder, the server with listings for it, and
 # Chromium or None.
 Setup = collections.namedtuple("Setup", "checks cases server browser")
-PROGRAMS = {"curl": "curl", "node": "nodejs", "rclone": "rclone", "lftp": "lftp", "wget": "wget",
-            "aria2c": "aria2"}
+PROGRAMS = ("curl", "node", "rclone", "lftp", "wget", "aria2c")
 # Prints the status and the SHA-256 of what each URL gives.
 NODE = """
 const {createHash} = require('crypto');
@@ -35,13 +35,13 @@ const {createHash} = require('crypto');
 """
 
 
-def missing():
-    """The programs that are not installed, with the packages that have them."""
-    return {name: package for name, package in PROGRAMS.items() if not shutil.which(name)}
-
-
+@functools.cache
 def has(program):
-    return shutil.which(program) is not None
+    """Whether a client is installed. Old versions of node have no fetch."""
+    if not shutil.which(program):
+        return False
+    return program != "node" or subprocess.run(
+        ["node", "-e", "fetch"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
 def sha(content):

@@ -11,37 +11,38 @@ ODD_NAMES = ("plain.txt", "a|b^c.txt", "{id}.txt", "tick`.txt", '"quoted".txt', 
 BACKSLASH_NAMES = ("back\\slash.txt", "\\", "a\\..\\b.txt", "folder\\name/inner.txt", "plain.txt")
 MANY = 2500
 VAST = 12_000
-# What the folder `partial` has beside its files, and can't be sent: 3 pipes, 2 sockets, 2 links, and
-# a file that the server may not read.
+# What the folder `partial` has beside its files, and can't be sent: 3 pipes, 2 sockets, 2 links,
+# and a file that the server may not read.
 LEFT_OUT = 8
 OUTSIDE = b"outside the folder"
 HIDDEN = b"hidden in the folder"
 
 WORD = "Gr\u00fc\u00dfe"
 KANJI = "\u65e5\u672c\u8a9e\u306e\u30da\u30fc\u30b8"
-# Each text's name, its bytes, what a client must read, and whether UTF-8 is what it says or has.
+# Each text's name, its bytes, what a client must read, and the charset that Chromium must find.
 TEXTS = (
-    ("utf8.html", f"<!doctype html><title>x</title><p>{KANJI}".encode(), KANJI, True),
-    ("utf8-meta.html", f"<!doctype html><meta charset=utf-8><p>{KANJI}".encode(), KANJI, True),
-    ("utf8.txt", f"{KANJI}\n".encode(), KANJI, True),
+    ("utf8.html", f"<!doctype html><title>x</title><p>{KANJI}".encode(), KANJI, "UTF-8"),
+    ("utf8-meta.html", f"<!doctype html><meta charset=utf-8><p>{KANJI}".encode(), KANJI, "UTF-8"),
+    ("utf8.txt", f"{KANJI}\n".encode(), KANJI, "UTF-8"),
     ("utf8.svg", f'<svg xmlns="http://www.w3.org/2000/svg"><text>{KANJI}</text></svg>'.encode(),
-     KANJI, True),
+     KANJI, "UTF-8"),
     ("shift-jis.html", f"<!doctype html><meta charset=shift_jis><p>{KANJI}".encode("shift_jis"),
-     KANJI, False),
+     KANJI, "Shift_JIS"),
     ("latin1.html",
      ('<!doctype html><META content="text/html; charset=ISO-8859-1" http-equiv="Content-Type">'
-      f"<p>{WORD}").encode("latin-1"), WORD, False),
+      f"<p>{WORD}").encode("latin-1"), WORD, "windows-1252"),
     # All bytes are ASCII, so they are valid UTF-8 too.
     ("iso-2022-jp.html",
-     f"<!doctype html><meta charset=iso-2022-jp><p>{KANJI}".encode("iso2022_jp"), KANJI, False),
-    ("latin1.txt", f"{WORD}\n".encode("latin-1"), WORD, False),
+     f"<!doctype html><meta charset=iso-2022-jp><p>{KANJI}".encode("iso2022_jp"), KANJI,
+     "ISO-2022-JP"),
+    ("latin1.txt", f"{WORD}\n".encode("latin-1"), WORD, "windows-1252"),
     ("latin1.xml", f'<?xml version="1.0" encoding="ISO-8859-1"?><a>{WORD}</a>'.encode("latin-1"),
-     WORD, False),
+     WORD, "windows-1252"),
     ("latin1.svg",
      (f'<?xml version="1.0" encoding="ISO-8859-1"?><svg xmlns="http://www.w3.org/2000/svg">'
-      f"<text>{WORD}</text></svg>").encode("latin-1"), WORD, False),
+      f"<text>{WORD}</text></svg>").encode("latin-1"), WORD, "windows-1252"),
     ("utf16.xml", f'<?xml version="1.0" encoding="UTF-16"?><a>{KANJI}</a>'.encode("utf-16"),
-     KANJI, False),
+     KANJI, "UTF-16LE"),
 )
 PICTURE = (b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">'
            b'<rect width="40" height="30" fill="red"/></svg>')

@@ -183,7 +183,7 @@ def left_out(checks, cases):
         url = server.url + "/partial/"
 
         def counts(number):
-            return re.compile(rf"(?<!\d){number}(?!\d)").search
+            return re.compile(rf"(?<![\d.]){number}(?!\d)").search
 
         # To list a file it need not be read, so the unreadable one may be an entry.
         with checks.check("what can't be sent is no entry, and the page counts how many"):
