@@ -251,6 +251,11 @@ def growing(files):
             code, got, errors = from_pipe((*words, files.server.url + target),
                                           lambda: append(path))
             expect((code, errors, len(got), sha(got)), (0, "", LARGE, sha(content)))
+    with files.setup.checks.check("curl: fails if a file of 12 MiB is truncated meanwhile"):
+        path, target, _ = files.new(LARGE)
+        words = ("curl", "--silent", "--limit-rate", "12M", files.server.url + target)
+        code, got, _ = from_pipe(words, lambda: os.truncate(path, LARGE // 2))
+        expect((code, len(got) < LARGE), (18, True), "18 is a partial file:")
     with files.setup.checks.check("urllib: a growing log of 12 MiB"):
         path, target, content = files.new(LARGE)
         with clients.urllib.request.urlopen(files.server.url + target, timeout=PATIENCE) as answer:

@@ -18,11 +18,17 @@ OUTSIDE = b"outside the folder"
 HIDDEN = b"hidden in the folder"
 
 WORD = "Gr\u00fc\u00dfe"
+CYRILLIC = "\u041f\u0440\u0438\u0432\u0435\u0442"
 KANJI = "\u65e5\u672c\u8a9e\u306e\u30da\u30fc\u30b8"
 # Each text's name, its bytes, what a client must read, and the charset that Chromium must find.
 TEXTS = (
     ("utf8.html", f"<!doctype html><title>x</title><p>{KANJI}".encode(), KANJI, "UTF-8"),
     ("utf8-meta.html", f"<!doctype html><meta charset=utf-8><p>{KANJI}".encode(), KANJI, "UTF-8"),
+    ("bom.html", f"\ufeff<!doctype html><title>x</title><p>{KANJI}".encode(), KANJI, "UTF-8"),
+    # A comment declares nothing.
+    ("comment.html", f"<!doctype html><!-- <meta charset=latin1> --><p>{KANJI}".encode(), KANJI,
+     "UTF-8"),
+    ("utf8.xml", f'<?xml version="1.0" encoding="utf-8"?><a>{KANJI}</a>'.encode(), KANJI, "UTF-8"),
     ("utf8.txt", f"{KANJI}\n".encode(), KANJI, "UTF-8"),
     ("utf8.svg", f'<svg xmlns="http://www.w3.org/2000/svg"><text>{KANJI}</text></svg>'.encode(),
      KANJI, "UTF-8"),
@@ -35,6 +41,16 @@ TEXTS = (
     ("iso-2022-jp.html",
      f"<!doctype html><meta charset=iso-2022-jp><p>{KANJI}".encode("iso2022_jp"), KANJI,
      "ISO-2022-JP"),
+    ("cp1251.html",
+     f"<!doctype html><meta charset='windows-1251'><p>{CYRILLIC}".encode("cp1251"), CYRILLIC,
+     "windows-1251"),
+    ("koi8.xml", f"<?xml version='1.0' encoding='KOI8-R'?><a>{CYRILLIC}</a>".encode("koi8_r"),
+     CYRILLIC, "KOI8-R"),
+    ("utf16.html", f"<!doctype html><title>x</title><p>{KANJI}".encode("utf-16"), KANJI,
+     "UTF-16LE"),
+    ("latin1.css", f'@charset "ISO-8859-1"; p::before {{ content: "{WORD}" }}'.encode("latin-1"),
+     WORD, "windows-1252"),
+    ("latin1.js", f"console.log('{WORD}');".encode("latin-1"), WORD, "windows-1252"),
     ("latin1.txt", f"{WORD}\n".encode("latin-1"), WORD, "windows-1252"),
     ("latin1.xml", f'<?xml version="1.0" encoding="ISO-8859-1"?><a>{WORD}</a>'.encode("latin-1"),
      WORD, "windows-1252"),

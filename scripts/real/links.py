@@ -3,7 +3,7 @@
 import json
 
 import clients
-from clients import curl, raw
+from clients import archived, curl, raw, sha
 from folder import HIDDEN, OUTSIDE
 from running import expect
 
@@ -37,11 +37,18 @@ def run(setup):
         listing = json.loads(curl(server.url + "/links/?format=json").content)
         names = {entry["name"] for entry in listing["entries"]}
         expect(names, {"target.txt", "deep"} | {name.partition("/")[0] for name in INSIDE})
+    with checks.check("an archive has the files that links lead to, and no others"):
+        got = archived(curl(server.url + "/links/?format=tar").content)
+        for name, content in INSIDE.items():
+            if "/" not in name:
+                expect(got.get(f"links/{name}"), sha(content), name)
+        found = [name for name, digest in got.items() if digest in (sha(OUTSIDE), sha(HIDDEN))]
+        expect(found, [], "from elsewhere:")
     if clients.has("wget"):
         with checks.check("wget -r: follows the links"):
             got = clients.wget_tree(server.url + "/links/", cases.place / "links-by-wget")
             targets = {"target.txt": b"the target\n", "deep/er/target.txt": b"the deep target\n"}
-            wanted = {name: clients.sha(content) for name, content in (INSIDE | targets).items()}
+            wanted = {name: sha(content) for name, content in (INSIDE | targets).items()}
             expect(got, wanted)
     with checks.check("a folder that was moved: its absolute links lead nowhere"):
         moved = cases.place / "links-moved"

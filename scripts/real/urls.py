@@ -25,7 +25,7 @@ def run(setup):
     logs(checks, setup.cases)
     names(checks, server, browser)
     redirects(checks, server, browser)
-    slashes(checks, server, browser)
+    slashes(checks, setup.cases, server, browser)
     refused(checks, server)
 
 
@@ -116,7 +116,7 @@ def redirects(checks, server, browser):
         expect(urllib.parse.unquote(urllib.parse.urlsplit(path).path).rpartition("/odd")[2],
                "/{a|b}/")
         expect(urllib.parse.unquote(query), 'q=|^`\\"')
-        expect(set(response.location) & set('"<>\\^`{|} '), set(), "not encoded in Location:")
+        expect(set(path) & set('"<>\\^`{|} '), set(), "not encoded in Location:")
         expect(curl("--location", server.url + "/odd/{a|b}/?q=|").status, 200)
     with checks.check("the page of a 404 has no markup of the path"):
         response = raw(server, b"/no<b>|^{x}\"'.html", b"Accept: text/html")
@@ -129,7 +129,7 @@ def redirects(checks, server, browser):
             expect(ended, "/odd/{a|b}/?q=|^")
 
 
-def slashes(checks, server, browser):
+def slashes(checks, cases, server, browser):
     for target, wanted in (("//hello.txt", "/hello.txt"), ("/sub//page.html", "/sub/page.html"),
                            ("///sub////page.html?a=//b", "/sub/page.html?a=//b"),
                            ("/sub//", "/sub/"), ("//sub//page", "/sub/page"),
@@ -148,6 +148,13 @@ def slashes(checks, server, browser):
             response = raw(server, target.encode())
             expect((response.status in (400, 403, 404), response.location), (True, None),
                    f"status {response.status}, Location:")
+    with checks.check("// redirects to a file of another folder, by its prefix"), \
+            checks.start("http", cases.root, f"/docs={cases.root}/odd", "--listen",
+                         "127.0.0.1:0") as server_of_two:
+        for target in ("//docs//plain.txt", "/docs//plain.txt", "//docs/plain.txt"):
+            response = raw(server_of_two, target.encode())
+            expect(response.status in (301, 302, 307, 308), True, f"{target}: {response.status}")
+            expect(urllib.parse.urlsplit(response.location).path, "/docs/plain.txt")
     if clients.has("node"):
         with checks.check("node: fetch follows // to the file"):
             expect(node_fetch(server.url + "//hello.txt"),
