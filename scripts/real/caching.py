@@ -7,7 +7,7 @@ import re
 import clients
 from clients import curl, head, urllib_get, visit
 from folder import write
-from running import PATIENCE, expect
+from running import expect
 
 YEAR = 365 * 24 * 60 * 60
 FINGERPRINTED = ("about.md.BWbDsDwy.js", "index-BWbDsDwy.js", "app.3f9a2b1c.js",
@@ -39,11 +39,11 @@ def fingerprints(checks, cases, server):
 
 
 def fresh(checks, cases):
-    root = cases.place / "fresh"
+    root = cases.parent / "fresh"
     words = ("http", root, "--listen", "127.0.0.1:0", "--fresh")
     write(root / "page.html", b"the first")
     with checks.check("--fresh can be given"), checks.start(*words) as server:
-        connection = http.client.HTTPConnection(*server.place, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(*clients.address(server), timeout=clients.TIMEOUT)
 
         def get(target):
             connection.request("GET", target)

@@ -11,11 +11,13 @@ import subprocess
 import time
 
 import clients
-from clients import Meanwhile, Slow, curl, head, sha
-from running import PATIENCE, expect
+from clients import TIMEOUT, Meanwhile, Slow, curl, head, sha
+from running import expect
 
 LARGE = 12 << 20
 SMALL = 3 << 20
+RCLONE = ("rclone", "--config", "/dev/null", "--bwlimit", "12M", "--retries", "1",
+          "--low-level-retries", "1")
 # Prints `half` after a part of the body, and reads on when a line arrives.
 NODE_SLOW = """
 const {createHash} = require('crypto');
@@ -99,6 +101,7 @@ def both(*acts):
     return act
 
 
+# No touch of the large file: if the size stays, only the content could show that nothing changed.
 COMPLETE = {
     LARGE: (append, change_mode, move, link, replace, pathlib.Path.unlink,
             both(append, touch), both(append, change_mode, link)),
@@ -120,7 +123,10 @@ class Files:
     """A folder of files that each check changes, and a server for it."""
 
     def __init__(self, setup, root):
-        self.setup = setup
+        self.check = setup.checks.check
+        self.start = setup.checks.start
+        self.browser = setup.browser
+        self.parent = setup.cases.parent
         self.root = root
         self.content = {size: os.urandom(size) for size in (LARGE, SMALL)}
         self.server = None
@@ -146,7 +152,7 @@ class Files:
 
 
 def run(setup):
-    root = setup.cases.place / "changing"
+    root = setup.cases.parent / "changing"
     root.mkdir()
     files = Files(setup, root)
     with setup.checks.start("http", root, "--listing", "--listen", "127.0.0.1:0") as server:
@@ -157,13 +163,13 @@ def run(setup):
         growing(files)
         etags(files)
         resumes(files)
-        several_connections(files)
+        many_changes(files)
 
 
 def downloads(files):
     for size, acts in COMPLETE.items():
         for act in acts:
-            with files.setup.checks.check(f"{size_name(size)} complete: {act.__name__} meanwhile"):
+            with files.check(f"{size_name(size)} complete: {act.__name__} meanwhile"):
                 path, target, content = files.new(size)
                 with Slow(files.server, target) as slow:
                     expect(slow.promised, size)
@@ -173,7 +179,7 @@ def downloads(files):
                 files.clear()
     for size, acts in CUT.items():
         for act in acts:
-            with files.setup.checks.check(f"{size_name(size)} cut: {act.__name__} meanwhile"):
+            with files.check(f"{size_name(size)} cut: {act.__name__} meanwhile"):
                 path, target, content = files.new(size)
                 with Slow(files.server, target) as slow:
                     act(path)
@@ -187,7 +193,7 @@ def downloads(files):
 def ranges(files):
     for size in (LARGE, SMALL):
         for act in (append, change_mode, both(append, touch)):
-            with files.setup.checks.check(
+            with files.check(
                     f"a range of {size_name(size)} complete: {act.__name__} meanwhile"):
                 path, target, content = files.new(size)
                 field = f"Range: bytes=1000-{size - 1001}"
@@ -202,7 +208,7 @@ def ranges(files):
 def archives(files):
     for size in (LARGE, SMALL):
         for act in (append, change_mode, link, both(append, touch)):
-            with files.setup.checks.check(
+            with files.check(
                     f"an archive with {size_name(size)} complete: {act.__name__} meanwhile"):
                 path, target, content = files.new(size, files.new_folder())
                 with Slow(files.server, target.removesuffix(path.name) + "?format=tar") as slow:
@@ -212,7 +218,7 @@ def archives(files):
                 expect(clients.archived(got),
                        {str(path.relative_to(files.root)): sha(content)})
         for act in (truncate, rewrite):
-            with files.setup.checks.check(
+            with files.check(
                     f"an archive with {size_name(size)} cut: {act.__name__} meanwhile"):
                 path, target, _ = files.new(size, files.new_folder())
                 with Slow(files.server, target.removesuffix(path.name) + "?format=tar") as slow:
@@ -239,43 +245,41 @@ def growing(files):
     for name, words in {
         "curl": ("curl", "--silent", "--show-error", "--limit-rate", "12M"),
         "wget": ("wget", "--quiet", "--tries=1", "--limit-rate=12m", "--output-document=-"),
-        "rclone": ("rclone", "--config", "/dev/null", "--bwlimit", "12M", "--retries", "1",
-                   "--low-level-retries", "1", "cat", ":http:", "--http-url"),
+        "rclone": (*RCLONE, "cat", ":http:", "--http-url"),
     }.items():
         if not clients.has(name):
             continue
-        with files.setup.checks.check(f"{name}: a growing log of 12 MiB"):
+        with files.check(f"{name}: a growing log of 12 MiB"):
             path, target, content = files.new(LARGE, f"growing-{name}/")
             if name == "rclone":  # it reads a folder, and prints its only file
                 target = target.removesuffix(path.name)
             code, got, errors = from_pipe((*words, files.server.url + target),
                                           lambda: append(path))
             expect((code, errors, len(got), sha(got)), (0, "", LARGE, sha(content)))
-    with files.setup.checks.check("curl: fails if a file of 12 MiB is truncated meanwhile"):
+    with files.check("curl: fails if a file of 12 MiB is truncated meanwhile"):
         path, target, _ = files.new(LARGE)
         words = ("curl", "--silent", "--limit-rate", "12M", files.server.url + target)
         code, got, _ = from_pipe(words, lambda: os.truncate(path, LARGE // 2))
         expect((code, len(got) < LARGE), (18, True), "18 is a partial file:")
-    with files.setup.checks.check("urllib: a growing log of 12 MiB"):
+    with files.check("urllib: a growing log of 12 MiB"):
         path, target, content = files.new(LARGE)
-        with clients.urllib.request.urlopen(files.server.url + target, timeout=PATIENCE) as answer:
+        with clients.urllib.request.urlopen(files.server.url + target, timeout=TIMEOUT) as answer:
             parts = []
             while part := answer.read(1 << 20):
                 parts.append(part)
                 append(path)
         expect(sha(b"".join(parts)), sha(content))
     if clients.has("node"):
-        with files.setup.checks.check("node: a log of 12 MiB that grew after its first part"):
+        with files.check("node: a log of 12 MiB that grew after its first part"):
             path, target, content = files.new(LARGE)
             with subprocess.Popen(["node", "-e", NODE_SLOW, files.server.url + target], text=True,
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
                 expect(client.stdout.readline(), "half\n")
                 append(path)
-                out, _ = client.communicate("go on\n", PATIENCE)
+                out, _ = client.communicate("go on\n", TIMEOUT)
             expect(out, f"{LARGE} {sha(content)}\n")
-    browser = files.setup.browser
-    if browser:
-        with files.setup.checks.check("Chromium: fetch of 12 MiB that grew after its first part"):
+    if browser := files.browser:
+        with files.check("Chromium: fetch of 12 MiB that grew after its first part"):
             path, target, content = files.new(LARGE)
             (files.root / "page.txt").write_bytes(b"a page that may fetch")
             clients.visit(browser, files.server.url + "/page.txt")
@@ -296,21 +300,21 @@ def growing(files):
 def etags(files):
     def ask(*targets):
         """A new server has read nothing yet."""
-        with files.setup.checks.start("http", files.root, "--listen", "127.0.0.1:0") as server:
+        with files.start("http", files.root, "--listen", "127.0.0.1:0") as server:
             return [head(server.url + target).etag for target in targets]
 
     path, target, _ = files.new(LARGE)
     [before] = ask(target)
-    with files.setup.checks.check("the ETag of 12 MiB is strong"):
+    with files.check("the ETag of 12 MiB is strong"):
         expect((before or "")[:1], '"', before)
     for act, more in ((change_mode, ""), (link, ".linked"), (move, ".moved")):
-        with files.setup.checks.check(f"the ETag of 12 MiB is the same after: {act.__name__}"):
+        with files.check(f"the ETag of 12 MiB is the same after: {act.__name__}"):
             act(path)
             named = target.replace(".log", more) if more else target
             expect(ask(named), [before])
     path = path.with_suffix(".moved")
     for act in (append, touch, rewrite):
-        with files.setup.checks.check(f"the ETag of 12 MiB is another after: {act.__name__}"):
+        with files.check(f"the ETag of 12 MiB is another after: {act.__name__}"):
             [before] = ask("/" + path.name)
             act(path)
             expect(ask("/" + path.name) != [before], True)
@@ -320,35 +324,35 @@ def resumes(files):
     """Each client has the first third, and the file's mode changes before it asks for the rest."""
     words = ("http", files.root, "--listing", "--listen", "127.0.0.1:0")
     for what in ("a file", "an archive"):
-        with files.setup.checks.check(f"curl -C - with If-Range of {what}, after a chmod"):
+        with files.check(f"curl -C - with If-Range of {what}, after a chmod"):
             path, target, _ = files.new(LARGE, files.new_folder())
             if what == "an archive":
                 target = target.removesuffix(path.name) + "?format=tar"
-            with files.setup.checks.start(*words) as server:
+            with files.start(*words) as server:
                 whole = curl(server.url + target)
             change_mode(path)
-            out = files.setup.cases.place / what
+            out = files.parent / what
             out.write_bytes(whole.content[:LARGE // 3])
             # A new server has read nothing yet.
-            with files.setup.checks.start(*words) as server:
+            with files.start(*words) as server:
                 status = clients.run(
                     "curl", "--silent", "--show-error", "--write-out", "%{http_code}",
                     "--continue-at", "-", "--header", f"If-Range: {whole.etag}", "--output", out,
                     server.url + target)
             expect((status, sha(out.read_bytes())), (b"206", sha(whole.content)))
     if clients.has("wget"):
-        with files.setup.checks.check("wget -c after a chmod"):
+        with files.check("wget -c after a chmod"):
             path, target, content = files.new(LARGE)
             head(files.server.url + target)  # the server remembers it for a second
             change_mode(path)
-            out = files.setup.cases.place / "resumed-by-wget"
+            out = files.parent / "resumed-by-wget"
             out.mkdir()
             (out / path.name).write_bytes(content[:LARGE // 3])
             clients.run("wget", "--quiet", "--tries=1", "-c", f"--directory-prefix={out}",
                         files.server.url + target)
             expect(clients.files_of(out), {path.name: sha(content)})
     if clients.has("aria2c"):
-        with files.setup.checks.check("aria2: interrupted, chmod, resumed"):
+        with files.check("aria2: interrupted, chmod, resumed"):
             aria2_resumes(files)
 
 
@@ -359,22 +363,22 @@ def aria2(out, *words):
 
 def aria2_resumes(files):
     path, target, content = files.new(LARGE)
-    out = files.setup.cases.place / "resumed-by-aria2"
+    out = files.parent / "resumed-by-aria2"
     part, control = out / path.name, out / f"{path.name}.aria2"
-    log = files.setup.cases.place / "aria2.log"
+    log = files.parent / "aria2.log"
     words = ("http", files.root, "--listen", "127.0.0.1:0", "--access-log", log,
              "--access-log-format", "json")
-    with files.setup.checks.start(*words) as server:
+    with files.start(*words) as server:
         url = server.url + target
         limited = aria2(out, "--max-download-limit=4M", "-x2", "-s2", "-k1M", url)
         with subprocess.Popen(limited) as client:
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + TIMEOUT
             while not (part.exists() and part.stat().st_blocks * 512 >= 3 << 20):
                 if client.poll() is not None or time.monotonic() > until:
                     raise AssertionError("aria2 has not begun")
                 time.sleep(0.01)
             client.send_signal(signal.SIGINT)
-            client.wait(PATIENCE)
+            client.wait(TIMEOUT)
         expect(control.exists(), True, "what it has is noted:")
         change_mode(path)
         clients.run(*aria2(out, "--continue=true", "-x4", "-s4", "-k1M", url))
@@ -384,27 +388,29 @@ def aria2_resumes(files):
     expect(206 in statuses, True, f"no range in {statuses}")
 
 
-def several_connections(files):
-    """Clients with several connections, while the file's mode changes a hundred times a second.
+def many_changes(files):
+    """The file's mode changes a hundred times a second, for clients with several connections.
 
-    They begin again where they were cut, up to a number of tries; so each has one try."""
-    place = files.setup.cases.place
+    They would start again where they were cut, so each has only one try."""
     for name, words in {
-        "aria2c": aria2(place / "aria2", "--max-overall-download-limit=12M", "-x4", "-s4", "-k1M"),
-        "lftp": ["lftp", "-c", "set net:max-retries 1; set net:limit-total-rate 12582912; "
-                 f"pget -n 4 -O {place}/lftp "],
-        "rclone": ["rclone", "--config", "/dev/null", "--bwlimit", "12M", "--retries", "1",
-                   "--low-level-retries", "1", "copyurl", "--auto-filename"],
+        "aria2c": lambda url, out: aria2(
+            out, "--max-overall-download-limit=12M", "-x4", "-s4", "-k1M", url),
+        "lftp": lambda url, out: [
+            "lftp", "-c", "set net:max-retries 1; set net:limit-total-rate 12582912; "
+            f"pget -n 4 -O {out} {url}"],
+        "rclone": lambda url, out: [*RCLONE, "copyurl", "--auto-filename", url, out],
+        # Of one connection, and of a file whose content is compared after a change.
+        "curl": lambda url, out: [
+            "curl", "--silent", "--show-error", "--limit-rate", "6M", "--output-dir", out,
+            "--remote-name", url],
     }.items():
         if not clients.has(name):
             continue
-        with files.setup.checks.check(f"{name}: 12 MiB with a chmod every 10 ms"):
-            path, target, content = files.new(LARGE)
-            url = files.server.url + target
-            out = place / name.replace("aria2c", "aria2")
-            out.mkdir(exist_ok=True)
-            more = {"lftp": [words[-1] + url], "rclone": [words[-1], url, str(out)]}.get(
-                name, [words[-1], url])
+        size = SMALL if name == "curl" else LARGE
+        with files.check(f"{name}: {size_name(size)} with a chmod every 10 ms"):
+            path, target, content = files.new(size)
+            out = files.parent / f"by-{name}"
+            out.mkdir()
             with Meanwhile(lambda: change_mode(path)):
-                clients.run(*words[:-1], *more)
+                clients.run(*words(files.server.url + target, out))
             expect(clients.files_of(out), {path.name: sha(content)})

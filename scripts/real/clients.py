@@ -12,13 +12,13 @@ import subprocess
 import tarfile
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
-
-from running import PATIENCE
 
 # What every part is given: the counted checks, the folder, the server with listings for it, and
 # Chromium or None.
 Setup = collections.namedtuple("Setup", "checks cases server browser")
+TIMEOUT = 20  # seconds before a wait fails
 PROGRAMS = ("curl", "node", "rclone", "lftp", "wget", "aria2c")
 # Prints the status and the SHA-256 of what each URL gives.
 NODE = """
@@ -48,10 +48,10 @@ def sha(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def run(*words, patience=PATIENCE, **more):
+def run(*words):
     """Runs a client to its end, and returns what it printed."""
     done = subprocess.run([*map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=patience, **more)
+                          timeout=TIMEOUT)
     if done.returncode != 0:
         what = (done.stderr + done.stdout).decode(errors="replace").strip()[-300:]
         raise AssertionError(f"{words[0]} ended with {done.returncode}: {what}")
@@ -79,7 +79,7 @@ class Response:
 def curl(*words):
     """The response to a GET by curl; a URL is not changed."""
     out = run("curl", "--silent", "--show-error", "--globoff", "--path-as-is", "--include",
-              "--max-time", PATIENCE, *words)
+              "--max-time", TIMEOUT, *words)
     head, _, content = out.partition(b"\r\n\r\n")
     while "--location" in words and content.startswith(b"HTTP/1."):
         head, _, content = content.partition(b"\r\n\r\n")
@@ -109,7 +109,7 @@ def raw(server, target, *fields):
 def urllib_get(url):
     """The response by Python's urllib."""
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return Response(answer.status, answer.headers.items(), answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -158,10 +158,16 @@ def wget_tree(url, out):
     return files_of(out)
 
 
+def address(server):
+    """Host and port."""
+    parts = urllib.parse.urlsplit(server.url)
+    return parts.hostname, parts.port
+
+
 def stop(server):
     """Stops a server in order, so that its access log is complete."""
     server.process.terminate()
-    server.process.wait(PATIENCE)
+    server.process.wait(TIMEOUT)
 
 
 class Slow:
@@ -171,10 +177,10 @@ class Slow:
 
     def __init__(self, server, target, *fields, part=1 << 20):
         self._socket = socket.socket(socket.AF_INET)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(TIMEOUT)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
-        self._socket.connect(server.place)
+        self._socket.connect(address(server))
         lines = [f"GET {target} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
         self._socket.sendall("\r\n".join(lines).encode())
         got = b""

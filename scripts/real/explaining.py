@@ -28,7 +28,7 @@ def run(setup):
             done = checks.run("explain", f"/links/{name}", cases.root)
             expect((done.returncode, "200" in done.stdout), (0, True), done.stdout)
     with checks.check("explain: --spa without an index.html"):
-        root = cases.place / "spa"
+        root = cases.parent / "spa"
         write(root / "app.js", b"")
         done = checks.run("explain", "/a/route", root, "--spa")
         expect(done.returncode, 1)

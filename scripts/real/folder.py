@@ -85,10 +85,10 @@ def content_of(name):
 class Cases:
     """The folder at `root`, with something outside of it that must not be served."""
 
-    def __init__(self, place):
-        self.place = place
-        self.root = place / "served"
-        write(place / "outside.txt", OUTSIDE)
+    def __init__(self, parent):
+        self.parent = parent
+        self.root = parent / "served"
+        write(parent / "outside.txt", OUTSIDE)
         write(self.root / ".hidden/secret.txt", HIDDEN)
         write(self.root / "hello.txt", b"Hello World\n")
         write(self.root / "sub/page.html", b"<!doctype html><title>x</title>a page")
@@ -146,9 +146,9 @@ class Cases:
             "absolute-chain.txt": here / "absolute.txt",
             "relative.txt": "target.txt",
             "relative-chain.txt": "deep/../absolute-chain.txt",
-            "absolute-outside.txt": self.place.resolve() / "outside.txt",
+            "absolute-outside.txt": self.parent.resolve() / "outside.txt",
             "relative-outside.txt": "../../outside.txt",
-            "outside-folder": self.place.resolve(),
+            "outside-folder": self.parent.resolve(),
             # It begins with the root's name, but not with the root.
             "absolute-beside": f"{self.root.resolve()}-beside/file.txt",
             # Beneath a `chroot` at the root it would be inside.
@@ -161,7 +161,7 @@ class Cases:
             "loop.txt": here / "loop.txt",
         }.items():
             (folder / name).symlink_to(target)
-        write(self.place / "served-beside/file.txt", OUTSIDE)
+        write(self.parent / "served-beside/file.txt", OUTSIDE)
 
     def _partial(self):
         folder = self.root / "partial"
@@ -170,7 +170,7 @@ class Cases:
             os.mkfifo(folder / f"pipe-{name}")
         for name in "ab":
             os.mknod(folder / f"socket-{name}", stat.S_IFSOCK | 0o600)
-        (folder / "way-out.txt").symlink_to(self.place.resolve() / "outside.txt")
+        (folder / "way-out.txt").symlink_to(self.parent.resolve() / "outside.txt")
         (folder / "way-up").symlink_to("../..")
         write(folder / "unreadable.txt", b"not for the server")
         (folder / "unreadable.txt").chmod(0)

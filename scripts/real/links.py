@@ -31,7 +31,7 @@ def run(setup):
         with checks.check(f"the link {name} is not followed"):
             response = raw(server, b"/links/" + name.encode(), b"Accept: text/html")
             expect(response.status, 404)
-            for secret in (OUTSIDE, HIDDEN, str(cases.place).encode()):
+            for secret in (OUTSIDE, HIDDEN, str(cases.parent).encode()):
                 expect(secret in response.content, False, f"{secret} is in the response:")
     with checks.check("a listing has the links that are followed, and no others"):
         listing = json.loads(curl(server.url + "/links/?format=json").content)
@@ -46,12 +46,12 @@ def run(setup):
         expect(found, [], "from elsewhere:")
     if clients.has("wget"):
         with checks.check("wget -r: follows the links"):
-            got = clients.wget_tree(server.url + "/links/", cases.place / "links-by-wget")
+            got = clients.wget_tree(server.url + "/links/", cases.parent / "links-by-wget")
             targets = {"target.txt": b"the target\n", "deep/er/target.txt": b"the deep target\n"}
             wanted = {name: sha(content) for name, content in (INSIDE | targets).items()}
             expect(got, wanted)
     with checks.check("a folder that was moved: its absolute links lead nowhere"):
-        moved = cases.place / "links-moved"
+        moved = cases.parent / "links-moved"
         (cases.root / "links").rename(moved)
         try:
             with checks.start("http", moved, "--listen", "127.0.0.1:0") as elsewhere:
@@ -60,6 +60,6 @@ def run(setup):
         finally:
             moved.rename(cases.root / "links")
     with checks.check("a folder served through a link: its absolute links are followed"):
-        (cases.place / "through").symlink_to(cases.root)
-        with checks.start("http", cases.place / "through", "--listen", "127.0.0.1:0") as through:
+        (cases.parent / "through").symlink_to(cases.root)
+        with checks.start("http", cases.parent / "through", "--listen", "127.0.0.1:0") as through:
             expect(curl(through.url + "/links/absolute.txt").content, b"the target\n")

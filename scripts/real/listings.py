@@ -49,7 +49,7 @@ def many(checks, cases, server):
         with checks.check("rclone lsf: 2,500 of 2,500 names"):
             expect(sorted(rclone("lsf", url).decode().splitlines()), names)
         with checks.check("rclone copy, and rclone check: 2,500 files"):
-            out = cases.place / "many-by-rclone"
+            out = cases.parent / "many-by-rclone"
             rclone("copy", url, out)
             # Over HTTP there are no hashes to compare, so it downloads.
             rclone("check", url, out, "--download")
@@ -58,12 +58,12 @@ def many(checks, cases, server):
         with checks.check("lftp cls: 2,500 of 2,500 names"):
             expect(sorted(lftp(url, "cls -1").decode().splitlines()), names)
         with checks.check("lftp mirror: 2,500 files"):
-            out = cases.place / "many-by-lftp"
+            out = cases.parent / "many-by-lftp"
             lftp(url, f"mirror --parallel=4 . {out}")
             expect(files_of(out), files_of(cases.root / "many"))
     if clients.has("wget"):
         with checks.check("wget -r: 2,500 files"):
-            got = clients.wget_tree(url, cases.place / "many-by-wget")
+            got = clients.wget_tree(url, cases.parent / "many-by-wget")
             expect(got, files_of(cases.root / "many"))
 
 
@@ -109,18 +109,18 @@ def odd(checks, cases, server):
     # A name with a `:` is left out here: rclone asks for `./a:b`, and lftp takes it for a scheme.
     if clients.has("rclone"):
         with checks.check("rclone copy and check: odd names"):
-            out = cases.place / "odd-by-rclone"
+            out = cases.parent / "odd-by-rclone"
             rclone("copy", url, out)
             rclone("check", url, out, "--download")
             expect(files_of(out), wanted)
     if clients.has("lftp"):
         with checks.check("lftp mirror: odd names"):
-            out = cases.place / "odd-by-lftp"
+            out = cases.parent / "odd-by-lftp"
             lftp(url, f"mirror . {out}")
             expect(files_of(out), wanted)
     if clients.has("wget"):
         with checks.check("wget -r: odd names"):
-            expect(clients.wget_tree(url, cases.place / "odd-by-wget"), wanted)
+            expect(clients.wget_tree(url, cases.parent / "odd-by-wget"), wanted)
     with checks.check("an archive has the odd names"):
         expect(archived(curl(url + "?format=tar").content),
                {f"odd/{name}": digest for name, digest in wanted.items()})
@@ -156,12 +156,12 @@ def backslashes(checks, cases, server, browser):
                {f"backslash/{name}": digest for name, digest in wanted.items()})
     if clients.has("rclone"):
         with checks.check("rclone copy: names with \\"):
-            out = cases.place / "backslash-by-rclone"
+            out = cases.parent / "backslash-by-rclone"
             rclone("copy", url, out)
             expect(files_of(out), wanted)
     if clients.has("lftp"):
         with checks.check("lftp mirror: names with \\"):
-            out = cases.place / "backslash-by-lftp"
+            out = cases.parent / "backslash-by-lftp"
             lftp(url, f"mirror . {out}")
             expect(files_of(out), wanted)
     if browser:

@@ -36,7 +36,7 @@ def parts_of(content_type):
 def charsets(checks, server, browser):
     for name, content, text, charset in TEXTS:
         is_utf8 = charset == "UTF-8"
-        with checks.check(f"{name}: charset=utf-8 is {'said' if is_utf8 else 'not said'}"):
+        with checks.check(f"{name}: charset=utf-8 is {'' if is_utf8 else 'not '}sent"):
             response = curl(f"{server.url}/texts/{name}")
             expect(response.content, content)
             _, parameters = parts_of(response.content_type)

@@ -60,7 +60,7 @@ def logs(checks, cases):
     target = "/hello.txt?q=|{}^`\\\"<>"
     for name in ("json", "combined"):
         with checks.check(f"the access log has the target as it was sent: {name}"):
-            path = cases.place / f"{name}.log"
+            path = cases.parent / f"{name}.log"
             words = ("http", cases.root, "--listen", "127.0.0.1:0", "--access-log", path,
                      "--access-log-format", name)
             with checks.start(*words) as server:
