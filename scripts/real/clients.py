@@ -198,12 +198,15 @@ class Slow:
             raise AssertionError("the connection ended before its first part")
         return part
 
-    def rest(self):
-        """Returns all content that comes, which is less than promised if the connection is cut."""
+    def rest(self, between=lambda: None):
+        """Returns all content that comes, which is less than promised if the connection is cut.
+
+        `between` is called after each part."""
         parts = [self._got]
         try:
             while part := self._socket.recv(1 << 18):
                 parts.append(part)
+                between()
         except ConnectionResetError:
             pass
         return b"".join(parts)
