@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_wrong_argument() {
-        for (line, says) in [
+        for (line, message) in [
             ("--rounds", "--rounds needs a value"),
             ("--rounds many", "--rounds needs a number, not many"),
             ("--rounds 0", "--rounds needs at least 1"),
@@ -161,7 +161,7 @@ mod tests {
             ("--servers apache", "there is no server apache; --help lists them"),
             ("--fast", "unknown option --fast; --help lists the options"),
         ] {
-            assert_eq!(parse(&words(line)).unwrap_err().to_string(), says);
+            assert_eq!(parse(&words(line)).unwrap_err().to_string(), message);
         }
     }
 

@@ -107,9 +107,9 @@ pub(crate) fn chart(report: &Report) -> String {
         height - 1.0,
     );
     text(&mut svg, (MARGIN, 34.0), "t\" font-size=\"17\" font-weight=\"600", head);
-    let says = "The bare one parses nothing and sends the same bytes: 1, the dashed line. Shorter is \
-                better. What is beyond 3 is broken off.";
-    text(&mut svg, (MARGIN, 54.0), "m", says);
+    let subtitle = "The bare one parses nothing and sends the same bytes: 1, the dashed line. Shorter is \
+                better. Bars beyond 3 are cut off.";
+    text(&mut svg, (MARGIN, 54.0), "m", subtitle);
     svg + &body + "</svg>\n"
 }
 

@@ -199,7 +199,7 @@ impl ServerRow<'_> {
             let before = client.responses();
             client.run(Some(length), |_, failures| failures == 0)?;
             match client.failures().iter().next() {
-                Some((_, _, says)) => Err(says.into()),
+                Some((_, _, message)) => Err(message.into()),
                 None => Ok(client.responses() - before),
             }
         };

@@ -196,7 +196,7 @@ fn legend(report: &Report) -> String {
         report.length.as_secs_f64(),
         if report.same_core { "the same, because there is only one" } else { "another" },
     );
-    let from = |kind, says: &str| report.kinds.contains(&kind).then(|| says.to_owned());
+    let from = |kind, text: &str| report.kinds.contains(&kind).then(|| text.to_owned());
     let not_from_files = [
         from(Kind::Nginx, "nginx from its configuration"),
         from(Kind::Hyper, "hyper from its program"),

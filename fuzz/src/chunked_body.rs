@@ -10,8 +10,8 @@ use sockeye_http::{Content, Trailers};
 use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
-use crate::Cut;
-use crate::chunks::{self, Whole};
+use crate::SplitInput;
+use crate::chunk_decoder::{self, DecodedBody};
 use crate::http1::limits;
 
 const CHUNKED: &str = "HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -24,28 +24,28 @@ const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 /// If the results differ from each other or from the simple decoder's; or if an unread body hides
 /// the request after it, or is parsed as a request.
 pub fn chunked_body(input: &[u8]) {
-    let Some(cut) = Cut::read(input) else { return };
+    let Some(split) = SplitInput::read(input) else { return };
     let limits = limits();
     let room = usize::try_from(limits.body).expect("it is small");
-    let simple = chunks::decode(cut.stream, room, &limits);
-    assert_eq!(read([cut.stream]), simple, "the server and the simple decoder differ");
-    assert_eq!(read(cut.parts()), simple, "the parts change the result");
+    let simple = chunk_decoder::decode(split.stream, room, &limits);
+    assert_eq!(read([split.stream]), simple, "the server and the simple decoder differ");
+    assert_eq!(read(split.parts()), simple, "the parts change the result");
 
     let room = usize::try_from(limits.discard).expect("it is small");
-    let body = match chunks::decode(cut.stream, room, &limits) {
-        Some(whole) => &cut.stream[..whole.len],
-        None => cut.stream,
+    let body = match chunk_decoder::decode(split.stream, room, &limits) {
+        Some(whole) => &split.stream[..whole.len],
+        None => split.stream,
     };
-    let whole = chunks::decode(&[body, NEXT].concat(), room, &limits);
+    let whole = chunk_decoder::decode(&[body, NEXT].concat(), room, &limits);
     let is_next = whole.is_some_and(|whole| whole.len == body.len());
     assert_eq!(requests_after(body), usize::from(is_next), "requests after the body");
 }
 
 /// The server's result for a body that the handler reads.
-fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
+fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<DecodedBody> {
     let read = Rc::new(RefCell::default());
-    let ours = Rc::clone(&read);
-    let collect = move |_: &Peer| Collect { read: Rc::clone(&ours) };
+    let shared = Rc::clone(&read);
+    let collect = move |_: &Peer| Collect { read: Rc::clone(&shared) };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(format!("POST /read {CHUNKED}").as_bytes());
     let mut len = 0;
@@ -57,23 +57,23 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
     }
     let Read { whole, ended, .. } = read.take();
     assert!(!ended || client.fault().is_none(), "a body is complete and invalid");
-    ended.then(|| Whole { len: len - client.unused(), ..whole })
+    ended.then(|| DecodedBody { len: len - client.unused(), ..whole })
 }
 
 /// Number of requests that the server finds in or after a body that the handler doesn't read.
 fn requests_after(body: &[u8]) -> usize {
     let read = Rc::new(RefCell::default());
-    let ours = Rc::clone(&read);
-    let collect = move |_: &Peer| Collect { read: Rc::clone(&ours) };
+    let shared = Rc::clone(&read);
+    let collect = move |_: &Peer| Collect { read: Rc::clone(&shared) };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(&[format!("POST / {CHUNKED}").as_bytes(), body, NEXT].concat());
     read.take().requests - 1
 }
 
-/// What the handler saw.
+/// The requests and the body that the handler received.
 #[derive(Default)]
 struct Read {
-    whole: Whole,
+    whole: DecodedBody,
     ended: bool,
     requests: usize,
 }

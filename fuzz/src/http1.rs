@@ -7,10 +7,10 @@ use sockeye_http::{Limits, Server, ServerConfig};
 use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
-use crate::Cut;
-use crate::chunks;
-use crate::http1_handler::{SeenRequest, Several};
-use crate::play::{Ending, Jobs, Outcome, play};
+use crate::SplitInput;
+use crate::chunk_decoder;
+use crate::connection::{Ending, Jobs, Outcome, run_connection};
+use crate::http1_handler::{AllFeatures, RecordedRequest};
 
 /// Limits that short inputs reach.
 pub(crate) fn limits() -> Limits {
@@ -30,22 +30,22 @@ pub(crate) fn limits() -> Limits {
 ///
 /// If the outputs differ, or another parser can't read them.
 pub fn http1_stream(input: &[u8]) {
-    let Some(cut) = Cut::read(input) else { return };
+    let Some(split) = SplitInput::read(input) else { return };
     // All connections share this, so that a cached head of one request could affect another.
     let shared = Rc::new(ServerConfig::new(limits()));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)
     };
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
-        let (whole, seen) = outcome(&mut [cut.stream].into_iter(), ending, Jobs::Quick);
+        let (whole, requests) = outcome(&mut [split.stream].into_iter(), ending, Jobs::Quick);
         // After a long silence, responses have another date.
         let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(late) {
-            let (parts, seen_in_parts) = outcome(&mut cut.parts(), ending, jobs);
+            let (parts, requests_in_parts) = outcome(&mut split.parts(), ending, jobs);
             assert_eq!(parts, whole, "the parts change the output");
-            assert_eq!(seen_in_parts, seen, "the parts change the requests");
+            assert_eq!(requests_in_parts, requests, "the parts change the requests");
         }
-        check(&whole, &seen, cut.stream);
+        check(&whole, &requests, split.stream);
     }
 }
 
@@ -54,21 +54,21 @@ fn outcome<'a>(
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
     jobs: Jobs,
-) -> (Outcome, Vec<SeenRequest>) {
-    let seen = Rc::new(RefCell::default());
-    let record = Rc::clone(&seen);
-    let server = Server::new(shared, move |_: &Peer| Several::new(Rc::clone(&record)));
-    let outcome = play(Harness::new(server), parts, ending, jobs);
-    (outcome, seen.take())
+) -> (Outcome, Vec<RecordedRequest>) {
+    let requests = Rc::new(RefCell::default());
+    let record = Rc::clone(&requests);
+    let server = Server::new(shared, move |_: &Peer| AllFeatures::new(Rc::clone(&record)));
+    let outcome = run_connection(Harness::new(server), parts, ending, jobs);
+    (outcome, requests.take())
 }
 
-/// Parses the output as responses to `seen`, and possibly an error response after them.
-fn check(outcome: &Outcome, seen: &[SeenRequest], stream: &[u8]) {
+/// Parses the output as responses to `requests`, and possibly an error response after them.
+fn check(outcome: &Outcome, requests: &[RecordedRequest], stream: &[u8]) {
     let mut rest = &outcome.output[..];
-    for seen in seen {
+    for request in requests {
         let mut response = Head::read(rest);
         if response.status == 100 {
-            assert!(seen.expects, "an unexpected 100");
+            assert!(request.expects, "an unexpected 100");
             rest = &rest[response.len..];
             if rest.is_empty() {
                 assert!(outcome.fault.is_some(), "the final response is missing");
@@ -78,16 +78,16 @@ fn check(outcome: &Outcome, seen: &[SeenRequest], stream: &[u8]) {
         }
         rest = &rest[response.len..];
         if response.status == 101 {
-            assert!(seen.upgrade, "an unexpected 101");
+            assert!(request.upgrade, "an unexpected 101");
             assert!(stream.ends_with(rest), "the other protocol got different bytes");
             return;
         }
         let content = match response.content {
-            _ if seen.head_only => Some(0),
+            _ if request.head_only => Some(0),
             Framing::None => Some(0),
             Framing::Length(len) => (len <= rest.len()).then_some(len),
             Framing::Chunked => {
-                chunks::decode(rest, usize::MAX, &Limits::default()).map(|whole| whole.len)
+                chunk_decoder::decode(rest, usize::MAX, &Limits::default()).map(|whole| whole.len)
             }
             Framing::UntilClose => Some(rest.len()),
         };

@@ -14,11 +14,11 @@ use sockeye_proto::{
 };
 
 /// Content that is larger than the output of a connection may be.
-static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
+static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SeenRequest {
+pub(crate) struct RecordedRequest {
     /// Whether the method is HEAD.
     pub(crate) head_only: bool,
     pub(crate) expects: bool,
@@ -27,7 +27,7 @@ pub(crate) struct SeenRequest {
 
 /// The next step after a job has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Then {
+enum AfterJob {
     #[default]
     Answer,
     Read,
@@ -45,22 +45,28 @@ enum Then {
 /// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
 ///   `/204` and `/205` without content; `/upgrade` switches protocols; `/closing` closes the
 ///   connection.
-pub(crate) struct Several {
-    seen: Rc<RefCell<Vec<SeenRequest>>>,
+pub(crate) struct AllFeatures {
+    requests: Rc<RefCell<Vec<RecordedRequest>>>,
     path: Vec<u8>,
     body: Vec<u8>,
     /// Number of pieces that are still to be written.
     left: usize,
-    then: Then,
+    after_job: AfterJob,
 }
 
-impl Several {
-    pub(crate) fn new(seen: Rc<RefCell<Vec<SeenRequest>>>) -> Self {
-        Self { seen, path: Vec::new(), body: Vec::new(), left: 0, then: Then::default() }
+impl AllFeatures {
+    pub(crate) fn new(requests: Rc<RefCell<Vec<RecordedRequest>>>) -> Self {
+        Self {
+            requests,
+            path: Vec::new(),
+            body: Vec::new(),
+            left: 0,
+            after_job: AfterJob::default(),
+        }
     }
 
-    fn wait(&mut self, responder: Responder<'_, '_>, then: Then) -> Answer {
-        self.then = then;
+    fn wait(&mut self, responder: Responder<'_, '_>, after_job: AfterJob) -> Answer {
+        self.after_job = after_job;
         let _ = responder.run(|| ());
         responder.later()
     }
@@ -75,16 +81,16 @@ impl Several {
 
     fn write_more(&mut self, mut stream: Stream<'_, '_>) -> Answer {
         while self.left > 0 && !stream.is_full() {
-            stream.write(&BIG[..BIG.len() / 3]);
+            stream.write(&LARGE[..LARGE.len() / 3]);
             self.left -= 1;
         }
         if self.left > 0 { stream.more() } else { stream.end() }
     }
 }
 
-impl Handler for Several {
+impl Handler for AllFeatures {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.seen.borrow_mut().push(SeenRequest {
+        self.requests.borrow_mut().push(RecordedRequest {
             head_only: request.method() == Method::Head,
             expects: request.field("expect").is_some() && request.content() != Content::None,
             upgrade: request.upgrade().is_some(),
@@ -95,8 +101,8 @@ impl Handler for Several {
         match &self.path[..] {
             b"/read" | b"/pause" | b"/early" | b"/twice" => responder.read(),
             b"/tiny" => responder.read_up_to(4),
-            b"/ask" => self.wait(responder, Then::Read),
-            b"/later" => self.wait(responder, Then::Answer),
+            b"/ask" => self.wait(responder, AfterJob::Read),
+            b"/later" => self.wait(responder, AfterJob::Answer),
             b"/pipe" => responder.stream(Status::OK, &fields, None).read(),
             b"/known" => responder.stream(Status::OK, &fields, Some(4)).read(),
             b"/more" => {
@@ -108,7 +114,7 @@ impl Handler for Several {
                 let _ = stream.run(|| ());
                 stream.later()
             }
-            b"/big" => responder.send(Status::OK, &fields, Body::Static(&BIG)),
+            b"/big" => responder.send(Status::OK, &fields, Body::Static(&LARGE)),
             b"/none" => responder.send(Status::NOT_MODIFIED, &fields, Body::Empty),
             b"/204" => responder.stream(Status::NO_CONTENT, &fields, None).later(),
             b"/205" => responder.stream(Status::RESET_CONTENT, &fields, None).more(),
@@ -131,11 +137,11 @@ impl Handler for Several {
         _: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        match self.then {
-            Then::Answer => {
+        match self.after_job {
+            AfterJob::Answer => {
                 responder.send(Status::OK, &Fields::new(), Body::Static(b"it took a while"))
             }
-            Then::Read => responder.read(),
+            AfterJob::Read => responder.read(),
         }
     }
 
@@ -146,7 +152,7 @@ impl Handler for Several {
             b"/early" => {
                 responder.closing().send(Status::OK, &Fields::new(), Body::Static(b"early"))
             }
-            b"/pause" => self.wait(responder, Then::Read),
+            b"/pause" => self.wait(responder, AfterJob::Read),
             _ => responder.read(),
         }
     }
@@ -166,7 +172,7 @@ impl Handler for Several {
                 for byte in piece {
                     let many = *byte == b'!' && self.path == b"/pipe";
                     stream.write(if many {
-                        &BIG[..BIG.len() / 3]
+                        &LARGE[..LARGE.len() / 3]
                     } else {
                         std::slice::from_ref(byte)
                     });

@@ -7,7 +7,7 @@ use sockeye_http::{Answer, Content, Handler, Request, Responder, Server, ServerC
 use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
-use crate::Cut;
+use crate::SplitInput;
 use crate::http1::limits;
 
 /// A parsed head.
@@ -36,14 +36,18 @@ struct Read {
 /// If the results differ; if `httparse` parses an accepted head differently; if the length of the
 /// body contradicts the fields; or if the same head, serialized again, is parsed differently.
 pub fn head(input: &[u8]) {
-    let Some(cut) = Cut::read(input) else { return };
+    let Some(split) = SplitInput::read(input) else { return };
     let shared = Rc::new(ServerConfig::new(limits()));
-    let whole = ours(&shared, [cut.stream]);
-    assert_eq!(ours(&shared, cut.parts()), whole, "the parts change the result");
-    assert_eq!(ours(&shared, [cut.stream]), whole, "a head after an equal one is read differently");
+    let whole = ours(&shared, [split.stream]);
+    assert_eq!(ours(&shared, split.parts()), whole, "the parts change the result");
+    assert_eq!(
+        ours(&shared, [split.stream]),
+        whole,
+        "a head after an equal one is read differently"
+    );
     let Some((head, content)) = &whole.head else { return };
     // The server skips one blank line before the head.
-    let stream = cut.stream.strip_prefix(b"\r\n").unwrap_or(cut.stream);
+    let stream = split.stream.strip_prefix(b"\r\n").unwrap_or(split.stream);
     let (theirs, len) = theirs(stream).expect("httparse accepts what we do");
     assert_eq!(
         (head, whole.unused),
@@ -62,8 +66,8 @@ pub fn head(input: &[u8]) {
 fn ours<'a>(shared: &Rc<ServerConfig>, parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let head = Rc::new(RefCell::new(None));
     let ours = Rc::clone(&head);
-    let keep = move |_: &Peer| Keep(Rc::clone(&ours));
-    let mut client = Harness::new(Server::new(Rc::clone(shared), keep));
+    let record = move |_: &Peer| RecordHead(Rc::clone(&ours));
+    let mut client = Harness::new(Server::new(Rc::clone(shared), record));
     let mut rest = 0;
     for part in parts {
         if client.fault().is_some() {
@@ -123,9 +127,9 @@ fn write(head: &Head) -> Vec<u8> {
 }
 
 /// Keeps the head, and never responds.
-struct Keep(Rc<RefCell<Option<(Head, Content)>>>);
+struct RecordHead(Rc<RefCell<Option<(Head, Content)>>>);
 
-impl Handler for Keep {
+impl Handler for RecordHead {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         let head = Head {

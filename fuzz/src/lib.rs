@@ -8,7 +8,8 @@
 //!
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
-//! parts, and that an independent parser can read the output. [`Cut`] is the format of an input.
+//! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
+//! input.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.
@@ -17,22 +18,22 @@
 
 #![forbid(unsafe_code)]
 
+mod chunk_decoder;
 mod chunked_body;
-mod chunks;
-mod cut;
+mod connection;
 mod http1;
 mod http1_handler;
 mod http1_head;
 mod message;
-mod play;
 mod port;
+mod split_input;
 
 pub use chunked_body::chunked_body;
-pub use cut::Cut;
 pub use http1::http1_stream;
 pub use http1_head::head;
 pub use message::message_stream;
 pub use port::message_port;
+pub use split_input::SplitInput;
 
 /// A target. It panics if an input is processed wrongly.
 pub type Target = fn(&[u8]);

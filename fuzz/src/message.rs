@@ -12,13 +12,13 @@ use sockeye_message::{
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message as JobResult, Peer, Ticket};
 
-use crate::Cut;
-use crate::play::{Ending, Jobs, Outcome, play};
+use crate::SplitInput;
+use crate::connection::{Ending, Jobs, Outcome, run_connection};
 
 /// Content that is larger than the output of a connection may be.
-static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
+static LARGE: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
-/// The error codes of the server and of [`Small`].
+/// The error codes of the server and of [`TestHandler`].
 pub(crate) const CODES: [&str; 8] = [
     "bad_header",
     "bad_content",
@@ -36,15 +36,15 @@ pub(crate) const CODES: [&str; 8] = [
 ///
 /// If the outputs differ, or another parser can't read them.
 pub fn message_stream(input: &[u8]) {
-    let Some(cut) = Cut::read(input) else { return };
+    let Some(split) = SplitInput::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
-        let (whole, _) = outcome([cut.stream], ending, Jobs::Slow);
-        let (parts, paused) = outcome(cut.parts(), ending, Jobs::Slow);
+        let (whole, _) = outcome([split.stream], ending, Jobs::Slow);
+        let (parts, paused) = outcome(split.parts(), ending, Jobs::Slow);
         // During a pause within content, other requests may be answered.
         assert!(paused || parts == whole, "the parts change the output:\n{parts:?}\n{whole:?}");
         check(&whole);
         // The order of the responses depends on when jobs run, so only the frames are checked.
-        check(&outcome(cut.parts(), ending, Jobs::Quick).0);
+        check(&outcome(split.parts(), ending, Jobs::Quick).0);
     }
 }
 
@@ -54,8 +54,8 @@ fn outcome<'a>(
     jobs: Jobs,
 ) -> (Outcome, bool) {
     let paused = Rc::new(Cell::new(false));
-    let server = Server::new(Rc::new(limits()), Small::new(Rc::clone(&paused)));
-    (play(Harness::new(server), parts, ending, jobs), paused.get())
+    let server = Server::new(Rc::new(limits()), TestHandler::new(Rc::clone(&paused)));
+    (run_connection(Harness::new(server), parts, ending, jobs), paused.get())
 }
 
 /// Limits that short inputs reach.
@@ -105,7 +105,7 @@ fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
 /// `stream` and `pause` with the length of content that arrived in pieces, `text` with the same
 /// text.
 #[derive(Default)]
-pub(crate) struct Small {
+pub(crate) struct TestHandler {
     /// Number of bytes of content that arrived in pieces.
     received: usize,
     /// Whether to pause after each piece.
@@ -117,19 +117,19 @@ pub(crate) struct Small {
     reference: Reference,
 }
 
-/// The name of a type for [`Small`]: over HTTP, the part after the slash.
+/// The name of a type for [`TestHandler`]: over HTTP, the part after the slash.
 fn kind(content_type: &str) -> &str {
     content_type.rsplit('/').next().unwrap_or_default()
 }
 
-impl Small {
-    /// Sets `paused` when it pauses.
+impl TestHandler {
+    /// Creates a handler that sets `paused` when it pauses.
     pub(crate) fn new(paused: Rc<Cell<bool>>) -> Self {
         Self { paused, ..Self::default() }
     }
 }
 
-impl Handler for Small {
+impl Handler for TestHandler {
     fn content_mode(&mut self, header: &Header) -> ContentMode {
         let kind = kind(&header.content_type);
         self.pauses = kind == "pause";
@@ -153,7 +153,7 @@ impl Handler for Small {
                 drop(responder.promise());
                 responder.later()
             }
-            "big" => responder.send(Message::binary("big", &BIG[..])),
+            "big" => responder.send(Message::binary("big", &LARGE[..])),
             "text" => match message.to_text() {
                 Ok(text) => {
                     let encoding =

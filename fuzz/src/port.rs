@@ -11,10 +11,10 @@ use sockeye_message::{FramesOrHttp, Http, HttpRequest, PeerProtocol, Server, Ser
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message, Peer, Protocol, Ticket};
 
-use crate::Cut;
+use crate::SplitInput;
+use crate::connection::{Ending, Jobs, Outcome, run_connection};
 use crate::http1::{Framing, Head};
-use crate::message::{self, CODES, Small, limits};
-use crate::play::{Ending, Jobs, Outcome, play};
+use crate::message::{self, CODES, TestHandler, limits};
 
 /// Error codes that occur only with HTTP.
 const HTTP_CODES: [&str; 9] = [
@@ -36,25 +36,25 @@ const HTTP_CODES: [&str; 9] = [
 ///
 /// If the outputs differ, or another parser can't read them.
 pub fn message_port(input: &[u8]) {
-    let Some(cut) = Cut::read(input) else { return };
+    let Some(split) = SplitInput::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
-        let (whole, _) = outcome(port, [cut.stream], ending, Jobs::Slow);
-        let (parts, paused) = outcome(port, cut.parts(), ending, Jobs::Slow);
-        let (quick, _) = outcome(port, cut.parts(), ending, Jobs::Quick);
-        match PeerProtocol::detect(cut.stream) {
+        let (whole, _) = outcome(port, [split.stream], ending, Jobs::Slow);
+        let (parts, paused) = outcome(port, split.parts(), ending, Jobs::Slow);
+        let (quick, _) = outcome(port, split.parts(), ending, Jobs::Quick);
+        match PeerProtocol::detect(split.stream) {
             Some(PeerProtocol::Http | PeerProtocol::Tls) => {
                 // Requests are answered in order. Only the time may differ.
                 assert_eq!(undated(&parts), undated(&whole), "the parts change the result");
-                let seen = Rc::default();
+                let requests = Rc::default();
                 let (direct, _) = outcome(
-                    |small| http(small, Rc::clone(&seen)),
-                    [cut.stream],
+                    |handler| http(handler, Rc::clone(&requests)),
+                    [split.stream],
                     ending,
                     Jobs::Slow,
                 );
                 assert_eq!(direct, whole, "the port changes the output");
-                check(&whole, &seen.borrow());
-                check(&quick, &seen.borrow());
+                check(&whole, &requests.borrow());
+                check(&quick, &requests.borrow());
             }
             Some(PeerProtocol::Frames) | None => {
                 // During a pause within content, other requests may be answered.
@@ -62,7 +62,7 @@ pub fn message_port(input: &[u8]) {
                     paused || parts == whole,
                     "the parts change the output:\n{parts:?}\n{whole:?}"
                 );
-                let (direct, _) = outcome(frames, [cut.stream], ending, Jobs::Slow);
+                let (direct, _) = outcome(frames, [split.stream], ending, Jobs::Slow);
                 assert_eq!(direct, whole, "the port changes the output");
                 message::check(&whole);
                 message::check(&quick);
@@ -72,41 +72,44 @@ pub fn message_port(input: &[u8]) {
 }
 
 fn outcome<'a, P: Protocol + 'static>(
-    open: impl FnOnce(Small) -> P,
+    open: impl FnOnce(TestHandler) -> P,
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
     jobs: Jobs,
 ) -> (Outcome, bool) {
     let paused = Rc::new(Cell::new(false));
-    let server = open(Small::new(Rc::clone(&paused)));
-    (play(Harness::new(server), parts, ending, jobs), paused.get())
+    let server = open(TestHandler::new(Rc::clone(&paused)));
+    (run_connection(Harness::new(server), parts, ending, jobs), paused.get())
 }
 
-fn port(small: Small) -> FramesOrHttp<Small> {
-    FramesOrHttp::new(Rc::new(ServerConfig::new(limits())), small)
+fn port(handler: TestHandler) -> FramesOrHttp<TestHandler> {
+    FramesOrHttp::new(Rc::new(ServerConfig::new(limits())), handler)
 }
 
-fn frames(small: Small) -> Server<Small> {
-    Server::new(Rc::new(limits()), small)
+fn frames(handler: TestHandler) -> Server<TestHandler> {
+    Server::new(Rc::new(limits()), handler)
 }
 
-fn http(small: Small, seen: Rc<RefCell<Vec<bool>>>) -> http_core::Server<impl Handlers> {
-    let http = Http::new(Rc::new(limits()), small);
+fn http(
+    handler: TestHandler,
+    requests: Rc<RefCell<Vec<bool>>>,
+) -> http_core::Server<impl Handlers> {
+    let http = Http::new(Rc::new(limits()), handler);
     http_core::Server::new(
         Rc::new(http_core::ServerConfig::new(limits().http())),
-        move |peer: &Peer| Recorded { inner: http.handler(peer), seen: Rc::clone(&seen) },
+        move |peer: &Peer| Recorded { inner: http.handler(peer), requests: Rc::clone(&requests) },
     )
 }
 
 /// Records for each request whether it is HEAD.
 struct Recorded {
-    inner: HttpRequest<Small>,
-    seen: Rc<RefCell<Vec<bool>>>,
+    inner: HttpRequest<TestHandler>,
+    requests: Rc<RefCell<Vec<bool>>>,
 }
 
 impl http_core::Handler for Recorded {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.seen.borrow_mut().push(request.method() == Method::Head);
+        self.requests.borrow_mut().push(request.method() == Method::Head);
         self.inner.on_request(request, responder)
     }
 
@@ -148,17 +151,17 @@ fn undated(outcome: &Outcome) -> Outcome {
     Outcome { output, fault: outcome.fault.clone() }
 }
 
-/// Parses the output as responses to `seen`, and possibly an error response after them.
-fn check(outcome: &Outcome, seen: &[bool]) {
+/// Parses the output as responses to `requests`, and possibly an error response after them.
+fn check(outcome: &Outcome, requests: &[bool]) {
     let mut rest = &outcome.output[..];
-    let mut seen = seen.iter();
+    let mut requests = requests.iter();
     while !rest.is_empty() {
         let response = Head::read(rest);
         rest = &rest[response.len..];
         if response.status == 100 {
             continue;
         }
-        let head_only = seen.next();
+        let head_only = requests.next();
         assert!(head_only.is_some() || outcome.fault.is_some(), "a response without a request");
         let length = match response.content {
             Framing::Length(length) if head_only != Some(&true) => length,
@@ -180,6 +183,7 @@ fn check(outcome: &Outcome, seen: &[bool]) {
             assert!(result.starts_with("Error: "), "an error without the prefix: {result}");
         }
     }
-    // The last request may have no response, for example if the client ended in the middle of a head.
-    assert!(seen.next().is_none() || outcome.fault.is_some(), "a request without a response");
+    // The last request may have no response, for example if the client ended in the middle of a
+    // head.
+    assert!(requests.next().is_none() || outcome.fault.is_some(), "a request without a response");
 }

@@ -3,7 +3,7 @@
 import http.client
 import resource
 
-from peers import PATIENCE, VICTIM, ask
+from peers import TIMEOUT, VICTIM, fetch
 from program import until
 
 IDLE = 10 + 10  # seconds until the descriptor of a file without requests must be closed
@@ -12,7 +12,7 @@ REQUESTS = 300
 
 def idle(trials):
     """A deleted file uses its disk space as long as a process has it open."""
-    root = trials.place / "deleted"
+    root = trials.directory / "deleted"
     root.mkdir()
     files = [root / f"{number}.bin" for number in range(40)]
     for file in files:
@@ -20,7 +20,7 @@ def idle(trials):
     with trials.checked("idle: 40 files of 1 MiB, then deleted") as row, \
             trials.http(folder=root) as server:
         # A connection that stays open, so that its end can't be what closes the files.
-        kept = http.client.HTTPConnection(*server.address, timeout=PATIENCE, source_address=(VICTIM, 0))
+        kept = http.client.HTTPConnection(*server.address, timeout=TIMEOUT, source_address=(VICTIM, 0))
         for file in files:
             kept.request("GET", f"/{file.name}")
             assert len(kept.getresponse().read()) == 1 << 20, "not the whole file"
@@ -39,9 +39,9 @@ def idle(trials):
 def file_size(trials):
     """A log that can't grow must not end the server."""
     for name, log, limits in [
-        ("file-size: the log file is limited to 4 KiB", trials.place / "access.log",
+        ("file-size: the log file is limited to 4 KiB", trials.directory / "access.log",
          [(resource.RLIMIT_FSIZE, 4096)]),
-        ("file-size: the log file is limited to 0 bytes", trials.place / "empty.log",
+        ("file-size: the log file is limited to 0 bytes", trials.directory / "empty.log",
          [(resource.RLIMIT_FSIZE, 0)]),
         ("file-size: the log's disk is full", "/dev/full", []),
     ]:
@@ -51,10 +51,10 @@ def file_size(trials):
             answered = 0
             try:
                 for _ in range(REQUESTS):
-                    answered += ask(server.address, "/small.txt")[::2] == (200, b"small\n")
+                    answered += fetch(server.address, "/small.txt")[::2] == (200, b"small\n")
                 # The log is written periodically, so the last lines may not be written yet.
                 until(lambda: not server.alive(), 2)
-                answered += ask(server.address, "/small.txt")[::2] == (200, b"small\n")
+                answered += fetch(server.address, "/small.txt")[::2] == (200, b"small\n")
             finally:
                 row.victim = f"{answered}/{REQUESTS + 1}"
                 if not server.alive():

@@ -14,24 +14,24 @@ class Folder:
         self._cold = itertools.count()
 
     def _part(self, name):
-        place = self.root / name
-        place.mkdir()
-        return place
+        directory = self.root / name
+        directory.mkdir()
+        return directory
 
     @functools.cached_property
     def files(self):
         """1,200 files of 120 KB, of a type that is not compressed. Returns their targets."""
-        place, block = self._part("files"), os.urandom(120_000)
+        directory, block = self._part("files"), os.urandom(120_000)
         for number in range(1200):
-            (place / f"{number}.bin").write_bytes(block)
+            (directory / f"{number}.bin").write_bytes(block)
         return [f"/files/{number}.bin" for number in range(1200)]
 
     @functools.cached_property
     def large(self):
         """1,000 sparse files of 32 MiB. Returns their targets."""
-        place = self._part("large")
+        directory = self._part("large")
         for number in range(1000):
-            with (place / f"{number}.bin").open("wb") as file:
+            with (directory / f"{number}.bin").open("wb") as file:
                 file.truncate(32 << 20)
         return [f"/large/{number}.bin" for number in range(1000)]
 
@@ -46,21 +46,22 @@ class Folder:
         return self._texts("small-texts", 60, 2 << 20)
 
     def _texts(self, name, count, size):
-        place = self._part(name)
+        directory = self._part(name)
         text = base64.encodebytes(os.urandom(size * 3 // 4))[:size]
         for number in range(count):
             start = number * 9973
-            with (place / f"{number}.txt").open("wb") as file:
+            with (directory / f"{number}.txt").open("wb") as file:
                 file.writelines([text[start:], text[:start]])
         return [f"/{name}/{number}.txt" for number in range(count)]
 
     @functools.cached_property
     def listed(self):
         """A folder with 100,000 names. Returns its target."""
-        place = os.open(self._part("listed"), os.O_RDONLY)
+        directory = os.open(self._part("listed"), os.O_RDONLY)
         for number in range(100_000):
-            os.close(os.open(f"entry-{number:06}.txt", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=place))
-        os.close(place)
+            name = f"entry-{number:06}.txt"
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=directory))
+        os.close(directory)
         return "/listed/"
 
     @functools.cached_property

@@ -1,8 +1,8 @@
 """A file system that hangs. It implements the part of the FUSE protocol that this needs.
 
-<linux/fuse.h> defines the protocol. The prefix of a file's name says what hangs: with `read-`, reading
-it; with `stat-`, looking it up. As with NFS, a request that hangs fails with EINTR when the waiting
-process gets a signal or ends.
+<linux/fuse.h> defines the protocol. The prefix of a file's name says which operation hangs: with
+`read-`, reading it; with `stat-`, looking it up. As with NFS, a request that hangs fails with EINTR
+when the waiting process gets a signal or ends.
 
 This process must not access the mounted folder, or it hangs, too.
 """
@@ -35,17 +35,17 @@ def missing():
 
 
 class Mount:
-    """A mounted folder, for a `with` statement. `files` are names and sizes; the content is zeros."""
+    """A mounted folder, for a `with` statement. `files` has names and sizes; the content is zeros."""
 
-    def __init__(self, place, files):
-        self.place = place
+    def __init__(self, mount_point, files):
+        self.mount_point = mount_point
         self.names = [None, None, *files]  # by inode
         self.sizes = [0, 0, *files.values()]
         self.hanging = set()
         ours, theirs = socket.socketpair()
         with ours, theirs:
             done = subprocess.run(
-                ["fusermount3", "-o", "ro,fsname=hangs", "--", place],
+                ["fusermount3", "-o", "ro,fsname=hangs", "--", mount_point],
                 env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
                 pass_fds=[theirs.fileno()], capture_output=True, text=True)
             if done.returncode != 0:
@@ -61,7 +61,7 @@ class Mount:
         # Answer all hanging requests, so that the kernel can unmount at once.
         for unique in list(self.hanging):
             self._answer(unique, error=errno.EIO)
-        subprocess.run(["fusermount3", "-u", "-z", "--", self.place], capture_output=True)
+        subprocess.run(["fusermount3", "-u", "-z", "--", self.mount_point], capture_output=True)
         self.thread.join(5)
         os.close(self.device)
 

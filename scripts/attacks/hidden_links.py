@@ -3,18 +3,18 @@
 import io
 import tarfile
 
-from peers import ask
+from peers import fetch
 
 SECRET = b"a secret"
-SEEN = b"seen by all"
+PUBLIC = b"public"
 
 
-def make(root):
+def create(root):
     for folder in (".git", "sub", "sub/.deep"):
         (root / folder).mkdir(parents=True)
     for name in (".env", ".git/config", "sub/.deep/note.txt"):
         (root / name).write_bytes(SECRET)
-    (root / "seen.txt").write_bytes(SEEN)
+    (root / "public.txt").write_bytes(PUBLIC)
     for link, target in {
         "link-to-file": ".env",
         "link-page.html": ".env",
@@ -27,7 +27,7 @@ def make(root):
         "sub/link-upwards": "../.env",
     }.items():
         (root / link).symlink_to(target)
-    (root / "good").symlink_to("seen.txt")
+    (root / "good").symlink_to("public.txt")
 
 
 HIDDEN = ["link-to-file", "link-page.html", "link-page", "link-to-link", "link-to-folder/",
@@ -35,24 +35,25 @@ HIDDEN = ["link-to-file", "link-page.html", "link-page", "link-to-link", "link-t
           "sub/link-upwards"]
 
 def run(trials):
-    root = trials.place / "links"
-    make(root)
+    root = trials.directory / "links"
+    create(root)
     with trials.http("--listing", folder=root) as server:
         with trials.checked("hidden-links: requested") as row:
             for name in HIDDEN:
-                status, _, content = ask(server.address, f"/{name}")
+                status, _, content = fetch(server.address, f"/{name}")
                 row.expect(status == 404 and SECRET not in content, f"/{name} is {status}")
-            row.expect(ask(server.address, "/good")[::2] == (200, SEEN), "a good link is not followed")
+            row.expect(fetch(server.address, "/good")[::2] == (200, PUBLIC),
+                       "a good link is not followed")
         with trials.checked("hidden-links: listed") as row:
             for form in ("html", "json", "text"):
-                status, _, content = ask(server.address, f"/?format={form}")
-                row.expect(status == 200 and b"seen.txt" in content, f"as {form} it is {status}")
+                status, _, content = fetch(server.address, f"/?format={form}")
+                row.expect(status == 200 and b"public.txt" in content, f"as {form} it is {status}")
                 row.expect(b"link-" not in content, f"as {form} it contains hidden links")
         with trials.checked("hidden-links: archived") as row:
-            status, _, content = ask(server.address, "/?format=tar")
+            status, _, content = fetch(server.address, "/?format=tar")
             assert status == 200, f"status {status}"
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 names = archive.getnames()
-            row.expect(any(name.endswith("seen.txt") for name in names), f"it is empty: {names}")
+            row.expect(any(name.endswith("public.txt") for name in names), f"it is empty: {names}")
             row.expect(SECRET not in content and not any("link-" in name for name in names),
                        f"it contains hidden links: {names}")

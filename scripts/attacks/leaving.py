@@ -1,4 +1,4 @@
-"""Clients of an event stream that leave. A silent stream notices that late."""
+"""Clients that disconnect from an event stream. A stream without output notices that late."""
 
 import contextlib
 import socket
@@ -12,21 +12,22 @@ ENDED = 15 + 10  # seconds from the end of input until the descriptors must be c
 RESET = 5
 
 
-class Listeners:
-    """Listeners of one server. This references their connections, so that Python closes none."""
+class StreamClients:
+    """Clients of the event stream of one server. The object keeps their connections open."""
 
-    def __init__(self, trials, at_the_end):
+    def __init__(self, trials, cleanup):
         example = trials.root / "target/release/examples/http_events"
         if not example.is_file():
             raise FileNotFoundError(
                 f"{example}: cargo build --release -p sockeye --example http_events builds it")
-        server = at_the_end.enter_context(Program(trials.place, [example, "127.0.0.1:0", SILENT]))
+        server = cleanup.enter_context(
+            Program(trials.directory, [example, "127.0.0.1:0", SILENT]))
         self.usage = server.usage
         self.before = self.usage.descriptors()
         self.clients = []
         for _ in range(CLIENTS):
             client = connect(server.address)
-            at_the_end.callback(client.close)
+            cleanup.callback(client.close)
             self.clients.append(client)
             client.sendall(head("/events"))
             assert client.recv(4096).startswith(b"HTTP/1.1 200"), "no stream"
@@ -35,25 +36,25 @@ class Listeners:
         return self.usage.descriptors() - self.before
 
 
-def end_their_side(connection):
+def close_sending_side(connection):
     connection.shutdown(socket.SHUT_WR)
 
 
 def run(trials):
     ways = [("reset", reset, RESET), ("close", socket.socket.close, ENDED),
-            ("end their side, and stay", end_their_side, ENDED)]
-    with contextlib.ExitStack() as at_the_end:
+            ("close their sending side", close_sending_side, ENDED)]
+    with contextlib.ExitStack() as cleanup:
         with trials.checked(f"leaving: {len(ways)} × {CLIENTS} listeners") as setup:
-            groups = [Listeners(trials, at_the_end) for _ in ways]
+            groups = [StreamClients(trials, cleanup) for _ in ways]
         if setup.problems:
             return
-        # All leave before this waits for the first.
+        # All clients disconnect before the first check waits.
         for group, (_, leave, _) in zip(groups, ways):
             for client in group.clients:
                 leave(client)
-        for group, (name, _, patience) in zip(groups, ways):
+        for group, (name, _, timeout) in zip(groups, ways):
             with trials.checked(f"leaving: {CLIENTS} listeners {name}") as row:
                 row.descriptors = group.held()
-                until(lambda group=group: group.held() <= 0, patience)
+                until(lambda group=group: group.held() <= 0, timeout)
                 row.after = group.held()
-                assert row.after <= 0, f"{row.after} descriptors are still held {patience} s later"
+                assert row.after <= 0, f"{row.after} descriptors are still held {timeout} s later"

@@ -1,6 +1,6 @@
 """Clients that don't read large listings, each of which is in memory as a whole."""
 
-from peers import ask_and_hold, head
+from peers import head, send_and_hold
 from trial import Limits
 
 READERS = 60
@@ -19,11 +19,11 @@ def run(trials):
 
     def hold(form):
         orders = [(sort, order) for sort in ("name", "size", "date") for order in ("asc", "desc")]
-        return lambda address: ask_and_hold(address, [
+        return lambda address: send_and_hold(address, [
             head(f"{listed}?{form}&sort={sort}&order={order}&q={'entry-0'[:1 + number // 6]}")
             for number in range(READERS) for sort, order in [orders[number % 6]]])
 
     for form, more in [("format=json", {}),
-                       ("format=html&per=10000", {"behind": False, "nginx": False})]:
+                       ("format=html&per=10000", {"proxied": False, "nginx": False})]:
         trials.attack(f"listings: 60 × ?{form}, unread", hold(form), victim, Limits(),
                       flags=["--listing"], pause=0.3, **more)

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 
-from program import PATIENCE, Usage, until
+from program import TIMEOUT, Usage, until
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
@@ -37,8 +37,8 @@ daemon off;
 user {user};
 worker_processes {workers};
 worker_rlimit_nofile 8192;
-pid {place}/pid;
-error_log {place}/error.log;
+pid {directory}/pid;
+error_log {directory}/error.log;
 events {{ worker_connections {connections}; }}
 http {{
     access_log off;
@@ -47,11 +47,11 @@ http {{
     gzip_types text/plain;
     types {{ text/html html; text/plain txt; }}
     default_type application/octet-stream;
-    client_body_temp_path {place}/body;
-    proxy_temp_path {place}/proxy;
-    fastcgi_temp_path {place}/fastcgi;
-    scgi_temp_path {place}/scgi;
-    uwsgi_temp_path {place}/uwsgi;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    scgi_temp_path {directory}/scgi;
+    uwsgi_temp_path {directory}/uwsgi;
     {server}
 }}
 """
@@ -60,25 +60,25 @@ http {{
 class Nginx:
     """A running nginx, for a `with` statement. It inherits a listener, so that the port is free."""
 
-    def __init__(self, place, server, workers=2, connections=4096, **values):
-        place = pathlib.Path(place) / "nginx"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
+    def __init__(self, directory, server, workers=2, connections=4096, **values):
+        directory = pathlib.Path(directory) / "nginx"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
         with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
             self.address = listener.getsockname()
             listen = "{}:{}".format(*self.address)
-            config = place / "nginx.conf"
+            config = directory / "nginx.conf"
             config.write_text(CONFIG.format(
-                user=getpass.getuser(), place=place, workers=workers, connections=connections,
-                server=server.format(listen=listen, **values)))
+                user=getpass.getuser(), directory=directory, workers=workers,
+                connections=connections, server=server.format(listen=listen, **values)))
             self.process = subprocess.Popen(
-                [NGINX, "-c", config, "-e", place / "error.log"],
+                [NGINX, "-c", config, "-e", directory / "error.log"],
                 env={**os.environ, "NGINX": f"{listener.fileno()};"}, pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        if not until(lambda: len(children.read_text().split()) >= workers, PATIENCE):
+        if not until(lambda: len(children.read_text().split()) >= workers, TIMEOUT):
             self.__exit__()
-            raise RuntimeError((place / "error.log").read_text()[-500:])
+            raise RuntimeError((directory / "error.log").read_text()[-500:])
         self.usage = Usage([self.process.pid, *map(int, children.read_text().split())])
 
     def alive(self):
@@ -90,7 +90,7 @@ class Nginx:
     def __exit__(self, *_):
         self.process.terminate()  # without waiting for connections
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -1,4 +1,4 @@
-"""The two clients of every attack: the attacker, and the victim, whose requests must be answered."""
+"""The two clients of every attack: the attacker, and the victim, which must get its responses."""
 
 import gzip
 import http.client
@@ -11,7 +11,7 @@ import time
 
 ATTACKER = "127.0.0.2"
 VICTIM = "127.0.0.3"
-PATIENCE = 6  # seconds for one answer to the victim
+TIMEOUT = 6  # seconds for one answer to the victim
 SEGMENT = 1448
 MAX_FAILURES = 2  # requests in a row without a response
 
@@ -26,7 +26,7 @@ def connect(address, source=ATTACKER, window=None):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
         connection.bind((source, 0))
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT)
         connection.connect(address)
     except BaseException:
         connection.close()
@@ -47,7 +47,7 @@ def head(target, method="GET", **fields):
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def ask_and_hold(address, requests, window=4096):
+def send_and_hold(address, requests, window=4096):
     """Opens a connection for each byte string, sends as much of it as the server accepts, and reads
     nothing. Returns the connections."""
     held = []
@@ -73,8 +73,8 @@ def ask_and_hold(address, requests, window=4096):
     return held
 
 
-def ask_and_hold_in_turn(address, requests, seconds=15):
-    """As `ask_and_hold`, but one after the other: each waits for the start of the previous response, so
+def send_and_hold_in_turn(address, requests, seconds=15):
+    """Like `send_and_hold`, but each connection waits for the start of the previous response, so
     that the server is never too busy to handle it. Stops after `seconds`."""
     held = []
     end = time.monotonic() + seconds
@@ -89,15 +89,15 @@ def ask_and_hold_in_turn(address, requests, seconds=15):
     return held
 
 
-def ask_and_reset(address, requests, began=True):
-    """Opens a connection for each request and resets it: at once, or, with `began`, when the server has
-    started to handle the requests."""
+def send_and_reset(address, requests, began=True):
+    """Opens a connection for each request and resets it: at once, or, with `began`, when the server
+    has started to handle the requests."""
     if began:
-        held = ask_and_hold(address, requests, window=None)
+        held = send_and_hold(address, requests, window=None)
         # When these are answered, both workers have seen the requests before them.
         for _ in range(8):
             try:
-                ask(address, "/small.txt", ATTACKER)
+                fetch(address, "/small.txt", ATTACKER)
             except (OSError, http.client.HTTPException):
                 pass
         for connection in held:
@@ -113,16 +113,16 @@ def ask_and_reset(address, requests, began=True):
     return []
 
 
-def ask_and_read(address, requests, seconds=6):
+def send_and_read(address, requests, seconds=6):
     """Makes requests on eight connections, and reads every response. Stops after `seconds`."""
     clients = threading.local()
     end = time.monotonic() + seconds
 
-    def read(asked):
-        method, target, fields = asked
+    def read(request):
+        method, target, fields = request
         if not hasattr(clients, "own"):
             clients.own = http.client.HTTPConnection(
-                *address, timeout=PATIENCE, source_address=(ATTACKER, 0))
+                *address, timeout=TIMEOUT, source_address=(ATTACKER, 0))
         try:
             clients.own.request(method, target, headers=fields)
             clients.own.getresponse().read()
@@ -141,11 +141,11 @@ def _share(work, do, threads, end):
     def one():
         while time.monotonic() < end:
             with lock:
-                asked = next(waiting, None)
-            if asked is None:
+                request = next(waiting, None)
+            if request is None:
                 return
             try:
-                do(asked)
+                do(request)
             except OSError:
                 pass
 
@@ -156,10 +156,10 @@ def _share(work, do, threads, end):
         thread.join()
 
 
-def ask(address, target, source=VICTIM, method="GET", patience=PATIENCE, content=None, **fields):
+def fetch(address, target, source=VICTIM, method="GET", timeout=TIMEOUT, content=None, **fields):
     """Makes one request on a new connection. Returns the status, the fields and the decompressed
     content."""
-    client = http.client.HTTPConnection(*address, timeout=patience, source_address=(source, 0))
+    client = http.client.HTTPConnection(*address, timeout=timeout, source_address=(source, 0))
     try:
         client.request(method, target, content, headers={
             "Connection": "close",
@@ -184,7 +184,7 @@ class Victim(threading.Thread):
         self.address = address
         self.requests = itertools.cycle(requests)
         self.pause = pause
-        self.asked = self.answered = 0
+        self.requests_made = self.answered = 0
         self.slowest = 0.0
         self.wrong = []
         self._stopped = threading.Event()
@@ -193,10 +193,10 @@ class Victim(threading.Thread):
         in_a_row = 0
         while not self._stopped.is_set() and in_a_row < MAX_FAILURES:
             target, right, fields = next(self.requests)
-            self.asked += 1
+            self.requests_made += 1
             began = time.monotonic()
             try:
-                status, _, content = ask(self.address, target, **fields)
+                status, _, content = fetch(self.address, target, **fields)
                 if status != 200:
                     raise AssertionError(f"status {status}")
                 if not (right(content) if callable(right) else content == right):
@@ -210,12 +210,12 @@ class Victim(threading.Thread):
             self.slowest = max(self.slowest, time.monotonic() - began)
             self._stopped.wait(self.pause)
 
-    def wait_for(self, answers, patience):
-        """Waits until more than `answers` requests were made or the victim stopped, up to `patience`."""
-        end = time.monotonic() + patience
-        while self.is_alive() and self.asked <= answers and time.monotonic() < end:
+    def wait_for(self, count, timeout):
+        """Waits until more than `count` requests were made or the victim stopped."""
+        end = time.monotonic() + timeout
+        while self.is_alive() and self.requests_made <= count and time.monotonic() < end:
             time.sleep(0.02)
 
     def stop(self):
         self._stopped.set()
-        self.join(2 * PATIENCE)
+        self.join(2 * TIMEOUT)

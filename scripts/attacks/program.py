@@ -10,15 +10,16 @@ import subprocess
 import threading
 import time
 
-PATIENCE = 20  # seconds before a wait fails
+TIMEOUT = 20  # seconds before a wait fails
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 SAMPLE = 0.03  # seconds between two counts of descriptors
 
 
-def until(holds, patience=PATIENCE):
-    """Calls `holds` until it returns a true value, up to `patience` seconds. Returns the last value."""
-    end = time.monotonic() + patience
-    while not (answer := holds()) and time.monotonic() < end:
+def until(condition, timeout=TIMEOUT):
+    """Calls `condition` until it returns a true value or the timeout has passed. Returns the last
+    value."""
+    end = time.monotonic() + timeout
+    while not (answer := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return answer
 
@@ -67,9 +68,9 @@ class Usage:
             total += int(fields[11]) + int(fields[12])
         return total * TICK
 
-    def wait_until_quiet(self, patience):
-        """Waits until the CPU usage is below a third of a core, up to `patience` seconds."""
-        end = time.monotonic() + patience
+    def wait_until_quiet(self, timeout):
+        """Waits until the CPU usage is below a third of a core, up to `timeout` seconds."""
+        end = time.monotonic() + timeout
         before = self.seconds()
         while time.monotonic() < end:
             time.sleep(0.3)
@@ -102,13 +103,13 @@ class Peak(threading.Thread):
 
 
 class Program:
-    """A running program that prints its address, for a `with` statement. Its standard error goes to a
+    """A running program that prints its address, for a `with` statement. Its standard error is a
     file, so that the program never waits for a reader."""
 
-    def __init__(self, place, words, limits=()):
+    def __init__(self, directory, words, limits=()):
         """`limits` are pairs of a resource (`RLIMIT_NOFILE`) and its value, soft and hard."""
-        place = pathlib.Path(place)
-        self.errors = place / f"errors-{time.monotonic_ns()}"
+        directory = pathlib.Path(directory)
+        self.errors = directory / f"errors-{time.monotonic_ns()}"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [*map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
@@ -123,7 +124,7 @@ class Program:
 
     def _address(self):
         printed = b""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if select.select([self.process.stdout], [], [], 0.5)[0]:
                 part = os.read(self.process.stdout.fileno(), 4096)
@@ -150,11 +151,11 @@ class Program:
             "job started" in line and bool(re.search(rf'client="?{re.escape(client)}\b', line))
             and bool(re.search(rf'kind="?{what}', line)) for line in lines)
 
-    def terminate(self, patience):
+    def terminate(self, timeout):
         """Sends SIGTERM. Returns the exit code, or None if the process is still there."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(patience)
+            return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
@@ -165,7 +166,7 @@ class Program:
         if self.alive():
             self.process.kill()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             pass  # it waits for a hanging file system, and ends with that
         self.process.stdout.close()

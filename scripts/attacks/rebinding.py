@@ -1,9 +1,9 @@
-"""DNS rebinding: websites whose name resolves to the loopback, so that a browser reaches the server."""
+"""DNS rebinding: a website whose name resolves to 127.0.0.1, so that browsers reach the server."""
 
 import json
 
 from nginx import NGINX
-from peers import ask
+from peers import fetch
 
 FOREIGN = ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example",
            "127.0.0.1@evil.example", "notlocalhost:{port}", "0.0.0.0.evil.example:{port}"]
@@ -23,16 +23,16 @@ def folder(trials):
         for name, hosts, right in [("foreign", FOREIGN, (421, 400)), ("own", OWN, (200,))]:
             with trials.checked(f"rebinding: a folder, {name} Host") as row:
                 for host in hosts:
-                    status = ask(server.address, "/small.txt", Host=host.format(port=port))[0]
+                    status = fetch(server.address, "/small.txt", Host=host.format(port=port))[0]
                     row.expect(status in right, f"Host: {host} is {status}")
                 if name == "foreign":
                     target = "http://evil.example/small.txt"
-                    status = ask(server.address, target, Host=f"localhost:{port}")[0]
+                    status = fetch(server.address, target, Host=f"localhost:{port}")[0]
                     row.expect(status == 421, f"the target {target} is {status}")
     if NGINX:
         with trials.checked("rebinding: a public Host", "ours behind nginx") as row, \
                 trials.http("--trusted-proxy", "127.0.0.1") as server, trials.proxy(server) as proxy:
-            status, _, content = ask(proxy.address, "/small.txt", Host="files.example")
+            status, _, content = fetch(proxy.address, "/small.txt", Host="files.example")
             row.expect((status, content) == (200, b"small\n"), f"it is {status}")
 
 
@@ -40,7 +40,7 @@ def messages(trials):
     with trials.start("message", "--listen", "127.0.0.1:0", "--log", "debug") as server:
         port = server.address[1]
         own = f"127.0.0.1:{port}"
-        for name, asked, right in [
+        for name, requests, right in [
             ("foreign Origin", [(own, origin) for origin in (
                 "http://evil.example", "https://evil.example", f"http://evil.example:{port}", "null",
                 f"http://127.0.0.1.evil.example:{port}", f"http://{own}.evil.example")], (403,)),
@@ -50,7 +50,7 @@ def messages(trials):
                             (f"localhost:{port}", f"http://localhost:{port}")], (200,)),
         ]:
             with trials.checked(f"rebinding: messages, {name}") as row:
-                for host, origin in asked:
+                for host, origin in requests:
                     for kind in ("text/json", "text/plain"):
                         fields = {"Origin": origin} if origin else {}
                         status = post(server.address, kind, Host=host, **fields)
@@ -59,4 +59,4 @@ def messages(trials):
 
 
 def post(address, kind, **fields):
-    return ask(address, "/", method="POST", content=SEARCH, Content_Type=kind, **fields)[0]
+    return fetch(address, "/", method="POST", content=SEARCH, Content_Type=kind, **fields)[0]

@@ -3,11 +3,11 @@
 import resource
 
 from nginx import FILES, NGINX, Nginx
-from peers import VICTIM, ask, connect, head, reset
+from peers import VICTIM, connect, fetch, head, reset
 
 # Seconds in which a new client must be answered; less than the server's idle timeout.
-NEWCOMER = 6
-NEWCOMERS = 3
+NEW_CLIENT_TIMEOUT = 6
+NEW_CLIENTS = 3
 
 
 def fill(address, count, sent):
@@ -27,30 +27,30 @@ def fill(address, count, sent):
 
 
 def run(trials):
-    asked = head("/small.txt")
+    request = head("/small.txt")
     for name, flags, limits, count, sent in [
-        ("slots: 100 of 100, each answered once", ["--max-connections", "100"], [], 100, asked),
+        ("slots: 100 of 100, each answered once", ["--max-connections", "100"], [], 100, request),
         ("slots: 100 of 100, silent from the start", ["--max-connections", "100"], [], 100, b""),
-        ("slots: 1,100 at 1,024 descriptors", [], [(resource.RLIMIT_NOFILE, 1024)], 1100, asked),
+        ("slots: 1,100 at 1,024 descriptors", [], [(resource.RLIMIT_NOFILE, 1024)], 1100, request),
     ]:
         with trials.checked(name) as row, trials.http(*flags, limits=limits) as server:
-            newcomers(row, server, count, sent)
+            check_new_clients(row, server, count, sent)
             row.descriptors = server.usage.descriptors()
     if NGINX:
         with trials.checked("slots: 100 of 100, each answered once", "nginx") as row, \
-                Nginx(trials.place, FILES, workers=1, connections=100,
+                Nginx(trials.directory, FILES, workers=1, connections=100,
                       root=trials.folder.root) as server:
             row.judged = False
-            newcomers(row, server, 100, asked)
+            check_new_clients(row, server, 100, request)
 
 
-def newcomers(row, server, count, sent):
+def check_new_clients(row, server, count, sent):
     held = fill(server.address, count, sent)
     answered = 0
     try:
-        for _ in range(NEWCOMERS):
+        for _ in range(NEW_CLIENTS):
             try:
-                answer = ask(server.address, "/small.txt", VICTIM, patience=NEWCOMER)
+                answer = fetch(server.address, "/small.txt", VICTIM, timeout=NEW_CLIENT_TIMEOUT)
             except OSError as error:
                 row.problems.append(f"a new client, with {len(held)} connections: {error}")
                 break
@@ -61,4 +61,4 @@ def newcomers(row, server, count, sent):
     finally:
         for connection in held:
             reset(connection)
-    row.victim = f"{answered}/{NEWCOMERS}"
+    row.victim = f"{answered}/{NEW_CLIENTS}"

@@ -1,7 +1,7 @@
-"""A file system that hangs, as a network file system may, and another one that works."""
+"""A file system that hangs, as a network file system may, beside one that works."""
 
 import fuse
-from peers import Victim, ask_and_hold, head, reset
+from peers import Victim, head, reset, send_and_hold
 from program import Peak
 
 CONNECTIONS = 24
@@ -16,7 +16,7 @@ def run(trials):
         return print(f"SKIPPED: storage, because {why}")
     for what, size in [("read", SMALL), ("read", LARGE), ("stat", SMALL)]:
         name = f"storage: {what} hangs, {size} bytes"
-        root = trials.place / f"storage-{what}-{size}"
+        root = trials.directory / f"storage-{what}-{size}"
         mounted = root / "slow"
         mounted.mkdir(parents=True)
         (root / "small.txt").write_bytes(b"small\n")
@@ -36,14 +36,14 @@ def attack(row, server, mount, files, cold):
     peak, victim = Peak(server.usage), Victim(server.address, requests)
     victim.start()
     victim.wait_for(5, 10)
-    held = ask_and_hold(server.address, [head(f"/slow/{name}") for name in files])
-    victim.wait_for(victim.asked + 100, 10)
+    held = send_and_hold(server.address, [head(f"/slow/{name}") for name in files])
+    victim.wait_for(victim.requests_made + 100, 10)
     victim.stop()
     peak.stop()
     assert mount.hanging, "nothing hangs"
-    row.victim, row.slowest = f"{victim.answered}/{victim.asked}", victim.slowest
+    row.victim, row.slowest = f"{victim.answered}/{victim.requests_made}", victim.slowest
     row.descriptors, row.peak = peak.descriptors, server.usage.peak()
-    if victim.answered < victim.asked:
+    if victim.answered < victim.requests_made:
         row.problems.append(f"the victim has {row.victim} answers: {'; '.join(victim.wrong[:2])}")
     code = server.terminate(ENDED)
     if code is None:

@@ -3,7 +3,7 @@
 import itertools
 
 from peers import (
-    ask_and_hold, ask_and_hold_in_turn, ask_and_read, ask_and_reset, head)
+    head, send_and_hold, send_and_hold_in_turn, send_and_read, send_and_reset)
 from trial import PEAK, Limits
 
 ENCODINGS = ["zstd", "br", "gzip"]
@@ -12,7 +12,7 @@ ENCODINGS = ["zstd", "br", "gzip"]
 def compression(trials):
     """A compressed text stays in memory while a slow client reads it."""
     folder = trials.folder
-    *asked, of_victim, other = folder.texts
+    *targets, of_victim, other = folder.texts
 
     def victim():
         return [(target, content, {"Accept-Encoding": "gzip"})
@@ -21,13 +21,13 @@ def compression(trials):
 
     def requests(coding, copies=1):
         return [head(target, Accept_Encoding=coding(number)) * copies
-                for number, target in enumerate(asked)]
+                for number, target in enumerate(targets)]
 
     for name, hold, sent, more in [
-        ("64 texts in three encodings, unread", ask_and_hold_in_turn,
+        ("64 texts in three encodings, unread", send_and_hold_in_turn,
          requests(lambda number: {3: "br", 7: "gzip"}.get(number % 8, "zstd")), {}),
-        ("64 texts at once, each twice, unread", ask_and_hold,
-         requests(lambda number: ENCODINGS[number % 3], 2), {"behind": False, "nginx": False}),
+        ("64 texts at once, each twice, unread", send_and_hold,
+         requests(lambda number: ENCODINGS[number % 3], 2), {"proxied": False, "nginx": False}),
     ]:
         trials.attack(f"compression: {name}", lambda address, hold=hold, sent=sent: hold(address, sent),
                       victim, Limits(), pause=0.3, **more)
@@ -44,14 +44,14 @@ def only_heads(trials):
                     itertools.cycle(folder.small_texts), 380))]
 
     trials.attack("head: 380 HEADs of 60 texts",
-                  lambda address: ask_and_read(address, requests("HEAD")), folder.cold,
+                  lambda address: send_and_read(address, requests("HEAD")), folder.cold,
                   Limits(seconds=2, compressions=0))
     trials.attack("head: 380 HEADs of 60 texts, reset at once",
-                  lambda address: ask_and_reset(address, [
+                  lambda address: send_and_reset(address, [
                       head(target, method, **fields)
                       for method, target, fields in requests("HEAD")]),
-                  folder.cold, Limits(seconds=2, compressions=0), behind=False, nginx=False)
+                  folder.cold, Limits(seconds=2, compressions=0), proxied=False, nginx=False)
     trials.attack("head: 380 GETs of 60 texts",
-                  lambda address: ask_and_read(address, requests("GET")), folder.cold,
+                  lambda address: send_and_read(address, requests("GET")), folder.cold,
                   # Reading costs CPU time; this only checks that memory is bounded.
-                  Limits(peak=2 * PEAK, left=None), behind=False)
+                  Limits(peak=2 * PEAK, left=None), proxied=False)

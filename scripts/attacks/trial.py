@@ -1,5 +1,5 @@
-"""Runs attacks against servers: the attack, the victim's requests during it, the resources used, and
-the verdict. Prints a table of all."""
+"""Runs attacks against servers: the attack, the victim's requests during it, the resources used,
+and the verdict. Prints a table of all."""
 
 import contextlib
 import dataclasses
@@ -7,11 +7,11 @@ import resource
 import time
 
 from nginx import FILES, NGINX, PROXY, Nginx
-from peers import ATTACKER, VICTIM, Victim, ask, reset
+from peers import ATTACKER, VICTIM, Victim, fetch, reset
 from program import Peak, Program
 
 HOLD = 6  # maximum duration of an attack, in seconds
-AFTER = 15  # seconds after which memory and CPU must be idle when the attacker has left
+AFTER = 15  # seconds until memory and CPU must be idle after the attack
 # Jobs that may start after the attacker left, because the server had not noticed that yet.
 IN_FLIGHT = 8
 PEAK = 160  # maximum resident memory, in MiB
@@ -49,8 +49,8 @@ class Row:
     # Rows of nginx are for comparison, and can't fail.
     judged: bool = True
 
-    def expect(self, holds, otherwise):
-        if not holds:
+    def expect(self, condition, otherwise):
+        if not condition:
             self.problems.append(otherwise)
 
     def verdict(self):
@@ -65,24 +65,24 @@ class Row:
                             self.jobs, self.victim, self.slowest, self.seconds)), self.verdict()]
 
 
-TITLES = ["attack", "server", "descriptors", "MiB peak", "after", "jobs after", "victim", "slowest s",
-          "CPU s", "verdict"]
+COLUMNS = ["attack", "server", "descriptors", "MiB peak", "after", "jobs after", "victim",
+           "slowest s", "CPU s", "verdict"]
 
 
 class Trials:
     """Runs attacks, and keeps the results."""
 
-    def __init__(self, binary, root, place, folder):
+    def __init__(self, binary, root, directory, folder):
         self.binary = binary
         self.root = root
-        self.place = place
+        self.directory = directory
         self.folder = folder
         self.rows = []
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def start(self, *words, limits=()):
-        return Program(self.place, [self.binary, *words], limits)
+        return Program(self.directory, [self.binary, *words], limits)
 
     def http(self, *flags, limits=(), folder=None):
         return self.start("http", folder or self.folder.root, "--listen", "127.0.0.1:0", "--log",
@@ -103,43 +103,43 @@ class Trials:
         for problem in row.problems:
             print(f"        {problem}", flush=True)
 
-    def attack(self, name, begin, victim, limits, flags=(), ours=True, behind=True, nginx=True,
+    def attack(self, name, begin, victim, limits, flags=(), ours=True, proxied=True, nginx=True,
                ulimit=None, pause=0.01):
         """Runs an attack against Sockeye, against Sockeye behind nginx, and against nginx.
 
-        `begin` gets an address and returns the attacker's connections, which are reset when the attacker
-        leaves. `victim` makes the victim's requests. The victim waits for `pause` seconds between two
-        requests."""
+        `begin` gets an address and returns the attacker's connections, which are reset at the end of
+        the attack. `victim` makes the victim's requests. The victim waits for `pause` seconds
+        between two requests."""
         more = [(resource.RLIMIT_NOFILE, ulimit)] if ulimit else []
         if ours:
             with self.checked(name) as row, self.http(*flags, limits=more) as server:
-                self._try(row, server, begin, Victim(server.address, victim(), pause),
+                self._run(row, server, begin, Victim(server.address, victim(), pause),
                           limits)
-        if behind and NGINX:
-            # In 2 of 100 runs, nginx doesn't forward a response to a client whose request arrived at the
-            # start of the attack. So an attack that fails behind nginx runs once more.
+        if proxied and NGINX:
+            # In 2 of 100 runs, nginx doesn't forward a response to a client whose request arrived at
+            # the start of the attack. So an attack that fails behind nginx runs once more.
             for is_last in (False, True):
                 with self.checked(name, "ours behind nginx") as row, \
                         self.http(*flags, "--trusted-proxy", "127.0.0.1", limits=more) as server, \
                         self.proxy(server) as proxy:
-                    self._try(row, server, begin, Victim(proxy.address, victim(), pause), limits)
+                    self._run(row, server, begin, Victim(proxy.address, victim(), pause), limits)
                 if is_last or not row.problems:
                     break
                 self.rows.remove(row)
         if nginx and NGINX:
             with self.checked(name, "nginx") as row, \
-                    Nginx(self.place, FILES, root=self.folder.root) as server:
+                    Nginx(self.directory, FILES, root=self.folder.root) as server:
                 row.judged = False
-                self._try(row, server, begin, Victim(server.address, victim(), pause),
+                self._run(row, server, begin, Victim(server.address, victim(), pause),
                           Limits(peak=None, left=None))
 
     def proxy(self, server):
         host, port = server.address
-        return Nginx(self.place, PROXY, host=host, port=port)
+        return Nginx(self.directory, PROXY, host=host, port=port)
 
-    def _try(self, row, server, begin, victim, limits):
+    def _run(self, row, server, begin, victim, limits):
         usage = server.usage
-        ask(victim.address, "/small.txt")
+        fetch(victim.address, "/small.txt")
         resident, seconds = usage.resident(), usage.seconds()
         peak = Peak(usage)
         held = []
@@ -148,13 +148,13 @@ class Trials:
             held = begin(victim.address)
             if held:
                 usage.wait_until_quiet(HOLD)
-            victim.wait_for(victim.asked + 10, HOLD)
+            victim.wait_for(victim.requests_made + 10, HOLD)
         finally:
             for connection in held:
                 reset(connection)
         left = usage.seconds()
         position = server.position() if row.judged else 0
-        victim.wait_for(victim.asked + 10, HOLD)
+        victim.wait_for(victim.requests_made + 10, HOLD)
         victim.stop()
         usage.wait_until_quiet(AFTER)
         row.descriptors, row.peak = peak.descriptors, usage.peak()
@@ -165,7 +165,7 @@ class Trials:
         row.after = usage.resident()
         row.seconds = usage.seconds() - seconds
         after = usage.seconds() - left
-        row.victim, row.slowest = f"{victim.answered}/{victim.asked}", victim.slowest
+        row.victim, row.slowest = f"{victim.answered}/{victim.requests_made}", victim.slowest
         if row.judged:
             row.jobs = server.jobs(ATTACKER, position)
             compressions = server.jobs(ATTACKER, what="compress")
@@ -177,8 +177,8 @@ class Trials:
     def _problems(row, server, victim, limits, resident, after, compressions):
         if not server.alive():
             yield "the server has ended"
-        if victim.answered < victim.asked or not victim.asked:
-            yield (f"the victim got {victim.answered} of {victim.asked} responses: "
+        if victim.answered < victim.requests_made or not victim.requests_made:
+            yield (f"the victim got {victim.answered} of {victim.requests_made} responses: "
                    + "; ".join(victim.wrong[:2]))
         for what, actual, limit in [
             ("descriptors at most", row.descriptors, limits.descriptors),
@@ -198,7 +198,7 @@ class Trials:
 
     def summary(self):
         """Prints the table and the count. Returns the exit code."""
-        table = [TITLES, *[row.cells() for row in self.rows]]
+        table = [COLUMNS, *[row.cells() for row in self.rows]]
         widths = [max(map(len, column)) for column in zip(*table)]
         print()
         for cells in table:

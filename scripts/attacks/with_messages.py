@@ -8,7 +8,7 @@ from running import receive_all
 
 LARGEST = 16 << 20
 SENDERS = 4
-PATIENCE = 30  # seconds for the response to a large message
+TIMEOUT = 30  # seconds for the response to a large message
 SEARCH = as_json({"action": "search", "value": "nothing"})
 RIGHT = as_json({"result": "No match for 'nothing'."})
 
@@ -41,7 +41,7 @@ def attack(row, server, content, wire):
     senders = []
     for _ in range(SENDERS):
         sender = connect(server.address)
-        sender.settimeout(PATIENCE)
+        sender.settimeout(TIMEOUT)
         senders.append(sender)
     if wire == "frames":
         sent = frame(content)
@@ -54,12 +54,12 @@ def attack(row, server, content, wire):
     for sender in senders:
         sender.sendall(sent[-1:])
     received = [receive_all(sender) for sender in senders]
-    victim.wait_for(victim.asked + 5, 10)
+    victim.wait_for(victim.requests_made + 5, 10)
     victim.stop()
-    row.victim, row.slowest = f"{victim.answered}/{victim.asked}", victim.slowest
+    row.victim, row.slowest = f"{victim.answered}/{victim.requests_made}", victim.slowest
     row.seconds, row.peak = server.usage.seconds() - before, server.usage.peak()
     row.after = server.usage.resident()
-    if victim.answered < victim.asked:
+    if victim.answered < victim.requests_made:
         row.problems.append(f"the victim has {row.victim} answers: {'; '.join(victim.wrong[:2])}")
     for one in received:
         well_formed(one, wire)
@@ -75,5 +75,5 @@ def well_formed(received, wire):
     else:
         top, _, content = received.partition(b"\r\n\r\n")
         assert top.startswith(b"HTTP/1.1 ") and content, received[:200]
-    said = json.loads(content)
-    assert said["result"].startswith("Error: ") or "error" not in said, said
+    response = json.loads(content)
+    assert response["result"].startswith("Error: ") or "error" not in response, response

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 20  # seconds before a wait fails
+TIMEOUT = 20  # seconds before a wait fails
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -43,7 +43,7 @@ class Browser:
                  "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
                  f"--user-data-dir={self._profile.name}"]
         if os.geteuid() == 0:
-            words.append("--no-sandbox")  # it refuses to run as root with it
+            words.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
         self._process = subprocess.Popen(
             words, preexec_fn=hand_over, pass_fds=(3, 4), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -83,7 +83,7 @@ class Browser:
         if self._session and not method.startswith(("Target.", "Browser.")):
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while True:
             answer = self._receive(until, method)
             if answer.get("id") == self._next:
@@ -94,7 +94,7 @@ class Browser:
 
     def wait_for(self, method, test=lambda parameters: True):
         """Waits for an event, which may have arrived already, and removes it from the queue."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while True:
             for at, event in enumerate(self.events):
                 if event.get("method") == method and test(event["params"]):
@@ -163,7 +163,7 @@ class Browser:
         data = self.call("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def complaints(self):
+    def errors(self):
         """Returns the errors that the browser reported since the last call."""
         # The response to a command arrives after all earlier events.
         self.run("0")

@@ -1,4 +1,4 @@
-"""Sends one message over a blocking socket, and prints the response: blocking_client.py HOST PORT."""
+"""Sends a text over a blocking socket, and prints the response: blocking_client.py HOST PORT."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Frames as Python programs write and read them: see docs/message.md."""
+"""Writes and parses frames of the message protocol: see docs/message.md."""
 
 import json
 import struct
@@ -27,7 +27,8 @@ def raw(header, content=b""):
 
 
 def take(received):
-    """The header, the content and the bytes after them, or None if the frame is incomplete."""
+    """Parses a frame. Returns its header, its content and the bytes after it, or None if the frame
+    is incomplete."""
     if len(received) < 2:
         return None
     start = 2 + struct.unpack(">H", received[:2])[0]

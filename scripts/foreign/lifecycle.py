@@ -2,7 +2,7 @@
 
 import signal
 
-from running import PATIENCE, expect
+from running import TIMEOUT, expect
 
 SLOW_READ = 256 << 10
 
@@ -17,15 +17,15 @@ def run(checks, folder):
                 idle.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
                 server.process.send_signal(getattr(signal, name))
-                expect(server.process.wait(PATIENCE), 0)
+                expect(server.process.wait(TIMEOUT), 0)
     with checks.check("start: an address in use is an error that names it"), \
             checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
-        port = server.place[1]
+        port = server.address[1]
         done = checks.run("http", folder.root, "--listen", f"127.0.0.1:{port}")
         assert done.returncode not in (0, 101), f"exit code {done.returncode}"
         assert str(port) in done.stderr, done.stderr
     with checks.check("start: a missing folder is an error that names it"):
-        done = checks.run("http", folder.place / "nowhere", "--listen", "127.0.0.1:0")
+        done = checks.run("http", folder.parent / "nowhere", "--listen", "127.0.0.1:0")
         assert done.returncode not in (0, 101), f"exit code {done.returncode}"
         assert "nowhere" in done.stderr, done.stderr
 
@@ -43,7 +43,7 @@ def drains(checks, folder):
                 parts.append(part)
         body = b"".join(parts).partition(b"\r\n\r\n")[2]
         assert body == folder.big, f"{len(body)} of {len(folder.big)} bytes, or others"
-        expect(server.process.wait(PATIENCE), 0)
+        expect(server.process.wait(TIMEOUT), 0)
 
 
 def refused(server):

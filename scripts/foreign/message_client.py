@@ -1,8 +1,8 @@
 """Sends one request and prints the response: message_client.py HOST PORT ACTION VALUE.
 
-The action `search` goes as JSON; any other goes, with the value, as bytes of a type of their own.
-The response is not looked for before the whole request is written, and the connection is closed when
-one response has come, whether or not the server closes it. It waits for as long as it takes.
+The action `search` is sent as JSON, any other with its value as bytes with a custom type. The
+client writes the whole request before it reads, and closes the connection after one response. It
+has no timeout.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Answers searches and bytes from one thread, until it is killed: message_server.py HOST PORT.
+"""A minimal message server with one thread: message_server.py HOST PORT.
 
-One request and one response on each connection, and what comes behind the request is not read. What it
-can't read makes it close without a word; content that Python counts as false is never answered. It
-has no limits and no deadlines. It knows no key of a header but the four.
+It answers one request per connection and ignores bytes after it. After an invalid request it closes
+without a response; content that is false in Python is never answered. It has no limits and no
+deadlines, and knows only the four required keys of a header.
 """
 
 import json
@@ -24,12 +24,12 @@ def answer(header, content):
     if header["content-type"] != "text/json":
         content = content and b"First 10 bytes of request: " + content[:10]
         return content and frame(content, "binary/custom-server-binary-type", "binary")
-    asked = json.loads(content.decode(header["content-encoding"]))
-    if not asked:
+    request = json.loads(content.decode(header["content-encoding"]))
+    if not request:
         return None
-    action = asked.get("action")
+    action = request.get("action")
     if action == "search":
-        value = asked.get("value")
+        value = request.get("value")
         result = ANSWERS.get(value) or f"No match for '{value}'."
     else:
         result = f"Error: invalid action '{action}'."
@@ -60,7 +60,7 @@ class Connection:
         if self.unsent:
             selector.modify(self.peer, selectors.EVENT_WRITE, self)
         else:
-            selector.unregister(self.peer)  # and never looked at again
+            selector.unregister(self.peer)  # there is no response: ignore the connection
         return False
 
 

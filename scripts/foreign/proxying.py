@@ -1,4 +1,4 @@
-"""Starting a proxy in front of the binary, for the checks that need a real one."""
+"""Starts a proxy in front of the binary."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from running import PATIENCE
+from running import TIMEOUT
 
 PROXIES = ("nginx", "haproxy", "h2o")
 
@@ -41,7 +41,7 @@ def proxy(program, root, config, host="127.0.0.1"):
                 return
         finally:
             process.terminate()
-            errors = process.communicate(timeout=PATIENCE)[0]
+            errors = process.communicate(timeout=TIMEOUT)[0]
         if "in use" not in errors:
             raise RuntimeError(f"{program} has not started: {errors}")
     raise RuntimeError("no port was free")
@@ -58,10 +58,10 @@ def command(program, root, path):
 
 def is_listening(process, host, port):
     """Waits until a proxy listens. Returns False if it ended instead."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and process.poll() is None:
         try:
-            socket.create_connection((host, port), timeout=PATIENCE).close()
+            socket.create_connection((host, port), timeout=TIMEOUT).close()
             return True
         except ConnectionRefusedError:
             time.sleep(0.02)

@@ -1,13 +1,13 @@
-// Reads what clients send with Node's HTTP server, whose parser is llhttp: a line of hexadecimal in,
-// a line of JSON out.
+// Parses requests with Node's HTTP server, whose parser is llhttp: reads lines of hexadecimal, and
+// writes lines of JSON.
 'use strict';
 
 const http = require('node:http');
 const readline = require('node:readline');
 const { Duplex } = require('node:stream');
 
-// A connection that has no socket: `data` comes, and then the end. It comes byte by byte, so that a
-// request is handled before what is wrong behind it is seen.
+// A connection without a socket. It delivers `data` byte by byte, so that a request is handled before
+// an error after it is found, and then the end of input.
 class Client extends Duplex {
   constructor(data) {
     super({ allowHalfOpen: true });

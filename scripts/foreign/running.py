@@ -1,4 +1,4 @@
-"""Shared by all checks: the binary as a process, a folder to serve, and counted checks."""
+"""Code that all checks share: runs the binary, creates a folder to serve, and counts checks."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import subprocess
 import threading
 import urllib.parse
 
-PATIENCE = 20  # seconds before a wait fails
+TIMEOUT = 20  # seconds before a wait fails
 BIG = 24 << 20
 SECRET = b"outside the folder"
 
@@ -48,7 +48,7 @@ class Checks:
         """Runs the binary to its end."""
         return subprocess.run(
             [self.binary, *map(str, words)],
-            capture_output=True, text=True, timeout=PATIENCE, **more,
+            capture_output=True, text=True, timeout=TIMEOUT, **more,
         )
 
     def summary(self):
@@ -73,7 +73,7 @@ class Served:
             thread.daemon = True
             thread.start()
         try:
-            self.url = self._address()
+            self.url = self._find_address()
         except Exception:
             self.__exit__()
             raise
@@ -86,25 +86,25 @@ class Served:
         if announce:
             self._lines.put(None)
 
-    def _address(self):
-        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+    def _find_address(self):
+        while (line := self._lines.get(timeout=TIMEOUT)) is not None:
             if found := re.search(r"(?:http|tcp|message)://[\w.:\[\]-]+|unix:\S+", line):
                 return found[0]
         raise RuntimeError(f"ended without an address: {''.join(self.errors).strip()}")
 
     @property
-    def place(self):
+    def address(self):
         """Host and port."""
         parts = urllib.parse.urlsplit(self.url)
         return parts.hostname, parts.port
 
     def connect(self):
-        return socket.create_connection(self.place, timeout=PATIENCE)
+        return socket.create_connection(self.address, timeout=TIMEOUT)
 
     def wait_for_output(self):
         """Waits until every process that could print has ended."""
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
     def __enter__(self):
         return self
@@ -116,11 +116,11 @@ class Served:
 
 
 class Folder:
-    """A folder with all kinds of files, and a secret outside of it."""
+    """A folder with all kinds of files, and a secret file beside it."""
 
-    def __init__(self, place):
-        self.place = place
-        self.root = place / "served"
+    def __init__(self, parent):
+        self.parent = parent
+        self.root = parent / "served"
         (self.root / "sub").mkdir(parents=True)
         (self.root / ".well-known").mkdir()
         self.big = os.urandom(1 << 20) * (BIG >> 20)
@@ -134,9 +134,9 @@ class Folder:
             ".well-known/note.txt": b"known\n",
         }.items():
             (self.root / name).write_bytes(content)
-        (place / "secret.txt").write_bytes(SECRET)
-        (self.root / "way-out.txt").symlink_to(place / "secret.txt")
-        (self.root / "way-up").symlink_to(place)
+        (parent / "secret.txt").write_bytes(SECRET)
+        (self.root / "way-out.txt").symlink_to(parent / "secret.txt")
+        (self.root / "way-up").symlink_to(parent)
 
 
 def expect(actual, wanted, what=""):
@@ -146,7 +146,7 @@ def expect(actual, wanted, what=""):
 
 
 def receive_all(connection):
-    """Returns all bytes until the peer ends its side."""
+    """Returns all bytes until the end of input."""
     parts = []
     while part := connection.recv(1 << 16):
         parts.append(part)

@@ -1,4 +1,4 @@
-"""Runs under a filter of system calls (seccomp), as in a container."""
+"""Runs the binary under a system call filter (seccomp), as in a container."""
 
 import ctypes
 import errno
@@ -25,7 +25,7 @@ class Filter(ctypes.Structure):
 
 
 def refusing(call, error):
-    """Makes one system call fail with an error: a `preexec_fn`."""
+    """Returns a `preexec_fn` that makes one system call fail with an error."""
     libc = ctypes.CDLL(None, use_errno=True)
     instructions = (Instruction * 4)(
         Instruction(LOAD_WORD, 0, 0, 0),  # the call's number
@@ -48,14 +48,14 @@ def run(checks: Checks, folder):
         if call is None:
             print(f"SKIPPED: a sandbox without {name}: its number is unknown on this machine")
             continue
-        with checks.check(f"sandbox: {name} that is not permitted is an error that names it"):
+        with checks.check(f"sandbox: if {name} is not permitted, the error names it"):
             done = checks.run("http", folder.root, "--listen", "127.0.0.1:0",
                               preexec_fn=refusing(call, errno.EPERM))
             expect(done.returncode, 1)
-            said = f"sockeye: {name} is not permitted here (a seccomp sandbox?)"
-            assert said in done.stderr, done.stderr
+            message = f"sockeye: {name} is not permitted here (a seccomp sandbox?)"
+            assert message in done.stderr, done.stderr
             expect(done.stdout, "")
-    with checks.check("sandbox: openat2 that is not there is done without"), \
+    with checks.check("sandbox: without openat2, files are served and links out are not followed"), \
             checks.start("http", folder.root, "--listen", "127.0.0.1:0",
                          preexec_fn=refusing(OPENAT2, errno.ENOSYS)) as server:
         for path, status in [("/hello.txt", b"200"), ("/sub/", b"200"), ("/way-out.txt", b"404")]:

@@ -1,11 +1,11 @@
-"""curl."""
+"""Tests `sockeye http` with curl."""
 
 import hashlib
 import subprocess
 
-from running import PATIENCE, SECRET, expect
+from running import SECRET, TIMEOUT, expect
 
-WAYS_OUT = [
+ESCAPES = [
     "/../secret.txt",
     "/sub/../../secret.txt",
     "/%2e%2e/secret.txt",
@@ -31,21 +31,21 @@ WAYS_OUT = [
 
 
 def curl(*words):
-    command = ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), *words]
+    command = ["curl", "--silent", "--show-error", "--max-time", str(TIMEOUT), *words]
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
 def head_of(*words):
     """The status and the fields of a HEAD, with names in lower case."""
-    return taken_apart(curl("--head", *words).decode())
+    return parse_head(curl("--head", *words).decode())
 
 
 def head_of_get(*words):
     """The status and the fields of a GET, with names in lower case."""
-    return taken_apart(curl("--dump-header", "-", "--output", "/dev/null", *words).decode())
+    return parse_head(curl("--dump-header", "-", "--output", "/dev/null", *words).decode())
 
 
-def taken_apart(text):
+def parse_head(text):
     status, *lines = text.strip().split("\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (l.partition(":") for l in lines)}
     return int(status.split()[1]), fields
@@ -56,26 +56,26 @@ def status(*words):
 
 
 def run(checks, folder):
-    with checks.check("curl: the folder is served at all"), \
+    with checks.check("curl: the folder is served"), \
             checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
         expect(curl(server.url + "/"), (folder.root / "index.html").read_bytes())
         reading(checks, server.url)
         conditions(checks, server.url)
         refusals(checks, server.url)
-        with checks.check("curl: a big file arrives whole"):
+        with checks.check("curl: a large file arrives completely"):
             wanted = hashlib.sha256(folder.big).hexdigest()
             expect(hashlib.sha256(curl(server.url + "/big.bin")).hexdigest(), wanted)
-        for path in WAYS_OUT:
-            with checks.check(f"curl: no way out by {path}"):
+        for path in ESCAPES:
+            with checks.check(f"curl: {path} does not escape from the folder"):
                 out = curl("--path-as-is", "--write-out", "\n%{http_code}", server.url + path)
                 body, _, code = out.rpartition(b"\n")
-                assert SECRET not in body and b"root:" not in body, "the secret came"
+                assert SECRET not in body and b"root:" not in body, "the secret was sent"
                 assert code in (b"400", b"403", b"404"), f"status {code.decode()}"
     unix(checks, folder)
 
 
 def reading(checks, url):
-    with checks.check("curl: HEAD tells what GET would"):
+    with checks.check("curl: HEAD has the headers of GET"):
         code, fields = head_of(url + "/hello.txt")
         expect((code, fields["content-length"]), (200, "12"))
         expect(fields["content-type"].replace(" ", "").lower(), "text/plain;charset=utf-8")
@@ -84,9 +84,9 @@ def reading(checks, url):
     with checks.check("curl: encoded names and query strings"):
         expect(curl(url + "/with%20space.txt"), b"spaced\n")
         expect(curl(url + "/hello.txt?v=1"), b"Hello World\n")
-    with checks.check("curl: .well-known is no secret"):
+    with checks.check("curl: .well-known is not hidden"):
         expect(curl(url + "/.well-known/note.txt"), b"known\n")
-    with checks.check("curl: a folder without its slash is sent on"):
+    with checks.check("curl: a folder without its slash is redirected"):
         code, fields = head_of(url + "/sub")
         assert code in (301, 308), f"status {code}"
         assert fields["location"].endswith("/sub/"), fields["location"]
@@ -99,12 +99,12 @@ def reading(checks, url):
 
 
 def conditions(checks, url):
-    with checks.check("curl: what the client has is not sent again"):
+    with checks.check("curl: an unchanged file is 304"):
         _, fields = head_of(url + "/hello.txt")
         for field in (f"If-None-Match: {fields['etag']}", "If-None-Match: *",
                       f"If-Modified-Since: {fields['last-modified']}"):
             expect(status("--header", field, url + "/hello.txt"), 304, field)
-    with checks.check("curl: what the client does not have is sent"):
+    with checks.check("curl: a changed file is sent"):
         for field in ('If-None-Match: "other"', "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT",
                       "If-Modified-Since: yesterday"):
             expect(status("--header", field, url + "/hello.txt"), 200, field)
@@ -114,11 +114,11 @@ def refusals(checks, url):
     with checks.check("curl: 404"):
         expect(status(url + "/nothing"), 404)
     for method in ("DELETE", "PUT", "PATCH"):
-        with checks.check(f"curl: {method} is not allowed, and the response says what is"):
+        with checks.check(f"curl: {method} is 405, and Allow names the allowed methods"):
             code, fields = head_of("--request", method, url + "/hello.txt")
             expect(code, 405)
             expect({word.strip() for word in fields["allow"].split(",")} >= {"GET", "HEAD"}, True)
-    with checks.check("curl: a body is answered too"):
+    with checks.check("curl: a request with a body is answered"):
         expect(status("--data", "a=b", url + "/hello.txt"), 405)
     with checks.check("curl: 414 and 431"):
         expect(status(f"{url}/{'a' * 20_000}"), 414)
@@ -127,7 +127,7 @@ def refusals(checks, url):
 
 def unix(checks, folder):
     with checks.check("curl: a Unix socket"):
-        path = folder.place / "http.sock"
+        path = folder.parent / "http.sock"
         with checks.start("http", folder.root, "--listen", f"unix:{path}"):
             out = curl("--unix-socket", str(path), "http://localhost/hello.txt")
             expect(out, b"Hello World\n")

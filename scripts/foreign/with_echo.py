@@ -1,4 +1,4 @@
-"""Echo against Python's sockets, in both directions."""
+"""Tests `sockeye echo` with Python clients, and `sockeye send` with Python servers."""
 
 import pathlib
 import re
@@ -7,20 +7,20 @@ import subprocess
 import sys
 import threading
 
-from running import PATIENCE, expect, receive_all
+from running import TIMEOUT, expect, receive_all
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 def python(program, *words):
-    """Runs one of the programs beside this file to its end."""
+    """Runs a program of this folder to its end."""
     command = [sys.executable, "-B", HERE / program, *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
 
 
 class PythonServer:
-    """One of the servers beside this file, on a free port."""
+    """A server of this folder, on a free port."""
 
     def __init__(self, program):
         self.process = subprocess.Popen(
@@ -39,14 +39,14 @@ class PythonServer:
 
 
 def run(checks, _folder):
-    with checks.check("echo: it runs at all"), \
+    with checks.check("echo: the server starts"), \
             checks.start("echo", "--listen", "127.0.0.1:0") as server:
         with checks.check("echo: Python's blocking client"):
-            out = python("blocking_client.py", *server.place)
+            out = python("blocking_client.py", *server.address)
             assert "Hello World" in out, out
         for count in (2, 200):
             with checks.check(f"echo: Python's client with {count} connections"):
-                out = python("selecting_client.py", *server.place, count)
+                out = python("selecting_client.py", *server.address, count)
                 expect(out.count("complete"), count)
         with checks.check("echo: 16 MiB and a half-close, nothing lost"):
             many_bytes(server)
@@ -62,7 +62,7 @@ def many_bytes(server):
         writer = threading.Thread(target=write, daemon=True)
         writer.start()
         received = receive_all(connection)
-        writer.join(PATIENCE)
+        writer.join(TIMEOUT)
     assert received == sent, f"{len(received)} of {len(sent)} bytes, or others"
 
 
@@ -93,10 +93,10 @@ def sending(checks):
         expect(done.returncode, 1)
         assert "refused" in (done.stdout + done.stderr).lower(), done.stderr
     with checks.check("send: a server that closes early is an error"):
-        closes_early(checks)
+        early_close(checks)
 
 
-def closes_early(checks):
+def early_close(checks):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve():
             peer, _ = listener.accept()
@@ -105,6 +105,6 @@ def closes_early(checks):
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         done = checks.run("send", f"tcp://127.0.0.1:{listener.getsockname()[1]}", "Hello World")
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     expect(done.returncode, 1)
     assert done.stdout + done.stderr, "without a word"

@@ -1,4 +1,5 @@
-"""Messages, with the Python client and server, and over raw sockets."""
+"""Tests `sockeye message` with the Python client and raw sockets, and `sockeye send` with the Python
+server."""
 
 import json
 import socket
@@ -8,7 +9,7 @@ from running import expect, receive_all
 from with_echo import PythonServer, python
 
 RABBIT = "Follow the white rabbit. \N{RABBIT FACE}"
-ASKED = [  # an action, a value, and what Python's client prints of the response
+SEARCHES = [  # an action, a value, and what Python's client prints of the response
     ("search", "morpheus", RABBIT),
     ("search", "ring", "In the caves beneath the Misty Mountains. \N{RING}"),
     ("search", "\N{DOG FACE}", "\N{PAW PRINTS} Playing ball! \N{VOLLEYBALL}"),
@@ -24,27 +25,27 @@ MIB = 1 << 20
 
 
 def run(checks, _folder):
-    with checks.check("message: it runs at all"), \
+    with checks.check("message: the server starts"), \
             checks.start("message", "--listen", "127.0.0.1:0") as server:
-        for action, value, wanted in ASKED:
+        for action, value, wanted in SEARCHES:
             with checks.check(f"message: Python's client asks {action!r} {value!r}"):
-                out = python("message_client.py", *server.place, action, value)
+                out = python("message_client.py", *server.address, action, value)
                 expect(out, wanted + "\n")
-        one_reply(checks, server)
+        one_response(checks, server)
         faults(checks, server)
-        many_replies(checks, server)
+        keep_alive(checks, server)
         large(checks, server)
         sending_to_ours(checks, server)
     slow(checks)
-    with checks.check("message: Python's server runs at all"), \
+    with checks.check("message: Python's server starts"), \
             PythonServer("message_server.py") as server:
         sending(checks, f"message://127.0.0.1:{server.port}")
 
 
 def talk(server, sent, end=False, drip=False):
-    """Sends bytes, ends our side if `end`, and returns all bytes until the server ends its side.
+    """Sends bytes, closes the sending side if `end`, and returns all bytes until the end of input.
 
-    After an error, the connection may be closed while this still sends."""
+    After an error, the server may close the connection while this still sends."""
     with server.connect() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -77,8 +78,8 @@ def result(text):
     return as_json({"result": text})
 
 
-def one_reply(checks, server):
-    """An old client gets one response, and the connection ends."""
+def one_response(checks, server):
+    """A client that doesn't ask for keep-alive gets one response, and the connection ends."""
     binary = "binary/custom-server-binary-type"
     for name, sent, wanted in [
         ("a search", frame(SEARCH), frame(result(RABBIT))),
@@ -89,7 +90,7 @@ def one_reply(checks, server):
          frame(b"First 10 bytes of request: " + b"\x00\xff" * 5, binary, "binary")),
         ("no bytes at all", frame(b"", "a/b", "binary"),
          frame(b"First 10 bytes of request: ", binary, "binary")),
-        ("keys that nobody knows", frame(SEARCH, id=7, accept="*/*", status=None),
+        ("unknown keys", frame(SEARCH, id=7, accept="*/*", status=None),
          frame(result(RABBIT))),
         ("UTF-16", frame(SEARCH.decode().encode("utf-16"), encoding="utf-16"), None),
         ("Latin-1", frame(SEARCH, encoding="latin-1"), None),
@@ -121,13 +122,13 @@ def header_with(length):
 
 
 def faults(checks, server):
-    """Every error is answered before the end, as soon as the bytes show it."""
+    """Every error is answered as soon as the received bytes show it, and then the connection ends."""
     good = header_with(b"2")
     for name, sent, end, code in [
-        ("a header of no bytes", b"\0\0", False, "bad_header"),
-        ("no JSON", raw(b"{nonsense}"), False, "bad_header"),
-        ("no object", raw(b"[1, 2]"), False, "bad_header"),
-        ("no UTF-8", raw(b'{"\xff": 1}'), False, "bad_header"),
+        ("an empty header", b"\0\0", False, "bad_header"),
+        ("a header that is not JSON", raw(b"{nonsense}"), False, "bad_header"),
+        ("a header that is not an object", raw(b"[1, 2]"), False, "bad_header"),
+        ("a header that is not UTF-8", raw(b'{"\xff": 1}'), False, "bad_header"),
         ("a missing length", raw(b'{"byteorder": "little", "content-type": "text/json", '
                                  b'"content-encoding": "utf-8"}'), False, "bad_header"),
         ("a missing byte order", raw(good.replace(b"byteorder", b"bytedisorder"), b"{}"), False,
@@ -137,8 +138,8 @@ def faults(checks, server):
         ("too much content", raw(header_with(b"16777217")), False, "too_large"),
         ("far too much content", raw(header_with(b"9" * 40)), False, "too_large"),
         ("an unknown encoding", frame(SEARCH, encoding="klingon"), False, "unsupported_encoding"),
-        ("content that is no JSON", frame(b"{nonsense}"), False, "bad_content"),
-        ("content that is no UTF-8", frame(b'"\xff"'), False, "bad_content"),
+        ("content that is not JSON", frame(b"{nonsense}"), False, "bad_content"),
+        ("content that is not UTF-8", frame(b'"\xff"'), False, "bad_content"),
         ("half a header", raw(good)[:9], True, "incomplete"),
         ("half of the content", raw(good, b"{"), True, "incomplete"),
     ]:
@@ -146,21 +147,21 @@ def faults(checks, server):
             with checks.check(f"message: {name} is {code}, {how}"):
                 header, content = the_frame(talk(server, sent, end, how != "at once"))
                 expect((header["content-type"], header["content-encoding"]), ("text/json", "utf-8"))
-                said = json.loads(content)
-                expect(said["error"]["code"], code)
-                assert said["result"].startswith("Error: "), said
-    with checks.check("message: HTTP is answered, not met with silence"):
+                response = json.loads(content)
+                expect(response["error"]["code"], code)
+                assert response["result"].startswith("Error: "), response
+    with checks.check("message: an HTTP request is answered"):
         received = talk(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", True)
         assert received.startswith(b"HTTP/1.1 200 "), received
-    with checks.check("message: a response survives a megabyte behind the fault"):
+    with checks.check("message: an error is received though a megabyte follows the wrong bytes"):
         _, content = the_frame(talk(server, b"\0\0" + bytes(MIB - 2)))
         expect(json.loads(content)["error"]["code"], "bad_header")
-    with checks.check("message: a request that is cut off by its sender's end is no request"):
+    with checks.check("message: a connection without a request gets no response"):
         expect(talk(server, b"", end=True), b"")
 
 
-def many_replies(checks, server):
-    with checks.check("message: many on one connection, each answered with its id"):
+def keep_alive(checks, server):
+    with checks.check("message: many requests on one connection, each answered with its id"):
         sent = b"".join(
             frame(as_json({"action": "search", "value": str(number)}), id=number,
                   connection="keep-alive") for number in range(100))
@@ -168,7 +169,7 @@ def many_replies(checks, server):
         expect({header["id"]: json.loads(content)["result"] for header, content in found},
                {number: f"No match for '{number}'." for number in range(100)})
         expect(len(found), 100, "responses:")
-    with checks.check("message: ids that are strings, one after the other"):
+    with checks.check("message: two requests with strings as ids, one after the other"):
         with server.connect() as connection:
             for name in ("a", "\N{DOG FACE}"):
                 connection.sendall(frame(SEARCH, id=name, connection="keep-alive"))
@@ -188,7 +189,7 @@ def large(checks, server):
 
 
 def slow(checks):
-    with checks.check("message: who is too slow is told so"), checks.start(
+    with checks.check("message: who is too slow is answered with an error"), checks.start(
             "message", "--listen", "127.0.0.1:0",
             "--header-timeout", "200ms", "--content-timeout", "200ms") as server:
         for sent in (b"\0", frame(SEARCH)[:20], frame(SEARCH)[:-1]):
@@ -210,13 +211,13 @@ def sending_to_ours(checks, server):
 
 
 def sending(checks, target):
-    """Our client with the Python server, which must not see our extensions."""
-    for action, value, _ in ASKED[:6]:
+    """Our client with the Python server, which doesn't know our extensions."""
+    for action, value, _ in SEARCHES[:6]:
         with checks.check(f"send: {action} {value!r} to Python's message server"):
-            asked = as_json({"action": action, "value": value}).decode()
-            done = checks.run("send", target, asked)
+            request = as_json({"action": action, "value": value}).decode()
+            done = checks.run("send", target, request)
             expect(done.returncode, 0, done.stderr)
-            wanted = next(text for a, v, text in ASKED if (a, v) == (action, value))
+            wanted = next(text for a, v, text in SEARCHES if (a, v) == (action, value))
             expect(json.loads(done.stdout), {"result": wanted})
     with checks.check("send: bytes to Python's message server"):
         done = checks.run("send", target, "plain words")
@@ -226,14 +227,14 @@ def sending(checks, target):
         done = checks.run("send", target, '{"action": "dance"}')
         expect(done.returncode, 1)
         assert "invalid action 'dance'" in done.stdout + done.stderr, done.stderr
-    with checks.check("send: --keep-alive and --count to a server that knows neither"):
+    with checks.check("send: --keep-alive and --count with a server that doesn't support keep-alive"):
         done = checks.run("send", target, SEARCH.decode(), "--keep-alive", "--count", 5,
                           "--connections", 2)
         expect(done.returncode, 0, done.stderr)
         expect(done.stdout.count(RABBIT), 10)
-    with checks.check("send: a server that closes without a word is an error"):
+    with checks.check("send: a server that closes without a response is an error"):
         done = checks.run("send", target, "{nonsense", "--type", "text/json")
         assert done.returncode == 1 and done.stderr.strip(), (done.returncode, done.stderr)
-    with checks.check("send: a server that says nothing is an error"):
+    with checks.check("send: a server that does not respond is an error"):
         done = checks.run("send", target, "{}", "--timeout", "300ms")
         assert done.returncode == 1 and done.stderr.strip(), (done.returncode, done.stderr)

@@ -1,4 +1,4 @@
-"""Python's own HTTP clients."""
+"""Tests `sockeye http` with Python's HTTP clients."""
 
 import html.parser
 import http.client
@@ -6,7 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from running import PATIENCE, expect
+from running import TIMEOUT, expect
 
 
 class Links(html.parser.HTMLParser):
@@ -21,16 +21,16 @@ class Links(html.parser.HTMLParser):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         return response.headers, response.read()
 
 
 def run(checks, folder):
     site(checks)
-    with checks.check("http.client: the folder is served at all"), \
+    with checks.check("http.client: the folder is served"), \
             checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
         with checks.check("http.client: many requests on one connection"):
-            connection = http.client.HTTPConnection(*server.place, timeout=PATIENCE)
+            connection = http.client.HTTPConnection(*server.address, timeout=TIMEOUT)
             socket = None
             for _ in range(50):
                 for path, wanted in (("/hello.txt", 200), ("/nothing", 404)):

@@ -1,4 +1,4 @@
-"""Stopping the server: no request is lost on a connection that the server has or could have accepted."""
+"""Stops the server: no request is lost on a connection that the server has or could have accepted."""
 
 import contextlib
 import os
@@ -11,26 +11,26 @@ import threading
 import time
 
 import lifecycle
-from running import PATIENCE, Served, expect, receive_all
+from running import TIMEOUT, Served, expect, receive_all
 
 CLIENTS = 6
 STOPS = 20
-LOAD = 0.2  # seconds of it before each stop
+LOAD = 0.2  # seconds of load before each stop
 REQUEST = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANY_PORT = ("--listen", "127.0.0.1:0")
 
 
 def run(checks, folder):
-    with checks.check("stop: a process that was paused answers what came before the signal"):
+    with checks.check("stop: a suspended process answers the requests that arrived before SIGTERM"):
         paused(checks, folder)
-    with checks.check("stop: a request within a second of the signal gets the last response"):
+    with checks.check("stop: a request within a second after SIGTERM is answered"):
         within_a_second(checks, folder)
     with checks.check("stop: SIGQUIT drains"), checks.start("echo", *ANY_PORT) as server:
         server.process.send_signal(signal.SIGQUIT)
-        expect(server.process.wait(PATIENCE), 0)
+        expect(server.process.wait(TIMEOUT), 0)
     with checks.check("stop: a second SIGTERM ends a server whose standard error nobody reads"):
         blocked(checks, folder)
-    with checks.check("stop: another server's socket file is left alone"):
+    with checks.check("stop: the socket file of another server is not removed"):
         replaced(checks, folder)
     with checks.check(f"stop: {STOPS} under load lose no request"):
         under_load(checks, folder)
@@ -51,7 +51,7 @@ def paused(checks, folder):
             # Either the workers or the signal's thread may continue first.
             assert response.startswith(b"HTTP/1.1 200 "), response
             assert response.endswith(b"\r\n\r\nHello World\n"), response
-        expect(server.process.wait(PATIENCE), 0)
+        expect(server.process.wait(TIMEOUT), 0)
         server.wait_for_output()
         expect(server.errors[-1], "Stopped: 0 connections cut.\n")
 
@@ -65,7 +65,7 @@ def within_a_second(checks, folder):
             if b"\r\nConnection: close\r\n" in response_of(idle)[0]:
                 break
         expect(idle.recv(1), b"")
-        expect(server.process.wait(PATIENCE), 0)
+        expect(server.process.wait(TIMEOUT), 0)
 
 
 def blocked(checks, folder):
@@ -88,28 +88,28 @@ def blocked(checks, folder):
         process.send_signal(signal.SIGTERM)
         lifecycle.refused(server)
         process.send_signal(signal.SIGTERM)
-        expect(process.wait(PATIENCE), 128 + signal.SIGTERM)
+        expect(process.wait(TIMEOUT), 128 + signal.SIGTERM)
 
 
 def replaced(checks, folder):
-    path = folder.place / "stopped.socket"
+    path = folder.parent / "stopped.socket"
     with checks.start("http", folder.root, "--listen", f"unix:{path}") as first:
-        path.rename(folder.place / "moved.socket")
+        path.rename(folder.parent / "moved.socket")
         with checks.start("http", folder.root, "--listen", f"unix:{path}") as second:
             first.process.send_signal(signal.SIGTERM)
-            expect(first.process.wait(PATIENCE), 0)
+            expect(first.process.wait(TIMEOUT), 0)
             assert path.is_socket(), "it removed the file of the second server"
             second.process.send_signal(signal.SIGTERM)
-            expect(second.process.wait(PATIENCE), 0)
+            expect(second.process.wait(TIMEOUT), 0)
             assert not path.exists(), "its own file is left"
 
 
 class Client(threading.Thread):
-    """Makes requests on persistent connections, until nobody listens or it is stopped."""
+    """Makes requests on persistent connections, until the server refuses one or it is stopped."""
 
-    def __init__(self, place):
+    def __init__(self, address):
         super().__init__(daemon=True)
-        self.place = place
+        self.address = address
         self.answered = 0
         self.lost = []
         self.stopping = False
@@ -117,7 +117,7 @@ class Client(threading.Thread):
     def run(self):
         while not self.stopping:
             try:
-                connection = socket.create_connection(self.place, timeout=PATIENCE)
+                connection = socket.create_connection(self.address, timeout=TIMEOUT)
             except ConnectionRefusedError:
                 return
             with connection:
@@ -162,14 +162,14 @@ def under_load(checks, folder):
     answered, lost, cut = 0, [], 0
     for _ in range(STOPS):
         with checks.start("http", folder.root, *ANY_PORT) as server:
-            clients = [Client(server.place) for _ in range(CLIENTS)]
+            clients = [Client(server.address) for _ in range(CLIENTS)]
             for client in clients:
                 client.start()
             time.sleep(LOAD)
             server.process.send_signal(signal.SIGTERM)
-            expect(server.process.wait(PATIENCE), 0)
+            expect(server.process.wait(TIMEOUT), 0)
             for client in clients:
-                client.join(PATIENCE)
+                client.join(TIMEOUT)
                 answered += client.answered
                 lost += client.lost
             server.wait_for_output()
@@ -211,7 +211,7 @@ def rolling(checks, folder):
         subprocess.run([*apt, "update"], check=True)
         subprocess.run([*apt, "install", "-y", "--no-install-recommends", "haproxy"], check=True)
     front, *ports = free_ports(3)
-    config = pathlib.Path(folder.place) / "haproxy.cfg"
+    config = pathlib.Path(folder.parent) / "haproxy.cfg"
     config.write_text(HAPROXY.format(front=front, first=ports[0], second=ports[1]))
     with contextlib.ExitStack() as stack:
         start = lambda port: stack.enter_context(
@@ -228,10 +228,10 @@ def rolling(checks, folder):
         for _ in range(3):
             for at, port in enumerate(ports):
                 servers[at].process.send_signal(signal.SIGTERM)
-                expect(servers[at].process.wait(PATIENCE), 0)
+                expect(servers[at].process.wait(TIMEOUT), 0)
                 servers[at] = start(port)
                 before = [client.answered for client in clients]
-                deadline = time.monotonic() + PATIENCE
+                deadline = time.monotonic() + TIMEOUT
                 while any(client.answered == count and client.is_alive()
                           for client, count in zip(clients, before)):
                     assert time.monotonic() < deadline, "the load has stopped"
@@ -239,7 +239,7 @@ def rolling(checks, folder):
         for client in clients:
             client.stopping = True
         for client in clients:
-            client.join(PATIENCE)
+            client.join(TIMEOUT)
         lost = [what for client in clients for what in client.lost]
         print(f"      {sum(client.answered for client in clients)} requests answered, "
               f"{len(lost)} lost")
@@ -247,10 +247,10 @@ def rolling(checks, folder):
 
 
 def wait_for(port):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+            return socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
         except ConnectionRefusedError:
             assert time.monotonic() < deadline, "haproxy does not listen"
             time.sleep(0.01)

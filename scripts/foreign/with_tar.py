@@ -1,22 +1,22 @@
-"""curl and Python's tarfile: a folder as an archive, interrupted at random places and resumed."""
+"""Tests archives of a folder with curl and Python's tarfile, also after interrupted downloads."""
 
 import io
 import random
 import subprocess
 import tarfile
 
-from running import PATIENCE, expect
+from running import TIMEOUT, expect
 from with_curl import curl, head_of_get, status
 
 CUTS = 12
 
 
 def run(checks, folder):
-    target = folder.place / "archive.tar"
+    target = folder.parent / "archive.tar"
     words = ("http", folder.root, "--listing", "--listen", "127.0.0.1:0")
     with checks.start(*words) as server:
         url = server.url + "/?format=tar"
-        with checks.check("tar: it has what can be asked for, bit for bit"):
+        with checks.check("tar: the archive has exactly the files that can be requested"):
             whole = curl(url)
             with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
                 names = sorted(member.name for member in archive)
@@ -34,14 +34,14 @@ def run(checks, folder):
                 cut_download(url, target, places.randrange(1, len(whole) // CUTS))
             curl("--continue-at", "-", "--output", str(target), url)
             expect(target.read_bytes() == whole, True)
-        with checks.check("tar: another one is not resumed into this"):
-            tag = head_of_get(url)[1]["etag"]
-            ask = ("--range", "1000-", "--header", f"If-Range: {tag}", url)
-            expect(status(*ask), 206)
+        with checks.check("tar: after a change, If-Range gets the whole new archive"):
+            etag = head_of_get(url)[1]["etag"]
+            request = ("--range", "1000-", "--header", f"If-Range: {etag}", url)
+            expect(status(*request), 206)
             (folder.root / "hello.txt").write_bytes(b"HELLO world\n")
             try:
                 # The server caches a folder for one second.
-                expect(wait_for(200, ask), 200)
+                expect(wait_for(200, request), 200)
             finally:
                 (folder.root / "hello.txt").write_bytes(b"Hello World\n")
 
@@ -50,7 +50,7 @@ def cut_download(url, target, more):
     """Receives some more bytes, and closes the connection."""
     had = target.stat().st_size if target.exists() else 0
     with subprocess.Popen(
-        ["curl", "--silent", "--max-time", str(PATIENCE), "--range", f"{had}-", url],
+        ["curl", "--silent", "--max-time", str(TIMEOUT), "--range", f"{had}-", url],
         stdout=subprocess.PIPE,
     ) as download:
         piece = download.stdout.read(more)
@@ -59,13 +59,13 @@ def cut_download(url, target, more):
         file.write(piece)
 
 
-def wait_for(wanted, ask):
+def wait_for(wanted, request):
     """Repeats a request until it gets the expected response, or a limit is reached."""
     for _ in range(400):
         try:
-            found = status(*ask)
+            found = status(*request)
         except subprocess.CalledProcessError as error:
-            found = f"cut: {error.returncode}"  # what was read before the change doesn't hold
+            found = f"cut: {error.returncode}"  # the archive changed while it was sent
         if found == wanted:
             break
     return found

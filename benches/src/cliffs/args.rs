@@ -98,12 +98,12 @@ mod tests {
 
     #[test]
     fn errors_name_the_wrong_argument() {
-        for (line, says) in [
+        for (line, message) in [
             ("niagara", "there is no cliff niagara; --help lists them"),
             ("--rounds", "--rounds needs a value"),
             ("--seconds long", "--seconds needs a number, not long"),
         ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), says);
+            assert_eq!(parsed(line).unwrap_err().to_string(), message);
         }
     }
 

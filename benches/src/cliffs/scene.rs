@@ -184,7 +184,7 @@ pub(super) fn run_client(client: &mut Worker, length: Option<Duration>) -> Resul
     let before = client.responses();
     client.run(length, |_, failures| failures == 0)?;
     match client.failures().iter().next() {
-        Some((_, _, says)) => Err(says.into()),
+        Some((_, _, message)) => Err(message.into()),
         None => Ok(client.responses() - before),
     }
 }

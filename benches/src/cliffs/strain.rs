@@ -1,4 +1,4 @@
-//! What strains a server during a load: idle connections, slow readers, and busy threads.
+//! Strains on a server during a load: idle connections, slow readers, and busy threads.
 
 use std::{
     collections::BTreeMap,

@@ -50,12 +50,12 @@ pub(super) fn install(wanted: &[Kind]) -> Result<()> {
         command.arg("sh");
         command
     };
-    let says = format!("{} can't be installed", missing.join(", "));
+    let message = format!("{} can't be installed", missing.join(", "));
     command.args(["-c", INSTALL, "install"]).args(missing);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{says}: {status}").into()),
-        Err(error) => Err(format!("{says}: {error}").into()),
+        Ok(status) => Err(format!("{message}: {status}").into()),
+        Err(error) => Err(format!("{message}: {error}").into()),
     }
 }
 

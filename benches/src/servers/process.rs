@@ -44,14 +44,14 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), _stdout: None };
         let address = match known {
-            Some(address) => server.answers(address).then_some(address),
-            None => announced(&mut stdout),
+            Some(address) => server.is_listening(address).then_some(address),
+            None => printed_address(&mut stdout),
         };
         // Keep stdout open, because the server may print more.
         server._stdout = Some(stdout);
         server.address = address.ok_or_else(|| {
-            let said = fs::read_to_string(log).unwrap_or_default();
-            format!("{program} did not start: {}", said.trim())
+            let output = fs::read_to_string(log).unwrap_or_default();
+            format!("{program} did not start: {}", output.trim())
         })?;
         Ok(server)
     }
@@ -73,9 +73,9 @@ impl Server {
     }
 
     /// Waits until the server accepts connections. Returns `false` if it ended instead.
-    fn answers(&mut self, address: SocketAddr) -> bool {
-        let patience = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < patience {
+    fn is_listening(&mut self, address: SocketAddr) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
             if TcpStream::connect(address).is_ok() {
                 return true;
             }
@@ -102,7 +102,7 @@ pub(super) fn free_address() -> Result<SocketAddr> {
 }
 
 /// The first address that a server prints, or `None` if it ends without one.
-fn announced(stdout: &mut impl BufRead) -> Option<SocketAddr> {
+fn printed_address(stdout: &mut impl BufRead) -> Option<SocketAddr> {
     stdout.lines().map_while(std::io::Result::ok).find_map(|line| address_in(&line))
 }
 

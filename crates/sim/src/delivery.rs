@@ -105,8 +105,8 @@ impl Net {
         let Owner::Driver { poller, key: Some(key) } = self.endpoints[endpoint.0].owner else {
             return;
         };
-        let stands = self.endpoints[endpoint.0].failure().is_none();
-        if stands && self.endpoints[endpoint.0].free_space(buffer) == 0 {
+        let connected = self.endpoints[endpoint.0].failure().is_none();
+        if connected && self.endpoints[endpoint.0].free_space(buffer) == 0 {
             self.endpoints[endpoint.0].pending_due = true;
             return;
         }
@@ -199,7 +199,7 @@ impl Net {
         }
         if self.endpoints[endpoint.0].fin_queued {
             self.report_violation(format!(
-                "endpoint {} sends after it has fin_delivered",
+                "endpoint {} sends after it has closed its sending side",
                 endpoint.0
             ));
         }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).ok_or("a folder is wanted")?;
+    let folder = std::env::args_os().nth(1).ok_or("usage: bench-axum FOLDER")?;
     let files = ServeDir::new(folder).precompressed_br().precompressed_gzip();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

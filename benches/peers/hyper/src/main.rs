@@ -10,7 +10,7 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http_core,
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(stream: TcpStream) {
     // A reset only ends the connection.
-    let _ = http_core::Builder::new()
+    let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service_fn(answer))

@@ -115,7 +115,7 @@ fn late_events_of_a_closed_connection_do_not_affect_the_next_in_its_slot() {
         let (echoes, at_server) = service(|_| Echo::default());
         world.server(&[here()], Config::default(), echoes);
         let client = world.client(Config::default(), None);
-        let mut seen = Vec::new();
+        let mut logs = Vec::new();
         for round in 0..10 {
             let faults = if round % 2 == 0 { &bad } else { &good };
             world.set_faults(faults.clone());
@@ -124,13 +124,13 @@ fn late_events_of_a_closed_connection_do_not_affect_the_next_in_its_slot() {
                 let input = rng.bytes(count);
                 let (protocol, log) = checked(SendClient::then_finish(&input));
                 world.shard_mut(client).connect(&here(), protocol, 0);
-                seen.push((round, input, log));
+                logs.push((round, input, log));
             }
             // The next connections reuse the slots of these.
             world.run_until(secs(300), |world| world.shard(client).connections() == 0);
         }
         world.finish();
-        for (round, input, log) in &seen {
+        for (round, input, log) in &logs {
             let log = log.borrow();
             assert!(input.starts_with(&log.bytes), "somebody else's bytes");
             assert!(log.reason.is_some());

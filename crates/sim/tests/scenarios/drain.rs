@@ -158,7 +158,7 @@ fn queued_connections_are_accepted_before_the_listener_closes() {
         let server = world.server(&[here()], Config::default(), echoes);
         let peers: Vec<_> = (0..5).map(|_| world.peer(&here(), Script::new())).collect();
         world.run(secs(1) / 100);
-        assert_eq!(world.shard(server).connections(), 0, "accepting rests");
+        assert_eq!(world.shard(server).connections(), 0, "accepting is paused");
         world.set_faults(Faults::none());
         world.drain(server);
         world.settle();
@@ -251,7 +251,7 @@ fn a_request_that_was_sent_before_its_client_knew_of_the_drain_is_answered() {
                 received.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
             assert!(
                 is_refused || responses(&world, *client) >= min_responses,
-                "{min_responses} are owed: {received:?}"
+                "{min_responses} responses expected: {received:?}"
             );
         }
         world.finish();

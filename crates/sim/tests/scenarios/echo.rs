@@ -20,21 +20,21 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, (u64, u64))
     world.server(&[here()], Config::default(), echoes);
     let client = world.client(Config::default(), Some(IpAddr::from([192, 0, 2, 1])));
 
-    let (mut inputs, mut seen) = (Vec::new(), Vec::new());
+    let (mut inputs, mut logs) = (Vec::new(), Vec::new());
     for _ in 0..rng.between(1, 6) {
         let count = rng.below(most);
         let input = rng.bytes(count);
         let (protocol, log) = checked(SendClient::then_finish(&input));
         world.shard_mut(client).connect(&here(), protocol, 0);
         inputs.push(input);
-        seen.push(log);
+        logs.push(log);
     }
     world.settle();
     let trace = (world.trace(), world.injected());
     world.finish();
-    assert_no_violations(&seen);
+    assert_no_violations(&logs);
     assert_no_violations(&at_server.borrow());
-    (inputs, seen, trace)
+    (inputs, logs, trace)
 }
 
 #[test]
@@ -42,8 +42,8 @@ fn the_echo_does_not_depend_on_faults() {
     seeds(0..600, |seed| {
         // Another test covers connects without a descriptor.
         let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
-        let (inputs, seen, _) = echo(seed, faults);
-        for (input, log) in inputs.iter().zip(&seen) {
+        let (inputs, logs, _) = echo(seed, faults);
+        for (input, log) in inputs.iter().zip(&logs) {
             let log = log.borrow();
             assert!(log.bytes == *input, "{} of {} bytes", log.bytes.len(), input.len());
             assert_eq!(log.reason.as_deref(), Some("peer_closed"));
@@ -54,8 +54,8 @@ fn the_echo_does_not_depend_on_faults() {
 #[test]
 fn with_lossy_faults_the_echo_is_a_prefix_and_every_connection_ends() {
     seeds(0..600, |seed| {
-        let (inputs, seen, _) = echo(seed, Faults::lossy(&mut Rng::new(seed)));
-        for (input, log) in inputs.iter().zip(&seen) {
+        let (inputs, logs, _) = echo(seed, Faults::lossy(&mut Rng::new(seed)));
+        for (input, log) in inputs.iter().zip(&logs) {
             assert!(input.starts_with(&log.borrow().bytes));
             assert!(log.borrow().reason.is_some(), "a client hears that it is over in any case");
         }

@@ -23,11 +23,11 @@ fn http() -> Server<impl Handlers> {
     Server::new(Rc::new(ServerConfig::default()), Site::handlers(&Text::new(usize::MAX)))
 }
 
-fn at(port: u16) -> Target {
+fn target(port: u16) -> Target {
     Target::Ip(([127, 0, 0, 1], port).into())
 }
 
-fn max(max_connections: usize) -> Config {
+fn config(max_connections: usize) -> Config {
     Config { max_connections, ..Config::default() }
 }
 
@@ -37,8 +37,8 @@ fn server_with_slots<P: Protocol + 'static>(
     slots: usize,
     mut open: impl FnMut() -> P + 'static,
 ) -> (ShardId, Logs) {
-    let (opens, logs) = service(move |_| open());
-    (world.server(&[here()], max(slots), opens), logs)
+    let (protocols, logs) = service(move |_| open());
+    (world.server(&[here()], config(slots), protocols), logs)
 }
 
 /// Peers that connect a tenth of a second apart, send `input`, and stay connected.
@@ -88,11 +88,11 @@ fn a_connection_that_was_idle_for_less_than_a_second_stays() {
     let mut world = World::new(1, Faults::none());
     let (server, logs) = server_with_slots(&mut world, 2, http);
     let peers = idle_peers(&mut world, &here(), 2, REQUEST);
-    let newcomer = world.peer(&here(), Script::new().send(REQUEST));
+    let new_peer = world.peer(&here(), Script::new().send(REQUEST));
     let start = world.now();
     world.run(secs(1) * 7 / 10);
-    assert_eq!((evicted(&world, server), responses(&world, newcomer)), (0, 0));
-    assert!(world.run_until(secs(10), |world| responses(world, newcomer) == 1));
+    assert_eq!((evicted(&world, server), responses(&world, new_peer)), (0, 0));
+    assert!(world.run_until(secs(10), |world| responses(world, new_peer) == 1));
     assert!(world.now().since(start) < secs(1), "as soon as one has been idle for a second");
     assert_eq!(closed(&world, &peers), [true, false]);
     world.finish();
@@ -104,11 +104,11 @@ fn assert_none_evicted<P: Protocol + 'static>(open: impl FnMut() -> P + 'static,
     let mut world = World::new(1, Faults::none());
     let (server, logs) = server_with_slots(&mut world, 3, open);
     let peers = idle_peers(&mut world, &here(), 3, input);
-    let newcomer = world.peer(&here(), Script::new().send(input));
+    let new_peer = world.peer(&here(), Script::new().send(input));
     world.run(secs(8));
     assert_eq!((evicted(&world, server), world.shard(server).connections()), (0, 3));
     assert_eq!(closed(&world, &peers), [false; 3]);
-    assert!(world.peer_state(newcomer).bytes.is_empty());
+    assert!(world.peer_state(new_peer).bytes.is_empty());
     world.drain(server);
     world.finish();
     assert_no_violations(&logs.borrow());
@@ -161,12 +161,12 @@ fn a_connection_whose_request_has_arrived_is_not_evicted() {
         world.run_until(secs(1), |world| world.peer_state(peers[0]).sent > 0);
         world.run(secs(3));
         // It arrives at the same moment as the second requests.
-        let newcomer = world.peer(&here(), Script::new().send(REQUEST));
+        let new_peer = world.peer(&here(), Script::new().send(REQUEST));
         world.run(secs(3));
         for peer in &peers {
             assert_eq!(responses(&world, *peer), 2);
         }
-        assert_eq!((responses(&world, newcomer), evicted(&world, server)), (1, 1));
+        assert_eq!((responses(&world, new_peer), evicted(&world, server)), (1, 1));
         closed.set(closed.get() + evicted(&world, server));
         world.finish();
         assert_no_violations(&logs.borrow());
@@ -183,12 +183,12 @@ fn a_client_that_is_still_receiving_is_not_idle() {
     let slow =
         world.peer(&here(), Script::new().stop_reading().send(request).wait(secs(6)).read_all());
     world.run(secs(2));
-    let newcomer = world.peer(&here(), Script::new().send(REQUEST));
+    let new_peer = world.peer(&here(), Script::new().send(REQUEST));
     world.run(secs(3));
-    assert_eq!((evicted(&world, server), responses(&world, newcomer)), (0, 0));
+    assert_eq!((evicted(&world, server), responses(&world, new_peer)), (0, 0));
     world.run(secs(2));
     assert!(world.peer_state(slow).bytes.len() > 5000, "it has received everything");
-    assert_eq!((evicted(&world, server), responses(&world, newcomer)), (1, 1));
+    assert_eq!((evicted(&world, server), responses(&world, new_peer)), (1, 1));
     world.finish();
     assert_no_violations(&logs.borrow());
 }
@@ -200,15 +200,15 @@ fn a_shard_without_idle_connections_evicts_one_of_another_shard() {
     let mut logs = Vec::new();
     let shards: Vec<_> = (1..=3)
         .map(|port| {
-            let (opens, seen) = service(|_| http());
-            logs.push(seen);
-            world.server_with_counts(&counts, &[at(port)], max(4), opens)
+            let (protocols, shard_logs) = service(|_| http());
+            logs.push(shard_logs);
+            world.server_with_counts(&counts, &[target(port)], config(4), protocols)
         })
         .collect();
-    let peers = idle_peers(&mut world, &at(3), 4, REQUEST);
+    let peers = idle_peers(&mut world, &target(3), 4, REQUEST);
     world.run(secs(2));
     let newcomers: Vec<_> =
-        (0..2).map(|_| world.peer(&at(1), Script::new().send(REQUEST))).collect();
+        (0..2).map(|_| world.peer(&target(1), Script::new().send(REQUEST))).collect();
     // Shorter than the pause after a failed accept.
     world.run(Duration::from_millis(50));
     assert!(newcomers.iter().all(|peer| responses(&world, *peer) == 1));
@@ -251,9 +251,9 @@ fn many_more_clients_than_slots_are_all_served() {
         let slots = rng.between(1, 5);
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
-            let (opens, seen) = service(|_| http());
-            world.server_with_counts(&counts, &[here()], max(slots), opens);
-            logs.push(seen);
+            let (protocols, shard_logs) = service(|_| http());
+            world.server_with_counts(&counts, &[here()], config(slots), protocols);
+            logs.push(shard_logs);
         }
         // No peer disconnects by itself, and the idle timeout is a minute.
         let peers: Vec<_> =

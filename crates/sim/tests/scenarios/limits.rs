@@ -11,18 +11,18 @@ use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 use crate::checked::{assert_no_violations, service};
 use crate::{here, secs};
 
-const SAYS: &[u8] = b"a few words";
+const TEXT: &[u8] = b"a few words";
 
 /// Ten peers that send a text and close their sending side a second later.
 fn ten_peers(world: &mut World, from: Option<IpAddr>) -> Vec<PeerId> {
-    let script = Script::new().send(SAYS).wait(secs(1)).finish();
+    let script = Script::new().send(TEXT).wait(secs(1)).finish();
     let script = from.into_iter().fold(script, Script::from);
     (0..10).map(|_| world.peer(&here(), script.clone())).collect()
 }
 
 fn all_served(world: &World, peers: &[PeerId]) {
     for peer in peers {
-        assert_eq!(world.peer_state(*peer).bytes, SAYS);
+        assert_eq!(world.peer_state(*peer).bytes, TEXT);
     }
 }
 
@@ -52,7 +52,7 @@ fn a_connection_that_cannot_be_watched_ends_with_that_reason() {
     let mut world = World::new(0, faults);
     let (echoes, logs) = service(|_| Echo::default());
     let server = world.server(&[here()], Config::default(), echoes);
-    let client = world.peer(&here(), Script::new().send(SAYS));
+    let client = world.peer(&here(), Script::new().send(TEXT));
     world.settle();
     assert!(world.peer_state(client).bytes.is_empty());
     assert_eq!(world.shard(server).stats().closed_for("not_watched"), 1);
@@ -70,9 +70,9 @@ fn above_the_limit_new_connections_wait_and_are_not_lost() {
         let counts = Arc::<ConnectionCounts>::default();
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
-            let (echoes, seen) = service(|_| Echo::default());
+            let (echoes, shard_logs) = service(|_| Echo::default());
             world.server_with_counts(&counts, &[here()], config.clone(), echoes);
-            logs.push(seen);
+            logs.push(shard_logs);
         }
         let peers = ten_peers(&mut world, None);
         world.run_until(secs(1000), |world| {
@@ -105,7 +105,7 @@ fn an_address_has_at_most_its_share_of_connections() {
             [ten_peers(&mut world, None), ten_peers(&mut world, Some([192, 0, 2, 2].into()))];
         world.settle();
         all_served(&world, &others[0]);
-        let served = others[1].iter().filter(|peer| world.peer_state(**peer).bytes == SAYS).count();
+        let served = others[1].iter().filter(|peer| world.peer_state(**peer).bytes == TEXT).count();
         assert!(served >= max);
         let ended = |peer: &&PeerId| {
             world.peer_state(**peer).outcome.is_some_and(|(outcome, _)| outcome == Outcome::Ended)
@@ -114,9 +114,9 @@ fn an_address_has_at_most_its_share_of_connections() {
 
         // The address may connect again after its connections have closed.
         let again =
-            world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(SAYS).finish());
+            world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(TEXT).finish());
         world.settle();
-        assert_eq!(world.peer_state(again).bytes, SAYS);
+        assert_eq!(world.peer_state(again).bytes, TEXT);
         world.finish();
         assert_no_violations(&logs.borrow());
     });

@@ -90,7 +90,7 @@ fn run_clients(seed: u64, faults: Faults) -> Vec<ClientLog> {
     world.server(&[here()], Config::default(), servers);
     let client = world.client(Config::default(), None);
 
-    let (mut logs, mut seen) = (Vec::new(), Vec::new());
+    let (mut client_logs, mut logs) = (Vec::new(), Vec::new());
     for _ in 0..rng.between(1, 4) {
         let (mode, count) = match rng.below(3) {
             0 => (ConnectionMode::Single, 1),
@@ -105,14 +105,15 @@ fn run_clients(seed: u64, faults: Faults) -> Vec<ClientLog> {
         let settings = ClientConfig { mode, ..ClientConfig::default() };
         let (protocol, log) = checked(Client::new(settings, TestClient(Rc::clone(&client_log))));
         world.shard_mut(client).connect(&here(), protocol, 0);
-        logs.push(client_log);
-        seen.push(log);
+        client_logs.push(client_log);
+        logs.push(log);
     }
     world.settle();
     world.finish();
-    assert_no_violations(&seen);
+    assert_no_violations(&logs);
     assert_no_violations(&at_server.borrow());
-    logs.into_iter()
+    client_logs
+        .into_iter()
         .map(|client_log| Rc::into_inner(client_log).expect("the client has gone").into_inner())
         .collect()
 }

@@ -84,8 +84,8 @@ fn job_results_arrive_in_order_and_dropped_jobs_are_reported() {
         let received =
             run_one_peer(seed, Config::default(), input, |_| JobPerByte::default(), dropped);
         assert_eq!(received.len(), input.len());
-        for (asked, answer) in input.iter().zip(received) {
-            let right = asked.to_ascii_uppercase() == answer;
+        for (byte, answer) in input.iter().zip(received) {
+            let right = byte.to_ascii_uppercase() == answer;
             assert!(right || (dropped > 0 && answer == b'?'), "{answer}");
         }
     });
@@ -148,8 +148,8 @@ impl Writer {
             let rest = self.unwritten.split_off(CHUNK.min(self.unwritten.len()));
             turn.out.write(&std::mem::replace(&mut self.unwritten, rest));
         }
-        let mut most = self.max_held.borrow_mut();
-        *most = turn.out.held().max(*most);
+        let mut max = self.max_held.borrow_mut();
+        *max = turn.out.held().max(*max);
         if self.unwritten.is_empty() {
             turn.mark();
             turn.end(End::Finish);

@@ -9,7 +9,7 @@ const EXTENSIONS: usize = 4096;
 
 /// A complete body.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Whole {
+pub(crate) struct DecodedBody {
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The length including the framing.
@@ -18,8 +18,8 @@ pub(crate) struct Whole {
 
 /// Decodes the body at the start of `input`, of at most `room` bytes. `None` if it is incomplete or
 /// invalid.
-pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole> {
-    let mut whole = Whole::default();
+pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<DecodedBody> {
+    let mut whole = DecodedBody::default();
     let mut rest = input;
     let mut extensions = 0;
     loop {
@@ -38,9 +38,9 @@ pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole
         if size == 0 {
             break;
         }
-        let (data, behind) = rest.split_at_checked(size)?;
+        let (data, after) = rest.split_at_checked(size)?;
         whole.body.extend_from_slice(data);
-        rest = behind.strip_prefix(b"\r\n")?;
+        rest = after.strip_prefix(b"\r\n")?;
     }
     let section = rest;
     loop {
@@ -68,22 +68,22 @@ pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole
 /// Takes a line, which has to end with CRLF.
 fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| *byte == b'\n')?;
-    let (line, behind) = rest.split_at(end + 1);
-    *rest = behind;
+    let (line, after) = rest.split_at(end + 1);
+    *rest = after;
     line.strip_suffix(b"\r\n")
 }
 
 /// Whether these are chunk extensions, or nothing (RFC 9112, 7.1.1).
 fn are_extensions(mut rest: &[u8]) -> bool {
     while !rest.is_empty() {
-        let Some(behind) = sign(rest, b';') else { return false };
-        let Some(behind) = token(behind) else { return false };
-        let Some(value) = sign(behind, b'=') else {
-            rest = behind;
+        let Some(after) = sign(rest, b';') else { return false };
+        let Some(after) = token(after) else { return false };
+        let Some(value) = sign(after, b'=') else {
+            rest = after;
             continue;
         };
-        let Some(behind) = token(value).or_else(|| quoted(value)) else { return false };
-        rest = behind;
+        let Some(after) = token(value).or_else(|| quoted(value)) else { return false };
+        rest = after;
     }
     true
 }
@@ -106,10 +106,10 @@ fn quoted(rest: &[u8]) -> Option<&[u8]> {
     let mut rest = rest.strip_prefix(b"\"")?;
     loop {
         match rest {
-            [b'"', behind @ ..] => return Some(behind),
-            [b'\\', byte, behind @ ..] if is_text(&[*byte]) => rest = behind,
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', byte, after @ ..] if is_text(&[*byte]) => rest = after,
             [b'\\', ..] => return None,
-            [byte, behind @ ..] if is_text(&[*byte]) => rest = behind,
+            [byte, after @ ..] if is_text(&[*byte]) => rest = after,
             _ => return None,
         }
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extensions_are_of_their_grammar() {
+    fn chunk_extensions_follow_the_grammar() {
         for good in ["", ";a", " ; a = b\t;c", ";a=\"\"", ";a=\"\\\"; \"\t;b", ";a=\"\u{e9}\""] {
             assert!(are_extensions(good.as_bytes()), "{good}");
         }

@@ -8,7 +8,7 @@ use sockeye_proto::harness::Harness;
 /// Longer than the sum of all deadlines of a connection.
 const LONG: Duration = Duration::from_secs(3600);
 /// Number of bytes of the output that a failure shows.
-const SHOWN: usize = 4096;
+const MAX_SHOWN: usize = 4096;
 
 /// The result of a connection.
 #[derive(PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.output[..self.output.len().min(SHOWN)];
+        let shown = &self.output[..self.output.len().min(MAX_SHOWN)];
         write!(f, "{} bytes, \"{}\", {:?}", self.output.len(), shown.escape_ascii(), self.fault)
     }
 }
@@ -29,7 +29,7 @@ impl fmt::Debug for Outcome {
 /// What happens after the client's last byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
-    /// The client ends its side.
+    /// The client closes its sending side.
     Eof,
     /// The client sends nothing until after all deadlines.
     Silence,
@@ -42,12 +42,12 @@ pub(crate) enum Ending {
 pub(crate) enum Jobs {
     /// After each part.
     Quick,
-    /// After the client's end or silence.
+    /// After the ending.
     Slow,
 }
 
-/// Sends `parts` one by one, and reads the output after each. Then it ends.
-pub(crate) fn play<'a>(
+/// Sends `parts` one by one, and reads the output after each. Then ends the connection.
+pub(crate) fn run_connection<'a>(
     mut peer: Harness,
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,

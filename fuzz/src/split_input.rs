@@ -9,13 +9,13 @@ const LENGTHS_MAX: usize = 7;
 /// lengths, and the rest is the stream. The stream is split into parts of these lengths, repeated
 /// in turn. A length of zero counts as one. Without lengths, each byte is a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut<'a> {
+pub struct SplitInput<'a> {
     lengths: &'a [u8],
     /// The bytes that the client sends.
     pub stream: &'a [u8],
 }
 
-impl<'a> Cut<'a> {
+impl<'a> SplitInput<'a> {
     /// Parses an input. `None` if it has fewer lengths than it announces.
     #[must_use]
     pub fn read(input: &'a [u8]) -> Option<Self> {
@@ -52,12 +52,12 @@ mod tests {
             (b"\x01\xffabc", &["abc"]),
             (b"\x00", &[]),
         ] {
-            let cut = Cut::read(input).unwrap();
-            let found: Vec<_> = cut.parts().collect();
+            let split = SplitInput::read(input).unwrap();
+            let found: Vec<_> = split.parts().collect();
             let wanted: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
             assert_eq!(found, wanted, "{input:?}");
         }
-        assert_eq!(Cut::read(b""), None);
-        assert_eq!(Cut::read(b"\x02\x01"), None);
+        assert_eq!(SplitInput::read(b""), None);
+        assert_eq!(SplitInput::read(b"\x02\x01"), None);
     }
 }

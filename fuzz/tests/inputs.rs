@@ -1,4 +1,4 @@
-//! Runs every kept input.
+//! Runs all inputs of `corpus` and `found`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_kept_input_passes() {
+fn every_input_passes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, target) in TARGETS {
-        let kept = inputs(&root.join("corpus").join(name));
-        assert!(kept.len() > 10, "{name} has a corpus");
-        for path in kept.iter().chain(&inputs(&root.join("found").join(name))) {
+        let corpus = inputs(&root.join("corpus").join(name));
+        assert!(corpus.len() > 10, "{name} has a corpus");
+        for path in corpus.iter().chain(&inputs(&root.join("found").join(name))) {
             // Printed only if the test fails.
             println!("{}", path.display());
             target(&fs::read(path).unwrap());
