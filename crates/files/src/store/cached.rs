@@ -2,8 +2,8 @@
 //!
 //! `RESOLVE_CACHED` (Linux 5.12) makes `openat2` fail if it would have to read a folder.
 //! `RESOLVE_NO_XDEV` keeps names in the file system of the root, so that nothing is opened on
-//! another mount, which may hang. The root's own file system is a local one: a thread has opened a
-//! file there before, and [`RootId`] shows that the root is still the same.
+//! another mount, which may hang. The root's own file system is a local one: its type was asked for
+//! where that may block, and [`RootId`] shows that the root is still the same folder.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -43,11 +43,11 @@ pub(super) struct CachedLookups(Mutex<State>);
 
 #[derive(Clone, Debug, Default)]
 enum State {
-    /// No thread has opened a file of the root's file system yet.
+    /// The type of the root's file system is not known.
     #[default]
     Unknown,
-    /// They may: the root is on this device, which doesn't block.
-    Local(RootId, Arc<Device>),
+    /// The root, and its device.
+    Known(RootId, Arc<Device>),
     /// The kernel doesn't support it, or a sandbox forbids it.
     Unsupported,
 }
@@ -77,21 +77,18 @@ impl RootId {
 }
 
 impl CachedLookups {
-    /// Records that a thread has opened a file on `device`, beneath `root`.
-    pub(super) fn record(&self, root: BorrowedFd<'_>, device: &Arc<Device>) {
-        let mut state = lock(&self.0);
-        if matches!(*state, State::Unknown)
-            && device.access() != Access::Thread
+    /// Records the type of the root's file system, unless it is known. Blocks.
+    pub(super) fn record(&self, root: BorrowedFd<'_>) {
+        if matches!(*lock(&self.0), State::Unknown)
             && let Some(id) = RootId::of(root)
-            && id.device == device.number()
         {
-            *state = State::Local(id, Arc::clone(device));
+            *lock(&self.0) = State::Known(id, Device::of(id.device, root));
         }
     }
 
     /// The root at `path` for one lookup. `None` if event loops may not look names up there.
     pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot> {
-        let State::Local(id, device) = lock(&self.0).clone() else { return None };
+        let State::Known(id, device) = lock(&self.0).clone() else { return None };
         if device.access() == Access::Thread {
             return None;
         }

@@ -1,10 +1,10 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! This is decided once for each mounted file system, by its type and by whether it supports reads
-//! that don't wait:
+//! This is decided once for each mounted file system, by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
-//! - On known disk file systems each read is probed first.
+//! - On known disk file systems each read is probed first. On those that don't support reads that
+//!   don't wait, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
@@ -15,7 +15,6 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -23,7 +22,6 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::{Errno, ReadWriteFlags};
 use sockeye_proto::{Access, JobGroup};
 use tracing::debug;
 
@@ -96,7 +94,7 @@ pub(crate) struct Device {
 type Closing = (OwnedFd, Arc<Device>);
 
 impl Device {
-    /// The device with this number, which contains `file`. Blocks.
+    /// The device with this number, which contains `file`, a file or a folder. Blocks.
     pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
         let known = lock(&DEVICES).get(&number).and_then(Weak::upgrade);
         let is_in_use = |known: &Self| known.open_files.load(Ordering::Relaxed) > 0;
@@ -107,7 +105,7 @@ impl Device {
         if let Some(known) = known.filter(|known| known.file_system == file_system) {
             return known;
         }
-        let (access, timed) = detect_access(file_system, file);
+        let (access, timed) = access_to(file_system);
         let new = Arc::new(Self::new(number, file_system, access, timed));
         let mut devices = lock(&DEVICES);
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade)
@@ -218,20 +216,13 @@ fn type_of(file: BorrowedFd<'_>) -> u32 {
 }
 
 /// How files of this type of file system are sent, and whether its reads are timed.
-fn detect_access(file_system: u32, file: BorrowedFd<'_>) -> (Access, bool) {
+fn access_to(file_system: u32) -> (Access, bool) {
     match file_system {
         OVERLAY => (Access::Direct, true),
         kind if IN_MEMORY.contains(&kind) => (Access::Direct, false),
-        kind if ON_DISK.contains(&kind) && can_probe(file) => (Access::Probe, true),
+        kind if ON_DISK.contains(&kind) => (Access::Probe, true),
         _ => (Access::Thread, false),
     }
-}
-
-/// Whether the file system of `file` supports reads that don't wait.
-fn can_probe(file: BorrowedFd<'_>) -> bool {
-    let byte = &mut [0];
-    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT);
-    matches!(read, Ok(_) | Err(Errno::AGAIN))
 }
 
 #[cfg(test)]
@@ -333,7 +324,7 @@ mod tests {
     fn file_system_types_decide_access() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
-            assert_eq!(detect_access(type_of(file.as_fd()), file.as_fd()).0, access, "{path}");
+            assert_eq!(access_to(type_of(file.as_fd())).0, access, "{path}");
         }
     }
 

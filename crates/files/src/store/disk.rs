@@ -158,6 +158,7 @@ impl Root<'_> {
             Some(folder) => Ok(folder),
             None => {
                 let opened = open::folder(&self.disk.root)?;
+                self.disk.cached_lookups.record(opened.as_fd());
                 Ok(self.folder.get_or_init(|| opened))
             }
         }
@@ -241,9 +242,6 @@ impl Store for Root<'_> {
                 let device = Device::of(identity.device, file.as_fd());
                 if device.has_backlog() {
                     return Err(Absent::ClosingHangs);
-                }
-                if let Some(root) = self.folder.get() {
-                    self.disk.cached_lookups.record(root.as_fd(), &device);
                 }
                 Ok(Opened::File(DiskFile::open(file, identity, device), identity))
             }

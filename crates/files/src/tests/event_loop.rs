@@ -11,13 +11,12 @@ use super::scratch::Scratch;
 use crate::store::traits::{Opened, Store};
 use crate::{CacheLimits, Disk, Folder, MAX_SMALL_FILE, Options, Site};
 
-/// A folder with `page.txt`, which a thread has looked up. `None` where the kernel or the file
+/// A folder with `page.txt`. `None` where the kernel or the file
 /// system of temporary files don't support lookups on event loops.
-fn looked_up() -> Option<(Scratch, Disk)> {
+fn scratch() -> Option<(Scratch, Disk)> {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("page.txt"), "a page").unwrap();
     let disk = Disk::open(scratch.path()).unwrap();
-    assert!(disk.for_event_loop().is_none(), "no thread has seen the file system");
     let Ok(Opened::File(file, _)) = disk.open(b"page.txt") else { panic!("a file") };
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
@@ -41,13 +40,13 @@ fn answered_at_once(client: &mut Client, path: &str) -> Option<String> {
 
 #[test]
 fn names_in_the_kernels_memory_are_looked_up_on_the_event_loop() {
-    let Some((scratch, disk)) = looked_up() else { return };
+    let Some((scratch, disk)) = scratch() else { return };
     let root = scratch.path();
     fs::create_dir(root.join("folder")).unwrap();
     symlink("page.txt", root.join("link")).unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(root.join("pipe")).status();
     assert!(pipe.is_ok_and(|status| status.success()));
-    let lookup = disk.for_event_loop().expect("a thread has opened a file");
+    let lookup = disk.for_event_loop().unwrap();
     assert!(matches!(lookup.open(b"page.txt"), Ok(Opened::File(..))));
     assert!(matches!(lookup.open(b"folder"), Ok(Opened::Folder)));
     assert!(matches!(lookup.open(b""), Ok(Opened::Folder)));
@@ -61,7 +60,7 @@ fn names_in_the_kernels_memory_are_looked_up_on_the_event_loop() {
 
 #[test]
 fn a_root_that_was_replaced_is_left_to_threads() {
-    let Some((scratch, _)) = looked_up() else { return };
+    let Some((scratch, _)) = scratch() else { return };
     let [old, new, root] = ["old", "new", "root"].map(|name| scratch.path().join(name));
     for folder in [&old, &new] {
         fs::create_dir(folder).unwrap();
@@ -69,16 +68,16 @@ fn a_root_that_was_replaced_is_left_to_threads() {
     }
     symlink(&old, &root).unwrap();
     let disk = Disk::open(&root).unwrap();
-    assert!(disk.open(b"file").is_ok() && disk.for_event_loop().is_some());
+    assert!(disk.for_event_loop().is_some());
     fs::remove_file(&root).unwrap();
     symlink(&new, &root).unwrap();
-    assert!(disk.for_event_loop().is_none());
+    assert!(disk.for_event_loop().is_none(), "the new root may be anywhere");
     assert!(disk.open(b"file").is_ok() && disk.for_event_loop().is_some());
 }
 
 #[test]
 fn old_entries_and_new_names_are_answered_without_a_job() {
-    let Some((scratch, _)) = looked_up() else { return };
+    let Some((scratch, _)) = scratch() else { return };
     let root = scratch.path();
     fs::write(root.join("other.txt"), "other").unwrap();
     let site = site(root, Options::default());
@@ -95,19 +94,17 @@ fn old_entries_and_new_names_are_answered_without_a_job() {
     // of its encoded forms.
     client.get("/other.txt");
     let mut newcomer = Client::new(&self::site(root, Options::default()));
-    newcomer.get("/page.txt");
     assert_eq!(answered_at_once(&mut newcomer, "/other.txt").as_deref(), Some("other"));
 }
 
 #[test]
 fn a_file_to_be_read_whole_is_left_to_a_job_that_has_it_open() {
-    let Some((scratch, _)) = looked_up() else { return };
+    let Some((scratch, _)) = scratch() else { return };
     let (folder, content) = (scratch.path().join("folder"), "ab".repeat(MAX_SMALL_FILE as usize));
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("large.bin"), &content).unwrap();
     let site = site(scratch.path(), Options::default());
     let mut client = Client::new(&site);
-    client.get("/page.txt");
     assert_eq!(answered_at_once(&mut client, "/folder/large.bin"), None);
     // The job can't open it by its name any more.
     fs::rename(&folder, scratch.path().join("renamed")).unwrap();
@@ -120,7 +117,7 @@ fn a_file_to_be_read_whole_is_left_to_a_job_that_has_it_open() {
 
 #[test]
 fn an_event_loop_does_a_few_lookups_in_one_turn() {
-    let Some((scratch, _)) = looked_up() else { return };
+    let Some((scratch, _)) = scratch() else { return };
     let names: Vec<String> = (0..20).map(|at| format!("{at}.txt")).collect();
     for name in &names {
         fs::write(scratch.path().join(name), name).unwrap();
@@ -129,12 +126,8 @@ fn an_event_loop_does_a_few_lookups_in_one_turn() {
     let mut first = Client::new(&site(scratch.path(), Options::default()));
     names.iter().for_each(|name| drop(first.get(&format!("/{name}"))));
     let site = site(scratch.path(), Options::default());
-    first = Client::new(&site);
-    first.get("/page.txt");
-    first.pass(1);
     let answered = names.iter().filter(|name| {
         let mut client = Client::new(&site);
-        client.pass(1);
         answered_at_once(&mut client, &format!("/{name}")).is_some()
     });
     assert_eq!(answered.count(), 16);
