@@ -36,7 +36,8 @@ impl Head {
         options: &Options,
     ) -> Self {
         let mut not_modified = with(Fields::new(), "ETag", etag);
-        let caching = options.caching.get(name).unwrap_or_else(|| default_caching(options, name, kind));
+        let caching =
+            options.caching.get(name).unwrap_or_else(|| default_caching(options, name, kind));
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }

@@ -83,9 +83,7 @@ pub(crate) fn look_up(
         _ => None,
     };
     let opened_store = match scope {
-        ReadScope::Cached => {
-            Some(folder.store.for_event_loop().ok_or(Unfinished::WouldBlock)?)
-        }
+        ReadScope::Cached => Some(folder.store.for_event_loop().ok_or(Unfinished::WouldBlock)?),
         ReadScope::SmallFiles | ReadScope::WholeFiles(_) => folder.store.for_lookup(),
     };
     let store = opened_store.as_deref().unwrap_or(&*folder.store);
@@ -218,7 +216,9 @@ impl Lookup<'_> {
         let Self { reader, folder, .. } = self;
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
-            Some(OpenedEarlier { file, identity, now, permit, .. }) => (now, file, identity, permit),
+            Some(OpenedEarlier { file, identity, now, permit, .. }) => {
+                (now, file, identity, permit)
+            }
             None => {
                 // Read before the file's identity, as `Identity::is_settled` requires.
                 let now = reader.store.now();

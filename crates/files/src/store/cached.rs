@@ -93,15 +93,15 @@ impl CachedLookups {
             return None;
         }
         let start = monotonic();
-        let folder = match rustix::fs::openat2(CWD, path, FOLDER_FLAGS, NO_MODE, ResolveFlags::CACHED)
-        {
-            Ok(folder) => folder,
-            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
-                *lock(&self.0) = State::Unsupported;
-                return None;
-            }
-            Err(_) => return None,
-        };
+        let folder =
+            match rustix::fs::openat2(CWD, path, FOLDER_FLAGS, NO_MODE, ResolveFlags::CACHED) {
+                Ok(folder) => folder,
+                Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+                    *lock(&self.0) = State::Unsupported;
+                    return None;
+                }
+                Err(_) => return None,
+            };
         if RootId::of(folder.as_fd()) != Some(id) {
             *lock(&self.0) = State::Unknown;
             return None;

@@ -307,9 +307,8 @@ mod tests {
 
     #[test]
     fn a_number_that_another_file_system_reuses_is_another_device() {
-        let [proc, memory] = ["/proc/self/stat", "/dev/null"].map(|path| {
-            std::fs::File::open(path).unwrap()
-        });
+        let [proc, memory] =
+            ["/proc/self/stat", "/dev/null"].map(|path| std::fs::File::open(path).unwrap());
         let device = Device::of(u64::MAX - 1, proc.as_fd());
         assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX - 1, proc.as_fd())));
         // While a file is open, the number can't be reused.
