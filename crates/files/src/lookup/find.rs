@@ -38,7 +38,7 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 #[derive(Debug)]
 pub(crate) enum Unfinished {
     /// It has to read a whole file: this one, unless it is an encoded form of the requested one.
-    NeedsFullRead(Option<OpenedEarlier>),
+    NeedsFullRead(Option<Box<OpenedEarlier>>),
     /// It would block the event loop.
     WouldBlock,
 }
@@ -101,7 +101,7 @@ pub(crate) fn look_up(
         }
         Ok(target) => target,
         Err(LoadError::NeedsFullRead) => {
-            return Err(Unfinished::NeedsFullRead(lookup.opened.take()));
+            return Err(Unfinished::NeedsFullRead(lookup.opened.take().map(Box::new)));
         }
         Err(LoadError::WouldBlock) => return Err(Unfinished::WouldBlock),
         Err(LoadError::Absent(absent)) => Target::Absent(absent),
