@@ -38,6 +38,13 @@ pub(crate) struct FolderArgs {
     #[arg(long, help_heading = "Content")]
     pub(crate) no_clean_urls: bool,
 
+    /// While you edit: look each file up for each request, so that a change is visible at once.
+    ///
+    /// Browsers revalidate every file, too: Cache-Control is no-cache unless --cache-control sets
+    /// it. Default: off; a change is visible after one second.
+    #[arg(long, help_heading = "Content")]
+    pub(crate) fresh: bool,
+
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
     /// Can be given several times; the first match is used. Default: from the file's extension.

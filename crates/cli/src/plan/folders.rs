@@ -101,6 +101,7 @@ fn options(flags: &args::FolderArgs) -> anyhow::Result<Options> {
         spa: flags.spa,
         listing: flags.listing,
         archives: !flags.no_archives,
+        fresh: flags.fresh,
         cors: Cors::origins(flags.cors.iter().map(String::as_str))?,
         hashed_up_to: flags.hash_up_to.bytes(),
         ..Options::default()

@@ -105,11 +105,18 @@ impl Candidate<'_> {
         let has_to_read = known.is_none() || reader.has_to_read(&identity, settled);
         if original.size() > MAX_SMALL_FILE
             && has_to_read
-            && matches!(reader.scope, ReadScope::SmallFiles)
+            && !matches!(reader.scope, ReadScope::WholeFiles(_))
         {
             return Err(LoadError::NeedsFullRead);
         }
-        let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };
+        if known.is_none() && matches!(reader.scope, ReadScope::Cached) {
+            return Err(LoadError::WouldBlock);
+        }
+        let content = match reader.load(opened, &identity) {
+            Ok(content) => content,
+            Err(LoadError::WouldBlock) => return Err(LoadError::WouldBlock),
+            Err(_) => return Ok(None),
+        };
         let file = File { name, content: &content, identity: &identity, settled };
         let cancel = reader.scope.cancel();
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {

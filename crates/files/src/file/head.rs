@@ -36,7 +36,8 @@ impl Head {
         options: &Options,
     ) -> Self {
         let mut not_modified = with(Fields::new(), "ETag", etag);
-        let caching = options.caching.get(name).unwrap_or_else(|| default_caching(name, kind));
+        let caching =
+            options.caching.get(name).unwrap_or_else(|| default_caching(options, name, kind));
         if !caching.is_empty() {
             push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
@@ -55,8 +56,10 @@ impl Head {
 }
 
 /// `Cache-Control` by name and type.
-fn default_caching(name: &[u8], kind: &str) -> &'static str {
-    if is_fingerprinted(name) {
+fn default_caching(options: &Options, name: &[u8], kind: &str) -> &'static str {
+    if options.fresh {
+        REVALIDATE
+    } else if is_fingerprinted(name) {
         IMMUTABLE
     } else if mime::is_text(kind) || kind == "application/wasm" {
         REVALIDATE

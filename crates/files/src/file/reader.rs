@@ -14,6 +14,9 @@ use crate::store::traits::{OpenFile, Store};
 /// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadScope<'a> {
+    /// Files of at most [`MAX_SMALL_FILE`] whose content the kernel has in memory, so that nothing
+    /// blocks: for a lookup on an event loop.
+    Cached,
     /// Files of at most [`MAX_SMALL_FILE`], so that the lookup takes a few system calls.
     SmallFiles,
     /// Whole files of any size, until the lookup is cancelled.
@@ -38,6 +41,8 @@ pub(crate) enum LoadError {
     Changed,
     /// It is larger than [`ReadScope::SmallFiles`] allows, and has to be read.
     NeedsFullRead,
+    /// Loading it takes more than [`ReadScope::Cached`] allows.
+    WouldBlock,
 }
 
 impl From<Absent> for LoadError {
@@ -50,7 +55,7 @@ impl ReadScope<'_> {
     /// What stops reading: it is set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> CancelToken {
         match self {
-            Self::SmallFiles => CancelToken::default(),
+            Self::Cached | Self::SmallFiles => CancelToken::default(),
             Self::WholeFiles(cancel) => cancel.clone(),
         }
     }
@@ -67,7 +72,11 @@ impl Reader<'_> {
             return Ok(Content::Open(file));
         }
         let mut bytes = vec![0; identity.size as usize];
-        if file.fill(0, &mut bytes)? < bytes.len() || file.identity() != Ok(*identity) {
+        let filled = match self.scope {
+            ReadScope::Cached => file.fill_cached(&mut bytes).map_err(|_| LoadError::WouldBlock)?,
+            ReadScope::SmallFiles | ReadScope::WholeFiles(_) => file.fill(0, &mut bytes)?,
+        };
+        if filled < bytes.len() || file.identity() != Ok(*identity) {
             return Err(LoadError::Changed);
         }
         let bytes = Bytes::from(bytes);
@@ -90,7 +99,7 @@ impl Reader<'_> {
         match (content, self.scope) {
             (Content::Memory(content), _) => Ok(Some(Digest::of(content))),
             (Content::Compressed(_), _) => Ok(None),
-            (Content::Open(_), ReadScope::SmallFiles) => {
+            (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
                 match self.known_digest(identity, is_settled) {
                     None => Err(LoadError::NeedsFullRead),
                     known => Ok(known),

@@ -40,6 +40,8 @@ pub(crate) struct ListingRequest {
     pub(crate) format: Format,
     /// Whether a page links to the archive.
     pub(crate) archives: bool,
+    /// Whether the folder is read again, even if that was just done.
+    pub(crate) always_read: bool,
     /// The client that is charged.
     pub(crate) client: Client,
     /// Set when nobody waits any more.
@@ -87,10 +89,11 @@ impl ListingCache {
     }
 
     fn page(&self, store: &dyn Store, request: ListingRequest) -> Result<Box<Document>, Absent> {
+        let always_read = request.always_read;
         let ListingRequest { folder, path, query, format, archives, client, cancel, .. } = request;
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
-        let listing = self.listings.get(&folder, store.now(), read)?;
+        let listing = self.listings.get(&folder, store.now(), always_read, read)?;
         // Only the first page of the unfiltered folder shows the README.
         let whole = format == Format::Html && query.filter.is_empty() && query.page.is_none();
         let readme = if whole { listing.readme(store, &folder) } else { None };
@@ -103,12 +106,12 @@ impl ListingCache {
         store: &dyn Store,
         request: &ListingRequest,
     ) -> Result<ArchiveWriter, ArchiveError> {
-        let ListingRequest { folder, title, client, cancel, .. } = request;
+        let ListingRequest { folder, title, client, cancel, always_read, .. } = request;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name contains a NUL, so keys are unambiguous.
         let key = [title, &b"\0"[..], folder].concat();
         let make = || Manifest::make(store, folder, title, lease()?, cancel);
-        let manifest = self.manifests.get(&key, store.now(), make)?;
+        let manifest = self.manifests.get(&key, store.now(), *always_read, make)?;
         let manifest_memory = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
         match manifest_memory {

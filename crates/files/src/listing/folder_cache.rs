@@ -36,13 +36,17 @@ impl<T> FolderCache<T> {
     }
 
     /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of
-    /// `read`. Errors are not cached.
+    /// `read`. Errors are not cached. If `always_read`, it is the result of `read`.
     pub(crate) fn get<E>(
         &self,
         folder: &[u8],
         now: Stamp,
+        always_read: bool,
         mut read: impl FnMut() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
+        if always_read {
+            return read().map(Arc::new);
+        }
         let key: Box<[u8]> = folder.into();
         loop {
             let (at, found) = self.reading.run(&key, || {
@@ -100,7 +104,7 @@ mod tests {
     }
 
     fn get(cache: &FolderCache<Read>, name: &str, now: Stamp, weight: usize) -> usize {
-        cache.get(name.as_bytes(), now, || Ok::<_, ()>(Read(weight))).unwrap().0
+        cache.get(name.as_bytes(), now, false, || Ok::<_, ()>(Read(weight))).unwrap().0
     }
 
     #[test]
@@ -116,7 +120,7 @@ mod tests {
     #[test]
     fn failures_are_not_cached() {
         let cache = cache();
-        assert_eq!(cache.get(b"a", at(10), || Err("no")).map(|read| read.0), Err("no"));
+        assert_eq!(cache.get(b"a", at(10), false, || Err("no")).map(|read| read.0), Err("no"));
         assert_eq!(get(&cache, "a", at(10), 1), 1);
     }
 

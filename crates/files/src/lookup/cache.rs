@@ -14,7 +14,6 @@ use sockeye_proto::{Access, Time};
 
 use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
-use crate::store::traits::FRESH;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
 /// finds a change, the file is looked up again. A change during a response aborts the response.
@@ -61,6 +60,8 @@ pub(crate) struct Cached {
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
+    /// How long the result may be used.
+    max_age: Duration,
     /// When its open files were last known to be unchanged.
     checked: Time,
     /// When it was last requested.
@@ -80,7 +81,7 @@ impl Cached {
     /// Whether a request may be answered with this entry: its lookup is recent, and its open files
     /// are unchanged.
     fn is_fresh(&mut self, now: Time) -> bool {
-        let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + FRESH);
+        let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + self.max_age);
         is_fresh && (now < self.checked + CHECK_INTERVAL || self.check(now))
     }
 
@@ -128,7 +129,15 @@ impl LookupCache {
     /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one
     /// is cached. Evicts other entries to make room. A result that doesn't fit even then is
     /// dropped.
-    pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked_up: Time, now: Time) {
+    /// It may be used for `max_age`.
+    pub(crate) fn put(
+        &mut self,
+        key: &[u8],
+        entry: Arc<Entry>,
+        looked_up: Time,
+        max_age: Duration,
+        now: Time,
+    ) {
         // A lack of resources is not cached, because it doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
             return;
@@ -146,7 +155,8 @@ impl LookupCache {
         }
         self.sweep(now);
         let (key_is_raw_path, looked_up) = (!key.contains(&b'%'), Some(looked_up));
-        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked: now, requested: now });
+        let (checked, requested) = (now, now);
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
     }
 
     /// Replaces the entry of `key` with `entry`, the same file with one more encoding. Does nothing
@@ -156,10 +166,10 @@ impl LookupCache {
         if Arc::ptr_eq(&known.entry, entry) || !entry.is_update_of(&known.entry) {
             return;
         }
-        let Cached { key_is_raw_path, looked_up, checked, requested, .. } = *known;
+        let Cached { key_is_raw_path, looked_up, max_age, checked, requested, .. } = *known;
         self.remove(key);
         let entry = Arc::clone(entry);
-        self.add(key, Cached { entry, key_is_raw_path, looked_up, checked, requested });
+        self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
         // Marks it as used.
         self.entries.get(key);
     }

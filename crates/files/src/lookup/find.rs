@@ -1,22 +1,27 @@
 //! Lookups: finding out which file a request path names, and by which rule. A lookup opens the
-//! file, and reads it if it is small. It may block, so it runs on a thread of the pool.
+//! file, and reads it if it is small. It may block, so it runs on a thread of the pool, unless the
+//! kernel has everything in memory.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 
-use sockeye_proto::CancelToken;
+use sockeye_proto::{CancelToken, Permit};
 
 use super::entry::{Entry, Target};
 use super::folder::Folder;
 use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
+use crate::file::content::Content;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::mime;
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
-use crate::store::traits::Opened;
+use crate::store::identity::{Identity, Stamp};
+use crate::store::traits::{OpenFile, Opened};
 
 /// Maximum number of attempts to read a file that changes meanwhile.
 const MAX_ATTEMPTS: usize = 8;
@@ -29,17 +34,46 @@ const HTML_EXTENSION: &[u8] = b".html";
 
 const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 
-/// Looks up `key`. Blocks. If the file is the one of `known`, an earlier result, and is unchanged,
-/// returns `known` without reading it. `None` if it has to read more than `scope` allows.
+/// Why a lookup has no result.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// It has to read a whole file: this one, unless it is an encoded form of the requested one.
+    NeedsFullRead(Option<Box<OpenedEarlier>>),
+    /// It would block the event loop.
+    WouldBlock,
+}
+
+/// A file that a lookup opened for the next one, which reads it.
+pub(crate) struct OpenedEarlier {
+    name: Box<[u8]>,
+    file: Arc<dyn OpenFile>,
+    identity: Identity,
+    /// The clock of the store, read before the file was opened.
+    now: Stamp,
+    /// The descriptor is charged to a client while it waits.
+    permit: Option<Permit>,
+}
+
+impl OpenedEarlier {
+    /// The same file, with its descriptor charged.
+    pub(crate) fn charged(self, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..self }
+    }
+}
+
+/// Looks up `key`. Blocks, unless `scope` is [`ReadScope::Cached`]. If the file is the one of
+/// `known`, an earlier result, and is unchanged, returns `known` without reading it. `opened` is
+/// from an earlier lookup of `key`.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
     known: Option<Arc<Entry>>,
+    opened: Option<OpenedEarlier>,
     scope: ReadScope<'_>,
-) -> Option<Arc<Entry>> {
+) -> Result<Arc<Entry>, Unfinished> {
     let Some((mount, path)) = mounts.find(key) else {
         let target = Target::Absent(Absent::Unmounted);
-        return Some(Arc::new(Entry { mount: None, target }));
+        return Ok(Arc::new(Entry { mount: None, target }));
     };
     let folder = &mounts.get(mount).folder;
     let known_file = match known.as_deref() {
@@ -48,24 +82,44 @@ pub(crate) fn look_up(
         }
         _ => None,
     };
-    let opened_store = folder.store.for_lookup();
+    let opened_store = match scope {
+        ReadScope::Cached => Some(folder.store.for_event_loop().ok_or(Unfinished::WouldBlock)?),
+        ReadScope::SmallFiles | ReadScope::WholeFiles(_) => folder.store.for_lookup(),
+    };
     let store = opened_store.as_deref().unwrap_or(&*folder.store);
     let reader = Reader { store, ..folder.reader(scope) };
-    let target = match (Lookup { folder, known: known_file, reader }).find(path) {
+    let lookup = Lookup { folder, known: known_file, reader, opened: RefCell::new(opened) };
+    let found = lookup.find(path);
+    // Checked first: a call that would have blocked looks like a missing file to the rules.
+    if store.would_block() {
+        return Err(Unfinished::WouldBlock);
+    }
+    let target = match found {
         Ok(Target::File(_, file)) if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) => {
-            return known;
+            drop(lookup);
+            return Ok(known.expect("it has the known file"));
         }
         Ok(target) => target,
-        Err(LoadError::NeedsFullRead) => return None,
+        Err(LoadError::NeedsFullRead) => {
+            return Err(Unfinished::NeedsFullRead(lookup.opened.take().map(Box::new)));
+        }
+        Err(LoadError::WouldBlock) => return Err(Unfinished::WouldBlock),
         Err(LoadError::Absent(absent)) => Target::Absent(absent),
         Err(LoadError::Changed) => Target::Absent(Absent::Changing),
     };
-    Some(Arc::new(Entry { mount: Some(mount), target }))
+    Ok(Arc::new(Entry { mount: Some(mount), target }))
+}
+
+impl fmt::Debug for OpenedEarlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedEarlier").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 /// Looks up `key`, and reads whole files if necessary.
 pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
-    let found = look_up(mounts, key, None, ReadScope::WholeFiles(&CancelToken::default()));
+    let scope = ReadScope::WholeFiles(&CancelToken::default());
+    let found = look_up(mounts, key, None, None, scope);
     found.expect("every file may be read")
 }
 
@@ -75,6 +129,8 @@ struct Lookup<'a> {
     /// The file that an earlier lookup found.
     known: Option<(Rule, &'a Arc<FileEntry>)>,
     reader: Reader<'a>,
+    /// A file that an earlier lookup opened, or that this one opened and must not read.
+    opened: RefCell<Option<OpenedEarlier>>,
 }
 
 impl Lookup<'_> {
@@ -158,11 +214,19 @@ impl Lookup<'_> {
 
     fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         let Self { reader, folder, .. } = self;
-        // Read before the file's identity, as `Identity::is_settled` requires.
-        let now = reader.store.now();
-        let (file, identity) = match reader.store.open(name)? {
-            Opened::Folder => return Ok(None),
-            Opened::File(file, identity) => (file, identity),
+        let earlier = self.opened.take().filter(|opened| *opened.name == *name);
+        let (now, file, identity, permit) = match earlier {
+            Some(OpenedEarlier { file, identity, now, permit, .. }) => {
+                (now, file, identity, permit)
+            }
+            None => {
+                // Read before the file's identity, as `Identity::is_settled` requires.
+                let now = reader.store.now();
+                match reader.store.open(name)? {
+                    Opened::Folder => return Ok(None),
+                    Opened::File(file, identity) => (now, file, identity, None),
+                }
+            }
         };
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
             *by == rule && known.original.is_of_file(name, &identity)
@@ -171,8 +235,17 @@ impl Lookup<'_> {
             folder.encoder.update_precompressed(reader, known)?
         } else {
             let content = reader.load(file, &identity)?;
-            let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
+            let digest = reader.digest(&content, &identity, identity.is_settled(now));
+            if let (Err(LoadError::NeedsFullRead), Content::Open(file)) = (&digest, &content) {
+                let (name, file) = (name.into(), Arc::clone(file));
+                self.opened.replace(Some(OpenedEarlier { name, file, identity, now, permit }));
+            }
+            let digest = digest?;
             let named = mime::named(name, &folder.options.content_types);
+            let is_cached_only = matches!(reader.scope, ReadScope::Cached);
+            if is_cached_only && named.needs() > 0 && matches!(content, Content::Open(_)) {
+                return Err(LoadError::WouldBlock);
+            }
             let kind = named.content_type(&content.start(named.needs())?);
             let opened = OpenedFile { name, kind: &kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);

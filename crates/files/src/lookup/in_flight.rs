@@ -24,7 +24,7 @@ const CLEANUP_THRESHOLD: usize = 256;
 pub(crate) enum JobResult {
     /// The entry, and when the job was started.
     Found { entry: Arc<Entry>, started: Time },
-    /// The job has to read more than its `ReadScope` allows.
+    /// The job has to read a whole file, which it may not.
     NeedsFullRead,
     /// The job was refused.
     Refused,
@@ -125,6 +125,12 @@ impl InFlight {
         let job = Arc::new(JobInFlight { started: now, cancel, waiting });
         self.jobs.insert(Rc::from(name), Arc::clone(&job));
         (ticket, waiter, Some(Completer { job }))
+    }
+
+    /// Removes the job `name`, so that later requests don't join it. Its requests still get the
+    /// result.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        self.jobs.remove(name);
     }
 
     /// Removes the job `name` if it is finished.

@@ -32,6 +32,10 @@ pub struct Options {
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
     /// `tar` is an unknown format (400). Default: on.
     pub archives: bool,
+    /// Each request looks its file up, and caches revalidate it for each use, so that a change is
+    /// visible at once: for a site that is being edited. Default: off, a change is visible after a
+    /// second.
+    pub fresh: bool,
     /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
@@ -59,6 +63,7 @@ impl Default for Options {
             spa: false,
             listing: false,
             archives: true,
+            fresh: false,
             caching: ByName::new(),
             content_types: ByName::new(),
             headers: Headers::default(),

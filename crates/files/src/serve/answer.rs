@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
-use sockeye_proto::JobKind;
 
 use super::jobs::{LookupRequest, Progress};
 use super::listing::{answer_head, is_requested};
@@ -73,7 +72,7 @@ impl Site {
         drop(cache);
         match entry {
             Some(entry) => self.respond(lookup, &entry, responder),
-            None => self.look_up(lookup, JobKind::Lookup, responder),
+            None => self.look_up_here_or_wait(lookup, responder),
         }
     }
 

@@ -8,12 +8,16 @@ use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 use super::site::Site;
 use crate::file::reader::ReadScope;
 use crate::lookup::entry::{Entry, Target};
-use crate::lookup::find::look_up;
+use crate::lookup::find::{OpenedEarlier, Unfinished, look_up};
 use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 use crate::respond::substitutes::Purpose;
 use crate::store::traits::FRESH;
+
+/// The most lookups that an event loop does itself in one turn, for all its connections. Each
+/// takes a few system calls.
+const MAX_LOOKUPS_PER_TURN: u32 = 16;
 
 /// The progress of a request.
 pub(crate) enum Progress<'r, 't> {
@@ -65,11 +69,12 @@ impl Site {
     ///
     /// Most lookups take a few system calls, on threads of their own. If a lookup has to read a
     /// whole file, it ends, and each client starts a long job of its own, so that no client waits
-    /// in the queue of another.
+    /// in the queue of another. `opened` is the file to be read, if it is open.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
         kind: JobKind,
+        opened: Option<OpenedEarlier>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let LookupRequest { key, view, .. } = lookup;
@@ -87,9 +92,11 @@ impl Site {
                     JobKind::ReadWhole => ReadScope::WholeFiles(&cancel),
                     _ => ReadScope::SmallFiles,
                 };
-                match look_up(&mounts, &key, known, scope) {
-                    Some(entry) => completer.complete(entry),
-                    None => completer.needs_full_read(),
+                match look_up(&mounts, &key, known, opened, scope) {
+                    Ok(entry) => completer.complete(entry),
+                    Err(Unfinished::NeedsFullRead(_) | Unfinished::WouldBlock) => {
+                        completer.needs_full_read();
+                    }
                 }
             })
         });
@@ -97,6 +104,48 @@ impl Site {
             Some(awaited) => Progress::Waiting(awaited, responder),
             None => self.answer_cached(lookup, known, responder),
         }
+    }
+
+    /// Looks up on the event loop, if the kernel has everything in memory that it takes, and on a
+    /// thread otherwise.
+    pub(super) fn look_up_here_or_wait<'r, 't>(
+        &self,
+        lookup: LookupRequest<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let LookupRequest { key, view, .. } = lookup;
+        let now = responder.now();
+        if !self.may_look_up_here(key, now) {
+            return self.look_up(lookup, JobKind::Lookup, None, responder);
+        }
+        let (mounts, known) = (&self.inner.mounts, self.cached(key, now));
+        match look_up(mounts, key, known, None, ReadScope::Cached) {
+            Ok(entry) => {
+                self.put(key, &entry, now, now);
+                self.respond(lookup, &entry, responder)
+            }
+            Err(Unfinished::NeedsFullRead(opened)) => {
+                // Without a permit, the job opens the file again.
+                let opened = opened.and_then(|opened| {
+                    let (mount, _) = mounts.find(key)?;
+                    let budget = &mounts.get(mount).folder.budgets.open_files;
+                    let permit = budget.charge(responder.client(view.request()), 1)?;
+                    Some(opened.charged(permit))
+                });
+                self.look_up(lookup, JobKind::ReadWhole, opened, responder)
+            }
+            Err(Unfinished::WouldBlock) => self.look_up(lookup, JobKind::Lookup, None, responder),
+        }
+    }
+
+    /// Whether to try a lookup on the event loop: not too many in one turn, and not if a thread
+    /// does it already.
+    fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {
+        let (turn, count) = self.inner.lookups_of_turn.get();
+        let count = if turn == now { count + 1 } else { 1 };
+        self.inner.lookups_of_turn.set((now, count));
+        count <= MAX_LOOKUPS_PER_TURN
+            && (self.looks_up_always(key) || !self.inner.in_flight.borrow().is_in_flight(key))
     }
 
     /// Waits until a file is compressed. If that can't be started now, the file is sent
@@ -161,6 +210,10 @@ impl Site {
     ) -> Option<AwaitedJob> {
         let now = responder.now();
         let mut in_flight = self.inner.in_flight.borrow_mut();
+        // A lookup that has started may have read what was there before the request.
+        if kind != JobKind::Compress && self.looks_up_always(key) {
+            in_flight.remove(&name);
+        }
         let (ticket, _waiter, completer) = in_flight.join(&name, now, responder.promise());
         drop(in_flight);
         let joined = completer.is_none();
@@ -207,9 +260,9 @@ impl Site {
             // Compressed or not: this request starts no second compression.
             return Progress::Answered(self.finish(lookup, entry, responder));
         }
-        let now = responder.now();
-        self.inner.cache.borrow_mut().put(lookup.key, Arc::clone(entry), started, now);
-        if arrived.since(started) < FRESH {
+        self.put(lookup.key, entry, started, responder.now());
+        let is_new = started >= arrived;
+        if is_new || !self.looks_up_always(lookup.key) && arrived.since(started) < FRESH {
             self.respond(lookup, entry, responder)
         } else {
             self.respond_or_look_up(lookup, responder)
@@ -224,7 +277,7 @@ impl Site {
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.remove_finished(&awaited.name);
-        self.look_up(awaited.lookup(view), JobKind::ReadWhole, responder)
+        self.look_up(awaited.lookup(view), JobKind::ReadWhole, None, responder)
     }
 
     /// Answers when the job was refused: with the cached result, or a 503. A request that had

@@ -98,6 +98,7 @@ impl PendingListing {
             query,
             format,
             archives: folder.options.archives,
+            always_read: folder.options.fresh,
             client,
             cancel: cancel.clone(),
         };

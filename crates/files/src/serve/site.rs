@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Time, Timed};
@@ -44,6 +45,8 @@ pub(super) struct Inner {
     pub(super) boundary: Boundary,
     pub(super) allow: Fields,
     pub(super) retry: Fields,
+    /// The time of the current turn, and how many lookups the event loop did in it.
+    pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
     /// The budgets for paths outside all folders.
@@ -92,6 +95,7 @@ impl Site {
             boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
+            lookups_of_turn: Cell::default(),
             listings_deadline: Cell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),
         };
@@ -138,6 +142,18 @@ impl Site {
 
     pub(super) fn cached(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
         self.inner.cache.borrow_mut().get(key, now).map(|cached| Arc::clone(&cached.entry))
+    }
+
+    /// Caches the result of a lookup that started at `looked_up`.
+    pub(super) fn put(&self, key: &[u8], entry: &Arc<Entry>, looked_up: Time, now: Time) {
+        let max_age = if self.looks_up_always(key) { Duration::ZERO } else { FRESH };
+        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), looked_up, max_age, now);
+    }
+
+    /// Whether `key` is in a folder with [`Options::fresh`](crate::Options::fresh).
+    pub(super) fn looks_up_always(&self, key: &[u8]) -> bool {
+        let mounts = &self.inner.mounts;
+        mounts.find(key).is_some_and(|(mount, _)| mounts.get(mount).folder.options.fresh)
     }
 
     pub(super) fn remove_finished(&self, name: &[u8]) {

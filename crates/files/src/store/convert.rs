@@ -1,7 +1,10 @@
-//! Converts types and errors of the kernel to those of this crate.
+//! Converts types, errors and clocks of the kernel to those of this crate.
+
+use std::time::Duration;
 
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
+use rustix::time::ClockId;
 
 use super::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 use super::identity::{Identity, Stamp};
@@ -49,4 +52,16 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
         Errno::AGAIN => Absent::Changing,
         _ => Absent::Failed(error.raw_os_error()),
     }
+}
+
+/// The clock that the kernel sets the times of files from, which is the coarse one.
+pub(crate) fn file_clock() -> Stamp {
+    let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+    Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+}
+
+/// The monotonic clock.
+pub(crate) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -1,21 +1,20 @@
 //! Whether reading from a file system, or closing a file there, may block.
 //!
-//! This is decided once for each mounted file system, by its type and by whether it supports reads
-//! that don't wait:
+//! This is decided once for each mounted file system, by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
-//! - On known disk file systems each read is probed first.
+//! - On known disk file systems each read is probed first. On those that don't support reads that
+//!   don't wait, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
 //!   read by threads only; so is a slow disk, until it has recovered.
 //!
-//! A device is forgotten when its last file is closed: its number may be reused for another file
-//! system.
+//! The number of a device may be reused for another file system once all its files are closed. So a
+//! device without open files is used again only for the same type of file system.
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -23,7 +22,6 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::{Errno, ReadWriteFlags};
 use sockeye_proto::{Access, JobGroup};
 use tracing::debug;
 
@@ -79,10 +77,14 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Device {
     number: u64,
+    /// The type of the file system, as `fstatfs` returns it; 0 if that failed.
+    file_system: u32,
     access: Access,
     /// Whether its reads are timed, because it may become slow.
     timed: bool,
     slow: AtomicBool,
+    /// How many of its files are open. While there are any, its number is not reused.
+    open_files: AtomicUsize,
     closing: AtomicUsize,
     /// Sends to the thread that closes files; set to `None` if that can't be started.
     closer: OnceLock<Option<Sender<Closing>>>,
@@ -92,15 +94,23 @@ pub(crate) struct Device {
 type Closing = (OwnedFd, Arc<Device>);
 
 impl Device {
-    /// The device with this number, which contains `file`. Blocks.
+    /// The device with this number, which contains `file`, a file or a folder. Blocks.
     pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
-        if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
+        let known = lock(&DEVICES).get(&number).and_then(Weak::upgrade);
+        let is_in_use = |known: &Self| known.open_files.load(Ordering::Relaxed) > 0;
+        if let Some(known) = known.as_ref().filter(|known| is_in_use(known)) {
+            return Arc::clone(known);
+        }
+        let file_system = type_of(file);
+        if let Some(known) = known.filter(|known| known.file_system == file_system) {
             return known;
         }
-        let (access, timed) = detect_access(file);
-        let new = Arc::new(Self::new(number, access, timed));
+        let (access, timed) = access_to(file_system);
+        let new = Arc::new(Self::new(number, file_system, access, timed));
         let mut devices = lock(&DEVICES);
-        if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
+        if let Some(known) = devices.get(&number).and_then(Weak::upgrade)
+            && known.file_system == file_system
+        {
             return known;
         }
         devices.retain(|_, device| device.strong_count() > 0);
@@ -108,9 +118,18 @@ impl Device {
         new
     }
 
-    fn new(number: u64, access: Access, timed: bool) -> Self {
-        let (slow, closing, closer) = Default::default();
-        Self { number, access, timed, slow, closing, closer }
+    fn new(number: u64, file_system: u32, access: Access, timed: bool) -> Self {
+        let (slow, open_files, closing, closer) = Default::default();
+        Self { number, file_system, access, timed, slow, open_files, closing, closer }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Counts an open file, until it is passed to [`Device::close`].
+    pub(crate) fn add_open_file(&self) {
+        self.open_files.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How its files are sent now.
@@ -158,12 +177,17 @@ impl Device {
     /// Closes a file of `size` bytes: on another thread, if this one is an event loop and closing
     /// may block.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
-        if !IS_EVENT_LOOP.get() || self.access() != Access::Thread && size < MIN_SLOW_CLOSE {
-            return;
+        let may_block = self.access() == Access::Thread || size >= MIN_SLOW_CLOSE;
+        if IS_EVENT_LOOP.get()
+            && may_block
+            && let Some(closer) = self.closer.get_or_init(start_closer)
+        {
+            self.closing.fetch_add(1, Ordering::Relaxed);
+            let _ = closer.send((file, Arc::clone(self)));
+        } else {
+            drop(file);
+            self.open_files.fetch_sub(1, Ordering::Relaxed);
         }
-        let Some(closer) = self.closer.get_or_init(start_closer) else { return };
-        self.closing.fetch_add(1, Ordering::Relaxed);
-        let _ = closer.send((file, Arc::clone(self)));
     }
 }
 
@@ -178,29 +202,27 @@ fn start_closer() -> Option<Sender<Closing>> {
     let close = move || {
         for (file, device) in receiver {
             drop(file);
+            device.open_files.fetch_sub(1, Ordering::Relaxed);
             device.closing.fetch_sub(1, Ordering::Relaxed);
         }
     };
     thread::Builder::new().name("sockeye-close".into()).spawn(close).ok().map(|_| sender)
 }
 
-/// How files of the file system of `file` are sent, and whether its reads are timed.
-fn detect_access(file: BorrowedFd<'_>) -> (Access, bool) {
+/// The type of the file system of `file`.
+fn type_of(file: BorrowedFd<'_>) -> u32 {
     // The field's width differs between architectures; all magic numbers have 32 bits.
-    let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
-    match kind {
-        Ok(kind) if IN_MEMORY.contains(&kind) => (Access::Direct, false),
-        Ok(kind) if ON_DISK.contains(&kind) && can_probe(file) => (Access::Probe, true),
-        Ok(OVERLAY) => (Access::Direct, true),
-        _ => (Access::Thread, false),
-    }
+    rustix::fs::fstatfs(file).map_or(0, |stat| stat.f_type as u32)
 }
 
-/// Whether the file system of `file` supports reads that don't wait.
-fn can_probe(file: BorrowedFd<'_>) -> bool {
-    let byte = &mut [0];
-    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT);
-    matches!(read, Ok(_) | Err(Errno::AGAIN))
+/// How files of this type of file system are sent, and whether its reads are timed.
+fn access_to(file_system: u32) -> (Access, bool) {
+    match file_system {
+        OVERLAY => (Access::Direct, true),
+        kind if IN_MEMORY.contains(&kind) => (Access::Direct, false),
+        kind if ON_DISK.contains(&kind) => (Access::Probe, true),
+        _ => (Access::Thread, false),
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +234,7 @@ mod tests {
 
     #[test]
     fn slow_disks_are_read_by_threads_until_they_recover() {
-        let disk = Device::new(7, Access::Probe, true);
+        let disk = Device::new(7, 0, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
         disk.note_send(SLOW_READ);
         assert_eq!(disk.access(), Access::Probe);
@@ -223,11 +245,11 @@ mod tests {
         assert_eq!(disk.access(), Access::Probe);
         disk.record_read(slow);
         assert_eq!(disk.access(), Access::Thread);
-        let overlay = Device::new(7, Access::Direct, true);
+        let overlay = Device::new(7, 0, Access::Direct, true);
         assert_eq!(overlay.access(), Access::Direct);
         overlay.note_send(slow);
         assert_eq!(overlay.access(), Access::Thread);
-        let memory = Device::new(7, Access::Direct, false);
+        let memory = Device::new(7, 0, Access::Direct, false);
         memory.note_send(slow);
         assert_eq!(memory.access(), Access::Direct);
     }
@@ -241,10 +263,11 @@ mod tests {
             (Access::Probe, MIN_SLOW_CLOSE - 1, false),
             (Access::Direct, 1, false),
         ] {
-            let device = Arc::new(Device::new(7, access, access == Access::Probe));
+            let device = Arc::new(Device::new(7, 0, access, access == Access::Probe));
             let (sender, receiver) = channel();
             device.closer.set(Some(sender)).unwrap();
             let (mut reader, writer) = std::io::pipe().unwrap();
+            device.add_open_file();
             device.close(writer.into(), size);
             let sent = receiver.try_recv();
             assert_eq!(sent.is_ok(), by_thread, "{access:?} {size}");
@@ -255,12 +278,14 @@ mod tests {
 
     #[test]
     fn jobs_close_files_themselves() {
-        let device = Arc::new(Device::new(7, Access::Thread, false));
+        let device = Arc::new(Device::new(7, 0, Access::Thread, false));
         let (sender, receiver) = channel();
         device.closer.set(Some(sender)).unwrap();
         let (_reader, writer) = std::io::pipe().unwrap();
+        device.add_open_file();
         thread::scope(|scope| scope.spawn(|| device.close(writer.into(), 1)).join()).unwrap();
         assert!(receiver.try_recv().is_err());
+        assert_eq!(device.open_files.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -269,6 +294,7 @@ mod tests {
         let device = Device::of(u64::MAX, file.as_fd());
         assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX, file.as_fd())));
         let (_reader, writer) = std::io::pipe().unwrap();
+        device.add_open_file();
         device.close(writer.into(), 1);
         let known = Arc::downgrade(&device);
         drop(device);
@@ -280,16 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_another_file_system_reuses_is_another_device() {
+        let [proc, memory] =
+            ["/proc/self/stat", "/dev/null"].map(|path| std::fs::File::open(path).unwrap());
+        let device = Device::of(u64::MAX - 1, proc.as_fd());
+        assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX - 1, proc.as_fd())));
+        // While a file is open, the number can't be reused.
+        device.add_open_file();
+        assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX - 1, memory.as_fd())));
+        device.open_files.fetch_sub(1, Ordering::Relaxed);
+        let new = Device::of(u64::MAX - 1, memory.as_fd());
+        assert_eq!((device.access(), new.access()), (Access::Thread, Access::Direct));
+    }
+
+    #[test]
     fn file_system_types_decide_access() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
-            assert_eq!(detect_access(file.as_fd()).0, access, "{path}");
+            assert_eq!(access_to(type_of(file.as_fd())).0, access, "{path}");
         }
     }
 
     #[test]
     fn no_more_files_are_opened_where_closing_hangs() {
-        let device = Device::new(7, Access::Thread, false);
+        let device = Device::new(7, 0, Access::Thread, false);
         device.closing.store(MAX_WAITING_TO_CLOSE - 1, Ordering::Relaxed);
         assert!(!device.has_backlog());
         device.closing.fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
 
 /// The size of one read, in bytes.
-const CHUNK_SIZE: usize = 128 * 1024;
+const CHUNK_SIZE: usize = 256 * 1024;
 
 /// The most digests that are kept: about 12 MiB.
 const MAX_DIGESTS: usize = 64 * 1024;

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,13 +15,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::process::{Resource, getrlimit};
-use rustix::time::ClockId;
 use sockeye_proto::{Access, FileSource, JobGroup};
 
 use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
-use super::convert::{from_statx, special, to_absent};
+use super::cached::CachedLookups;
+use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::open::{self, Error::Os};
@@ -35,6 +35,7 @@ pub struct Disk {
     root: PathBuf,
     /// The name of the root, if it is a file.
     single: Option<Vec<u8>>,
+    cached_lookups: CachedLookups,
 }
 
 /// Why a folder or file can't be opened for serving.
@@ -92,7 +93,7 @@ impl Disk {
             Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
-        let disk = Self { root, single };
+        let disk = Self { root, single, cached_lookups: CachedLookups::default() };
         // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
@@ -123,9 +124,7 @@ impl Store for Disk {
     }
 
     fn now(&self) -> Stamp {
-        // The coarse clock is the one that the kernel stamps files with.
-        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
-        Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+        file_clock()
     }
 
     fn single_file(&self) -> Option<&[u8]> {
@@ -138,6 +137,11 @@ impl Store for Disk {
 
     fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         Some(Box::new(self.root()))
+    }
+
+    fn for_event_loop(&self) -> Option<Box<dyn Store + '_>> {
+        let folder = self.single.is_none().then_some(&*self.root)?;
+        Some(Box::new(self.cached_lookups.root(folder, DiskFile::open)?))
     }
 }
 
@@ -154,6 +158,7 @@ impl Root<'_> {
             Some(folder) => Ok(folder),
             None => {
                 let opened = open::folder(&self.disk.root)?;
+                self.disk.cached_lookups.record(opened.as_fd());
                 Ok(self.folder.get_or_init(|| opened))
             }
         }
@@ -238,8 +243,7 @@ impl Store for Root<'_> {
                 if device.has_backlog() {
                     return Err(Absent::ClosingHangs);
                 }
-                let file = DiskFile { file: Some(file), identity, device };
-                Ok(Opened::File(Arc::new(file), identity))
+                Ok(Opened::File(DiskFile::open(file, identity, device), identity))
             }
             kind => Err(Absent::NotRegular(special(kind))),
         }
@@ -279,6 +283,11 @@ struct DiskFile {
 }
 
 impl DiskFile {
+    fn open(file: OwnedFd, identity: Identity, device: Arc<Device>) -> Arc<dyn OpenFile> {
+        device.add_open_file();
+        Arc::new(Self { file: Some(file), identity, device })
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_ref().expect("open until it is dropped").as_fd()
     }
@@ -341,12 +350,17 @@ impl OpenFile for DiskFile {
     fn identity(&self) -> Result<Identity, Absent> {
         stat(self.fd()).map(|(_, identity)| identity)
     }
-}
 
-/// The monotonic clock.
-fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(ClockId::Monotonic);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.device.access() {
+            Access::Direct => self.read_at(offset, buffer),
+            Access::Probe => {
+                let buffers = &mut [IoSliceMut::new(buffer)];
+                Ok(preadv2(self.fd(), buffers, offset, ReadWriteFlags::NOWAIT)?)
+            }
+            Access::Thread => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {

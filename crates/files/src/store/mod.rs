@@ -7,9 +7,11 @@
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
 //!   entries of a folder), `device` (whether reading or closing may block) and `convert` (from
 //!   types of the kernel to ours).
+//! - `cached`: lookups on an event loop, if the kernel has the names in memory.
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
 pub(crate) mod absent;
+mod cached;
 pub(crate) mod convert;
 pub(crate) mod device;
 pub(crate) mod digest;

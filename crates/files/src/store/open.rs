@@ -32,7 +32,8 @@ pub(crate) const NO_MODE: Mode = Mode::empty();
 pub(crate) const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// To pass through a folder, which needs no permission to list it.
-const FOLDER_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(crate) const FOLDER_FLAGS: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The most attempts at a call that fails because of a signal, a rename (the kernel can't tell
 /// whether the name would have left the root) or a new symbolic link.

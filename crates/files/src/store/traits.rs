@@ -3,6 +3,7 @@
 //! Jobs call stores on threads, since they may block.
 
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +57,19 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn for_lookup(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
+
+    /// The same store for one lookup on an event loop, where nothing may block: a call that would
+    /// block fails, and [`Store::would_block`] returns true from then on. Default: `None`, lookups
+    /// run on threads.
+    fn for_event_loop(&self) -> Option<Box<dyn Store + '_>> {
+        None
+    }
+
+    /// Whether a call failed because it would have blocked. The lookup must be done on a thread
+    /// then, whatever its result is. Default: `false`.
+    fn would_block(&self) -> bool {
+        false
+    }
 }
 
 /// What a name leads to.
@@ -99,19 +113,42 @@ pub trait OpenFile: FileSource {
     ///
     /// As [`Store::open`].
     fn identity(&self) -> Result<Identity, Absent>;
+
+    /// As [`FileSource::read_at`], but fails with `WouldBlock` if that would wait for a disk.
+    /// Default: `read_at`, which never waits for one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_at(offset, buffer)
+    }
 }
 
 impl dyn OpenFile + '_ {
     /// Fills `buffer` from `offset` on. Returns the number of bytes, less at the end of the file.
     pub(crate) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Absent> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read_at(offset + filled as u64, &mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
-            }
-        }
-        Ok(filled)
+        fill(buffer, |at, rest| self.read_at(offset + at, rest))
+            .map_err(|error| Absent::Failed(error.raw_os_error().unwrap_or(0)))
     }
+
+    /// Fills `buffer` from the beginning, with [`OpenFile::read_cached`].
+    pub(crate) fn fill_cached(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        fill(buffer, |at, rest| self.read_cached(at, rest))
+    }
+}
+
+/// Fills `buffer` with as many calls of `read` as it takes, each with the number of bytes before it.
+fn fill(
+    buffer: &mut [u8],
+    mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
 }
