@@ -1,5 +1,5 @@
-//! One protocol instance with its pending input and output: its state, and the methods by which its
-//! owner reads and changes that.
+//! One protocol instance with its unused input and unsent output: its state, and the methods by
+//! which its owner reads and changes that state.
 
 use std::fmt;
 use std::mem;
@@ -10,7 +10,7 @@ use super::unused::Unused;
 use crate::remote::{Credit, Key};
 use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};
 
-/// A protocol instance with its pending input and output.
+/// A protocol instance with its unused input and unsent output.
 pub struct Session {
     pub(super) key: Key,
     pub(super) peer: Peer,
