@@ -124,7 +124,7 @@ impl<D: Driver> Shard<D> {
                 target: "sockeye", peer = %address, max,
                 "refused: too many connections from this address"
             );
-            self.resources.stats.close(&Reason::OverAddressLimit);
+            self.resources.stats.count_closed(&Reason::OverAddressLimit);
             self.driver.close(accepted.socket);
             return;
         }
@@ -163,7 +163,7 @@ impl<D: Driver> Shard<D> {
             None => {
                 let reason = Reason::Panicked;
                 warn!(target: "sockeye", peer = %address, %reason, "could not open a connection");
-                self.resources.stats.close(&reason);
+                self.resources.stats.count_closed(&reason);
                 self.counts.remove(address);
                 self.driver.close(socket);
             }
@@ -219,7 +219,7 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
-                self.resources.stats.close(&reason);
+                self.resources.stats.count_closed(&reason);
                 self.notify_not_connected(protocol, peer, &reason);
             }
         }
