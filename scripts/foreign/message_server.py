@@ -3,10 +3,10 @@
 It answers searches, and echoes the first bytes of binary content. It runs in one thread until it is
 killed.
 
-It reads one request per connection, and ignores input after it. For an invalid request, it closes the
-connection without a response. If the content is empty or JSON that is false in Python (such as `{}`),
-it never responds, and keeps the connection open. It has no limits and no timeouts, and knows only
-the four required header keys.
+It reads one request per connection, and ignores input after it. For an invalid request, it closes
+the connection without a response. If the content is empty or JSON that is false in Python (such as
+`{}`), it never responds, and keeps the connection open. It has no limits and no timeouts, and knows
+only the four required header keys.
 """
 
 import json

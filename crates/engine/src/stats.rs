@@ -16,8 +16,8 @@ pub struct Stats {
     pub received: u64,
     /// Bytes that the kernel has taken.
     pub sent: u64,
-    /// Connections that [`Handle::stop`](crate::Handle::stop) or the drain timeout ended before they
-    /// had finished.
+    /// Connections that [`Handle::stop`](crate::Handle::stop) or the drain timeout ended before
+    /// they had finished.
     pub cut: u64,
     /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,

@@ -13,10 +13,10 @@
 //! | [`Remote::wake`] | nothing | does nothing if a wake-up waits |
 //!
 //! Use messages for one sender that can wait, such as a thread that produces a stream. To send the
-//! same to many connections, or to send from an event loop, write to a bounded queue that both sides
-//! share, and wake the readers. Each reader keeps its own position in the queue, and reads on while
-//! its output has room. So a slow peer costs one position and one full output. The example `chat`
-//! does this.
+//! same to many connections, or to send from an event loop, write to a bounded queue that both
+//! sides share, and wake the readers. Each reader keeps its own position in the queue, and reads on
+//! while its output has room, so a slow peer costs one position and one full output. The example
+//! `chat` does this.
 //!
 //! [`Remote::send`] waits on a condition variable. It fails on an event loop, so no event loop ever
 //! waits there.
@@ -26,8 +26,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Identifies a connection within its shard. The owner of its session chooses the
-/// number.
+/// The number of a connection in its shard, which the owner of its session chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 
@@ -141,11 +140,9 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// The flow control of all remotes of one connection: limits what waits for it to
-/// [`Remote::MESSAGES`] messages and one wake-up.
-///
-/// Sending a message takes credit. After the message was delivered, the session gives the credit
-/// back once its output is below the high-water mark.
+/// Flow control: at most [`Remote::MESSAGES`] messages and one wake-up of remotes wait for one
+/// connection. The session gives back the credit of a delivered message once its output is below
+/// the high-water mark.
 #[derive(Debug)]
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
@@ -343,8 +340,7 @@ impl Remote {
     /// assert_eq!(peer.output(), b"hello\n".repeat(100));
     /// ```
     pub fn wake(&self) {
-        // If the flag is set, an event will follow: `Credit::take_wake` clears the flag before the
-        // event.
+        // If the flag is set, an event follows: `Credit::take_wake` clears it before the event.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
             self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });

@@ -35,8 +35,8 @@ impl Rng {
 
     /// True with a probability of `per_mille` in 1000.
     pub fn chance(&mut self, per_mille: u16) -> bool {
-        // A rate of 0 draws no number, so that turning a fault off doesn't change the random choices
-        // of the others.
+        // A rate of 0 draws no number, so that turning a fault off doesn't change the random
+        // choices of the others.
         per_mille > 0 && self.below(1000) < usize::from(per_mille)
     }
 

@@ -431,7 +431,7 @@ impl Drop for ReplyJob {
     }
 }
 
-/// Makes room in `collected` for `more` bytes. Returns whether the budget allows it. The capacity at
+/// Makes room in `collected` for `more` bytes. Returns whether the budget allows it. Capacity at
 /// least doubles when it grows, so that the budget is charged a few times per body and not for each
 /// piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
