@@ -29,7 +29,7 @@ impl fmt::Debug for Outcome {
 /// What happens after the client's last byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
-    /// The client ends its side.
+    /// The client closes its sending side.
     Eof,
     /// The client sends nothing until after all deadlines.
     Silence,

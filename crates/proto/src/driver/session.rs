@@ -62,7 +62,7 @@ pub(super) enum Expects {
 pub(super) enum InputState {
     /// The peer may send more.
     Open,
-    /// The peer has ended its side. Input that it sent before may still arrive.
+    /// The peer has closed its sending side. Input that it sent before may still arrive.
     HalfClosed,
     /// As `HalfClosed`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
     HalfClosedSent,
@@ -256,13 +256,13 @@ impl Session {
         self.unused = Unused::default();
     }
 
-    /// Notes that the peer has ended its side. Input that it sent before may still come.
+    /// Notes that the peer has closed its sending side. Input that it sent before may still come.
     #[inline]
     pub fn half_close(&mut self) {
         self.input_state = self.input_state.max(InputState::HalfClosed);
     }
 
-    /// Whether the peer has ended its side.
+    /// Whether the peer has closed its sending side.
     #[inline]
     #[must_use]
     pub fn is_half_closed(&self) -> bool {
