@@ -1,8 +1,12 @@
-"""A minimal message server with one thread: message_server.py HOST PORT.
+"""A small server of the message protocol (docs/message.md): message_server.py HOST PORT.
 
-It answers one request per connection and ignores bytes after it. After an invalid request it closes
-without a response; content that is false in Python is never answered. It has no limits and no
-deadlines, and knows only the four required keys of a header.
+It answers searches, and echoes the first bytes of binary content. It runs in one thread until it is
+killed.
+
+It reads one request per connection, and ignores input after it. For an invalid request, it closes
+the connection without a response. If the content is empty or JSON that is false in Python (such as
+`{}`), it never responds, and keeps the connection open. It has no limits and no timeouts, and knows
+only the four required header keys.
 """
 
 import json
@@ -22,8 +26,10 @@ ANSWERS = {
 def answer(header, content):
     """The frame of the response, or None if there is none."""
     if header["content-type"] != "text/json":
-        content = content and b"First 10 bytes of request: " + content[:10]
-        return content and frame(content, "binary/custom-server-binary-type", "binary")
+        if not content:
+            return None
+        start = b"First 10 bytes of request: " + content[:10]
+        return frame(start, "binary/custom-server-binary-type", "binary")
     request = json.loads(content.decode(header["content-encoding"]))
     if not request:
         return None
@@ -42,16 +48,16 @@ class Connection:
         self.received = b""
         self.unsent = b""
 
-    def ready(self, selector):
-        """Returns whether the connection has ended."""
+    def on_ready(self, selector):
+        """Sends or receives once. Returns whether to close the connection."""
         if self.unsent:
             self.unsent = self.unsent[self.peer.send(self.unsent):]
             return not self.unsent
-        part = self.peer.recv(4096)
-        self.received += part
+        data = self.peer.recv(4096)
+        self.received += data
         request = take(self.received)
         if not request:
-            return not part
+            return not data
         header, content, _ = request
         for key in ("byteorder", "content-type", "content-encoding", "content-length"):
             if key not in header:
@@ -60,12 +66,12 @@ class Connection:
         if self.unsent:
             selector.modify(self.peer, selectors.EVENT_WRITE, self)
         else:
-            selector.unregister(self.peer)  # there is no response: ignore the connection
+            selector.unregister(self.peer)  # stays open, but is ignored from now on
         return False
 
 
 def main():
-    held = []
+    connections = []  # holds the ignored ones, too, so that Python doesn't close them
     with selectors.DefaultSelector() as selector, \
             socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
         listener.setblocking(False)
@@ -77,17 +83,17 @@ def main():
                     peer, _ = listener.accept()
                     peer.setblocking(False)
                     connection = Connection(peer)
-                    held.append(connection)
+                    connections.append(connection)
                     selector.register(peer, selectors.EVENT_READ, connection)
                     continue
                 try:
-                    done = key.data.ready(selector)
+                    ended = key.data.on_ready(selector)
                 except (OSError, ValueError, LookupError, AttributeError, TypeError):
-                    done = True
-                if done:
+                    ended = True
+                if ended:
                     selector.unregister(key.fileobj)
                     key.fileobj.close()
-                    held.remove(key.data)
+                    connections.remove(key.data)
 
 
 main()

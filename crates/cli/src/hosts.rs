@@ -1,8 +1,8 @@
-//! Checks the host names of requests at loopback addresses.
+//! Checks the host names of requests at loopback addresses, against DNS rebinding
+//! ([`sockeye::http_core::AllowedHosts`]).
 //!
-//! [`sockeye::http_core::HostCheck`] says why they are checked. Other addresses are not checked,
-//! since this program can't know their names; nor are Unix sockets and trusted proxies, since
-//! browsers can't be their clients.
+//! Other addresses are not checked, since this program can't know their names. Connections from
+//! Unix sockets and trusted proxies are not checked, since they don't come from browsers.
 
 use std::net::IpAddr;
 
@@ -33,9 +33,10 @@ pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
 /// Allows only `hosts` on connections to loopback listeners, except from `proxies`, and logs
 /// refused names.
 pub(crate) fn check(hosts: AllowedHosts, bound: &[Bound], proxies: Proxies) -> HostCheck {
-    let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
+    let listens_on_loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| {
-        loopback.get(peer.via as usize) == Some(&true) && !proxies.is_trusted(peer.address)
+        let listener = peer.via as usize;
+        listens_on_loopback.get(listener) == Some(&true) && !proxies.is_trusted(peer.address)
     })
     .on_refused(|name| {
         let host = name.unwrap_or("(not a name)");
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn loopback_addresses_are_recognized() {
-        for (address, loopback) in [
+        for (address, expected) in [
             ("127.0.0.1:8000", true),
             ("127.0.0.53:8000", true),
             ("[::1]:8000", true),
@@ -61,9 +62,9 @@ mod tests {
             ("example.org:8000", false),
             ("unix:/run/s", false),
         ] {
-            assert_eq!(is_loopback(&address.parse().unwrap()), loopback, "{address}");
+            assert_eq!(is_loopback(&address.parse().unwrap()), expected, "{address}");
             if let Ok(bound) = address.parse() {
-                assert_eq!(Bound::Ip(bound).is_loopback(), loopback, "{address}");
+                assert_eq!(Bound::Ip(bound).is_loopback(), expected, "{address}");
             }
         }
     }

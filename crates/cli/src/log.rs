@@ -51,19 +51,20 @@ impl Log {
     fn to(mut target: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(1, Duration::ZERO));
         let log = Self { queue, limits: Arc::default() };
-        let own = log.clone();
+        let writer_log = log.clone();
         writer::start(&log.queue, "log", move |lines, _| {
             // On an error (a full disk, the limit on file sizes) these lines are lost, and there is
             // nowhere to report it.
             let _ = target.write_all(lines);
             lines.clear();
-            let dropped = own.queue.take_refused();
+            let dropped = writer_log.queue.take_refused();
             if dropped > 0 {
                 let _ = writeln!(target, "{dropped} {DROPPED}");
             }
             let _ = target.flush();
-            own.report_left_out(false);
-            lock(&own.limits).due()
+            writer_log.report_suppressed(false);
+            // Runs again at this time, even if no line is queued.
+            lock(&writer_log.limits).due()
         })?;
         Ok(log)
     }
@@ -92,26 +93,26 @@ impl Log {
         std::panic::set_hook(Box::new(move |panic| {
             const BUG: &str = "a bug in sockeye";
             // A panic of the main thread ends the process.
-            let is_last = thread::current().name() == Some("main");
-            if log.allows(Line::of_text(BUG, BUG)) || is_last {
+            let ends_process = thread::current().name() == Some("main");
+            if log.allows(Line::of_text(BUG, BUG)) || ends_process {
                 log.print(format!("{BUG}: {panic}"));
             }
-            if is_last {
+            if ends_process {
                 log.flush();
             }
         }));
     }
 
-    /// Writes a line at every log level, for example in response to a signal.
+    /// Writes a line whatever the log level is, for example in response to a signal.
     pub(crate) fn print(&self, line: impl AsRef<str>) {
         let line = text::escape_controls(line.as_ref()) + "\n";
         self.queue.put(MAX_QUEUED, |lines| lines.extend_from_slice(line.as_bytes()));
     }
 
-    /// Waits until all lines, and the counts of suppressed lines, are written, but at most
-    /// [`FLUSH_TIMEOUT`]: standard error may be a pipe that nobody reads.
+    /// Waits until all lines, and the counts of suppressed lines, are written. Waits at most
+    /// [`FLUSH_TIMEOUT`], since standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
-        self.report_left_out(true);
+        self.report_suppressed(true);
         // Lines that could not be written in time are lost.
         let _ = self.queue.flush(FLUSH_TIMEOUT);
     }
@@ -127,7 +128,7 @@ impl Log {
     }
 
     /// Logs the counts of suppressed lines: those that are due, or `all`.
-    fn report_left_out(&self, all: bool) {
+    fn report_suppressed(&self, all: bool) {
         // The lock is not held while logging.
         let suppressed = lock(&self.limits).take(Instant::now(), all);
         suppressed.iter().filter_map(Suppressed::log).for_each(|line| self.print(line));
@@ -237,15 +238,15 @@ mod tests {
         let log = Log::to(output.clone()).unwrap();
         let held = output.lock();
         // The writing thread may have taken a full queue already: fill it twice.
-        let put = 2 * (MAX_QUEUED / "line 0\n".len() + 1) + 10;
-        for n in 0..put {
+        let printed = 2 * (MAX_QUEUED / "line 0\n".len() + 1) + 10;
+        for n in 0..printed {
             log.print(format!("line {n}"));
         }
         drop(held);
         log.flush();
         let text = output.text();
         let written = text.lines().filter(|line| line.starts_with("line ")).count();
-        let lost = put - written;
+        let lost = printed - written;
         assert!(lost >= 10, "{lost}");
         assert!(text.contains(&format!("{lost} {DROPPED}")), "{lost} in {text}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sockeye_proto::Reason;
 
-/// Counters of a shard, or of several added up.
+/// Counters of a shard, or the sums of the counters of several shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Connections that were accepted.
@@ -16,13 +16,14 @@ pub struct Stats {
     pub received: u64,
     /// Bytes that the kernel has taken.
     pub sent: u64,
-    /// Connections that were cut: by a stop, or because they had not finished at the drain timeout.
+    /// Connections that [`Handle::stop`](crate::Handle::stop) or the drain timeout ended before
+    /// they had finished.
     pub cut: u64,
     /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
-    /// Jobs of the pool. It belongs to all shards: this is zero in a shard's own stats.
+    /// Jobs of the pool, which all shards share. Zero in the stats of one shard.
     pub jobs: JobStats,
 }
 
@@ -35,15 +36,15 @@ pub struct JobStats {
     pub dropped: u64,
     /// Jobs that were cancelled before they ran.
     pub cancelled: u64,
-    /// How long the jobs in `run` had waited for a thread, added up.
+    /// Total time that the jobs in `run` waited for a thread.
     pub waited: Duration,
     /// The longest of these waits.
     pub longest_wait: Duration,
 }
 
 impl JobStats {
-    /// Counts a job that starts after this wait.
-    pub(crate) fn begin(&mut self, waited: Duration) {
+    /// Counts a job that starts now, after it `waited` for a thread.
+    pub(crate) fn count_start(&mut self, waited: Duration) {
         self.run += 1;
         self.waited += waited;
         self.longest_wait = self.longest_wait.max(waited);
@@ -59,12 +60,13 @@ impl JobStats {
 }
 
 impl Stats {
-    pub(crate) fn close(&mut self, reason: &Reason) {
+    /// Counts a connection that ended.
+    pub(crate) fn count_closed(&mut self, reason: &Reason) {
         *self.closed.entry(reason.code()).or_default() += 1;
         self.cut += u64::from(matches!(reason, Reason::Cut));
     }
 
-    /// How many connections ended for the reason of this code.
+    /// How many connections ended with this [`Reason::code`].
     #[must_use]
     pub fn closed_for(&self, code: &str) -> u64 {
         self.closed.get(code).copied().unwrap_or(0)

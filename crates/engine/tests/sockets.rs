@@ -135,7 +135,7 @@ fn an_ipv4_peer_of_a_dual_stack_socket_has_an_ipv4_address() {
     let client = TcpStream::connect(("127.0.0.1", address.port())).unwrap();
     let here = client.local_addr().unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!((&client).read(&mut [0; 1]).unwrap(), 0, "the server ended its side");
+    assert_eq!((&client).read(&mut [0; 1]).unwrap(), 0, "the server closed its sending side");
     running.handle().drain();
     running.join().unwrap();
     assert_eq!(*seen.lock().unwrap(), [here.into()]);

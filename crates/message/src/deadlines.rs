@@ -32,8 +32,8 @@ impl<H: Handler> Server<H> {
             State::ExpectHeader { .. } => {
                 self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)
             }
-            State::ExpectContent(content) => {
-                let remaining = content.receiver.remaining();
+            State::ExpectContent(incoming) => {
+                let remaining = incoming.receiver.remaining();
                 let seconds = self.limits.content_timeout.as_secs();
                 let what = format!(
                     "{remaining} bytes of content are missing, and none came for {seconds} s"
@@ -59,16 +59,17 @@ impl<H: Handler> Server<H> {
                 self.state.end_with(deadline_passed());
             }
         }
-        let Some(content) = self.state.unanswered().filter(|content| content.request.is_late(turn))
+        let Some(incoming) =
+            self.state.unanswered().filter(|incoming| incoming.request.is_late(turn))
         else {
             return Ok(());
         };
-        self.handler.on_cancelled(content.request.number);
-        if !content.request.keeps_connection() {
+        self.handler.on_cancelled(incoming.request.number);
+        if !incoming.request.keeps_connection() {
             return self.finish(Err(deadline_passed()), turn);
         }
-        content.resume(&self.limits, turn);
-        content.discard();
+        incoming.resume(&self.limits, turn);
+        incoming.discard();
         Ok(())
     }
 
@@ -80,8 +81,8 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         // A deadline may have passed at the same time.
         self.expire(turn)?;
-        if let State::ExpectContent(content) = &mut self.state
-            && content.request.take_ticket(ticket)
+        if let State::ExpectContent(incoming) = &mut self.state
+            && incoming.request.take_ticket(ticket)
         {
             return self.settle_incoming(ticket, body, turn);
         }
@@ -134,17 +135,17 @@ impl<H: Handler> Server<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let Some(content) = self.state.unanswered() else { return Ok(()) };
-        let responder = Responder::frames(turn, &self.peer, &mut content.request);
+        let Some(incoming) = self.state.unanswered() else { return Ok(()) };
+        let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
         let answer = self.handler.on_settled(ticket, body, responder);
-        content.resume(&self.limits, turn);
+        incoming.resume(&self.limits, turn);
         // More content may make more promises.
         let Some(response) = answer.into_response(true) else { return Ok(()) };
-        let Some(mut content) = self.state.take_content() else { return Ok(()) };
-        let fault = self.write(response, &content.request, turn);
-        if content.request.keeps_connection() {
-            content.discard();
-            self.state = State::ExpectContent(content);
+        let Some(mut incoming) = self.state.take_incoming() else { return Ok(()) };
+        let fault = self.write(response, &incoming.request, turn);
+        if incoming.request.keeps_connection() {
+            incoming.discard();
+            self.state = State::ExpectContent(incoming);
             return Ok(());
         }
         self.finish(fault.map_or(Ok(End::Linger), Err), turn)

@@ -134,26 +134,26 @@ impl<H: Handler> Server<H> {
         let client = Client::of(self.peer.address);
         let receiver = Receiver::new(mode, header, &self.limits, client);
         let timeout = turn.now() + self.limits.content_timeout;
-        let content = IncomingRequest { request, receiver, timeout, paused: false };
-        self.state = State::ExpectContent(Box::new(content));
+        let incoming = IncomingRequest { request, receiver, timeout, paused: false };
+        self.state = State::ExpectContent(Box::new(incoming));
         self.read_content(rest, turn)
     }
 
     /// Reads content from the front of `input`. Returns the bytes consumed.
     fn read_content(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
-        let State::ExpectContent(content) = &mut self.state else { return Ok(0) };
-        let piece = frame::prefix(input, content.receiver.remaining());
+        let State::ExpectContent(incoming) = &mut self.state else { return Ok(0) };
+        let piece = frame::prefix(input, incoming.receiver.remaining());
         if !piece.is_empty() {
-            content.timeout = turn.now() + self.limits.content_timeout;
+            incoming.timeout = turn.now() + self.limits.content_timeout;
         }
-        let responder = Responder::frames(turn, &self.peer, &mut content.request);
-        let flow = content.receiver.take(piece, &mut self.handler, responder);
-        let remaining = content.receiver.remaining();
-        content.paused = flow == Flow::Pause && remaining > 0;
+        let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
+        let flow = incoming.receiver.take(piece, &mut self.handler, responder);
+        let remaining = incoming.receiver.remaining();
+        incoming.paused = flow == Flow::Pause && remaining > 0;
         if remaining == 0
-            && let Some(content) = self.state.take_content()
+            && let Some(incoming) = self.state.take_incoming()
         {
-            let IncomingRequest { request, receiver, .. } = *content;
+            let IncomingRequest { request, receiver, .. } = *incoming;
             let has_more = input.len() > piece.len();
             match receiver {
                 // Only a connection that stays open discards content.
@@ -262,11 +262,11 @@ impl<H: Handler> Server<H> {
         refusal: Refusal,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let Some(content) = self.state.take_content() else { return Ok(()) };
-        match content.receiver {
+        let Some(incoming) = self.state.take_incoming() else { return Ok(()) };
+        match incoming.receiver {
             // It was answered or cancelled.
             Receiver::Discard(_) => self.finish(Err(refusal.fault()), turn),
-            _ => self.refuse(refusal, Some(&content.request), turn),
+            _ => self.refuse(refusal, Some(&incoming.request), turn),
         }
     }
 
@@ -283,8 +283,8 @@ impl<H: Handler> Server<H> {
         match &self.state {
             State::ExpectFrame { .. } => self.finish(Ok(End::Close), turn),
             State::ExpectHeader { .. } => self.refuse(Refusal::incomplete_header(), None, turn),
-            State::ExpectContent(content) => {
-                let remaining = content.receiver.remaining();
+            State::ExpectContent(incoming) => {
+                let remaining = incoming.receiver.remaining();
                 let what = format!(
                     "the connection's input ended {remaining} bytes before the content did"
                 );
@@ -319,14 +319,14 @@ impl<H: Handler> Protocol for Server<H> {
                         break;
                     }
                 }
-                State::ExpectContent(content) if content.paused => break,
+                State::ExpectContent(incoming) if incoming.paused => break,
                 State::ExpectContent(_) => used += self.read_content(rest, turn)?,
                 State::ExpectCapacity | State::ExpectResponses(_) => break,
                 State::ExpectNothing => return Ok(Consumed::more(input.len())),
             }
         }
         Ok(match &self.state {
-            State::ExpectContent(content) if content.paused => Consumed::pause(used),
+            State::ExpectContent(incoming) if incoming.paused => Consumed::pause(used),
             // Without the pause, the end of input would end the connection before its responses.
             State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
             _ => Consumed::more(used),

@@ -21,11 +21,14 @@ use super::receive::{IncomingRequest, Receiver};
 pub(super) enum State {
     /// The first byte of a frame.
     ExpectFrame {
-        /// When an idle connection times out, unless a response is pending.
+        /// When the connection times out, unless a response is pending.
         until: Time,
     },
     /// The rest of a header.
-    ExpectHeader { until: Time },
+    ExpectHeader {
+        /// When the header times out.
+        until: Time,
+    },
     /// The rest of the content that the header announced.
     ExpectContent(Box<IncomingRequest>),
     /// Room in the output, or fewer requests in flight. Nothing is read.
@@ -39,28 +42,28 @@ pub(super) enum State {
 
 impl State {
     /// Takes the request whose content is arriving. The caller sets the next state.
-    pub(super) fn take_content(&mut self) -> Option<Box<IncomingRequest>> {
+    pub(super) fn take_incoming(&mut self) -> Option<Box<IncomingRequest>> {
         if !matches!(self, Self::ExpectContent(_)) {
             return None;
         }
         match std::mem::replace(self, Self::ExpectFrame { until: Time::NEVER }) {
-            Self::ExpectContent(content) => Some(content),
+            Self::ExpectContent(incoming) => Some(incoming),
             _ => None,
         }
     }
 
-    /// Sets the fault with which the connection ends, if it is about to end without one.
+    /// Sets the fault of a connection that waits for its last responses, unless it has one.
     pub(super) fn end_with(&mut self, fault: Fault) {
         if let Self::ExpectResponses(end @ Ok(_)) = self {
             *end = Err(Box::new(fault));
         }
     }
 
-    /// When the state times out if nothing arrives.
+    /// When the state times out if nothing arrives, or the deadline of its request passes.
     pub(super) fn until(&self) -> Time {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
-            Self::ExpectContent(content) => content.until(),
+            Self::ExpectContent(incoming) => incoming.until(),
             // Promises are always settled, and the engine's write timeout makes room or ends the
             // connection.
             Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
@@ -70,8 +73,8 @@ impl State {
     /// The request whose content is arriving and that still needs a response.
     pub(super) fn unanswered(&mut self) -> Option<&mut IncomingRequest> {
         match self {
-            Self::ExpectContent(content) if !matches!(content.receiver, Receiver::Discard(_)) => {
-                Some(content)
+            Self::ExpectContent(incoming) if !matches!(incoming.receiver, Receiver::Discard(_)) => {
+                Some(incoming)
             }
             _ => None,
         }

@@ -1,14 +1,14 @@
 //! Echo (RFC 862): the smallest protocol, and the one to read first.
 //!
-//! Sends all input back. When the peer ends its side, the remaining output is sent and our side
-//! ends, too. The engine does everything else: it stops reading from a peer that doesn't read, and
-//! closes the connection when the write timeout passes.
+//! Sends all input back. When the peer closes its sending side, the remaining output is sent and
+//! ours is closed, too. The engine does everything else: it stops reading from a peer that doesn't
+//! read, and closes the connection when the write timeout passes.
 
 use std::time::Duration;
 
 use crate::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-/// Echoes until the peer ends its side or the idle timeout passes.
+/// Echoes until the peer closes its sending side or the idle timeout passes.
 #[derive(Debug)]
 pub struct Echo {
     idle: Duration,

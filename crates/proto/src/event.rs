@@ -11,13 +11,13 @@ pub enum Event<'a> {
     /// The connection is established. The first event of every protocol, also of one that another
     /// protocol switched to.
     Open(&'a Peer),
-    /// The peer ended its side: no more input comes. Output is still sent.
+    /// The peer closed its sending side: no more input comes. Output is still sent.
     Eof {
         /// All input was used. `false`: the peer stopped in the middle of something.
         clean: bool,
     },
-    /// The peer has ended its side while nothing is read from it: during a pause, or while the
-    /// output is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in
+    /// The peer has closed its sending side while nothing is read from it: during a pause, or while
+    /// the output is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in
     /// between. Output is still sent.
     HalfClosed,
     /// Output was sent, and what is left is below the low-water mark.

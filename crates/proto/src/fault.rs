@@ -66,7 +66,7 @@ impl std::error::Error for Fault {}
 pub enum Reason {
     /// The protocol ended it.
     Finished,
-    /// The peer ended its side, and the protocol ended ours.
+    /// The peer closed its sending side, and the protocol closed ours.
     PeerClosed,
     /// The peer reset the connection.
     Reset,

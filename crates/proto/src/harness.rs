@@ -130,7 +130,7 @@ impl Harness {
         }
     }
 
-    /// The peer ends its side.
+    /// The peer closes its sending side.
     pub fn eof(&mut self) {
         self.session.half_close();
         self.call(Session::end_of_input);

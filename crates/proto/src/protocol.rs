@@ -114,7 +114,7 @@ pub struct Context<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer
-    /// has ended its side, too.
+    /// has closed its sending side, too.
     Finish,
     /// Closes the connection when the last byte is sent. For peers that send nothing more.
     Close,

@@ -12,20 +12,21 @@
 //! | [`Remote::try_send`] | a message | fails when [`Remote::MESSAGES`] wait |
 //! | [`Remote::wake`] | nothing | does nothing if a wake-up waits |
 //!
-//! Use messages for one sender that can wait, such as a thread that produces a stream. To tell many
-//! connections the same, or to tell something from an event loop, write it to a bounded queue that
-//! both sides share, and wake the readers. Each reads on from a cursor of its own while its output
-//! has room, so a slow peer costs one cursor and one full output. The example `chat` does this.
+//! Use messages for one sender that can wait, such as a thread that produces a stream. To send the
+//! same to many connections, or to send from an event loop, write to a bounded queue that both
+//! sides share, and wake the readers. Each reader keeps its own position in the queue, and reads on
+//! while its output has room, so a slow peer costs one position and one full output. The example
+//! `chat` does this.
 //!
-//! [`Remote::send`] waits on a condition variable, so this file has one, and a mutex. No event loop
-//! ever waits there.
+//! [`Remote::send`] waits on a condition variable. It fails on an event loop, so no event loop ever
+//! waits there.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A connection of a shard: its owner chooses the number.
+/// The number of a connection in its shard, which the owner of its session chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 
@@ -41,7 +42,7 @@ impl Ticket {
 /// Any value that can be sent to another thread. The receiving protocol knows its type.
 pub type Message = Box<dyn Any + Send>;
 
-/// A promise was dropped: the work panicked, or was refused or cancelled.
+/// The error of a promise that was dropped: its work panicked, or was refused or cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
@@ -89,7 +90,7 @@ pub trait MailboxSender: Send + Sync {
     fn is_on_event_loop(&self) -> bool;
 }
 
-/// The duty to send a protocol one message. Dropping it sends [`Abandoned`].
+/// Sends a protocol one message, from any thread. A promise that is dropped sends [`Abandoned`].
 pub struct Promise {
     mailbox: Arc<dyn MailboxSender>,
     to: Key,
@@ -139,10 +140,9 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// How many messages from remotes may wait for one connection: [`Remote::MESSAGES`], and one
-/// wake-up.
-///
-/// The session gives credit back after a message, once its output is below the high-water mark.
+/// Flow control: at most [`Remote::MESSAGES`] messages and one wake-up of remotes wait for one
+/// connection. The session gives back the credit of a delivered message once its output is below
+/// the high-water mark.
 #[derive(Debug)]
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
@@ -153,19 +153,20 @@ pub(crate) struct Credit {
 
 #[derive(Debug)]
 struct CreditState {
-    free: u32,
+    /// How many more messages may be sent.
+    available: u32,
     gone: bool,
 }
 
 impl Credit {
     pub(crate) fn new() -> Self {
-        let state = CreditState { free: Remote::MESSAGES, gone: false };
+        let state = CreditState { available: Remote::MESSAGES, gone: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
     /// Gives back the credit of `count` messages.
     pub(crate) fn give_back(&self, count: u32) {
-        self.lock().free += count;
+        self.lock().available += count;
         self.changed.notify_all();
     }
 
@@ -176,11 +177,11 @@ impl Credit {
         self.woken.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the wake-up. The session calls this before the protocol, so that a wake-up during that
-    /// call leads to another one.
+    /// Notes that the wake-up has left the mailbox. The session calls this before it calls the
+    /// protocol, so that [`Remote::wake`] during that call sends another wake-up.
     pub(crate) fn take_wake(&self) {
-        // A swap, not a store: it makes visible what other threads wrote before they found the flag
-        // set and sent nothing.
+        // A thread that found the flag set sent no wake-up, and relies on this one. The swap
+        // acquires what that thread wrote before; a store would not.
         self.woken.swap(false, Ordering::AcqRel);
     }
 
@@ -189,7 +190,7 @@ impl Credit {
     }
 }
 
-/// Why a [`Remote`] could not send. The message comes back.
+/// Why a [`Remote`] could not send. Each variant returns the message.
 pub enum SendError {
     /// [`Remote::MESSAGES`] wait already. Only from [`Remote::try_send`].
     Full(Message),
@@ -251,17 +252,17 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] in every call
-    /// into a protocol.
+    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] on the
+    /// thread of an event loop, so in every call into a protocol.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
         }
         let mut state = self.credit.lock();
-        while state.free == 0 && !state.gone {
+        while state.available == 0 && !state.gone {
             state = self.credit.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.take_and_send(state, message)
+        self.take_credit_and_send(state, message)
     }
 
     /// Sends a message, or fails at once.
@@ -271,10 +272,10 @@ impl Remote {
     /// [`SendError::Full`] or [`SendError::Gone`], with the message.
     pub fn try_send(&self, message: Message) -> Result<(), SendError> {
         let state = self.credit.lock();
-        if state.free == 0 && !state.gone {
+        if state.available == 0 && !state.gone {
             return Err(SendError::Full(message));
         }
-        self.take_and_send(state, message)
+        self.take_credit_and_send(state, message)
     }
 
     /// Wakes the protocol: it gets [`Event::Woken`](crate::Event::Woken). Never waits and never
@@ -291,32 +292,32 @@ impl Remote {
     ///
     /// /// Sends to all members what one of them sends.
     /// #[derive(Default)]
-    /// struct Room {
-    ///     said: Mutex<Vec<u8>>, // A real one has a bound: see the example `chat`.
+    /// struct Chat {
+    ///     said: Mutex<Vec<u8>>, // The example `chat` limits its size.
     ///     members: Mutex<Vec<Remote>>,
     /// }
     ///
-    /// impl Room {
+    /// impl Chat {
     ///     fn say(&self, text: &[u8]) {
     ///         self.said.lock().unwrap().extend_from_slice(text);
     ///         self.members.lock().unwrap().iter().for_each(Remote::wake);
     ///     }
     /// }
     ///
-    /// struct Member { room: Arc<Room>, read: usize }
+    /// struct Member { chat: Arc<Chat>, read: usize }
     ///
     /// impl Protocol for Member {
     ///     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
-    ///         self.room.say(input);
+    ///         self.chat.say(input);
     ///         Ok(Consumed::more(input.len()))
     ///     }
     ///
     ///     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
     ///         match event {
-    ///             Event::Open(_) => self.room.members.lock().unwrap().push(turn.remote()),
+    ///             Event::Open(_) => self.chat.members.lock().unwrap().push(turn.remote()),
     ///             Event::Woken | Event::Room if turn.is_full() => turn.want_room(),
     ///             Event::Woken | Event::Room => {
-    ///                 let said = self.room.said.lock().unwrap();
+    ///                 let said = self.chat.said.lock().unwrap();
     ///                 turn.out.write(&said[self.read..]);
     ///                 self.read = said.len();
     ///             }
@@ -330,16 +331,16 @@ impl Remote {
     ///     }
     /// }
     ///
-    /// let room = Arc::<Room>::default();
-    /// let mut peer = Harness::new(Member { room: room.clone(), read: 0 });
+    /// let chat = Arc::<Chat>::default();
+    /// let mut peer = Harness::new(Member { chat: chat.clone(), read: 0 });
     /// for _ in 0..100 {
-    ///     room.say(b"hello\n"); // From any thread, or from another connection.
+    ///     chat.say(b"hello\n"); // From any thread, or from another connection.
     /// }
     /// peer.deliver();
     /// assert_eq!(peer.output(), b"hello\n".repeat(100));
     /// ```
     pub fn wake(&self) {
-        // If the flag is set, the event is still to come: `Credit::take_wake` clears it before.
+        // If the flag is set, an event follows: `Credit::take_wake` clears it before the event.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
             self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
@@ -352,7 +353,8 @@ impl Remote {
         self.credit.lock().gone
     }
 
-    fn take_and_send(
+    /// Takes credit, which must be available unless the connection is gone, and sends `message`.
+    fn take_credit_and_send(
         &self,
         mut state: MutexGuard<'_, CreditState>,
         message: Message,
@@ -360,7 +362,7 @@ impl Remote {
         if state.gone {
             return Err(SendError::Gone(message));
         }
-        state.free -= 1;
+        state.available -= 1;
         drop(state);
         let content = Delivery::Sent(message, Arc::clone(&self.credit));
         self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
@@ -415,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_sends_under_credit_and_learns_that_the_connection_is_gone() {
+    fn a_remote_needs_credit_to_send_and_learns_that_the_connection_is_gone() {
         let mailbox = Arc::new(TestMailbox::default());
         let credit = Arc::new(Credit::new());
         let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::clone(&credit));

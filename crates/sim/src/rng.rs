@@ -1,5 +1,5 @@
-//! The only source of random numbers: one sequence per seed (SplitMix64), so that a run can be
-//! repeated exactly.
+//! The only source of random numbers of a simulation: one sequence per seed (SplitMix64), so that a
+//! run can be repeated exactly.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// The next number.
+    /// The next number of the sequence.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -33,29 +33,29 @@ impl Rng {
         low + self.below(high - low + 1)
     }
 
-    /// True with this rate per thousand.
+    /// True with a probability of `per_mille` in 1000.
     pub fn chance(&mut self, per_mille: u16) -> bool {
-        // A rate of 0 uses no number, so that turning a fault off doesn't change the random choices
-        // of the others.
+        // A rate of 0 draws no number, so that turning a fault off doesn't change the random
+        // choices of the others.
         per_mille > 0 && self.below(1000) < usize::from(per_mille)
     }
 
-    /// A time up to `longest`.
+    /// A time shorter than `longest`, or zero if `longest` is zero.
     pub fn duration(&mut self, longest: Duration) -> Duration {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(if nanos == 0 { 0 } else { self.draw() % nanos })
     }
 
-    /// One of `these`.
+    /// One of `choices`.
     ///
     /// # Panics
     ///
-    /// If `these` is empty.
-    pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
-        these[self.below(these.len())]
+    /// If `choices` is empty.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 
-    /// Random bytes.
+    /// `count` random bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.draw() as u8).collect()
     }
@@ -79,7 +79,7 @@ mod tests {
     fn a_rate_of_0_is_never_true_and_one_of_1000_always_is() {
         let mut rng = Rng::new(1);
         assert!((0..1000).all(|_| !rng.chance(0) && rng.chance(1000)));
-        let often = (0..10_000).filter(|_| rng.chance(100)).count();
-        assert!((800..1200).contains(&often), "{often}");
+        let hits = (0..10_000).filter(|_| rng.chance(100)).count();
+        assert!((800..1200).contains(&hits), "{hits}");
     }
 }

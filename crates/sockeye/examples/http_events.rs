@@ -36,7 +36,7 @@ new EventSource('/events').onmessage = event => {
 const MAX_EVENT: u64 = 4096;
 
 /// Time between comments. It is shorter than [`Limits::half_closed_timeout`](http::Limits), so that
-/// a client that has ended its side of the connection keeps its stream.
+/// a client that has closed its sending side keeps its stream.
 pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Number of events in the log.

@@ -227,7 +227,7 @@ impl<S> Exchange<S> {
     /// Sends the response if it is complete. Otherwise sends its head and the part of its body that
     /// was ready.
     fn start_response(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
-        let ResponseStart { mut head, length, mut first } = start;
+        let ResponseStart { mut head, length, mut first_batch } = start;
         // The server sets Transfer-Encoding itself, and sends chunks if the length is unknown.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
@@ -259,13 +259,13 @@ impl<S> Exchange<S> {
             return self.finish(responder.send_head(sent.status, &fields, length));
         }
         let complete =
-            matches!(&first.end, Some(BodyEnd::Complete(trailers)) if trailers.is_empty());
-        if complete && first.pieces.len() <= 1 {
-            let content = first.pieces.pop().unwrap_or_default();
+            matches!(&first_batch.end, Some(BodyEnd::Complete(trailers)) if trailers.is_empty());
+        if complete && first_batch.pieces.len() <= 1 {
+            let content = first_batch.pieces.pop().unwrap_or_default();
             if declared.is_none_or(|length| length == content.len() as u64) {
                 return self.finish(responder.send(sent.status, &fields, Body::Shared(&content)));
             }
-            first.pieces.push(content);
+            first_batch.pieces.push(content);
         }
         let stream = responder.stream(sent.status, &fields, length);
         if !stream.has_content() {
@@ -274,7 +274,7 @@ impl<S> Exchange<S> {
         if let Some(active) = &mut self.active {
             active.is_event_stream = head.headers.get(CONTENT_TYPE).is_some_and(is_event_stream);
         }
-        self.write_batch(first, stream)
+        self.write_batch(first_batch, stream)
     }
 
     /// Writes a part of the response's body.

@@ -38,12 +38,12 @@
 //!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
 //!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
 //!   first polled.
-//! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, ended its side
-//!   of the connection, was too slow, or sent an invalid body. The server answers 400 or 408 if it
-//!   can, and drops the service's response. A task that still owns the body is aborted after 5 s,
-//!   or earlier if 1,024 newer tasks of its worker are in the same state.
+//! - An incomplete body ends with the error [`Incomplete`]: the client disconnected, closed its
+//!   sending side of the connection, was too slow, or sent an invalid body. The server answers 400
+//!   or 408 if it can, and drops the service's response. A task that still owns the body is aborted
+//!   after 5 s, or earlier if 1,024 newer tasks of its worker are in the same state.
 //! - When a client resets its connection, or the server closes it, the task is aborted at its next
-//!   `await`: its future and both bodies are dropped. A client that only ended its side
+//!   `await`: its future and both bodies are dropped. A client that only closed its sending side
 //!   (half-close) still gets its response. Once the response has started, it is aborted when no
 //!   byte has been sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),

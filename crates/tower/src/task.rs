@@ -23,18 +23,19 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Number of empty frames in a row that abort a response.
 const MAX_EMPTY_FRAMES: u32 = 1024;
 
-/// A response's head, and the part of its body that was ready.
+/// A response's head, and the part of its body that was ready with it.
 pub(crate) struct ResponseStart {
     pub(crate) head: response::Parts,
     /// The length of the body, if known.
     pub(crate) length: Option<u64>,
-    pub(crate) first: Batch,
+    pub(crate) first_batch: Batch,
 }
 
 /// A part of a response's body.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Bytes>,
+    /// `None` if more batches follow.
     pub(crate) end: Option<BodyEnd>,
 }
 
@@ -46,8 +47,9 @@ pub(crate) enum BodyEnd {
     EmptyFrames,
 }
 
-/// Calls the service. Keeps `start` with the [`ResponseStart`], and each promise of
-/// `batch_requests` with the next [`Batch`]. Drops `unpolled` when this is first polled.
+/// Calls the service. Fulfills `start` with the [`ResponseStart`], and each promise from
+/// `batch_requests` with the next [`Batch`]. Drops `unpolled` at the first poll, which tells the
+/// [`Watchdog`](crate::watch::Watchdog) that the runtime runs.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
@@ -75,23 +77,24 @@ pub(crate) async fn answer<S, B>(
     };
     let length = body.size_hint().exact();
     if head_only {
-        start.fulfill(Box::new(ResponseStart { head, length, first: Batch::default() }));
+        start.fulfill(Box::new(ResponseStart { head, length, first_batch: Batch::default() }));
         return;
     }
     let mut body = pin!(body);
-    let mut empty = 0;
+    let mut empty_frames = 0;
     // The head is sent with the part of the body that is ready, and doesn't wait for more.
-    let first = poll_fn(|cx| {
-        Poll::Ready(match poll_batch(body.as_mut(), &mut empty, &batch_requests, cx) {
+    let first_batch = poll_fn(|cx| {
+        Poll::Ready(match poll_batch(body.as_mut(), &mut empty_frames, &batch_requests, cx) {
             Poll::Ready(batch) => batch,
             Poll::Pending => Batch::default(),
         })
     })
     .await;
-    let mut ended = first.end.is_some();
-    start.fulfill(Box::new(ResponseStart { head, length, first }));
+    let mut ended = first_batch.end.is_some();
+    start.fulfill(Box::new(ResponseStart { head, length, first_batch }));
     while !ended && let Some(promise) = batch_requests.recv().await {
-        let batch = poll_fn(|cx| poll_batch(body.as_mut(), &mut empty, &batch_requests, cx)).await;
+        let batch =
+            poll_fn(|cx| poll_batch(body.as_mut(), &mut empty_frames, &batch_requests, cx)).await;
         ended = batch.end.is_some();
         promise.fulfill(Box::new(batch));
     }
@@ -111,10 +114,11 @@ fn log_failure(
     }
 }
 
-/// Collects the part of a body that is ready. `empty` counts the empty frames in a row so far.
+/// Collects the part of a body that is ready. `empty_frames` is the number of empty frames in a row
+/// so far.
 fn poll_batch<B: Body>(
     mut body: Pin<&mut B>,
-    empty: &mut u32,
+    empty_frames: &mut u32,
     batch_requests: &mpsc::UnboundedReceiver<Promise>,
     cx: &mut Context<'_>,
 ) -> Poll<Batch>
@@ -122,21 +126,21 @@ where
     B::Error: fmt::Display,
 {
     let mut batch = Batch::default();
-    let mut bytes = 0;
-    while bytes < BATCH_BYTES && batch.end.is_none() {
+    let mut len = 0;
+    while len < BATCH_BYTES && batch.end.is_none() {
         match body.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(mut data) => {
                     let piece = data.copy_to_bytes(data.remaining());
                     if piece.is_empty() {
-                        *empty += 1;
-                        if *empty >= MAX_EMPTY_FRAMES {
+                        *empty_frames += 1;
+                        if *empty_frames >= MAX_EMPTY_FRAMES {
                             batch.end = Some(BodyEnd::EmptyFrames);
                         }
                         continue;
                     }
-                    *empty = 0;
-                    bytes += piece.len();
+                    *empty_frames = 0;
+                    len += piece.len();
                     batch.pieces.push(piece);
                 }
                 Err(frame) => {
@@ -148,7 +152,7 @@ where
                 batch.end = Some(BodyEnd::Failed);
             }
             Poll::Ready(None) => batch.end = Some(BodyEnd::Complete(HeaderMap::new())),
-            Poll::Pending if bytes == 0 => return Poll::Pending,
+            Poll::Pending if len == 0 => return Poll::Pending,
             Poll::Pending => break,
         }
     }

@@ -1,4 +1,4 @@
-//! `sockeye load`: sends requests over and over, and reports how the server responded.
+//! `sockeye load`: sends requests repeatedly, and reports how the server responded.
 
 mod report;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot take signals")?;
     let Load { plan, addresses, targets, json } = load;
-    let name = targets.first().map(ToString::to_string).unwrap_or_default();
+    let first_target = targets.first().map(ToString::to_string).unwrap_or_default();
     let probe = sockeye_load::probe(&plan, &addresses);
     let probe = probe.map_err(|error| {
         let what = match error.failure {
@@ -35,18 +35,20 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
             }
             _ => "did not respond",
         };
-        anyhow::Error::new(error).context(format!("{name} {what}"))
+        anyhow::Error::new(error).context(format!("{first_target} {what}"))
     })?;
-    for (at, text) in probe.errors() {
-        if let Some(target) = targets.get(at) {
+    for (index, text) in probe.errors() {
+        if let Some(target) = targets.get(index) {
             log.print(format!("{target} returns an error: {text}"));
         }
     }
     let plan = Arc::new(plan);
-    let mut line = ProgressLine { shown: false, terminal: io::stderr().is_terminal() };
-    let outcome =
-        sockeye_load::run(&plan, &probe, &stop, |progress| line.show(&report::progress(progress)));
-    line.clear();
+    let mut progress_line =
+        ProgressLine { is_shown: false, is_terminal: io::stderr().is_terminal() };
+    let outcome = sockeye_load::run(&plan, &probe, &stop, |progress| {
+        progress_line.show(&report::progress(progress));
+    });
+    progress_line.clear();
     let outcome = outcome.context("the event loop failed")?;
     let report = Report { plan: &plan, targets: &targets, outcome: &outcome };
     let text = if json { report.json() } else { report.text() };
@@ -62,37 +64,38 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
 fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
-    let act = move || {
-        let mut again = false;
+    let handle_signals = move || {
+        let mut is_stopping = false;
         for signal in &mut signals {
-            if again {
+            if is_stopping {
                 std::process::exit(128 + signal);
             }
-            again = true;
+            is_stopping = true;
             stop.stop();
         }
     };
-    thread::Builder::new().name("signals".into()).spawn(act)?;
+    thread::Builder::new().name("signals".into()).spawn(handle_signals)?;
     Ok(())
 }
 
-/// A line on a terminal that is overwritten. Prints nothing elsewhere.
+/// One line on standard error that each progress report overwrites. Prints nothing if standard
+/// error is not a terminal.
 struct ProgressLine {
-    shown: bool,
-    terminal: bool,
+    is_shown: bool,
+    is_terminal: bool,
 }
 
 impl ProgressLine {
     fn show(&mut self, text: &str) {
-        if self.terminal {
-            self.shown = true;
+        if self.is_terminal {
+            self.is_shown = true;
             // Progress that can't be shown is no error.
             let _ = write!(io::stderr(), "\r{text}\x1b[K");
         }
     }
 
     fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
+        if std::mem::take(&mut self.is_shown) {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

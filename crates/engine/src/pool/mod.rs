@@ -282,7 +282,7 @@ impl SubPool {
         loop {
             while let Some((since, job)) = state.queue.take() {
                 if !job.is_cancelled() {
-                    state.jobs.begin(since.elapsed());
+                    state.jobs.count_start(since.elapsed());
                     self.start_next(state);
                     return Some(job);
                 }

@@ -20,9 +20,9 @@ const ACCEPT_BATCH: i32 = 64;
 impl<D: Driver> Shard<D> {
     /// Whether accepting is not paused and a listener may have a connection.
     pub(super) fn may_accept(&self) -> bool {
-        let pauses =
+        let is_paused =
             self.accept_pause.as_ref().is_some_and(|pause| pause.until > self.resources.now);
-        !pauses && self.listeners.iter().any(|state| state.ready)
+        !is_paused && self.listeners.iter().any(|state| state.ready)
     }
 
     /// Accepts waiting connections, at most [`ACCEPT_BATCH`] from each listener.
@@ -47,18 +47,20 @@ impl<D: Driver> Shard<D> {
         if let Some(accepted) = self.waiting.take() {
             self.admit_or_wait(accepted);
         }
-        for id in 0..self.listeners.len() {
+        for index in 0..self.listeners.len() {
             for _ in 0..max {
-                if self.waiting.is_some() || !self.listeners[id].ready || !self.accept_one(id) {
+                if self.waiting.is_some() || !self.listeners[index].ready || !self.accept_one(index)
+                {
                     break;
                 }
             }
         }
     }
 
-    /// Accepts one connection. Returns `false` if there is none, or no descriptor or memory for it.
-    fn accept_one(&mut self, id: usize) -> bool {
-        let state = &mut self.listeners[id];
+    /// Accepts one connection. Returns whether to accept another one: not if none is waiting, or if
+    /// there is no descriptor or memory for it.
+    fn accept_one(&mut self, index: usize) -> bool {
+        let state = &mut self.listeners[index];
         match self.driver.accept(&mut state.listener) {
             Ok((socket, address)) => {
                 let via = state.via;
@@ -68,6 +70,7 @@ impl<D: Driver> Shard<D> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 state.ready = false;
                 self.accept_pause = None;
+                // Below the limit, no connection has to be evicted.
                 if self.counts.total() < self.resources.config.max_connections {
                     self.clear_idle();
                 }
@@ -124,7 +127,7 @@ impl<D: Driver> Shard<D> {
                 target: "sockeye", peer = %address, max,
                 "refused: too many connections from this address"
             );
-            self.resources.stats.close(&Reason::OverAddressLimit);
+            self.resources.stats.count_closed(&Reason::OverAddressLimit);
             self.driver.close(accepted.socket);
             return;
         }
@@ -135,7 +138,7 @@ impl<D: Driver> Shard<D> {
                 match handover.inboxes[to].put(accepted) {
                     Ok(()) => return,
                     // That shard is draining, and may have ended.
-                    Err(back) => accepted = back,
+                    Err(returned) => accepted = returned,
                 }
             }
         }
@@ -163,7 +166,7 @@ impl<D: Driver> Shard<D> {
             None => {
                 let reason = Reason::Panicked;
                 warn!(target: "sockeye", peer = %address, %reason, "could not open a connection");
-                self.resources.stats.close(&reason);
+                self.resources.stats.count_closed(&reason);
                 self.counts.remove(address);
                 self.driver.close(socket);
             }
@@ -199,8 +202,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Connects to `target` and runs `protocol` on the connection. If connecting fails, the
-    /// protocol gets only [`Event::Closed`](sockeye_proto::Event::Closed). `via` is for
-    /// [`Peer::via`].
+    /// protocol gets only [`Event::Closed`](sockeye_proto::Event::Closed). `via` becomes
+    /// [`Peer::via`]: a number by which a protocol can tell its connections apart.
     pub fn connect(&mut self, target: &Target, protocol: Box<dyn Protocol>, via: u32) {
         let address = match target {
             Target::Ip(address) => Address::Ip(*address),
@@ -219,7 +222,7 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
-                self.resources.stats.close(&reason);
+                self.resources.stats.count_closed(&reason);
                 self.notify_not_connected(protocol, peer, &reason);
             }
         }

@@ -45,7 +45,7 @@ impl<D: Driver> Shard<D> {
             self.counts.remove(conn.session.peer().address);
             self.resume_accepting();
         }
-        self.resources.stats.close(&reason);
+        self.resources.stats.count_closed(&reason);
         let (peer, received, sent) =
             (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.resources.now.since(conn.opened).as_millis();
@@ -193,7 +193,7 @@ impl<D: Driver> Shard<D> {
         // A drain has admitted the waiting connection. A stop cuts it, like those in the kernel's
         // queue.
         if let Some(accepted) = self.waiting.take() {
-            self.resources.stats.close(&Reason::Cut);
+            self.resources.stats.count_closed(&Reason::Cut);
             self.driver.close(accepted.socket);
         }
         // Nothing more will be accepted: the event loop need not wake up when the pause ends.

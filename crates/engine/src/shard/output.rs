@@ -137,7 +137,8 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Ends our side, once; closes the connection when the peer has ended its side, too.
+    /// Closes our sending side, once; closes the connection when the peer has closed its sending
+    /// side, too.
     fn finish(&mut self) -> Result<(), Reason> {
         if !matches!(self.conn.stage, Stage::Finished) {
             self.conn.stage = Stage::Finished;
@@ -147,7 +148,7 @@ impl<D: Driver> Active<'_, D> {
         if session.is_at_end_of_input() { Err(session.orderly_reason()) } else { Ok(()) }
     }
 
-    /// Ends our side, and discards input until the peer ends its side.
+    /// Closes our sending side, and discards input until the peer closes its sending side.
     fn linger(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         if conn.session.is_at_end_of_input() {

@@ -106,6 +106,7 @@ pub struct Shard<D: Driver> {
 #[derive(Debug)]
 pub(super) struct ListenerState<L> {
     pub(super) listener: L,
+    /// The [`Peer::via`](sockeye_proto::Peer::via) of its connections.
     pub(super) via: u32,
     pub(super) ready: bool,
 }

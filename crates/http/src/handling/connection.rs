@@ -15,7 +15,7 @@ pub(crate) struct Connection {
     /// Whether the server is stopping, or will be soon. Then a response is the last one of its
     /// connection, unless more input has arrived after its request.
     pub(crate) stop: Stop,
-    /// The client has ended its side. The server may not have read all input yet.
+    /// The client has closed its sending side. The server may not have read all input yet.
     pub(crate) half_closed: bool,
     /// The hosts of this connection's requests are checked.
     pub(crate) checks_host: bool,
@@ -47,8 +47,8 @@ impl Connection {
         now + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
     }
 
-    /// When to cancel a streamed response to a client that has ended its side, unless the response
-    /// sends something earlier.
+    /// When to cancel a streamed response to a client that has closed its sending side, unless the
+    /// response sends something earlier.
     pub(crate) fn silence_deadline(&self, now: Time) -> Time {
         now + self.config.limits.half_closed_timeout
     }

@@ -76,9 +76,10 @@ pub trait Handler {
         responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// The request's content will never be complete: the client has left or ended its side, was too
-    /// slow, or sent malformed or too much content. Called whether or not the handler has asked for
-    /// the content. The server has answered 400, 408 or 413 if it could. `now` is the current time.
+    /// The request's content will never be complete: the client has left or closed its sending
+    /// side, was too slow, or sent malformed or too much content. Called whether or not the handler
+    /// has asked for the content. The server has answered 400, 408 or 413 if it could. `now` is the
+    /// current time.
     fn on_incomplete(&mut self, now: Time) {
         let _ = now;
     }

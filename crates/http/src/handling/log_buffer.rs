@@ -6,15 +6,16 @@ use sockeye_proto::{Mark, Time};
 
 use crate::{EndReason, Status};
 
-/// Requests that are not yet logged, with the notes that [`Log`](crate::Log) made. A connection
-/// with such requests borrows a buffer from the configuration; an idle connection has none.
+/// Requests that are not yet logged, with the notes that [`Log::on_request`](crate::Log) wrote. A
+/// connection takes a buffer from `ServerConfig::log_buffers` for its first such request, and
+/// returns it when all are logged.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     // Invariant: `notes[removed..]` are the notes of `entries`, in their order; only the last
     // entry may lack a `response_end`.
     pub(super) entries: VecDeque<Entry>,
     pub(super) notes: Vec<u8>,
-    /// The length of the notes, at the start of `notes`, whose entries were removed.
+    /// `notes[..removed]` are the notes of removed entries.
     removed: usize,
 }
 
@@ -25,7 +26,8 @@ pub(super) struct Entry {
     /// The length of its notes, in bytes.
     pub(super) notes_len: usize,
     pub(super) status: Option<Status>,
-    /// The position in the output where the content of its response starts.
+    /// The position in the output where the content of its response starts; the largest one while
+    /// the response has not started.
     pub(super) content_start: Mark,
     /// The position in the output where its response ends; `None` while it is incomplete.
     pub(super) response_end: Option<Mark>,

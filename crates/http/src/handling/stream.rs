@@ -37,7 +37,7 @@ pub enum StreamEvent<'a> {
 /// A response whose head is written. Write content, and return an [`Answer`]: that the response
 /// ends, or what the handler waits for.
 ///
-/// If the client has ended its side, a stream that sends nothing for
+/// If the client has closed its sending side, a stream that sends nothing for
 /// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled.
 #[derive(Debug)]
 pub struct Stream<'r, 't> {

@@ -25,8 +25,8 @@ pub(crate) struct Exchange {
     /// When the server stops waiting for more of the request's content.
     pub(crate) content_deadline: Time,
     /// Before the response starts: when its head must be sent, if `Limits::response_timeout` is
-    /// set. After that: when more content must be sent, if the client has ended its side. Otherwise
-    /// [`Time::NEVER`].
+    /// set. After that: when more content must be sent, if the client has closed its sending side.
+    /// Otherwise [`Time::NEVER`].
     pub(crate) send_deadline: Time,
     /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_notified: bool,

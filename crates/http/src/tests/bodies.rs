@@ -258,7 +258,7 @@ fn an_incomplete_body_is_refused() {
     assert_eq!(codes(&text(&mut client)), [400]);
     assert_eq!(client.fault().unwrap().code, "eof_in_body");
 
-    // If the handler doesn't read the body, the client may end its side at any time.
+    // If the handler doesn't read the body, the client may close its sending side at any time.
     let mut client = reader();
     client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();

@@ -115,8 +115,8 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
-    // If the client has ended its side, `half_closed_timeout` applies, not the rest of the response
-    // timeout.
+    // If the client has closed its sending side, `half_closed_timeout` applies, not the rest of the
+    // response timeout.
     let mut client = send(&get("/stream"));
     client.eof();
     client.pass(secs(4));

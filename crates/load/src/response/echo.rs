@@ -1,4 +1,4 @@
-//! Reads responses of an echo: the bytes of the request.
+//! Reads the responses of an echo server: the bytes of each request.
 
 use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
@@ -26,6 +26,7 @@ impl ResponseReader for EchoReader {
         if piece.len() < remaining {
             return Ok((piece.len(), None));
         }
+        // The content was compared with the request: an echo's `ExpectedResponse` has no content.
         let content = self.content.end(&RequestContext { expected: None, ..context });
         let (error, learned) = match context.expected {
             Some(expected) => (expected.error.clone(), None),

@@ -21,8 +21,8 @@ pub(crate) trait ResponseReader: fmt::Debug {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse>;
 
-    /// The server has ended its side. Returns the response if its content extends to the end of
-    /// input.
+    /// The server has closed its sending side. Returns the response if its content extends to the
+    /// end of input.
     fn end_of_input(&mut self, _: RequestContext<'_>) -> Option<Response> {
         None
     }

@@ -56,8 +56,8 @@ impl Session {
         self.is_changed = true;
     }
 
-    /// Sends [`Event::HalfClosed`] if the peer has ended its side while the session reads no input.
-    /// A session that reads gets the remaining input and [`Event::Eof`] anyway.
+    /// Sends [`Event::HalfClosed`] if the peer has closed its sending side while the session reads
+    /// no input. A session that reads gets the remaining input and [`Event::Eof`] anyway.
     pub fn notify_half_close<O: Owner>(&mut self, owner: &mut O) {
         if self.input_state == InputState::HalfClosed
             && self.is_open()

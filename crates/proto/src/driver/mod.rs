@@ -1,16 +1,16 @@
-//! For drivers: runs one protocol. Code that only implements a protocol needs nothing from here.
+//! For code that runs protocols. Code that only implements a protocol needs nothing from here.
 //!
-//! A [`Session`] is a protocol instance with its pending input and output. It keeps the guarantees
-//! that [`Protocol`](crate::Protocol) states: the order of events, unused input, pauses, room,
-//! marks, the end. Its owner has sockets, clocks and limits: the engine, the harness, or a protocol
-//! that runs others on streams of its own.
+//! A [`Session`] is a protocol instance with its unused input and unsent output. It keeps the
+//! guarantees that [`Protocol`](crate::Protocol) lists, such as the order of events. Its owner
+//! provides the connection, the clocks and the limits, and implements [`Owner`]. Owners are the
+//! engine, the harness for tests, and protocols that run another protocol on each of their streams.
 //!
 //! ```text
 //!   owner                                          session
 //!   receives           ── input, events ─────────▶ calls the protocol
 //!   sends              ◀─ take_output ───────────
-//!                      ── put_back, progress ────▶ sends events about room and marks
-//!   flushes, reads     ◀─ take_changed ──────────  after the protocol wrote or asked for something
+//!                      ── put_back, progress ────▶ sends Event::Room, Event::Sent
+//!   flushes, reads     ◀─ take_changed ──────────  if there is output, or something was asked for
 //!   closes             ◀─ end, reason ───────────
 //! ```
 

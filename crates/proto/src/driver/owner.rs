@@ -9,7 +9,7 @@ pub trait Owner {
     fn context(&self, peer: &Peer) -> Context<'_>;
 
     /// The high-water mark in bytes: a session that holds this much output gets no input. Below a
-    /// quarter of it the protocol gets [`Event::Room`](crate::Event::Room).
+    /// quarter of it, a protocol that asked for room gets [`Event::Room`](crate::Event::Room).
     fn high_water(&self) -> usize;
 
     /// How many bytes of unused input a session may hold. A session with more fails.

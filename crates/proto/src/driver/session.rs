@@ -1,5 +1,5 @@
-//! One protocol instance with its pending input and output: its state, and the methods by which its
-//! owner reads and changes that.
+//! One protocol instance with its unused input and unsent output: its state, and the methods by
+//! which its owner reads and changes that state.
 
 use std::fmt;
 use std::mem;
@@ -10,7 +10,7 @@ use super::unused::Unused;
 use crate::remote::{Credit, Key};
 use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};
 
-/// A protocol instance with its pending input and output.
+/// A protocol instance with its unused input and unsent output.
 pub struct Session {
     pub(super) key: Key,
     pub(super) peer: Peer,
@@ -62,7 +62,7 @@ pub(super) enum Expects {
 pub(super) enum InputState {
     /// The peer may send more.
     Open,
-    /// The peer has ended its side. Input that it sent before may still arrive.
+    /// The peer has closed its sending side. Input that it sent before may still arrive.
     HalfClosed,
     /// As `HalfClosed`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
     HalfClosedSent,
@@ -256,13 +256,13 @@ impl Session {
         self.unused = Unused::default();
     }
 
-    /// Notes that the peer has ended its side. Input that it sent before may still come.
+    /// Notes that the peer has closed its sending side. Input that it sent before may still come.
     #[inline]
     pub fn half_close(&mut self) {
         self.input_state = self.input_state.max(InputState::HalfClosed);
     }
 
-    /// Whether the peer has ended its side.
+    /// Whether the peer has closed its sending side.
     #[inline]
     #[must_use]
     pub fn is_half_closed(&self) -> bool {

@@ -31,7 +31,7 @@ pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
 
 /// What the connections of a shard share.
 pub(super) struct ShardState {
-    pub(super) answer: Arc<RequestFn>,
+    pub(super) request_fn: Arc<RequestFn>,
     /// The budget for collected bodies. All shards of a server share it.
     pub(super) collected: Arc<Budget>,
     /// Memory for the fields of a response, reused by each response.
@@ -54,11 +54,12 @@ pub(super) struct Exchange {
     empty_pieces: u32,
     /// Charges a collected body until the response starts and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
-    /// The state of a source that can wait to be woken. `None` for other responses.
+    /// For [`Reply::follow`] and its variants: the state of the source.
     follow: Option<FollowState>,
     expects: Expects,
 }
 
+/// How much of the request's body has been read.
 #[derive(PartialEq, Eq)]
 enum RequestBody {
     Unread,
@@ -68,6 +69,7 @@ enum RequestBody {
 
 /// The state of a source that can wait to be woken.
 struct FollowState {
+    /// Tells the source's waker that the response is over, by being dropped.
     _open: OpenResponse,
     /// The source was woken while it was not waiting.
     woken: bool,
@@ -81,13 +83,23 @@ enum Expects {
     #[default]
     Nothing,
     /// The [`Reply`] from a job or a [`PendingReply`].
-    Reply { ticket: Ticket, _open: Option<OpenResponse> },
+    Reply {
+        ticket: Ticket,
+        /// Tells the [`PendingReply`] that the request is over, by being dropped.
+        _open: Option<OpenResponse>,
+    },
     /// More of a body that is collected.
     WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
     /// The next piece of a body.
     BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
-    /// Content from a [`Sender`], or the promise that it fulfills at the end.
-    Sender { end: Ticket, endless: bool, open: OpenResponse },
+    /// Content from a [`Sender`], or its end.
+    Sender {
+        /// The ticket of the promise that the sender fulfills at the end.
+        end: Ticket,
+        /// The content has no end of its own: it ends when the server drains.
+        endless: bool,
+        open: OpenResponse,
+    },
     /// Room for the next piece of the source.
     Room(Box<dyn BodySource>),
     /// A wake-up of the source.
@@ -96,7 +108,8 @@ enum Expects {
     SourceJob(Ticket),
 }
 
-/// Initial capacity for a body of known length. Only memory beyond it is charged to the budget.
+/// Maximum initial capacity for a collected body of known length. Only memory beyond it is charged
+/// to the budget.
 const UNCHARGED: u64 = 64 * 1024;
 
 impl Handler for Exchange {
@@ -111,8 +124,8 @@ impl Handler for Exchange {
         };
         let mut request = head.map(|()| Body { content: request.content() });
         request.extensions_mut().insert(self.peer);
-        let reply = (self.shard.answer)(request);
-        self.answer(reply, responder)
+        let reply = (self.shard.request_fn)(request);
+        self.carry_out(reply, responder)
     }
 
     fn on_message(
@@ -126,7 +139,7 @@ impl Handler for Exchange {
         }
         self.expects = Expects::Nothing;
         match body.ok().and_then(|body| body.downcast::<Reply>().ok()) {
-            Some(reply) => self.answer(*reply, responder),
+            Some(reply) => self.carry_out(*reply, responder),
             None => self.fail("a job panicked or a PendingReply was dropped", responder),
         }
     }
@@ -146,7 +159,7 @@ impl Handler for Exchange {
             _ => None,
         };
         match receiver {
-            Some(receiver) => self.answer(receiver.piece(piece), responder),
+            Some(receiver) => self.carry_out(receiver.piece(piece), responder),
             None => self.fail("part of a body arrived that no handler reads", responder),
         }
     }
@@ -165,7 +178,7 @@ impl Handler for Exchange {
             _ => None,
         };
         match reply {
-            Some(reply) => self.answer(reply, responder),
+            Some(reply) => self.carry_out(reply, responder),
             None => self.fail("a body ended that no handler reads", responder),
         }
     }
@@ -207,7 +220,7 @@ impl Exchange {
     }
 
     /// Carries out `reply`.
-    fn answer(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
+    fn carry_out(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
         if !matches!(reply.0, ReplyKind::Later(_) | ReplyKind::Run(_)) {
             self.permit = None;
         }
@@ -418,8 +431,9 @@ impl Drop for ReplyJob {
     }
 }
 
-/// Makes room in `collected` for `more` bytes if the budget allows it. Capacity at least doubles
-/// when it grows, so that the budget is charged a few times per body and not for each piece.
+/// Makes room in `collected` for `more` bytes. Returns whether the budget allows it. Capacity at
+/// least doubles when it grows, so that the budget is charged a few times per body and not for each
+/// piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {

@@ -134,8 +134,8 @@ impl Reply {
     /// completed, and [`Sender::is_gone`] becomes `true`.
     ///
     /// A reset of the connection is noticed at once. A client that closes without a reset looks
-    /// like one that has only ended its side and still reads. Its response is cancelled when
-    /// nothing has been sent for
+    /// like one that has only closed its sending side and still reads. Its response is cancelled
+    /// when nothing has been sent for
     /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s. To keep
     /// a quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
@@ -293,9 +293,10 @@ impl fmt::Debug for Reply {
 
 /// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
-/// [`PendingReply::is_gone`] says whether the client has left. A client that only ends its side of
-/// the connection may still read, so it counts as waiting; one that resets the connection has left.
-/// After [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
+/// [`PendingReply::is_gone`] says whether the client has left. A client that only closes its
+/// sending side of the connection may still read, so it counts as waiting; one that resets the
+/// connection has left. After [`Limits::response_timeout`](super::Limits::response_timeout) the
+/// client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
     pub(super) promise: Promise,
@@ -342,7 +343,7 @@ pub trait BodyReceiver: Send + 'static {
     }
 }
 
-/// The rest of a request's body will never arrive: the client left, ended its side of the
+/// The rest of a request's body will never arrive: the client left, closed its sending side of the
 /// connection, was too slow, or sent an invalid or too large body; or the budget for bodies is
 /// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

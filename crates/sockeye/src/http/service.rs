@@ -41,9 +41,9 @@ impl HttpService {
         Self::of_shard(Arc::new(move |request| answer(request).into()), collected)
     }
 
-    fn of_shard(answer: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
+    fn of_shard(request_fn: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
         let (fields, next_number) = (RefCell::default(), Cell::default());
-        Self { shard: Rc::new(ShardState { answer, collected, fields, next_number }) }
+        Self { shard: Rc::new(ShardState { request_fn, collected, fields, next_number }) }
     }
 
     /// Makes the handlers of a connection's requests.

@@ -200,7 +200,7 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     client.head("GET /later", &[]);
     client.end();
     let pending = fixture.pending_reply();
-    // A stream whose client ended its side later has timed out.
+    // A stream whose client closed its sending side later has timed out.
     let mut other = fixture.client();
     other.head("GET /events", &[]);
     let sender = fixture.sender();

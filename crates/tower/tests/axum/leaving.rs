@@ -261,7 +261,7 @@ fn a_half_closed_client_gets_late_and_pipelined_responses() {
     client.head("GET /late/1", &[]);
     client.head("GET /late/2", &[]);
     client.end();
-    // A stream to a client that ended its side later times out earlier.
+    // A stream to a client that closed its sending side later times out earlier.
     let mut other = running.client();
     other.head("GET /silent", &[]);
     other.end();

@@ -3,7 +3,7 @@
 //! It reads while it writes, and never has more than two unsent pieces: far below the limit at
 //! which the engine stops reading. It doesn't half-close before everything has come back, since
 //! some servers stop sending then. With [`Settings::half_close`] it half-closes after sending, and
-//! reads until the peer ends its side.
+//! reads until the peer closes its sending side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -46,7 +46,7 @@ pub(super) enum Style {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) style: Style,
-    /// Half-close after sending, and read until the peer ends its side.
+    /// Half-close after sending, and read until the peer closes its sending side.
     pub(super) half_close: bool,
     /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     /// Whether the peer must act: send bytes back, or with `half_close`, read everything that was
-    /// written and then end its side.
+    /// written and then close its sending side.
     fn peer_must_act(&self) -> bool {
         match self.settings.half_close {
             false => self.received < self.written,
@@ -217,7 +217,7 @@ impl Connection {
         }
     }
 
-    /// The peer ended its side.
+    /// The peer closed its sending side.
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Self { received, written, .. } = *self;
         let all_sent = self.all_written && turn.unsent() == 0;

@@ -36,7 +36,7 @@ pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
     run.run(&[&[server.url()], contents].concat())
 }
 
-/// Sends to a server that responds after the client has ended its side.
+/// Sends to a server that responds after the client has closed its sending side.
 pub(super) fn to_server_that_waits_for_eof(run: &Run<'_>) -> String {
     let address = peer(|_, mut stream| {
         let mut request = String::new();

@@ -153,7 +153,7 @@ impl ResponseReader {
         }
     }
 
-    /// The server has ended its side. Returns whether that completes a response.
+    /// The server has closed its sending side. Returns whether that completes a response.
     ///
     /// # Errors
     ///

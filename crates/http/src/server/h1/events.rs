@@ -10,7 +10,8 @@ use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
 
 impl<S: Handlers> Server<S> {
-    /// The client has ended its side: a streamed response must send something within a time limit.
+    /// The client has closed its sending side: a streamed response must send something within a
+    /// time limit.
     pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {
         self.connection.half_closed = true;
         if let State::ExpectAnswer(in_flight) = &mut self.state

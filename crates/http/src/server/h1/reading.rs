@@ -24,26 +24,28 @@ impl<S: Handlers> Server<S> {
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let before = input.len();
+        let had_input = !input.is_empty();
         match self.follow_answer(&mut in_flight, answer, input, turn)? {
             NextStep::Wait | NextStep::Read => {
-                Ok(self.wait_for_handler(in_flight, before, input, turn))
+                Ok(self.wait_for_handler(in_flight, had_input, input, turn))
             }
             NextStep::Done => self.complete_request(&in_flight, input, turn),
             NextStep::Switched => Ok(self.hand_over(turn)),
         }
     }
 
-    /// Stores a request whose handler waits. `before` is the length of `input` before it was read.
+    /// Stores a request whose handler waits. `had_input`: there was input to read. `input` is the
+    /// rest of it.
     pub(super) fn wait_for_handler(
         &mut self,
         mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
-        before: usize,
+        had_input: bool,
         input: &[u8],
         turn: &Turn<'_>,
     ) -> ReadOutcome {
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        if before > 0 {
+        // An event has no input, and tells nothing about more of it.
+        if had_input {
             wire.more_input = !input.is_empty();
         }
         exchange.send_deadline = self.connection.send_deadline(exchange, turn.now());
@@ -52,7 +54,7 @@ impl<S: Handlers> Server<S> {
         if reads { ReadOutcome::NeedMore } else { ReadOutcome::Pause }
     }
 
-    /// Another protocol takes over the connection.
+    /// Another protocol takes over the connection, and gets the input that hasn't been read.
     pub(super) fn hand_over(&mut self, turn: &Turn<'_>) -> ReadOutcome {
         if let Some(log) = &mut self.connection.log {
             log.on_protocol_switch(turn);
@@ -97,24 +99,25 @@ impl<S: Handlers> Server<S> {
             return Ok(None);
         };
         let decoder = &mut in_flight.wire.decoder;
-        let (used, decoded) =
+        let (used_len, decoded) =
             match decoder.step(input, *remaining, &connection.config.limits, spans) {
                 Ok(stepped) => stepped,
                 Err(refusal) => return Err(in_flight.refuse_content(refusal, connection, turn)),
             };
-        let (used, rest) = input.split_at(used);
+        let (used, rest) = input.split_at(used_len);
         *input = rest;
         match decoded {
             Decoded::NeedMore => Ok(None),
             Decoded::Piece(len) => {
                 *remaining -= len as u64;
+                // A chunk's size line may precede the piece.
                 let event = StreamEvent::Body(&used[used.len() - len..]);
                 in_flight.deliver(event, connection, turn).map(Some)
             }
             Decoded::End(len) => {
                 in_flight.exchange.incoming = Incoming::Complete;
-                // If there is no trailer section, `spans` has positions of another request's
-                // fields.
+                // Without a trailer section, `spans` still has the positions of the trailers of an
+                // earlier request.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &used[used.len() - len..], spans };
                 in_flight.deliver(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
@@ -131,6 +134,7 @@ impl<S: Handlers> Server<S> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Stop) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
         exchange.content_deadline = self.connection.content_deadline(turn.now());
+        // A response that has started can't announce the close any more.
         wire.persistent &= !self.connection.is_stopping() || exchange.has_started();
         let answer = AnswerKind::Wait(exchange.wait_for);
         self.continue_request(in_flight, answer, input, turn)
@@ -147,7 +151,7 @@ impl<S: Handlers> Server<S> {
         })
     }
 
-    /// Calls the handler that waits by `call`, and continues its request with the answer.
+    /// Runs `call`, which calls the handler that waits. Continues the request with its answer.
     pub(super) fn continue_with(
         &mut self,
         turn: &mut Turn<'_>,
@@ -159,6 +163,7 @@ impl<S: Handlers> Server<S> {
     ) -> Result<(), Fault> {
         let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
         let InFlight { exchange, wire, .. } = &mut *in_flight;
+        // As in `read_content`. If more input has arrived, a later response announces the close.
         wire.persistent &=
             !self.connection.is_stopping() || exchange.has_started() || wire.more_input;
         wire.upgrade &= !self.connection.is_stopping();
@@ -186,13 +191,14 @@ impl<S: Handlers> Server<S> {
             log.set_response_end(turn.mark());
         }
         let InFlight { exchange, wire, .. } = in_flight;
-        let rest = wire.remaining_content(&exchange.incoming);
+        let unread_content = wire.remaining_content(&exchange.incoming);
         if !wire.persistent {
-            self.end_connection(wire.more_input || rest.is_some() || !input.is_empty(), turn);
+            let unread = wire.more_input || unread_content.is_some() || !input.is_empty();
+            self.end_connection(unread, turn);
             return Ok(ReadOutcome::Stop);
         }
         let deadline = self.connection.idle_deadline(turn.now());
-        match rest {
+        match unread_content {
             None => {
                 self.state = State::idle(deadline);
                 Ok(ReadOutcome::Continue)
@@ -208,18 +214,20 @@ impl<S: Handlers> Server<S> {
     #[inline(never)]
     pub(super) fn discard_content(
         &mut self,
-        mut rest: UnreadContent,
+        mut unread: UnreadContent,
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         let config = &self.connection.config;
         let mut spans = config.trailers.take();
-        let stepped = loop {
-            match rest.decoder.step(input, rest.limit, &config.limits, &mut spans) {
+        let is_complete = loop {
+            match unread.decoder.step(input, unread.limit, &config.limits, &mut spans) {
                 Ok((used, decoded)) => {
                     *input = &input[used..];
                     match decoded {
-                        Decoded::Piece(len) => rest.limit = rest.limit.saturating_sub(len as u64),
+                        Decoded::Piece(len) => {
+                            unread.limit = unread.limit.saturating_sub(len as u64);
+                        }
                         Decoded::End(_) => break Ok(true),
                         Decoded::NeedMore => break Ok(false),
                     }
@@ -228,14 +236,14 @@ impl<S: Handlers> Server<S> {
             }
         };
         config.trailers.set(spans);
-        match stepped {
+        match is_complete {
             Ok(true) => {
                 self.state = State::idle(self.connection.idle_deadline(turn.now()));
                 Ok(ReadOutcome::Continue)
             }
             Ok(false) => {
-                rest.deadline = self.connection.content_deadline(turn.now());
-                self.state = State::ExpectUnreadContent(Box::new(rest));
+                unread.deadline = self.connection.content_deadline(turn.now());
+                self.state = State::ExpectUnreadContent(Box::new(unread));
                 Ok(ReadOutcome::NeedMore)
             }
             // The client has its response. More content than the limit is not a fault.

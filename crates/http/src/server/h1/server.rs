@@ -96,12 +96,12 @@ impl<S: Handlers> Server<S> {
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         let &Head { ref control, fields_start, len } = head;
-        let (head, rest) = input.split_at(len);
+        let (head_bytes, rest) = input.split_at(len);
         *input = rest;
         let mut request = Request {
-            head,
+            head: head_bytes,
             control,
-            section: &head[fields_start..],
+            section: &head_bytes[fields_start..],
             spans: &cached.spans,
             index: &cached.index,
             content: Content::None,
@@ -128,7 +128,8 @@ impl<S: Handlers> Server<S> {
             return Err(self.refuse_host(&request, turn));
         }
         // A stopping server answers all requests that have arrived. The last one closes the
-        // connection.
+        // connection. A request with content counts as the last one, since the server doesn't know
+        // yet whether more requests follow the content.
         let stopping = self.connection.is_stopping();
         let is_last = stopping && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !stopping;
@@ -145,15 +146,15 @@ impl<S: Handlers> Server<S> {
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
-        // Most requests are answered at once.
-        let before = rest.len();
+        let had_input = !rest.is_empty();
         let next = match answer {
+            // Most requests are answered at once.
             AnswerKind::Done => NextStep::Done,
             answer => self.follow_answer(&mut in_flight, answer, input, turn)?,
         };
         match next {
             NextStep::Wait | NextStep::Read => {
-                Ok(self.wait_for_handler(Box::new(in_flight), before, input, turn))
+                Ok(self.wait_for_handler(Box::new(in_flight), had_input, input, turn))
             }
             NextStep::Done => self.complete_request(&in_flight, input, turn),
             NextStep::Switched => Ok(self.hand_over(turn)),
@@ -246,7 +247,9 @@ impl<S: Handlers> Server<S> {
             State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Pause,
             State::ExpectUnreadContent(_) => {
                 match std::mem::replace(&mut self.state, State::ExpectNothing) {
-                    State::ExpectUnreadContent(rest) => self.discard_content(*rest, input, turn)?,
+                    State::ExpectUnreadContent(unread) => {
+                        self.discard_content(*unread, input, turn)?
+                    }
                     _ => ReadOutcome::Stop,
                 }
             }
@@ -263,6 +266,7 @@ impl<S: Handlers> Protocol for Server<S> {
                 Ok(ReadOutcome::Continue) => {}
                 Ok(ReadOutcome::NeedMore) => break,
                 Ok(ReadOutcome::Pause) => return Ok(Consumed::pause(input.len() - rest.len())),
+                // The remaining input is dropped.
                 Ok(ReadOutcome::Stop) => return Ok(Consumed::more(input.len())),
                 Err(fault) => {
                     self.state = State::ExpectNothing;
@@ -294,6 +298,7 @@ impl<S: Handlers> Protocol for Server<S> {
                     log.on_sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
+                    // A streamed response has sent something: its time limit starts again.
                     self.on_half_close(turn);
                 }
             }
