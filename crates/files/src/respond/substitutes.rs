@@ -93,7 +93,39 @@ pub(crate) fn location(
         Slash::Add => (path, b"/"),
         Slash::Drop => (path.strip_suffix(b"/").unwrap_or(path), b""),
     };
-    let parts = [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-    let fields = Fields::new().with("Location", &parts.concat())?;
+    let mut url = Vec::new();
+    for part in [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()] {
+        push_url_bytes(part, &mut url);
+    }
+    let fields = Fields::new().with("Location", &url)?;
     Ok(with(fields, "Cache-Control", REVALIDATE))
+}
+
+/// Appends a part of a request target. Characters that no URI has (RFC 3986, 2) are
+/// percent-encoded: some clients send them, but a server must not.
+fn push_url_bytes(part: &[u8], url: &mut Vec<u8>) {
+    for byte in part {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
+                url.extend_from_slice(format!("%{byte:02X}").as_bytes());
+            }
+            byte => url.push(*byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_has_only_characters_of_uris() {
+        let every: Vec<u8> = (b'!'..=b'~').filter(|byte| !b"#?".contains(byte)).collect();
+        let path = [b"/", &every[..]].concat();
+        let fields = location(&path, Some(&every), Slash::Add).unwrap();
+        let line = str::from_utf8(fields.as_bytes()).unwrap().lines().next().unwrap();
+        let url = "!%22$%&'()*+,-./0123456789:;%3C=%3E@ABCDEFGHIJKLMNOPQRSTUVWXYZ[%5C]%5E_%60\
+                   abcdefghijklmnopqrstuvwxyz%7B%7C%7D~";
+        assert_eq!(line, format!("Location: /{url}/?{url}"));
+    }
 }
