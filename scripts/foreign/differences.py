@@ -12,8 +12,8 @@ STRICTER = {
     "sent a method of more than 64 bytes": ("h11",),
     "sent a request with a method that is not allowed here": BOTH,
     # A parser need not know which form of a target belongs to which method, and who reads the
-    # target as a URL comes later. Bytes above 127, `#`, and a backslash in a path were used to get past
-    # filters.
+    # target as a URL comes later. Bytes above 127, `#`, and a backslash in a path were used to get
+    # past filters.
     "sent a request target in a form that its method does not allow": BOTH,
     "sent a request target with an invalid character: percent-encode it": BOTH,
     "sent a request target with a bad authority": BOTH,

@@ -17,8 +17,9 @@ const fn classes() -> [u8; 256] {
         if b.is_ascii_alphanumeric() {
             table[byte] = TOKEN | HOST;
         }
-        // More than RFC 3986 allows: browsers send `|`, `^`, braces and others as they are. A '#' begins
-        // a fragment, which is never sent. Some systems treat a backslash in a path as a slash.
+        // More than RFC 3986 allows: browsers send `|`, `^`, braces and others as they are. A '#'
+        // begins a fragment, which is never sent. Some systems treat a backslash in a path as a
+        // slash.
         if b.is_ascii_graphic() && b != b'#' {
             table[byte] |= QUERY;
             if b != b'?' && b != b'\\' {

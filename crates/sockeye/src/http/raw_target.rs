@@ -9,16 +9,17 @@ use sockeye_http as http_core;
 ///
 /// Some clients send `"`, `<`, `>` and backquotes in a URL as they are, and [`Uri`] refuses them:
 /// `<`, `>` and backquotes in a path, `"`, `<` and `>` in a query. Then the request's [`Uri`] has
-/// them percent-encoded, and its extensions contain the raw target. They contain it, too, if [`Uri`]
-/// refuses the host of `http://HOST/PATH`, and has only the path and the query.
+/// them percent-encoded, and its extensions contain the raw target. They contain it, too, if
+/// [`Uri`] refuses the host of `http://HOST/PATH`, and has only the path and the query.
 ///
 /// ```
 /// use sockeye::http::{Body, RawTarget, Request};
 ///
 /// fn target(request: &Request<Body>) -> Vec<u8> {
 ///     match request.extensions().get::<RawTarget>() {
-///         Some(RawTarget(target)) => target.to_vec(), // /a?b=<c>
-///         None => request.uri().to_string().into(), // Otherwise /a?b=%3Cc%3E would be here.
+///         // Such as `/a?b=<c>`. The URI is `/a?b=%3Cc%3E`.
+///         Some(RawTarget(target)) => target.to_vec(),
+///         None => request.uri().to_string().into(),
 ///     }
 /// }
 /// ```
