@@ -11,7 +11,8 @@ STRICTER = {
     # The others accept any method; h11 has no limit on a method's length.
     "sent a method of more than 64 bytes": ("h11",),
     "sent a request with a method that is not allowed here": BOTH,
-    # The others don't check the request target. We do: invalid characters have been used to bypass
+    # A parser need not know which form of a target belongs to which method. It leaves the target's
+    # characters to its user. Bytes above 127, `#`, and backslashes in paths were used to get past
     # filters.
     "sent a request target in a form that its method does not allow": BOTH,
     "sent a request target with an invalid character: percent-encode it": BOTH,

@@ -98,8 +98,11 @@ pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
 }
 
 fn request(method: &str, path: &str, line: &Value) -> Option<OwnedRequest> {
-    let is_path = path.starts_with('/') && path.bytes().all(chars::is_target_byte);
-    if !chars::is_token(method.as_bytes()) || method.len() > Method::MAX_LEN || !is_path {
+    let (before, query) = path.split_once('?').unwrap_or((path, ""));
+    let is_target = path.starts_with('/')
+        && before.bytes().all(chars::is_path_byte)
+        && query.bytes().all(chars::is_query_byte);
+    if !chars::is_token(method.as_bytes()) || method.len() > Method::MAX_LEN || !is_target {
         return None;
     }
     let content = match line.get("content") {

@@ -34,6 +34,10 @@
 //!
 //! - A request's extensions contain the [`Peer`]. For axum's `ConnectInfo`, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
+//! - A URL may contain characters that clients send although RFC 3986 has none of them, such as
+//!   `|`. Those that `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are
+//!   percent-encoded; then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give
+//!   the same values for both.
 //! - The body is streamed with backpressure, and with trailers.
 //!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
 //!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
@@ -118,8 +122,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Response};
 use http_body::Body;
-pub use sockeye::http::Incomplete;
 use sockeye::http::Options;
+pub use sockeye::http::{Incomplete, RawTarget};
 use sockeye::http_core;
 use sockeye::{ListenAddr, Peer, ServeError, Serving};
 use tokio::runtime::Handle;

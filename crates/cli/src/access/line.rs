@@ -239,7 +239,11 @@ fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');
     let (method, target, version) = (words.next(), words.next(), words.next());
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let is_in_target = |byte: &u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(byte);
+    let is_target = |word: &&[u8]| {
+        let path_len = word.iter().position(|byte| *byte == b'?').unwrap_or(word.len());
+        word.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
+            && !word[..path_len].contains(&b'\\')
+    };
     let is_version =
         |version: &&[u8]| matches!(version, [b'H', b'T', b'T', b'P', b'/', _, b'.', _]);
     // A word is complete if a space follows it.
@@ -247,7 +251,7 @@ fn request_line_parts(line: &[u8]) -> [Option<&[u8]>; 3] {
     let target = target.filter(|word| version.is_some() && !word.is_empty());
     [
         method.filter(|word| word.iter().all(is_token)),
-        target.filter(|word| words.next().is_none() && word.iter().all(is_in_target)),
+        target.filter(|_| words.next().is_none()).filter(is_target),
         version.filter(is_version).filter(|word| word.iter().all(u8::is_ascii_graphic)),
     ]
 }

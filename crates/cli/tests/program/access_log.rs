@@ -143,7 +143,7 @@ fn the_complete_fields_of_a_malformed_request_are_logged() {
         ("GET / HTTP/1.1", "X y: z\r\n\r\n", 400),
         ("GET / HTTP/1.1", "X: y\r\n z\r\n\r\n", 400),
         ("GET / HTTP/1.1", "X: y\nz\r\n\r\n", 400),
-        ("GET /< HTTP/1.1", "\r\n", 400),
+        ("GET /\\ HTTP/1.1", "\r\n", 400),
         ("GET / HTTP/3.0", "\r\n", 505),
         ("GET / HTTP/1.1", &many, 431),
         ("GET / HTTP/1.1", &large, 431),

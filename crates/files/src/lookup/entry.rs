@@ -32,6 +32,14 @@ pub(crate) enum Target {
 }
 
 impl Entry {
+    /// How the path to redirect to differs at its end, if the name redirects.
+    pub(crate) fn slash(&self) -> Option<Slash> {
+        match self.target {
+            Target::Redirect(slash) => Some(slash),
+            Target::File(..) | Target::Listing | Target::Absent(_) => None,
+        }
+    }
+
     pub(crate) fn file(&self) -> Option<&Arc<FileEntry>> {
         match &self.target {
             Target::File(_, file) => Some(file),

@@ -5,19 +5,17 @@ use sockeye_http::Status;
 
 use super::entry::{Entry, Target};
 use super::mounts::Mounts;
+use crate::naming::path::Refusal;
 use crate::respond::substitutes::{Purpose, status};
 use crate::store::absent::Absent;
 
 impl Purpose {
     /// The next lookup after the result `entry`; `None` if `entry` answers the request.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
-        let why = match (self, &entry.target) {
-            (_, Target::File(..))
-            | (Self::Requested, Target::Redirect(_) | Target::Listing)
-            | (Self::ErrorPage { .. }, _) => return None,
-            (Self::Requested, Target::Absent(absent)) => *absent,
-            (Self::Fallback { why, .. }, _) => why,
-        };
+        if entry.file().is_some() || matches!(self, Self::ErrorPage { .. }) {
+            return None;
+        }
+        let why = self.absent(entry)?;
         let mount = entry.mount?;
         let folder = &mounts.get(mount).folder;
         if status(why) != Status::NOT_FOUND || folder.is_file() {
@@ -31,10 +29,10 @@ impl Purpose {
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The key to look up; empty for [`Purpose::Requested`], whose key is in the request.
+    /// The key to look up; empty if it is in the request.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
-            Self::Requested => b"",
+            Self::Requested | Self::MergedSlashes => b"",
             Self::Fallback { mount, .. } => &mounts.get(mount).index,
             Self::ErrorPage { mount, .. } => &mounts.get(mount).error_page,
         }
@@ -43,8 +41,13 @@ impl Purpose {
     /// The reason why the requested name is not served, if it is not.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
-            (Self::Requested, Target::Absent(absent)) => Some(*absent),
-            (Self::Requested, _) => None,
+            (Self::MergedSlashes, Target::Absent(absent))
+                if status(*absent) == Status::NOT_FOUND =>
+            {
+                Some(Absent::Refused(Refusal::EmptySegment))
+            }
+            (Self::Requested | Self::MergedSlashes, Target::Absent(absent)) => Some(*absent),
+            (Self::Requested | Self::MergedSlashes, _) => None,
             (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
         }
     }

@@ -4,6 +4,7 @@
 //! /docs/a%20b.html  ──▶  docs/a b.html      one pass of percent-decoding, never a second
 //! /docs/            ──▶  docs/              the final slash stays: it names a folder
 //! /../etc/passwd    ──▶  refused, and why
+//! //docs/           ──▶  refused; merge_slashes has the path to redirect to
 //! ```
 //!
 //! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file,
@@ -122,6 +123,13 @@ impl<'a> RequestPath<'a> {
         debug_assert!(check(key).is_ok(), "the key was checked before");
         Self { key }
     }
+}
+
+/// The path of a request target with one slash wherever it has several in a row. `%2F` is no slash.
+pub(crate) fn merge_slashes(raw: &[u8]) -> Vec<u8> {
+    let mut merged = raw.to_vec();
+    merged.dedup_by(|byte, before| [*byte, *before] == *b"//");
+    merged
 }
 
 /// The name of `child` in `folder`.
@@ -354,6 +362,21 @@ mod tests {
             let mut scratch = Vec::new();
             let path = RequestPath::parse(raw.as_bytes(), &mut scratch).unwrap();
             assert_eq!((path.name(), path.is_folder()), (name.as_bytes(), folder), "{raw}");
+        }
+    }
+
+    #[test]
+    fn slashes_in_a_row_are_merged() {
+        for (raw, merged) in [
+            ("/", "/"),
+            ("/a/b/", "/a/b/"),
+            ("//", "/"),
+            ("////a///b//", "/a/b/"),
+            ("/%2F/%2f//", "/%2F/%2f/"),
+            ("/.//./", "/././"),
+            ("", ""),
+        ] {
+            assert_eq!(merge_slashes(raw.as_bytes()), merged.as_bytes());
         }
     }
 

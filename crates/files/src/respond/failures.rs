@@ -44,7 +44,7 @@ impl Failures {
     /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is
     /// to be reported later.
     pub(super) fn log(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
-        // A path has only characters of RFC 3986, which are safe to log.
+        // A path has only visible ASCII characters. The log's formatter escapes quotes.
         let path = str::from_utf8(&path[..path.len().min(MAX_LOGGED_PATH)]).unwrap_or_default();
         let status = status(absent).code();
         let Some(failure) = self.kind_of(absent) else {

@@ -7,6 +7,7 @@ use sockeye_http::{BadField, Fields, Status};
 
 use crate::file::head::{Head, REVALIDATE};
 use crate::file::representation::Representation;
+use crate::naming::path::merge_slashes;
 use crate::options::fields::{with, without};
 use crate::request::view::NAVIGATION_FIELDS;
 use crate::store::absent::Absent;
@@ -16,6 +17,9 @@ use crate::store::absent::Absent;
 pub(crate) enum Purpose {
     /// The name was requested.
     Requested,
+    /// The requested path has several slashes in a row. The name is that of the path with one
+    /// slash instead. If it is found, the response redirects to that path.
+    MergedSlashes,
     /// The folder's page is sent for a path that a single-page app handles in the browser.
     Fallback { mount: usize, why: Absent },
     /// The folder's `404.html` is sent.
@@ -31,7 +35,7 @@ impl Purpose {
             with(without(fields, dropped), "Cache-Control", REVALIDATE)
         };
         Cow::Owned(match self {
-            Self::Requested => return Cow::Borrowed(&file.head),
+            Self::Requested | Self::MergedSlashes => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
                 // A client that doesn't accept pages gets another response.
                 let fallback = |fields| {
@@ -79,21 +83,54 @@ pub(crate) enum Slash {
     Drop,
 }
 
-/// The fields of a redirect to the same path and query, with or without a final slash. It is not
-/// cached: if a page became a folder, a client with both redirects in its cache would follow them
-/// in circles.
+/// The fields of a redirect to the same path and query, with one slash wherever the path has
+/// several in a row: two in front would name another host. `slash` is what differs at the end. The
+/// redirect is not cached: if a page became a folder, a client with both redirects in its cache
+/// would follow them in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,
-    slash: Slash,
+    slash: Option<Slash>,
 ) -> Result<Fields, BadField> {
-    // Two slashes in front would name another host. Such paths were refused.
-    debug_assert!(!path.starts_with(b"//"));
+    let merged = merge_slashes(path);
     let (path, end): (_, &[u8]) = match slash {
-        Slash::Add => (path, b"/"),
-        Slash::Drop => (path.strip_suffix(b"/").unwrap_or(path), b""),
+        Some(Slash::Add) => (&merged[..], b"/"),
+        Some(Slash::Drop) => (merged.strip_suffix(b"/").unwrap_or(&merged), b""),
+        None => (&merged[..], b""),
     };
-    let parts = [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-    let fields = Fields::new().with("Location", &parts.concat())?;
+    let mut url = Vec::new();
+    for part in [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()] {
+        push_url_bytes(part, &mut url);
+    }
+    let fields = Fields::new().with("Location", &url)?;
     Ok(with(fields, "Cache-Control", REVALIDATE))
+}
+
+/// Appends a part of a request target. Characters that no URI has (RFC 3986, 2) are
+/// percent-encoded: some clients send them, but a server must not.
+fn push_url_bytes(part: &[u8], url: &mut Vec<u8>) {
+    for byte in part {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
+                url.extend_from_slice(format!("%{byte:02X}").as_bytes());
+            }
+            byte => url.push(*byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_has_only_characters_of_uris() {
+        let every: Vec<u8> = (b'!'..=b'~').filter(|byte| !b"#?".contains(byte)).collect();
+        let path = [b"/", &every[..]].concat();
+        let fields = location(&path, Some(&every), Some(Slash::Add)).unwrap();
+        let line = str::from_utf8(fields.as_bytes()).unwrap().lines().next().unwrap();
+        let url = "!%22$%&'()*+,-./0123456789:;%3C=%3E@ABCDEFGHIJKLMNOPQRSTUVWXYZ[%5C]%5E_%60\
+                   abcdefghijklmnopqrstuvwxyz%7B%7C%7D~";
+        assert_eq!(line, format!("Location: /{url}/?{url}"));
+    }
 }

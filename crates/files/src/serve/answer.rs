@@ -9,7 +9,7 @@ use super::listing::{answer_head, is_requested};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
 use crate::lookup::entry::{Entry, Target};
-use crate::naming::path::RequestPath;
+use crate::naming::path::{Refusal, RequestPath, merge_slashes};
 use crate::request::view::RequestView;
 use crate::respond::send::send;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
@@ -53,12 +53,28 @@ impl Site {
             Ok(path) => {
                 self.respond_or_look_up(LookupRequest::requested(path.key(), view), responder)
             }
-            Err(refusal) => {
-                let target = Target::Absent(Absent::Refused(refusal));
-                let entry = Arc::new(Entry { mount: mounts.root(), target });
-                self.respond(LookupRequest::requested(b"", view), &entry, responder)
-            }
+            Err(refusal) => self.answer_invalid(refusal, view, responder),
         }
+    }
+
+    /// Answers a request whose path is refused: with a redirect if the path is valid with one slash
+    /// wherever it has several in a row, and names something; otherwise with an error.
+    #[cold]
+    fn answer_invalid<'r, 't>(
+        &self,
+        refusal: Refusal,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let (merged, mut scratch) = (merge_slashes(view.path()), Vec::new());
+        if let Ok(path) = RequestPath::parse(&merged, &mut scratch) {
+            let purpose = Purpose::MergedSlashes;
+            let lookup = LookupRequest { key: path.key(), purpose, view };
+            return self.respond_or_look_up(lookup, responder);
+        }
+        let target = Target::Absent(Absent::Refused(refusal));
+        let entry = Arc::new(Entry { mount: self.inner.mounts.root(), target });
+        self.respond(LookupRequest::requested(b"", view), &entry, responder)
     }
 
     /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
@@ -86,10 +102,17 @@ impl Site {
     ) -> Progress<'r, 't> {
         let LookupRequest { purpose, view, .. } = lookup;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
-        if is_requested && view.is_head() && self.is_listed(entry, view) {
+        if is_requested && view.is_head() && self.is_listed(lookup, entry) {
             return Progress::Answered(answer_head(mounts, view, responder));
         }
         match &entry.target {
+            Target::File(..) | Target::Redirect(_) | Target::Listing
+                if purpose == Purpose::MergedSlashes =>
+            {
+                // The path of a listing ends with a slash, even if there is a page of its name.
+                let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));
+                Progress::Answered(self.redirect(slash, entry, view, responder))
+            }
             Target::File(_, file) => match file.select(view) {
                 Selection::Compress(coding) => self.compress(lookup, entry, coding, responder),
                 Selection::Send(selected) => {
@@ -97,7 +120,7 @@ impl Site {
                 }
             },
             Target::Redirect(slash) if is_requested => {
-                Progress::Answered(self.redirect(*slash, entry, view, responder))
+                Progress::Answered(self.redirect(Some(*slash), entry, view, responder))
             }
             Target::Listing if is_requested => Progress::Listing(responder),
             _ => match purpose.next(mounts, entry, view.is_navigation()) {
@@ -126,12 +149,11 @@ impl Site {
     }
 
     /// Whether a GET request would be answered with a listing or an archive.
-    fn is_listed(&self, entry: &Entry, view: RequestView<'_>) -> bool {
+    fn is_listed(&self, LookupRequest { key, view, .. }: LookupRequest<'_>, entry: &Entry) -> bool {
         match &entry.target {
             Target::Listing => true,
             Target::File(..) | Target::Redirect(Slash::Drop) if view.query().is_some() => {
-                RequestPath::parse(view.path(), &mut Vec::new())
-                    .is_ok_and(|path| is_requested(&self.inner.mounts, path, view.query()))
+                is_requested(&self.inner.mounts, RequestPath::from_key(key), view.query())
             }
             _ => false,
         }
@@ -172,10 +194,10 @@ impl Site {
     }
 
     /// Redirects to the same path with a final slash, which relative links in a folder need, or,
-    /// for a page, without one.
+    /// for a page, without one; and with one slash wherever it has several in a row.
     fn redirect(
         &self,
-        slash: Slash,
+        slash: Option<Slash>,
         entry: &Entry,
         view: RequestView<'_>,
         responder: Responder<'_, '_>,

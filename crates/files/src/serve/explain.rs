@@ -15,7 +15,7 @@ use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
 use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::lookup::rule::Rule;
-use crate::naming::path::RequestPath;
+use crate::naming::path::{RequestPath, merge_slashes};
 use crate::request::view::is_page;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::{Absent, Denied, Permission};
@@ -68,9 +68,13 @@ impl Mounts {
             Some((path, query)) => (path.as_bytes(), Some(query.as_bytes())),
             None => (target.as_bytes(), None),
         };
-        let mut scratch = Vec::new();
-        let parsed = RequestPath::parse(path, &mut scratch);
-        let mut purpose = Purpose::Requested;
+        let (merged, mut merged_scratch) = (merge_slashes(path), Vec::new());
+        let (mut scratch, mut purpose) = (Vec::new(), Purpose::Requested);
+        let parsed = RequestPath::parse(path, &mut scratch).or_else(|refusal| {
+            let parsed = RequestPath::parse(&merged, &mut merged_scratch).map_err(|_| refusal)?;
+            purpose = Purpose::MergedSlashes;
+            Ok(parsed)
+        });
         let mut entry = match parsed {
             Ok(path) => look_up_fully(self, path.key()),
             Err(refusal) => {
@@ -86,6 +90,13 @@ impl Mounts {
         }
         let mut explanation = self.explanation_of(&entry, purpose, path, parsed.ok(), query);
         match (&entry.target, purpose) {
+            (Target::File(..) | Target::Redirect(_) | Target::Listing, Purpose::MergedSlashes) => {
+                let slash = entry.slash().filter(|_| !names_format);
+                explanation.status = Status::MOVED_PERMANENTLY;
+                explanation.rule = Rule::MergeSlashes;
+                explanation.fields = location(path, query, slash).unwrap_or_default();
+                explanation.file = None;
+            }
             // The response is a listing or an archive, not the folder's page.
             (Target::File(..) | Target::Listing, Purpose::Requested) if names_format => {
                 explanation.rule = Rule::Format;
@@ -115,7 +126,7 @@ impl Mounts {
         let (status, rule, fields) = match &entry.target {
             Target::File(by, file) => {
                 let (status, rule) = match purpose {
-                    Purpose::Requested => (Status::OK, *by),
+                    Purpose::Requested | Purpose::MergedSlashes => (Status::OK, *by),
                     Purpose::Fallback { .. } => (Status::OK, Rule::Fallback),
                     Purpose::ErrorPage { .. } => (Status::NOT_FOUND, Rule::ErrorPage),
                 };
@@ -123,7 +134,7 @@ impl Mounts {
             }
             Target::Redirect(slash) if purpose == Purpose::Requested => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
-                let fields = location(path, query, *slash);
+                let fields = location(path, query, Some(*slash));
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
             Target::Listing if purpose == Purpose::Requested => {

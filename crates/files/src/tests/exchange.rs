@@ -67,7 +67,7 @@ fn paths_and_their_responses() {
         ("/index.html/x", 404, "404 Not Found\n"),
         ("/none/", 404, "404 Not Found\n"),
         ("/.env", 404, "404 Not Found\n"),
-        ("//docs/", 404, "404 Not Found\n"),
+        ("//none", 404, "404 Not Found\n"),
         ("/%00", 400, "400 Bad Request\n"),
         ("/%", 400, "400 Bad Request\n"),
     ] {
@@ -93,11 +93,121 @@ fn folders_without_a_slash_redirect_and_keep_the_query() {
             assert_eq!((got.status, got.field("Location")), (301, Some(location)), "{path}");
         }
     }
-    for path in ["//docs", "/%2fdocs", "/%5cdocs", "//localhost/docs", "/.//docs", "http://h//docs"]
-    {
+    for path in ["/%2fdocs", "/%5cdocs", "//localhost/docs", "/.//docs", "http://h/%2fdocs"] {
         let got = client.get(path);
         assert_eq!((got.status, got.field("Location")), (404, None), "{path}");
     }
+}
+
+#[test]
+fn several_slashes_in_a_row_redirect_to_one() {
+    let (store, site) = memory(&[
+        ("index.html", "home"),
+        ("docs/deep/index.html", ""),
+        ("docs/a b.txt", ""),
+        ("page.html", ""),
+        ("evil.example/index.html", ""),
+        ("%2F/a|b^.txt", ""),
+        (".env", "secret"),
+    ]);
+    let many = "/".repeat(5000);
+    let mut client = Client::new(&site);
+    for (path, location) in [
+        ("//", "/"),
+        ("///?", "/?"),
+        (&many, "/"),
+        ("//index.html", "/index.html"),
+        ("/docs//deep/", "/docs/deep/"),
+        ("/docs/deep//", "/docs/deep/"),
+        ("///docs////deep///", "/docs/deep/"),
+        (&format!("{many}docs//deep/"), "/docs/deep/"),
+        ("/docs//a%20b.txt?x=//y", "/docs/a%20b.txt?x=//y"),
+        // The slash at the end in the same step.
+        ("//docs", "/docs/"),
+        ("//docs//deep?a=b", "/docs/deep/?a=b"),
+        ("//page/", "/page"),
+        ("//page", "/page"),
+        ("http://localhost//docs/deep/", "/docs/deep/"),
+        // Never another host.
+        ("//evil.example", "/evil.example/"),
+        ("///evil.example/?x", "/evil.example/?x"),
+        ("//%252F//a|b^.txt?\"\\<c>", "/%252F/a%7Cb%5E.txt?%22%5C%3Cc%3E"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            // Twice: looked up, and cached.
+            for _ in 0..2 {
+                let got = client.request(method, path, "");
+                assert_eq!((got.status, got.field("Location")), (301, Some(location)), "{path}");
+                assert_eq!(got.field("Cache-Control"), Some("no-cache"), "{path}");
+            }
+        }
+    }
+    for path in [
+        "//none",
+        "/docs//none/",
+        "//evil.example/none",
+        "//.env",
+        "/docs//../docs/",
+        "//./docs/",
+        "//%2F/",
+        "/%2F/",
+        "/%2F/index.html",
+        "/docs/%2F/deep/",
+        "/docs%2Fdeep/",
+        "/index.html//",
+    ] {
+        for _ in 0..2 {
+            let got = client.get(path);
+            assert_eq!((got.status, got.field("Location")), (404, None), "{path}");
+        }
+    }
+    // The name may come and go.
+    store.remove("docs/a b.txt");
+    store.write("none", "new");
+    client.pass(1000);
+    assert_eq!(client.get("/docs//a%20b.txt").status, 404);
+    assert_eq!(client.get("//none").field("Location"), Some("/none"));
+    for path in ["//a%00", "//%zz", "/a//%"] {
+        assert!(matches!(client.get(path).status, 400 | 404), "{path}");
+    }
+}
+
+#[test]
+fn several_slashes_and_an_error_get_that_error() {
+    for (fault, status) in [
+        (Absent::Exhausted, 503),
+        (Absent::Failed(5), 500),
+        (Absent::Denied(Denied { at: 1, need: Permission::Read }), 403),
+        (Absent::Outside, 404),
+    ] {
+        let (store, site) = memory(&[("a.txt", "")]);
+        store.fail("a.txt", Some(InjectedFault::Absent(fault)));
+        let got = Client::new(&site).get("//a.txt");
+        assert_eq!((got.status, got.field("Location")), (status, None), "{fault:?}");
+    }
+}
+
+/// Browsers and other clients send these characters as they are.
+#[test]
+fn names_with_characters_that_no_uri_has_are_served() {
+    let name = "a|b^{c}`\"<d>";
+    let (_, site) = memory(&[(name, "file"), ("e|f/g.txt", ""), ("index.html", "home")]);
+    let mut client = Client::new(&site);
+    let encoded = "/a%7Cb%5E%7Bc%7D%60%22%3Cd%3E";
+    for _ in 0..2 {
+        for path in [&format!("/{name}"), encoded, "/a|b%5E{c}`%22<d>?x|\\^"] {
+            assert_eq!((client.get(path).status, client.get(path).text()), (200, "file"), "{path}");
+        }
+        let got = client.get("/e|f?q={\"x\": \"<\\>\"}".replace(' ', "").as_str());
+        let location = "/e%7Cf/?q=%7B%22x%22:%22%3C%5C%3E%22%7D";
+        assert_eq!((got.status, got.field("Location")), (301, Some(location)));
+        assert_eq!(client.get("/?a|b\\c^`{\"<>}").text(), "home");
+        // An error page repeats nothing of the URL.
+        let got = client.get("/\"><script>?</script>\\");
+        assert_eq!((got.status, got.text()), (404, "404 Not Found\n"));
+        assert!(!got.head.contains("script"), "{}", got.head);
+    }
+    assert_eq!(Client::new(&site).get("/a\\b").status, 400);
 }
 
 #[test]

@@ -36,6 +36,11 @@ fn every_rule_is_explained() {
         ("/a%20b%7f.txt", 200, Rule::File, Some("a b\\u{7f}.txt"), None),
         ("/docs", 301, Rule::AddSlash, None, None),
         ("/about/", 301, Rule::DropSlash, None, None),
+        ("//", 301, Rule::MergeSlashes, None, None),
+        ("//about.html", 301, Rule::MergeSlashes, None, None),
+        ("//docs", 301, Rule::MergeSlashes, None, None),
+        ("//none", 404, Rule::ErrorPage, Some("404.html"), Some("the path has an empty segment")),
+        ("//.git", 404, Rule::ErrorPage, Some("404.html"), Some("the path has an empty segment")),
         ("/none", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
         ("/dangling", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
         (
@@ -93,6 +98,10 @@ fn every_rule_is_explained() {
     }
     let redirect = mounts.explain("/docs?a=b").to_string();
     assert_eq!(line(&redirect, "Location: ").as_deref(), Some("/docs/?a=b"));
+    for (target, location) in [("//docs?a=b|c", "/docs/?a=b%7Cc"), ("/docs///", "/docs/")] {
+        let redirect = mounts.explain(target).to_string();
+        assert_eq!(line(&redirect, "Location: ").as_deref(), Some(location), "{redirect}");
+    }
     let file = mounts.explain("/about").to_string();
     assert_eq!(line(&file, "Content-Type: ").as_deref(), Some("text/html; charset=utf-8"));
 }

@@ -121,6 +121,45 @@ fn listings_are_explained() {
 }
 
 #[test]
+fn several_slashes_redirect_to_the_same_listing() {
+    let files = [("docs/a.txt", "A"), ("docs.html", "page"), ("own/index.html", "home")];
+    let (store, mut client) = store_and_client(&files);
+    let mounts =
+        Mounts::from(Folder::new(store).with_options(Options { listing: true, ..Options::default() }));
+    for (target, location) in [
+        ("//", "/"),
+        ("//?format=json", "/?format=json"),
+        ("/own//?format=tar", "/own/?format=tar"),
+        ("//own?format=text", "/own/?format=text"),
+        ("/docs//?format=json&q=a|b", "/docs/?format=json&q=a%7Cb"),
+        // Without a format, it is the page.
+        ("/docs//?x", "/docs?x"),
+        ("/docs//", "/docs"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let got = ask(&mut client, method, target, "");
+            assert_eq!((got.status, got.field("Location")), (301, Some(location)), "{target}");
+        }
+        let why = mounts.explain(target).to_string();
+        assert!(why.contains(&format!("\n  Location: {location}\n")), "{target}: {why}");
+    }
+    let got = ask(&mut client, "GET", "/docs/?format=json&q=a", "");
+    assert!(got.text().contains("a.txt"), "{}", got.text());
+}
+
+#[test]
+fn a_listing_escapes_the_characters_of_its_url() {
+    let (_, mut client) = store_and_client(&[("<b>\"|^{`/x.txt", "")]);
+    for query in ["", "?q=<b>\"\\|^{`"] {
+        let got = ask(&mut client, "GET", &format!("/<b>\"|^{{`/{query}"), "Accept: text/html\r\n");
+        assert_eq!(got.status, 200);
+        let page = got.text();
+        assert!(page.contains("<h1><bdi>&lt;b&gt;&quot;|^{`</bdi></h1>"), "{page}");
+        assert!(!page.contains("<b>") && !page.contains("b>\""), "{page}");
+    }
+}
+
+#[test]
 fn without_archives_tar_is_an_unknown_format() {
     let options = Options { listing: true, archives: false, ..Options::default() };
     let files = [("docs/a.txt", "A"), ("own/index.html", "home")];

@@ -56,7 +56,7 @@ fn responses(mut output: &[u8], count: usize) -> Vec<Response> {
     all
 }
 
-const REQUESTS: [(&str, &str, &str); 14] = [
+const REQUESTS: [(&str, &str, &str); 16] = [
     ("GET", "/small.txt", ""),
     ("HEAD", "/small.txt", ""),
     ("GET", "/page.html", "Accept-Encoding: gzip, deflate, br, zstd\r\n"),
@@ -69,6 +69,8 @@ const REQUESTS: [(&str, &str, &str); 14] = [
     ("GET", "/folder/", "Accept: text/html\r\n"),
     ("GET", "/folder/", "Accept: application/json\r\n"),
     ("GET", "/none", ""),
+    ("GET", "/small.txt?a|\\\"", ""),
+    ("GET", "//folder?a|\\\"", ""),
     ("OPTIONS", "/small.txt", ""),
     ("PROPFIND", "/", ""),
 ];

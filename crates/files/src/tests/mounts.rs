@@ -56,6 +56,15 @@ fn each_folder_is_served_beneath_its_prefix() {
         ("/data.csv/none", 404, "404 Not Found\n"),
         ("/none", 404, "lost at home"),
         ("/docs/.git", 404, "lost at home"),
+        ("//docs", 301, "/docs/"),
+        ("//docs//", 301, "/docs/"),
+        ("/docs//a/b", 301, "/docs/a/b"),
+        ("/docs//a?x=1", 301, "/docs/a/?x=1"),
+        ("/docs//api", 301, "/docs/api/"),
+        ("/docs//api//v1", 301, "/docs/api/v1"),
+        ("//data.csv", 301, "/data.csv"),
+        ("/docs//hidden.html", 404, "lost in docs"),
+        ("//none", 404, "lost at home"),
     ] {
         for _ in 0..2 {
             let got = client.get(path);
@@ -69,7 +78,7 @@ fn each_folder_is_served_beneath_its_prefix() {
 fn paths_outside_all_mounts_get_404() {
     let mounts = Mounts::new().at("docs", folder(&[("index.html", "docs")])).unwrap();
     let mut client = Client::new(&mounts.site(CacheLimits::default()));
-    for path in ["/", "/none", "/.git"] {
+    for path in ["/", "/none", "/.git", "//", "//none"] {
         assert_eq!(client.get(path).status, 404, "{path}");
     }
     assert_eq!(client.get("/docs/").text(), "docs");

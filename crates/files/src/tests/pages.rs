@@ -159,6 +159,22 @@ fn navigations_get_the_page_of_a_single_page_app() {
 }
 
 #[test]
+fn several_slashes_are_no_path_of_an_app() {
+    let (_, site) = site(&[("index.html", "app"), ("a.html", "a")], |it| it.spa = true);
+    let mut client = Client::new(&site);
+    for (path, status, location) in [
+        ("/users/7", 200, None),
+        ("//users/7", 404, None),
+        ("/users//7", 404, None),
+        ("//a", 301, Some("/a")),
+        ("//", 301, Some("/")),
+    ] {
+        let got = client.get(path);
+        assert_eq!((got.status, got.field("Location")), (status, location), "{path}");
+    }
+}
+
+#[test]
 fn single_page_apps_without_a_page_get_404() {
     let (_, site) = site(&[("app.js", "script")], |it| it.spa = true);
     answers(&site, &[("/users/7", 404, "404 Not Found\n"), ("/", 404, "404 Not Found\n")]);

@@ -19,6 +19,9 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span};
 use crate::{Content, Limits, OwnedRequest, Request};
 
+const BAD_CHARACTER: Refusal<'static> =
+    Refusal::bad("sent a request target with an invalid character: percent-encode it");
+
 /// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -254,13 +257,9 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
     let path_end = start + chars::prefix_len(&input[start..], chars::is_path_byte);
     let end = match input.get(path_end) {
         Some(b' ') => path_end,
-        _ => path_end + chars::prefix_len(&input[path_end..], chars::is_target_byte),
+        Some(b'?') => query_end(input, path_end + 1)?,
+        _ => return Err(BAD_CHARACTER),
     };
-    if input.get(end) != Some(&b' ') {
-        return Err(Refusal::bad(
-            "sent a request target with an invalid character: percent-encode it",
-        ));
-    }
     let rest = &input[end + 1..];
     // Most requests are of one version.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
@@ -268,6 +267,13 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
     let method = if get { MethodKind::Get } else { MethodKind::from_token(&input[..method_len]) };
     let target = target::split(input, start, path_end, end, method)?;
     Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
+}
+
+/// The end of the query that starts at `start`, if a space follows.
+#[inline]
+fn query_end(input: &[u8], start: usize) -> Result<usize, Refusal<'static>> {
+    let end = start + chars::prefix_len(&input[start..], chars::is_query_byte);
+    if input.get(end) == Some(&b' ') { Ok(end) } else { Err(BAD_CHARACTER) }
 }
 
 /// The length of the method at the start of `input`, if a space follows.

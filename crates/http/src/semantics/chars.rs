@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 const TOKEN: u8 = 1;
-const TARGET: u8 = 2;
+const QUERY: u8 = 2;
 const HOST: u8 = 4;
 const PATH: u8 = 8;
 
@@ -15,17 +15,21 @@ const fn classes() -> [u8; 256] {
     while byte < 256 {
         let b = byte as u8;
         if b.is_ascii_alphanumeric() {
-            table[byte] = TOKEN | TARGET | HOST | PATH;
+            table[byte] = TOKEN | HOST;
+        }
+        // More than RFC 3986 allows: browsers send `|`, `^`, braces and others as they are. A '#'
+        // begins a fragment, which is never sent. Some systems treat a backslash in a path as a
+        // slash.
+        if b.is_ascii_graphic() && b != b'#' {
+            table[byte] |= QUERY;
+            if b != b'?' && b != b'\\' {
+                table[byte] |= PATH;
+            }
         }
         byte += 1;
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
-    // Unreserved, reserved except '#' (a fragment is never sent), and '%'. Browsers send brackets,
-    // although the grammar of paths and queries has none.
-    let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
-    let table = add(table, b"?", TARGET);
-    // The characters of a registered name, except the comma: a list of hosts is an attack, not a
-    // name.
+    // The characters of a registered name, except the comma: a list of hosts is an attack, not a name.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 
@@ -45,14 +49,15 @@ pub const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
-/// Whether the byte can be part of a request target.
-pub(crate) const fn is_target_byte(byte: u8) -> bool {
-    CLASSES[byte as usize] & TARGET != 0
-}
-
-/// Whether the byte can be part of a request target before its query.
+/// Whether the byte can be part of a request target before its query. An authority has fewer
+/// characters: see [`is_host`].
 pub(crate) const fn is_path_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & PATH != 0
+}
+
+/// Whether the byte can be part of a query.
+pub(crate) const fn is_query_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & QUERY != 0
 }
 
 /// Whether the bytes are a token (RFC 9110, 5.6.2).

@@ -334,3 +334,21 @@ fn a_reset_ends_all_streams() {
     assert_eq!(scene.shared.alive.get(), 0);
     assert_eq!(scene.ends.0.take().len(), 2);
 }
+
+#[test]
+fn paths_have_the_characters_that_http1_accepts() {
+    for (path, is_valid) in [
+        ("/a|b^?c|d\\\"", true),
+        ("/\"<{`}>", true),
+        ("/a\\b", false),
+        ("/a\\?b", false),
+        ("/a?b#c", false),
+        ("/\u{e9}", false),
+        ("/a b", false),
+        ("/a?b c", false),
+    ] {
+        let mut scene = Scene::new();
+        scene.get(1, path);
+        assert_eq!(scene.hear().first().is_some_and(|line| line == "1 200"), is_valid, "{path}");
+    }
+}

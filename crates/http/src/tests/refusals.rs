@@ -1,7 +1,7 @@
 //! Requests that the server refuses.
 
 use super::*;
-use crate::Limits;
+use crate::{Limits, OwnedRequest};
 
 /// An otherwise valid request with `line` as a field line.
 fn with_field(line: &str) -> Vec<u8> {
@@ -62,11 +62,13 @@ fn request_lines() {
         "GET * HTTP/1.1",
         "GET /a#b HTTP/1.1",
         "GET /a\\b HTTP/1.1",
-        "GET /\"a\" HTTP/1.1",
-        "GET /<a> HTTP/1.1",
-        "GET /a|b HTTP/1.1",
-        "GET /{a} HTTP/1.1",
+        "GET /a?b#c HTTP/1.1",
+        "GET /a\\b?c HTTP/1.1",
+        "GET /a?b c HTTP/1.1",
+        "GET http://a|b/ HTTP/1.1",
+        "GET http://a\\b/ HTTP/1.1",
         "GET /é HTTP/1.1",
+        "GET /?é HTTP/1.1",
         "GET /\0 HTTP/1.1",
         "GET /\x7f HTTP/1.1",
         "GET /\r HTTP/1.1",
@@ -89,6 +91,26 @@ fn request_lines() {
     refused(b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
     refused(b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
     refused(b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
+}
+
+/// Browsers and other clients send `|`, `^`, braces and others as they are.
+#[test]
+fn all_visible_characters_but_two_are_accepted_in_a_target() {
+    for prefix in ["/a", "/a?", "http://a/", "http://a/?", "http://a?"] {
+        for byte in 0..=255 {
+            let target = [prefix.as_bytes(), &[byte], b"b"].concat();
+            let input = [b"GET ", &target[..], b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+            let is_backslash_in_path = byte == b'\\' && !prefix.contains('?');
+            if byte.is_ascii_graphic() && byte != b'#' && !is_backslash_in_path {
+                let (output, client) = output_for(&input);
+                assert_eq!(codes(&output), [200], "{}: {output}", input.escape_ascii());
+                assert!(client.fault().is_none());
+                assert_eq!(OwnedRequest::read(&input).unwrap().view().target(), target);
+            } else {
+                refused(&input, 400, "bad_request");
+            }
+        }
+    }
 }
 
 #[test]

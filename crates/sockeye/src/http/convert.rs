@@ -5,10 +5,11 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
 use tracing::error;
+
+use super::raw_target;
 
 /// The usual methods, as a value for [`http_core::Handler::allow`].
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
@@ -16,12 +17,14 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 /// Converts the head of a request.
 ///
 /// Fields of the same name keep their order. Names are in lower case. All values and the target
-/// share one allocation, which lives as long as any of them.
+/// share one allocation, which lives as long as any of them. If [`Uri`] refuses the
+/// target, characters of it are percent-encoded, and the extensions contain the
+/// [`RawTarget`](crate::http::RawTarget).
 ///
 /// # Errors
 ///
-/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it
-/// has more fields than a [`HeaderMap`] holds.
+/// If the types of the `http` crate can't represent the request: its target is longer than a
+/// [`Uri`] can be, or it has more fields than a [`HeaderMap`] holds.
 pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);
@@ -36,7 +39,14 @@ pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
         http_core::Version::Http10 => Version::HTTP_10,
         http_core::Version::Http11 => Version::HTTP_11,
     };
-    *head.uri_mut() = uri(request, copy.split_to(request.target().len()))?;
+    *head.uri_mut() = match Uri::from_maybe_shared(copy.split_to(request.target().len())) {
+        Ok(uri) => uri,
+        Err(_) => {
+            let (uri, raw) = raw_target::encoded(request)?;
+            head.extensions_mut().insert(raw);
+            uri
+        }
+    };
     let count = request.fields().count();
     *head.headers_mut() = headers(count, request.fields(), |value| copy.split_to(value.len()))?;
     Ok(head)
@@ -63,14 +73,6 @@ fn headers<'a>(
         map.try_append(name, value)?;
     }
     Ok(map)
-}
-
-/// Converts the target. If the `http` crate rejects it, only its path and query are converted.
-fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, InvalidUri> {
-    Uri::from_maybe_shared(target).or_else(|_| {
-        let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
-        Uri::from_maybe_shared(Bytes::from([request.path(), &query].concat()))
-    })
 }
 
 /// Answers 400 to a request that [`request`] can't convert.

@@ -48,6 +48,9 @@
 //! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
 //! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
+//! A URL may contain characters that clients send although RFC 3986 has none of them, such as `|`.
+//! Those that [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
+//!
 //! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
 //! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop).
 //!
@@ -70,6 +73,7 @@ pub mod convert;
 mod event;
 mod exchange;
 mod options;
+mod raw_target;
 mod reply;
 mod sender;
 mod service;
@@ -85,6 +89,7 @@ pub use sockeye_proto::Budget;
 pub use self::body::Body;
 pub use self::event::Event;
 pub use self::options::Options;
+pub use self::raw_target::RawTarget;
 pub use self::reply::{BodyReceiver, Incomplete, PendingReply, Reply};
 pub use self::sender::{ClientGone, Sender, SourceWaker, TrySendError};
 pub use self::service::{HttpService, serve};

@@ -7,7 +7,7 @@ use std::thread;
 
 use sockeye::http::{
     self, AllowedHosts, Body, HeaderMap, HeaderValue, HttpService, Method, Options, PendingReply,
-    Reply, Request, Response, StatusCode, Version,
+    RawTarget, Reply, Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Peer, Protocol, http_core};
@@ -46,6 +46,30 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
     client.head("POST /", &["Transfer-Encoding: chunked"]);
     client.send("0\r\n\r\n");
     assert!(client.response().text().ends_with(" None"));
+    stop(serving);
+}
+
+#[test]
+fn a_handler_sees_urls_with_characters_that_no_uri_has() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let raw = request.extensions().get::<RawTarget>().map(|raw| raw.0.clone());
+        let raw = raw.map(|raw| String::from_utf8(raw.to_vec()).unwrap());
+        format!("{} {:?} {raw:?}", request.uri().path(), request.uri().query())
+    });
+    let mut client = Client::new(&address);
+    for (target, seen) in [
+        ("/a|b^{c}?d|{e}^`\\", "/a|b^{c} Some(\"d|{e}^`\\\\\") None"),
+        ("/a`b?c", "/a%60b Some(\"c\") Some(\"/a`b?c\")"),
+        ("/<a>?b=\"<c>\"", "/%3Ca%3E Some(\"b=%22%3Cc%3E%22\") Some(\"/<a>?b=\\\"<c>\\\"\")"),
+        ("/a%3C?%22", "/a%3C Some(\"%22\") None"),
+        ("http://localhost/`", "/%60 None Some(\"http://localhost/`\")"),
+    ] {
+        let answer = client.request(&format!("GET {target}"));
+        assert_eq!((answer.status, answer.text()), (200, seen), "{target}");
+    }
+    for target in ["/a\\b", "/a#b", "/a?b#c", "/\u{e9}", "/?\u{e9}"] {
+        assert_eq!(Client::new(&address).request(&format!("GET {target}")).status, 400, "{target}");
+    }
     stop(serving);
 }
 

@@ -1,10 +1,11 @@
 //! An axum app: extractors, methods, limits and hosts.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use sockeye::Peer;
 use sockeye::http::{AllowedHosts, Options};
+use sockeye_tower::RawTarget;
 
 use super::RunningApp;
 
@@ -83,6 +85,29 @@ fn extractors_state_and_nested_routers_work() {
     assert_eq!(client.request("DELETE /").status, 405);
     let answer = client.request("GET /nowhere");
     assert_eq!((answer.status, answer.text()), (404, "no such route"));
+    drop(client);
+    running.stop();
+}
+
+/// Browsers and other clients send these characters as they are.
+#[test]
+fn extractors_decode_characters_that_no_uri_has() {
+    type Answer = (Path<String>, Query<HashMap<String, String>>, Option<Extension<RawTarget>>);
+    let names = |(Path(name), Query(query), raw): Answer| async move {
+        let raw = raw.map(|Extension(RawTarget(raw))| String::from_utf8(raw.to_vec()).unwrap());
+        format!("{name} {} {raw:?}", query["q"])
+    };
+    let running = RunningApp::new(Router::new().route("/names/{name}", get(names)));
+    let mut client = running.client();
+    for (target, seen) in [
+        ("/names/a|b^{c}?q=d|{e}^`\\", "a|b^{c} d|{e}^`\\ None"),
+        ("/names/%7C?q=%7C", "| | None"),
+        ("/names/`<\">?q=`<\">", "`<\"> `<\"> Some(\"/names/`<\\\">?q=`<\\\">\")"),
+        ("/names/%60%3C%22%3E?q=%60%3C%22%3E", "`<\"> `<\"> None"),
+    ] {
+        let answer = client.request(&format!("GET {target}"));
+        assert_eq!((answer.status, answer.text()), (200, seen), "{target}");
+    }
     drop(client);
     running.stop();
 }

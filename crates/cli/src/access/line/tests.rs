@@ -129,6 +129,20 @@ fn extension_methods_are_written_as_they_were_sent() {
     }
 }
 
+/// Without escaping, a client could end the value, and append others.
+#[test]
+fn quotes_and_backslashes_in_a_target_are_escaped() {
+    let target = r#"/"200`{|}^<>?a="\""#;
+    let input = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let line = log_of(Format::Combined, input.as_bytes());
+    let shown = r#"] "GET /\x22200`{|}^<>?a=\x22\x5c\x22 HTTP/1.1" 200 5 "-" "-" "#;
+    assert!(line.contains(shown), "{line}");
+    let line = log_of(Format::Json, input.as_bytes());
+    assert!(line.contains(r#""target":"/\"200`{|}^<>?a=\"\\\"""#), "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["target"], &line["status"]), (&target.into(), &200.into()));
+}
+
 #[test]
 fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
     let after = |seconds: u64, input: &[u8]| {
@@ -159,7 +173,7 @@ fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
     // A part is logged if it is complete and valid.
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
     type Row<'a> = (&'a [u8], u64, u16, [Option<&'a str>; 4]);
-    let table: [Row<'_>; 8] = [
+    let table: [Row<'_>; 12] = [
         (b"GE", 11, 408, [None; 4]),
         (b"GET /sl", 11, 408, [Some("GET"), None, None, None]),
         (b"GET /slow HTTP", 11, 408, [Some("GET"), Some("/slow"), None, None]),
@@ -171,6 +185,10 @@ fn a_malformed_request_is_logged_with_its_complete_parts_and_the_reason() {
             [Some("GET"), Some("/"), Some("HTTP/1.1"), Some("a")],
         ),
         (b"GET /a b HTTP/1.1\r\n\r\n", 0, 400, [Some("GET"), None, None, None]),
+        (b"GET /a|b?c\\d HTTP", 11, 408, [Some("GET"), Some("/a|b?c\\d"), None, None]),
+        (b"GET /a\\b HTTP", 11, 408, [Some("GET"), None, None, None]),
+        (b"GET /a#b HTTP", 11, 408, [Some("GET"), None, None, None]),
+        (b"GET /?a#b HTTP", 11, 408, [Some("GET"), None, None, None]),
         (b"\x16\x03\x01 \x80 HTTP/1.1\r\n\r\n", 0, 400, [None, None, Some("HTTP/1.1"), None]),
         (long.as_bytes(), 0, 414, [Some("GET"), Some("/aaaa"), Some("HTTP/1.1"), None]),
     ];
