@@ -24,7 +24,8 @@ pub enum Rule {
     AddSlash,
     /// The path names a page, with a final slash.
     DropSlash,
-    /// The path has several slashes in a row, and with one slash instead it names something.
+    /// The path has several slashes in a row or a `.` between two, and with one slash instead it
+    /// names something.
     MergeSlashes,
     /// Nothing is found, and the folder's `index.html` is the page of a single-page app.
     Fallback,
@@ -46,7 +47,7 @@ impl fmt::Display for Rule {
             Self::SingleFile => "a single file is served",
             Self::AddSlash => "a folder's path ends with a slash",
             Self::DropSlash => "clean URL: a page's path ends without a slash",
-            Self::MergeSlashes => "a path has one slash between two names, not several",
+            Self::MergeSlashes => "a path has one slash between two names, not several, and no '.'",
             Self::Fallback => "single-page app: the page is the folder's index.html",
             Self::ErrorPage => "error page: the folder's 404.html",
             Self::Error => "no file is served at this path",

@@ -125,10 +125,18 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// The path of a request target with one slash wherever it has several in a row. `%2F` is no slash.
+/// The path of a request target with one slash wherever it has several in a row, also with a `.`
+/// between them: clients that join URLs without resolving them send `/a/./b`. `%2F` is no slash.
 pub(crate) fn merge_slashes(raw: &[u8]) -> Vec<u8> {
-    let mut merged = raw.to_vec();
-    merged.dedup_by(|byte, before| [*byte, *before] == *b"//");
+    let mut merged = Vec::with_capacity(raw.len());
+    for byte in raw {
+        merged.push(*byte);
+        if merged.ends_with(b"//") {
+            merged.pop();
+        } else if merged.ends_with(b"/./") {
+            merged.truncate(merged.len() - 2);
+        }
+    }
     merged
 }
 
@@ -373,7 +381,11 @@ mod tests {
             ("//", "/"),
             ("////a///b//", "/a/b/"),
             ("/%2F/%2f//", "/%2F/%2f/"),
-            ("/.//./", "/././"),
+            ("/.//./", "/"),
+            ("/a/./b/././/c/./", "/a/b/c/"),
+            ("/a/.", "/a/."),
+            ("/a/../b/.x/./y.", "/a/../b/.x/y."),
+            ("/%2e/", "/%2e/"),
             ("", ""),
         ] {
             assert_eq!(merge_slashes(raw.as_bytes()), merged.as_bytes());
