@@ -43,7 +43,7 @@ impl Head {
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", kind);
-        for (name, value) in options.headers.of(is_page(kind)) {
+        for (name, value) in options.headers.of(mime::is_page(kind)) {
             push(&mut fields, name, value.as_bytes());
         }
         if let Some(modified) = modified {
@@ -63,12 +63,4 @@ fn default_caching(name: &[u8], kind: &str) -> &'static str {
     } else {
         TEN_MINUTES
     }
-}
-
-/// Whether a browser shows this type as a page, with links or scripts.
-fn is_page(kind: &str) -> bool {
-    matches!(
-        mime::essence(kind),
-        "text/html" | "application/xhtml+xml" | "image/svg+xml" | "text/xml" | "application/xml"
-    )
 }

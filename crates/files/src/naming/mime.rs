@@ -3,6 +3,7 @@
 //! [`TYPES`] has them by extension; `media_types.txt` beside it lists those that we reviewed. Every text
 //! type has a charset, UTF-8, so that browsers don't guess.
 
+use std::borrow::Cow;
 use std::str;
 
 use super::media_types::{COMPRESSIBLE, TYPES};
@@ -93,20 +94,34 @@ fn by_extension(extension: &str) -> Option<&'static str> {
 
 /// Whether content of this type is text.
 pub(crate) fn is_text(kind: &str) -> bool {
-    let essence = essence(kind);
+    let essence = &*essence(kind);
     essence.starts_with("text/")
-        || essence.ends_with("+xml")
+        || is_xml(essence)
         || essence.ends_with("+json")
         || matches!(
             essence.strip_prefix("application/"),
-            Some("javascript" | "json" | "jsonl" | "x-ndjson" | "xml" | "yaml")
+            Some("javascript" | "json" | "jsonl" | "x-ndjson" | "yaml")
         )
         || has_charset(kind)
 }
 
-/// A type without its parameters.
-pub(crate) fn essence(kind: &str) -> &str {
-    kind.split(';').next().unwrap_or_default().trim_end()
+/// Whether a browser shows this type as a page, with links or scripts.
+pub(crate) fn is_page(kind: &str) -> bool {
+    let essence = &*essence(kind);
+    essence == "text/html" || is_xml(essence)
+}
+
+fn is_xml(essence: &str) -> bool {
+    matches!(essence, "text/xml" | "application/xml") || essence.ends_with("+xml")
+}
+
+/// A type in lower case, without its parameters.
+fn essence(kind: &str) -> Cow<'_, str> {
+    let essence = kind.split(';').next().unwrap_or_default().trim_ascii();
+    match essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => essence.to_ascii_lowercase().into(),
+        false => essence.into(),
+    }
 }
 
 fn has_charset(kind: &str) -> bool {
@@ -118,7 +133,7 @@ fn has_charset(kind: &str) -> bool {
 
 /// Whether content of this type compresses well.
 pub(crate) fn is_compressible(kind: &str) -> bool {
-    is_text(kind) || COMPRESSIBLE.binary_search(&essence(kind)).is_ok()
+    is_text(kind) || COMPRESSIBLE.binary_search(&&*essence(kind)).is_ok()
 }
 
 #[cfg(test)]
@@ -206,6 +221,29 @@ mod tests {
             ("a.js", "text/javascript; charset=utf-8"),
         ] {
             assert_eq!(named(name.as_bytes(), &choices).content_type(b""), expected);
+        }
+    }
+
+    #[test]
+    fn pages_are_what_browsers_render_with_links_or_scripts() {
+        for (kind, expected) in [
+            ("text/html; charset=utf-8", true),
+            ("Text/HTML", true),
+            ("application/xhtml+xml", true),
+            ("image/svg+xml", true),
+            ("text/xml", true),
+            ("application/xml; charset=big5", true),
+            ("application/atom+xml", true),
+            ("application/rss+xml; charset=utf-8", true),
+            ("application/mathml+xml", true),
+            ("model/vnd.collada+xml", true),
+            ("text/plain", false),
+            ("text/css", false),
+            ("text/javascript", false),
+            ("application/json", false),
+            ("image/png", false),
+        ] {
+            assert_eq!(is_page(kind), expected, "{kind}");
         }
     }
 

@@ -114,7 +114,8 @@ fn pages_get_security_headers_that_owners_may_change() {
     let names =
         ["X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Permissions-Policy"];
     let sent = |options: Options, path: &str| {
-        let got = Client::new(&site(&[("a.html", ""), ("a.css", "")], options)).get(path);
+        let files = [("a.html", ""), ("a.css", ""), ("feed.rss", "")];
+        let got = Client::new(&site(&files, options)).get(path);
         names.map(|name| got.field(name).map(str::to_owned))
     };
     let some = |values: [Option<&str>; 4]| values.map(|value| value.map(str::to_owned));
@@ -124,6 +125,8 @@ fn pages_get_security_headers_that_owners_may_change() {
         sent(Options::default(), "/a.html"),
         some([nosniff, policy, Some("SAMEORIGIN"), None])
     );
+    // Browsers render every type of XML.
+    assert_eq!(sent(Options::default(), "/feed.rss"), sent(Options::default(), "/a.html"));
     assert_eq!(sent(Options::default(), "/a.css"), some([nosniff, None, None, None]));
     let mut headers = Headers::default();
     headers.set("X-Frame-Options", "DENY").unwrap();
