@@ -78,6 +78,7 @@ pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};
 pub use lookup::rule::Rule;
 pub use naming::by_name::ByName;
+pub use naming::content_types::{BadContentType, ContentTypes};
 pub use naming::mime::content_type;
 pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, RequestPath};
 pub use options::codings::{Coding, Codings};

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use sockeye::files::{BadField, BudgetLimits, ByName, Coding, Cors, Headers, Options};
+use sockeye::files::{
+    BadField, BudgetLimits, ByName, Coding, ContentTypes, Cors, Headers, Options,
+};
 
 use crate::quantity::Size;
 
@@ -40,7 +42,8 @@ pub(crate) struct FolderArgs {
 
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
-    /// Can be given several times; the first match is used. Default: from the file's extension.
+    /// It is sent as given. Can be given several times; the first match is used. Default: from the
+    /// file's extension.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 
@@ -127,17 +130,14 @@ fn cache_rule(text: &str) -> Result<ByPattern, String> {
 }
 
 fn type_rule(text: &str) -> Result<ByPattern, String> {
-    const HELP: &str = "write a pattern and a type, as '*.foo: text/x-foo'";
-    let (pattern, value) = text.split_once(':').ok_or(HELP)?;
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let is_type = essence.split_once('/').is_some_and(|(kind, name)| {
-        let good = |part: &str| !part.is_empty() && !part.contains(['/', ' ', '\t']);
-        good(kind) && good(name)
-    });
-    if pattern.trim().is_empty() || !is_type {
-        return Err(HELP.into());
+    let help = "write a pattern and a type, as '*.foo: text/x-foo'";
+    let (pattern, value) = text.split_once(':').ok_or(help)?;
+    let (pattern, value) = (pattern.trim().to_owned(), value.trim().to_owned());
+    if pattern.is_empty() {
+        return Err(help.into());
     }
-    ByPattern::checked(pattern, value)
+    ContentTypes::new().add(&pattern, &value).map_err(|error| format!("{error}; {help}"))?;
+    Ok(ByPattern { pattern, value })
 }
 
 /// A header to send with every file, or without a value, a default header to remove.
@@ -195,8 +195,18 @@ mod tests {
         assert!(rule("*: a\nb").unwrap_err().contains("control character"));
 
         assert!(type_rule("*.foo: text/x-foo; charset=latin1").is_ok());
-        for bad in ["text/plain", "*.foo: text", "*.foo:", ": a/b", "*.foo: a/b/c"] {
-            assert!(type_rule(bad).unwrap_err().contains("'*.foo: text/x-foo'"), "{bad}");
+        for (bad, reason) in [
+            ("text/plain", "write a pattern"),
+            (": a/b", "write a pattern"),
+            ("*.foo: text", "\"text\" is not a type"),
+            ("*.foo:", "\"\" is not a type"),
+            ("*.foo: a/b/c", "\"a/b/c\" is not a type"),
+            ("*.foo: a/b; charset", "\"charset\" is not a name and a value, as charset=utf-8"),
+            ("*.foo: a/b\u{7}", "\"a/b\\u{7}\" is not a type"),
+        ] {
+            let error = type_rule(bad).unwrap_err();
+            assert!(error.contains(reason), "{bad}: {error}");
+            assert!(error.contains("'*.foo: text/x-foo'"), "{bad}: {error}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::str;
 
 use super::media_types::{COMPRESSIBLE, TYPES};
-use crate::naming::by_name::ByName;
+use crate::naming::content_types::ContentTypes;
 
 /// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
@@ -21,12 +21,14 @@ pub(crate) struct NamedType<'a> {
     kind: &'a str,
     /// The type of content that starts with this byte.
     by_first_byte: Option<(u8, &'static str)>,
+    /// Whether the owner chose the type, which is then sent as it is.
+    is_chosen: bool,
 }
 
 /// The type of a file: the owner's choice, else by its name.
-pub(crate) fn named<'a>(name: &[u8], choices: &'a ByName) -> NamedType<'a> {
-    match choices.get(name).filter(|kind| !kind.is_empty()) {
-        Some(kind) => NamedType { kind, by_first_byte: None },
+pub(crate) fn named<'a>(name: &[u8], choices: &'a ContentTypes) -> NamedType<'a> {
+    match choices.get(name) {
+        Some(kind) => NamedType { kind, by_first_byte: None, is_chosen: true },
         None => by_name(name),
     }
 }
@@ -51,7 +53,7 @@ impl NamedType<'_> {
             Some((first, kind)) if start.first() == Some(&first) => kind,
             _ => self.kind,
         };
-        if is_text(kind) && !has_charset(kind) {
+        if is_text(kind) && !self.is_chosen {
             format!("{kind}; charset=utf-8")
         } else {
             kind.to_owned()
@@ -71,6 +73,7 @@ fn by_name(name: &[u8]) -> NamedType<'static> {
     NamedType {
         kind: kind.unwrap_or(UNKNOWN),
         by_first_byte: is_ambiguous.then_some(TRANSPORT_STREAM),
+        is_chosen: false,
     }
 }
 
@@ -208,14 +211,13 @@ mod tests {
 
     #[test]
     fn owners_may_choose_types() {
-        let mut choices = ByName::new();
+        let mut choices = ContentTypes::new();
         choices.add("*.bin", "image/png").unwrap();
         choices.add("*.log", "text/plain").unwrap();
         choices.add("*.old", "text/plain; Charset=iso-8859-1").unwrap();
-        choices.add("*.css", "").unwrap();
         for (name, expected) in [
             ("a.bin", "image/png"),
-            ("a.log", "text/plain; charset=utf-8"),
+            ("a.log", "text/plain"),
             ("a.old", "text/plain; Charset=iso-8859-1"),
             ("a.css", "text/css; charset=utf-8"),
             ("a.js", "text/javascript; charset=utf-8"),

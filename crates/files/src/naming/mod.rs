@@ -4,9 +4,10 @@
 //! - `mime`: the `Content-Type` of a name.
 //! - `media_types`: the table of media types by extension, generated.
 //! - `fingerprint`: whether a name contains a hash of the content.
-//! - `by_name`: header values that an owner chooses by name.
+//! - `by_name`: header values that an owner chooses by name; `content_types`: media types.
 
 pub(crate) mod by_name;
+pub(crate) mod content_types;
 pub(crate) mod fingerprint;
 mod media_types;
 pub(crate) mod mime;

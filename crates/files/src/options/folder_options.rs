@@ -4,6 +4,7 @@ use super::codings::Codings;
 use super::cors::Cors;
 use super::headers::Headers;
 use crate::naming::by_name::ByName;
+use crate::naming::content_types::ContentTypes;
 
 /// How a folder is served. The defaults are safe, and right for a web site.
 ///
@@ -36,9 +37,8 @@ pub struct Options {
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,
-    /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types
-    /// without a charset are UTF-8.
-    pub content_types: ByName,
+    /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type).
+    pub content_types: ContentTypes,
     /// Security headers that are sent with files.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
@@ -60,7 +60,7 @@ impl Default for Options {
             listing: false,
             archives: true,
             caching: ByName::new(),
-            content_types: ByName::new(),
+            content_types: ContentTypes::new(),
             headers: Headers::default(),
             cors: Cors::default(),
             hashed_up_to: 8 * 1024 * 1024,
