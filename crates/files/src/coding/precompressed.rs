@@ -115,7 +115,7 @@ impl Candidate<'_> {
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }
-        let Ok(digest) = reader.digest(&content, &identity, settled) else { return Ok(None) };
+        let Ok((digest, _)) = reader.digest(&content, &identity, settled) else { return Ok(None) };
         let etag = etag_of(digest, &identity, settled);
         Ok(Some(original.encoded(coding, &etag, identity, settled, content)))
     }

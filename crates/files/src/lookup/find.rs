@@ -10,9 +10,9 @@ use super::folder::Folder;
 use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
+use crate::file::content_type::content_type;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
-use crate::naming::mime;
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
@@ -171,9 +171,8 @@ impl Lookup<'_> {
             folder.encoder.update_precompressed(reader, known)?
         } else {
             let content = reader.load(file, &identity)?;
-            let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
-            let named = mime::named(name, &folder.options.content_types);
-            let kind = named.content_type(&content.start(named.needs())?);
+            let (digest, utf8) = reader.digest(&content, &identity, identity.is_settled(now))?;
+            let kind = content_type(name, &content, identity.size, utf8, &folder.options)?;
             let opened = OpenedFile { name, kind: &kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(reader, file)?)

@@ -37,7 +37,9 @@ pub struct Options {
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,
-    /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type).
+    /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type),
+    /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Above
+    /// [`hashed_up_to`](Self::hashed_up_to), the first 64 KiB decide.
     pub content_types: ContentTypes,
     /// Security headers that are sent with files.
     pub headers: Headers,

@@ -92,9 +92,13 @@ fn first_byte_decides_the_type_of_ts() {
 /// Above the limit for hashes, lookups read only what the type needs.
 #[test]
 fn lookup_of_a_large_file_reads_it_only_for_its_type() {
-    let options = Options { hashed_up_to: MAX_SMALL_FILE, ..Options::default() };
+    let mut content_types = ContentTypes::new();
+    content_types.add("*.own", "text/plain").unwrap();
+    let options = Options { hashed_up_to: MAX_SMALL_FILE, content_types, ..Options::default() };
     let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
-    for (name, is_read) in [("a.ts", true), ("a.txt", false), ("a.mp4", false)] {
+    for (name, is_read) in
+        [("a.ts", true), ("a.txt", true), ("a.json", false), ("a.own", false), ("a.mp4", false)]
+    {
         let (store, _) = memory(&[(name, &large)]);
         let site = Folder::new(store.clone()).with(options.clone()).site(CacheLimits::default());
         store.change_when_read(name, ["read"]);

@@ -1,0 +1,173 @@
+//! `Content-Type` by name and content.
+
+use super::{Client, compressed, memory};
+use crate::store::memory::Memory;
+use crate::{CacheLimits, Coding, ContentTypes, Folder, MAX_SMALL_FILE, Options, Site};
+
+fn folder(files: &[(&str, &[u8])], options: Options) -> Folder {
+    let (store, _) = memory(&[]);
+    for (name, content) in files {
+        store.write(name, *content);
+    }
+    store.pass(1_000_000);
+    Folder::new(store).with(options)
+}
+
+fn site(files: &[(&str, &[u8])], options: Options) -> Site {
+    folder(files, options).site(CacheLimits::default())
+}
+
+fn kind(client: &mut Client, path: &str) -> String {
+    client.request("HEAD", path, "").field("Content-Type").expect("a type").to_owned()
+}
+
+/// A page in Shift_JIS that says so.
+const JAPANESE: &[u8] =
+    b"<!doctype html><meta charset=\"Shift_JIS\"><title>\x93\xFA\x96\x7B\x8C\xEA</title>";
+
+#[test]
+fn utf8_is_claimed_only_for_content_that_is_and_declares_nothing_else() {
+    let files: &[(&str, &[u8], &str)] = &[
+        ("utf8.html", "<!doctype html><p>\u{65e5}".as_bytes(), "text/html; charset=utf-8"),
+        ("ascii.html", b"<!doctype html><p>plain", "text/html; charset=utf-8"),
+        ("meta8.html", b"<meta charset=UTF-8><p>plain", "text/html; charset=utf-8"),
+        ("sjis.html", JAPANESE, "text/html"),
+        ("latin1.html", b"<meta charset=iso-8859-1>caf\xE9", "text/html"),
+        ("undeclared.html", b"<p>caf\xE9", "text/html"),
+        (
+            "pragma.html",
+            b"<meta http-equiv=Content-Type content='text/html; charset=euc-kr'>ascii",
+            "text/html",
+        ),
+        ("utf16.html", b"\xFF\xFE<\0p\0>\0", "text/html"),
+        ("mark.html", b"\xEF\xBB\xBF<meta charset=big5>", "text/html; charset=utf-8"),
+        ("old.xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xE9</a>", "text/xml"),
+        ("ascii.xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a/>", "text/xml"),
+        ("new.xml", b"<?xml version='1.0' encoding='utf-8'?><a/>", "text/xml; charset=utf-8"),
+        ("old.svg", b"<?xml version='1.0' encoding='koi8-r'?><svg/>", "image/svg+xml"),
+        ("new.svg", b"<svg/>", "image/svg+xml; charset=utf-8"),
+        ("old.xhtml", b"<?xml version='1.0' encoding='big5'?><html/>", "application/xhtml+xml"),
+        ("feed.atom", b"<?xml version='1.0' encoding='gbk'?><feed/>", "application/atom+xml"),
+        ("old.css", b"@charset \"windows-1251\"; a {}", "text/css"),
+        ("new.css", b"a {}", "text/css; charset=utf-8"),
+        ("old.js", b"alert('\xE9')", "text/javascript"),
+        ("new.js", "alert('\u{e9}')".as_bytes(), "text/javascript; charset=utf-8"),
+        ("old.txt", b"caf\xE9", "text/plain"),
+        ("new.txt", b"", "text/plain; charset=utf-8"),
+        ("old.csv", b"\xC4,\xD6,\xDC", "text/csv"),
+        ("new.md", "caf\u{e9}".as_bytes(), "text/markdown; charset=utf-8"),
+        ("a.json", b"{}", "application/json"),
+        ("a.png", b"plain", "image/png"),
+    ];
+    for len in [0, MAX_SMALL_FILE, 2 * MAX_SMALL_FILE, 4 * MAX_SMALL_FILE] {
+        let padded: Vec<(&str, Vec<u8>)> = files
+            .iter()
+            .map(|(name, content, _)| {
+                let mut content = content.to_vec();
+                content.resize(content.len().max(len as usize), b' ');
+                (*name, content)
+            })
+            .collect();
+        let padded: Vec<(&str, &[u8])> =
+            padded.iter().map(|(name, content)| (*name, &**content)).collect();
+        // In memory, hashed, and larger than that.
+        let options = Options { hashed_up_to: 2 * MAX_SMALL_FILE, ..Options::default() };
+        let mut client = Client::new(&site(&padded, options));
+        for (name, _, expected) in files {
+            assert_eq!(kind(&mut client, &format!("/{name}")), *expected, "{name} {len}");
+        }
+    }
+}
+
+#[test]
+fn all_of_a_hashed_file_and_the_start_of_a_larger_one_decide() {
+    const UTF8: &str = "text/plain; charset=utf-8";
+    let len = 300_000;
+    let with = |at: usize, bytes: &[u8]| {
+        let mut content = vec![b'x'; len];
+        content[at..at + bytes.len()].copy_from_slice(bytes);
+        content
+    };
+    let emoji = "\u{1f600}".as_bytes();
+    for (content, hashed, not_hashed) in [
+        (with(0, b""), UTF8, UTF8),
+        // A file is hashed in pieces of 128 KiB.
+        (with(128 * 1024 - 2, emoji), UTF8, UTF8),
+        (with(64 * 1024 - 1, emoji), UTF8, UTF8),
+        (with(64 * 1024 - 3, emoji), UTF8, UTF8),
+        (with(64 * 1024 - 1, b"\xE9"), "text/plain", UTF8),
+        (with(64 * 1024 - 2, b"\xE9"), "text/plain", "text/plain"),
+        (with(64 * 1024, b"\xE9"), "text/plain", UTF8),
+        (with(len - 1, b"\xE9"), "text/plain", UTF8),
+        (with(len - 2, &emoji[..2]), "text/plain", UTF8),
+    ] {
+        for (hashed_up_to, expected) in [(len as u64, hashed), (len as u64 - 1, not_hashed)] {
+            let options = Options { hashed_up_to, ..Options::default() };
+            let mut client = Client::new(&site(&[("a.txt", &content)], options));
+            assert_eq!(kind(&mut client, "/a.txt"), expected);
+        }
+    }
+}
+
+/// The result is kept with the file's hash, so that no shard reads the file again.
+#[test]
+fn charset_of_a_known_file_is_known() {
+    let page = [JAPANESE, &b" ".repeat(MAX_SMALL_FILE as usize)].concat();
+    let store = Memory::new();
+    store.write("a.html", page);
+    store.pass(1_000_000);
+    let folder = Folder::new(store.clone()).with(Options::default());
+    let mut first = Client::new(&folder.clone().site(CacheLimits::default()));
+    let read = first.request("HEAD", "/a.html", "");
+    store.change_when_read("a.html", ["another content"]);
+    let mut second = Client::new(&folder.site(CacheLimits::default()));
+    let known = second.request("HEAD", "/a.html", "");
+    assert_eq!(known.field("Content-Type"), Some("text/html"));
+    assert_eq!(known.field("ETag"), read.field("ETag"));
+    first.pass(1001);
+    assert_eq!(first.request("HEAD", "/a.html", "").field("ETag"), read.field("ETag"));
+}
+
+#[test]
+fn every_response_with_a_file_has_its_type() {
+    let page = [JAPANESE, &b"<p>text".repeat(1000)].concat();
+    let brotli = compressed(Coding::Brotli, &page);
+    let files: &[(&str, &[u8])] = &[
+        ("index.html", &page),
+        ("about.html", &page),
+        ("about.html.br", &brotli),
+        ("404.html", &page),
+    ];
+    let mut client = Client::new(&site(files, Options::default()));
+    for (path, fields, status, coding) in [
+        ("/", "", 200, None),
+        ("/", "Accept-Encoding: gzip\r\n", 200, Some("gzip")),
+        ("/about", "Accept-Encoding: br\r\n", 200, Some("br")),
+        ("/about", "Range: bytes=0-9\r\n", 206, None),
+        ("/none", "Accept: text/html\r\n", 404, None),
+    ] {
+        let got = client.request("GET", path, fields);
+        assert_eq!((got.status, got.field("Content-Encoding")), (status, coding), "{path}");
+        assert_eq!(got.field("Content-Type"), Some("text/html"), "{path} {fields}");
+    }
+    let got = client.request("GET", "/", "Range: bytes=0-1,4000-4001\r\n");
+    assert!(got.text().contains("\r\nContent-Type: text/html\r\n"), "{}", got.text());
+    let mut app = Client::new(&site(files, Options { spa: true, ..Options::default() }));
+    let got = app.request("GET", "/any/route", "Accept: text/html\r\n");
+    assert_eq!((got.status, got.field("Content-Type")), (200, Some("text/html")));
+}
+
+#[test]
+fn types_that_the_owner_chose_are_sent_as_given() {
+    let mut content_types = ContentTypes::new();
+    content_types.add("bare.html", "text/html").unwrap();
+    content_types.add("*.html", "text/html;charset=\"Shift_JIS\"").unwrap();
+    let options = Options { content_types, ..Options::default() };
+    let files: &[(&str, &[u8])] = &[("bare.html", b"x"), ("a.html", b"x")];
+    let mut client = Client::new(&site(files, options));
+    for (path, expected) in
+        [("/bare.html", "text/html"), ("/a.html", "text/html;charset=\"Shift_JIS\"")]
+    {
+        assert_eq!(kind(&mut client, path), expected, "{path}");
+    }
+}
