@@ -82,6 +82,7 @@ pub use naming::content_types::{BadContentType, ContentTypes};
 pub use naming::mime::content_type;
 pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, RequestPath};
 pub use options::codings::{Coding, Codings};
+pub use options::content_encodings::ContentEncodings;
 pub use options::cors::{BadOrigin, Cors};
 pub use options::folder_options::Options;
 pub use options::headers::Headers;

@@ -48,6 +48,15 @@ pub(crate) struct FolderArgs {
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
 
+    /// Send files that are stored compressed with Content-Encoding, as '*.wasm.br: br'.
+    ///
+    /// Their type is that of the name without .gz, .br or .zst. Browsers decompress them; clients
+    /// that don't accept the encoding get the same. Encodings: gzip, br, zstd, or identity for
+    /// none. Can be given several times; the first match is used. Default: gzip for .svgz.
+    #[arg(long, value_name = "PATTERN: ENCODING", help_heading = "Content")]
+    #[arg(value_parser = stored_encoding)]
+    pub(crate) content_encoding: Vec<StoredEncoding>,
+
     /// Set Cache-Control, as 'max-age=60', or '/fonts/*: max-age=86400' for matching files.
     ///
     /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be
@@ -141,6 +150,25 @@ fn type_rule(text: &str) -> Result<ByPattern, String> {
     Ok(ByPattern { pattern, value })
 }
 
+/// The encoding that files with matching names are stored in.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEncoding {
+    pub(crate) pattern: String,
+    pub(crate) coding: Option<Coding>,
+}
+
+fn stored_encoding(text: &str) -> Result<StoredEncoding, String> {
+    let help = "write a pattern, and gzip, br, zstd or identity, as '*.wasm.br: br'";
+    // Splits at the last colon: a pattern may contain colons.
+    let (pattern, name) = text.rsplit_once(':').ok_or(help)?;
+    let (pattern, name) = (pattern.trim(), name.trim());
+    let coding = coding(name);
+    if pattern.is_empty() || coding.is_none() && name != "identity" {
+        return Err(help.into());
+    }
+    Ok(StoredEncoding { pattern: pattern.to_owned(), coding })
+}
+
 /// A header to send with every file, or without a value, a default header to remove.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderRule {
@@ -159,6 +187,9 @@ fn header_rule(text: &str) -> Result<HeaderRule, String> {
         BadField::Reserved if name.eq_ignore_ascii_case("content-type") => {
             "use --content-type for this header".into()
         }
+        BadField::Reserved if name.eq_ignore_ascii_case("content-encoding") => {
+            "use --content-encoding for this header".into()
+        }
         BadField::Reserved => format!("the server sets {name} for each file"),
         BadField::Name => format!("'{name}' is not a header name; {help}"),
         other => other.to_string(),
@@ -173,11 +204,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 
 fn encoding(text: &str) -> Result<Option<Coding>, String> {
     let text = text.trim();
-    let coding = Coding::ALL.into_iter().find(|coding| coding.name() == text);
+    let coding = coding(text);
     if coding.is_none() && text != "none" {
         return Err("write zstd, br, gzip, a list of them, or none".into());
     }
     Ok(coding)
+}
+
+fn coding(name: &str) -> Option<Coding> {
+    Coding::ALL.into_iter().find(|coding| coding.name() == name)
 }
 
 #[cfg(test)]
@@ -209,6 +244,14 @@ mod tests {
             assert!(error.contains(reason), "{bad}: {error}");
             assert!(error.contains("'*.foo: text/x-foo'"), "{bad}: {error}");
         }
+
+        let rule = |text: &str| stored_encoding(text).map(|rule| (rule.pattern, rule.coding));
+        assert_eq!(rule("*.js.gz: gzip"), Ok(("*.js.gz".into(), Some(Coding::Gzip))));
+        assert_eq!(rule("a:b.br:br"), Ok(("a:b.br".into(), Some(Coding::Brotli))));
+        assert_eq!(rule("*.svgz: identity"), Ok(("*.svgz".into(), None)));
+        for bad in ["gzip", ": gzip", "*.gz:", "*.gz: deflate", "*.gz: gzip, br", "*.gz: GZIP "] {
+            assert!(rule(bad).unwrap_err().contains("'*.wasm.br: br'"), "{bad}");
+        }
     }
 
     #[test]
@@ -217,6 +260,7 @@ mod tests {
             ("X-Frame-Options", "'X-Frame-Options: DENY'"),
             ("Cache-Control: no-store", "--cache-control"),
             ("content-type: a/b", "--content-type"),
+            ("Content-Encoding: br", "--content-encoding"),
             ("ETag: \"a\"", "the server sets ETag"),
             ("Content-Length: 1", "the server sets Content-Length"),
             ("a b: c", "'a b' is not a header name"),

@@ -143,6 +143,7 @@ fn wrong_flags_are_refused_with_a_hint() {
         (&[here, "--header", "ETag: x"], "the server sets ETag"),
         (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
         (&[here, "--content-type", "*.html: text/html; charset"], "\"charset\" is not a name and"),
+        (&[here, "--content-encoding", "*.gz"], "*.wasm.br: br"),
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());

@@ -54,7 +54,8 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed) {
+        if file.size() < MIN_FILE_SIZE || file.is_encoded() || Coding::ALL.iter().any(is_compressed)
+        {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {

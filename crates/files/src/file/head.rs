@@ -3,6 +3,7 @@
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
 
+use super::content_type::ContentType;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
 use crate::options::fields::{push, with};
@@ -30,7 +31,7 @@ const TEN_MINUTES: &str = "max-age=600";
 impl Head {
     pub(crate) fn new(
         name: &[u8],
-        kind: &str,
+        ContentType { kind, coding }: &ContentType,
         etag: &str,
         modified: Option<WallTime>,
         options: &Options,
@@ -43,6 +44,9 @@ impl Head {
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", kind);
+        if let Some(coding) = coding {
+            push(&mut fields, "Content-Encoding", coding.name().as_bytes());
+        }
         for (name, value) in options.headers.of(mime::is_page(kind)) {
             push(&mut fields, name, value.as_bytes());
         }

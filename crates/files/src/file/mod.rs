@@ -2,7 +2,7 @@
 //!
 //! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
-//! - `content_type`: its type.
+//! - `content_type`: its type and coding.
 //! - `head`: the fields of its responses.
 //! - `reader`: reads files for a lookup.
 

@@ -10,7 +10,7 @@ use super::folder::Folder;
 use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
-use crate::file::content_type::content_type;
+use crate::file::content_type::ContentType;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::path::RequestPath;
@@ -172,8 +172,8 @@ impl Lookup<'_> {
         } else {
             let content = reader.load(file, &identity)?;
             let (digest, utf8) = reader.digest(&content, &identity, identity.is_settled(now))?;
-            let kind = content_type(name, &content, identity.size, utf8, &folder.options)?;
-            let opened = OpenedFile { name, kind: &kind, identity, now, digest };
+            let kind = ContentType::of(name, &content, identity.size, utf8, &folder.options)?;
+            let opened = OpenedFile { name, kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(reader, file)?)
         };

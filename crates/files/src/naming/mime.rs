@@ -34,11 +34,16 @@ pub(crate) struct FileType<'a> {
     pub(crate) syntax: Option<Syntax>,
 }
 
-/// The type of a file: the owner's choice, else by its name.
-pub(crate) fn named<'a>(name: &[u8], choices: &'a ContentTypes) -> NamedType<'a> {
+/// The type of a file: the owner's choice, else by `typed_name`, its name without the extension of
+/// its coding.
+pub(crate) fn named<'a>(
+    name: &[u8],
+    typed_name: &[u8],
+    choices: &'a ContentTypes,
+) -> NamedType<'a> {
     match choices.get(name) {
         Some(kind) => NamedType { kind, by_first_byte: None, is_chosen: true },
-        None => by_name(name),
+        None => by_name(typed_name),
     }
 }
 
@@ -262,7 +267,7 @@ mod tests {
             ("a.log", "text/plain", None),
             ("a.old", "text/plain; Charset=iso-8859-1", None),
         ] {
-            let of = named(name.as_bytes(), &choices).with_start(b"");
+            let of = named(name.as_bytes(), name.as_bytes(), &choices).with_start(b"");
             assert_eq!(of.syntax, expected, "{name}");
             assert_eq!(of.value(false), kind, "{name}");
             let claimed = expected.map_or(kind.to_owned(), |_| format!("{kind}; charset=utf-8"));

@@ -1,6 +1,7 @@
 //! The options of a folder.
 
 use super::codings::Codings;
+use super::content_encodings::ContentEncodings;
 use super::cors::Cors;
 use super::headers::Headers;
 use crate::naming::by_name::ByName;
@@ -41,6 +42,8 @@ pub struct Options {
     /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Above
     /// [`hashed_up_to`](Self::hashed_up_to), the first 64 KiB decide.
     pub content_types: ContentTypes,
+    /// Files that are stored compressed and sent with `Content-Encoding`. Default: `.svgz`.
+    pub content_encodings: ContentEncodings,
     /// Security headers that are sent with files.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
@@ -63,6 +66,7 @@ impl Default for Options {
             archives: true,
             caching: ByName::new(),
             content_types: ContentTypes::new(),
+            content_encodings: ContentEncodings::new(),
             headers: Headers::default(),
             cors: Cors::default(),
             hashed_up_to: 8 * 1024 * 1024,

@@ -1,8 +1,10 @@
-//! `Content-Type` by name and content.
+//! `Content-Type` and `Content-Encoding` by name and content: charsets, and files stored compressed.
 
-use super::{Client, compressed, memory};
+use super::{Client, compressed, decompress, memory};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, ContentTypes, Folder, MAX_SMALL_FILE, Options, Site};
+use crate::{
+    CacheLimits, Coding, ContentEncodings, ContentTypes, Folder, MAX_SMALL_FILE, Options, Site,
+};
 
 fn folder(files: &[(&str, &[u8])], options: Options) -> Folder {
     let (store, _) = memory(&[]);
@@ -162,12 +164,114 @@ fn types_that_the_owner_chose_are_sent_as_given() {
     let mut content_types = ContentTypes::new();
     content_types.add("bare.html", "text/html").unwrap();
     content_types.add("*.html", "text/html;charset=\"Shift_JIS\"").unwrap();
+    content_types.add("*.svgz", "image/x-own").unwrap();
     let options = Options { content_types, ..Options::default() };
-    let files: &[(&str, &[u8])] = &[("bare.html", b"x"), ("a.html", b"x")];
+    let gzip = compressed(Coding::Gzip, b"<svg/>");
+    let files: &[(&str, &[u8])] = &[("bare.html", b"x"), ("a.html", b"x"), ("a.svgz", &gzip)];
     let mut client = Client::new(&site(files, options));
-    for (path, expected) in
-        [("/bare.html", "text/html"), ("/a.html", "text/html;charset=\"Shift_JIS\"")]
-    {
+    for (path, expected) in [
+        ("/bare.html", "text/html"),
+        ("/a.html", "text/html;charset=\"Shift_JIS\""),
+        ("/a.svgz", "image/x-own"),
+    ] {
         assert_eq!(kind(&mut client, path), expected, "{path}");
+    }
+    assert_eq!(client.get("/a.svgz").field("Content-Encoding"), Some("gzip"));
+}
+
+#[test]
+fn svgz_is_sent_as_svg_in_gzip() {
+    let image = [&b"<svg>"[..], &b"<g></g>".repeat(20_000), b"</svg>"].concat();
+    let stored = compressed(Coding::Gzip, &image);
+    let large = [&stored[..], &vec![0; MAX_SMALL_FILE as usize]].concat();
+    let again = compressed(Coding::Gzip, &stored);
+    let files: &[(&str, &[u8])] = &[
+        ("a.svgz", &stored),
+        ("A.SVGZ", &large),
+        ("plain.svgz", b"<svg/>"),
+        ("empty.svgz", b""),
+        // Not a precompressed form of it.
+        ("a.svgz.gz", &again[..60]),
+    ];
+    let mut client = Client::new(&site(files, Options::default()));
+    for fields in ["", "Accept-Encoding: br, gzip, zstd\r\n", "Accept-Encoding: identity\r\n"] {
+        let got = client.request("GET", "/a.svgz", fields);
+        assert_eq!(got.field("Content-Type"), Some("image/svg+xml"), "{fields}");
+        assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{fields}");
+        assert_eq!(got.field("Vary"), None);
+        assert_eq!(got.body, stored);
+        assert_eq!(decompress("gzip", &got.body), image);
+        assert_eq!(got.field("X-Frame-Options"), Some("SAMEORIGIN"), "an SVG is a page");
+    }
+    let got = client.request("GET", "/a.svgz", "Range: bytes=2-11\r\n");
+    assert_eq!((got.status, &got.body[..]), (206, &stored[2..12]));
+    assert_eq!(got.field("Content-Encoding"), Some("gzip"));
+    let got = client.request("GET", "/A.SVGZ", "Accept-Encoding: zstd\r\n");
+    assert_eq!(got.field("Content-Type"), Some("image/svg+xml"));
+    assert_eq!(got.field("Content-Encoding"), Some("gzip"));
+    assert!(got.field("Vary").is_none() && got.body == large, "it isn't compressed again");
+    // Content that isn't gzip.
+    for path in ["/plain.svgz", "/empty.svgz"] {
+        let got = client.get(path);
+        assert_eq!(got.field("Content-Type"), Some("image/svg+xml; charset=utf-8"), "{path}");
+        assert_eq!(got.field("Content-Encoding"), None, "{path}");
+    }
+}
+
+#[test]
+fn files_stored_compressed_are_sent_in_their_coding() {
+    let script = b"console.log(1);".repeat(100);
+    let [gzip, brotli, zstd] =
+        [Coding::Gzip, Coding::Brotli, Coding::Zstd].map(|coding| compressed(coding, &script));
+    let files: &[(&str, &[u8])] = &[
+        ("app.js", &script),
+        ("app.js.gz", &gzip),
+        ("unpacked.js.gz", b"console.log('\xE9')"),
+        ("game.wasm.br", &brotli),
+        ("game.data.gz", &gzip),
+        ("game.js.zst", &zstd),
+        ("game.dat", &brotli),
+        ("backup.gz", &gzip),
+        ("a.svgz", &gzip),
+    ];
+    let plain = site(files, Options::default());
+    let mut content_encodings = ContentEncodings::new();
+    content_encodings.add("backup.*", None);
+    content_encodings.add("*.svgz", None);
+    content_encodings.add("*.gz", Some(Coding::Gzip));
+    content_encodings.add("*.br", Some(Coding::Brotli));
+    content_encodings.add("*.zst", Some(Coding::Zstd));
+    content_encodings.add("/*.dat", Some(Coding::Brotli));
+    let chosen = site(files, Options { content_encodings, ..Options::default() });
+    let (mut plain, mut chosen) = (Client::new(&plain), Client::new(&chosen));
+    for (path, before, coding, kind) in [
+        ("/app.js.gz", "application/gzip", Some("gzip"), "text/javascript"),
+        ("/unpacked.js.gz", "application/gzip", None, "text/javascript"),
+        ("/game.wasm.br", "application/octet-stream", Some("br"), "application/wasm"),
+        ("/game.data.gz", "application/gzip", Some("gzip"), "application/octet-stream"),
+        ("/game.js.zst", "application/zstd", Some("zstd"), "text/javascript"),
+        ("/game.dat", "application/octet-stream", Some("br"), "application/octet-stream"),
+        ("/backup.gz", "application/gzip", None, "application/gzip"),
+        ("/a.svgz", "image/svg+xml", None, "application/gzip"),
+    ] {
+        assert_eq!(plain.get(path).field("Content-Type"), Some(before), "{path}");
+        let got = chosen.get(path);
+        assert_eq!(got.field("Content-Type"), Some(kind), "{path}");
+        assert_eq!(got.field("Content-Encoding"), coding, "{path}");
+        assert_eq!(got.field("Vary"), None, "{path}");
+        let (_, stored) = files.iter().find(|(name, _)| path[1..] == **name).unwrap();
+        assert_eq!(got.body, *stored, "{path}");
+        if let Some(coding) = coding {
+            assert_eq!(decompress(coding, &got.body), script, "{path}");
+            let condition = format!("If-None-Match: {}\r\n", got.field("ETag").unwrap());
+            assert_eq!(chosen.request("GET", path, &condition).status, 304, "{path}");
+        }
+    }
+    // The file beside a precompressed one is negotiated as always.
+    for (accepted, coding) in [("gzip", Some("gzip")), ("identity", None)] {
+        let got = chosen.request("GET", "/app.js", &format!("Accept-Encoding: {accepted}\r\n"));
+        assert_eq!(got.field("Content-Encoding"), coding);
+        assert_eq!(got.field("Content-Type"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
     }
 }
