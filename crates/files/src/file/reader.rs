@@ -15,7 +15,7 @@ use crate::store::traits::{OpenFile, Store};
 /// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadScope<'a> {
-    /// Files of at most [`MAX_SMALL_FILE`], so that the lookup takes a few system calls.
+    /// Files of at most [`MAX_SMALL_FILE`], and the start of larger ones, so that the lookup takes a few system calls.
     SmallFiles,
     /// Whole files of any size, until the lookup is cancelled.
     WholeFiles(&'a CancelToken),

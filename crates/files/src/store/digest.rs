@@ -21,7 +21,7 @@ use crate::naming::charset::{Utf8As, Utf8Check};
 /// The size of one read, in bytes.
 const CHUNK_SIZE: usize = 128 * 1024;
 
-/// The most digests that are kept: about 12 MiB.
+/// The most summaries that are kept: about 13 MiB.
 const MAX_DIGESTS: usize = 64 * 1024;
 
 /// A hash of a content, of 128 bits.
