@@ -103,6 +103,12 @@ impl Reader<'_> {
         Ok((Some(digest), Some(utf8)))
     }
 
+    /// The first `count` bytes of a content, or all if there are fewer. Blocks if the content is an
+    /// open file.
+    pub(crate) fn start(&self, content: &Content, count: usize) -> Result<Bytes, LoadError> {
+        Ok(content.start(count)?)
+    }
+
     /// Whether the file must be read from its descriptor to compute its ETag.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
         (MAX_SMALL_FILE + 1..=self.hashed_up_to).contains(&identity.size)

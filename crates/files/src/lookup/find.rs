@@ -172,7 +172,7 @@ impl Lookup<'_> {
         } else {
             let content = reader.load(file, &identity)?;
             let (digest, utf8) = reader.digest(&content, &identity, identity.is_settled(now))?;
-            let kind = ContentType::of(name, &content, identity.size, utf8, &folder.options)?;
+            let kind = ContentType::of(name, &content, utf8, &folder.options, reader)?;
             let opened = OpenedFile { name, kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(reader, file)?)

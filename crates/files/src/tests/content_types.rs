@@ -111,6 +111,21 @@ fn all_of_a_hashed_file_and_the_start_of_a_larger_one_decide() {
     }
 }
 
+/// A file that ends with its checked start is known whole.
+#[test]
+fn cut_character_at_the_end_of_a_file_is_not_utf8() {
+    let emoji = "\u{1f600}".as_bytes();
+    for (missing, expected) in [(0, "text/plain; charset=utf-8"), (1, "text/plain")] {
+        for len in [MAX_SMALL_FILE as usize, 64 * 1024] {
+            let text = vec![b'x'; len - (emoji.len() - missing)];
+            let content = [&text, &emoji[..emoji.len() - missing]].concat();
+            let options = Options { hashed_up_to: 0, ..Options::default() };
+            let mut client = Client::new(&site(&[("a.txt", &content)], options));
+            assert_eq!(kind(&mut client, "/a.txt"), expected, "{len}");
+        }
+    }
+}
+
 /// The result is kept with the file's hash, so that no shard reads the file again.
 #[test]
 fn charset_of_a_known_file_is_known() {
