@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use sockeye::files::{BadField, BudgetLimits, ByName, Coding, Cors, Headers, Options};
+use sockeye::files::{
+    BadField, BudgetLimits, ByName, Coding, ContentTypes, Cors, Headers, Options,
+};
 
 use crate::quantity::Size;
 
@@ -47,9 +49,20 @@ pub(crate) struct FolderArgs {
 
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
-    /// Can be given several times; the first match is used. Default: from the file's extension.
+    /// It is sent as given. Can be given several times; the first match is used. Default: from the
+    /// file's extension, with charset=utf-8 for text that is UTF-8 and declares no other encoding.
+    /// Above --hash-up-to, the first 64 KiB of a file decide.
     #[arg(long, value_name = "PATTERN: TYPE", help_heading = "Content", value_parser = type_rule)]
     pub(crate) content_type: Vec<ByPattern>,
+
+    /// Send files that are stored compressed with Content-Encoding, as '*.wasm.br: br'.
+    ///
+    /// Their type is that of the name without .gz, .br or .zst. Browsers decompress them; clients
+    /// that don't accept the encoding get the same. Encodings: gzip, br, zstd, or identity for
+    /// none. Can be given several times; the first match is used. Default: gzip for .svgz.
+    #[arg(long, value_name = "PATTERN: ENCODING", help_heading = "Content")]
+    #[arg(value_parser = stored_encoding)]
+    pub(crate) content_encoding: Vec<StoredEncoding>,
 
     /// Set Cache-Control, as 'max-age=60', or '/fonts/*: max-age=86400' for matching files.
     ///
@@ -134,17 +147,33 @@ fn cache_rule(text: &str) -> Result<ByPattern, String> {
 }
 
 fn type_rule(text: &str) -> Result<ByPattern, String> {
-    const HELP: &str = "write a pattern and a type, as '*.foo: text/x-foo'";
-    let (pattern, value) = text.split_once(':').ok_or(HELP)?;
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let is_type = essence.split_once('/').is_some_and(|(kind, name)| {
-        let good = |part: &str| !part.is_empty() && !part.contains(['/', ' ', '\t']);
-        good(kind) && good(name)
-    });
-    if pattern.trim().is_empty() || !is_type {
-        return Err(HELP.into());
+    let help = "write a pattern and a type, as '*.foo: text/x-foo'";
+    let (pattern, value) = text.split_once(':').ok_or(help)?;
+    let (pattern, value) = (pattern.trim().to_owned(), value.trim().to_owned());
+    if pattern.is_empty() {
+        return Err(help.into());
     }
-    ByPattern::checked(pattern, value)
+    ContentTypes::new().add(&pattern, &value).map_err(|error| format!("{error}; {help}"))?;
+    Ok(ByPattern { pattern, value })
+}
+
+/// The encoding that files with matching names are stored in.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEncoding {
+    pub(crate) pattern: String,
+    pub(crate) coding: Option<Coding>,
+}
+
+fn stored_encoding(text: &str) -> Result<StoredEncoding, String> {
+    let help = "write a pattern, and gzip, br, zstd or identity, as '*.wasm.br: br'";
+    // Splits at the last colon: a pattern may contain colons.
+    let (pattern, name) = text.rsplit_once(':').ok_or(help)?;
+    let (pattern, name) = (pattern.trim(), name.trim());
+    let coding = coding(name);
+    if pattern.is_empty() || coding.is_none() && name != "identity" {
+        return Err(help.into());
+    }
+    Ok(StoredEncoding { pattern: pattern.to_owned(), coding })
 }
 
 /// A header to send with every file, or without a value, a default header to remove.
@@ -165,6 +194,9 @@ fn header_rule(text: &str) -> Result<HeaderRule, String> {
         BadField::Reserved if name.eq_ignore_ascii_case("content-type") => {
             "use --content-type for this header".into()
         }
+        BadField::Reserved if name.eq_ignore_ascii_case("content-encoding") => {
+            "use --content-encoding for this header".into()
+        }
         BadField::Reserved => format!("the server sets {name} for each file"),
         BadField::Name => format!("'{name}' is not a header name; {help}"),
         other => other.to_string(),
@@ -179,11 +211,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 
 fn encoding(text: &str) -> Result<Option<Coding>, String> {
     let text = text.trim();
-    let coding = Coding::ALL.into_iter().find(|coding| coding.name() == text);
+    let coding = coding(text);
     if coding.is_none() && text != "none" {
         return Err("write zstd, br, gzip, a list of them, or none".into());
     }
     Ok(coding)
+}
+
+fn coding(name: &str) -> Option<Coding> {
+    Coding::ALL.into_iter().find(|coding| coding.name() == name)
 }
 
 #[cfg(test)]
@@ -202,8 +238,26 @@ mod tests {
         assert!(rule("*: a\nb").unwrap_err().contains("control character"));
 
         assert!(type_rule("*.foo: text/x-foo; charset=latin1").is_ok());
-        for bad in ["text/plain", "*.foo: text", "*.foo:", ": a/b", "*.foo: a/b/c"] {
-            assert!(type_rule(bad).unwrap_err().contains("'*.foo: text/x-foo'"), "{bad}");
+        for (bad, reason) in [
+            ("text/plain", "write a pattern"),
+            (": a/b", "write a pattern"),
+            ("*.foo: text", "\"text\" is not a type"),
+            ("*.foo:", "\"\" is not a type"),
+            ("*.foo: a/b/c", "\"a/b/c\" is not a type"),
+            ("*.foo: a/b; charset", "\"charset\" is not a name and a value, as charset=utf-8"),
+            ("*.foo: a/b\u{7}", "\"a/b\\u{7}\" is not a type"),
+        ] {
+            let error = type_rule(bad).unwrap_err();
+            assert!(error.contains(reason), "{bad}: {error}");
+            assert!(error.contains("'*.foo: text/x-foo'"), "{bad}: {error}");
+        }
+
+        let rule = |text: &str| stored_encoding(text).map(|rule| (rule.pattern, rule.coding));
+        assert_eq!(rule("*.js.gz: gzip"), Ok(("*.js.gz".into(), Some(Coding::Gzip))));
+        assert_eq!(rule("a:b.br:br"), Ok(("a:b.br".into(), Some(Coding::Brotli))));
+        assert_eq!(rule("*.svgz: identity"), Ok(("*.svgz".into(), None)));
+        for bad in ["gzip", ": gzip", "*.gz:", "*.gz: deflate", "*.gz: gzip, br", "*.gz: GZIP "] {
+            assert!(rule(bad).unwrap_err().contains("'*.wasm.br: br'"), "{bad}");
         }
     }
 
@@ -213,6 +267,7 @@ mod tests {
             ("X-Frame-Options", "'X-Frame-Options: DENY'"),
             ("Cache-Control: no-store", "--cache-control"),
             ("content-type: a/b", "--content-type"),
+            ("Content-Encoding: br", "--content-encoding"),
             ("ETag: \"a\"", "the server sets ETag"),
             ("Content-Length: 1", "the server sets Content-Length"),
             ("a b: c", "'a b' is not a header name"),

@@ -112,6 +112,9 @@ fn options(flags: &args::FolderArgs) -> anyhow::Result<Options> {
     for rule in &flags.content_type {
         options.content_types.add(&rule.pattern, &rule.value)?;
     }
+    for rule in &flags.content_encoding {
+        options.content_encodings.add(&rule.pattern, rule.coding);
+    }
     if flags.no_security_headers {
         options.headers = Headers::none();
     }

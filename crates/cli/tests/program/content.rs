@@ -110,7 +110,7 @@ fn flags_change_the_responses() {
         ("/about", "HTTP/1.1 200 ", "the app"),
         ("/any/page", "HTTP/1.1 404 ", "the app"),
         ("/about.html", "X-Frame-Options: SAMEORIGIN", "X-Frame-Options: DENY"),
-        ("/a.foo", "application/octet-stream", "text/x-foo; charset=utf-8"),
+        ("/a.foo", "application/octet-stream", "Content-Type: text/x-foo\r\n"),
         ("/a.foo", "Cache-Control: ", "Cache-Control: no-store"),
         ("/a.css", "Cache-Control: no-cache", "Cache-Control: max-age=5"),
         ("/a.css", "Content-Encoding: zstd", "Content-Encoding: gzip"),
@@ -145,6 +145,8 @@ fn wrong_flags_are_refused_with_a_hint() {
         (&[here, "--cors", "example.org"], "https://example.org"),
         (&[here, "--header", "ETag: x"], "the server sets ETag"),
         (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
+        (&[here, "--content-type", "*.html: text/html; charset"], "\"charset\" is not a name and"),
+        (&[here, "--content-encoding", "*.gz"], "*.wasm.br: br"),
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());

@@ -59,6 +59,7 @@ impl Encoder {
         let precompressed = self.find(reader, &file, None)?;
         // A file that may still change and isn't in memory could change before it is compressed.
         let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
+            && !file.is_encoded()
             && self.cache.accepts(file.size())
             && file.content_type().is_some_and(mime::is_compressible);
         let on_demand = self.on_demand.map(|enabled| enabled && is_compressible);

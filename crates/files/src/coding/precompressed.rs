@@ -54,7 +54,8 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed) {
+        if file.size() < MIN_FILE_SIZE || file.is_encoded() || Coding::ALL.iter().any(is_compressed)
+        {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {
@@ -122,7 +123,7 @@ impl Candidate<'_> {
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }
-        let Ok(digest) = reader.digest(&content, &identity, settled) else { return Ok(None) };
+        let Ok((digest, _)) = reader.digest(&content, &identity, settled) else { return Ok(None) };
         let etag = etag_of(digest, &identity, settled);
         Ok(Some(original.encoded(coding, &etag, identity, settled, content)))
     }

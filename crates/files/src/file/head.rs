@@ -3,6 +3,7 @@
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
 
+use super::content_type::ContentType;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
 use crate::options::fields::{push, with};
@@ -30,7 +31,7 @@ const TEN_MINUTES: &str = "max-age=600";
 impl Head {
     pub(crate) fn new(
         name: &[u8],
-        kind: &str,
+        ContentType { kind, coding }: &ContentType,
         etag: &str,
         modified: Option<WallTime>,
         options: &Options,
@@ -44,7 +45,10 @@ impl Head {
         let not_modified = not_modified.and(&options.cors.constant_fields());
 
         let mut fields = with(Fields::new(), "Content-Type", kind);
-        for (name, value) in options.headers.of(is_page(kind)) {
+        if let Some(coding) = coding {
+            push(&mut fields, "Content-Encoding", coding.name().as_bytes());
+        }
+        for (name, value) in options.headers.of(mime::is_page(kind)) {
             push(&mut fields, name, value.as_bytes());
         }
         if let Some(modified) = modified {
@@ -66,12 +70,4 @@ fn default_caching(options: &Options, name: &[u8], kind: &str) -> &'static str {
     } else {
         TEN_MINUTES
     }
-}
-
-/// Whether a browser shows this type as a page, with links or scripts.
-fn is_page(kind: &str) -> bool {
-    matches!(
-        mime::essence(kind),
-        "text/html" | "application/xhtml+xml" | "image/svg+xml" | "text/xml" | "application/xml"
-    )
 }

@@ -2,10 +2,12 @@
 //!
 //! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
+//! - `content_type`: its type and coding.
 //! - `head`: the fields of its responses.
 //! - `reader`: reads files for a lookup.
 
 pub(crate) mod content;
+pub(crate) mod content_type;
 pub(crate) mod head;
 pub(crate) mod reader;
 pub(crate) mod representation;

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use sockeye_proto::CancelToken;
 
 use super::content::{Content, MAX_SMALL_FILE};
+use crate::naming::charset::Utf8As;
 use crate::store::absent::Absent;
-use crate::store::digest::{Digest, Digests};
+use crate::store::digest::{Digest, Digests, Summary};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
 
@@ -17,7 +18,8 @@ pub(crate) enum ReadScope<'a> {
     /// Files of at most [`MAX_SMALL_FILE`] whose content the kernel has in memory, so that nothing
     /// blocks: for a lookup on an event loop.
     Cached,
-    /// Files of at most [`MAX_SMALL_FILE`], so that the lookup takes a few system calls.
+    /// Files of at most [`MAX_SMALL_FILE`], and the start of larger ones, so that the lookup takes a
+    /// few system calls.
     SmallFiles,
     /// Whole files of any size, until the lookup is cancelled.
     WholeFiles(&'a CancelToken),
@@ -86,41 +88,47 @@ impl Reader<'_> {
     }
 
     /// The digest of a content; `None` if the ETag needs none. `is_settled` is the result of
-    /// [`Identity::is_settled`].
+    /// [`Identity::is_settled`]. If the whole file had to be read, the second value is what that
+    /// showed about its encoding.
     pub(crate) fn digest(
         &self,
         content: &Content,
         identity: &Identity,
         is_settled: bool,
-    ) -> Result<Option<Digest>, LoadError> {
+    ) -> Result<(Option<Digest>, Option<Utf8As>), LoadError> {
         if identity.size > self.hashed_up_to {
-            return Ok(None);
+            return Ok((None, None));
         }
-        match (content, self.scope) {
-            (Content::Memory(content), _) => Ok(Some(Digest::of(content))),
-            (Content::Compressed(_), _) => Ok(None),
+        let Summary { digest, utf8 } = match (content, self.scope) {
+            (Content::Memory(content), _) => return Ok((Some(Digest::of(content)), None)),
+            (Content::Compressed(_), _) => return Ok((None, None)),
             (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
-                match self.known_digest(identity, is_settled) {
-                    None => Err(LoadError::NeedsFullRead),
-                    known => Ok(known),
-                }
+                self.known(identity, is_settled).ok_or(LoadError::NeedsFullRead)?
             }
             (Content::Open(file), ReadScope::WholeFiles(cancel)) => {
-                match self.digests.of(&**file, identity, is_settled, cancel)? {
-                    None => Err(LoadError::Changed),
-                    digest => Ok(digest),
-                }
+                let read = self.digests.of(&**file, identity, is_settled, cancel)?;
+                read.ok_or(LoadError::Changed)?
             }
+        };
+        Ok((Some(digest), Some(utf8)))
+    }
+
+    /// The first `count` bytes of a content, or all if there are fewer. Blocks if the content is an
+    /// open file, which [`ReadScope::Cached`] does not allow.
+    pub(crate) fn start(&self, content: &Content, count: usize) -> Result<Bytes, LoadError> {
+        match (content, self.scope) {
+            (Content::Open(_), ReadScope::Cached) if count > 0 => Err(LoadError::WouldBlock),
+            _ => Ok(content.start(count)?),
         }
     }
 
     /// Whether the file must be read from its descriptor to compute its ETag.
     pub(crate) fn has_to_read(&self, identity: &Identity, is_settled: bool) -> bool {
         (MAX_SMALL_FILE + 1..=self.hashed_up_to).contains(&identity.size)
-            && self.known_digest(identity, is_settled).is_none()
+            && self.known(identity, is_settled).is_none()
     }
 
-    fn known_digest(&self, identity: &Identity, is_settled: bool) -> Option<Digest> {
+    fn known(&self, identity: &Identity, is_settled: bool) -> Option<Summary> {
         if is_settled { self.digests.get(identity) } else { None }
     }
 }

@@ -8,6 +8,7 @@ use sockeye_http::{Body, Fields, PreparedResponse, Status};
 use sockeye_proto::{FileRange, FileSource, WallTime};
 
 use super::content::Content;
+use super::content_type::ContentType;
 use super::head::Head;
 use crate::options::codings::Coding;
 use crate::options::fields::{value, with, without};
@@ -36,8 +37,7 @@ pub(crate) struct Representation {
 /// A file that was just opened.
 pub(crate) struct OpenedFile<'a> {
     pub(crate) name: &'a [u8],
-    /// The value of `Content-Type`.
-    pub(crate) kind: &'a str,
+    pub(crate) kind: ContentType,
     pub(crate) identity: Identity,
     /// The clock of the store, read before the file was opened.
     pub(crate) now: Stamp,
@@ -51,7 +51,7 @@ impl Representation {
         let settled = identity.is_settled(now);
         let etag = etag_of(digest, &identity, settled);
         let modified = last_modified(identity.modified, now);
-        let head = Head::new(name, kind, &etag, modified, options);
+        let head = Head::new(name, &kind, &etag, modified, options);
         let (name, prepared) = (name.into(), OnceLock::new());
         Self { name, identity, settled, etag, modified, head, prepared, content, has_vary: false }
     }
@@ -73,6 +73,11 @@ impl Representation {
 
     pub(crate) fn content_type(&self) -> Option<&str> {
         std::str::from_utf8(value(&self.head.fields, "Content-Type")?).ok()
+    }
+
+    /// Whether its content is in a coding.
+    pub(crate) fn is_encoded(&self) -> bool {
+        value(&self.head.fields, "Content-Encoding").is_some()
     }
 
     /// All of the content; empty if it is in the cache of compressed contents.

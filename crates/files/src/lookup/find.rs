@@ -14,9 +14,9 @@ use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
 use crate::file::content::Content;
+use crate::file::content_type::ContentType;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
-use crate::naming::mime;
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
@@ -240,14 +240,9 @@ impl Lookup<'_> {
                 let (name, file) = (name.into(), Arc::clone(file));
                 self.opened.replace(Some(OpenedEarlier { name, file, identity, now, permit }));
             }
-            let digest = digest?;
-            let named = mime::named(name, &folder.options.content_types);
-            let is_cached_only = matches!(reader.scope, ReadScope::Cached);
-            if is_cached_only && named.needs() > 0 && matches!(content, Content::Open(_)) {
-                return Err(LoadError::WouldBlock);
-            }
-            let kind = named.content_type(&content.start(named.needs())?);
-            let opened = OpenedFile { name, kind: &kind, identity, now, digest };
+            let (digest, utf8) = digest?;
+            let kind = ContentType::of(name, &content, utf8, &folder.options, reader)?;
+            let opened = OpenedFile { name, kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
             Arc::new(folder.encoder.entry(reader, file)?)
         };

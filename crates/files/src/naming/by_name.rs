@@ -2,6 +2,32 @@
 
 use sockeye_http::{BadField, Fields};
 
+/// Values for files whose names match a pattern. The first match wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rules<V>(Vec<(Box<str>, V)>);
+
+impl<V> Rules<V> {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn add(&mut self, pattern: &str, value: V) {
+        self.0.push((pattern.into(), value));
+    }
+
+    /// The value for a file by its name, relative to its folder.
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&V> {
+        let rule = self.0.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name));
+        rule.map(|(_, value)| value)
+    }
+}
+
+impl<V> Default for Rules<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The values of a header for files whose names match a pattern. The first match wins.
 ///
 /// A pattern without a slash is compared with the last segment of a name, one with a slash with the
@@ -20,14 +46,14 @@ use sockeye_http::{BadField, Fields};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ByName {
-    rules: Vec<(Box<str>, Box<str>)>,
+    rules: Rules<Box<str>>,
 }
 
 impl ByName {
     /// No values.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rules: Vec::new() }
+        Self { rules: Rules::new() }
     }
 
     /// Adds a value after the existing ones. With an empty value the header is left out.
@@ -37,15 +63,14 @@ impl ByName {
     /// When the value is not a valid header value.
     pub fn add(&mut self, pattern: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push("X", value.as_bytes())?;
-        self.rules.push((pattern.into(), value.trim().into()));
+        self.rules.add(pattern, value.trim().into());
         Ok(())
     }
 
     /// The value for a file by its name, relative to its folder.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&str> {
-        let rule = self.rules.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name));
-        rule.map(|(_, value)| &**value)
+        self.rules.get(name).map(|value| &**value)
     }
 }
 

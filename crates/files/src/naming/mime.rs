@@ -1,12 +1,14 @@
 //! Content types by file name.
 //!
-//! [`TYPES`] has them by extension; `media_types.txt` beside it lists those that we reviewed. Every text
-//! type has a charset, UTF-8, so that browsers don't guess.
+//! [`TYPES`] has them by extension; `media_types.txt` beside it lists those that we reviewed. The
+//! type of a text has a charset if its content is UTF-8, so that browsers don't guess.
 
+use std::borrow::Cow;
 use std::str;
 
+use super::charset::Syntax;
 use super::media_types::{COMPRESSIBLE, TYPES};
-use crate::naming::by_name::ByName;
+use crate::naming::content_types::ContentTypes;
 
 /// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
@@ -20,40 +22,63 @@ pub(crate) struct NamedType<'a> {
     kind: &'a str,
     /// The type of content that starts with this byte.
     by_first_byte: Option<(u8, &'static str)>,
+    /// Whether the owner chose the type, which is then sent as it is.
+    is_chosen: bool,
 }
 
-/// The type of a file: the owner's choice, else by its name.
-pub(crate) fn named<'a>(name: &[u8], choices: &'a ByName) -> NamedType<'a> {
-    match choices.get(name).filter(|kind| !kind.is_empty()) {
-        Some(kind) => NamedType { kind, by_first_byte: None },
-        None => by_name(name),
+/// The media type of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileType<'a> {
+    kind: &'a str,
+    /// How the text declares its encoding, if the charset depends on the content.
+    pub(crate) syntax: Option<Syntax>,
+}
+
+/// The type of a file: the owner's choice, else by `typed_name`, its name without the extension of
+/// its coding.
+pub(crate) fn named<'a>(
+    name: &[u8],
+    typed_name: &[u8],
+    choices: &'a ContentTypes,
+) -> NamedType<'a> {
+    match choices.get(name) {
+        Some(kind) => NamedType { kind, by_first_byte: None, is_chosen: true },
+        None => by_name(typed_name),
     }
 }
 
 /// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
 ///
-/// Responses may have another type, which depends on the content: `.ts` is text or a video.
+/// Responses may have another type, which depends on the content: `.ts` is text or a video, and text
+/// that isn't UTF-8 has no charset.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
-    by_name(name).content_type(b"")
+    by_name(name).with_start(b"").value(true)
 }
 
-impl NamedType<'_> {
-    /// How many bytes at the start of the content [`NamedType::content_type`] needs.
+impl<'a> NamedType<'a> {
+    /// How many bytes at the start of the content [`NamedType::with_start`] needs.
     pub(crate) fn needs(&self) -> usize {
         usize::from(self.by_first_byte.is_some())
     }
 
-    /// The value of `Content-Type`. `start` has the first bytes of the content.
-    pub(crate) fn content_type(&self, start: &[u8]) -> String {
+    /// The type of a file whose content starts with `start`.
+    pub(crate) fn with_start(&self, start: &[u8]) -> FileType<'a> {
         let kind = match self.by_first_byte {
             Some((first, kind)) if start.first() == Some(&first) => kind,
             _ => self.kind,
         };
-        if is_text(kind) && !has_charset(kind) {
-            format!("{kind}; charset=utf-8")
+        FileType { kind, syntax: if self.is_chosen { None } else { syntax(kind) } }
+    }
+}
+
+impl FileType<'_> {
+    /// The value of `Content-Type`. `is_utf8`: whether the content is UTF-8 as a text of its syntax.
+    pub(crate) fn value(&self, is_utf8: bool) -> String {
+        if self.syntax.is_some() && is_utf8 {
+            format!("{}; charset=utf-8", self.kind)
         } else {
-            kind.to_owned()
+            self.kind.to_owned()
         }
     }
 }
@@ -70,6 +95,7 @@ fn by_name(name: &[u8]) -> NamedType<'static> {
     NamedType {
         kind: kind.unwrap_or(UNKNOWN),
         by_first_byte: is_ambiguous.then_some(TRANSPORT_STREAM),
+        is_chosen: false,
     }
 }
 
@@ -91,22 +117,51 @@ fn by_extension(extension: &str) -> Option<&'static str> {
     found.ok().map(|at| TYPES[at].1)
 }
 
+/// How text of this type declares its encoding. `None` if it is no text, or its type has no charset:
+/// JSON (RFC 8259) and YAML (RFC 9512) are UTF-8.
+fn syntax(kind: &str) -> Option<Syntax> {
+    let essence = &*essence(kind);
+    match essence {
+        _ if !is_text(essence) || is_json(essence) || essence == "application/yaml" => None,
+        "text/html" => Some(Syntax::Html),
+        "text/css" => Some(Syntax::Css),
+        _ if is_xml(essence) => Some(Syntax::Xml),
+        _ => Some(Syntax::Plain),
+    }
+}
+
 /// Whether content of this type is text.
 pub(crate) fn is_text(kind: &str) -> bool {
-    let essence = essence(kind);
+    let essence = &*essence(kind);
     essence.starts_with("text/")
-        || essence.ends_with("+xml")
-        || essence.ends_with("+json")
-        || matches!(
-            essence.strip_prefix("application/"),
-            Some("javascript" | "json" | "jsonl" | "x-ndjson" | "xml" | "yaml")
-        )
+        || is_xml(essence)
+        || is_json(essence)
+        || matches!(essence, "application/javascript" | "application/yaml")
         || has_charset(kind)
 }
 
-/// A type without its parameters.
-pub(crate) fn essence(kind: &str) -> &str {
-    kind.split(';').next().unwrap_or_default().trim_end()
+/// Whether a browser shows this type as a page, with links or scripts.
+pub(crate) fn is_page(kind: &str) -> bool {
+    let essence = &*essence(kind);
+    essence == "text/html" || is_xml(essence)
+}
+
+fn is_xml(essence: &str) -> bool {
+    matches!(essence, "text/xml" | "application/xml") || essence.ends_with("+xml")
+}
+
+fn is_json(essence: &str) -> bool {
+    let subtype = essence.strip_prefix("application/");
+    matches!(subtype, Some("json" | "jsonl" | "x-ndjson")) || essence.ends_with("+json")
+}
+
+/// A type in lower case, without its parameters.
+fn essence(kind: &str) -> Cow<'_, str> {
+    let essence = kind.split(';').next().unwrap_or_default().trim_ascii();
+    match essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => essence.to_ascii_lowercase().into(),
+        false => essence.into(),
+    }
 }
 
 fn has_charset(kind: &str) -> bool {
@@ -118,7 +173,7 @@ fn has_charset(kind: &str) -> bool {
 
 /// Whether content of this type compresses well.
 pub(crate) fn is_compressible(kind: &str) -> bool {
-    is_text(kind) || COMPRESSIBLE.binary_search(&essence(kind)).is_ok()
+    is_text(kind) || COMPRESSIBLE.binary_search(&&*essence(kind)).is_ok()
 }
 
 #[cfg(test)]
@@ -133,7 +188,7 @@ mod tests {
             ("a.css", "text/css; charset=utf-8"),
             ("a.js", "text/javascript; charset=utf-8"),
             ("a.MJS", "text/javascript; charset=utf-8"),
-            ("a.json", "application/json; charset=utf-8"),
+            ("a.json", "application/json"),
             ("a.svg", "image/svg+xml; charset=utf-8"),
             ("a.xml", "text/xml; charset=utf-8"),
             ("a.xhtml", "application/xhtml+xml; charset=utf-8"),
@@ -141,8 +196,8 @@ mod tests {
             ("a.txt", "text/plain; charset=utf-8"),
             ("a.md", "text/markdown; charset=utf-8"),
             ("a.csv", "text/csv; charset=utf-8"),
-            ("site.webmanifest", "application/manifest+json; charset=utf-8"),
-            ("app.js.map", "application/json; charset=utf-8"),
+            ("site.webmanifest", "application/manifest+json"),
+            ("app.js.map", "application/json"),
             ("a.wasm", "application/wasm"),
             ("a.png", "image/png"),
             ("a.jpg", "image/jpeg"),
@@ -164,10 +219,10 @@ mod tests {
             ("a.glb", "model/gltf-binary"),
             ("a.parquet", "application/vnd.apache.parquet"),
             ("a.m3u8", "application/vnd.apple.mpegurl"),
-            ("a.yml", "application/yaml; charset=utf-8"),
-            ("a.jsonl", "application/jsonl; charset=utf-8"),
-            ("a.ndjson", "application/x-ndjson; charset=utf-8"),
-            ("a.geojson", "application/geo+json; charset=utf-8"),
+            ("a.yml", "application/yaml"),
+            ("a.jsonl", "application/jsonl"),
+            ("a.ndjson", "application/x-ndjson"),
+            ("a.geojson", "application/geo+json"),
             ("a.opus", "audio/ogg"),
             ("a.flac", "audio/flac"),
             ("a.wav", "audio/wav"),
@@ -177,8 +232,8 @@ mod tests {
             ("a.zst", "application/zstd"),
             ("a.svgz", "application/gzip"),
             ("LICENSE", "text/plain; charset=utf-8"),
-            ("apple-app-site-association", "application/json; charset=utf-8"),
-            (".well-known/apple-app-site-association", "application/json; charset=utf-8"),
+            ("apple-app-site-association", "application/json"),
+            (".well-known/apple-app-site-association", "application/json"),
             ("unknown", "application/octet-stream"),
             ("a.nobodyknows", "application/octet-stream"),
             ("html", "application/octet-stream"),
@@ -192,20 +247,54 @@ mod tests {
     }
 
     #[test]
-    fn owners_may_choose_types() {
-        let mut choices = ByName::new();
-        choices.add("*.bin", "image/png").unwrap();
+    fn charset_depends_on_the_content_unless_the_owner_chose_the_type() {
+        use Syntax::*;
+        let mut choices = ContentTypes::new();
         choices.add("*.log", "text/plain").unwrap();
         choices.add("*.old", "text/plain; Charset=iso-8859-1").unwrap();
-        choices.add("*.css", "").unwrap();
-        for (name, expected) in [
-            ("a.bin", "image/png"),
-            ("a.log", "text/plain; charset=utf-8"),
-            ("a.old", "text/plain; Charset=iso-8859-1"),
-            ("a.css", "text/css; charset=utf-8"),
-            ("a.js", "text/javascript; charset=utf-8"),
+        for (name, kind, expected) in [
+            ("a.html", "text/html", Some(Html)),
+            ("a.css", "text/css", Some(Css)),
+            ("a.svg", "image/svg+xml", Some(Xml)),
+            ("a.xhtml", "application/xhtml+xml", Some(Xml)),
+            ("a.xml", "text/xml", Some(Xml)),
+            ("a.js", "text/javascript", Some(Plain)),
+            ("a.txt", "text/plain", Some(Plain)),
+            ("a.json", "application/json", None),
+            ("a.geojson", "application/geo+json", None),
+            ("a.yaml", "application/yaml", None),
+            ("a.png", "image/png", None),
+            ("a.log", "text/plain", None),
+            ("a.old", "text/plain; Charset=iso-8859-1", None),
         ] {
-            assert_eq!(named(name.as_bytes(), &choices).content_type(b""), expected);
+            let of = named(name.as_bytes(), name.as_bytes(), &choices).with_start(b"");
+            assert_eq!(of.syntax, expected, "{name}");
+            assert_eq!(of.value(false), kind, "{name}");
+            let claimed = expected.map_or(kind.to_owned(), |_| format!("{kind}; charset=utf-8"));
+            assert_eq!(of.value(true), claimed, "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_are_what_browsers_render_with_links_or_scripts() {
+        for (kind, expected) in [
+            ("text/html; charset=utf-8", true),
+            ("Text/HTML", true),
+            ("application/xhtml+xml", true),
+            ("image/svg+xml", true),
+            ("text/xml", true),
+            ("application/xml; charset=big5", true),
+            ("application/atom+xml", true),
+            ("application/rss+xml; charset=utf-8", true),
+            ("application/mathml+xml", true),
+            ("model/vnd.collada+xml", true),
+            ("text/plain", false),
+            ("text/css", false),
+            ("text/javascript", false),
+            ("application/json", false),
+            ("image/png", false),
+        ] {
+            assert_eq!(is_page(kind), expected, "{kind}");
         }
     }
 

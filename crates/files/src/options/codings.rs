@@ -38,6 +38,15 @@ impl Coding {
         }
     }
 
+    /// What content in this coding starts with, if that is always the same.
+    pub(crate) const fn magic(self) -> &'static [u8] {
+        match self {
+            Self::Gzip => b"\x1F\x8B",
+            // A zstd frame may be a skippable one.
+            Self::Zstd | Self::Brotli => b"",
+        }
+    }
+
     /// `etag` with the name of this coding: representations in other codings have other ETags.
     pub(crate) fn etag(self, etag: &str) -> String {
         let etag = etag.strip_suffix('"').unwrap_or(etag);

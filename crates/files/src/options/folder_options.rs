@@ -1,9 +1,11 @@
 //! The options of a folder.
 
 use super::codings::Codings;
+use super::content_encodings::ContentEncodings;
 use super::cors::Cors;
 use super::headers::Headers;
 use crate::naming::by_name::ByName;
+use crate::naming::content_types::ContentTypes;
 
 /// How a folder is served. The defaults are safe, and right for a web site.
 ///
@@ -40,9 +42,12 @@ pub struct Options {
     /// content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts
     /// and other text, ten minutes for everything else.
     pub caching: ByName,
-    /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types
-    /// without a charset are UTF-8.
-    pub content_types: ByName,
+    /// `Content-Type` by file name, sent as given. Default: [`content_type`](crate::content_type),
+    /// with `charset=utf-8` only if a text is UTF-8 and declares no other encoding. Above
+    /// [`hashed_up_to`](Self::hashed_up_to), the first 64 KiB decide.
+    pub content_types: ContentTypes,
+    /// Files that are stored compressed and sent with `Content-Encoding`. Default: `.svgz`.
+    pub content_encodings: ContentEncodings,
     /// Security headers that are sent with files.
     pub headers: Headers,
     /// Which other sites' scripts may read the files. Default: none.
@@ -65,7 +70,8 @@ impl Default for Options {
             archives: true,
             fresh: false,
             caching: ByName::new(),
-            content_types: ByName::new(),
+            content_types: ContentTypes::new(),
+            content_encodings: ContentEncodings::new(),
             headers: Headers::default(),
             cors: Cors::default(),
             hashed_up_to: 8 * 1024 * 1024,

@@ -1,5 +1,7 @@
-//! Hashes of file contents, for ETags that depend on the content alone: they survive a deployment
-//! that copies the same files again, and are the same on every machine.
+//! What is known of a content that was read: its hash, and whether it is UTF-8.
+//!
+//! Hashes are for ETags that depend on the content alone: they survive a deployment that copies the
+//! same files again, and are the same on every machine.
 //!
 //! XXH3 is fast, but an attacker can construct two contents with one hash. That takes write access
 //! to the files, with which an attacker can serve anything anyway.
@@ -14,11 +16,12 @@ use super::identity::Identity;
 use super::traits::OpenFile;
 use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
+use crate::naming::charset::{Utf8As, Utf8Check};
 
 /// The size of one read, in bytes.
 const CHUNK_SIZE: usize = 256 * 1024;
 
-/// The most digests that are kept: about 12 MiB.
+/// The most summaries that are kept: about 13 MiB.
 const MAX_DIGESTS: usize = 64 * 1024;
 
 /// A hash of a content, of 128 bits.
@@ -31,7 +34,21 @@ impl Digest {
         Self(XxHash3_128::oneshot(content))
     }
 
-    /// Hashes the first `size` bytes of a file; `None` if there are fewer.
+    /// As an ETag, quotes included.
+    pub(crate) fn etag(self) -> String {
+        format!("\"{:032x}\"", self.0)
+    }
+}
+
+/// What is known of a file's content after it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) digest: Digest,
+    pub(crate) utf8: Utf8As,
+}
+
+impl Summary {
+    /// Reads the first `size` bytes of a file; `None` if there are fewer.
     ///
     /// # Errors
     ///
@@ -41,7 +58,7 @@ impl Digest {
         size: u64,
         cancel: &CancelToken,
     ) -> Result<Option<Self>, Absent> {
-        let mut hasher = XxHash3_128::new();
+        let (mut hasher, mut utf8) = (XxHash3_128::new(), Utf8Check::new());
         let mut chunk = vec![0; CHUNK_SIZE];
         let mut at = 0;
         while at < size {
@@ -53,55 +70,52 @@ impl Digest {
                 return Ok(None);
             }
             hasher.write(&chunk[..len]);
+            utf8.write(&chunk[..len]);
             at += len as u64;
         }
-        Ok(Some(Self(hasher.finish_128())))
-    }
-
-    /// As an ETag, quotes included.
-    pub(crate) fn etag(self) -> String {
-        format!("\"{:032x}\"", self.0)
+        let digest = Digest(hasher.finish_128());
+        Ok(Some(Self { digest, utf8: utf8.finish(true) }))
     }
 }
 
-/// The digests of files by identity, shared by all shards, so that each file is read once.
+/// The summaries of files by identity, shared by all shards, so that each file is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
-    digests: Mutex<ClockMap<Identity, Digest>>,
+    summaries: Mutex<ClockMap<Identity, Summary>>,
 }
 
 impl Digests {
-    /// The known digest of the file with this identity, which must be settled.
-    pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
-        lock(&self.digests).get(identity).copied()
+    /// The known summary of the file with this identity, which must be settled.
+    pub(crate) fn get(&self, identity: &Identity) -> Option<Summary> {
+        lock(&self.summaries).get(identity).copied()
     }
 
-    /// The digest of an open file, which is read unless its digest is known; `None` if the file
+    /// The summary of an open file, which is read unless its summary is known; `None` if the file
     /// changed meanwhile.
     ///
     /// # Errors
     ///
-    /// Those of [`Digest::read`].
+    /// Those of [`Summary::read`].
     pub(crate) fn of(
         &self,
         file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
         cancel: &CancelToken,
-    ) -> Result<Option<Digest>, Absent> {
+    ) -> Result<Option<Summary>, Absent> {
         if let Some(known) = self.get(identity).filter(|_| is_settled) {
             return Ok(Some(known));
         }
-        let digest = Digest::read(file, identity.size, cancel)?;
-        let digest = digest.filter(|_| file.identity() == Ok(*identity));
-        if let Some(digest) = digest.filter(|_| is_settled) {
-            self.put(*identity, digest);
+        let summary = Summary::read(file, identity.size, cancel)?;
+        let summary = summary.filter(|_| file.identity() == Ok(*identity));
+        if let Some(summary) = summary.filter(|_| is_settled) {
+            self.put(*identity, summary);
         }
-        Ok(digest)
+        Ok(summary)
     }
 
-    fn put(&self, identity: Identity, digest: Digest) {
-        lock(&self.digests).insert_within(MAX_DIGESTS, identity, digest, 1);
+    fn put(&self, identity: Identity, summary: Summary) {
+        lock(&self.summaries).insert_within(MAX_DIGESTS, identity, summary, 1);
     }
 }
 
@@ -122,11 +136,11 @@ mod tests {
             let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             store.write("file", content.clone());
             let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
-            assert_eq!(
-                Digest::read(&*file, identity.size, &CancelToken::default()),
-                Ok(Some(Digest::of(&content)))
-            );
-            assert_eq!(Digest::read(&*file, identity.size + 1, &CancelToken::default()), Ok(None));
+            let expected =
+                Summary { digest: Digest::of(&content), utf8: Utf8As::of(&content, true) };
+            let read = |size| Summary::read(&*file, size, &CancelToken::default());
+            assert_eq!(read(identity.size), Ok(Some(expected)));
+            assert_eq!(read(identity.size + 1), Ok(None));
         }
     }
 
@@ -146,9 +160,11 @@ mod tests {
     fn digests_are_bounded_and_used_ones_stay() {
         let digests = Digests::default();
         let identity = |inode| Identity { inode, ..Identity::default() };
+        let utf8 = Utf8As::of(b"", true);
+        let summary = |inode: u64| Summary { digest: Digest(inode.into()), utf8 };
         for inode in 0..5 * MAX_DIGESTS as u64 {
-            digests.put(identity(inode), Digest(inode.into()));
-            assert_eq!(digests.get(&identity(0)), Some(Digest(0)), "at {inode}");
+            digests.put(identity(inode), summary(inode));
+            assert_eq!(digests.get(&identity(0)), Some(summary(0)), "at {inode}");
         }
         assert_eq!(digests.get(&identity(1)), None);
     }

@@ -124,8 +124,9 @@ fn listings_are_explained() {
 fn several_slashes_redirect_to_the_same_listing() {
     let files = [("docs/a.txt", "A"), ("docs.html", "page"), ("own/index.html", "home")];
     let (store, mut client) = store_and_client(&files);
-    let mounts =
-        Mounts::from(Folder::new(store).with_options(Options { listing: true, ..Options::default() }));
+    let mounts = Mounts::from(
+        Folder::new(store).with_options(Options { listing: true, ..Options::default() }),
+    );
     for (target, location) in [
         ("//", "/"),
         ("//?format=json", "/?format=json"),

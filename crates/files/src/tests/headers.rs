@@ -1,7 +1,9 @@
 //! Response headers: caching, security, CORS.
 
 use super::{Client, Response, memory};
-use crate::{ByName, CacheLimits, Cors, Folder, Headers, MAX_SMALL_FILE, Options, Site};
+use crate::{
+    ByName, CacheLimits, ContentTypes, Cors, Folder, Headers, MAX_SMALL_FILE, Options, Site,
+};
 
 fn site(files: &[(&str, &str)], options: Options) -> Site {
     let (store, _) = memory(files);
@@ -41,7 +43,7 @@ fn owners_may_set_caching_and_types() {
     let mut caching = ByName::new();
     caching.add("*.html", "").unwrap();
     caching.add("/img/*", "max-age=5").unwrap();
-    let mut content_types = ByName::new();
+    let mut content_types = ContentTypes::new();
     content_types.add("*.log", "text/plain").unwrap();
     let options = Options { caching, content_types, ..Options::default() };
     let files = [("a.html", ""), ("img/a.png", ""), ("a.png", ""), ("a.log", "")];
@@ -52,7 +54,7 @@ fn owners_may_set_caching_and_types() {
         ("/a", None, "text/html; charset=utf-8"),
         ("/img/a.png", Some("max-age=5"), "image/png"),
         ("/a.png", Some("max-age=600"), "image/png"),
-        ("/a.log", Some("no-cache"), "text/plain; charset=utf-8"),
+        ("/a.log", Some("no-cache"), "text/plain"),
     ] {
         let got = client.get(path);
         assert_eq!(got.field("Cache-Control"), caching, "{path}");
@@ -70,17 +72,14 @@ fn first_byte_decides_the_type_of_ts() {
             let content = [first, &"x".repeat(size as usize - 1)].concat();
             let files =
                 [("a.ts", &*content), ("B.TS", &content), ("a.rs", &content), ("own.ts", &content)];
-            let mut content_types = ByName::new();
+            let mut content_types = ContentTypes::new();
             content_types.add("own.ts", "text/x-own").unwrap();
             let options = Options { hashed_up_to, content_types, ..Options::default() };
             let site = site(&files, options);
             let mut client = Client::new(&site);
-            for (path, kind) in [
-                ("/a.ts", kind),
-                ("/B.TS", kind),
-                ("/a.rs", text),
-                ("/own.ts", "text/x-own; charset=utf-8"),
-            ] {
+            for (path, kind) in
+                [("/a.ts", kind), ("/B.TS", kind), ("/a.rs", text), ("/own.ts", "text/x-own")]
+            {
                 let got = client.request("HEAD", path, "");
                 assert_eq!(got.field("Content-Type"), Some(kind), "{path} {first} {size}");
             }
@@ -93,9 +92,13 @@ fn first_byte_decides_the_type_of_ts() {
 /// Above the limit for hashes, lookups read only what the type needs.
 #[test]
 fn lookup_of_a_large_file_reads_it_only_for_its_type() {
-    let options = Options { hashed_up_to: MAX_SMALL_FILE, ..Options::default() };
+    let mut content_types = ContentTypes::new();
+    content_types.add("*.own", "text/plain").unwrap();
+    let options = Options { hashed_up_to: MAX_SMALL_FILE, content_types, ..Options::default() };
     let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
-    for (name, is_read) in [("a.ts", true), ("a.txt", false), ("a.mp4", false)] {
+    for (name, is_read) in
+        [("a.ts", true), ("a.txt", true), ("a.json", false), ("a.own", false), ("a.mp4", false)]
+    {
         let (store, _) = memory(&[(name, &large)]);
         let site =
             Folder::new(store.clone()).with_options(options.clone()).site(CacheLimits::default());
@@ -115,7 +118,8 @@ fn pages_get_security_headers_that_owners_may_change() {
     let names =
         ["X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Permissions-Policy"];
     let sent = |options: Options, path: &str| {
-        let got = Client::new(&site(&[("a.html", ""), ("a.css", "")], options)).get(path);
+        let files = [("a.html", ""), ("a.css", ""), ("feed.rss", "")];
+        let got = Client::new(&site(&files, options)).get(path);
         names.map(|name| got.field(name).map(str::to_owned))
     };
     let some = |values: [Option<&str>; 4]| values.map(|value| value.map(str::to_owned));
@@ -125,6 +129,8 @@ fn pages_get_security_headers_that_owners_may_change() {
         sent(Options::default(), "/a.html"),
         some([nosniff, policy, Some("SAMEORIGIN"), None])
     );
+    // Browsers render every type of XML.
+    assert_eq!(sent(Options::default(), "/feed.rss"), sent(Options::default(), "/a.html"));
     assert_eq!(sent(Options::default(), "/a.css"), some([nosniff, None, None, None]));
     let mut headers = Headers::default();
     headers.set("X-Frame-Options", "DENY").unwrap();

@@ -5,6 +5,7 @@ mod budgets;
 mod cached;
 mod coalescing;
 mod codings;
+mod content_types;
 mod event_loop;
 mod exchange;
 mod explain;

@@ -1,0 +1,59 @@
+//! The type and the coding of a file: by its name, and by the start of its content.
+
+use super::content::Content;
+use super::reader::{LoadError, Reader};
+use crate::naming::charset::Utf8As;
+use crate::naming::mime;
+use crate::options::codings::Coding;
+use crate::options::folder_options::Options;
+
+/// How much of a file decides whether it is UTF-8, if it isn't read whole. In bytes.
+const CHECKED_START: usize = 64 * 1024;
+
+/// What a file's responses say about its content.
+#[derive(Debug)]
+pub(crate) struct ContentType {
+    /// The value of `Content-Type`.
+    pub(crate) kind: String,
+    /// The coding that it is stored in: the value of `Content-Encoding`.
+    pub(crate) coding: Option<Coding>,
+}
+
+impl ContentType {
+    /// `utf8` is known if the whole file was read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::start`].
+    pub(crate) fn of(
+        name: &[u8],
+        content: &Content,
+        utf8: Option<Utf8As>,
+        options: &Options,
+        reader: &Reader<'_>,
+    ) -> Result<Self, LoadError> {
+        let (coding, typed_name) = match options.content_encodings.of(name) {
+            Some((coding, typed_name)) => (Some(coding), typed_name),
+            None => (None, name),
+        };
+        let named = mime::named(name, typed_name, &options.content_types);
+        if let Some(coding) = coding
+            && reader.start(content, coding.magic().len())? == coding.magic()
+        {
+            // The text itself isn't known, and so not claimed to be UTF-8.
+            let kind = named.with_start(b"").value(false);
+            return Ok(Self { kind, coding: Some(coding) });
+        }
+        let kind = named.with_start(&reader.start(content, named.needs())?);
+        let is_utf8 = match (kind.syntax, utf8) {
+            (None, _) => false,
+            (Some(syntax), Some(utf8)) => utf8.is(syntax),
+            (Some(syntax), None) => {
+                let start = reader.start(content, CHECKED_START + 1)?;
+                let is_whole = start.len() <= CHECKED_START;
+                Utf8As::of(&start[..start.len().min(CHECKED_START)], is_whole).is(syntax)
+            }
+        };
+        Ok(Self { kind: kind.value(is_utf8), coding: None })
+    }
+}
