@@ -58,8 +58,8 @@ fn unchanged_files_are_not_read_again() {
     assert_eq!(store.opens(), 2);
 }
 
-/// Two versions of the same size, written in one clock tick, have the same metadata. So lookups read
-/// a file again if it may have changed in the tick in which it was read.
+/// Two versions of the same size, written in one clock tick, have the same metadata. So lookups
+/// read a file again if it may have changed in the tick in which it was read.
 #[test]
 fn two_writes_in_one_clock_tick_are_distinguished() {
     let store = Memory::new();
@@ -172,8 +172,8 @@ fn requests_that_join_an_old_lookup_start_another() {
     assert_eq!(late.response().unwrap().text(), "new");
 }
 
-/// A cached open file is checked for changes every 10 ms. If only a thread may read it, the check may
-/// block, so a lookup opens the file again instead.
+/// A cached open file is checked for changes every 10 ms. If only a thread may read it, the check
+/// may block, so a lookup opens the file again instead.
 #[test]
 fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {

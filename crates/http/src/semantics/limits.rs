@@ -1,8 +1,8 @@
-//! Limits on sizes and times, with their defaults.
+//! Limits on the sizes of requests, and timeouts.
 
 use std::time::Duration;
 
-/// Limits on requests, and time limits.
+/// Limits on the sizes of requests, and timeouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum bytes of a request line with its CRLF. A longer one gets 414. Default: 8 KiB.
@@ -24,14 +24,13 @@ pub struct Limits {
     /// Time that a handler waits for the next piece of content. After it, the server answers 408.
     /// Default: 30 s.
     pub body_timeout: Duration,
-    /// Time until a response starts. After it, the handler answers 503
-    /// ([`Handler::on_response_timeout`](crate::Handler)). The time starts when the handler
-    /// receives the request, and again with each piece of content. While the handler reads content,
-    /// `body_timeout` applies instead. Default: `None`, no limit, so that a response can wait until
-    /// there is something to send (long polling).
+    /// Time from a request's head until its response starts. After it, the handler answers 503
+    /// ([`Handler::on_response_timeout`](crate::Handler)). While the handler waits for content,
+    /// `body_timeout` applies instead; afterwards this time starts again. Default: `None`, no
+    /// limit, so that a response can wait until there is something to send (long polling).
     pub response_timeout: Option<Duration>,
-    /// Time that a streamed response may send nothing after its client has ended its side. After
-    /// it, the server cancels the response and closes the connection. Default: 15 s.
+    /// Time that a streamed response may send nothing after its client has closed its sending side.
+    /// After it, the server cancels the response and closes the connection. Default: 15 s.
     pub half_closed_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
     /// connection open. If there is more, it closes the connection. Default: 64 KiB.
