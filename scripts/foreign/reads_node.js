@@ -1,13 +1,13 @@
-// Parses requests with Node's HTTP server, whose parser is llhttp. Each line of standard input is the
-// input of one connection in hexadecimal; each line of standard output is its result in JSON.
+// Parses requests with Node's HTTP server, whose parser is llhttp. Each line of standard input is
+// the input of one connection in hexadecimal; each line of standard output is its result in JSON.
 'use strict';
 
 const http = require('node:http');
 const readline = require('node:readline');
 const { Duplex } = require('node:stream');
 
-// A connection without a socket. It delivers `data` byte by byte, and then the end of input. So Node
-// handles each request before it reads the next byte, which may be invalid.
+// A connection without a socket. It delivers `data` byte by byte, and then the end of input. So
+// Node handles each request before it reads the next byte, which may be invalid.
 class Client extends Duplex {
   constructor(data) {
     super({ allowHalfOpen: true });
