@@ -218,8 +218,8 @@ mod tests {
         }
     }
 
-    /// The content was modified at second 5. The first result is for requests at second 7, the second
-    /// one for requests at second 6, when a change could still have the same date.
+    /// The content was modified at second 5. The first result is for requests at second 7, the
+    /// second one for requests at second 6, when a change could still have the same date.
     #[test]
     fn if_range_requires_the_same_content() {
         let table: &[(&Lines, bool, bool)] = &[
