@@ -15,8 +15,8 @@ use sockeye_proto::{
 
 const LEN: u64 = 300_000;
 
-/// A file whose reads hang: each sends to `read_began`, and then waits for `resumed`. The byte at an
-/// offset is the offset's lowest byte.
+/// A file whose reads hang: each sends to `read_began`, and then waits for `resumed`. The byte at
+/// an offset is the offset's lowest byte.
 #[derive(Debug)]
 struct HangingFile {
     read_began: Sender<()>,
