@@ -377,7 +377,7 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
             .unwrap()
         }
     });
-    // Shards take turns: the second one is handed this connection, and every other one after it.
+    // Connections go to the shards in turn: this one to the second shard, the next to the first.
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     second.drain();
