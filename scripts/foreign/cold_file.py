@@ -1,4 +1,4 @@
-"""Counts the system calls of the first request for a file, with strace."""
+"""Counts the system calls of the first request for a file (a cold file), with strace."""
 
 import os
 import pathlib
@@ -13,11 +13,14 @@ from running import TIMEOUT, Checks, Served, expect
 
 SIZE = 200_000
 MAX_CALLS = 12
-# Starting threads, waking them, memory, and what debug builds check before closing a file.
-OTHER = {"clone3", "rseq", "set_robust_list", "rt_sigprocmask", "prctl", "sched_getaffinity", "gettid",
-         "sigaltstack", "setpriority", "futex", "mmap", "munmap", "mprotect", "madvise", "brk",
-         "getrandom", "write", "exit", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
-         "accept4", "fcntl"}
+# Calls that don't count: for starting and waking threads, memory, and the event loop, and a debug
+# build's check of descriptors that it closes.
+NOT_COUNTED = {
+    "clone3", "rseq", "set_robust_list", "rt_sigprocmask", "prctl", "sched_getaffinity", "gettid",
+    "sigaltstack", "setpriority", "futex", "mmap", "munmap", "mprotect", "madvise", "brk",
+    "getrandom", "write", "exit", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait",
+    "accept4", "fcntl",
+}
 
 
 def run(checks: Checks, folder):
@@ -29,7 +32,7 @@ def run(checks: Checks, folder):
     file.write_bytes(os.urandom(SIZE))
     trace = folder.parent / "trace"
     with checks.check(f"a cold file of 200 KB takes at most {MAX_CALLS} calls before its first byte"):
-        # With -D, the started process is the server, and strace follows it.
+        # With -D, the started process becomes the server, and strace runs beside it.
         words = ["strace", "-D", "-f", "-q", "-o", trace, checks.binary, "http", file.parent,
                  "--listen", "127.0.0.1:0", "--workers", "1"]
         process = subprocess.Popen([*map(str, words)], stdin=subprocess.DEVNULL,
@@ -39,12 +42,12 @@ def run(checks: Checks, folder):
                 expect(len(response.read()), SIZE)
             process.send_signal(signal.SIGTERM)
             process.wait(TIMEOUT)
-        calls = between_request_and_response(whole(trace))
-        found = [call for call in calls if call not in OTHER]
-        assert found and len(found) <= MAX_CALLS, f"{len(found)} calls: {' '.join(found)}"
+        calls = between_request_and_response(complete_lines(trace))
+        counted = [call for call in calls if call not in NOT_COUNTED]
+        assert counted and len(counted) <= MAX_CALLS, f"{len(counted)} calls: {' '.join(counted)}"
 
 
-def whole(trace: pathlib.Path):
+def complete_lines(trace: pathlib.Path):
     """The lines of the trace, once strace has written the last one."""
     deadline = time.monotonic() + TIMEOUT
     while not (lines := trace.read_text().splitlines()) or "+++ exited" not in lines[-1]:

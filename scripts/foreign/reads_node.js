@@ -1,13 +1,13 @@
-// Parses requests with Node's HTTP server, whose parser is llhttp: reads lines of hexadecimal, and
-// writes lines of JSON.
+// Parses requests with Node's HTTP server, whose parser is llhttp. Each line of standard input is
+// the input of one connection in hexadecimal; each line of standard output is its result in JSON.
 'use strict';
 
 const http = require('node:http');
 const readline = require('node:readline');
 const { Duplex } = require('node:stream');
 
-// A connection without a socket. It delivers `data` byte by byte, so that a request is handled before
-// an error after it is found, and then the end of input.
+// A connection without a socket. It delivers `data` byte by byte, and then the end of input. So
+// Node handles each request before it reads the next byte, which may be invalid.
 class Client extends Duplex {
   constructor(data) {
     super({ allowHalfOpen: true });
@@ -30,7 +30,7 @@ const pairs = (list) => {
   return lines;
 };
 
-// No smaller than our own limit, so that limits are no difference.
+// Node's limit is above Sockeye's, so that limits cause no difference between the two.
 const options = { maxHeaderSize: 64 * 1024, requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 };
 
 function read(data) {
@@ -40,10 +40,10 @@ function read(data) {
     server.maxHeadersCount = 0;
     let end = null;
     let pending = 0;
-    let over = false;
+    let closed = false;
     const refuse = (why) => { end ??= { end: 'refused', why }; };
-    const take = (request, response) => {
-      const now = {
+    const receive = (request, response) => {
+      const parsed = {
         method: request.method,
         target: request.url,
         minor: request.httpVersionMinor,
@@ -51,28 +51,31 @@ function read(data) {
         body: '',
       };
       pending += 1;
-      request.on('data', (piece) => { now.body += piece.toString('latin1'); });
+      request.on('data', (piece) => { parsed.body += piece.toString('latin1'); });
       request.on('end', () => {
-        now.trailers = pairs(request.rawTrailers);
-        requests.push(now);
+        parsed.trailers = pairs(request.rawTrailers);
+        requests.push(parsed);
         pending -= 1;
         response.end();
       });
       request.on('error', () => {});
     };
-    server.on('request', take);
-    server.on('checkContinue', (request, response) => { response.writeContinue(); take(request, response); });
+    server.on('request', receive);
+    server.on('checkContinue', (request, response) => {
+      response.writeContinue();
+      receive(request, response);
+    });
     server.on('checkExpectation', (request, response) => { refuse('417'); response.writeHead(417).end(); });
     server.on('connect', (request, socket) => { refuse('CONNECT'); socket.destroy(); });
     server.on('clientError', (error, socket) => { refuse(error.code ?? error.message); socket.destroy(); });
     const client = new Client(data);
     client.on('close', () => {
-      if (over) return;
-      over = true;
+      if (closed) return;
+      closed = true;
       end ??= pending > 0 ? { end: 'incomplete', why: '' } : { end: 'done', why: '' };
       done({ requests, ...end });
     });
-    // A handler's refusal that node makes by itself: no Host, and the like.
+    // Node itself answers some requests with an error status, such as one without Host.
     client._write = (chunk, encoding, callback) => {
       const status = /^HTTP\/1\.1 ([45]\d\d) /.exec(chunk.toString('latin1'));
       if (status) refuse(status[1]);

@@ -1,4 +1,4 @@
-//! A bare echo.
+//! An echo server as the limit: one `recv` and one `send` per piece of input.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -9,7 +9,7 @@ use rustix::{
 
 use super::serve::{Next, Peer};
 
-/// An echo. It reads nothing while it holds bytes that the kernel didn't accept.
+/// An echo connection. It reads nothing while it holds bytes that the kernel didn't accept.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
     unsent: Vec<u8>,

@@ -34,6 +34,7 @@ use crate::log::Log;
 use crate::target::Target;
 
 fn main() -> ExitCode {
+    // A setting of the allocator. No thread runs yet.
     return_freed_memory();
     let command = CommandLine::get().command;
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };

@@ -35,10 +35,10 @@ impl Screen {
         thread::Builder::new().name("start-screen".into()).spawn(move || {
             let mut out = io::stdout().lock();
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            // The server may have stopped waiting.
+            // Fails if `show` has stopped waiting.
             let _ = done.send(());
         })?;
-        // Otherwise a server that is stopped at once might show nothing.
+        // Without this wait, a server that is stopped at once might show nothing.
         let _ = written.recv_timeout(WRITE_TIMEOUT);
         Ok(())
     }
@@ -54,8 +54,8 @@ impl Screen {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
                 Bound::Ip(address) => {
-                    let places = reachable(*address, listen, &outward);
-                    lines.extend(places.iter().map(|place| format!("{}://{place}", self.scheme)));
+                    let hosts = reachable_hosts(*address, listen, &outward);
+                    lines.extend(hosts.iter().map(|host| format!("{}://{host}", self.scheme)));
                 }
             }
         }
@@ -66,8 +66,8 @@ impl Screen {
     }
 }
 
-/// The hosts and ports of URLs that reach `address`.
-fn reachable(
+/// The hosts, with ports, of URLs that reach `address`. `outward` finds the [`outward_addresses`].
+fn reachable_hosts(
     address: SocketAddr,
     listen: &[ListenAddr],
     outward: impl Fn() -> Vec<IpAddr>,
@@ -76,36 +76,36 @@ fn reachable(
     if !ip.is_unspecified() {
         return vec![SocketAddr::new(ip, port).to_string()];
     }
-    // The listener of `:PORT` accepts IPv4 too.
-    let every = listen.iter().any(|listen| match listen {
-        ListenAddr::Any(any) => *any == 0 || *any == port,
+    // The listener of `:PORT` accepts both IPv6 and IPv4.
+    let dual_stack = listen.iter().any(|listen| match listen {
+        ListenAddr::Any(requested) => *requested == 0 || *requested == port,
         _ => false,
     });
     let local = match ip {
-        _ if every => format!("localhost:{port}"),
+        _ if dual_stack => format!("localhost:{port}"),
         IpAddr::V4(_) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
         IpAddr::V6(_) => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
     };
-    let is_served = |outward: &IpAddr| every || outward.is_ipv4() == ip.is_ipv4();
+    let is_served = |outward: &IpAddr| dual_stack || outward.is_ipv4() == ip.is_ipv4();
     let outward = outward().into_iter().filter(is_served);
     let outward = outward.map(|ip| SocketAddr::new(ip, port).to_string());
     [local].into_iter().chain(outward).collect()
 }
 
-/// The local addresses of this machine's outgoing connections. Others can most likely reach it
-/// there. Connecting a UDP socket sends nothing, but finds the route. The destinations are reserved
-/// for documentation (RFC 5737, RFC 3849).
+/// The local addresses of this machine's outgoing connections. Other machines can most likely reach
+/// it at these. Connecting a UDP socket sends nothing, but finds the route. The destinations are
+/// reserved for documentation (RFC 5737, RFC 3849).
 fn outward_addresses() -> Vec<IpAddr> {
     let routes = [
         (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), "192.0.2.1:9"),
         (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), "[2001:db8::1]:9"),
     ];
-    let from = |(any, outside): (SocketAddr, &str)| {
-        let socket = UdpSocket::bind(any).ok()?;
-        socket.connect(outside).ok()?;
+    let local_address = |(unspecified, destination): (SocketAddr, &str)| {
+        let socket = UdpSocket::bind(unspecified).ok()?;
+        socket.connect(destination).ok()?;
         Some(socket.local_addr().ok()?.ip())
     };
-    routes.into_iter().filter_map(from).filter(|ip| !ip.is_loopback()).collect()
+    routes.into_iter().filter_map(local_address).filter(|ip| !ip.is_loopback()).collect()
 }
 
 #[cfg(test)]

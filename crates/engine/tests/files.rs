@@ -15,17 +15,18 @@ use sockeye_proto::{
 
 const LEN: u64 = 300_000;
 
-/// Each read sends to `begun`, and then waits until it may go on.
+/// A file whose reads hang: each sends to `read_began`, and then waits for `resumed`. The byte at
+/// an offset is the offset's lowest byte.
 #[derive(Debug)]
-struct Hanging {
-    begun: Sender<()>,
-    may_go_on: Mutex<Receiver<()>>,
+struct HangingFile {
+    read_began: Sender<()>,
+    resumed: Mutex<Receiver<()>>,
 }
 
-impl FileSource for Hanging {
+impl FileSource for HangingFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let _ = self.begun.send(());
-        let _ = self.may_go_on.lock().unwrap().recv();
+        let _ = self.read_began.send(());
+        let _ = self.resumed.lock().unwrap().recv();
         let count = buffer.len().min((LEN - offset) as usize);
         (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = at as u8);
         Ok(count)
@@ -41,8 +42,8 @@ impl FileSource for Hanging {
     }
 }
 
-/// Answers `f` with the file and everything else with `.`.
-struct Files(Arc<Hanging>);
+/// Answers each byte: `f` with the file, all others with `.`.
+struct Files(Arc<HangingFile>);
 
 impl Protocol for Files {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
@@ -65,33 +66,36 @@ impl Protocol for Files {
     }
 }
 
-struct Scene {
+/// A server of a [`HangingFile`].
+struct TestServer {
     running: Running,
     address: SocketAddr,
-    has_begun: Receiver<()>,
-    go_on: Sender<()>,
+    /// Receives when a read has begun.
+    reads: Receiver<()>,
+    /// Lets one read continue; dropped, all reads.
+    resume: Sender<()>,
 }
 
-fn scene() -> Scene {
-    let ((begun, has_begun), (go_on, may_go_on)) = (channel(), channel());
-    let file = Arc::new(Hanging { begun, may_go_on: Mutex::new(may_go_on) });
+fn start() -> TestServer {
+    let ((read_began, reads), (resume, resumed)) = (channel(), channel());
+    let file = Arc::new(HangingFile { read_began, resumed: Mutex::new(resumed) });
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::MIN, Config::default()).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("not a TCP address") };
     let open = move |_: &Peer| Box::new(Files(Arc::clone(&file))) as Box<dyn Protocol>;
-    Scene { running: server.start(move |_| open.clone()).unwrap(), address, has_begun, go_on }
+    TestServer { running: server.start(move |_| open.clone()).unwrap(), address, reads, resume }
 }
 
 #[test]
 fn a_file_that_hangs_delays_no_other_connection_and_is_complete_in_the_end() {
-    let Scene { running, address, has_begun, go_on } = scene();
+    let TestServer { running, address, reads, resume } = start();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"1f2").unwrap();
-    has_begun.recv().unwrap();
+    reads.recv().unwrap();
     let mut other = TcpStream::connect(address).unwrap();
     other.write_all(b"x").unwrap();
     other.read_exact(&mut [0]).unwrap();
-    drop(go_on); // Lets all reads go on.
+    drop(resume); // All reads continue.
     let mut got = vec![0; LEN as usize + 2];
     client.read_exact(&mut got).unwrap();
     assert!((0..).zip(&got[1..got.len() - 1]).all(|(at, got): (u64, _)| *got == at as u8));
@@ -102,12 +106,12 @@ fn a_file_that_hangs_delays_no_other_connection_and_is_complete_in_the_end() {
 
 #[test]
 fn a_server_ends_while_a_file_hangs() {
-    let Scene { running, address, has_begun, go_on } = scene();
+    let TestServer { running, address, reads, resume } = start();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"f").unwrap();
-    has_begun.recv().unwrap();
+    reads.recv().unwrap();
     running.handle().stop();
     let stats = running.join().unwrap();
     assert_eq!((stats.cut, stats.jobs.run), (1, 1));
-    assert!(go_on.send(()).is_ok(), "the read still hangs");
+    assert!(resume.send(()).is_ok(), "the read still hangs");
 }

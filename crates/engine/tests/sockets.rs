@@ -28,7 +28,7 @@ fn serve<P: Into<Box<dyn Protocol>>>(
 ) -> (Running, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::new(workers).unwrap(), config).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("not a TCP address") };
     (server.serve(open).unwrap(), address)
 }
 
@@ -69,7 +69,7 @@ fn a_peer_that_never_reads_is_disconnected() {
     let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
     let (running, address) = serve(config, 1, echo);
     let mut stream = TcpStream::connect(address).unwrap();
-    // Would never end if the server read without a limit.
+    // If the server read without a limit, this loop would never end.
     let error = loop {
         if let Err(error) = stream.write_all(&[7; 64 * 1024]) {
             break error;
@@ -112,13 +112,13 @@ fn connections_of_a_unix_socket_are_spread_over_all_workers() {
     let mut seen = seen.lock().unwrap().clone();
     seen.sort_unstable();
     assert_eq!(seen, [0, 0, 1, 1, 2, 2]);
-    assert!(!path.exists(), "the socket's file is removed at the end");
+    assert!(!path.exists(), "the socket's file is removed when the server stops");
 }
 
 #[test]
 fn an_ipv4_peer_of_a_dual_stack_socket_has_an_ipv4_address() {
     let server = Server::bind(&[ListenAddr::Any(0)], NonZeroUsize::MIN, Config::default()).unwrap();
-    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("not a TCP address") };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let running = server
         .start({
@@ -141,7 +141,7 @@ fn an_ipv4_peer_of_a_dual_stack_socket_has_an_ipv4_address() {
     assert_eq!(*seen.lock().unwrap(), [here.into()]);
 }
 
-/// Panics at the byte `!`, and echoes the rest.
+/// An echo that panics if the input contains `!`.
 struct PanicsAtBang(Echo);
 
 impl Protocol for PanicsAtBang {
@@ -173,8 +173,9 @@ fn a_panic_closes_only_its_connection() {
     assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
 }
 
-/// Echoes three bytes at a time. With fewer, uses none, writes a dot, and resumes: if it were
-/// offered the same input again because of that, this would never end.
+/// Echoes three bytes at a time. Of fewer bytes it consumes none, but writes a dot and calls
+/// [`Turn::resume`]. If the engine offered the same bytes again without new ones, this would repeat
+/// forever.
 struct ThreeBytes {
     calls: usize,
 }
@@ -182,7 +183,7 @@ struct ThreeBytes {
 impl Protocol for ThreeBytes {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.calls += 1;
-        assert!(self.calls < 100, "offered the same input again and again");
+        assert!(self.calls < 100, "the same input is offered again and again");
         if input.len() >= 3 {
             turn.out.write(&input[..3]);
             return Ok(Consumed::more(3));
@@ -221,8 +222,10 @@ fn unused_input_is_offered_again_only_with_new_input() {
 /// Sends `hello`, waits for the echo, and records why the connection ended.
 struct EchoClient {
     received: usize,
+    /// For each connection that ended: its number, and the code of the reason.
     ends: Arc<Mutex<Vec<(u32, &'static str)>>>,
-    via: u32,
+    /// The connection's number. `u32::MAX` until it is open.
+    number: u32,
 }
 
 impl Protocol for EchoClient {
@@ -236,10 +239,10 @@ impl Protocol for EchoClient {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(peer) => {
-                self.via = peer.via;
+                self.number = peer.via;
                 turn.out.write(b"hello");
             }
-            Event::Closed(reason) => self.ends.lock().unwrap().push((self.via, reason.code())),
+            Event::Closed(reason) => self.ends.lock().unwrap().push((self.number, reason.code())),
             _ => {}
         }
         Ok(())
@@ -255,7 +258,7 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refusal_is_reported()
     let closed_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ends = Arc::new(Mutex::new(Vec::new()));
     let client = || -> Box<dyn Protocol> {
-        Box::new(EchoClient { received: 0, ends: Arc::clone(&ends), via: u32::MAX })
+        Box::new(EchoClient { received: 0, ends: Arc::clone(&ends), number: u32::MAX })
     };
     let targets = (0..1000).map(|_| address).chain([closed_port]);
     let connections = targets.map(|target| (Target::Ip(target), client()));
@@ -264,19 +267,23 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refusal_is_reported()
     assert_eq!(stats.closed_for("connect_failed"), 1);
     let mut ends = ends.lock().unwrap().clone();
     ends.sort_unstable();
-    let expected: Vec<_> =
-        (0..1000).map(|via| (via, "finished")).chain([(u32::MAX, "connect_failed")]).collect();
+    let expected: Vec<_> = (0..1000)
+        .map(|number| (number, "finished"))
+        .chain([(u32::MAX, "connect_failed")])
+        .collect();
     assert_eq!(ends, expected);
     running.handle().drain();
     assert_eq!(running.join().unwrap().accepted, 1000);
 }
 
-/// An echo that is idle after its first input.
-struct Idle(Option<Time>);
+/// An echo that counts as idle since its last input.
+struct Idle {
+    since: Option<Time>,
+}
 
 impl Protocol for Idle {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.0 = Some(turn.now());
+        self.since = Some(turn.now());
         turn.out.write(input);
         Ok(Consumed::more(input.len()))
     }
@@ -293,14 +300,14 @@ impl Protocol for Idle {
     }
 
     fn idle_since(&self) -> Option<Time> {
-        self.0
+        self.since
     }
 }
 
 #[test]
 fn at_the_connection_limit_idle_connections_of_any_worker_close_for_new_ones() {
     let config = Config { max_connections: 3, ..Config::default() };
-    let (running, address) = serve(config, 2, |_: &Peer| Idle(None));
+    let (running, address) = serve(config, 2, |_: &Peer| Idle { since: None });
     let client = || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"Hello").unwrap();
@@ -310,7 +317,7 @@ fn at_the_connection_limit_idle_connections_of_any_worker_close_for_new_ones() {
     let idle: Vec<_> = (0..3).map(|_| client()).collect();
     let new: Vec<_> = (0..3).map(|_| client()).collect();
     for mut stream in idle {
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "ended, not reset");
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "closed, not reset");
     }
     drop(new);
     running.handle().drain();
@@ -339,12 +346,13 @@ fn turn_until_without_events_ends_at_the_given_time() {
     }
 }
 
-/// A shard may have ended when another one has accepted a connection for it.
+/// Shards hand accepted connections to each other. One that drains may end before it opens a
+/// connection that it is handed, so the shard that accepted the connection must keep it.
 #[test]
 fn a_shard_that_has_drained_is_handed_no_connection() {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
-    let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+    let Bound::Ip(address) = bound.bound else { panic!("not a TCP address") };
     let drivers = [Epoll::new().unwrap(), Epoll::new().unwrap()];
     let inboxes: Arc<[_]> = drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
     let counts = Arc::new(ConnectionCounts::default());
@@ -369,12 +377,12 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
             .unwrap()
         }
     });
-    // The first connection is handed to the second shard. So would be one of the next two.
+    // Connections go to the shards in turn: this one to the second shard, the next to the first.
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     second.drain();
     assert_eq!((first.stats().accepted, second.stats().accepted), (0, 1));
-    // The first shard keeps both, because the second one drains.
+    // The first shard keeps both of these, because the second one drains.
     let late = [(); 2].map(|()| TcpStream::connect(address).unwrap());
     first.drain();
     assert_eq!(first.stats().accepted, 2);
@@ -383,6 +391,6 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
         first.turn().unwrap();
     }
     for mut late in late {
-        assert_eq!(late.read(&mut [0]).unwrap(), 0, "ended, not reset");
+        assert_eq!(late.read(&mut [0]).unwrap(), 0, "closed, not reset");
     }
 }

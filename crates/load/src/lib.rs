@@ -1,4 +1,4 @@
-//! A load client on our own engine: sends requests as fast as a server answers, or at a rate, and
+//! A load client on Sockeye's engine: sends requests as fast as a server answers, or at a rate, and
 //! measures the responses.
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A [`Plan`] says what is sent, on how many connections, and for how long; [`probe`] finds an
-//! address that answers, and the responses to expect; [`run`] runs the load on its own threads. A
-//! [`Worker`] can also be driven by hand.
+//! address that answers, and the responses to expect; [`run`] runs the load on its own threads. To
+//! run a load on a thread of yours, use a [`Worker`].
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -36,11 +36,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Latencies.** The clock is read once in each turn of the event loop, so a latency is as precise
-//! as a turn is long: one request with one connection, some hundred microseconds with hundreds of
-//! busy connections. Without a rate, a latency counts from the turn in which the request was sent,
-//! so requests that a stalled server delayed before they were sent don't show it. With a rate, a
-//! latency counts from when the request was due, so a stall shows in every request that it delayed.
+//! **Latencies.** The clock is read once in each turn of the event loop, so the error of a latency
+//! is up to the duration of a turn: with one connection, the time of one request; with hundreds of
+//! busy connections, some hundred microseconds. Without a rate, a latency starts when the request
+//! is sent. If the server stalls, later requests are sent later, and their latencies don't include
+//! the stall (coordinated omission). With a rate, a latency starts when the request is due, so it
+//! includes every delay.
 
 #![forbid(unsafe_code)]
 

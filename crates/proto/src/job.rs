@@ -26,7 +26,7 @@ pub enum JobKind {
     ReadPart,
     /// Reading a folder.
     Listing,
-    /// Listing a folder for an archive, or making the next part of one.
+    /// Listing a folder for an archive, or making the next part of an archive.
     Archive,
     /// Compressing a file.
     Compress,
@@ -42,7 +42,7 @@ pub enum JobKind {
 pub struct JobGroup {
     /// The number of a folder that is served, or of a file system.
     pub root: u32,
-    /// The number of a part of it, such as a subfolder.
+    /// The number of a part of the root, such as a subfolder.
     pub part: u32,
 }
 
@@ -98,7 +98,7 @@ impl JobKind {
 }
 
 impl Job {
-    /// A job for `client`. Only [`Job::cancel_with`] makes it possible to cancel it.
+    /// A job for `client`. It can't be cancelled, unless [`Job::cancel_with`] sets a token.
     pub fn new(kind: JobKind, client: Client, run: impl FnOnce() + Send + 'static) -> Self {
         let (group, cancel_token) = (JobGroup::default(), CancelToken::default());
         Self { kind, client, group, cancel_token, run: Box::new(run) }

@@ -26,7 +26,7 @@ use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
 const MAX_BODY: u64 = 16 * 1024 * 1024;
 
 /// Maximum initial capacity for a body, in bytes. More is allocated as the body arrives.
-const RESERVED: u64 = 64 * 1024;
+const MAX_RESERVED: u64 = 64 * 1024;
 
 /// Answers one request.
 #[derive(Default)]
@@ -40,9 +40,9 @@ struct Echo {
 
 impl Handler for Echo {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        let lists = matches!(request.method(), Method::Get | Method::Head);
+        let is_get_or_head = matches!(request.method(), Method::Get | Method::Head);
         self.without_body.clear();
-        if lists && request.path() == b"/echo" {
+        if is_get_or_head && request.path() == b"/echo" {
             for (name, value) in request.fields() {
                 self.without_body.extend([name, b": ", value, b"\n"].into_iter().flatten());
             }
@@ -52,7 +52,7 @@ impl Handler for Echo {
         self.content_type = request.field("content-type").map(<[u8]>::to_vec);
         self.body = match request.content() {
             Content::None => return self.answer(responder),
-            Content::Length(length) => Vec::with_capacity(length.min(RESERVED) as usize),
+            Content::Length(length) => Vec::with_capacity(length.min(MAX_RESERVED) as usize),
             Content::Chunked => Vec::new(),
         };
         responder.read_up_to(MAX_BODY)

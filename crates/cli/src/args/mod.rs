@@ -69,7 +69,7 @@ impl CommandLine {
             return Ok(parsed);
         };
         let mut command = Self::definition();
-        // Built, so that the usage says `sockeye send`.
+        // Makes the usage in errors say `sockeye send` instead of `send`.
         command.build();
         let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
         let checked = match &parsed.command {
@@ -81,17 +81,17 @@ impl CommandLine {
         Ok(parsed)
     }
 
-    /// The declared flags, completed: all show their default in the help, and those of servers have
-    /// an environment variable.
+    /// The command line for clap: the derived one, with defaults in the help of all flags, and
+    /// environment variables for the flags of servers and of `explain`.
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
-        ["http", "explain", "echo", "message"].into_iter().fold(command, |command, server| {
-            command.mut_subcommand(server, |server| server.mut_args(read_environment))
+        ["http", "explain", "echo", "message"].into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |subcommand| subcommand.mut_args(read_environment))
         })
     }
 }
 
-/// The flags under this heading that were typed.
+/// The flags under this heading of the help that the command line sets, as typed: `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)

@@ -157,8 +157,8 @@ pub(super) mod tests {
         }
     }
 
-    /// Enough bytes to fill a printer's queue.
-    pub(in crate::send) const TOO_MUCH: usize = MAX_QUEUED;
+    /// The number of bytes that fill a printer's queue.
+    pub(in crate::send) const FULL_QUEUE: usize = MAX_QUEUED;
 
     /// Output in memory.
     #[derive(Clone, Default)]

@@ -12,21 +12,22 @@ pub(crate) enum Precondition {
     Send,
     /// The client has the content: 304.
     NotModified,
-    /// The client requires another content: 412.
+    /// The content is not the one that the client requires: 412.
     Failed,
 }
 
 impl RequestView<'_> {
     /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110,
-    /// 13.2.2. If a request has a condition on both, only the one on the ETag counts.
+    /// 13.2.2. With `If-Match`, `If-Unmodified-Since` is ignored; with `If-None-Match`,
+    /// `If-Modified-Since` is.
     pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
-        let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
+        let is_required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
             (Some(list), _) => etag_list_contains(&list, etag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
             (None, None) => true,
         };
-        if !required {
+        if !is_required {
             return Precondition::Failed;
         }
         let is_current = match (self.list(IfNoneMatch), self.single(IfModifiedSince).get()) {
@@ -73,8 +74,8 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison
-/// (RFC 9110, 8.8.3.2). The list ends at the first invalid ETag.
+/// Whether `list` is `*`, or contains `etag` by this comparison (RFC 9110, 8.8.3.2). The list ends
+/// at its first invalid ETag. `etag` is strong and includes its quotes.
 fn etag_list_contains(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
@@ -121,7 +122,7 @@ mod tests {
     /// Names and values of fields.
     type Lines = [(&'static str, &'static str)];
 
-    /// A request with conditions, whose names are abbreviated.
+    /// A request with these conditions. The names of their fields are abbreviated.
     fn conditional(lines: &Lines) -> OwnedRequest {
         let fields: Vec<_> = lines
             .iter()
@@ -166,7 +167,8 @@ mod tests {
         }
     }
 
-    /// The content has the ETag "a" and was modified at second 5, or at an unknown time.
+    /// The content has the ETag "a". The first result is for content modified at second 5, the
+    /// second one for content modified at an unknown time.
     #[test]
     fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
         use Precondition::*;
@@ -208,14 +210,16 @@ mod tests {
             (&[("match", "\"a\""), ("modified", AT_5)], NotModified, Send),
         ];
         for (lines, dated, undated) in table {
-            let kept = conditional(lines);
-            let request = kept.view();
+            let owned = conditional(lines);
+            let request = owned.view();
             let view = RequestView::of(&request);
             assert_eq!(view.evaluate(b"\"a\"", at(5)), *dated, "{lines:?}");
             assert_eq!(view.evaluate(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
     }
 
+    /// The content was modified at second 5. The first result is for requests at second 7, the
+    /// second one for requests at second 6, when a change could still have the same date.
     #[test]
     fn if_range_requires_the_same_content() {
         let table: &[(&Lines, bool, bool)] = &[
@@ -233,14 +237,14 @@ mod tests {
             (&[("range", "yesterday")], false, false),
         ];
         for (lines, later, soon_after) in table {
-            let kept = conditional(lines);
-            let request = kept.view();
+            let owned = conditional(lines);
+            let request = owned.view();
             let view = RequestView::of(&request);
             let applies = |now| view.range_applies_to(b"\"a\"", at(5), WallTime::from_secs(now));
             assert_eq!((applies(7), applies(6)), (*later, *soon_after), "{lines:?}");
         }
-        let kept = conditional(&[("range", AT_5)]);
-        let request = kept.view();
+        let owned = conditional(&[("range", AT_5)]);
+        let request = owned.view();
         let view = RequestView::of(&request);
         assert!(!view.range_applies_to(b"\"a\"", None, WallTime::from_secs(100)));
     }

@@ -1,6 +1,7 @@
 //! When a change to a file becomes visible, and that no response mixes two versions of a file.
 //!
-//! `store.pass` takes nanoseconds (the clock that stamps files), `client.pass` milliseconds.
+//! `store.pass` advances the clock of file timestamps, in nanoseconds. `client.pass` advances the
+//! event loop's clock, in milliseconds.
 
 use sockeye_proto::Access;
 
@@ -9,7 +10,7 @@ use crate::MAX_SMALL_FILE;
 use crate::store::memory::Memory;
 
 #[test]
-fn changes_are_visible_after_a_second_and_paths_looked_up_once_in_it() {
+fn a_path_is_looked_up_once_a_second_and_changes_are_visible_then() {
     let (store, site) = memory(&[("a.txt", "old")]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/a.txt").text(), "old");
@@ -48,7 +49,7 @@ fn unchanged_files_are_not_read_again() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
-    // A second read of the file would change its content.
+    // If the file were read again, this would change its content.
     store.change_when_read("a.txt", ["read"]);
     client.pass(1000);
     store.pass(1_000_000_000);
@@ -57,8 +58,8 @@ fn unchanged_files_are_not_read_again() {
     assert_eq!(store.opens(), 2);
 }
 
-/// Two versions written in one clock tick have the same identity. So later lookups read the file
-/// again, and the ETags differ.
+/// Two versions of the same size, written in one clock tick, have the same metadata. So lookups
+/// read a file again if it may have changed in the tick in which it was read.
 #[test]
 fn two_writes_in_one_clock_tick_are_distinguished() {
     let store = Memory::new();
@@ -73,14 +74,14 @@ fn two_writes_in_one_clock_tick_are_distinguished() {
     assert_eq!((first.text(), second.text()), ("one", "two"));
     assert_ne!(first.field("ETag"), second.field("ETag"));
 
-    // After the clock tick, the ETag stays.
+    // The ETag is the same after the clock tick.
     store.pass(5);
     client.pass(1000);
     let third = client.get("/a.txt");
     client.pass(1000);
     let fourth = client.get("/a.txt");
     assert_eq!((third.text(), third.field("ETag")), ("two", fourth.field("ETag")));
-    assert_eq!(third.field("ETag"), second.field("ETag"), "the ETag is a hash of the content");
+    assert_eq!(third.field("ETag"), second.field("ETag"), "the ETag depends only on the content");
 }
 
 #[test]
@@ -120,7 +121,10 @@ fn changing_a_large_file_aborts_its_response() {
     store.write("large", "m".repeat(content.len()));
     let got = client.response().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
-    assert!(got.body.is_empty(), "all of it is the last part, which is sent only if unchanged");
+    assert!(
+        got.body.is_empty(),
+        "the last part, here all of it, is sent only if the file is unchanged"
+    );
 }
 
 #[test]
@@ -168,7 +172,8 @@ fn requests_that_join_an_old_lookup_start_another() {
     assert_eq!(late.response().unwrap().text(), "new");
 }
 
-/// Checking whether such an open file has changed may block, so the event loop doesn't check.
+/// A cached open file is checked for changes every 10 ms. If only a thread may read it, the check
+/// may block, so a lookup opens the file again instead.
 #[test]
 fn files_that_only_threads_may_read_are_checked_by_lookups() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {

@@ -19,11 +19,11 @@ use crate::{Fields, Trailers};
 pub enum StreamEvent<'a> {
     /// The output has room: [`Stream::more`] asked for it.
     Room,
-    /// A promise was kept or abandoned, or a [`Remote`] sent a message.
+    /// A promise was fulfilled or abandoned, or a [`Remote`] sent a message.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so when the stream
-    /// starts, also check for what an earlier wake-up may have announced. In HTTP/1.1 the call may
-    /// have been meant for an earlier request of the connection.
+    /// [`Remote::wake`] was called. A call before the stream starts is not delivered, so check for
+    /// news when it starts. In HTTP/1.1 the call may have been meant for an earlier request of the
+    /// connection.
     Woken,
     /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
@@ -69,8 +69,8 @@ impl Stream<'_, '_> {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether the response has content. It has none to HEAD and with some statuses; then it is
-    /// complete, whatever the handler answers.
+    /// Whether the response has content. Responses to HEAD and with some statuses, such as 304,
+    /// have none. They are complete at once, even if the handler waits.
     #[must_use]
     pub fn has_content(&self) -> bool {
         !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Failed)
@@ -99,8 +99,8 @@ impl Stream<'_, '_> {
         self.end_with(&Fields::new())
     }
 
-    /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). HTTP/1.1 leaves the
-    /// trailers out if the length was announced; HTTP/1.0 always does.
+    /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). The trailers are left
+    /// out in HTTP/1.1 if the length was announced, and always in HTTP/1.0.
     pub fn end_with(mut self, trailers: &Fields) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::UnknownLength => {
@@ -120,7 +120,7 @@ impl Stream<'_, '_> {
         self.abort_with(&ABORTED)
     }
 
-    /// As [`Stream::abort`], with the fault that is reported.
+    /// As [`Stream::abort`], but reports `fault`.
     pub fn abort_with(self, fault: &'static Fault) -> Answer {
         Answer(AnswerKind::Abort(fault))
     }
@@ -154,7 +154,7 @@ impl Stream<'_, '_> {
     }
 }
 
-/// The fault of a response that is aborted by [`Stream::abort`].
+/// The fault that is reported when a response is aborted, unless the handler names another.
 static ABORTED: Fault = Fault {
     blame: Blame::Ours,
     code: "reply_aborted",

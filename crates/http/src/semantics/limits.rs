@@ -1,4 +1,4 @@
-//! Limits on sizes and times, with their defaults.
+//! Limits on the sizes of requests, and timeouts.
 
 use std::time::Duration;
 

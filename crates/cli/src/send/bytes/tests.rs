@@ -7,7 +7,7 @@ use sockeye::proto::harness::Harness;
 use super::input::Piece;
 use super::input::tests::input_alone;
 use super::*;
-use crate::send::printer::tests::TOO_MUCH;
+use crate::send::printer::tests::FULL_QUEUE;
 use sockeye::proto::End;
 
 /// What a connection prints and reports.
@@ -315,15 +315,15 @@ fn the_other_connections_get_input_after_one_ends() {
 
 #[test]
 fn a_slow_standard_output_pauses_reading_without_a_timeout() {
-    let message: &'static [u8] = vec![b'x'; TOO_MUCH + 5].leak();
+    let message: &'static [u8] = vec![b'x'; FULL_QUEUE + 5].leak();
     let (mut peer, output) = connect_with_contents(&[message], Style::Unchanged);
     assert_eq!(peer.output().len(), message.len());
-    peer.input(&message[..TOO_MUCH]);
-    peer.input(&message[TOO_MUCH..]);
+    peer.input(&message[..FULL_QUEUE]);
+    peer.input(&message[FULL_QUEUE..]);
     assert_eq!(peer.unused(), 5, "there is no room for the last bytes");
     peer.pass(Duration::from_secs(3600));
     assert!(peer.fault().is_none());
-    assert_eq!(output.printer.take().len(), TOO_MUCH);
+    assert_eq!(output.printer.take().len(), FULL_QUEUE);
     peer.deliver();
     assert_eq!(output.printer.take(), b"xxxxx");
     assert!(peer.finished());

@@ -7,7 +7,7 @@ use sockeye::proto::harness::Harness;
 use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
 
 use super::*;
-use crate::send::printer::tests::TOO_MUCH;
+use crate::send::printer::tests::FULL_QUEUE;
 
 /// A sender, its run, and the warnings that it has logged.
 struct TestSender {
@@ -39,7 +39,7 @@ impl TestSender {
         Self { run: Rc::new(run), sender, warnings }
     }
 
-    /// The sender's next connection.
+    /// The sender's next connection, as its peer sees it: `output` is what the sender sends.
     fn open(&self) -> Harness {
         assert!(self.has_more(), "there is nothing left to send");
         Harness::new(open(&self.run, &self.sender))
@@ -53,7 +53,8 @@ impl TestSender {
         &self.run.printer
     }
 
-    fn warning(&self) -> String {
+    /// All warnings, one per line.
+    fn warnings(&self) -> String {
         self.warnings.borrow().join("\n")
     }
 
@@ -64,11 +65,11 @@ impl TestSender {
     }
 }
 
-/// A response's frame, with `more` at the end of its header.
-fn response(more: &str, content: &[u8]) -> Vec<u8> {
+/// The frame of a response, with `keys` at the end of its header.
+fn response(keys: &str, content: &[u8]) -> Vec<u8> {
     let header = format!(
         "{{\"byteorder\": \"little\", \"content-type\": \"a/b\", \
-         \"content-encoding\": \"binary\", \"content-length\": {}{more}}}",
+         \"content-encoding\": \"binary\", \"content-length\": {}{keys}}}",
         content.len()
     );
     let len = u16::try_from(header.len()).unwrap().to_be_bytes();
@@ -76,23 +77,23 @@ fn response(more: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// The header keys of a response that keeps the connection alive.
-fn id(id: u64) -> String {
+fn keep_alive_keys(id: u64) -> String {
     format!(", \"id\": {id}, \"connection\": \"keep-alive\"")
 }
 
 #[test]
-fn a_slow_standard_output_delays_responses_without_a_timeout() {
+fn responses_wait_for_a_slow_standard_output_and_never_time_out() {
     let test = TestSender::new(&["one", "two"], true);
     let mut peer = test.open();
     peer.output();
-    let large = vec![b'x'; TOO_MUCH];
-    peer.input(&response(&id(0), &large));
+    let large = vec![b'x'; FULL_QUEUE];
+    peer.input(&response(&keep_alive_keys(0), &large));
     assert_eq!(test.counts(), (1, 0));
     assert!(
         !peer.output().is_empty(),
         "the peer keeps the connection alive, so the next message is sent"
     );
-    peer.input(&response(&id(1), b"the second"));
+    peer.input(&response(&keep_alive_keys(1), b"the second"));
     assert_eq!(test.counts(), (1, 0), "there is no room for the second response");
     peer.pass(Duration::from_secs(3600));
     assert_eq!(test.printer().take(), large);
@@ -100,10 +101,10 @@ fn a_slow_standard_output_delays_responses_without_a_timeout() {
     assert_eq!(test.printer().take(), b"the second");
     assert_eq!((test.counts(), test.has_more()), ((2, 0), false));
     peer.output();
-    assert_eq!(test.warning(), "");
+    assert_eq!(test.warnings(), "");
 }
 
-/// Treats input as responses, and its end as a reset.
+/// Treats each input as a response, and the end of input as a reset by the peer.
 struct Resetting(Connection);
 
 impl Protocol for Resetting {
@@ -127,22 +128,22 @@ impl Protocol for Resetting {
 }
 
 #[test]
-fn a_waiting_response_is_printed_although_the_connection_breaks() {
+fn a_response_that_waits_for_standard_output_is_printed_after_a_reset() {
     let test = TestSender::new(&["one", "two", "three"], true);
     let connection = Connection::new(Rc::clone(&test.sender), Rc::clone(&test.run));
     let mut peer = Harness::new(Resetting(connection));
-    peer.input(&vec![b'x'; TOO_MUCH]);
+    peer.input(&vec![b'x'; FULL_QUEUE]);
     peer.input(b"last words");
     assert_eq!(test.counts(), (1, 0), "there is no room for the second response");
     peer.eof();
     assert_eq!(test.counts(), (2, 0));
     assert!(test.printer().take().ends_with(b"xlast words"));
-    assert_eq!(test.warning(), "connection 1: the peer reset us");
+    assert_eq!(test.warnings(), "connection 1: the peer reset us");
     assert!(!test.has_more());
 }
 
 #[test]
-fn a_standard_output_without_a_reader_ends_the_sender_without_an_error() {
+fn closing_standard_output_ends_the_sender_without_an_error() {
     let test = TestSender::new(&["one", "two"], false);
     test.printer().close();
     let mut peer = test.open();
@@ -151,7 +152,7 @@ fn a_standard_output_without_a_reader_ends_the_sender_without_an_error() {
     peer.output();
     assert!(!test.has_more());
     assert!(test.run.summary.borrow().output_closed);
-    assert_eq!((test.counts(), test.warning().as_str()), ((0, 0), ""));
+    assert_eq!((test.counts(), test.warnings().as_str()), ((0, 0), ""));
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn a_sender_opens_another_connection_after_each_response() {
 }
 
 #[test]
-fn keep_alive_is_requested_only_once_of_a_peer_without_it() {
+fn keep_alive_is_not_requested_again_from_a_peer_that_refused_it() {
     let test = TestSender::new(&["one", "two", "three"], true);
     let mut peer = test.open();
     assert!(peer.output().ends_with(b"one"));
@@ -189,6 +190,6 @@ fn a_failed_sender_sends_nothing_more() {
     peer.output();
     peer.eof();
     peer.output();
-    assert_eq!(test.warning(), "connection 1: the peer closed the connection without a response");
+    assert_eq!(test.warnings(), "connection 1: the peer closed the connection without a response");
     assert!(!test.has_more());
 }

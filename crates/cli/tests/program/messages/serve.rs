@@ -40,13 +40,18 @@ fn every_recorded_request_gets_its_recorded_response_and_a_close() {
                 // Empty content, to which the reference server never responds.
                 None => assert_eq!(response.content, b"First 10 bytes of request: "),
             }
-            assert_eq!(&response.bytes[..2], u16_of(&response.bytes), "the length is the header's");
+            assert_eq!(
+                response.bytes[..2],
+                header_length(&response.bytes),
+                "the length of the header"
+            );
         }
     }
 }
 
-/// The first two bytes of a frame: the length of its header.
-fn u16_of(frame: &[u8]) -> [u8; 2] {
+/// What the first two bytes of `frame` must be: the length of its header, which ends at the first
+/// `}`.
+fn header_length(frame: &[u8]) -> [u8; 2] {
     let end = frame.iter().position(|byte| *byte == b'}').unwrap();
     u16::try_from(end - 1).unwrap().to_be_bytes()
 }
@@ -79,7 +84,7 @@ fn faults_get_error_responses_with_their_codes() {
         (length(json!(1.5)), "bad_header"),
         (length(json!(true)), "bad_header"),
         (length(json!("2")), "bad_header"),
-        // Refused for its header: no content was sent yet.
+        // Refused as soon as the header has arrived, without waiting for the content.
         (length(json!(1025)), "too_large"),
         (length(json!(u64::MAX)), "too_large"),
         (frame("text/json", "utf-8", json!({}), b"{\"action\": "), "bad_content"),
@@ -123,7 +128,7 @@ fn responses_on_one_connection_have_the_ids_of_their_messages() {
     ids.sort_unstable();
     assert_eq!(ids, (0..MANY).collect::<Vec<_>>());
 
-    // A connection without a request in flight doesn't delay the end.
+    // A connection without a request in flight doesn't delay the shutdown.
     server.signal(Signal::TERM);
     assert_end(&mut peer);
     drop(peer);
@@ -152,7 +157,7 @@ fn bytes_after_a_request_without_keep_alive_are_ignored() {
 }
 
 #[test]
-fn large_content_is_accepted_up_to_the_limit() {
+fn content_of_8_mib_is_accepted() {
     let server = service(&[]);
     let content = vec![b'x'; 8 << 20];
     let mut peer = server.connect();
@@ -179,7 +184,7 @@ fn slow_peers_get_an_error_and_idle_ones_are_closed() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_no_longer_read_from_and_times_out() {
+fn a_peer_that_never_reads_times_out_and_others_are_served() {
     let server = service(&["--write-timeout", "50ms"]);
     let mut peer = server.connect();
     let request = search(&"x".repeat(60_000), Some(1));
