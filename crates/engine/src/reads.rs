@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Client, FileRange, Job, JobKind, Reason, Spawn, Waiter};
+use sockeye_proto::{CancelToken, Client, FileRange, Job, JobKind, Reason, Spawn, Waiter};
 
 use crate::mailbox::{Mailbox, ReadDone, ReadError};
 
@@ -53,9 +53,10 @@ impl Reads {
             key,
             result: Some(Err(abandoned())),
         };
+        let token = cancel.clone();
         let job = Job::new(JobKind::ReadPart, client, move || {
             let mut sender = sender;
-            sender.result = Some(read(&range, max));
+            sender.result = Some(read(&range, max, &token));
             // Send the result first: closing the file may block.
             drop(sender);
             drop(range);
@@ -93,8 +94,8 @@ fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `max` bytes of `range`. Blocks.
-fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
+/// Reads the first `max` bytes of `range`, and verifies the file if they are the last. Blocks.
+fn read(range: &FileRange, max: u64, cancel: &CancelToken) -> Result<Vec<u8>, ReadError> {
     let len = range.len.min(max) as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
@@ -109,7 +110,7 @@ fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
         }
     }
     let is_last = len as u64 == range.len;
-    if is_last && !range.source.is_unchanged() {
+    if is_last && !range.source.verify(range.end(), cancel) {
         return Err(ReadError::Changed);
     }
     Ok(bytes)

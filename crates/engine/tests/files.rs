@@ -33,9 +33,6 @@ impl FileSource for Hanging {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    fn is_unchanged(&self) -> bool {
-        true
-    }
     fn access(&self) -> Access {
         Access::Thread
     }

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::JobGroup;
+use crate::{CancelToken, JobGroup};
 
 /// An open file, as drivers see it.
 pub trait FileSource: Send + Sync + fmt::Debug {
@@ -21,9 +21,21 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the content is unchanged since the file was opened, as far as its metadata say. Called
-    /// before the last part of a range is sent.
-    fn is_unchanged(&self) -> bool;
+    /// Whether the bytes before `end`, the end of a range, are still those that were promised, as
+    /// far as the file's metadata say. Called before the last part of the range is sent. Default:
+    /// [`Validity::Valid`], the content never changes.
+    fn check(&self, end: u64) -> Validity {
+        let _ = end;
+        Validity::Valid
+    }
+
+    /// As [`FileSource::check`], but may read the file to find out: up to its whole content. Called
+    /// on a thread, after the last part of the range was read. `cancel` is set when nobody waits for
+    /// the result any more. Default: no file is read, and [`Validity::Unknown`] counts as changed.
+    fn verify(&self, end: u64, cancel: &CancelToken) -> bool {
+        let _ = cancel;
+        self.check(end) == Validity::Valid
+    }
 
     /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].
     fn access(&self) -> Access {
@@ -44,6 +56,17 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     fn note_send(&self, took: Duration) {
         let _ = took;
     }
+}
+
+/// Whether the content of a file is what was promised when its response began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It is.
+    Valid,
+    /// It is not: the response must not be completed.
+    Changed,
+    /// Only reading the file shows it, which [`FileSource::verify`] does on a thread.
+    Unknown,
 }
 
 /// How a file may be sent without blocking an event loop.
@@ -67,4 +90,12 @@ pub struct FileRange {
     pub offset: u64,
     /// In bytes.
     pub len: u64,
+}
+
+impl FileRange {
+    /// The offset of its end in the file.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.len
+    }
 }

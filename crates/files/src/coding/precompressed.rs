@@ -7,7 +7,7 @@ use crate::file::content::MAX_SMALL_FILE;
 use crate::file::reader::{LoadError, ReadScope, Reader};
 use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
-use crate::store::identity::Identity;
+use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
 /// The precompressed forms of smaller files are ignored: the additional headers are longer than the
@@ -54,7 +54,8 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed) {
+        if file.is_volatile || file.size() < MIN_FILE_SIZE || Coding::ALL.iter().any(is_compressed)
+        {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {
@@ -68,8 +69,7 @@ impl Precompressed {
                 match known.filter(|known| known.has_same_content(&identity)) {
                     Some(known) => Some(Arc::clone(known)),
                     None => {
-                        let settled = identity.is_settled(now);
-                        let found = Candidate { name: &name, opened, identity, settled };
+                        let found = Candidate { name: &name, opened, identity, now };
                         found.checked(reader, checks, file, coding)?.map(Arc::new)
                     }
                 };
@@ -83,8 +83,8 @@ struct Candidate<'a> {
     name: &'a [u8],
     opened: Arc<dyn OpenFile>,
     identity: Identity,
-    /// Whether any later change will change the identity.
-    settled: bool,
+    /// The clock of the store, read before the file was opened.
+    now: Stamp,
 }
 
 impl Candidate<'_> {
@@ -96,7 +96,8 @@ impl Candidate<'_> {
         original: &Representation,
         coding: Coding,
     ) -> Result<Option<Representation>, LoadError> {
-        let Self { name, opened, identity, settled } = self;
+        let Self { name, opened, identity, now } = self;
+        let settled = identity.is_settled(now);
         let known = checks.cached_result(coding, &original.identity, &identity);
         // One that is not smaller is useless.
         if identity.size >= original.size() || known == Some(false) {
@@ -109,14 +110,18 @@ impl Candidate<'_> {
         {
             return Err(LoadError::NeedsFullRead);
         }
-        let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };
+        let Ok((content, digest)) = reader.load(opened, &identity, settled) else {
+            return Ok(None);
+        };
+        if !content.has_size(identity.size) {
+            return Ok(None);
+        }
         let file = File { name, content: &content, identity: &identity, settled };
         let cancel = reader.scope.cancel();
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }
-        let Ok(digest) = reader.digest(&content, &identity, settled) else { return Ok(None) };
-        let etag = etag_of(digest, &identity, settled);
+        let etag = etag_of(digest, &identity, now);
         Ok(Some(original.encoded(coding, &etag, identity, settled, content)))
     }
 }

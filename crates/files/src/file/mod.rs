@@ -2,6 +2,7 @@
 //!
 //! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
+//! - `version`: one version of an open file, which is checked before a response is completed.
 //! - `head`: the fields of its responses.
 //! - `reader`: reads files for a lookup.
 
@@ -9,3 +10,4 @@ pub(crate) mod content;
 pub(crate) mod head;
 pub(crate) mod reader;
 pub(crate) mod representation;
+pub(crate) mod version;

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sockeye_proto::CancelToken;
+use sockeye_proto::{Budget, CancelToken, Permit};
 
 use super::content::{Content, MAX_SMALL_FILE};
+use super::version::FileVersion;
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
+
+/// The most that is read of a file whose size is not that of its content, in bytes.
+pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
+
+/// How much is read at a time of such a file. Some are complete in their first read only.
+const UNSIZED_CHUNK: usize = 128 * 1024;
 
 /// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +35,19 @@ pub(crate) struct Reader<'a> {
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) scope: ReadScope<'a>,
+    /// Whether a file may grow while it is read: it is sent as long as it was when it was opened.
+    pub(crate) may_grow: bool,
+    /// The budget for the contents of files whose size is not that of their content.
+    pub(crate) unsized_memory: &'a Arc<Budget>,
+}
+
+/// The bytes of a file whose size is not that of its content, and the permit for them.
+struct UnsizedContent(Vec<u8>, #[expect(dead_code, reason = "it is held with the bytes")] Permit);
+
+impl AsRef<[u8]> for UnsizedContent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Why a lookup does not get a file.
@@ -57,52 +77,90 @@ impl ReadScope<'_> {
 }
 
 impl Reader<'_> {
-    /// The content of an open file: its bytes if it is small, never a mixture of two versions.
+    /// The content of an open file, and its digest if the ETag is made of it. Small files are read
+    /// into memory. `is_settled` is the result of [`Identity::is_settled`].
+    ///
+    /// The content is never a mixture of two versions. It has another length than `identity.size` only
+    /// if the file has another length than its metadata say, as in `/proc` and `/sys`.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,
         identity: &Identity,
-    ) -> Result<Content, LoadError> {
+        is_settled: bool,
+    ) -> Result<(Content, Option<Digest>), LoadError> {
         if identity.size > MAX_SMALL_FILE {
-            return Ok(Content::Open(file));
+            let digest = self.digest(&*file, identity, is_settled)?;
+            return Ok((
+                Content::Open(Arc::new(FileVersion::new(file, *identity, digest))),
+                digest,
+            ));
         }
-        let mut bytes = vec![0; identity.size as usize];
-        if file.fill(0, &mut bytes)? < bytes.len() || file.identity() != Ok(*identity) {
+        // At least one byte: an empty file may have content.
+        let mut bytes = vec![0; identity.size.max(1) as usize];
+        let filled = file.fill(0, &mut bytes)?;
+        if !file.identity().is_ok_and(|now| self.is_same(identity, &now)) {
             return Err(LoadError::Changed);
         }
+        if filled as u64 != identity.size {
+            return Ok((Content::Memory(self.read_to_end(&*file)?), None));
+        }
+        bytes.truncate(filled);
         let bytes = Bytes::from(bytes);
         // The first clone allocates the reference count: here, not on the event loop.
         drop(bytes.clone());
-        Ok(Content::Memory(bytes))
+        let digest = (identity.size <= self.hashed_up_to).then(|| Digest::of(&bytes));
+        Ok((Content::Memory(bytes), digest))
     }
 
-    /// The digest of a content; `None` if the ETag needs none. `is_settled` is the result of
-    /// [`Identity::is_settled`].
-    pub(crate) fn digest(
+    /// Whether a file that had the first identity before it was read, and the second one after, is
+    /// the same file.
+    fn is_same(&self, before: &Identity, after: &Identity) -> bool {
+        before == after || self.may_grow && before.may_have_grown_to(after)
+    }
+
+    /// Reads a file whose size is not that of its content.
+    fn read_to_end(&self, file: &dyn OpenFile) -> Result<Bytes, Absent> {
+        let mut permit = self.unsized_memory.hold(MAX_UNSIZED as u64).ok_or(Absent::Exhausted)?;
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            bytes.resize(before + UNSIZED_CHUNK, 0);
+            let filled = file.fill(before as u64, &mut bytes[before..])?;
+            bytes.truncate(before + filled);
+            if bytes.len() > MAX_UNSIZED {
+                return Err(Absent::TooLong);
+            }
+            if filled < UNSIZED_CHUNK {
+                break;
+            }
+        }
+        bytes.shrink_to_fit();
+        permit.set(bytes.len() as u64);
+        Ok(Bytes::from_owner(UnsizedContent(bytes, permit)))
+    }
+
+    /// The digest of a file that is not small; `None` if its ETag needs none.
+    fn digest(
         &self,
-        content: &Content,
+        file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
     ) -> Result<Option<Digest>, LoadError> {
         if identity.size > self.hashed_up_to {
             return Ok(None);
         }
-        match (content, self.scope) {
-            (Content::Memory(content), _) => Ok(Some(Digest::of(content))),
-            (Content::Compressed(_), _) => Ok(None),
-            (Content::Open(_), ReadScope::SmallFiles) => {
-                match self.known_digest(identity, is_settled) {
-                    None => Err(LoadError::NeedsFullRead),
-                    known => Ok(known),
-                }
+        let found = match self.scope {
+            ReadScope::SmallFiles => {
+                self.known_digest(identity, is_settled).ok_or(LoadError::NeedsFullRead)?
             }
-            (Content::Open(file), ReadScope::WholeFiles(cancel)) => {
-                match self.digests.of(&**file, identity, is_settled, cancel)? {
-                    None => Err(LoadError::Changed),
-                    digest => Ok(digest),
-                }
+            ReadScope::WholeFiles(cancel) => {
+                let is_same = |now: &Identity| self.is_same(identity, now);
+                self.digests
+                    .of(file, identity, is_settled, is_same, cancel)?
+                    .ok_or(LoadError::Changed)?
             }
-        }
+        };
+        Ok(Some(found))
     }
 
     /// Whether the file must be read from its descriptor to compute its ETag.

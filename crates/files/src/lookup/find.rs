@@ -18,7 +18,7 @@ use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
-/// Maximum number of attempts to read a file that changes meanwhile.
+/// Maximum number of attempts to read a file that changes meanwhile, before it is read while it grows.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -145,38 +145,44 @@ impl Lookup<'_> {
     }
 
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
-    /// it changes meanwhile. `None` if `name` is a folder.
+    /// it changes meanwhile. One that always grows, such as a busy log, is taken as long as it was
+    /// when it was opened. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..MAX_ATTEMPTS {
-            match self.load_once(name, rule) {
+            match self.load_once(name, rule, &self.reader) {
                 Err(LoadError::Changed) => {}
                 loaded => return loaded,
             }
         }
-        Err(LoadError::Changed)
+        self.load_once(name, rule, &Reader { may_grow: true, ..self.reader })
     }
 
-    fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
-        let Self { reader, folder, .. } = self;
+    fn load_once(
+        &self,
+        name: &[u8],
+        rule: Rule,
+        reader: &Reader<'_>,
+    ) -> Result<Option<Target>, LoadError> {
+        let folder = self.folder;
         // Read before the file's identity, as `Identity::is_settled` requires.
         let now = reader.store.now();
         let (file, identity) = match reader.store.open(name)? {
             Opened::Folder => return Ok(None),
             Opened::File(file, identity) => (file, identity),
         };
+        // A file without a size may get content while its identity stays.
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
-            *by == rule && known.original.is_of_file(name, &identity)
+            *by == rule && identity.size > 0 && known.original.is_of_file(name, &identity)
         };
         let file = if let Some((_, known)) = self.known.filter(is_known) {
             folder.encoder.update_precompressed(reader, known)?
         } else {
-            let content = reader.load(file, &identity)?;
-            let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
+            let (content, digest) = reader.load(file, &identity, identity.is_settled(now))?;
             let named = mime::named(name, &folder.options.content_types);
             let kind = named.content_type(&content.start(named.needs())?);
             let opened = OpenedFile { name, kind: &kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
-            Arc::new(folder.encoder.entry(reader, file)?)
+            Arc::new(folder.encoder.entry(&self.reader, file)?)
         };
         Ok(Some(Target::File(rule, file)))
     }

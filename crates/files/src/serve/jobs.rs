@@ -190,7 +190,7 @@ impl Site {
 
     /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
     /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
-    /// again.
+    /// again. A volatile file is read after the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -209,7 +209,11 @@ impl Site {
         }
         let now = responder.now();
         self.inner.cache.borrow_mut().put(lookup.key, Arc::clone(entry), started, now);
-        if arrived.since(started) < FRESH {
+        let is_fresh = match entry.is_volatile() {
+            true => arrived <= started,
+            false => arrived.since(started) < FRESH,
+        };
+        if is_fresh {
             self.respond(lookup, entry, responder)
         } else {
             self.respond_or_look_up(lookup, responder)

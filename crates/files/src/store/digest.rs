@@ -76,8 +76,9 @@ impl Digests {
         lock(&self.digests).get(identity).copied()
     }
 
-    /// The digest of an open file, which is read unless its digest is known; `None` if the file
-    /// changed meanwhile.
+    /// The digest of the first `identity.size` bytes of an open file, which is read unless its digest
+    /// is known; `None` if there are fewer, or if `is_same` is false for the identity of the file
+    /// after reading it.
     ///
     /// # Errors
     ///
@@ -87,17 +88,18 @@ impl Digests {
         file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
+        is_same: impl Fn(&Identity) -> bool,
         cancel: &CancelToken,
     ) -> Result<Option<Digest>, Absent> {
         if let Some(known) = self.get(identity).filter(|_| is_settled) {
             return Ok(Some(known));
         }
-        let digest = Digest::read(file, identity.size, cancel)?;
-        let digest = digest.filter(|_| file.identity() == Ok(*identity));
-        if let Some(digest) = digest.filter(|_| is_settled) {
-            self.put(*identity, digest);
+        let Some(digest) = Digest::read(file, identity.size, cancel)? else { return Ok(None) };
+        let Ok(now) = file.identity() else { return Ok(None) };
+        if is_settled && now == *identity {
+            self.put(now, digest);
         }
-        Ok(digest)
+        Ok(is_same(&now).then_some(digest))
     }
 
     fn put(&self, identity: Identity, digest: Digest) {
@@ -137,9 +139,10 @@ mod tests {
         let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
         let (waiter, cancel) = Waiter::new();
         let digests = Digests::default();
-        assert!(digests.of(&*file, &identity, false, &cancel).is_ok());
+        let read = || digests.of(&*file, &identity, false, |_| true, &cancel);
+        assert!(read().is_ok());
         drop(waiter);
-        assert_eq!(digests.of(&*file, &identity, false, &cancel), Err(Absent::Exhausted));
+        assert_eq!(read(), Err(Absent::Exhausted));
     }
 
     #[test]
