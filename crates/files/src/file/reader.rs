@@ -18,6 +18,9 @@ pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 /// How much is read at a time of such a file. Some are complete in their first read only.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
+/// How much is read of an empty file to find out whether it is empty, in bytes.
+const EMPTY_PROBE: u64 = 4096;
+
 /// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadScope<'a> {
@@ -95,8 +98,9 @@ impl Reader<'_> {
                 digest,
             ));
         }
-        // At least one byte: an empty file may have content.
-        let mut bytes = vec![0; identity.size.max(1) as usize];
+        // A file without a size may have content. Some refuse to be read byte by byte.
+        let len = if identity.size == 0 { EMPTY_PROBE } else { identity.size };
+        let mut bytes = vec![0; len as usize];
         let filled = file.fill(0, &mut bytes)?;
         if !file.identity().is_ok_and(|now| self.is_same(identity, &now)) {
             return Err(LoadError::Changed);

@@ -1,11 +1,12 @@
 //! Files whose size on disk is not that of their content, as in `/proc` and `/sys`: they are read to
 //! their end for each request, and never cached.
 
+use super::codings::{accepting, compressed, site_with};
 use super::{Client, memory, site};
-use crate::MAX_SMALL_FILE;
 use crate::lookup::find::look_up_fully;
 use crate::lookup::mounts::Mounts;
 use crate::store::memory::Memory;
+use crate::{Coding, Codings, MAX_SMALL_FILE};
 
 /// A store with one file that has this content, and another size.
 fn store(content: &str, size: u64) -> Memory {
@@ -134,6 +135,24 @@ fn large_contents_are_charged_to_their_clients() {
     drop(clients);
     assert_eq!(budgets.listings.used(), 0);
     assert_eq!(Client::new(&site).get("/f.txt").status, 200);
+}
+
+/// Such a file is sent uncompressed, and is not sent as the precompressed form of another.
+#[test]
+fn files_without_a_size_have_no_encodings() {
+    let text = "A line of some text.\n".repeat(1000);
+    for (lying, size) in [("f.txt", 30_000), ("f.txt.gz", 0), ("f.txt.gz", 10_000)] {
+        let store = Memory::new();
+        store.write("f.txt", &*text);
+        store.write("f.txt.gz", compressed(Coding::Gzip, &text));
+        store.claim_size(lying, size);
+        store.pass(1_000_000);
+        let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
+        let got = Client::new(&site).request("GET", "/f.txt", &accepting("gzip"));
+        assert_eq!(got.field("Content-Encoding"), None, "{lying} {size}");
+        assert_eq!(got.text(), text, "{lying} {size}");
+        assert_eq!(got.field("ETag").is_some(), lying != "f.txt");
+    }
 }
 
 #[test]

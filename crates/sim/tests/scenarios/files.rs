@@ -196,7 +196,7 @@ fn a_file_that_may_have_changed_is_sent_to_the_end_once_it_is_verified() {
             let file = File { validity, ..File::new(len, Access::Direct) };
             let shared = Rc::new(ServerConfig::default());
             let open = move || Server::new(Rc::clone(&shared), move |_: &Peer| Site(file));
-            responses_to(seed, faults, &requests, open)
+            responses_to(seed, faults.clone(), &requests, open)
         });
         assert!(valid == unknown, "{} of {} bytes", unknown.len(), valid.len());
     });
