@@ -21,20 +21,19 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the bytes before `end`, the end of a range, are still those that were promised, as
-    /// far as the file's metadata say. Called before the last part of the range is sent. Default:
-    /// [`Validity::Valid`], the content never changes.
-    fn check(&self, end: u64) -> Validity {
-        let _ = end;
+    /// Whether the content is still what was promised, as far as the file's metadata say. Called
+    /// before the last part of a range is sent. Default: [`Validity::Valid`], the content never
+    /// changes.
+    fn check(&self) -> Validity {
         Validity::Valid
     }
 
     /// As [`FileSource::check`], but may read the file to find out: up to its whole content. Called
-    /// on a thread, after the last part of the range was read. `cancel` is set when nobody waits for
+    /// on a thread, after the last part of a range was read. `cancel` is set when nobody waits for
     /// the result any more. Default: no file is read, and [`Validity::Unknown`] counts as changed.
-    fn verify(&self, end: u64, cancel: &CancelToken) -> bool {
+    fn verify(&self, cancel: &CancelToken) -> bool {
         let _ = cancel;
-        self.check(end) == Validity::Valid
+        self.check() == Validity::Valid
     }
 
     /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].
@@ -90,12 +89,4 @@ pub struct FileRange {
     pub offset: u64,
     /// In bytes.
     pub len: u64,
-}
-
-impl FileRange {
-    /// The offset of its end in the file.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.offset + self.len
-    }
 }

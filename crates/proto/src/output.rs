@@ -182,7 +182,7 @@ impl Output {
                 if range.len > max {
                     return Part::File(range);
                 }
-                match range.source.check(range.end()) {
+                match range.source.check() {
                     Validity::Valid => Part::File(range),
                     Validity::Changed => Part::Changed,
                     Validity::Unknown => Part::Unread(range),

@@ -5,7 +5,7 @@
 //! A change of the file that keeps what was promised cuts nothing:
 //!
 //! - Nothing is read if the identity is the same.
-//! - If the file is shorter than the end of the range, the content is lost.
+//! - If the file is shorter, content is lost, perhaps that of the range.
 //! - If the content was hashed when it was promised, it is hashed again, on a thread.
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
 
@@ -48,12 +48,11 @@ impl FileVersion {
     }
 
     /// As [`FileSource::check`], for a file with the identity `now`.
-    fn check_identity(&self, now: &Identity, end: u64) -> Validity {
+    fn check_identity(&self, now: &Identity) -> Validity {
         if *now == self.identity {
             return Validity::Valid;
         }
         let is_kept = match self.digest {
-            _ if now.size < end => false,
             Some(_) if *lock(&self.verified) == Some(*now) => true,
             Some(_) if now.size < self.identity.size => false,
             Some(_) => return Validity::Unknown,
@@ -72,17 +71,17 @@ impl FileSource for FileVersion {
         self.file.descriptor()
     }
 
-    fn check(&self, end: u64) -> Validity {
+    fn check(&self) -> Validity {
         match self.file.identity() {
-            Ok(now) => self.check_identity(&now, end),
+            Ok(now) => self.check_identity(&now),
             Err(_) => Validity::Changed,
         }
     }
 
-    fn verify(&self, end: u64, cancel: &CancelToken) -> bool {
+    fn verify(&self, cancel: &CancelToken) -> bool {
         // Read before the content, so that every later change of it changes the identity.
         let Ok(now) = self.file.identity() else { return false };
-        match self.check_identity(&now, end) {
+        match self.check_identity(&now) {
             Validity::Valid => true,
             Validity::Changed => false,
             Validity::Unknown => {

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn etags_are_made_of_size_and_modification_time() {
-        let changes: [(fn(&mut Identity), bool); 6] = [
+        type Change = fn(&mut Identity);
+        let changes: [(Change, bool); 6] = [
             (|it| it.device += 1, false),
             (|it| it.inode += 1, false),
             (|it| it.size += 1, true),

@@ -158,7 +158,7 @@ impl ArchiveWriter {
         // A small one fits a `usize`.
         let mut bytes = vec![0; if is_large { 0 } else { len as usize }];
         let filled = file.file().fill(offset, &mut bytes)?;
-        if filled < bytes.len() || !file.verify(offset + len, &CancelToken::default()) {
+        if filled < bytes.len() || !file.verify(&CancelToken::default()) {
             return Err(ArchiveAborted::Changed);
         }
         if is_large {

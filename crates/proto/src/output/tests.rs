@@ -19,7 +19,7 @@ impl FileSource for Text {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    fn check(&self, _: u64) -> Validity {
+    fn check(&self) -> Validity {
         assert_ne!(self.2, Access::Thread, "checking such a file may block");
         self.1
     }
@@ -107,30 +107,6 @@ fn the_last_part_of_a_file_that_may_have_changed_is_read_by_a_thread() {
     assert!(matches!(out.part(1), Part::Unread(_)));
     out.put_read(Bytes::from_static(b"9"));
     assert!(matches!(out.part(1), Part::Memory));
-}
-
-#[test]
-fn the_end_of_the_range_is_checked_and_not_that_of_the_part() {
-    /// Valid up to this end.
-    #[derive(Debug)]
-    struct UpTo(u64);
-    impl FileSource for UpTo {
-        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-            unreachable!("nothing is read")
-        }
-        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-            None
-        }
-        fn check(&self, end: u64) -> Validity {
-            if end <= self.0 { Validity::Valid } else { Validity::Changed }
-        }
-    }
-    for (end, is_valid) in [(10, true), (9, false)] {
-        let mut out = Output::new();
-        out.write_file(FileRange { source: Arc::new(UpTo(end)), offset: 4, len: 6 });
-        out.advance(3);
-        assert_eq!(matches!(out.part(3), Part::File(_)), is_valid, "{end}");
-    }
 }
 
 #[test]

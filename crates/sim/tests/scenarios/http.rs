@@ -49,7 +49,7 @@ impl FileSource for Text {
         None
     }
 
-    fn check(&self, _: u64) -> Validity {
+    fn check(&self) -> Validity {
         if self.reads_left.load(Relaxed) > 0 { Validity::Valid } else { Validity::Changed }
     }
 }
