@@ -234,6 +234,19 @@ fn changes_that_keep_what_was_promised_abort_no_archive() {
     }
 }
 
+/// A file whose size is not that of its content is archived as long as its size says, or not at all.
+#[test]
+fn sizes_that_lie_are_those_of_the_archive() {
+    for (size, expected) in [(0, Ok(0)), (9, Ok(9)), (11, Err(ArchiveAborted::Shorter))] {
+        let store = settled_store(&[("a", 10)]);
+        store.claim_size("a", size);
+        let manifest = manifest(&store, "").unwrap();
+        let sent = bytes(&store, &manifest, 0, manifest.len);
+        let found = sent.map(|archive| extract(&archive)[0].1.len());
+        assert_eq!(found, expected, "{size}");
+    }
+}
+
 #[test]
 fn large_files_are_sent_as_their_file_system_requires() {
     let store = settled_store(&[("a", 100_000)]);

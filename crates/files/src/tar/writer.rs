@@ -47,6 +47,8 @@ pub(crate) struct Batch {
 pub(crate) enum ArchiveAborted {
     /// A file differs from the manifest.
     Changed,
+    /// A file ends before its size, as in `/sys`.
+    Shorter,
     /// A file can't be opened or read.
     Absent(Absent),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for ArchiveAborted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed => f.write_str("a file in it changed"),
+            Self::Shorter => f.write_str("a file in it ends before its size"),
             Self::Absent(absent) => write!(f, "a file in it can't be read: {absent}"),
         }
     }
@@ -158,6 +161,9 @@ impl ArchiveWriter {
         // A small one fits a `usize`.
         let mut bytes = vec![0; if is_large { 0 } else { len as usize }];
         let filled = file.file().fill(offset, &mut bytes)?;
+        if filled < bytes.len() && file.is_current() {
+            return Err(ArchiveAborted::Shorter);
+        }
         if filled < bytes.len() || !file.verify(&CancelToken::default()) {
             return Err(ArchiveAborted::Changed);
         }
