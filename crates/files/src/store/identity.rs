@@ -58,21 +58,18 @@ impl Identity {
     ///
     /// This holds for a file whose metadata only were changed just now, and for one whose modification
     /// time was set to one in the future.
-    #[must_use]
-    pub fn is_modification_settled(&self, now: Stamp) -> bool {
+    pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }
 
     /// Whether `later` is the identity of the same file, which is not shorter.
-    #[must_use]
-    pub fn may_have_grown_to(&self, later: &Self) -> bool {
+    pub(crate) fn may_have_grown_to(&self, later: &Self) -> bool {
         (self.device, self.inode) == (later.device, later.inode) && self.size <= later.size
     }
 
     /// Whether a file with the identity `later` begins with the content of this one, going by size
     /// and modification time: it has grown, or both are the same.
-    #[must_use]
-    pub fn is_kept_by(&self, later: &Self) -> bool {
+    pub(crate) fn is_kept_by(&self, later: &Self) -> bool {
         let has_grown = self.size < later.size && self.may_have_grown_to(later);
         has_grown || (self.size, self.modified) == (later.size, later.modified)
     }
