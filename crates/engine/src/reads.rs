@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Client, FileRange, Job, JobKind, Reason, Spawn, Waiter};
+use sockeye_proto::{
+    Access, CancelToken, Client, FileRange, Job, JobKind, Reason, Spawn, Validity, Waiter,
+};
 
 use crate::mailbox::{Mailbox, ReadDone, ReadError};
 
@@ -53,9 +55,10 @@ impl Reads {
             key,
             result: Some(Err(abandoned())),
         };
-        let job = Job::new(JobKind::ReadPart, client, move || {
+        let (kind, token) = (kind(&range, max), cancel.clone());
+        let job = Job::new(kind, client, move || {
             let mut sender = sender;
-            sender.result = Some(read(&range, max));
+            sender.result = Some(read(&range, max, &token));
             // Send the result first: closing the file may block.
             drop(sender);
             drop(range);
@@ -89,12 +92,21 @@ impl Drop for ResultSender {
     }
 }
 
+/// The kind of the job that reads the first `max` bytes of `range`. Verifying may read the whole file,
+/// which would keep a thread for lookups too long.
+fn kind(range: &FileRange, max: u64) -> JobKind {
+    let FileRange { source, len, .. } = range;
+    let must_verify =
+        *len <= max && source.access() != Access::Thread && source.check() == Validity::Unknown;
+    if must_verify { JobKind::ReadWhole } else { JobKind::ReadPart }
+}
+
 fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `max` bytes of `range`. Blocks.
-fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
+/// Reads the first `max` bytes of `range`, and verifies the file if they are the last. Blocks.
+fn read(range: &FileRange, max: u64, cancel: &CancelToken) -> Result<Vec<u8>, ReadError> {
     let len = range.len.min(max) as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
@@ -109,8 +121,51 @@ fn read(range: &FileRange, max: u64) -> Result<Vec<u8>, ReadError> {
         }
     }
     let is_last = len as u64 == range.len;
-    if is_last && !range.source.is_unchanged() {
+    if is_last && !range.source.verify(cancel) {
         return Err(ReadError::Changed);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use sockeye_proto::FileSource;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct File(Access, Validity);
+
+    impl FileSource for File {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            unreachable!("no job runs")
+        }
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+        fn check(&self) -> Validity {
+            assert_ne!(self.0, Access::Thread, "checking such a file may block");
+            self.1
+        }
+        fn access(&self) -> Access {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_read_that_may_take_long_is_a_long_job() {
+        use JobKind::{ReadPart, ReadWhole};
+        for (access, validity, max, expected) in [
+            (Access::Probe, Validity::Unknown, 10, ReadWhole),
+            (Access::Direct, Validity::Unknown, 10, ReadWhole),
+            (Access::Direct, Validity::Unknown, 9, ReadPart),
+            (Access::Probe, Validity::Valid, 10, ReadPart),
+            (Access::Thread, Validity::Unknown, 10, ReadPart),
+        ] {
+            let range = FileRange { source: Arc::new(File(access, validity)), offset: 5, len: 10 };
+            assert_eq!(kind(&range, max), expected, "{access:?} {validity:?} {max}");
+        }
+    }
 }

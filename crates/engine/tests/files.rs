@@ -6,11 +6,13 @@ use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 use sockeye_engine::driver::Bound;
 use sockeye_engine::{Config, ListenAddr, Running, Server};
 use sockeye_proto::{
-    Access, Consumed, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Turn,
+    Access, CancelToken, Consumed, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Turn,
+    Validity,
 };
 
 const LEN: u64 = 300_000;
@@ -34,23 +36,20 @@ impl FileSource for HangingFile {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    fn is_unchanged(&self) -> bool {
-        true
-    }
     fn access(&self) -> Access {
         Access::Thread
     }
 }
 
 /// Answers each byte: `f` with the file, all others with `.`.
-struct Files(Arc<HangingFile>);
+struct Files(Arc<dyn FileSource>);
 
 impl Protocol for Files {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         for byte in input {
             match byte {
                 b'f' => {
-                    let source = Arc::clone(&self.0) as _;
+                    let source = Arc::clone(&self.0);
                     turn.out.write_file(FileRange { source, offset: 0, len: LEN });
                 }
                 _ => turn.out.write(b"."),
@@ -78,12 +77,17 @@ struct TestServer {
 
 fn start() -> TestServer {
     let ((read_began, reads), (resume, resumed)) = (channel(), channel());
-    let file = Arc::new(HangingFile { read_began, resumed: Mutex::new(resumed) });
+    let (running, address) =
+        serve(Arc::new(HangingFile { read_began, resumed: Mutex::new(resumed) }));
+    TestServer { running, address, reads, resume }
+}
+
+fn serve(file: Arc<dyn FileSource>) -> (Running, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::MIN, Config::default()).unwrap();
     let Bound::Ip(address) = server.addresses()[0] else { panic!("not a TCP address") };
     let open = move |_: &Peer| Box::new(Files(Arc::clone(&file))) as Box<dyn Protocol>;
-    TestServer { running: server.start(move |_| open.clone()).unwrap(), address, reads, resume }
+    (server.start(move |_| open.clone()).unwrap(), address)
 }
 
 #[test]
@@ -114,4 +118,59 @@ fn a_server_ends_while_a_file_hangs() {
     let stats = running.join().unwrap();
     assert_eq!((stats.cut, stats.jobs.run), (1, 1));
     assert!(resume.send(()).is_ok(), "the read still hangs");
+}
+
+/// Only reading it shows whether it has changed.
+#[derive(Debug)]
+struct Uncertain {
+    is_same: bool,
+    /// The threads that checked and verified it.
+    checked: Mutex<Vec<ThreadId>>,
+    verified: Mutex<Vec<ThreadId>>,
+}
+
+impl FileSource for Uncertain {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = buffer.len().min((LEN - offset) as usize);
+        (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = at as u8);
+        Ok(count)
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn check(&self) -> Validity {
+        self.checked.lock().unwrap().push(thread::current().id());
+        Validity::Unknown
+    }
+    fn verify(&self, _: &CancelToken) -> bool {
+        self.verified.lock().unwrap().push(thread::current().id());
+        self.is_same
+    }
+}
+
+#[test]
+fn a_file_is_verified_by_a_thread_before_it_is_completed() {
+    for is_same in [true, false] {
+        let (checked, verified) = Default::default();
+        let file = Arc::new(Uncertain { is_same, checked, verified });
+        let (running, address) = serve(Arc::clone(&file) as _);
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"1f2").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        if is_same {
+            got.resize(LEN as usize + 2, 0);
+            client.read_exact(&mut got).unwrap();
+            assert!((0..).zip(&got[1..got.len() - 1]).all(|(at, got): (u64, _)| *got == at as u8));
+            assert_eq!((got[0], got[got.len() - 1]), (b'.', b'.'));
+        } else {
+            let _ = client.read_to_end(&mut got);
+            assert!((got.len() as u64) < LEN + 1, "the file is not completed");
+        }
+        running.handle().stop();
+        let stats = running.join().unwrap();
+        assert_eq!(stats.closed_for("file_changed"), u64::from(!is_same));
+        let (checked, verified) = (file.checked.lock().unwrap(), file.verified.lock().unwrap());
+        assert!(!verified.is_empty() && verified.iter().all(|thread| !checked.contains(thread)));
+    }
 }

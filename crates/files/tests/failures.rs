@@ -81,6 +81,7 @@ fn each_kind_of_failure() {
             (Absent::Exhausted, "503"),
             (Absent::Failed(5), "500"),
             (Absent::Forbidden("openat2"), "500"),
+            (Absent::TooLong, "500"),
             (Absent::Missing, "404"),
             (Absent::Outside, "404"),
         ] {
@@ -92,13 +93,14 @@ fn each_kind_of_failure() {
         }
     });
     let lines = warnings.lines();
-    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert_eq!(lines.len(), 12, "{lines:#?}");
     for (line, part) in lines.iter().zip([
         "fs.file-max",
         "wait to be closed",
         "out of memory",
         "Input/output error",
         "openat2 is not permitted here (a seccomp sandbox?)",
+        "up to 1 MiB only",
     ]) {
         assert!(line.contains(part), "{part} in {line}");
     }

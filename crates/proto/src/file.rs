@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::JobGroup;
+use crate::{CancelToken, JobGroup};
 
 /// An open file, as drivers see it.
 pub trait FileSource: Send + Sync + fmt::Debug {
@@ -21,9 +21,20 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the content is unchanged since the file was opened, as far as its metadata shows.
-    /// Called before the last part of a range is sent.
-    fn is_unchanged(&self) -> bool;
+    /// Whether the content is still what was promised, as far as the file's metadata say. Called
+    /// before the last part of a range is sent. Default: [`Validity::Valid`], the content never
+    /// changes.
+    fn check(&self) -> Validity {
+        Validity::Valid
+    }
+
+    /// As [`FileSource::check`], but may read the file to find out: up to its whole content. Called
+    /// on a thread, after the last part of a range was read. `cancel` is set when nobody waits for
+    /// the result any more. Default: no file is read, and [`Validity::Unknown`] counts as changed.
+    fn verify(&self, cancel: &CancelToken) -> bool {
+        let _ = cancel;
+        self.check() == Validity::Valid
+    }
 
     /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].
     fn access(&self) -> Access {
@@ -44,6 +55,17 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     fn note_send(&self, took: Duration) {
         let _ = took;
     }
+}
+
+/// Whether the content of a file is what was promised when its response began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It is.
+    Valid,
+    /// It is not: the response must not be completed.
+    Changed,
+    /// Only reading the file shows it, which [`FileSource::verify`] does on a thread.
+    Unknown,
 }
 
 /// How a file may be sent without blocking an event loop.

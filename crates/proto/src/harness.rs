@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
-use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, WallTime};
+use crate::{
+    CancelToken, End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time,
+    WallTime,
+};
 
 /// One connection of a protocol. The test acts as its peer and as the engine.
 pub struct Harness {
@@ -275,7 +278,6 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
         let before = sent.len();
         match out.part(u64::MAX) {
             Part::Nothing => return,
-            Part::Unread(range) if !range.source.is_unchanged() => return out.clear(),
             Part::Changed => {
                 out.clear();
                 return;
@@ -287,10 +289,14 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                     sent.extend_from_slice(slice);
                 }
             }
-            Part::File(range) | Part::Unread(range) => {
+            part @ (Part::File(range) | Part::Unread(range)) => {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
                 assert!(read > 0, "the file ends before its range");
+                let is_unread = matches!(part, Part::Unread(_));
+                if is_unread && !range.source.verify(&CancelToken::default()) {
+                    return out.clear();
+                }
                 sent.extend_from_slice(&buffer[..read]);
             }
         }

@@ -83,7 +83,7 @@ pub use budget::{Budget, Permit, ReportLimiter};
 pub use client::Client;
 pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
-pub use file::{Access, FileRange, FileSource};
+pub use file::{Access, FileRange, FileSource, Validity};
 pub use job::{CancelToken, Job, JobGroup, JobKind, Spawn, Waiter};
 pub use output::{Mark, Output, Part};
 pub use peer::{Address, Peer};

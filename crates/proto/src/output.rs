@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::{Access, FileRange, Permit};
+use crate::{Access, FileRange, Permit, Validity};
 
 /// A position in the output of a connection: bytes since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,8 +171,8 @@ impl Output {
 
     /// What is at the front. A driver may send at most `max` bytes of a file.
     ///
-    /// If that includes the end of the range, this checks whether the file has changed. For an
-    /// unread file, the thread that reads it does.
+    /// If that includes the end of the range, this checks whether the file has changed. For an unread
+    /// part, the thread that reads it does.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
@@ -180,10 +180,14 @@ impl Output {
                 if range.source.access() == Access::Thread {
                     return Part::Unread(range);
                 }
-                if range.len <= max && !range.source.is_unchanged() {
-                    return Part::Changed;
+                if range.len > max {
+                    return Part::File(range);
                 }
-                Part::File(range)
+                match range.source.check() {
+                    Validity::Valid => Part::File(range),
+                    Validity::Changed => Part::Changed,
+                    Validity::Unknown => Part::Unread(range),
+                }
             }
             None if self.sent == self.plain.len() => Part::Nothing,
             _ => Part::Memory,

@@ -60,13 +60,11 @@ impl<'a> File<'a> {
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether its content is unchanged since it was opened.
+    /// Whether nothing of it has changed since it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
-            Content::Open(file) => {
-                file.identity().is_ok_and(|now| self.identity.has_same_content(&now))
-            }
+            Content::Open(file) => file.is_current(),
         }
     }
 }
@@ -83,7 +81,8 @@ impl PrecompressedChecks {
         original: &Identity,
         precompressed: &Identity,
     ) -> Option<bool> {
-        lock(&self.results).get(&Pair::of(coding, original, precompressed)).copied()
+        let (original, precompressed) = (*original, *precompressed);
+        lock(&self.results).get(&Pair { coding, original, precompressed }).copied()
     }
 
     /// Whether the precompressed file may be sent in place of the original. Blocks while it
@@ -119,7 +118,9 @@ impl PrecompressedChecks {
             return false;
         }
         if original.settled && precompressed.settled {
-            let pair = Pair::of(coding, original.identity, precompressed.identity);
+            let names = (original.name, precompressed.name);
+            let (original, precompressed) = (*original.identity, *precompressed.identity);
+            let pair = Pair { coding, original, precompressed };
             let mut results = lock(&self.results);
             // Another shard may have checked and logged it before.
             let is_new = results.peek(&pair).is_none();
@@ -128,22 +129,13 @@ impl PrecompressedChecks {
             if let (Some(mismatch), true) = (mismatch, is_new) {
                 warn!(
                     target: "sockeye",
-                    file = ?String::from_utf8_lossy(original.name),
-                    precompressed = ?String::from_utf8_lossy(precompressed.name),
+                    file = ?String::from_utf8_lossy(names.0),
+                    precompressed = ?String::from_utf8_lossy(names.1),
                     reason = %mismatch,
                     "precompressed file is not sent: its content may differ from the original's; compress it again"
                 );
             }
         }
         mismatch.is_none()
-    }
-}
-
-impl Pair {
-    fn of(coding: Coding, original: &Identity, precompressed: &Identity) -> Self {
-        // Another name for a file changes `links` but not its content.
-        let [original, precompressed] =
-            [original, precompressed].map(|identity| Identity { links: 0, ..*identity });
-        Self { coding, original, precompressed }
     }
 }

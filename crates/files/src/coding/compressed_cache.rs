@@ -1,7 +1,8 @@
 //! The contents that were compressed on demand, shared by all shards and responses.
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
-//!   content outlives a lookup, a `touch`, and a deployment that changes nothing.
+//!   content outlives a lookup, a `touch`, and a deployment that changes nothing. If the ETag is not
+//!   made of the content, the identity of the file belongs to the key.
 //! - A budget limits the compressed contents of all folders together, as long as anything holds
 //!   them. When it is spent, the least used ones that are not being sent are evicted. If that is
 //!   not enough, the file is sent uncompressed.
@@ -20,6 +21,7 @@ use crate::limits::clock_map::ClockMap;
 use crate::limits::lock::lock;
 use crate::limits::single_flight::SingleFlight;
 use crate::options::codings::Coding;
+use crate::store::identity::Identity;
 
 /// Smaller files are sent uncompressed: with headers, they fit into one or two packets anyway.
 pub(crate) const MIN_FILE_SIZE: u64 = 1024;
@@ -77,9 +79,11 @@ struct History {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// Files of two folders may have the same ETag if it is not a hash of the content.
     pub(crate) folder: u32,
     pub(crate) etag: Box<str>,
+    /// The identity of the file, if its ETag is not a hash of the content: several files may have the
+    /// same ETag then.
+    pub(crate) identity: Option<Identity>,
     pub(crate) coding: Coding,
 }
 

@@ -58,8 +58,9 @@ impl Encoder {
     ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
         // A file that may still change and isn't in memory could change before it is compressed.
-        let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
+        let is_compressible = !file.is_volatile
             && !file.is_encoded()
+            && (file.settled || matches!(file.content, Content::Memory(_)))
             && self.cache.accepts(file.size())
             && file.content_type().is_some_and(mime::is_compressible);
         let on_demand = self.on_demand.map(|enabled| enabled && is_compressible);
@@ -106,7 +107,10 @@ impl Encoder {
     }
 
     fn key(&self, file: &FileEntry, coding: Coding) -> Key {
-        Key { folder: self.folder, etag: file.original.etag.as_str().into(), coding }
+        let Representation { etag, identity, is_hashed, .. } = &file.original;
+        // Two contents may have the same size and modification time.
+        let identity = (!is_hashed).then_some(*identity);
+        Key { folder: self.folder, etag: etag.as_str().into(), identity, coding }
     }
 
     /// The same file with one more encoding, or marked as not worth compressing; unchanged if

@@ -118,6 +118,7 @@ impl FileEntry {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));
         let (file, known) = (&self.original, &before.original);
-        this.is_same(that) && file.etag == known.etag && file.head == known.head
+        let is_same_content = file.is_hashed || file.identity == known.identity;
+        this.is_same(that) && is_same_content && file.etag == known.etag && file.head == known.head
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::checks::{File, PrecompressedChecks};
 use crate::file::content::MAX_SMALL_FILE;
-use crate::file::reader::{LoadError, ReadScope, Reader};
+use crate::file::reader::{LoadError, Loaded, ReadScope, Reader};
 use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
-use crate::store::identity::Identity;
+use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
 /// The precompressed forms of smaller files are ignored: the additional headers are longer than the
@@ -54,8 +54,8 @@ impl Precompressed {
     ) -> Result<Self, LoadError> {
         let mut precompressed = Self::default();
         let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
-        if file.size() < MIN_FILE_SIZE || file.is_encoded() || Coding::ALL.iter().any(is_compressed)
-        {
+        let may_have_any = !file.is_volatile && !file.is_encoded() && file.size() >= MIN_FILE_SIZE;
+        if !may_have_any || Coding::ALL.iter().any(is_compressed) {
             return Ok(precompressed);
         }
         for coding in Coding::ALL {
@@ -69,8 +69,7 @@ impl Precompressed {
                 match known.filter(|known| known.has_same_content(&identity)) {
                     Some(known) => Some(Arc::clone(known)),
                     None => {
-                        let settled = identity.is_settled(now);
-                        let found = Candidate { name: &name, opened, identity, settled };
+                        let found = Candidate { name: &name, opened, identity, now };
                         found.checked(reader, checks, file, coding)?.map(Arc::new)
                     }
                 };
@@ -84,8 +83,8 @@ struct Candidate<'a> {
     name: &'a [u8],
     opened: Arc<dyn OpenFile>,
     identity: Identity,
-    /// Whether any later change will change the identity.
-    settled: bool,
+    /// The clock of the store, read before the file was opened.
+    now: Stamp,
 }
 
 impl Candidate<'_> {
@@ -97,7 +96,8 @@ impl Candidate<'_> {
         original: &Representation,
         coding: Coding,
     ) -> Result<Option<Representation>, LoadError> {
-        let Self { name, opened, identity, settled } = self;
+        let Self { name, opened, identity, now } = self;
+        let settled = identity.is_settled(now);
         let known = checks.cached_result(coding, &original.identity, &identity);
         // One that is not smaller is useless.
         if identity.size >= original.size() || known == Some(false) {
@@ -113,18 +113,20 @@ impl Candidate<'_> {
         if known.is_none() && matches!(reader.scope, ReadScope::Cached) {
             return Err(LoadError::WouldBlock);
         }
-        let content = match reader.load(opened, &identity) {
-            Ok(content) => content,
+        let Loaded { content, digest, .. } = match reader.load(opened, &identity, settled) {
+            Ok(loaded) => loaded,
             Err(LoadError::WouldBlock) => return Err(LoadError::WouldBlock),
             Err(_) => return Ok(None),
         };
+        if !content.has_size(identity.size) {
+            return Ok(None);
+        }
         let file = File { name, content: &content, identity: &identity, settled };
         let cancel = reader.scope.cancel();
         if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
             return Ok(None);
         }
-        let Ok((digest, _)) = reader.digest(&content, &identity, settled) else { return Ok(None) };
-        let etag = etag_of(digest, &identity, settled);
+        let etag = etag_of(digest, &identity, now);
         Ok(Some(original.encoded(coding, &etag, identity, settled, content)))
     }
 }

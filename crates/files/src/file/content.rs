@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::{CancelToken, Permit};
+use sockeye_proto::{CancelToken, FileSource, Permit};
 
+use super::version::FileVersion;
 use crate::store::absent::Absent;
-use crate::store::traits::OpenFile;
 
 /// Files of up to this size, in bytes, are cached in memory; larger ones are kept open. Up to about
 /// 16 KiB, sending from memory is cheaper than a second system call. Up to 32 KiB it costs little
@@ -19,7 +19,7 @@ pub const MAX_SMALL_FILE: u64 = 32 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Memory(Bytes),
-    Open(Arc<dyn OpenFile>),
+    Open(Arc<FileVersion>),
     /// In the cache of compressed files, which may drop it.
     Compressed(Weak<Compressed>),
 }
@@ -31,12 +31,17 @@ impl Content {
             Self::Memory(bytes) => Ok(bytes.slice(..count.min(bytes.len()))),
             Self::Open(file) => {
                 let mut start = vec![0; count];
-                let filled = file.fill(0, &mut start)?;
+                let filled = file.file().fill(0, &mut start)?;
                 start.truncate(filled);
                 Ok(start.into())
             }
             Self::Compressed(_) => Ok(Bytes::new()),
         }
+    }
+
+    /// Whether `size`, that of the file's metadata, is the length of the content.
+    pub(crate) fn has_size(&self, size: u64) -> bool {
+        !matches!(self, Self::Memory(bytes) if bytes.len() as u64 != size)
     }
 }
 

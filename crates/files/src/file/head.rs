@@ -6,7 +6,7 @@ use sockeye_proto::WallTime;
 use super::content_type::ContentType;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
-use crate::options::fields::{push, with};
+use crate::options::fields::{push, with, without};
 use crate::options::folder_options::Options;
 
 /// The fields of responses with a representation.
@@ -27,6 +27,9 @@ pub(crate) const REVALIDATE: &str = "no-cache";
 
 /// For images, fonts, videos and archives: large, and rarely replaced under their names.
 const TEN_MINUTES: &str = "max-age=600";
+
+/// For a file that is read for each request.
+pub(crate) const NO_STORE: &str = "no-store";
 
 impl Head {
     pub(crate) fn new(
@@ -56,6 +59,13 @@ impl Head {
         }
         push(&mut fields, "Accept-Ranges", b"bytes");
         Self { fields: fields.and(&not_modified), not_modified }
+    }
+
+    /// The fields of a file that is never cached, and not sent in ranges.
+    pub(crate) fn into_volatile(self) -> Self {
+        let dropped = ["ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"];
+        let volatile = |fields| with(without(fields, &dropped), "Cache-Control", NO_STORE);
+        Self { fields: volatile(&self.fields), not_modified: volatile(&self.not_modified) }
     }
 }
 

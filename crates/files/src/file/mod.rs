@@ -3,6 +3,7 @@
 //! - `representation`: a file, uncompressed or in a coding, with its prepared response.
 //! - `content`: its content, in memory or as an open file.
 //! - `content_type`: its type and coding.
+//! - `version`: one version of an open file, which is checked before a response is completed.
 //! - `head`: the fields of its responses.
 //! - `reader`: reads files for a lookup.
 
@@ -11,3 +12,4 @@ pub(crate) mod content_type;
 pub(crate) mod head;
 pub(crate) mod reader;
 pub(crate) mod representation;
+pub(crate) mod version;

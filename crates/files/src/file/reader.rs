@@ -3,14 +3,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sockeye_proto::CancelToken;
+use sockeye_proto::{Budget, CancelToken, Permit};
 
 use super::content::{Content, MAX_SMALL_FILE};
+use super::version::FileVersion;
 use crate::naming::charset::Utf8As;
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests, Summary};
 use crate::store::identity::Identity;
 use crate::store::traits::{OpenFile, Store};
+
+/// The most that is read of a file whose size is not that of its content, in bytes.
+pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
+
+/// How much is read at a time of such a file. Some are complete in their first read only.
+const UNSIZED_CHUNK: usize = 128 * 1024;
+
+/// How much is read of an empty file to find out whether it is empty, in bytes.
+const EMPTY_PROBE: u64 = 4096;
 
 /// Which files a lookup may read.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +43,19 @@ pub(crate) struct Reader<'a> {
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) scope: ReadScope<'a>,
+    /// Whether a file may grow while it is read: it is sent as long as it was when it was opened.
+    pub(crate) may_grow: bool,
+    /// The budget for the contents of files whose size is not that of their content.
+    pub(crate) unsized_memory: &'a Arc<Budget>,
+}
+
+/// The bytes of a file whose size is not that of its content, and the permit for them.
+struct UnsizedContent(Vec<u8>, #[expect(dead_code, reason = "it is held with the bytes")] Permit);
+
+impl AsRef<[u8]> for UnsizedContent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Why a lookup does not get a file.
@@ -63,54 +86,58 @@ impl ReadScope<'_> {
     }
 }
 
+/// A file that was loaded.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) content: Content,
+    /// The hash of the content, if the ETag is made of it.
+    pub(crate) digest: Option<Digest>,
+    /// What the whole content showed about its encoding, if it was read and is not in memory.
+    pub(crate) utf8: Option<Utf8As>,
+}
+
 impl Reader<'_> {
-    /// The content of an open file: its bytes if it is small, never a mixture of two versions.
+    /// Loads an open file. Small files are read into memory. `is_settled` is the result of
+    /// [`Identity::is_settled`].
+    ///
+    /// The content is never a mixture of two versions. It has another length than `identity.size` only
+    /// if the file has another length than its metadata say, as in `/proc` and `/sys`.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,
         identity: &Identity,
-    ) -> Result<Content, LoadError> {
+        is_settled: bool,
+    ) -> Result<Loaded, LoadError> {
         if identity.size > MAX_SMALL_FILE {
-            return Ok(Content::Open(file));
+            let summary = self.summary(&*file, identity, is_settled)?;
+            let digest = summary.map(|summary| summary.digest);
+            let utf8 = summary.map(|summary| summary.utf8);
+            let content = Content::Open(Arc::new(FileVersion::new(file, *identity, digest)));
+            return Ok(Loaded { content, digest, utf8 });
         }
-        let mut bytes = vec![0; identity.size as usize];
+        // A file without a size may have content. Some refuse to be read byte by byte.
+        let len = if identity.size == 0 { EMPTY_PROBE } else { identity.size };
+        let mut bytes = vec![0; len as usize];
         let filled = match self.scope {
             ReadScope::Cached => file.fill_cached(&mut bytes).map_err(|_| LoadError::WouldBlock)?,
             ReadScope::SmallFiles | ReadScope::WholeFiles(_) => file.fill(0, &mut bytes)?,
         };
-        if filled < bytes.len() || file.identity() != Ok(*identity) {
+        if !file.identity().is_ok_and(|now| self.is_same(identity, &now)) {
             return Err(LoadError::Changed);
         }
+        if filled as u64 != identity.size {
+            if matches!(self.scope, ReadScope::Cached) {
+                return Err(LoadError::WouldBlock);
+            }
+            let content = Content::Memory(self.read_to_end(&*file)?);
+            return Ok(Loaded { content, digest: None, utf8: None });
+        }
+        bytes.truncate(filled);
         let bytes = Bytes::from(bytes);
         // The first clone allocates the reference count: here, not on the event loop.
         drop(bytes.clone());
-        Ok(Content::Memory(bytes))
-    }
-
-    /// The digest of a content; `None` if the ETag needs none. `is_settled` is the result of
-    /// [`Identity::is_settled`]. If the whole file had to be read, the second value is what that
-    /// showed about its encoding.
-    pub(crate) fn digest(
-        &self,
-        content: &Content,
-        identity: &Identity,
-        is_settled: bool,
-    ) -> Result<(Option<Digest>, Option<Utf8As>), LoadError> {
-        if identity.size > self.hashed_up_to {
-            return Ok((None, None));
-        }
-        let Summary { digest, utf8 } = match (content, self.scope) {
-            (Content::Memory(content), _) => return Ok((Some(Digest::of(content)), None)),
-            (Content::Compressed(_), _) => return Ok((None, None)),
-            (Content::Open(_), ReadScope::Cached | ReadScope::SmallFiles) => {
-                self.known(identity, is_settled).ok_or(LoadError::NeedsFullRead)?
-            }
-            (Content::Open(file), ReadScope::WholeFiles(cancel)) => {
-                let read = self.digests.of(&**file, identity, is_settled, cancel)?;
-                read.ok_or(LoadError::Changed)?
-            }
-        };
-        Ok((Some(digest), Some(utf8)))
+        let digest = (identity.size <= self.hashed_up_to).then(|| Digest::of(&bytes));
+        Ok(Loaded { content: Content::Memory(bytes), digest, utf8: None })
     }
 
     /// The first `count` bytes of a content, or all if there are fewer. Blocks if the content is an
@@ -120,6 +147,58 @@ impl Reader<'_> {
             (Content::Open(_), ReadScope::Cached) if count > 0 => Err(LoadError::WouldBlock),
             _ => Ok(content.start(count)?),
         }
+    }
+
+    /// Whether a file that had the first identity before it was read, and the second one after, is
+    /// the same file.
+    fn is_same(&self, before: &Identity, after: &Identity) -> bool {
+        before == after || self.may_grow && before.may_have_grown_to(after)
+    }
+
+    /// Reads a file whose size is not that of its content.
+    fn read_to_end(&self, file: &dyn OpenFile) -> Result<Bytes, Absent> {
+        let budget = self.unsized_memory;
+        let mut permit = budget.take_shared(MAX_UNSIZED as u64).ok_or(Absent::Exhausted)?;
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            bytes.resize(before + UNSIZED_CHUNK, 0);
+            let filled = file.fill(before as u64, &mut bytes[before..])?;
+            bytes.truncate(before + filled);
+            if bytes.len() > MAX_UNSIZED {
+                return Err(Absent::TooLong);
+            }
+            if filled < UNSIZED_CHUNK {
+                break;
+            }
+        }
+        bytes.shrink_to_fit();
+        permit.set(bytes.len() as u64);
+        Ok(Bytes::from_owner(UnsizedContent(bytes, permit)))
+    }
+
+    /// The summary of a file that is not small; `None` if its ETag needs none.
+    fn summary(
+        &self,
+        file: &dyn OpenFile,
+        identity: &Identity,
+        is_settled: bool,
+    ) -> Result<Option<Summary>, LoadError> {
+        if identity.size > self.hashed_up_to {
+            return Ok(None);
+        }
+        let found = match self.scope {
+            ReadScope::Cached | ReadScope::SmallFiles => {
+                self.known(identity, is_settled).ok_or(LoadError::NeedsFullRead)?
+            }
+            ReadScope::WholeFiles(cancel) => {
+                let is_same = |now: &Identity| self.is_same(identity, now);
+                self.digests
+                    .of(file, identity, is_settled, is_same, cancel)?
+                    .ok_or(LoadError::Changed)?
+            }
+        };
+        Ok(Some(found))
     }
 
     /// Whether the file must be read from its descriptor to compute its ETag.

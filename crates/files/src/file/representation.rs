@@ -24,7 +24,13 @@ pub(crate) struct Representation {
     pub(crate) identity: Identity,
     /// Whether any later change will change `identity`.
     pub(crate) settled: bool,
+    /// Empty if it has none: see `is_volatile`.
     pub(crate) etag: String,
+    /// Whether the ETag is made of the content.
+    pub(crate) is_hashed: bool,
+    /// Whether its size on disk is not that of its content, as in `/proc` and `/sys`. It is read for
+    /// each request, and has no ETag, date or ranges.
+    pub(crate) is_volatile: bool,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
     /// The response with all of the content, made when it is first sent.
@@ -49,11 +55,32 @@ impl Representation {
     pub(crate) fn new(opened: OpenedFile<'_>, content: Content, options: &Options) -> Self {
         let OpenedFile { name, kind, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
-        let etag = etag_of(digest, &identity, settled);
+        let etag = etag_of(digest, &identity, now);
         let modified = last_modified(identity.modified, now);
         let head = Head::new(name, &kind, &etag, modified, options);
-        let (name, prepared) = (name.into(), OnceLock::new());
-        Self { name, identity, settled, etag, modified, head, prepared, content, has_vary: false }
+        let file = Self {
+            name: name.into(),
+            identity,
+            settled,
+            etag,
+            is_hashed: digest.is_some(),
+            is_volatile: false,
+            modified,
+            head,
+            prepared: OnceLock::new(),
+            content,
+            has_vary: false,
+        };
+        if file.content.has_size(identity.size) { file } else { file.into_volatile() }
+    }
+
+    /// The representation of a file whose size is not that of its content, which is in memory.
+    fn into_volatile(mut self) -> Self {
+        if let Content::Memory(bytes) = &self.content {
+            self.identity.size = bytes.len() as u64;
+        }
+        let (etag, head) = (String::new(), self.head.into_volatile());
+        Self { etag, head, modified: None, settled: false, is_volatile: true, ..self }
     }
 
     /// Whether it is of the file with this name and identity.
@@ -161,13 +188,14 @@ impl Representation {
     }
 }
 
-/// An ETag: of the digest, or of the identity if the content was not read. If the identity is not
-/// settled, the ETag is never used again, since two contents may have the same identity.
-pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
+/// An ETag: of the digest, or of size and modification time if the content was not read. If the
+/// latter is not settled, the ETag is never used again, since two contents may have the same time.
+/// `now` was read before the identity.
+pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
         Some(digest) => digest.etag(),
-        None if settled => identity.etag(0),
+        None if identity.is_modification_settled(now) => identity.etag(0),
         None => identity.etag(SALT.fetch_add(1, Ordering::Relaxed)),
     }
 }

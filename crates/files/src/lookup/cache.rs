@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Access, Time};
+use sockeye_proto::{Access, FileSource, Time};
 
 use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
@@ -89,7 +89,7 @@ impl Cached {
     /// entry as outdated, so that a thread looks the name up again.
     fn check(&mut self, now: Time) -> bool {
         let mut files = self.entry.open_files();
-        let unchanged = files.all(|file| file.access() != Access::Thread && file.is_unchanged());
+        let unchanged = files.all(|file| file.access() != Access::Thread && file.is_current());
         if unchanged {
             self.checked = now;
         } else {
@@ -140,6 +140,10 @@ impl LookupCache {
     ) {
         // A lack of resources is not cached, because it doesn't depend on the name.
         if matches!(entry.target, Target::Absent(absent) if absent.is_transient()) {
+            return;
+        }
+        if entry.is_volatile() {
+            self.remove(key);
             return;
         }
         if let Some(known) = self.entries.get(key) {

@@ -6,9 +6,9 @@ use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
 use crate::file::content::Content;
 use crate::file::representation::Representation;
+use crate::file::version::FileVersion;
 use crate::respond::substitutes::Slash;
 use crate::store::absent::Absent;
-use crate::store::traits::OpenFile;
 
 /// The result of a lookup.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is a file that must be read for each request.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.file().is_some_and(|file| file.original.is_volatile)
+    }
+
     /// The memory that it holds, in bytes, without its own size.
     pub(crate) fn weight(&self) -> usize {
         self.representations().map(Representation::weight).sum()
@@ -57,7 +62,7 @@ impl Entry {
         self.open_files().count()
     }
 
-    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn OpenFile> {
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = &FileVersion> {
         self.representations().filter_map(|file| match &file.content {
             Content::Memory(_) | Content::Compressed(_) => None,
             Content::Open(file) => Some(&**file),

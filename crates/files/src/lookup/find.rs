@@ -13,9 +13,8 @@ use super::folder::Folder;
 use super::mounts::{MountedPath, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
-use crate::file::content::Content;
 use crate::file::content_type::ContentType;
-use crate::file::reader::{LoadError, ReadScope, Reader};
+use crate::file::reader::{LoadError, Loaded, ReadScope, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::path::RequestPath;
 use crate::respond::substitutes::Slash;
@@ -23,7 +22,7 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// Maximum number of attempts to read a file that changes meanwhile.
+/// Maximum number of attempts to read a file that changes meanwhile, before it is read while it grows.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -201,19 +200,25 @@ impl Lookup<'_> {
     }
 
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
-    /// it changes meanwhile. `None` if `name` is a folder.
+    /// it changes meanwhile. One that always grows, such as a busy log, is taken as long as it was
+    /// when it was opened. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..MAX_ATTEMPTS {
-            match self.load_once(name, rule) {
+            match self.load_once(name, rule, &self.reader) {
                 Err(LoadError::Changed) => {}
                 loaded => return loaded,
             }
         }
-        Err(LoadError::Changed)
+        self.load_once(name, rule, &Reader { may_grow: true, ..self.reader })
     }
 
-    fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
-        let Self { reader, folder, .. } = self;
+    fn load_once(
+        &self,
+        name: &[u8],
+        rule: Rule,
+        reader: &Reader<'_>,
+    ) -> Result<Option<Target>, LoadError> {
+        let folder = self.folder;
         let earlier = self.opened.take().filter(|opened| *opened.name == *name);
         let (now, file, identity, permit) = match earlier {
             Some(OpenedEarlier { file, identity, now, permit, .. }) => {
@@ -228,23 +233,23 @@ impl Lookup<'_> {
                 }
             }
         };
+        // A file without a size may get content while its identity stays.
         let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
-            *by == rule && known.original.is_of_file(name, &identity)
+            *by == rule && identity.size > 0 && known.original.is_of_file(name, &identity)
         };
         let file = if let Some((_, known)) = self.known.filter(is_known) {
             folder.encoder.update_precompressed(reader, known)?
         } else {
-            let content = reader.load(file, &identity)?;
-            let digest = reader.digest(&content, &identity, identity.is_settled(now));
-            if let (Err(LoadError::NeedsFullRead), Content::Open(file)) = (&digest, &content) {
-                let (name, file) = (name.into(), Arc::clone(file));
+            let loaded = reader.load(Arc::clone(&file), &identity, identity.is_settled(now));
+            if let Err(LoadError::NeedsFullRead) = &loaded {
+                let name = name.into();
                 self.opened.replace(Some(OpenedEarlier { name, file, identity, now, permit }));
             }
-            let (digest, utf8) = digest?;
+            let Loaded { content, digest, utf8 } = loaded?;
             let kind = ContentType::of(name, &content, utf8, &folder.options, reader)?;
             let opened = OpenedFile { name, kind, identity, now, digest };
             let file = Representation::new(opened, content, &folder.options);
-            Arc::new(folder.encoder.entry(reader, file)?)
+            Arc::new(folder.encoder.entry(&self.reader, file)?)
         };
         Ok(Some(Target::File(rule, file)))
     }

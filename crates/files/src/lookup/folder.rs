@@ -65,8 +65,15 @@ impl Folder {
 
     /// A reader for a lookup in this folder.
     pub(crate) fn reader<'a>(&'a self, scope: ReadScope<'a>) -> Reader<'a> {
-        let Self { store, digests, options, .. } = self;
-        Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, scope }
+        let Self { store, digests, options, budgets, .. } = self;
+        Reader {
+            store: &**store,
+            digests,
+            hashed_up_to: options.hashed_up_to,
+            scope,
+            may_grow: false,
+            unsized_memory: &budgets.listings,
+        }
     }
 
     /// Whether it is a single file.

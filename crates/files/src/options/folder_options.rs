@@ -54,8 +54,8 @@ pub struct Options {
     pub cors: Cors,
     /// Up to this size in bytes, the ETag of a file is a hash of its content, which is the same
     /// after a deployment of the same content and on every machine. Above it, the ETag is made of
-    /// device, inode, size and times, so that the first response doesn't wait until the file is
-    /// read. Default: 8 MiB.
+    /// size and modification time, so that the first response doesn't wait until the file is read.
+    /// Default: 8 MiB.
     pub hashed_up_to: u64,
     /// The encodings that files are sent in. Default: all.
     pub codings: Codings,

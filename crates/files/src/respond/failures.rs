@@ -16,7 +16,7 @@ const MAX_LOGGED_PATH: usize = 512;
 
 /// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
-pub(super) struct Failures([Failure; 7]);
+pub(super) struct Failures([Failure; 8]);
 
 #[derive(Debug, Default)]
 struct Failure {
@@ -36,6 +36,7 @@ impl Failures {
             Absent::Changing => 4,
             Absent::Failed(_) => 5,
             Absent::Forbidden(_) => 6,
+            Absent::TooLong => 7,
             _ => return None,
         };
         Some(&self.0[kind])

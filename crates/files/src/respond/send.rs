@@ -47,8 +47,8 @@ pub(crate) fn send(
         status = Status::NOT_FOUND;
     } else if !is_prepared {
         let Representation { etag, modified, .. } = file;
-        let validators =
-            Validators { noun: "file", etag, modified: *modified, len: Some(file.size()) };
+        let len = (!file.is_volatile).then(|| file.size());
+        let validators = Validators { noun: "file", etag, modified: *modified, len };
         let not_modified = || cors.with_allowed_origin(&head.not_modified, view.origin());
         // A cache must not keep an error as long as the file.
         let for_error = |fields: &Fields| without(fields, &["Cache-Control"]);
@@ -89,8 +89,8 @@ pub(crate) fn send(
 struct BudgetSpent;
 
 /// Charges the client for the resources that are held until the response is sent: a descriptor, or
-/// the bytes of a large compressed content. Smaller contents are limited by the output limit of
-/// each connection.
+/// the bytes of a large content that is compressed or of a volatile file. Smaller contents are
+/// limited by the output limit of each connection.
 #[inline]
 fn charge(
     selected: &Selected<'_>,
@@ -99,16 +99,21 @@ fn charge(
     responder: &Responder<'_, '_>,
 ) -> Result<Option<Permit>, BudgetSpent> {
     match (&selected.compressed, &selected.file.content) {
-        (None, Content::Memory(_)) => return Ok(None),
+        (None, Content::Memory(content)) if content.len() as u64 <= MAX_SMALL_FILE => {
+            return Ok(None);
+        }
         (Some(content), _) if content.len() as u64 <= MAX_SMALL_FILE => return Ok(None),
         _ if view.is_head() => return Ok(None),
         _ => {}
     }
     let client = responder.client(view.request());
-    let Budgets { compressed, open_files, .. } = context.budgets;
-    let (budget, permit) = match &selected.compressed {
-        Some(content) => (compressed, compressed.charge(client, content.len() as u64)),
-        None => (open_files, open_files.take(client, 1)),
+    let Budgets { compressed, open_files, listings, .. } = context.budgets;
+    let (budget, permit) = match (&selected.compressed, &selected.file.content) {
+        (Some(content), _) => (compressed, compressed.charge(client, content.len() as u64)),
+        (None, Content::Memory(content)) => {
+            (listings, listings.charge(client, content.len() as u64))
+        }
+        (None, _) => (open_files, open_files.take(client, 1)),
     };
     if permit.is_none() {
         context.budgets.log_spent(budget, client, responder.now());

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sockeye_http::{BadField, Fields, Status};
 
-use crate::file::head::{Head, REVALIDATE};
+use crate::file::head::{Head, NO_STORE, REVALIDATE};
 use crate::file::representation::Representation;
 use crate::naming::path::merge_slashes;
 use crate::options::fields::{with, without};
@@ -31,8 +31,9 @@ impl Purpose {
     /// is revalidated each time, since the file may be created later.
     pub(crate) fn head(self, file: &Representation) -> Cow<'_, Head> {
         let Head { fields, not_modified } = &file.head;
+        let caching = if file.is_volatile { NO_STORE } else { REVALIDATE };
         let revalidated = |fields: &Fields, dropped: &[&str]| {
-            with(without(fields, dropped), "Cache-Control", REVALIDATE)
+            with(without(fields, dropped), "Cache-Control", caching)
         };
         Cow::Owned(match self {
             Self::Requested | Self::MergedSlashes => return Cow::Borrowed(&file.head),
@@ -70,7 +71,7 @@ pub(crate) fn status(absent: Absent) -> Status {
         | Absent::Exhausted
         | Absent::TooManyOpenFiles(_)
         | Absent::ClosingHangs => Status::SERVICE_UNAVAILABLE,
-        Absent::Failed(_) | Absent::Forbidden(_) => Status::INTERNAL_SERVER_ERROR,
+        Absent::TooLong | Absent::Failed(_) | Absent::Forbidden(_) => Status::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -243,7 +243,7 @@ impl Site {
 
     /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
     /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
-    /// again.
+    /// again. A volatile file is read after the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -261,8 +261,9 @@ impl Site {
             return Progress::Answered(self.finish(lookup, entry, responder));
         }
         self.put(lookup.key, entry, started, responder.now());
+        let looks_up_always = entry.is_volatile() || self.looks_up_always(lookup.key);
         let is_new = started >= arrived;
-        if is_new || !self.looks_up_always(lookup.key) && arrived.since(started) < FRESH {
+        if is_new || !looks_up_always && arrived.since(started) < FRESH {
             self.respond(lookup, entry, responder)
         } else {
             self.respond_or_look_up(lookup, responder)

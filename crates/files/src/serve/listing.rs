@@ -191,9 +191,9 @@ impl PendingListing {
         let client = responder.client(&self.request.view());
         let stream = responder.stream(status, &fields, Some(part.len));
         let writer = archive.part(part.start, part.start + part.len);
-        let store = Arc::clone(&self.folder.store);
+        let files = (Arc::clone(&self.folder.store), Arc::clone(&self.folder.digests));
         let charged = (client, self.open_files.take());
-        ListingBody::archive(writer, store, self.job_group, charged).write(stream)
+        ListingBody::archive(writer, files, self.job_group, charged).write(stream)
     }
 
     /// The headers and the ranges of the response; or the answer, if nothing is to be sent.

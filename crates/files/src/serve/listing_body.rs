@@ -10,6 +10,7 @@ use sockeye_proto::{
 };
 
 use crate::listing::document::Document;
+use crate::store::digest::Digests;
 use crate::store::traits::Store;
 use crate::tar::writer::{ArchiveAborted, ArchiveWriter, Batch};
 
@@ -26,10 +27,13 @@ pub(crate) enum ListingBody {
     Archive(Box<ArchiveBody>),
 }
 
+/// Where an archive gets its files from, and the known digests of them.
+type ArchiveFiles = (Arc<dyn Store>, Arc<Digests>);
+
 /// An archive that is being sent.
 #[derive(Debug)]
 pub(crate) struct ArchiveBody {
-    store: Arc<dyn Store>,
+    files: ArchiveFiles,
     /// Where its jobs may get stuck.
     job_group: JobGroup,
     /// The client that is charged for the jobs.
@@ -56,13 +60,13 @@ type BatchResult = (ArchiveWriter, Result<Batch, ArchiveAborted>);
 impl ListingBody {
     pub(crate) fn archive(
         writer: ArchiveWriter,
-        store: Arc<dyn Store>,
+        files: ArchiveFiles,
         job_group: JobGroup,
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
         let (next_batch, open) =
             (BatchState::WaitingForRoom(writer), Vec::with_capacity(MAX_OPEN_FILES));
-        let archive = ArchiveBody { store, job_group, client, open_files, next_batch, open };
+        let archive = ArchiveBody { files, job_group, client, open_files, next_batch, open };
         Self::Archive(Box::new(archive))
     }
 
@@ -118,10 +122,10 @@ impl ArchiveBody {
                 (stream.more(), self)
             }
             BatchState::WaitingForRoom(mut writer) => {
-                let (store, promise) = (Arc::clone(&self.store), stream.promise());
+                let ((store, digests), promise) = (self.files.clone(), stream.promise());
                 let ((waiter, cancel), ticket) = (Waiter::new(), promise.ticket());
                 let job = Job::new(JobKind::Archive, self.client, move || {
-                    let batch = writer.next(&*store);
+                    let batch = writer.next(&*store, &digests);
                     let result: BatchResult = (writer, batch);
                     promise.fulfill(Box::new(result));
                 });

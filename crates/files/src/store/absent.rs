@@ -27,6 +27,8 @@ pub enum Absent {
     NotRegular(Special),
     /// It changed each time it was read.
     Changing,
+    /// Its size on disk is not that of its content, and it has more than 1 MiB.
+    TooLong,
     /// There is not enough memory, or a budget is spent.
     Exhausted,
     /// The limit on open files is reached.
@@ -112,6 +114,9 @@ impl fmt::Display for Absent {
             Self::Link => "a symbolic link leads in circles, or may not be followed",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changed each time it was read",
+            Self::TooLong => {
+                "its size on disk is not that of its content, and such a file is sent up to 1 MiB only"
+            }
             Self::Exhausted => "out of memory",
             Self::TooManyOpenFiles(OpenFilesOf::Process) => {
                 "this process has as many files open as it may: raise its limit on open files \

@@ -19,7 +19,6 @@ pub(crate) fn from_statx(stat: &Statx) -> (FileType, Identity) {
         size: stat.stx_size,
         modified: stamp(stat.stx_mtime),
         changed: stamp(stat.stx_ctime),
-        links: stat.stx_nlink.into(),
     };
     (FileType::from_raw_mode(stat.stx_mode.into()), identity)
 }

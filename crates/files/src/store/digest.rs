@@ -90,8 +90,9 @@ impl Digests {
         lock(&self.summaries).get(identity).copied()
     }
 
-    /// The summary of an open file, which is read unless its summary is known; `None` if the file
-    /// changed meanwhile.
+    /// The summary of the first `identity.size` bytes of an open file, which is read unless its
+    /// summary is known; `None` if there are fewer, or if `is_same` is false for the identity of the
+    /// file after reading it.
     ///
     /// # Errors
     ///
@@ -101,17 +102,18 @@ impl Digests {
         file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
+        is_same: impl Fn(&Identity) -> bool,
         cancel: &CancelToken,
     ) -> Result<Option<Summary>, Absent> {
         if let Some(known) = self.get(identity).filter(|_| is_settled) {
             return Ok(Some(known));
         }
-        let summary = Summary::read(file, identity.size, cancel)?;
-        let summary = summary.filter(|_| file.identity() == Ok(*identity));
-        if let Some(summary) = summary.filter(|_| is_settled) {
-            self.put(*identity, summary);
+        let Some(summary) = Summary::read(file, identity.size, cancel)? else { return Ok(None) };
+        let Ok(now) = file.identity() else { return Ok(None) };
+        if is_settled && now == *identity {
+            self.put(now, summary);
         }
-        Ok(summary)
+        Ok(is_same(&now).then_some(summary))
     }
 
     fn put(&self, identity: Identity, summary: Summary) {
@@ -151,9 +153,10 @@ mod tests {
         let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
         let (waiter, cancel) = Waiter::new();
         let digests = Digests::default();
-        assert!(digests.of(&*file, &identity, false, &cancel).is_ok());
+        let read = || digests.of(&*file, &identity, false, |_| true, &cancel);
+        assert!(read().is_ok());
         drop(waiter);
-        assert_eq!(digests.of(&*file, &identity, false, &cancel), Err(Absent::Exhausted));
+        assert_eq!(read(), Err(Absent::Exhausted));
     }
 
     #[test]

@@ -325,10 +325,6 @@ impl FileSource for DiskFile {
         Some(self.fd())
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.identity().is_ok_and(|now| self.identity.has_same_content(&now))
-    }
-
     fn access(&self) -> Access {
         self.device.access()
     }

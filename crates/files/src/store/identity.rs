@@ -1,9 +1,14 @@
-//! Whether a file still has the same content, without reading it.
+//! What the metadata of a file say about its content, without reading it.
 //!
-//! A write changes a file's times, but the file system's clock ticks only every few milliseconds:
-//! two writes within one tick leave the same stamp. So an identity is *settled* once the clock has
-//! passed the file's last change. Until then, a later content may have the same identity. In-place
-//! rewrites of equal length within the tick in which a response starts can't be detected.
+//! A file with the same identity has the same content: a write changes its times. But the file
+//! system's clock ticks only every few milliseconds, so two writes within one tick leave the same
+//! stamp. An identity is *settled* once the clock has passed the file's last change. Until then, a
+//! later content may have the same identity. In-place rewrites of equal length within the tick in
+//! which a response starts can't be detected.
+//!
+//! The reverse doesn't hold: `chmod`, `touch`, a rename and a new link change the identity and not
+//! the content, and a file that grows keeps what it had. Size and modification time say more about
+//! those cases, but less surely, since programs can set the time.
 
 use twox_hash::XxHash3_128;
 
@@ -29,45 +34,58 @@ pub struct Identity {
     pub modified: Stamp,
     /// When its content or its metadata was last changed; programs can't set this.
     pub changed: Stamp,
-    /// The number of its names (hard links).
-    pub links: u64,
+}
+
+impl Stamp {
+    /// Whether the clock has passed it, so that no later change has this time. `now` was read before
+    /// it.
+    fn is_past(self, now: Self) -> bool {
+        // A time without a fraction: the file system may store times in steps of two seconds.
+        let tick = if self.nanos == 0 { 2 } else { 0 };
+        Self { secs: self.secs.saturating_add(tick), ..self } < now
+    }
 }
 
 impl Identity {
     /// Whether any later change will change the identity. `now` was read before the identity.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
-        // A time without a fraction: the file system may store times in steps of two seconds.
-        let tick = if self.changed.nanos == 0 { 2 } else { 0 };
-        let Stamp { secs, nanos } = self.changed;
-        Stamp { secs: secs.saturating_add(tick), nanos } < now
+        self.changed.is_past(now)
     }
 
-    /// Whether the content is still the same, if `later` was read from the same open file.
+    /// Whether any later write will change the modification time, unless a program sets that. `now`
+    /// was read before the identity.
     ///
-    /// Renaming another file over this one changes its `links` and `changed`, but not its content.
-    /// Sites are deployed in this way; responses with the old content continue.
-    #[must_use]
-    pub fn has_same_content(&self, later: &Self) -> bool {
-        let same_file = (self.device, self.inode) == (later.device, later.inode);
-        let same_content = (self.size, self.modified) == (later.size, later.modified);
-        let same_change = self.changed == later.changed || self.links != later.links;
-        same_file && same_content && same_change
+    /// This holds for a file whose metadata only were changed just now, and for one whose modification
+    /// time was set to one in the future.
+    pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
+        self.modified.is_past(now) || self.is_settled(now)
     }
 
-    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and
-    /// after a restart. A salt distinguishes contents whose identity is not settled.
+    /// Whether `later` is the identity of the same file, which is not shorter.
+    pub(crate) fn may_have_grown_to(&self, later: &Self) -> bool {
+        (self.device, self.inode) == (later.device, later.inode) && self.size <= later.size
+    }
+
+    /// Whether a file with the identity `later` begins with the content of this one, going by size
+    /// and modification time: it has grown, or both are the same.
+    pub(crate) fn is_kept_by(&self, later: &Self) -> bool {
+        let has_grown = self.size < later.size && self.may_have_grown_to(later);
+        has_grown || (self.size, self.modified) == (later.size, later.modified)
+    }
+
+    /// An ETag, quotes included, made of size and modification time: the same on every shard, after
+    /// a restart, for a copy that keeps the time, and after a change of metadata only. A salt
+    /// distinguishes contents whose modification time is not settled.
     #[must_use]
     pub fn etag(&self, salt: u64) -> String {
-        let Self { device, inode, size, modified, changed, links: _ } = self;
+        let Self { size, modified: Stamp { secs, nanos }, .. } = self;
         let mut hasher = XxHash3_128::new();
-        for number in [*device, *inode, *size, salt] {
+        for number in [*size, salt] {
             hasher.write(&number.to_le_bytes());
         }
-        for Stamp { secs, nanos } in [modified, changed] {
-            hasher.write(&secs.to_le_bytes());
-            hasher.write(&nanos.to_le_bytes());
-        }
+        hasher.write(&secs.to_le_bytes());
+        hasher.write(&nanos.to_le_bytes());
         format!("\"{:032x}\"", hasher.finish_128())
     }
 }
@@ -82,7 +100,7 @@ mod tests {
 
     fn file() -> Identity {
         let stamp = at(100, 5);
-        Identity { device: 1, inode: 2, size: 3, modified: stamp, changed: stamp, links: 1 }
+        Identity { device: 1, inode: 2, size: 3, modified: stamp, changed: stamp }
     }
 
     #[test]
@@ -96,30 +114,58 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_identity_affects_content_and_etag() {
-        let changes: [fn(&mut Identity); 5] = [
-            |it| it.device += 1,
-            |it| it.inode += 1,
-            |it| it.size += 1,
-            |it| it.modified.nanos += 1,
-            |it| it.changed.nanos += 1,
+    fn a_modification_is_settled_whatever_else_is_changed_later() {
+        let now = at(100, 6);
+        for (modified, changed, is_settled) in [
+            (at(100, 5), at(100, 5), true),
+            (at(100, 6), at(100, 6), false),
+            // Its permissions were changed just now.
+            (at(50, 1), at(100, 6), true),
+            (at(99, 0), at(100, 6), false),
+            // Its time was set to one in the future, before now.
+            (at(200, 1), at(100, 5), true),
+            (at(200, 1), at(100, 6), false),
+        ] {
+            let identity = Identity { modified, changed, ..file() };
+            assert_eq!(identity.is_modification_settled(now), is_settled, "{identity:?}");
+        }
+    }
+
+    #[test]
+    fn etags_are_made_of_size_and_modification_time() {
+        type Change = fn(&mut Identity);
+        let changes: [(Change, bool); 6] = [
+            (|it| it.device += 1, false),
+            (|it| it.inode += 1, false),
+            (|it| it.size += 1, true),
+            (|it| it.modified.secs += 1, true),
+            (|it| it.modified.nanos += 1, true),
+            (|it| it.changed.nanos += 1, false),
         ];
-        for change in changes {
+        for (change, differs) in changes {
             let mut later = file();
             change(&mut later);
-            assert!(!file().has_same_content(&later), "{later:?}");
-            assert_ne!(file().etag(0), later.etag(0), "{later:?}");
+            assert_eq!(file().etag(0) != later.etag(0), differs, "{later:?}");
         }
-        assert!(file().has_same_content(&file()));
-        assert_eq!(file().etag(0), file().etag(0));
         assert_ne!(file().etag(0), file().etag(1));
     }
 
     #[test]
-    fn unlinking_does_not_change_the_content() {
-        let unlinked = Identity { changed: at(200, 0), links: 0, ..file() };
-        assert!(file().has_same_content(&unlinked));
-        let rewritten = Identity { modified: at(200, 0), ..unlinked };
-        assert!(!file().has_same_content(&rewritten));
+    fn a_file_keeps_its_content_if_it_grows_or_its_size_and_time_stay() {
+        let (modified, changed) = (at(200, 0), at(200, 0));
+        for (later, is_kept) in [
+            (file(), true),
+            (Identity { changed, ..file() }, true),
+            (Identity { device: 7, inode: 7, changed, ..file() }, true),
+            (Identity { size: 4, modified, changed, ..file() }, true),
+            (Identity { size: 4, ..file() }, true),
+            (Identity { inode: 7, size: 4, modified, changed, ..file() }, false),
+            (Identity { device: 7, size: 4, modified, changed, ..file() }, false),
+            (Identity { modified, changed, ..file() }, false),
+            (Identity { size: 2, modified, changed, ..file() }, false),
+            (Identity { size: 2, ..file() }, false),
+        ] {
+            assert_eq!(file().is_kept_by(&later), is_kept, "{later:?}");
+        }
     }
 }

@@ -29,6 +29,7 @@ struct State {
     files: HashMap<Vec<u8>, Arc<Mutex<File>>>,
     faults: HashMap<Vec<u8>, InjectedFault>,
     opens: usize,
+    reads: usize,
     access: Option<Access>,
 }
 
@@ -86,6 +87,43 @@ impl Memory {
         lock(&state.create(name)).write(content.into(), now);
     }
 
+    /// Appends to a file in place.
+    pub fn append(&self, name: &str, more: &[u8]) {
+        self.change(name, |file, now| {
+            let content = [&file.content, more].concat();
+            file.write(content, now);
+        });
+    }
+
+    /// Sets the modification time of a file, as `touch` does.
+    pub fn touch(&self, name: &str) {
+        self.change(name, |file, now| {
+            (file.identity.modified, file.identity.changed) = (now, now);
+        });
+    }
+
+    /// Changes the metadata of a file only, as `chmod`, a rename and a new link do.
+    pub fn change_metadata(&self, name: &str) {
+        self.change(name, |file, now| file.identity.changed = now);
+    }
+
+    /// Makes a file claim another size than that of its content, until it is written.
+    pub fn claim_size(&self, name: &str, size: u64) {
+        self.change(name, |file, _| file.identity.size = size);
+    }
+
+    /// Changes the content of a file and nothing of its identity, as the kernel's own file systems do.
+    pub fn set_content(&self, name: &str, content: impl Into<Vec<u8>>) {
+        self.change(name, |file, _| file.content = content.into());
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut File, Stamp)) {
+        let state = self.lock();
+        if let Some(file) = state.files.get(name.as_bytes()) {
+            change(&mut lock(file), state.now);
+        }
+    }
+
     /// Removes a file.
     pub fn remove(&self, name: &str) {
         self.lock().unlink(name);
@@ -122,6 +160,12 @@ impl Memory {
         self.lock().opens
     }
 
+    /// How often a file was read from.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.lock().reads
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -130,7 +174,7 @@ impl Memory {
 impl State {
     fn create(&mut self, name: &str) -> Arc<Mutex<File>> {
         self.inodes += 1;
-        let identity = Identity { inode: self.inodes, links: 1, ..Identity::default() };
+        let identity = Identity { inode: self.inodes, ..Identity::default() };
         let file = Arc::new(Mutex::new(File { identity, ..File::default() }));
         self.files.insert(name.into(), Arc::clone(&file));
         file
@@ -138,8 +182,7 @@ impl State {
 
     fn unlink(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name.as_bytes()) {
-            let identity = &mut lock(&file).identity;
-            (identity.links, identity.changed) = (0, self.now);
+            lock(&file).identity.changed = self.now;
         }
     }
 }
@@ -170,7 +213,7 @@ impl Store for Memory {
         if let Some(file) = state.files.get(name) {
             let identity = lock(file).identity;
             let (file, store) = (Arc::clone(file), self.clone());
-            return Ok(Opened::File(Arc::new(MemoryFile { file, store, identity }), identity));
+            return Ok(Opened::File(Arc::new(MemoryFile { file, store }), identity));
         }
         if name.is_empty() || state.files.keys().any(|file| beneath(file, name).is_some()) {
             return Ok(Opened::Folder);
@@ -234,13 +277,15 @@ impl Store for Memory {
 struct MemoryFile {
     file: Arc<Mutex<File>>,
     store: Memory,
-    /// Its identity when it was opened.
-    identity: Identity,
 }
 
 impl FileSource for MemoryFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let now = self.store.now();
+        let now = {
+            let mut state = self.store.lock();
+            state.reads += 1;
+            state.now
+        };
         let mut file = lock(&self.file);
         let rest = usize::try_from(offset).ok().and_then(|at| file.content.get(at..));
         let rest = rest.unwrap_or_default();
@@ -254,10 +299,6 @@ impl FileSource for MemoryFile {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
-    }
-
-    fn is_unchanged(&self) -> bool {
-        self.identity.has_same_content(&lock(&self.file).identity)
     }
 
     fn access(&self) -> Access {

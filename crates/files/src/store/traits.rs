@@ -105,7 +105,8 @@ pub enum Kind {
     File,
 }
 
-/// An open file.
+/// An open file. It is sent as a version of it, which knows what was promised, so stores don't implement
+/// [`FileSource::check`].
 pub trait OpenFile: FileSource {
     /// Its identity now.
     ///

@@ -12,7 +12,7 @@ use super::header::{END_LEN, Entry};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
-use crate::store::identity::Identity;
+use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{Child, Kind, Store};
 
 /// The most files and folders in an archive.
@@ -142,7 +142,7 @@ impl Manifest {
             _held: lease.share(),
         };
         manifest.set_positions()?;
-        manifest.etag = manifest.make_etag();
+        manifest.etag = manifest.make_etag(now);
         Ok(manifest)
     }
 
@@ -159,17 +159,17 @@ impl Manifest {
         Ok(())
     }
 
-    /// Makes the same ETag for the same archive. If a file is not settled, each call makes a new
-    /// one.
-    fn make_etag(&self) -> String {
+    /// Makes the same ETag for the same archive, going by names, sizes and modification times. If a
+    /// modification is not settled at `now`, each call makes a new one.
+    fn make_etag(&self, now: Stamp) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
-        let salt = if self.settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
+        let is_settled = self.items.iter().all(|item| item.identity.is_modification_settled(now));
+        let salt = if is_settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
         (salt, &self.prefix, self.items.len()).hash(&mut hasher);
         for (at, item) in self.items.iter().enumerate() {
             (self.name(at), item.kind).hash(&mut hasher);
-            let Identity { device, inode, size, modified, changed, links: _ } = item.identity;
-            (device, inode, size, modified, changed).hash(&mut hasher);
+            (item.identity.size, item.identity.modified).hash(&mut hasher);
         }
         format!("\"{:016x}-tar\"", hasher.finish())
     }

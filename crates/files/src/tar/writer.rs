@@ -1,22 +1,23 @@
 //! Writes an archive, or any part of it, in batches that jobs make.
 //!
 //! A batch is bytes, perhaps followed by a range of a large file. Small files are read here and
-//! then checked again. If a file differs from the manifest, the archive is aborted: the client gets
-//! the right bytes, or fewer than announced.
+//! then checked. If a file no longer has the content that the manifest promised, the archive is
+//! aborted: the client gets the right bytes, or fewer than announced. Size and modification time
+//! decide, or the content if it was hashed for another request: see [`FileVersion`].
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sockeye_proto::{Access, FileRange, FileSource, JobGroup, Permit};
+use sockeye_proto::{CancelToken, FileRange, FileSource, Permit};
 
 use super::header::END_LEN;
 use super::manifest::Manifest;
 use crate::file::content::MAX_SMALL_FILE;
+use crate::file::version::FileVersion;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
-use crate::store::identity::Identity;
-use crate::store::traits::{Kind, OpenFile, Opened, Store};
+use crate::store::digest::Digests;
+use crate::store::traits::{Kind, Opened, Store};
 
 /// The bytes of a batch: at least this many, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
@@ -46,6 +47,8 @@ pub(crate) struct Batch {
 pub(crate) enum ArchiveAborted {
     /// A file differs from the manifest.
     Changed,
+    /// A file ends before its size, as in `/sys`.
+    Shorter,
     /// A file can't be opened or read.
     Absent(Absent),
 }
@@ -54,6 +57,7 @@ impl fmt::Display for ArchiveAborted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed => f.write_str("a file in it changed"),
+            Self::Shorter => f.write_str("a file in it ends before its size"),
             Self::Absent(absent) => write!(f, "a file in it can't be read: {absent}"),
         }
     }
@@ -83,7 +87,11 @@ impl ArchiveWriter {
     /// # Errors
     ///
     /// Why the archive is aborted.
-    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, ArchiveAborted> {
+    pub(crate) fn next(
+        &mut self,
+        store: &dyn Store,
+        digests: &Digests,
+    ) -> Result<Batch, ArchiveAborted> {
         let mut batch = Batch::default();
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
             let index = self.manifest.find(self.position);
@@ -93,7 +101,7 @@ impl ArchiveWriter {
                 self.put(&mut batch.bytes, &[0; END_LEN as usize][..zeros as usize]);
                 continue;
             }
-            self.entry(index, store, &mut batch)?;
+            self.entry(index, (store, digests), &mut batch)?;
         }
         batch.last = self.position >= self.end;
         Ok(batch)
@@ -103,7 +111,7 @@ impl ArchiveWriter {
     fn entry(
         &mut self,
         index: usize,
-        store: &dyn Store,
+        files: (&dyn Store, &Digests),
         batch: &mut Batch,
     ) -> Result<(), ArchiveAborted> {
         let manifest = Arc::clone(&self.manifest);
@@ -118,7 +126,7 @@ impl ArchiveWriter {
         }
         let content_end = content + size;
         if self.position < content_end.min(self.end) && kind == Kind::File {
-            self.content(index, content, store, batch)?;
+            self.content(index, content, files, batch)?;
             if batch.file.is_some() {
                 return Ok(());
             }
@@ -136,32 +144,34 @@ impl ArchiveWriter {
         &mut self,
         index: usize,
         content: u64,
-        store: &dyn Store,
+        (store, digests): (&dyn Store, &Digests),
         batch: &mut Batch,
     ) -> Result<(), ArchiveAborted> {
         let (name, expected) = self.manifest.file(index);
-        let (file, identity) = match store.open(&name) {
-            Ok(Opened::File(file, identity)) => (file, identity),
+        let file = match store.open(&name) {
+            Ok(Opened::File(file, _)) => file,
             Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
-        if !expected.has_same_content(&identity) {
-            return Err(ArchiveAborted::Changed);
-        }
+        let digest = digests.get(&expected).map(|summary| summary.digest);
+        let file = FileVersion::new(file, expected, digest);
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
-        if expected.size > MAX_SMALL_FILE {
-            let source = Arc::new(CheckedFile { file, expected });
-            batch.file = Some(FileRange { source, offset, len });
+        // A large file is checked again when its last part is sent.
+        let is_large = expected.size > MAX_SMALL_FILE;
+        // A small one fits a `usize`.
+        let mut bytes = vec![0; if is_large { 0 } else { len as usize }];
+        let filled = file.file().fill(offset, &mut bytes)?;
+        if filled < bytes.len() && file.is_current() {
+            return Err(ArchiveAborted::Shorter);
+        }
+        if filled < bytes.len() || !file.verify(&CancelToken::default()) {
+            return Err(ArchiveAborted::Changed);
+        }
+        if is_large {
+            batch.file = Some(FileRange { source: Arc::new(file), offset, len });
             self.position += len;
             return Ok(());
-        }
-        // Small, so it fits a `usize`.
-        let mut bytes = vec![0; len as usize];
-        let filled = file.fill(offset, &mut bytes)?;
-        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_same_content(&now))
-        {
-            return Err(ArchiveAborted::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
         Ok(())
@@ -173,44 +183,5 @@ impl ArchiveWriter {
         let bytes = &bytes[..bytes.len().min(max_len)];
         out.extend_from_slice(bytes);
         self.position += bytes.len() as u64;
-    }
-}
-
-/// A file that is compared with the manifest before its last part is sent. A comparison with its
-/// identity when it was opened would not be enough, since it was opened after the manifest was
-/// made.
-#[derive(Debug)]
-struct CheckedFile {
-    file: Arc<dyn OpenFile>,
-    expected: Identity,
-}
-
-impl FileSource for CheckedFile {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.file.descriptor()
-    }
-
-    fn is_unchanged(&self) -> bool {
-        self.file.identity().is_ok_and(|now| self.expected.has_same_content(&now))
-    }
-
-    fn access(&self) -> Access {
-        self.file.access()
-    }
-
-    fn job_group(&self) -> JobGroup {
-        self.file.job_group()
-    }
-
-    fn is_timed(&self) -> bool {
-        self.file.is_timed()
-    }
-
-    fn note_send(&self, took: Duration) {
-        self.file.note_send(took);
     }
 }

@@ -3,6 +3,7 @@
 mod attacks;
 mod budgets;
 mod cached;
+mod changes;
 mod coalescing;
 mod codings;
 mod content_types;
@@ -22,6 +23,7 @@ mod precompressed;
 mod precompressed_on_disk;
 mod ranges;
 pub(crate) mod scratch;
+mod unsized_files;
 mod validators;
 
 use std::cell::RefCell;

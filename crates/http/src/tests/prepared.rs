@@ -16,9 +16,6 @@ impl FileSource for Zeros {
     fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None
     }
-    fn is_unchanged(&self) -> bool {
-        true
-    }
 }
 
 /// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::FileSource;
 
-/// A file: its content, whether it is unchanged, and how it may be read.
+/// A file: its content, whether it is valid, and how it may be read.
 #[derive(Debug)]
-struct Text(&'static [u8], bool, Access);
+struct Text(&'static [u8], Validity, Access);
 
 impl FileSource for Text {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -19,7 +19,7 @@ impl FileSource for Text {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    fn is_unchanged(&self) -> bool {
+    fn check(&self) -> Validity {
         assert_ne!(self.2, Access::Thread, "checking such a file may block");
         self.1
     }
@@ -28,8 +28,8 @@ impl FileSource for Text {
     }
 }
 
-fn range(text: &'static [u8], unchanged: bool) -> FileRange {
-    let source = Arc::new(Text(text, unchanged, Access::Direct));
+fn range(text: &'static [u8], validity: Validity) -> FileRange {
+    let source = Arc::new(Text(text, validity, Access::Direct));
     FileRange { source, offset: 0, len: text.len() as u64 }
 }
 
@@ -73,7 +73,7 @@ fn small_writes_become_one_slice_and_slices_reports_that_a_file_follows() {
     out.write_all(&[b"200", b"", b" OK\r\n"]);
     out.write_all(&[b"", b""]);
     assert_eq!(out.plain(), Some(&b"HTTP/1.1 200 OK\r\n"[..]));
-    out.write_file(range(b"content", true));
+    out.write_file(range(b"content", Validity::Valid));
     let mut slices = [IoSlice::new(&[]); 4];
     let (filled, file_follows) = out.slices(&mut slices);
     assert_eq!((filled, file_follows), (1, true));
@@ -87,11 +87,26 @@ fn small_writes_become_one_slice_and_slices_reports_that_a_file_follows() {
 #[test]
 fn only_the_last_part_of_a_changed_file_is_refused() {
     let mut out = Output::new();
-    out.write_file(range(b"0123456789", false));
+    out.write_file(range(b"0123456789", Validity::Changed));
     assert!(matches!(out.part(9), Part::File(_)));
     assert!(matches!(out.part(10), Part::Changed));
     out.advance(8);
     assert!(matches!(out.part(2), Part::Changed));
+}
+
+#[test]
+fn the_last_part_of_a_file_that_may_have_changed_is_read_by_a_thread() {
+    let mut out = Output::new();
+    out.write_file(range(b"0123456789", Validity::Unknown));
+    assert!(matches!(out.part(9), Part::File(_)));
+    assert!(matches!(out.part(10), Part::Unread(_)));
+    out.advance(8);
+    assert!(matches!(out.part(2), Part::Unread(_)));
+    out.put_read(Bytes::from_static(b"8"));
+    out.advance(1);
+    assert!(matches!(out.part(1), Part::Unread(_)));
+    out.put_read(Bytes::from_static(b"9"));
+    assert!(matches!(out.part(1), Part::Memory));
 }
 
 #[test]
@@ -102,11 +117,11 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
     let (mut out, mut newer) = (Output::new(), Output::new());
     out.write(b"head");
     out.hold(budget.take(Client::Unix, 1).unwrap());
-    out.write_file(range(b"0123456789", true));
+    out.write_file(range(b"0123456789", Validity::Valid));
     newer.hold(budget.take(Client::Unix, 2).unwrap());
     newer.write_shared(Bytes::from_static(b"shared"));
     newer.hold(budget.take(Client::Unix, 4).unwrap());
-    newer.write_file(range(b"0123456789", true));
+    newer.write_file(range(b"0123456789", Validity::Valid));
     assert_eq!(newer.move_front(&mut out, 5), 5);
     assert_eq!((out.pieces(), newer.pieces(), newer.file_ranges()), (2, 2, 1));
     assert_eq!(newer.move_front(&mut out, 100), 11);
@@ -154,10 +169,10 @@ proptest! {
             match kind {
                 0 => out.write(bytes),
                 1 => out.write_shared(Bytes::from_static(bytes)),
-                2 => out.write_file(range(bytes, true)),
+                2 => out.write_file(range(bytes, Validity::Valid)),
                 _ => {
-                    let source = Arc::new(Text(bytes, true, Access::Thread));
-                    out.write_file(FileRange { source, ..range(bytes, true) });
+                    let source = Arc::new(Text(bytes, Validity::Valid, Access::Thread));
+                    out.write_file(FileRange { source, ..range(bytes, Validity::Valid) });
                 }
             }
         }

@@ -11,7 +11,7 @@ use sockeye_engine::driver::QUANTUM;
 use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
 };
-use sockeye_proto::{Access, FileRange, FileSource, Peer};
+use sockeye_proto::{Access, CancelToken, FileRange, FileSource, Peer, Validity};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
 use crate::checked::{Logs, assert_no_violations, service};
@@ -26,12 +26,15 @@ struct File {
     /// The offset at which its content ends or reading fails.
     end: u64,
     fails: bool,
-    changes: bool,
+    /// What a check without reading finds, and with reading if that doesn't decide.
+    validity: Validity,
+    verifies: bool,
 }
 
 impl File {
     fn new(len: u64, access: Access) -> Self {
-        Self { len, access, end: len, fails: false, changes: false }
+        let validity = Validity::Valid;
+        Self { len, access, end: len, fails: false, validity, verifies: true }
     }
 }
 
@@ -54,8 +57,16 @@ impl FileSource for File {
         None
     }
 
-    fn is_unchanged(&self) -> bool {
-        !self.changes
+    fn check(&self) -> Validity {
+        self.validity
+    }
+
+    fn verify(&self, _: &CancelToken) -> bool {
+        match self.check() {
+            Validity::Valid => true,
+            Validity::Changed => false,
+            Validity::Unknown => self.verifies,
+        }
     }
 
     fn access(&self) -> Access {
@@ -145,8 +156,10 @@ fn each_failure_of_a_read_has_its_own_reason() {
     let len = QUANTUM + 1000;
     let file = File::new(len, Access::Thread);
     let (one, none) = (QUANTUM as usize, 0);
+    let [changed, unknown] = [Validity::Changed, Validity::Unknown];
     for (file, sent, reason) in [
-        (File { changes: true, ..file }, one, "file_changed"),
+        (File { validity: changed, ..file }, one, "file_changed"),
+        (File { validity: unknown, verifies: false, ..file }, one, "file_changed"),
         (File { end: QUANTUM + 1, ..file }, one, "file_changed"),
         (File { end: QUANTUM, fails: true, ..file }, one, "file_failed"),
         (File { end: 0, fails: true, ..file }, none, "file_failed"),
@@ -156,7 +169,8 @@ fn each_failure_of_a_read_has_its_own_reason() {
     // The same for files that the event loop reads itself.
     let direct = File::new(len, Access::Direct);
     for (file, reason) in [
-        (File { changes: true, ..direct }, "file_changed"),
+        (File { validity: changed, ..direct }, "file_changed"),
+        (File { validity: unknown, verifies: false, ..direct }, "file_changed"),
         (File { end: 60_000, ..direct }, "file_changed"),
         (File { end: 60_000, fails: true, ..direct }, "file_failed"),
         (File { end: 0, fails: true, ..direct }, "file_failed"),
@@ -166,6 +180,28 @@ fn each_failure_of_a_read_has_its_own_reason() {
     assert_eq!(outcome(file, |world| world.drop_jobs(1000)), (none, "file_failed".into()));
     assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (none, "read_refused".into()));
     assert_eq!(outcome(file, |world| world.hang_jobs(1000)), (none, "file_timed_out".into()));
+}
+
+/// If only reading a file shows whether it has changed, its last part is read and verified by a
+/// thread, whoever reads the parts before it.
+#[test]
+fn a_file_that_may_have_changed_is_sent_to_the_end_once_it_is_verified() {
+    seeds(0..100, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = no_tiny_buffers(&mut rng);
+        let len = rng.pick(&[1, 5000, QUANTUM, QUANTUM + 4096, QUANTUM + 4097, 3 * QUANTUM + 77]);
+        let requests = get("/file") + &get("/") + &get("/file");
+        let [valid, unknown] = [Validity::Valid, Validity::Unknown].map(|validity| {
+            let file = File { validity, ..File::new(len, Access::Direct) };
+            let shared = Rc::new(ServerConfig::default());
+            let open = move || Server::new(Rc::clone(&shared), move |_: &Peer| Site(file));
+            responses_to(seed, faults.clone(), &requests, open)
+        });
+        assert!(valid == unknown, "{} of {} bytes", unknown.len(), valid.len());
+    });
+    // Without a thread it is not completed.
+    let file = File { validity: Validity::Unknown, ..File::new(1000, Access::Direct) };
+    assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (0, "read_refused".into()));
 }
 
 #[test]

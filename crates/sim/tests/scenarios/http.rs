@@ -10,7 +10,7 @@ use sockeye_engine::Config;
 use sockeye_http::{
     Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
 };
-use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Peer, Protocol, Ticket};
+use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Peer, Protocol, Ticket, Validity};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::checked::{assert_no_violations, service};
@@ -49,8 +49,8 @@ impl FileSource for Text {
         None
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.reads_left.load(Relaxed) > 0
+    fn check(&self) -> Validity {
+        if self.reads_left.load(Relaxed) > 0 { Validity::Valid } else { Validity::Changed }
     }
 }
 

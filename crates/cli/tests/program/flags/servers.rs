@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
@@ -34,6 +35,9 @@ pub(super) fn site() -> Folder {
     folder.write("a.css", "a { color: red }\n".repeat(200).as_bytes());
     folder.write("one.txt", b"the same");
     folder.write("two.txt", b"the same");
+    // A time of its own, which is part of an ETag that isn't made of the content.
+    let two = File::options().write(true).open(folder.join("two.txt")).unwrap();
+    two.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
     folder.write("xs.txt", &[b'x'; 1000]);
     folder.write("xs.txt.gz", &XS_GZ);
     folder.write("16k", &vec![b'x'; 16 << 10]);

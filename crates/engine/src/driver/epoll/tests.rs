@@ -38,9 +38,6 @@ impl FileSource for Broken {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
-    fn is_unchanged(&self) -> bool {
-        true
-    }
 }
 
 #[test]
@@ -75,9 +72,6 @@ impl FileSource for Overlay {
     }
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
-    }
-    fn is_unchanged(&self) -> bool {
-        true
     }
     fn is_timed(&self) -> bool {
         self.timed

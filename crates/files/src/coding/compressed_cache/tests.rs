@@ -27,7 +27,7 @@ fn cache_with(compressed: u64, compressor_memory: u64) -> CompressedCache {
 }
 
 fn key(etag: &str, coding: Coding) -> Key {
-    Key { folder: 1, etag: etag.into(), coding }
+    Key { folder: 1, etag: etag.into(), identity: None, coding }
 }
 
 fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {

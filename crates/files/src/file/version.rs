@@ -1,0 +1,167 @@
+//! One version of an open file: what a response promises to send.
+//!
+//! A file may change while it is sent. Before the last part of a response is sent, the file is
+//! checked: if it no longer has what was promised, the response is cut, so that the client notices.
+//! A change of the file that keeps what was promised cuts nothing:
+//!
+//! - Nothing is read if the identity is the same.
+//! - If the file is shorter, content is lost, perhaps that of the range.
+//! - If the content was hashed when it was promised, it is hashed again, on a thread.
+//! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use sockeye_proto::{Access, CancelToken, FileSource, JobGroup, Validity};
+
+use crate::limits::lock::lock;
+use crate::store::digest::{Digest, Summary};
+use crate::store::identity::Identity;
+use crate::store::traits::OpenFile;
+
+/// How long an append may take from setting the file's time to setting its size.
+const APPEND_PAUSE: Duration = Duration::from_millis(10);
+
+/// An open file, and what was promised to be its content.
+#[derive(Debug)]
+pub(crate) struct FileVersion {
+    file: Arc<dyn OpenFile>,
+    /// The identity when the content was promised. Its size is the length of the content.
+    identity: Identity,
+    /// The hash of the content, if it was read.
+    digest: Option<Digest>,
+    /// Another identity with which the file has the same content: it was hashed again.
+    verified: Mutex<Option<Identity>>,
+}
+
+impl FileVersion {
+    pub(crate) fn new(file: Arc<dyn OpenFile>, identity: Identity, digest: Option<Digest>) -> Self {
+        Self { file, identity, digest, verified: Mutex::default() }
+    }
+
+    pub(crate) fn file(&self) -> &dyn OpenFile {
+        &*self.file
+    }
+
+    /// Whether the file still has the same identity: nothing at all has changed.
+    pub(crate) fn is_current(&self) -> bool {
+        self.file.identity() == Ok(self.identity)
+    }
+
+    /// As [`FileSource::check`], for a file with the identity `now`.
+    fn check_identity(&self, now: &Identity) -> Validity {
+        if *now == self.identity {
+            return Validity::Valid;
+        }
+        let is_kept = match self.digest {
+            Some(_) if *lock(&self.verified) == Some(*now) => true,
+            Some(_) if now.size < self.identity.size => false,
+            Some(_) => return Validity::Unknown,
+            None if self.identity.is_kept_by(now) => true,
+            None if now.size < self.identity.size => false,
+            // Touched; or it is being appended to, which sets the time before the size.
+            None => return Validity::Unknown,
+        };
+        if is_kept { Validity::Valid } else { Validity::Changed }
+    }
+}
+
+impl FileSource for FileVersion {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.file.descriptor()
+    }
+
+    fn check(&self) -> Validity {
+        match self.file.identity() {
+            Ok(now) => self.check_identity(&now),
+            Err(_) => Validity::Changed,
+        }
+    }
+
+    fn verify(&self, cancel: &CancelToken) -> bool {
+        // Read before the content, so that every later change of it changes the identity.
+        let Ok(now) = self.file.identity() else { return false };
+        match self.check_identity(&now) {
+            Validity::Valid => true,
+            Validity::Changed => false,
+            Validity::Unknown if self.digest.is_none() => {
+                thread::sleep(APPEND_PAUSE);
+                self.check() == Validity::Valid
+            }
+            Validity::Unknown => {
+                let read = Summary::read(&*self.file, self.identity.size, cancel);
+                let digest = read.ok().flatten().map(|read| read.digest);
+                let is_same = digest.is_some() && digest == self.digest;
+                if is_same {
+                    *lock(&self.verified) = Some(now);
+                }
+                is_same
+            }
+        }
+    }
+
+    fn access(&self) -> Access {
+        self.file.access()
+    }
+
+    fn job_group(&self) -> JobGroup {
+        self.file.job_group()
+    }
+
+    fn is_timed(&self) -> bool {
+        self.file.is_timed()
+    }
+
+    fn note_send(&self, took: Duration) {
+        self.file.note_send(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::absent::Absent;
+    use crate::store::identity::Stamp;
+
+    /// A file whose identities are those in the list, one for each look, the last one for ever.
+    #[derive(Debug)]
+    struct Changing(Mutex<Vec<Identity>>);
+
+    impl FileSource for Changing {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    impl OpenFile for Changing {
+        fn identity(&self) -> Result<Identity, Absent> {
+            let mut left = lock(&self.0);
+            Ok(if left.len() > 1 { left.remove(0) } else { left[0] })
+        }
+    }
+
+    /// The kernel sets the time of a file that is appended to before its size.
+    #[test]
+    fn an_append_whose_time_shows_before_its_size_cuts_nothing() {
+        let before = Identity { size: 10, ..Identity::default() };
+        let touched = Identity { modified: Stamp { secs: 1, nanos: 0 }, ..before };
+        let appended = Identity { size: 11, ..touched };
+        for (last, is_kept) in [(appended, true), (touched, false)] {
+            let file = Changing(Mutex::new(vec![touched, touched, last]));
+            let file = FileVersion::new(Arc::new(file), before, None);
+            assert_eq!(file.check(), Validity::Unknown, "not decided on the event loop");
+            assert_eq!(file.verify(&CancelToken::default()), is_kept);
+        }
+    }
+}
