@@ -89,9 +89,9 @@ pub use serve::explain::Explanation;
 pub use serve::handler::FileHandler;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
-pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
+pub use store::absent::{Absent, OpenFilesOf, Permission, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
 #[cfg(any(test, feature = "memory"))]
 pub use store::memory;
-pub use store::traits::{Child, FRESH, Kind, OpenFile, Opened, Store};
+pub use store::traits::{Child, FRESH, Followed, Kind, Link, OpenFile, Opened, Store};

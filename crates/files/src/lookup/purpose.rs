@@ -11,13 +11,10 @@ use crate::store::absent::Absent;
 impl Purpose {
     /// The next lookup after the result `entry`; `None` if `entry` answers the request.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
-        let why = match (self, &entry.target) {
-            (_, Target::File(..))
-            | (Self::Requested, Target::Redirect(_) | Target::Listing)
-            | (Self::ErrorPage { .. }, _) => return None,
-            (Self::Requested, Target::Absent(absent)) => *absent,
-            (Self::Fallback { why, .. }, _) => why,
-        };
+        if matches!((self, &entry.target), (_, Target::File(..)) | (Self::ErrorPage { .. }, _)) {
+            return None;
+        }
+        let why = self.absent(entry)?;
         let mount = entry.mount?;
         let folder = &mounts.get(mount).folder;
         if status(why) != Status::NOT_FOUND || folder.is_file() {
@@ -45,7 +42,21 @@ impl Purpose {
         match (self, &entry.target) {
             (Self::Requested, Target::Absent(absent)) => Some(*absent),
             (Self::Requested, _) => None,
-            (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
+            (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, Target::File(..))
+            | (Self::ErrorPage { why, .. }, _) => Some(why),
+            (Self::Fallback { why, .. }, Target::Absent(fallback)) => Some(match fallback {
+                Absent::Missing | Absent::NoIndex => without_fallback(why),
+                fallback => *fallback,
+            }),
+            (Self::Fallback { why, .. }, _) => Some(without_fallback(why)),
         }
+    }
+}
+
+/// The reason if `why` is that of the requested name, and there is no fallback page either.
+fn without_fallback(why: Absent) -> Absent {
+    match why {
+        Absent::Missing | Absent::NoIndex => Absent::NoFallback,
+        why => why,
     }
 }

@@ -53,9 +53,11 @@ pub(crate) fn status(absent: Absent) -> Status {
     match absent {
         Absent::Missing
         | Absent::NoIndex
+        | Absent::NoFallback
         | Absent::NotAFolder
         | Absent::Outside
         | Absent::Hidden
+        | Absent::BrokenLink
         | Absent::Link
         | Absent::NotRegular(_)
         | Absent::Unmounted => Status::NOT_FOUND,

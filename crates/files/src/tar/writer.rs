@@ -142,7 +142,8 @@ impl ArchiveWriter {
         let (name, expected) = self.manifest.file(index);
         let (file, identity) = match store.open(&name) {
             Ok(Opened::File(file, identity)) => (file, identity),
-            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
+            Ok(Opened::Folder) => return Err(ArchiveAborted::Changed),
+            Err(absent) if absent.is_missing() => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
         if !expected.has_same_content(&identity) {

@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::store::memory::InjectedFault;
-use crate::{Absent, Denied, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
+use crate::{Absent, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
 
 #[test]
 fn files_are_sent_with_all_their_headers() {
@@ -217,7 +217,7 @@ fn store_errors_map_to_statuses_without_details() {
         (Absent::Outside, 404, None),
         (Absent::Link, 404, None),
         (Absent::NotRegular(Special::Pipe), 404, None),
-        (Absent::Denied(Denied { at: 5, need: Permission::Read }), 403, None),
+        (Absent::Denied(Permission::Read), 403, None),
         (Absent::Changing, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
         (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503, Some("1")),

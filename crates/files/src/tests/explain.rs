@@ -37,7 +37,13 @@ fn every_rule_is_explained() {
         ("/docs", 301, Rule::AddSlash, None, None),
         ("/about/", 301, Rule::DropSlash, None, None),
         ("/none", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
-        ("/dangling", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
+        (
+            "/dangling",
+            404,
+            Rule::ErrorPage,
+            Some("404.html"),
+            Some("a symbolic link leads to a name that does not exist"),
+        ),
         (
             "/empty/",
             404,
@@ -71,7 +77,7 @@ fn every_rule_is_explained() {
             404,
             Rule::ErrorPage,
             Some("404.html"),
-            Some("a symbolic link leads in circles, or may not be followed"),
+            Some("symbolic links lead in circles, or are more than 40"),
         ),
         ("/pipe", 404, Rule::ErrorPage, Some("404.html"), Some("it is a pipe, not a file")),
         ("/socket", 404, Rule::ErrorPage, Some("404.html"), Some("it is a socket, not a file")),
