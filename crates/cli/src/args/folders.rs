@@ -1,6 +1,7 @@
 //! The flags that say which folders are served, and how.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 use sockeye::files::{BadField, BudgetLimits, ByName, Coding, Cors, Headers, Options};
@@ -37,6 +38,13 @@ pub(crate) struct FolderArgs {
     /// Don't serve about.html at /about.
     #[arg(long, help_heading = "Content")]
     pub(crate) no_clean_urls: bool,
+
+    /// Follow symbolic links into FOLDER, too. Default: only those that lead to the served folder.
+    ///
+    /// Can be given several times. Whoever can create links in the served folder can publish
+    /// everything in FOLDER that this process may read, except names that begin with a dot.
+    #[arg(long, value_name = "FOLDER", help_heading = "Content")]
+    pub(crate) links_into: Vec<PathBuf>,
 
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///

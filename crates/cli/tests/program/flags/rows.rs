@@ -40,6 +40,7 @@ pub(super) const HTTP: &[Row] = &[
     row("--no-archives", SWITCH, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
+    row("--links-into", "{dir}/.kept", |run| get(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--cache-control", "max-age=5", |run| get(run, "/a.css"), ": no-cache", ": max-age=5"),
     row("--header", "X-Probe: 1", |run| get(run, "/a.css"), "200 OK", "X-Probe: 1"),
@@ -107,6 +108,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--no-archives", SWITCH, |run| explain(run, "/sub/?format=tar"), "200 OK", "400 Bad Req")
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
+    row("--links-into", "{dir}/.kept", |run| explain(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row(
         "--content-type",
         "*.foo: text/x-foo",
