@@ -56,8 +56,8 @@ pub(crate) struct FolderArgs {
     ///
     /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be
     /// given several times; the first match is used. Default: one year and immutable for
-    /// fingerprinted names; no-cache for pages, styles, scripts and other text; ten minutes for
-    /// everything else.
+    /// fingerprinted names; no-cache for pages, styles, scripts, WebAssembly and other text; ten
+    /// minutes for everything else.
     #[arg(long, value_name = "[PATTERN:] VALUE", help_heading = "Headers")]
     #[arg(value_parser = cache_rule)]
     pub(crate) cache_control: Vec<ByPattern>,

@@ -69,7 +69,7 @@ fn open(path: &Path, links_into: &[PathBuf]) -> Result<Disk, Error> {
     let disk = Disk::open(path).map_err(not_servable)?;
     links_into
         .iter()
-        .try_fold(disk, |disk, folder| disk.links_into(folder))
+        .try_fold(disk, Disk::links_into)
         .map_err(|error| not_servable(error).of_flag("--links-into"))
 }
 

@@ -130,7 +130,11 @@ impl Roots<'_> {
     fn shown(self, root: usize, name: &[u8]) -> PathBuf {
         let name = Path::new(OsStr::from_bytes(name));
         let linked = root.checked_sub(1).and_then(|at| self.linked.opened().ok()?.get(at));
-        linked.map_or(name.to_owned(), |linked| linked.path.join(name))
+        match linked {
+            Some(linked) if name.as_os_str().is_empty() => linked.path.clone(),
+            Some(linked) => linked.path.join(name),
+            None => name.to_owned(),
+        }
     }
 
     /// The folder with this index; 0 is the served one.
@@ -313,7 +317,11 @@ impl<'a> Walk<'a> {
         self.followed += 1;
         if let Some((root, folder)) = self.position() {
             let name = self.roots.shown(root, &path::beneath(folder, segment));
-            self.links.push(Link { name, target: OsStr::from_bytes(target).into() });
+            let link = Link { name, target: OsStr::from_bytes(target).into() };
+            // Links in circles are recorded once.
+            if !self.links.contains(&link) {
+                self.links.push(link);
+            }
         }
     }
 

@@ -175,7 +175,8 @@ fn the_unreadable_file_is_named_and_not_the_requested_path() {
     for name in ["about.html", "docs/index.html", "unread"] {
         mode(name, 0o200);
     }
-    (mode("closed", 0o600), mode("listed-closed", 0o300));
+    mode("closed", 0o600);
+    mode("listed-closed", 0o300);
     let options = Options { listing: true, ..Options::default() };
     let mounts = Mounts::from(Folder::open(&root).unwrap().with_options(options));
     for (target, name, need, denied) in [
@@ -200,7 +201,8 @@ fn the_unreadable_file_is_named_and_not_the_requested_path() {
     assert!(listed.starts_with("200 OK: the folder has no index.html and is listed"), "{listed}");
     let missing = mounts.explain("/about/?format=json").to_string();
     assert!(missing.starts_with("404 Not Found"), "{missing}");
-    (mode("closed", 0o700), mode("listed-closed", 0o700));
+    mode("closed", 0o700);
+    mode("listed-closed", 0o700);
 }
 
 #[test]

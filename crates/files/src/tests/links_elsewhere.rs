@@ -421,8 +421,11 @@ fn explain_shows_links_and_their_targets() {
     link(top.join("other/file"), &at("linked"));
     link("../secret", &at("out"));
     link("about", &at("about.html"));
+    link("circle", &at("circle"));
     let disk = Disk::open(&site).unwrap().links_into(top.join("other")).unwrap();
     let mounts = Mounts::from(Folder::new(disk));
+    let circle = mounts.explain("/circle").to_string();
+    assert_eq!(circle.matches("link: circle -> circle").count(), 1, "{circle}");
     for (target, first, lines) in [
         (
             "/chain",
