@@ -39,7 +39,7 @@ pub(crate) struct FolderArgs {
     #[arg(long, help_heading = "Content")]
     pub(crate) no_clean_urls: bool,
 
-    /// Follow symbolic links into FOLDER, too. Default: only those that lead to the served folder.
+    /// Follow symbolic links into FOLDER, too. Default: only into the served folder.
     ///
     /// Can be given several times. Whoever can create links in the served folder can publish
     /// everything in FOLDER that this process may read, except names that begin with a dot.

@@ -214,7 +214,9 @@ impl<'a> Walk<'a> {
             requested = requested.min(after.len());
             rest = match target {
                 None => after.get(1..).unwrap_or_default().to_vec(),
-                Some(_) if self.followed == MAX_LINKS => return Err(Error::Os(Errno::LOOP)),
+                Some(_) if self.followed == MAX_LINKS => {
+                    return Err(self.failed(segment, true, Errno::LOOP));
+                }
                 Some(target) => {
                     self.record(segment, &target);
                     if target.starts_with(b"/") {

@@ -146,6 +146,7 @@ fn links_that_lead_elsewhere_say_why_they_are_not_followed() {
         ("up", "../../../../../../../../../../etc/passwd".into(), Absent::Outside),
         ("magic", "/proc/self/root/etc/passwd".into(), Absent::Outside),
         ("dots", at("../site2/file"), Absent::Outside),
+        ("circle-outside", top.join("circle"), Absent::Outside),
         ("hidden", at(".env"), Absent::Hidden),
         ("hidden-folder", at(".git/config"), Absent::Hidden),
         ("hidden-missing", at(".none"), Absent::Hidden),
@@ -161,6 +162,7 @@ fn links_that_lead_elsewhere_say_why_they_are_not_followed() {
         ("to-pipe", at("pipe"), Absent::NotRegular(crate::Special::Pipe)),
     ];
     links.iter().for_each(|(name, target, _)| link(target, &at(name)));
+    link("circle", &top.join("circle"));
     let disk = Disk::open(&site).unwrap();
     for (name, _, expected) in links {
         assert_eq!(open(&disk, name), Err(expected), "{name}");
