@@ -41,7 +41,7 @@ pub(crate) struct FolderArgs {
 
     /// Follow symbolic links into FOLDER, too. Default: only into the served folder.
     ///
-    /// Can be given several times. Whoever can create links in the served folder can publish
+    /// Can be given several times. Whoever can create links in a served folder can publish
     /// everything in FOLDER that this process may read, except names that begin with a dot.
     #[arg(long, value_name = "FOLDER", help_heading = "Content")]
     pub(crate) links_into: Vec<PathBuf>,

@@ -130,11 +130,21 @@ impl Name {
     }
 
     fn is_rollup_or_esbuild_hash(self, text: &[u8]) -> bool {
-        let is_code = matches!(self.kind, Kind::Code | Kind::Font);
-        let is_rollup = (is_code || self.kind == Kind::Media && self.in_bundler_folder)
-            && is_base64(text)
-            && Words::of(text).is_random(has_digit_within(text), self.in_bundler_folder);
-        is_rollup || is_code && is_base32(text) && Words::of(text).is_random(true, false)
+        let has_digit = has_digit_within(text);
+        match self.kind {
+            Kind::Code | Kind::Font if is_base64(text) => {
+                // Without a digit, only the folder of a bundler makes it more likely than words.
+                (has_digit || self.in_bundler_folder) && Words::of(text).is_random(1, has_digit)
+            }
+            Kind::Code | Kind::Font => {
+                has_digit && is_base32(text) && Words::of(text).is_random(1, true)
+            }
+            // People name photos with more than words.
+            Kind::Media if self.in_bundler_folder && is_base64(text) => {
+                Words::of(text).is_random(2, has_digit)
+            }
+            Kind::Media | Kind::Data => false,
+        }
     }
 }
 
@@ -144,7 +154,7 @@ fn is_chunk(part: &[u8], kind: Kind) -> bool {
     let hash = hash.filter(|_| kind == Kind::Code);
     hash.is_some_and(|hash| {
         let is_upper = hash.len() == 8 && hash.iter().all(u8::is_ascii_uppercase);
-        is_upper && Words::of(hash).impossible
+        is_upper && Words::of(hash).impossible > 0
     })
 }
 
@@ -197,11 +207,9 @@ fn is_base64(text: &[u8]) -> bool {
         && text.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Eight characters of base32 (RFC 4648), with a digit before a letter: esbuild.
+/// Eight characters of base32 (RFC 4648): esbuild.
 fn is_base32(text: &[u8]) -> bool {
-    text.len() == 8
-        && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
-        && has_digit_within(text)
+    text.len() == 8 && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
 /// Whether a letter follows a digit: versions and counts are at the end.
@@ -216,17 +224,17 @@ fn has_upper_within(text: &[u8]) -> bool {
 }
 
 /// Whether a text can be read as words: `HomePage`, `Web3Apps`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Words {
     /// A group of letters is pronounceable or a known abbreviation, and has three letters or more.
     word: bool,
-    /// A group of letters is neither, so it can't be a word.
-    impossible: bool,
+    /// How many letters but the first are in groups that are neither, so that can't be words.
+    impossible: usize,
 }
 
 impl Words {
     fn of(text: &[u8]) -> Self {
-        let mut words = Self::default();
+        let (mut word, mut impossible) = (false, 0);
         let mut start = 0;
         for at in 1..=text.len() {
             if at < text.len() && !is_boundary(text, at) {
@@ -236,20 +244,17 @@ impl Words {
             start = at;
             if group[0].is_ascii_alphabetic() && group.len() > 1 {
                 let is_word = is_word(&group);
-                words.word |= is_word && group.len() > 2;
-                words.impossible |= !is_word;
+                word |= is_word && group.len() > 2;
+                impossible += if is_word { 0 } else { group.len() - 1 };
             }
         }
-        words
+        Self { word, impossible }
     }
 
-    /// Whether this is more likely a hash than words. Without a digit, only a bundler's folder
-    /// makes it so.
-    fn is_random(self, has_digit: bool, in_bundler_folder: bool) -> bool {
-        match has_digit {
-            true => self.impossible || !self.word,
-            false => self.impossible && in_bundler_folder,
-        }
+    /// Whether this is more likely a hash than words, with at least `min` impossible letters or a
+    /// digit and no word.
+    fn is_random(self, min: usize, has_digit: bool) -> bool {
+        self.impossible >= min || has_digit && !self.word
     }
 }
 
