@@ -28,6 +28,7 @@ def create(root):
     }.items():
         (root / link).symlink_to(target)
     (root / "good").symlink_to("public.txt")
+    (root / "good-absolute").symlink_to(root / "public.txt")
 
 
 HIDDEN = ["link-to-file", "link-page.html", "link-page", "link-to-link", "link-to-folder/",
@@ -42,8 +43,9 @@ def run(trials):
             for name in HIDDEN:
                 status, _, content = fetch(server.address, f"/{name}")
                 row.expect(status == 404 and SECRET not in content, f"/{name} is {status}")
-            row.expect(fetch(server.address, "/good")[::2] == (200, PUBLIC),
-                       "a good link is not followed")
+            for name in ("good", "good-absolute"):
+                good = fetch(server.address, f"/{name}")[::2] == (200, PUBLIC)
+                row.expect(good, f"/{name} is not followed")
         with trials.checked("hidden-links: listed") as row:
             for form in ("html", "json", "text"):
                 status, _, content = fetch(server.address, f"/?format={form}")

@@ -36,6 +36,14 @@ impl Error {
         Self::Usage(error)
     }
 
+    /// The same error with `flag` in front, whose value caused it.
+    pub(crate) fn of_flag(self, flag: &'static str) -> Self {
+        match self {
+            Self::Usage(error) => Self::Usage(error.context(flag)),
+            Self::Failure(error) => Self::Failure(error.context(flag)),
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             // The code that clap uses.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use sockeye::files::Absent;
 use sockeye::http_core::Status;
 
 use crate::error::{Error, OrUsage};
@@ -25,6 +26,9 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     }
     let explanation = mounts.explain(&target);
     let _ = write!(out, "{explanation}");
+    if explanation.absent == Some(Absent::Outside) {
+        let _ = writeln!(out, "  fix: allow links into another folder with --links-into FOLDER");
+    }
     if let Some(refused) = &refused {
         let _ = write!(out, "For some clients: {}", refused.text);
     }

@@ -37,8 +37,9 @@
 //!
 //! What it guarantees:
 //!
-//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links
-//!   change ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
+//! - Nothing outside the folder, and those of [`Disk::links_into`], is ever served, whatever the
+//!   path, and however symbolic links change ([`RequestPath`]). A symbolic link to a hidden name is
+//!   hidden, too.
 //! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
 //!   at most once in that time.
 //! - No response mixes two contents of a file: small files are read whole and checked again; large
@@ -94,9 +95,9 @@ pub use serve::explain::Explanation;
 pub use serve::handler::FileHandler;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
-pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
+pub use store::absent::{Absent, OpenFilesOf, Permission, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
 #[cfg(any(test, feature = "memory"))]
 pub use store::memory;
-pub use store::traits::{Child, FRESH, Kind, OpenFile, Opened, Store};
+pub use store::traits::{Child, FRESH, Followed, Kind, Link, OpenFile, Opened, Store};

@@ -1,6 +1,7 @@
 //! The flags that say which folders are served, and how.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 use sockeye::files::{
@@ -47,6 +48,13 @@ pub(crate) struct FolderArgs {
     #[arg(long, help_heading = "Content")]
     pub(crate) fresh: bool,
 
+    /// Follow symbolic links into FOLDER, too. Default: only into the served folder.
+    ///
+    /// Can be given several times. Whoever can create links in a served folder can publish
+    /// everything in FOLDER that this process may read, except names that begin with a dot.
+    #[arg(long, value_name = "FOLDER", help_heading = "Content")]
+    pub(crate) links_into: Vec<PathBuf>,
+
     /// Set Content-Type for files whose name or path matches, as '*.foo: text/x-foo'.
     ///
     /// It is sent as given. Can be given several times; the first match is used. Default: from the
@@ -68,8 +76,8 @@ pub(crate) struct FolderArgs {
     ///
     /// A pattern is matched against a file's name or path. '*:' sends no Cache-Control. Can be
     /// given several times; the first match is used. Default: one year and immutable for
-    /// fingerprinted names; no-cache for pages, styles, scripts and other text; ten minutes for
-    /// everything else.
+    /// fingerprinted names; no-cache for pages, styles, scripts, WebAssembly and other text; ten
+    /// minutes for everything else.
     #[arg(long, value_name = "[PATTERN:] VALUE", help_heading = "Headers")]
     #[arg(value_parser = cache_rule)]
     pub(crate) cache_control: Vec<ByPattern>,

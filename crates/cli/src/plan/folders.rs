@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use sockeye::files::{
-    BadMount, BudgetLimits, Budgets, Cors, Folder, Headers, Mounts, OpenError, Options,
+    BadMount, BudgetLimits, Budgets, Cors, Disk, Folder, Headers, Mounts, OpenError, Options,
 };
 
 use crate::args;
@@ -48,7 +48,7 @@ impl Folders {
         let (mut mounts, mut mounted) = (Mounts::new(), Vec::<MountedFolder>::new());
         for argument in flags.folders {
             let (prefix, path) = split(argument).or_usage()?;
-            let folder = Folder::open(&path).map_err(not_servable)?;
+            let folder = Folder::new(open(&path, &flags.links_into)?);
             let folder = folder.with_options(options.clone()).with_budgets(&budgets);
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
             let result = mounts.at(&prefix, folder.clone());
@@ -62,6 +62,15 @@ impl Folders {
     pub(crate) fn root(&self) -> Option<&MountedFolder> {
         self.mounted.iter().find(|mounted| mounted.prefix == "/")
     }
+}
+
+/// Opens a folder or file whose links may lead into other folders.
+fn open(path: &Path, links_into: &[PathBuf]) -> Result<Disk, Error> {
+    let disk = Disk::open(path).map_err(not_servable)?;
+    links_into
+        .iter()
+        .try_fold(disk, Disk::links_into)
+        .map_err(|error| not_servable(error).of_flag("--links-into"))
 }
 
 /// Splits `PREFIX=FOLDER`. Without a prefix, the folder is at `/`. An argument that starts with a
@@ -144,7 +153,7 @@ fn not_servable(error: OpenError) -> Error {
             }
             None => reason,
         }),
-        OpenError::NotServable(_) => Error::Usage(reason),
+        OpenError::NotServable(_) | OpenError::NotAFolder(_) => Error::Usage(reason),
         OpenError::Failed(_, source) if is_wrong_path(&source) => Error::Usage(reason),
         _ => Error::Failure(reason),
     }

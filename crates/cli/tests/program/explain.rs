@@ -1,7 +1,7 @@
 //! `sockeye explain`.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
 use rustix::process::{Signal, geteuid};
@@ -73,15 +73,20 @@ fn a_missing_permission_is_named() {
 fn the_debug_log_has_the_same_reason() {
     let folder = Folder::new();
     let flags = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
-    for path in ["/nothing", "/.git/config"] {
+    for (name, target) in [("out", "/etc/passwd"), ("broken", "none"), ("circle", "circle")] {
+        symlink(target, folder.path().join(name)).unwrap();
+    }
+    for path in ["/nothing", "/.git/config", "/out", "/broken", "/circle", "/app"] {
+        let spa = if path == "/app" { "--spa" } else { "--no-archives" };
+        let flags = [&flags[..], &[spa]].concat();
         let mut server = Running::start(&flags);
         let mut peer = server.connect();
-        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nAccept: text/html\r\n\r\n");
         peer.write_all(request.as_bytes()).unwrap();
         peer.read_to_end(&mut Vec::new()).unwrap();
         server.signal(Signal::TERM);
         let (_, stderr) = server.end();
-        let (_, explained) = explain(path, &[folder.text()]);
+        let (_, explained) = explain(path, &[folder.text(), spa]);
         let why = explained.lines().find_map(|line| line.trim().strip_prefix("reason: ")).unwrap();
         assert!(stderr.contains(&format!("reason={why}")), "{why} is not in {stderr}");
     }
@@ -95,6 +100,8 @@ fn wrong_command_lines_are_refused() {
         ("about", &[folder.text()][..], 2, "is not a URL"),
         ("/", &[&missing], 2, "no such file or folder"),
         ("/", &["--spaa"], 2, "--spa"),
+        ("/", &["--links-into", &missing], 2, "--links-into: "),
+        ("/", &["--links-into", "/dev/null"], 2, "--links-into: /dev/null: not a folder"),
     ] {
         let (ended, printed) = explain(url, flags);
         assert_eq!(ended, code, "{printed}");

@@ -76,6 +76,13 @@ impl From<Absent> for LoadError {
     }
 }
 
+impl LoadError {
+    /// As [`Absent::is_missing`].
+    pub(crate) fn is_missing(self) -> bool {
+        matches!(self, Self::Absent(absent) if absent.is_missing())
+    }
+}
+
 impl ReadScope<'_> {
     /// What stops reading: it is set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> CancelToken {

@@ -152,34 +152,38 @@ impl Lookup<'_> {
         match self.load(name, Rule::File) {
             Ok(Some(file)) => Ok(file),
             // `name.html` has precedence over a folder `name` without an `index.html`.
-            Ok(None) => match self.clean_url(name)? {
-                Some(page) if !self.is_file(&[name, b"/", INDEX_PAGE].concat()) => Ok(page),
+            Ok(None) => match self.clean_url(name) {
+                Ok(Some(page)) if !self.is_file(&[name, b"/", INDEX_PAGE].concat()) => Ok(page),
+                Err(error) if !error.is_missing() => Err(error),
                 _ => Ok(Target::Redirect(Slash::Add)),
             },
-            Err(MISSING) => self.clean_url(name)?.ok_or(MISSING),
+            Err(error) if error.is_missing() => self.clean_url(name)?.ok_or(error),
             Err(error) => Err(error),
         }
     }
 
     /// The target of a path with a final slash.
     fn index(&self, path: RequestPath<'_>) -> Result<Target, LoadError> {
-        let absent = match self.load(&[path.key(), INDEX_PAGE].concat(), Rule::Index) {
+        let loaded = self.load(&[path.key(), INDEX_PAGE].concat(), Rule::Index);
+        let is_broken_link = matches!(loaded, Err(LoadError::Absent(Absent::BrokenLink)));
+        let absent = match loaded {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => Absent::NoIndex,
-            Err(MISSING) => match self.reader.store.open(path.name()) {
+            Err(error) if error.is_missing() => match self.reader.store.open(path.name()) {
                 Ok(Opened::Folder) => Absent::NoIndex,
                 Ok(Opened::File(..)) => return Err(Absent::NotAFolder.into()),
                 Err(absent) => absent,
             },
             Err(error) => return Err(error),
         };
-        let page = matches!(absent, Absent::NoIndex | Absent::Missing)
+        let page = (absent == Absent::NoIndex || absent.is_missing())
             && self.folder.options.clean_urls
             && !path.name().is_empty()
             && self.is_file(&[path.name(), HTML_EXTENSION].concat());
         match absent {
             _ if page => Ok(Target::Redirect(Slash::Drop)),
             Absent::NoIndex if self.folder.options.listing => Ok(Target::Listing),
+            Absent::NoIndex if is_broken_link => Err(Absent::BrokenLink.into()),
             absent => Err(absent.into()),
         }
     }

@@ -125,6 +125,12 @@ impl Mounts {
         &self.mounts[index]
     }
 
+    /// The same prefixes with other folders.
+    pub(crate) fn map_folders(&self, map: impl Fn(&Folder) -> Folder) -> Self {
+        let map = |mount: &Mount| Mount { folder: map(&mount.folder), ..mount.clone() };
+        Self { mounts: Arc::new(self.mounts.iter().map(map).collect()) }
+    }
+
     /// The folder at the root, whose options are used for invalid paths.
     pub(crate) fn root(&self) -> Option<usize> {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())

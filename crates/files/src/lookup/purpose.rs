@@ -5,14 +5,13 @@ use sockeye_http::Status;
 
 use super::entry::{Entry, Target};
 use super::mounts::Mounts;
-use crate::naming::path::Refusal;
 use crate::respond::substitutes::{Purpose, status};
 use crate::store::absent::Absent;
 
 impl Purpose {
     /// The next lookup after the result `entry`; `None` if `entry` answers the request.
     pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, is_navigation: bool) -> Option<Self> {
-        if entry.file().is_some() || matches!(self, Self::ErrorPage { .. }) {
+        if matches!((self, &entry.target), (_, Target::File(..)) | (Self::ErrorPage { .. }, _)) {
             return None;
         }
         let why = self.absent(entry)?;
@@ -32,7 +31,7 @@ impl Purpose {
     /// The key to look up; empty if it is in the request.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
-            Self::Requested | Self::MergedSlashes => b"",
+            Self::Requested | Self::MergedSlashes { .. } => b"",
             Self::Fallback { mount, .. } => &mounts.get(mount).index,
             Self::ErrorPage { mount, .. } => &mounts.get(mount).error_page,
         }
@@ -41,14 +40,28 @@ impl Purpose {
     /// The reason why the requested name is not served, if it is not.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.target) {
-            (Self::MergedSlashes, Target::Absent(absent))
+            (Self::MergedSlashes { why }, Target::Absent(absent))
                 if status(*absent) == Status::NOT_FOUND =>
             {
-                Some(Absent::Refused(Refusal::EmptySegment))
+                Some(why)
             }
-            (Self::Requested | Self::MergedSlashes, Target::Absent(absent)) => Some(*absent),
-            (Self::Requested | Self::MergedSlashes, _) => None,
-            (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
+            (Self::Requested | Self::MergedSlashes { .. }, Target::Absent(absent)) => Some(*absent),
+            (Self::Requested | Self::MergedSlashes { .. }, _) => None,
+            (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, Target::File(..))
+            | (Self::ErrorPage { why, .. }, _) => Some(why),
+            (Self::Fallback { why, .. }, Target::Absent(fallback)) => Some(match fallback {
+                Absent::Missing | Absent::NoIndex => without_fallback(why),
+                fallback => *fallback,
+            }),
+            (Self::Fallback { why, .. }, _) => Some(without_fallback(why)),
         }
+    }
+}
+
+/// The reason if `why` is that of the requested name, and there is no fallback page either.
+fn without_fallback(why: Absent) -> Absent {
+    match why {
+        Absent::Missing | Absent::NoIndex => Absent::NoFallback,
+        why => why,
     }
 }

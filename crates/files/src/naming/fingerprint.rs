@@ -1,49 +1,181 @@
 //! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
-//! `index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
+//! `assets/index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
-//! A false match would be cached for a year after its content changed. So words, dates and versions
-//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without
-//! a digit inside it can't be distinguished from a word; such a file is revalidated, which costs
-//! little.
+//! A false match is cached for a year after its content has changed; a miss costs a 304 per use.
+//! So only the patterns that bundlers write by default match: which separator, alphabet and length
+//! go together depends on the kind of file. Hex and a dash in a photo's name are a camera's, not a
+//! bundler's. What could be words, dates, versions or ids doesn't match.
 
-/// The extensions of files that bundlers put a hash in the name of. Pages and documents have none.
-const EXTENSIONS: &[&[u8]] = &[
-    b"js", b"mjs", b"cjs", b"css", b"map", b"wasm", b"json", b"txt", b"woff", b"woff2", b"ttf",
-    b"otf", b"eot", b"png", b"jpg", b"jpeg", b"gif", b"webp", b"avif", b"jxl", b"svg", b"ico",
-    b"mp3", b"mp4", b"m4a", b"ogg", b"opus", b"webm", b"wav", b"flac",
+/// The kinds of files that bundlers write. Pages and documents have no hash in their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Code,
+    Font,
+    Media,
+    Data,
+}
+
+const EXTENSIONS: &[(Kind, &[&str])] = &[
+    (Kind::Code, &["js", "mjs", "cjs", "css", "map", "wasm"]),
+    (Kind::Font, &["woff", "woff2", "ttf", "otf", "eot"]),
+    (
+        Kind::Media,
+        &[
+            "png", "jpg", "jpeg", "gif", "webp", "avif", "jxl", "svg", "ico", "mp3", "mp4", "m4a",
+            "ogg", "opus", "webm", "wav", "flac",
+        ],
+    ),
+    (Kind::Data, &["json", "txt"]),
 ];
 
-/// Folders whose files never change under their names: SvelteKit, Next.js, Astro.
-const FINGERPRINTED_FOLDERS: &[&[u8]] = &[b"_app/immutable/", b"_next/static/", b"_astro/"];
+/// Folders whose files never change under their names: SvelteKit, Next.js, Astro, Nuxt.
+const FINGERPRINTED_FOLDERS: &[&[u8]] =
+    &[b"_app/immutable/", b"_next/static/", b"_astro/", b"_nuxt/"];
+
+/// The only folder in them with a file that changes.
+const NUXT_BUILDS: &[u8] = b"_nuxt/builds/";
+
+/// Folders that bundlers write to. People use them, too, so the name must still have a hash.
+const BUNDLER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"chunks/"];
+
+/// Folders to which file loaders write whole names of 32 hexadecimal digits.
+const LOADER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"static/", b"media/"];
+
+/// What may follow the hash: `app.HASH.chunk.js.map`, `app-HASH.min.js`.
+const AFTER_HASH: &[&[u8]] = &[
+    b"js", b"mjs", b"cjs", b"css", b"min", b"chunk", b"bundle", b"lean", b"module", b"worker",
+    b"legacy", b"LICENSE",
+];
+
+/// The lengths of hexadecimal hashes that can't be taken for anything else: of MD5, SHA-1 and
+/// SHA-2, and the 20 digits of webpack.
+const LONG: &[usize] = &[20, 32, 40, 64, 96, 128];
 
 /// Whether a name contains a hash of the file's content.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let mut parts = file.rsplit(|byte| *byte == b'.');
-    let Some(kind) = parts.next() else { return false };
-    if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+    let folder = &name[..name.len() - file.len()];
+    let mut parts = file.rsplit(|byte| *byte == b'.').peekable();
+    let Some(kind) = parts.next().filter(|_| parts.peek().is_some()).and_then(kind_of) else {
         return false;
-    }
-    if FINGERPRINTED_FOLDERS.iter().any(|folder| is_in(name, folder)) {
+    };
+    if is_in_fingerprinted_folder(folder) {
         return true;
     }
-    // From the end: `app.HASH.chunk.js.map`, `app-HASH.min.js`. The first part is the name.
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        let is_first = parts.peek().is_none();
-        let whole = if is_first { is_long_hash(part) } else { is_hash(part) };
-        if whole || after_dashes(part).any(is_hash) {
-            return true;
+    // The last part that can be a hash. The first part is the name.
+    let mut is_licence = false;
+    let part = loop {
+        match parts.next() {
+            Some(part) if parts.peek().is_some() && AFTER_HASH.contains(&part) => {
+                is_licence |= part == b"LICENSE";
+            }
+            Some(part) => break part,
+            None => return false,
         }
-    }
-    false
+    };
+    let name = Name {
+        // The licences of a bundle: `app.HASH.js.LICENSE.txt`.
+        kind: if is_licence { Kind::Code } else { kind },
+        in_bundler_folder: is_in(folder, BUNDLER_FOLDERS),
+        in_loader_folder: is_in(folder, LOADER_FOLDERS),
+    };
+    let is_hash = match parts.peek() {
+        None => name.is_hash(part),
+        // VitePress: `about.md.HASH.js`.
+        Some(&b"md") if kind == Kind::Code && is_base64(part) && has_upper_within(part) => true,
+        Some(_) => name.is_hash_after_dot(part),
+    };
+    is_hash || after_dashes(part).any(|hash| name.is_hash_after_dash(hash)) || is_chunk(part, kind)
 }
 
-/// Whether `name` is in the folder `folder`, at any depth.
-fn is_in(name: &[u8], folder: &[u8]) -> bool {
-    name.windows(folder.len())
-        .enumerate()
-        .any(|(at, window)| window == folder && (at == 0 || name[at - 1] == b'/'))
+fn kind_of(extension: &[u8]) -> Option<Kind> {
+    let is_known = |known: &&str| known.as_bytes().eq_ignore_ascii_case(extension);
+    EXTENSIONS.iter().find(|(_, known)| known.iter().any(is_known)).map(|(kind, _)| *kind)
+}
+
+/// What the kind of file, and the folder, say about a hash in its name.
+#[derive(Clone, Copy)]
+struct Name {
+    kind: Kind,
+    in_bundler_folder: bool,
+    in_loader_folder: bool,
+}
+
+impl Name {
+    /// `HASH.png`: webpack's file loaders.
+    fn is_hash(self, text: &[u8]) -> bool {
+        is_hex(text, LONG) && (text.len() != 32 || self.in_loader_folder)
+    }
+
+    /// `app.HASH.js`: webpack, Parcel, Django, Hugo, VitePress.
+    fn is_hash_after_dot(self, text: &[u8]) -> bool {
+        let short: &[usize] = match self.kind {
+            Kind::Code => &[8, 10, 12, 16],
+            Kind::Font | Kind::Media => &[8, 12, 16],
+            Kind::Data => &[],
+        };
+        is_hex(text, LONG) || is_hex(text, short) || self.is_rollup_or_esbuild_hash(text)
+    }
+
+    /// `app-HASH.js`: Rollup, Vite, esbuild, Rails, Phoenix, Trunk.
+    fn is_hash_after_dash(self, text: &[u8]) -> bool {
+        let short: &[usize] = match self.kind {
+            Kind::Code | Kind::Font => &[8, 16],
+            // Cameras and phones write such names.
+            Kind::Media | Kind::Data => &[],
+        };
+        // `app-HASH_bg.wasm` is by wasm-bindgen.
+        let text = text.strip_suffix(b"_bg").unwrap_or(text);
+        is_hex(text, LONG) || is_hex(text, short) || self.is_rollup_or_esbuild_hash(text)
+    }
+
+    fn is_rollup_or_esbuild_hash(self, text: &[u8]) -> bool {
+        let has_digit = has_digit_within(text);
+        match self.kind {
+            Kind::Code | Kind::Font if is_base64(text) => {
+                // Without a digit, only the folder of a bundler makes it more likely than words.
+                (has_digit || self.in_bundler_folder) && Words::of(text).is_random(1, has_digit)
+            }
+            Kind::Code | Kind::Font => {
+                has_digit && is_base32(text) && Words::of(text).is_random(1, true)
+            }
+            // People name photos with more than words.
+            Kind::Media if self.in_bundler_folder && is_base64(text) => {
+                Words::of(text).is_random(2, has_digit)
+            }
+            Kind::Media | Kind::Data => false,
+        }
+    }
+}
+
+/// `chunk-HASH.js`: esbuild and Angular, whose hashes may have no digit.
+fn is_chunk(part: &[u8], kind: Kind) -> bool {
+    let hash = part.strip_prefix(b"chunk-").or_else(|| part.strip_prefix(b"polyfills-"));
+    let hash = hash.filter(|_| kind == Kind::Code);
+    hash.is_some_and(|hash| {
+        let is_upper = hash.len() == 8 && hash.iter().all(u8::is_ascii_uppercase);
+        is_upper && Words::of(hash).impossible > 0
+    })
+}
+
+fn is_in_fingerprinted_folder(folder: &[u8]) -> bool {
+    is_in(folder, FINGERPRINTED_FOLDERS) && !is_in(folder, &[NUXT_BUILDS])
+        || is_in_gatsby_folder(folder)
+}
+
+/// `static/HASH/`: Gatsby.
+fn is_in_gatsby_folder(folder: &[u8]) -> bool {
+    let mut before: &[u8] = b"";
+    folder.split(|byte| *byte == b'/').any(|segment| {
+        let before = std::mem::replace(&mut before, segment);
+        before == b"static" && is_hex(segment, &[32])
+    })
+}
+
+/// Whether `path` is in one of `folders`, at any depth.
+fn is_in(path: &[u8], folders: &[&[u8]]) -> bool {
+    let mut starts = (0..path.len()).filter(|at| *at == 0 || path[*at - 1] == b'/');
+    starts.any(|at| folders.iter().any(|folder| path[at..].starts_with(folder)))
 }
 
 /// The text after each dash except a leading one. Some hashes contain dashes, too.
@@ -52,40 +184,32 @@ fn after_dashes(part: &[u8]) -> impl Iterator<Item = &[u8]> {
     dashes.map(|(at, _)| &part[at + 1..])
 }
 
-/// Whether this is a hash that may be the whole name of a file.
-fn is_long_hash(text: &[u8]) -> bool {
-    text.len() >= 16 && is_hex_hash(text)
-}
-
-fn is_hash(text: &[u8]) -> bool {
-    is_hex_hash(text) || is_base64_hash(text) || is_base32_hash(text)
-}
-
-/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters
-/// and digits, so neither a date nor a word.
-fn is_hex_hash(text: &[u8]) -> bool {
-    let length = matches!(text.len(), 8 | 10 | 12 | 16 | 20 | 24 | 32 | 40 | 48 | 64 | 96 | 128);
-    length
+/// A hash in hexadecimal digits, with one of these lengths. With letters and digits, it is neither
+/// a date nor a word.
+fn is_hex(text: &[u8], lengths: &[usize]) -> bool {
+    lengths.contains(&text.len())
         && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         && text.iter().any(u8::is_ascii_digit)
         && text.iter().any(u8::is_ascii_lowercase)
+        && !is_random_uuid(text)
 }
 
-/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit
-/// before a letter.
-fn is_base64_hash(text: &[u8]) -> bool {
+/// A random UUID without dashes names a thing, not its content (RFC 9562, 5.4).
+fn is_random_uuid(text: &[u8]) -> bool {
+    text.len() == 32 && text[12] == b'4' && matches!(text[16], b'8' | b'9' | b'a' | b'b')
+}
+
+/// Eight characters of URL-safe base64, with lower and upper case: Rollup and Vite.
+fn is_base64(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         && text.iter().any(u8::is_ascii_lowercase)
         && text.iter().any(u8::is_ascii_uppercase)
-        && has_digit_within(text)
 }
 
-/// Eight characters of base32 (RFC 4648; esbuild), with a digit before a letter.
-fn is_base32_hash(text: &[u8]) -> bool {
-    text.len() == 8
-        && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
-        && has_digit_within(text)
+/// Eight characters of base32 (RFC 4648): esbuild.
+fn is_base32(text: &[u8]) -> bool {
+    text.len() == 8 && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
 /// Whether a letter follows a digit: versions and counts are at the end.
@@ -94,78 +218,82 @@ fn has_digit_within(text: &[u8]) -> bool {
     digit.is_some_and(|at| text[at..].iter().any(u8::is_ascii_alphabetic))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether it is more than a capitalised word.
+fn has_upper_within(text: &[u8]) -> bool {
+    text[1..].iter().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
 
-    #[test]
-    fn names_that_bundlers_write() {
-        for name in [
-            "app.3f9a2b1c.js",
-            "static/js/main.3f9a2b1c.chunk.js",
-            "static/js/787.3f9a2b1c.chunk.js.map",
-            "main.3f9a2b1c8d7e6f5a4b3c.css",
-            "assets/index-BxYz12ab.css",
-            "assets/index-B_9xYz-a.js",
-            "assets/vendor-lib-Dk3p0QxZ.mjs",
-            "assets/Inter-4f3a9c2b.woff2",
-            "main-5ZQSD2XH.js",
-            "chunk-7AJ4K2QD.js",
-            "css/base.55e7cbb9ba48.css",
-            "application-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.css",
-            "style.min.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.css",
-            "0123456789abcdef0123456789abcdef.png",
-            "app-3f9a2b1c.min.js",
-            "logo.3f9a2b1c.SVG",
-            "_app/immutable/entry/start.js",
-            "base/_app/immutable/chunks/x.js",
-            "_next/static/chunks/pages/index.js",
-            "_astro/page.css",
-        ] {
-            assert!(is_fingerprinted(name.as_bytes()), "{name}");
+/// Whether a text can be read as words: `HomePage`, `Web3Apps`.
+#[derive(Clone, Copy, Debug)]
+struct Words {
+    /// A group of letters is pronounceable or a known abbreviation, and has three letters or more.
+    word: bool,
+    /// How many letters but the first are in groups that are neither, so that can't be words.
+    impossible: usize,
+}
+
+impl Words {
+    fn of(text: &[u8]) -> Self {
+        let (mut word, mut impossible) = (false, 0);
+        let mut start = 0;
+        for at in 1..=text.len() {
+            if at < text.len() && !is_boundary(text, at) {
+                continue;
+            }
+            let group = text[start..at].to_ascii_lowercase();
+            start = at;
+            if group[0].is_ascii_alphabetic() && group.len() > 1 {
+                let is_word = is_word(&group);
+                word |= is_word && group.len() > 2;
+                impossible += if is_word { 0 } else { group.len() - 1 };
+            }
         }
+        Self { word, impossible }
     }
 
-    #[test]
-    fn names_that_people_write() {
-        for name in [
-            "index.html",
-            "index.3f9a2b1c.html",
-            "report-3f9a2b1c.pdf",
-            "app.js",
-            "app.min.js",
-            "jquery-3.7.1.min.js",
-            "jquery.migrate.js",
-            "bootstrap-grid.css",
-            "index-homepage.css",
-            "index-HomePage.css",
-            "index-Version2.js",
-            "index-VERSION2.js",
-            "layout-2columns.css",
-            "photo-20240131.jpg",
-            "photo.20240131.jpg",
-            "photo-2024013112.jpg",
-            "IMG-20240131-WA0001.jpg",
-            "holiday-DSC01234.jpg",
-            "P1010234.jpg",
-            "3f9a2b1c.js",
-            "BxYz12ab.js",
-            "deadbeef.js",
-            "app.deadbeef.js",
-            "app.facade.css",
-            "app-3f9a2b1.js",
-            "app_3f9a2b1c.js",
-            "-3f9a2b1c.js",
-            "app.3F9A2B1C.js",
-            "v1.2.3.js",
-            "font-awesome.css",
-            "my_next/static/a.js",
-            "_app/version.json",
-            "3f9a2b1c",
-            "",
-            ".js",
-        ] {
-            assert!(!is_fingerprinted(name.as_bytes()), "{name}");
-        }
+    /// Whether this is more likely a hash than words, with at least `min` impossible letters or a
+    /// digit and no word.
+    fn is_random(self, min: usize, has_digit: bool) -> bool {
+        self.impossible >= min || has_digit && !self.word
     }
 }
+
+/// Whether a group of letters, of digits or of other characters begins at `at`. A capital begins a
+/// group, but capitals in a row are one: `XMLPage` is `XML` and `Page`.
+fn is_boundary(text: &[u8], at: usize) -> bool {
+    let (before, here) = (text[at - 1], text[at]);
+    if !before.is_ascii_alphabetic() || !here.is_ascii_alphabetic() {
+        return before.is_ascii_digit() != here.is_ascii_digit()
+            || before.is_ascii_alphabetic() != here.is_ascii_alphabetic();
+    }
+    let next_is_lower = text.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+    here.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_lower)
+}
+
+/// The pairs and triples of consonants that English words begin with.
+const ONSETS: &[&[u8]] = &[
+    b"bl", b"br", b"ch", b"chr", b"cl", b"cr", b"dr", b"dw", b"fl", b"fr", b"gh", b"gl", b"gn",
+    b"gr", b"kn", b"ph", b"pl", b"pr", b"ps", b"rh", b"sc", b"sch", b"scr", b"sh", b"shr", b"sk",
+    b"sl", b"sm", b"sn", b"sp", b"sph", b"spl", b"spr", b"sq", b"st", b"str", b"sw", b"th", b"thr",
+    b"tr", b"tw", b"wh", b"wr",
+];
+
+/// What people write in names of files without vowels, and the ends of ordinals.
+const ABBREVIATIONS: &[&[u8]] = &[
+    b"bg", b"btn", b"cdn", b"cfg", b"cms", b"crm", b"css", b"csv", b"ctx", b"cv", b"db", b"dj",
+    b"dns", b"dr", b"fn", b"ftp", b"gps", b"hd", b"html", b"http", b"https", b"img", b"jpg", b"js",
+    b"jsx", b"jwt", b"lg", b"ltr", b"md", b"mdx", b"mp", b"mr", b"mrs", b"ms", b"msg", b"nd",
+    b"pc", b"pdf", b"php", b"png", b"px", b"rd", b"rfc", b"rgb", b"rss", b"rtl", b"sdk", b"sm",
+    b"sql", b"src", b"ssh", b"ssl", b"ssr", b"st", b"svg", b"tcp", b"th", b"tls", b"ts", b"tsx",
+    b"tv", b"txt", b"udp", b"vr", b"vs", b"wp", b"www", b"xhtml", b"xl", b"xml", b"xs",
+];
+
+/// Whether a group of letters in lower case can be a word: it has a vowel, and begins as words do.
+fn is_word(group: &[u8]) -> bool {
+    let vowel = group.iter().position(|byte| b"aeiouy".contains(byte));
+    let begins_well = |at: usize| at < 2 || ONSETS.contains(&&group[..at]);
+    vowel.is_some_and(begins_well) || ABBREVIATIONS.contains(&group)
+}
+
+#[cfg(test)]
+mod tests;

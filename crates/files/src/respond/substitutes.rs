@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
     Requested,
     /// The requested path has several slashes in a row. The name is that of the path with one
     /// slash instead. If it is found, the response redirects to that path.
-    MergedSlashes,
+    MergedSlashes { why: Absent },
     /// The folder's page is sent for a path that a single-page app handles in the browser.
     Fallback { mount: usize, why: Absent },
     /// The folder's `404.html` is sent.
@@ -36,7 +36,7 @@ impl Purpose {
             with(without(fields, dropped), "Cache-Control", caching)
         };
         Cow::Owned(match self {
-            Self::Requested | Self::MergedSlashes => return Cow::Borrowed(&file.head),
+            Self::Requested | Self::MergedSlashes { .. } => return Cow::Borrowed(&file.head),
             Self::Fallback { .. } => {
                 // A client that doesn't accept pages gets another response.
                 let fallback = |fields| {
@@ -58,9 +58,11 @@ pub(crate) fn status(absent: Absent) -> Status {
     match absent {
         Absent::Missing
         | Absent::NoIndex
+        | Absent::NoFallback
         | Absent::NotAFolder
         | Absent::Outside
         | Absent::Hidden
+        | Absent::BrokenLink
         | Absent::Link
         | Absent::NotRegular(_)
         | Absent::Unmounted => Status::NOT_FOUND,

@@ -68,7 +68,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let (merged, mut scratch) = (merge_slashes(view.path()), Vec::new());
         if let Ok(path) = RequestPath::parse(&merged, &mut scratch) {
-            let purpose = Purpose::MergedSlashes;
+            let purpose = Purpose::MergedSlashes { why: Absent::Refused(refusal) };
             let lookup = LookupRequest { key: path.key(), purpose, view };
             return self.respond_or_look_up(lookup, responder);
         }
@@ -107,7 +107,7 @@ impl Site {
         }
         match &entry.target {
             Target::File(..) | Target::Redirect(_) | Target::Listing
-                if purpose == Purpose::MergedSlashes =>
+                if matches!(purpose, Purpose::MergedSlashes { .. }) =>
             {
                 // The path of a listing ends with a slash, even if there is a page of its name.
                 let slash = entry.slash().filter(|_| !self.is_listed(lookup, entry));

@@ -3,22 +3,27 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sockeye_http::{Fields, Status};
 
 use super::listing::is_requested;
+use crate::limits::lock::lock;
 use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
+use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{MountedPath, Mounts};
 use crate::lookup::rule::Rule;
 use crate::naming::path::{RequestPath, merge_slashes};
 use crate::request::view::is_page;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
-use crate::store::absent::{Absent, Denied, Permission};
+use crate::store::absent::{Absent, Permission};
+use crate::store::identity::Stamp;
+use crate::store::traits::{Child, Followed, Link, Opened, Store};
 
 /// The explanation of a response: see [`Mounts::explain`].
 #[derive(Clone, Debug)]
@@ -37,7 +42,15 @@ pub struct Explanation {
     pub file: Option<PathBuf>,
     /// The reason of an error or of a fallback page.
     pub absent: Option<Absent>,
-    /// The file or folder for which this process lacks a permission, relative to the folder.
+    /// The name that the reason is about, if it is not the requested one: `about.html` for
+    /// `/about`, for example. Relative to the folder.
+    pub name: Option<PathBuf>,
+    /// The symbolic links on the way to the file or to the name that the reason is about.
+    pub links: Vec<Link>,
+    /// Where these links lead: relative to the folder, or absolute in another one.
+    pub target: Option<PathBuf>,
+    /// The file or folder for which this process lacks a permission: relative to the folder, or
+    /// absolute in another one.
     pub denied: Option<PathBuf>,
     /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
     /// 206, some are left out or added.
@@ -72,11 +85,12 @@ impl Mounts {
         let (mut scratch, mut purpose) = (Vec::new(), Purpose::Requested);
         let parsed = RequestPath::parse(path, &mut scratch).or_else(|refusal| {
             let parsed = RequestPath::parse(&merged, &mut merged_scratch).map_err(|_| refusal)?;
-            purpose = Purpose::MergedSlashes;
+            purpose = Purpose::MergedSlashes { why: Absent::Refused(refusal) };
             Ok(parsed)
         });
+        let (watched, failures) = self.watched();
         let mut entry = match parsed {
-            Ok(path) => look_up_fully(self, path.key()),
+            Ok(path) => watched.requested(path, query),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 Arc::new(Entry { mount: self.root(), target })
@@ -84,13 +98,20 @@ impl Mounts {
         };
         let is_navigation = is_page(path);
         let names_format = parsed.is_ok_and(|path| is_requested(self, path, query));
+        let mut failed = failures.name_of(purpose.absent(&entry));
         while let Some(next) = purpose.next(self, &entry, is_navigation) {
-            entry = look_up_fully(self, next.key(self));
+            entry = look_up_fully(&watched, next.key(self));
             purpose = next;
+            if matches!(purpose, Purpose::Fallback { .. }) {
+                failed = failures.name_of(purpose.absent(&entry)).or(failed);
+            }
         }
-        let mut explanation = self.explanation_of(&entry, purpose, path, parsed.ok(), query);
+        let mut explanation = self.explanation_of(&entry, purpose, path, query);
         match (&entry.target, purpose) {
-            (Target::File(..) | Target::Redirect(_) | Target::Listing, Purpose::MergedSlashes) => {
+            (
+                Target::File(..) | Target::Redirect(_) | Target::Listing,
+                Purpose::MergedSlashes { .. },
+            ) => {
                 let slash = entry.slash().filter(|_| !names_format);
                 explanation.status = Status::MOVED_PERMANENTLY;
                 explanation.rule = Rule::MergeSlashes;
@@ -98,19 +119,59 @@ impl Mounts {
                 explanation.file = None;
             }
             // The response is a listing or an archive, not the folder's page.
-            (Target::File(..) | Target::Listing, Purpose::Requested) if names_format => {
+            (Target::Listing, Purpose::Requested) if names_format => {
                 explanation.rule = Rule::Format;
-                (explanation.file, explanation.fields) = (None, Fields::new());
             }
-            (Target::Listing, Purpose::Requested) => {
-                let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
-                if ListingQuery::parse(query, archives).is_err() {
-                    (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
-                }
+            (Target::Listing, Purpose::Requested) if self.refuses(&entry, query) => {
+                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
             _ => {}
         }
+        let requested = parsed.ok().and_then(|path| self.find(path.key()));
+        let requested = match requested {
+            Some((_, MountedPath::Inside(path))) => path.name(),
+            _ => b"",
+        };
+        explanation.add_links(&entry, failed, requested, self);
         explanation
+    }
+
+    /// The result for the requested path: a listing is read, too.
+    fn requested(&self, path: RequestPath<'_>, query: Option<&[u8]>) -> Arc<Entry> {
+        let entry = match self.find(path.key()) {
+            Some((mount, _)) if is_requested(self, path, query) => {
+                Arc::new(Entry { mount: Some(mount), target: Target::Listing })
+            }
+            _ => look_up_fully(self, path.key()),
+        };
+        let (Target::Listing, Some((mount, MountedPath::Inside(inside)))) =
+            (&entry.target, self.find(path.key()))
+        else {
+            return entry;
+        };
+        if self.refuses(&entry, query) {
+            return entry;
+        }
+        match self.get(mount).folder.store.list(inside.name(), &mut |_| ControlFlow::Break(())) {
+            Ok(()) => entry,
+            Err(absent) => Arc::new(Entry { mount: entry.mount, target: Target::Absent(absent) }),
+        }
+    }
+
+    /// Whether the query is not valid for the listing `entry`.
+    fn refuses(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
+        let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
+        ListingQuery::parse(query, archives).is_err()
+    }
+
+    /// The same folders, which record the names that can't be opened.
+    fn watched(&self) -> (Self, Arc<Failures>) {
+        let failures = Arc::<Failures>::default();
+        let watched = self.map_folders(|folder| {
+            let (store, failures) = (Arc::clone(&folder.store), Arc::clone(&failures));
+            Folder { store: Arc::new(WatchedStore { store, failures }), ..folder.clone() }
+        });
+        (watched, failures)
     }
 
     fn explanation_of(
@@ -118,7 +179,6 @@ impl Mounts {
         entry: &Entry,
         purpose: Purpose,
         path: &[u8],
-        parsed: Option<RequestPath<'_>>,
         query: Option<&[u8]>,
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
@@ -126,7 +186,7 @@ impl Mounts {
         let (status, rule, fields) = match &entry.target {
             Target::File(by, file) => {
                 let (status, rule) = match purpose {
-                    Purpose::Requested | Purpose::MergedSlashes => (Status::OK, *by),
+                    Purpose::Requested | Purpose::MergedSlashes { .. } => (Status::OK, *by),
                     Purpose::Fallback { .. } => (Status::OK, Rule::Fallback),
                     Purpose::ErrorPage { .. } => (Status::NOT_FOUND, Rule::ErrorPage),
                 };
@@ -142,31 +202,96 @@ impl Mounts {
             }
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Error, Fields::new()),
         };
-        let file = match &entry.target {
-            Target::File(_, file) => Some(path_of(&file.original.name)),
-            _ => None,
-        };
-        // The denied file or folder is named by a part of the requested name.
-        let denied = match (absent, parsed) {
-            (Some(Absent::Denied(Denied { at, .. })), Some(path)) => {
-                let name = match self.find(path.key()) {
-                    Some((_, MountedPath::Inside(path))) => path.key(),
-                    _ => b"",
-                };
-                Some(path_of(&name[..at.min(name.len())]))
-            }
-            _ => None,
-        };
         Explanation {
             status,
             rule,
             mount: mount.map(|mount| format!("/{}", String::from_utf8_lossy(&mount.prefix))),
             root: mount.and_then(|mount| mount.folder.store.location()).map(Path::to_owned),
-            file,
+            file: entry.file().map(|file| path_of(&file.original.name)),
             absent,
-            denied,
+            name: None,
+            links: Vec::new(),
+            target: None,
+            denied: None,
             fields,
         }
+    }
+}
+
+impl Explanation {
+    /// Adds where the links lead on the way to the name that is explained. `failed` is the name
+    /// that the reason is about, if it is known.
+    fn add_links(
+        &mut self,
+        entry: &Entry,
+        failed: Option<Vec<u8>>,
+        requested: &[u8],
+        mounts: &Mounts,
+    ) {
+        let Some(mount) = entry.mount else { return };
+        let name = match (&self.absent, entry.file()) {
+            (None, Some(file)) => &*file.original.name,
+            _ => failed.as_deref().unwrap_or(requested),
+        };
+        let Followed { links, end } = mounts.get(mount).folder.store.follow(name);
+        match self.absent {
+            Some(Absent::Denied(_)) => self.denied = end,
+            None | Some(Absent::NotRegular(_)) if !links.is_empty() => self.target = end,
+            _ => {}
+        }
+        self.links = links;
+        self.name = failed.filter(|failed| failed != requested).map(|failed| path_of(&failed));
+    }
+}
+
+/// A store that records the names that can't be opened.
+#[derive(Debug)]
+struct WatchedStore {
+    store: Arc<dyn Store>,
+    failures: Arc<Failures>,
+}
+
+/// The names that couldn't be opened, and why.
+#[derive(Debug, Default)]
+struct Failures(Mutex<Vec<(Vec<u8>, Absent)>>);
+
+impl Failures {
+    fn add<T>(&self, name: &[u8], result: Result<T, Absent>) -> Result<T, Absent> {
+        if let Err(absent) = &result {
+            lock(&self.0).push((name.to_vec(), *absent));
+        }
+        result
+    }
+
+    /// The last name that couldn't be opened for this reason. `None` if it doesn't exist: then the
+    /// reason is about the requested name, however many names were tried for it.
+    fn name_of(&self, absent: Option<Absent>) -> Option<Vec<u8>> {
+        let absent = absent.filter(|absent| *absent != Absent::Missing)?;
+        let failures = lock(&self.0);
+        let failure = failures.iter().rev().find(|(_, why)| *why == absent)?;
+        Some(failure.0.clone())
+    }
+}
+
+impl Store for WatchedStore {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        self.failures.add(name, self.store.open(name))
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        self.failures.add(name, self.store.list(name, each))
+    }
+
+    fn now(&self) -> Stamp {
+        self.store.now()
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.store.single_file()
     }
 }
 
@@ -189,9 +314,17 @@ impl fmt::Display for Explanation {
         if let Some(absent) = &self.absent {
             writeln!(f, "  reason: {absent}")?;
         }
-        if let (Some(Absent::Denied(Denied { need, .. })), Some(denied)) =
-            (&self.absent, &self.denied)
-        {
+        if let Some(name) = &self.name {
+            writeln!(f, "  name: {}", escaped(name))?;
+        }
+        for Link { name, target } in &self.links {
+            writeln!(f, "  link: {} -> {}", escaped(name), escaped(target))?;
+        }
+        if let Some(target) = &self.target {
+            let target = if target.as_os_str().is_empty() { Path::new(".") } else { target };
+            writeln!(f, "  target: {}", escaped(target))?;
+        }
+        if let (Some(Absent::Denied(need)), Some(denied)) = (&self.absent, &self.denied) {
             let path = match &self.root {
                 Some(root) if !denied.as_os_str().is_empty() => root.join(denied),
                 Some(root) => root.clone(),

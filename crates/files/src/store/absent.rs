@@ -13,15 +13,20 @@ pub enum Absent {
     Missing,
     /// A folder without an `index.html`, which is not listed.
     NoIndex,
+    /// Nothing is found, and the page of the single-page app, the folder's `index.html`, does not
+    /// exist.
+    NoFallback,
     /// A file, but the path has a final slash.
     NotAFolder,
-    /// This process lacks a permission.
-    Denied(Denied),
+    /// This process lacks this permission.
+    Denied(Permission),
     /// A symbolic link leads out of the folder.
     Outside,
     /// A symbolic link leads to a hidden name.
     Hidden,
-    /// Symbolic links lead in circles, or may not be followed.
+    /// A symbolic link leads to a name in the folder that does not exist.
+    BrokenLink,
+    /// Symbolic links lead in circles, or there are too many.
     Link,
     /// It is neither a file nor a folder.
     NotRegular(Special),
@@ -52,16 +57,6 @@ pub enum OpenFilesOf {
     Process,
     /// The limit of the system, `fs.file-max`.
     System,
-}
-
-/// A permission that this process lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Denied {
-    /// How many bytes of the requested name lead to the denied file or folder. 0 is the served
-    /// folder itself.
-    pub at: usize,
-    /// The missing permission.
-    pub need: Permission,
 }
 
 /// A permission on a file or folder.
@@ -100,18 +95,20 @@ impl fmt::Display for Absent {
         f.write_str(match self {
             Self::Missing => "there is no such file",
             Self::NoIndex => "the folder has no index.html, and listing is off",
-            Self::NotAFolder => "the path ends with a slash but leads to a file",
-            Self::Denied(Denied { need: Permission::Read, .. }) => {
-                "this process has no permission to read it"
+            Self::NoFallback => {
+                "nothing is found, and the folder has no index.html, the page of a single-page app"
             }
-            Self::Denied(Denied { need: Permission::Traverse, .. }) => {
+            Self::NotAFolder => "the path ends with a slash but leads to a file",
+            Self::Denied(Permission::Read) => "this process has no permission to read it",
+            Self::Denied(Permission::Traverse) => {
                 "this process has no permission to pass through a folder on the way"
             }
             Self::Outside => "a symbolic link leads out of the folder",
             Self::Hidden => {
                 "a symbolic link leads to a name that begins with a dot, which is hidden"
             }
-            Self::Link => "a symbolic link leads in circles, or may not be followed",
+            Self::BrokenLink => "a symbolic link leads to a name that does not exist",
+            Self::Link => "symbolic links lead in circles, or are more than 40",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changed each time it was read",
             Self::TooLong => {
@@ -143,6 +140,11 @@ pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): 
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
+    /// Whether there is nothing at the name, so that the next rule applies.
+    pub(crate) fn is_missing(self) -> bool {
+        matches!(self, Self::Missing | Self::BrokenLink)
+    }
+
     /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is
     /// not cached.
     pub(crate) fn is_transient(self) -> bool {

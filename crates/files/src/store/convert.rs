@@ -6,7 +6,7 @@ use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
 use rustix::time::ClockId;
 
-use super::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
+use super::absent::{Absent, OpenFilesOf, Permission, Special};
 use super::identity::{Identity, Stamp};
 use super::open;
 
@@ -36,13 +36,14 @@ pub(crate) fn special(kind: FileType) -> Special {
 pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     let error = match error.into() {
         open::Error::Hidden => return Absent::Hidden,
+        open::Error::BrokenLink => return Absent::BrokenLink,
         open::Error::Forbidden(call) => return Absent::Forbidden(call),
         open::Error::Os(error) => error,
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // 0 is the root, or a folder above it. The caller finds out which folder it is.
-        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
+        // The caller finds out which permission it is.
+        Errno::ACCESS | Errno::PERM => Absent::Denied(Permission::Traverse),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),

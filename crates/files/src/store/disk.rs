@@ -1,10 +1,9 @@
 //! The store on disk: a folder, or one file.
 //!
 //! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
-//! can be switched to a new site; responses in progress keep their files. `open` keeps names inside
-//! the root.
+//! can be switched to a new site; responses in progress keep their files. `links` keeps names inside
+//! the root, and the folders that links may lead into.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::ops::ControlFlow;
@@ -19,14 +18,15 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::process::{Resource, getrlimit};
 use sockeye_proto::{Access, FileSource, JobGroup};
 
-use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
+use super::absent::{Absent, FORBIDDEN, Permission, Special};
 use super::cached::CachedLookups;
 use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
+use super::links::{LinkedFolders, Roots};
 use super::open::{self, Error::Os};
 use super::scan;
-use super::traits::{Child, OpenFile, Opened, Store};
+use super::traits::{Child, Followed, OpenFile, Opened, Store};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Disk {
     /// The name of the root, if it is a file.
     single: Option<Vec<u8>>,
     cached_lookups: CachedLookups,
+    /// Absolute: the folders that links may lead into.
+    linked: Vec<PathBuf>,
 }
 
 /// Why a folder or file can't be opened for serving.
@@ -48,6 +50,8 @@ pub enum OpenError {
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
+    /// Symbolic links can lead only into a folder, which it is not.
+    NotAFolder(PathBuf),
     /// A required system call is forbidden, probably by a sandbox. Its name.
     Forbidden(&'static str),
     /// Anything else.
@@ -62,6 +66,7 @@ impl fmt::Display for OpenError {
             Self::NotServable(path) => {
                 write!(f, "{}: neither a folder nor a regular file", path.display())
             }
+            Self::NotAFolder(path) => write!(f, "{}: not a folder", path.display()),
             Self::Forbidden(call) => write!(f, "{call} {FORBIDDEN}"),
             Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
         }
@@ -79,13 +84,7 @@ impl Disk {
     /// [`OpenError`] says what is wrong with it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                OpenError::NotFound(path.to_owned())
-            }
-            io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
-            _ => OpenError::Failed(path.to_owned(), error),
-        };
+        let failed = |error| open_error(path, error);
         let root = std::path::absolute(path).map_err(failed)?;
         let kind = std::fs::metadata(&root).map_err(failed)?.file_type();
         let single = match root.file_name() {
@@ -93,20 +92,50 @@ impl Disk {
             Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
-        let disk = Self { root, single, cached_lookups: CachedLookups::default() };
+        let (cached_lookups, linked) = (CachedLookups::default(), Vec::new());
+        let disk = Self { root, single, cached_lookups, linked };
         // Errors that every request would get are reported now.
         let opened = disk.root().open_itself().and_then(|root| statx(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
             Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
             Err(Os(error)) => Err(failed(error.into())),
-            Err(open::Error::Hidden) => Err(failed(Errno::NOENT.into())),
+            Err(open::Error::Hidden | open::Error::BrokenLink) => Err(failed(Errno::NOENT.into())),
         }
+    }
+
+    /// Also follows symbolic links into `folder`, which must exist now. The rules are those of the
+    /// served folder: nothing hidden (here, `.well-known` is hidden, too), and nothing special.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with it.
+    pub fn links_into(mut self, folder: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = folder.as_ref();
+        let failed = |error| open_error(path, error);
+        if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+            return Err(OpenError::NotAFolder(path.to_owned()));
+        }
+        let path = std::path::absolute(path).map_err(failed)?;
+        open::folder(&path).map_err(|error| failed(error.into()))?;
+        self.linked.push(path);
+        Ok(self)
     }
 
     /// The root for one lookup.
     fn root(&self) -> Root<'_> {
-        Root { disk: self, folder: OnceLock::new() }
+        let linked = LinkedFolders::new(&self.linked);
+        Root { disk: self, folder: OnceLock::new(), linked }
+    }
+}
+
+fn open_error(path: &Path, error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            OpenError::NotFound(path.to_owned())
+        }
+        io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
+        _ => OpenError::Failed(path.to_owned(), error),
     }
 }
 
@@ -121,6 +150,10 @@ impl Store for Disk {
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<(), Absent> {
         self.root().list(name, each)
+    }
+
+    fn follow(&self, name: &[u8]) -> Followed {
+        self.root().follow(name)
     }
 
     fn now(&self) -> Stamp {
@@ -150,6 +183,7 @@ impl Store for Disk {
 struct Root<'d> {
     disk: &'d Disk,
     folder: OnceLock<OwnedFd>,
+    linked: LinkedFolders<'d>,
 }
 
 impl Root<'_> {
@@ -162,6 +196,11 @@ impl Root<'_> {
                 Ok(self.folder.get_or_init(|| opened))
             }
         }
+    }
+
+    /// The folder, and those that its links may lead into.
+    fn roots(&self) -> Result<Roots<'_>, Errno> {
+        Ok(Roots { folder: self.folder()?, linked: &self.linked })
     }
 
     /// Opens the folder, or the single file.
@@ -181,29 +220,15 @@ impl Root<'_> {
     }
 
     fn open_beneath(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
-        open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
+        self.roots()?.open(name, flags)
     }
 
-    /// Which permission is missing to open `name`: on the folder that contains the first segment
-    /// that can't be looked up, or on the file itself.
-    fn missing_permission(&self, name: &[u8]) -> Denied {
-        if self.disk.single.is_some() {
-            return Denied { at: name.len(), need: Permission::Read };
+    /// The permission that is missing to open `name`.
+    fn missing_permission(&self, name: &[u8]) -> Permission {
+        match self.open_beneath(name, open::PATH_FLAGS) {
+            Err(Os(Errno::ACCESS | Errno::PERM)) => Permission::Traverse,
+            _ => Permission::Read,
         }
-        let Ok(root) = self.folder() else { return Denied { at: 0, need: Permission::Traverse } };
-        let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        let ends = slashes.map(|(at, _)| at).chain([name.len()]);
-        let mut passed = 0;
-        for end in ends {
-            let part = OsStr::from_bytes(&name[..end]);
-            if let Err(Os(Errno::ACCESS | Errno::PERM)) =
-                open::beneath(root, part, open::PATH_FLAGS)
-            {
-                return Denied { at: passed, need: Permission::Traverse };
-            }
-            passed = end;
-        }
-        Denied { at: name.len(), need: Permission::Read }
     }
 
     /// The kind of the special file `name`, which can't be opened.
@@ -257,11 +282,18 @@ impl Store for Root<'_> {
         if self.disk.single.is_some() {
             return Err(Absent::NotAFolder);
         }
-        let listed = scan::folder(self.folder().map_err(to_absent)?, name, each);
+        let listed = scan::folder(self.roots().map_err(to_absent)?, name, each);
         listed.map_err(|absent| match absent {
             Absent::Denied(_) => Absent::Denied(self.missing_permission(name)),
             absent => absent,
         })
+    }
+
+    fn follow(&self, name: &[u8]) -> Followed {
+        match self.roots() {
+            Ok(roots) if self.disk.single.is_none() => roots.explain(name),
+            _ => Followed { end: Some(PathBuf::new()), ..Followed::default() },
+        }
     }
 
     fn now(&self) -> Stamp {

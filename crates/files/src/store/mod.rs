@@ -4,8 +4,8 @@
 //! - `absent`: why nothing is served for a name.
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
-//! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
-//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (from
+//! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `links`
+//!   (symbolic links in them), `scan` (the entries of a folder), `device` (whether reading or closing may block) and `convert` (from
 //!   types of the kernel to ours).
 //! - `cached`: lookups on an event loop, if the kernel has the names in memory.
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
@@ -17,6 +17,7 @@ pub(crate) mod device;
 pub(crate) mod digest;
 pub(crate) mod disk;
 pub(crate) mod identity;
+pub(crate) mod links;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub(crate) mod open;

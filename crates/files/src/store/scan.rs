@@ -1,15 +1,13 @@
 //! Lists a folder on disk. Each name is looked up without leaving the root.
 
-use std::ffi::OsStr;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Access, AtFlags, Dir, FileType, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
+use super::links::Roots;
 use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
@@ -17,17 +15,16 @@ use crate::naming::path;
 /// The permission bit that lets everybody read.
 const OTHERS_READ: u16 = 0o004;
 
-/// Implements [`crate::Store::list`] for the folder `name` beneath `root`.
+/// Implements [`crate::Store::list`] for the folder `name`.
 pub(crate) fn folder(
-    root: &OwnedFd,
+    roots: Roots<'_>,
     name: &[u8],
     each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
 ) -> Result<(), Absent> {
-    let folder =
-        open::folder_to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
-            open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
-            error => to_absent(error),
-        })?;
+    let folder = roots.open_to_list(name).map_err(|error| match error {
+        open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
+        error => to_absent(error),
+    })?;
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
@@ -39,7 +36,7 @@ pub(crate) fn folder(
         let Some(mut stat) = unless_absent(found)? else { continue };
         let is_symlink = from_statx(&stat).0 == FileType::Symlink;
         if is_symlink {
-            let Some(target) = follow(root, name, child)? else { continue };
+            let Some(target) = follow(roots, name, child)? else { continue };
             stat = target;
         }
         let (kind, identity) = from_statx(&stat);
@@ -60,10 +57,9 @@ pub(crate) fn folder(
     Ok(())
 }
 
-/// The status of the target of a link, if it is beneath the root.
-fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
-    let path = path::beneath(name, child);
-    let opened = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
+/// The status of the target of a link, if it leads to a file that is served.
+fn follow(roots: Roots<'_>, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
+    let opened = roots.open(&path::beneath(name, child), open::PATH_FLAGS);
     let Some(target) = unless_absent(opened)? else { return Ok(None) };
     unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
 }
@@ -79,6 +75,7 @@ fn unless_absent<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<(), Absent>;
+
+    /// The symbolic links on the way to `name`, and where they lead, for [`crate::Mounts::explain`].
+    /// Default: none.
+    fn follow(&self, name: &[u8]) -> Followed {
+        let _ = name;
+        Followed::default()
+    }
 
     /// The time of the clock that sets the times of files.
     fn now(&self) -> Stamp;
@@ -79,6 +86,25 @@ pub enum Opened {
     Folder,
     /// A regular file, and its identity when it was opened.
     File(Arc<dyn OpenFile>, Identity),
+}
+
+/// Where a name leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The symbolic links in the folder that were followed, in order.
+    pub links: Vec<Link>,
+    /// The name without links: relative to the folder, or absolute in another one. If it can't be
+    /// followed to its end, the folder where that failed. `None` outside.
+    pub end: Option<PathBuf>,
+}
+
+/// A symbolic link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name: relative to the folder, or absolute in another one.
+    pub name: PathBuf,
+    /// Its target, as it is written in the link.
+    pub target: PathBuf,
 }
 
 /// An entry of a folder.

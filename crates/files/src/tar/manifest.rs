@@ -242,6 +242,7 @@ impl TreeReader<'_> {
                     | Absent::Denied(_)
                     | Absent::Outside
                     | Absent::Hidden
+                    | Absent::BrokenLink
                     | Absent::Link,
                 )) => {}
                 listed => listed?,

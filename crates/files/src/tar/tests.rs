@@ -12,14 +12,14 @@ use super::header::BLOCK;
 use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
 use super::writer::{ArchiveAborted, ArchiveWriter, BATCH};
 use crate::limits::lease::Lease;
-use crate::store::absent::{Absent, Denied, Permission};
+use crate::store::absent::{Absent, Permission};
 use crate::store::digest::Digests;
 use crate::store::memory::{InjectedFault, Memory};
 use crate::store::traits::Opened;
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 
-const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Permission::Read });
+const DENIED: Absent = Absent::Denied(Permission::Read);
 
 fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveError> {
     let lease = crate::tests::lease(1 << 30);

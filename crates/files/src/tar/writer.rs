@@ -150,7 +150,8 @@ impl ArchiveWriter {
         let (name, expected) = self.manifest.file(index);
         let file = match store.open(&name) {
             Ok(Opened::File(file, _)) => file,
-            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
+            Ok(Opened::Folder) => return Err(ArchiveAborted::Changed),
+            Err(absent) if absent.is_missing() => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
         let digest = digests.get(&expected).map(|summary| summary.digest);

@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::store::memory::InjectedFault;
-use crate::{Absent, Denied, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
+use crate::{Absent, MAX_SMALL_FILE, OpenFilesOf, Permission, Special};
 
 #[test]
 fn files_are_sent_with_all_their_headers() {
@@ -179,7 +179,7 @@ fn several_slashes_and_an_error_get_that_error() {
     for (fault, status) in [
         (Absent::Exhausted, 503),
         (Absent::Failed(5), 500),
-        (Absent::Denied(Denied { at: 1, need: Permission::Read }), 403),
+        (Absent::Denied(Permission::Read), 403),
         (Absent::Outside, 404),
     ] {
         let (store, site) = memory(&[("a.txt", "")]);
@@ -329,7 +329,7 @@ fn store_errors_map_to_statuses_without_details() {
         (Absent::Outside, 404, None),
         (Absent::Link, 404, None),
         (Absent::NotRegular(Special::Pipe), 404, None),
-        (Absent::Denied(Denied { at: 5, need: Permission::Read }), 403, None),
+        (Absent::Denied(Permission::Read), 403, None),
         (Absent::Changing, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
         (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503, Some("1")),

@@ -42,7 +42,13 @@ fn every_rule_is_explained() {
         ("//none", 404, Rule::ErrorPage, Some("404.html"), Some("the path has an empty segment")),
         ("//.git", 404, Rule::ErrorPage, Some("404.html"), Some("the path has an empty segment")),
         ("/none", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
-        ("/dangling", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
+        (
+            "/dangling",
+            404,
+            Rule::ErrorPage,
+            Some("404.html"),
+            Some("a symbolic link leads to a name that does not exist"),
+        ),
         (
             "/empty/",
             404,
@@ -76,7 +82,7 @@ fn every_rule_is_explained() {
             404,
             Rule::ErrorPage,
             Some("404.html"),
-            Some("a symbolic link leads in circles, or may not be followed"),
+            Some("symbolic links lead in circles, or are more than 40"),
         ),
         ("/pipe", 404, Rule::ErrorPage, Some("404.html"), Some("it is a pipe, not a file")),
         ("/socket", 404, Rule::ErrorPage, Some("404.html"), Some("it is a socket, not a file")),
@@ -156,4 +162,96 @@ fn the_exact_permission_is_named() {
     mode("", 0o600);
     assert_eq!(why("/m/a/closed/deep/file"), at("x, to pass through", ""));
     mode("", 0o700);
+}
+
+/// The file that can't be read is named, whichever path, rule or link led to it.
+#[test]
+fn the_unreadable_file_is_named_and_not_the_requested_path() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("site");
+    for folder in ["docs", "listed", "closed/deep", "listed-closed"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for name in ["about.html", "docs/index.html", "closed/deep/file", "unread"] {
+        fs::write(root.join(name), "x").unwrap();
+    }
+    symlink(root.join("unread"), root.join("absolute")).unwrap();
+    symlink("closed", root.join("to-closed")).unwrap();
+    symlink("to-closed/deep/file", root.join("chain")).unwrap();
+    let mode = |name: &str, mode| {
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in ["about.html", "docs/index.html", "unread"] {
+        mode(name, 0o200);
+    }
+    mode("closed", 0o600);
+    mode("listed-closed", 0o300);
+    let options = Options { listing: true, ..Options::default() };
+    let mounts = Mounts::from(Folder::open(&root).unwrap().with_options(options));
+    for (target, name, need, denied) in [
+        ("/about", Some("about.html"), "r, to read", "about.html"),
+        ("/about.html", None, "r, to read", "about.html"),
+        ("/docs/", Some("docs/index.html"), "r, to read", "docs/index.html"),
+        ("/absolute", None, "r, to read", "unread"),
+        ("/chain", None, "x, to pass through", "closed"),
+        ("/to-closed/deep/file", None, "x, to pass through", "closed"),
+        ("/listed-closed/", None, "r, to read", "listed-closed"),
+        ("/listed-closed/?format=json", None, "r, to read", "listed-closed"),
+        ("/listed-closed/?format=tar", None, "r, to read", "listed-closed"),
+    ] {
+        let explained = as_unprivileged(|| mounts.explain(target));
+        let text = explained.to_string();
+        assert_eq!(explained.status.code(), 403, "{target}: {text}");
+        assert_eq!(line(&text, "name: ").as_deref(), name, "{target}: {text}");
+        let permission = format!("{need}: {}", root.join(denied).display());
+        assert_eq!(line(&text, "permission: "), Some(permission), "{target}: {text}");
+    }
+    let listed = mounts.explain("/listed/").to_string();
+    assert!(listed.starts_with("200 OK: the folder has no index.html and is listed"), "{listed}");
+    let missing = mounts.explain("/about/?format=json").to_string();
+    assert!(missing.starts_with("404 Not Found"), "{missing}");
+    mode("closed", 0o700);
+    mode("listed-closed", 0o700);
+}
+
+#[test]
+fn an_app_without_its_page_says_so() {
+    const WITHOUT: &str =
+        "nothing is found, and the folder has no index.html, the page of a single-page app";
+    let scratch = Scratch::new();
+    let root = scratch.path().join("app");
+    fs::create_dir_all(root.join("folder")).unwrap();
+    fs::write(root.join("app.js"), "x").unwrap();
+    symlink("/etc/passwd", root.join("out")).unwrap();
+    let index = root.join("index.html");
+    let options = Options { spa: true, ..Options::default() };
+    let mounts = Mounts::from(Folder::open(&root).unwrap().with_options(options));
+    let explain = |target: &str| as_unprivileged(|| mounts.explain(target));
+    let reason = |target: &str| {
+        let explained = explain(target);
+        let text = explained.to_string();
+        (explained.status.code(), line(&text, "reason: ").unwrap(), line(&text, "name: "))
+    };
+    let why = |status: u16, reason: &str, name: Option<&str>| {
+        (status, reason.to_owned(), name.map(str::to_owned))
+    };
+    let outside = "a symbolic link leads out of the folder";
+    assert_eq!(reason("/users/7"), why(404, WITHOUT, None));
+    assert_eq!(reason("/folder/"), why(404, WITHOUT, None));
+    assert_eq!(reason("/users/7.png"), why(404, "there is no such file", None));
+    assert_eq!(reason("/.env"), why(404, "names that begin with a dot are hidden", None));
+    assert_eq!(reason("/out"), why(404, outside, None));
+    symlink("/etc/passwd", &index).unwrap();
+    assert_eq!(reason("/users/7"), why(404, outside, Some("index.html")));
+    let link = line(&explain("/users/7").to_string(), "link: ");
+    assert_eq!(link.as_deref(), Some("index.html -> /etc/passwd"));
+    fs::remove_file(&index).unwrap();
+    fs::write(&index, "app").unwrap();
+    fs::set_permissions(&index, fs::Permissions::from_mode(0o200)).unwrap();
+    let unread = "this process has no permission to read it";
+    assert_eq!(reason("/users/7"), why(403, unread, Some("index.html")));
+    let permission = line(&explain("/users/7").to_string(), "permission: ");
+    assert_eq!(permission, Some(format!("r, to read: {}", index.display())));
+    fs::set_permissions(&index, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(explain("/users/7").rule, Rule::Fallback);
 }

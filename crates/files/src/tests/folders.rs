@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::store::absent::{Absent, Denied, Permission};
+use crate::store::absent::{Absent, Permission};
 use crate::store::memory::InjectedFault;
 use crate::{Mounts, Options, Rule};
 
@@ -220,10 +220,7 @@ fn index_html_precedes_the_listing_unless_a_format_is_requested() {
 #[test]
 fn unlistable_folders_get_their_status() {
     let (store, mut client) = store_and_client(&[("docs/a.txt", "A"), ("closed/b", "")]);
-    store.fail(
-        "closed",
-        Some(InjectedFault::Absent(Absent::Denied(Denied { at: 4, need: Permission::Read }))),
-    );
+    store.fail("closed", Some(InjectedFault::Absent(Absent::Denied(Permission::Read))));
     for (target, status) in [
         ("/docs/a.txt/?format=json", 404),
         ("/nothing/?format=json", 404),

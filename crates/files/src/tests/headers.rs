@@ -38,6 +38,41 @@ fn cache_control_depends_on_name_and_type() {
     }
 }
 
+/// The first table of docs/recipes.md with this column.
+#[test]
+fn recipes_have_the_cache_control_of_the_program() {
+    let recipes = include_str!("../../../../docs/recipes.md");
+    let table = recipes.split("| URL | `Cache-Control` |").nth(1).unwrap();
+    let rows = table.lines().skip(2).map(str::trim).take_while(|line| line.starts_with('|'));
+    let in_code = |cell: &'static str| cell.split('`').skip(1).step_by(2);
+    let mut seen = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let caching = in_code(cells[1]).next();
+        // In parentheses is what a URL leads to.
+        for url in cells[0].split(", ").filter_map(|cell| in_code(cell).next()) {
+            let name = match url {
+                "/" => "index.html",
+                "/about" => "about.html",
+                "/docs" => "docs/index.html",
+                "/none" => "404.html",
+                url => &url[1..],
+            };
+            let mut client = Client::new(&site(&[(name, "x")], Options::default()));
+            assert_eq!(client.get(url).field("Cache-Control"), caching, "{url}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 12, "{seen} URLs in the table");
+
+    let flag = recipes.split("--cache-control '").nth(1).unwrap();
+    let (pattern, value) = flag.split_once('\'').unwrap().0.split_once(": ").unwrap();
+    let mut options = Options::default();
+    options.caching.add(pattern, value).unwrap();
+    let mut client = Client::new(&site(&[("fonts/a.woff2", "x")], options));
+    assert_eq!(client.get("/fonts/a.woff2").field("Cache-Control"), Some(value));
+}
+
 #[test]
 fn owners_may_set_caching_and_types() {
     let mut caching = ByName::new();

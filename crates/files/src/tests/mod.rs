@@ -17,6 +17,7 @@ mod idle;
 #[cfg(feature = "test-wire")]
 mod json_lines;
 mod links;
+mod links_elsewhere;
 mod mounts;
 mod pages;
 mod precompressed;

@@ -2,7 +2,7 @@
 
 use super::{Client, Response, memory};
 use crate::store::memory::{InjectedFault, Memory};
-use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, Options, Site};
+use crate::{Absent, CacheLimits, Folder, MAX_SMALL_FILE, OpenFilesOf, Options, Permission, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
     let (store, _) = memory(files);
@@ -178,6 +178,25 @@ fn several_slashes_are_no_path_of_an_app() {
 fn single_page_apps_without_a_page_get_404() {
     let (_, site) = site(&[("app.js", "script")], |it| it.spa = true);
     answers(&site, &[("/users/7", 404, "404 Not Found\n"), ("/", 404, "404 Not Found\n")]);
+}
+
+/// Not a 404, which caches could keep.
+#[test]
+fn the_page_of_an_app_that_cannot_be_opened_fails_as_it_does_itself() {
+    for (fault, status) in [
+        (Absent::Denied(Permission::Read), 403),
+        (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503),
+        (Absent::Failed(5), 500),
+        (Absent::Outside, 404),
+    ] {
+        let files = [("index.html", "app"), ("404.html", "lost")];
+        let (store, site) = site(&files, |it| it.spa = true);
+        store.fail("index.html", Some(InjectedFault::Absent(fault)));
+        let mut client = Client::new(&site);
+        for path in ["/", "/users/7"] {
+            assert_eq!(client.get(path).status, status, "{path} {fault:?}");
+        }
+    }
 }
 
 #[test]

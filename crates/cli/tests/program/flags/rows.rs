@@ -41,6 +41,7 @@ pub(super) const HTTP: &[Row] = &[
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
     row("--fresh", SWITCH, get_after_a_write, "the same", "is new"),
+    row("--links-into", "{dir}/.kept", |run| get(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--content-encoding", "*.gz: gzip", |run| get(run, "/xs.txt.gz"), "/gzip", "ng: gzip"),
     row("--cache-control", "max-age=5", |run| get(run, "/a.css"), ": no-cache", ": max-age=5"),
@@ -110,6 +111,7 @@ pub(super) const EXPLAIN: &[Row] = &[
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
     row("--fresh", SWITCH, |run| explain(run, "/a.foo"), ": max-age=600", ": no-cache"),
+    row("--links-into", "{dir}/.kept", |run| explain(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row(
         "--content-type",
         "*.foo: text/x-foo",

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -45,6 +46,9 @@ pub(super) fn site() -> Folder {
     // A sparse file, which takes no space on the disk.
     File::create(folder.join("large")).unwrap().set_len(1 << 30).unwrap();
     fs::create_dir(folder.join("sub")).unwrap();
+    fs::create_dir(folder.join(".kept")).unwrap();
+    folder.write(".kept/file", b"kept");
+    symlink(".kept/file", folder.join("kept.txt")).unwrap();
     folder
 }
 

@@ -1,0 +1,369 @@
+//! Opens names inside a folder that may be, or contain, symbolic links.
+//!
+//! [`Roots::open`] opens a name without following links. Only if there is one (`ELOOP`),
+//! [`Roots::follow`] walks along the name as the system would, with absolute links and links that
+//! lead out of the folder and back in. Where the walk arrives in the folder again, it is recognised
+//! by its device and inode, so the path by which it was named doesn't matter. The result is a name
+//! beneath the folder, or beneath another folder that links may lead into. It has no links, is
+//! checked, and is then opened without following links. So the opened file is the checked one, even
+//! if links change meanwhile: it is beneath a root and not hidden.
+//!
+//! Errors don't disclose what exists outside the roots: whatever fails there, the link leads out.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::open::{self, Error, FOLDER_FLAGS, MAX_ATTEMPTS, NO_MODE, PATH_FLAGS, READ_FLAGS};
+use super::traits::{Followed, Link};
+use crate::naming::path;
+
+/// The most symbolic links that are followed for one name: the limit of Linux.
+const MAX_LINKS: usize = 40;
+
+/// The served folder, and the folders that its links may lead into, for one lookup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Roots<'a> {
+    pub(crate) folder: &'a OwnedFd,
+    pub(crate) linked: &'a LinkedFolders<'a>,
+}
+
+/// The folders that links may lead into, opened when the first link is followed.
+#[derive(Debug)]
+pub(crate) struct LinkedFolders<'d> {
+    paths: &'d [PathBuf],
+    opened: OnceLock<Vec<LinkedFolder>>,
+}
+
+#[derive(Debug)]
+struct LinkedFolder {
+    path: PathBuf,
+    file: OwnedFd,
+    id: FileId,
+}
+
+/// The device and the inode.
+type FileId = (u64, u64);
+
+/// A name without links, and the index of the root that it is in.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    root: usize,
+    /// `.` for the root itself. Not hidden.
+    name: Vec<u8>,
+}
+
+impl<'d> LinkedFolders<'d> {
+    pub(crate) fn new(paths: &'d [PathBuf]) -> Self {
+        Self { paths, opened: OnceLock::new() }
+    }
+
+    fn opened(&self) -> Result<&[LinkedFolder], Errno> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let mut opened = Vec::with_capacity(self.paths.len());
+        for path in self.paths {
+            match open::folder(path).and_then(|file| Ok((rustix::fs::fstat(&file)?, file))) {
+                Ok((stat, file)) => {
+                    opened.push(LinkedFolder { path: path.clone(), file, id: id_of(&stat) });
+                }
+                Err(error) if is_transient(error) => return Err(error),
+                // It is not there now, so no link leads into it.
+                Err(_) => {}
+            }
+        }
+        Ok(self.opened.get_or_init(|| opened))
+    }
+}
+
+impl Roots<'_> {
+    /// Opens `name`, and follows links to names in the roots that are not hidden.
+    pub(crate) fn open(self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
+        let mut target = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let (root, name) = match &target {
+                None => (0, name),
+                Some(Target { root, name }) => (*root, &name[..]),
+            };
+            match open::without_links(self.fd(root)?, OsStr::from_bytes(name), flags) {
+                // The name has links, or a link appeared since the last ones were read.
+                Err(Errno::LOOP) => target = Some(self.follow(root, name)?),
+                opened => return opened.map_err(open::openat2_error),
+            }
+        }
+        Err(Error::Os(Errno::AGAIN))
+    }
+
+    /// Opens the folder `name` (the root itself if it is empty) to list it.
+    pub(crate) fn open_to_list(self, name: &[u8]) -> Result<OwnedFd, Error> {
+        let flags = READ_FLAGS | OFlags::DIRECTORY;
+        if name.is_empty() {
+            return Ok(rustix::fs::openat(self.folder, ".", flags, NO_MODE)?);
+        }
+        self.open(name, flags)
+    }
+
+    /// Follows the links in `name`. Links may change at any time, so callers must open the target
+    /// without following links.
+    fn follow(self, root: usize, name: &[u8]) -> Result<Target, Error> {
+        let mut walk = Walk::new(self, root);
+        walk.along(name)?;
+        walk.end()
+    }
+
+    /// The links on the way to `name`, and where they lead.
+    pub(crate) fn explain(self, name: &[u8]) -> Followed {
+        let mut walk = Walk::new(self, 0);
+        // Where a walk fails, it ends.
+        let _ = walk.along(name);
+        let end = walk.position().map(|(root, name)| self.shown(root, name));
+        Followed { links: walk.links, end }
+    }
+
+    /// A name in a root, for people: relative to the served folder, or absolute.
+    fn shown(self, root: usize, name: &[u8]) -> PathBuf {
+        let name = Path::new(OsStr::from_bytes(name));
+        let linked = root.checked_sub(1).and_then(|at| self.linked.opened().ok()?.get(at));
+        match linked {
+            Some(linked) if name.as_os_str().is_empty() => linked.path.clone(),
+            Some(linked) => linked.path.join(name),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The folder with this index; 0 is the served one.
+    fn fd(&self, root: usize) -> Result<BorrowedFd<'_>, Errno> {
+        match root.checked_sub(1) {
+            None => Ok(self.folder.as_fd()),
+            Some(at) => Ok(self.linked.opened()?[at].file.as_fd()),
+        }
+    }
+
+    /// The index of the root that this folder is, if it is one.
+    fn find(&self, stat: &Stat) -> Result<Option<usize>, Errno> {
+        let id = id_of(stat);
+        if id_of(&rustix::fs::fstat(self.folder)?) == id {
+            return Ok(Some(0));
+        }
+        let at = self.linked.opened()?.iter().position(|linked| linked.id == id);
+        Ok(at.map(|at| at + 1))
+    }
+}
+
+/// A walk along a name, and the links on its way.
+struct Walk<'a> {
+    roots: Roots<'a>,
+    base: Base,
+    /// Where the walk is now: without links, and relative to the base.
+    name: Vec<u8>,
+    /// The open folder with that name; `None` for the base.
+    folder: Option<OwnedFd>,
+    /// The roots that `name` is in: their indices, and how many of its bytes lead to each. The
+    /// innermost is last. Empty outside.
+    roots_above: Vec<(usize, usize)>,
+    /// How many links were followed.
+    followed: usize,
+    /// Those of them that are in a root.
+    links: Vec<Link>,
+}
+
+/// The folder that a walk started from, or last entered by an absolute link or from below.
+enum Base {
+    Root(usize),
+    Outside(OwnedFd),
+}
+
+impl<'a> Walk<'a> {
+    fn new(roots: Roots<'a>, root: usize) -> Self {
+        Self {
+            roots,
+            base: Base::Root(root),
+            name: Vec::new(),
+            folder: None,
+            roots_above: vec![(root, 0)],
+            followed: 0,
+            links: Vec::new(),
+        }
+    }
+
+    /// Walks along `name`, and follows each link.
+    fn along(&mut self, name: &[u8]) -> Result<(), Error> {
+        let mut rest = name.to_vec();
+        // How many bytes at the end of `rest` were requested. The others are from links.
+        let mut requested = rest.len();
+        while !rest.is_empty() {
+            let slash = rest.iter().position(|byte| *byte == b'/');
+            let (segment, after) = rest.split_at(slash.unwrap_or(rest.len()));
+            let is_from_link = after.len() >= requested;
+            let target = match segment {
+                b"" | b"." => Ok(None),
+                b".." => self.up().map(|()| None),
+                _ => self.down(segment, slash.is_some()),
+            };
+            let target = target.map_err(|error| match error {
+                // The link leads to a file, and the request goes on as if it were a folder.
+                Errno::NOTDIR if after.len() == requested => self.failed(segment, false, error),
+                error => self.failed(segment, is_from_link, error),
+            })?;
+            requested = requested.min(after.len());
+            rest = match target {
+                None => after.get(1..).unwrap_or_default().to_vec(),
+                Some(_) if self.followed == MAX_LINKS => {
+                    return Err(self.failed(segment, true, Errno::LOOP));
+                }
+                Some(target) => {
+                    self.record(segment, &target);
+                    if target.starts_with(b"/") {
+                        let top = open::folder(Path::new("/"));
+                        top.and_then(|top| self.enter(top))
+                            .map_err(|error| self.failed(segment, true, error))?;
+                    }
+                    [&target, after].concat()
+                }
+            };
+            requested = requested.min(rest.len());
+        }
+        Ok(())
+    }
+
+    /// The target, where the walk has ended.
+    fn end(self) -> Result<Target, Error> {
+        match self.position() {
+            None => Err(Error::Os(Errno::XDEV)),
+            Some((root, name)) if is_hidden(root, name) => Err(Error::Hidden),
+            Some((root, b"")) => Ok(Target { root, name: b".".to_vec() }),
+            Some((root, name)) => Ok(Target { root, name: name.to_vec() }),
+        }
+    }
+
+    /// The innermost root that the walk is in, and the name relative to it.
+    fn position(&self) -> Option<(usize, &[u8])> {
+        let (root, len) = *self.roots_above.last()?;
+        let name = &self.name[len..];
+        Some((root, name.strip_prefix(b"/").unwrap_or(name)))
+    }
+
+    fn base(&self) -> Result<BorrowedFd<'_>, Errno> {
+        match &self.base {
+            Base::Root(root) => self.roots.fd(*root),
+            Base::Outside(folder) => Ok(folder.as_fd()),
+        }
+    }
+
+    /// Goes to `folder`, of which only the descriptor is known.
+    fn enter(&mut self, folder: OwnedFd) -> Result<(), Errno> {
+        let root = self.roots.find(&rustix::fs::fstat(&folder)?)?;
+        self.base = root.map_or(Base::Outside(folder), Base::Root);
+        self.roots_above = root.map(|root| (root, 0)).into_iter().collect();
+        self.name.clear();
+        self.folder = None;
+        Ok(())
+    }
+
+    /// Goes to the folder above.
+    fn up(&mut self) -> Result<(), Errno> {
+        if self.name.is_empty() {
+            let above = rustix::fs::openat(self.base()?, "..", FOLDER_FLAGS, NO_MODE)?;
+            return self.enter(above);
+        }
+        let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        self.name.truncate(above);
+        self.roots_above.retain(|(_, len)| *len <= above);
+        // Not by `..`: if the folder was moved meanwhile, that is another folder.
+        self.folder = match &self.name[..] {
+            [] => None,
+            name => {
+                match open::without_links(self.base()?, OsStr::from_bytes(name), FOLDER_FLAGS) {
+                    Err(Errno::LOOP) => return Err(Errno::AGAIN),
+                    opened => Some(opened?),
+                }
+            }
+        };
+        Ok(())
+    }
+
+    /// Goes to `segment` in this folder. If it is a link, stays and returns its target.
+    fn down(&mut self, segment: &[u8], is_folder: bool) -> Result<Option<Vec<u8>>, Errno> {
+        let folder =
+            self.folder.as_ref().map_or_else(|| self.base(), |folder| Ok(folder.as_fd()))?;
+        let opened = rustix::fs::openat(folder, segment, PATH_FLAGS | OFlags::NOFOLLOW, NO_MODE)?;
+        let stat = rustix::fs::fstat(&opened)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&opened, "", Vec::new())?;
+                return Ok(Some(target.into_bytes()));
+            }
+            FileType::Directory => {
+                self.name = path::beneath(&self.name, segment);
+                self.folder = Some(opened);
+                let may_be_root =
+                    self.roots_above.is_empty() || !self.roots.linked.paths.is_empty();
+                if may_be_root && let Some(root) = self.roots.find(&stat)? {
+                    self.roots_above.push((root, self.name.len()));
+                }
+            }
+            _ if is_folder => return Err(Errno::NOTDIR),
+            _ => self.name = path::beneath(&self.name, segment),
+        }
+        Ok(None)
+    }
+
+    /// Records the link `segment` of this folder.
+    fn record(&mut self, segment: &[u8], target: &[u8]) {
+        self.followed += 1;
+        if let Some((root, folder)) = self.position() {
+            let name = self.roots.shown(root, &path::beneath(folder, segment));
+            let link = Link { name, target: OsStr::from_bytes(target).into() };
+            // Links in circles are recorded once.
+            if !self.links.contains(&link) {
+                self.links.push(link);
+            }
+        }
+    }
+
+    /// The error when the walk can't go on to `segment`.
+    fn failed(&self, segment: &[u8], is_from_link: bool, error: Errno) -> Error {
+        match (self.position(), error) {
+            (_, error) if is_transient(error) => Error::Os(error),
+            (None, _) => Error::Os(Errno::XDEV),
+            _ if segment == b".." && self.name.is_empty() => Error::Os(Errno::XDEV),
+            // The error would disclose whether something exists beneath a hidden name.
+            (Some((root, folder)), _)
+                if segment != b".." && is_hidden(root, &path::beneath(folder, segment)) =>
+            {
+                Error::Hidden
+            }
+            (_, Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) if is_from_link => {
+                Error::BrokenLink
+            }
+            (_, error) => open::openat2_error(error),
+        }
+    }
+}
+
+/// Whether a name in the root with this index is hidden. Only the served folder has a hidden name
+/// that is served, `.well-known`.
+fn is_hidden(root: usize, name: &[u8]) -> bool {
+    match root {
+        0 => path::is_hidden(name),
+        _ => name.split(|byte| *byte == b'/').any(|segment| segment.starts_with(b".")),
+    }
+}
+
+/// Whether an error doesn't depend on the name.
+fn is_transient(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+}
+
+fn id_of(stat: &Stat) -> FileId {
+    (stat.st_dev, stat.st_ino)
+}
+
+#[cfg(test)]
+mod tests;
