@@ -40,7 +40,7 @@ pub(super) const HTTP: &[Row] = &[
     row("--no-archives", SWITCH, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
         .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
-    row("--fresh", SWITCH, get_after_a_write, "the same", "is new"),
+    row("--fresh", SWITCH, |run| get(run, "/a.foo"), ": max-age=600", ": no-cache"),
     row("--links-into", "{dir}/.kept", |run| get(run, "/kept.txt"), "404 Not Found", "200 OK"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--content-encoding", "*.gz: gzip", |run| get(run, "/xs.txt.gz"), "/gzip", "ng: gzip"),

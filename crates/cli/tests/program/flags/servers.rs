@@ -74,14 +74,6 @@ pub(super) fn get(run: &Run<'_>, path: &str) -> String {
     exchange(&run.start(), head(path).as_bytes())
 }
 
-/// The response to a GET of a file that was written after another response.
-pub(super) fn get_after_a_write(run: &Run<'_>) -> String {
-    let server = run.start();
-    exchange(&server, head("/one.txt").as_bytes());
-    run.folder.write("one.txt", b"is new");
-    exchange(&server, head("/one.txt").as_bytes())
-}
-
 /// The response to a request with the headers of a simple client.
 pub(super) fn response_to_curl(run: &Run<'_>) -> String {
     exchange(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
