@@ -56,8 +56,8 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether the key is also the path as a client sends it. False if the key contains `%`, which
-    /// a client sends as `%25`.
+    /// Whether the key is also the path as a client sends it. False if the key contains `%` or a
+    /// backslash, which a client sends as `%25` and `%5C`.
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
@@ -145,7 +145,8 @@ impl LookupCache {
             self.remove(key);
         }
         self.sweep(now);
-        let (key_is_raw_path, looked_up) = (!key.contains(&b'%'), Some(looked_up));
+        let key_is_raw_path = !key.iter().any(|byte| matches!(byte, b'%' | b'\\'));
+        let looked_up = Some(looked_up);
         self.add(key, Cached { entry, key_is_raw_path, looked_up, checked: now, requested: now });
     }
 

@@ -132,6 +132,7 @@ mod tests {
         };
         let expected = [
             (".well-known", folder, 0, false),
+            ("back\\slash", file, 0, false),
             ("file", file, 5, false),
             ("latin\u{fffd}", file, 0, false),
             ("link", file, 5, true),

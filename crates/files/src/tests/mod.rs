@@ -1,6 +1,7 @@
 //! Whole exchanges: requests as bytes in, responses as bytes out, on a store in memory or on disk.
 
 mod attacks;
+mod backslashes;
 mod budgets;
 mod cached;
 mod coalescing;
