@@ -40,6 +40,16 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
         put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
     }
+    let omitted = view.omitted.total();
+    if omitted > 0 {
+        let entries = if omitted == 1 { "entry is" } else { "entries are" };
+        put!(
+            out,
+            "<p class=\"note\">{} {entries} not shown: {}.</p>\n",
+            Count(omitted),
+            view.omitted
+        );
+    }
     toolbar(view, out);
     pages(view, out);
     table(view, !segments.is_empty(), out);
@@ -108,6 +118,8 @@ fn empty_text(view: &View) -> &'static str {
     let Totals { folders, files, .. } = view.totals;
     if folders + files > 0 {
         "There is no such page."
+    } else if view.query.filter.is_empty() && view.omitted.total() > 0 {
+        "Nothing in this folder can be shown."
     } else if view.query.filter.is_empty() {
         "This folder is empty."
     } else {

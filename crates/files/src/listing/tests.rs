@@ -11,7 +11,8 @@ use super::query::{Format, ListingQuery};
 use super::read::Listing;
 use super::view::View;
 use crate::limits::lease::Lease;
-use crate::store::memory::Memory;
+use crate::store::absent::{Absent, Denied, Permission, Special};
+use crate::store::memory::{InjectedFault, Memory};
 
 fn lease() -> Lease {
     crate::tests::lease(1 << 30)
@@ -172,7 +173,7 @@ fn the_readme_is_shown_as_text_below_the_table() {
 fn json_has_the_documented_shape() {
     assert_eq!(
         written(&store_with_hostile_names(), "/docs/", "sort=size&order=desc", Format::Json),
-        "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"entries\":[\n\
+        "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"omitted\":{},\"entries\":[\n\
          {\"name\":\"sub\",\"kind\":\"folder\",\"modified\":\"1970-01-01T00:00:00Z\",\"url\":\"sub/\"},\n\
          {\"name\":\"file10\",\"kind\":\"file\",\"size\":1048576,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"file10\"},\n\
          {\"name\":\"File9\",\"kind\":\"file\",\"size\":5,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"File9\"},\n\
@@ -186,8 +187,41 @@ fn json_has_the_documented_shape() {
     assert_eq!(paged.matches("\"name\"").count(), 2);
     assert_eq!(
         written(&Memory::new(), "/", "", Format::Json),
-        "{\"path\":\"/\",\"folders\":0,\"files\":0,\"bytes\":0,\"complete\":true,\"entries\":[\n]}\n"
+        "{\"path\":\"/\",\"folders\":0,\"files\":0,\"bytes\":0,\"complete\":true,\"omitted\":{},\"entries\":[\n]}\n"
     );
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_said() {
+    let store = Memory::new();
+    for name in ["a", "out", "out2", "pipe", ".hidden", "to-hidden", "denied"] {
+        store.write(name, "");
+    }
+    let complete = document(&store, "/", "", Format::Json).view.etag;
+    for (name, absent) in [
+        ("out", Absent::Outside),
+        ("out2", Absent::Outside),
+        ("pipe", Absent::NotRegular(Special::Pipe)),
+        ("to-hidden", Absent::Hidden),
+        ("denied", Absent::Denied(Denied { at: 6, need: Permission::Read })),
+    ] {
+        store.fail(name, Some(InjectedFault::Absent(absent)));
+    }
+    let json = written(&store, "/", "", Format::Json);
+    let expected = "\"files\":2,\"bytes\":0,\"complete\":false,\
+                    \"omitted\":{\"special\":1,\"outside\":2},\"entries\":[\n";
+    assert!(json.contains(expected), "{json}");
+    assert!(json.contains("\"name\":\"denied\""), "unreadable, but it is known what it is");
+    assert_ne!(document(&store, "/", "", Format::Json).view.etag, complete);
+    let page = written(&store, "/", "", Format::Html);
+    let note = "<p class=\"note\">3 entries are not shown: 1 pipe, socket or device, \
+                2 links that lead out of the folder.</p>";
+    assert!(page.contains(note), "{page}");
+    assert_eq!(written(&store, "/", "", Format::Text).lines().count(), 2, "only names");
+    store.remove("a");
+    store.remove("denied");
+    let page = written(&store, "/", "", Format::Html);
+    assert!(page.contains("Nothing in this folder can be shown."), "{page}");
 }
 
 #[test]

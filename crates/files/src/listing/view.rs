@@ -9,6 +9,7 @@ use super::read::{Listing, Readme};
 use super::rows::Rows;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
+use crate::store::omitted::Omitted;
 use crate::store::traits::Kind;
 
 /// The entries of a response, and its sums and page numbers.
@@ -24,6 +25,8 @@ pub(crate) struct View {
     pub(crate) paging: Option<Paging>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
+    /// What can't be listed.
+    pub(crate) omitted: Omitted,
     pub(crate) readme: Option<Readme>,
     rows: ViewRows,
     /// The same for the same response.
@@ -68,7 +71,7 @@ impl View {
         readme: Option<Readme>,
         mut lease: Lease,
     ) -> Result<Self, Absent> {
-        let truncated = listing.truncated;
+        let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
         let is_whole =
             is_default_order && query.filter.is_empty() && query.paging(format).is_none();
@@ -113,6 +116,7 @@ impl View {
             totals,
             paging,
             truncated,
+            omitted,
             readme,
             rows,
             etag,
@@ -131,9 +135,11 @@ impl View {
 
     fn make_etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { query, format, archives, path, totals, paging, truncated, readme, .. } = self;
+        let Self { query, format, archives, path, totals, paging, .. } = self;
+        let Self { truncated, omitted, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
-        (query, format, archives, path, totals, paging, truncated, readme).hash(&mut hasher);
+        (query, format, archives, path, totals, paging).hash(&mut hasher);
+        (truncated, omitted, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }

@@ -159,6 +159,11 @@ impl PendingListing {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
+        let omitted = document.view.omitted;
+        let fields = match self.format {
+            Format::Text if omitted.total() > 0 => with(fields, "Listing-Omitted", &omitted.list()),
+            _ => fields,
+        };
         let mut piece = Vec::new();
         if !document.fill(&mut piece, PIECE_SIZE) {
             return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);

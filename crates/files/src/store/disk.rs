@@ -24,6 +24,7 @@ use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
 use super::convert::{from_statx, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
+use super::omitted::Omitted;
 use super::open::{self, Error::Os};
 use super::scan;
 use super::traits::{Child, OpenFile, Opened, Store};
@@ -118,7 +119,7 @@ impl Store for Disk {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         self.root().list(name, each)
     }
 
@@ -249,7 +250,7 @@ impl Store for Root<'_> {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         if self.disk.single.is_some() {
             return Err(Absent::NotAFolder);
         }

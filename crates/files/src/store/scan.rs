@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
+use super::omitted::{Omission, Omitted};
 use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
@@ -22,7 +23,8 @@ pub(crate) fn folder(
     root: &OwnedFd,
     name: &[u8],
     each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-) -> Result<(), Absent> {
+) -> Result<Omitted, Absent> {
+    let mut omitted = Omitted::default();
     let folder =
         open::folder_to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
             open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
@@ -32,49 +34,60 @@ pub(crate) fn folder(
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
         if !path::is_requestable(name, child) {
+            omitted.add(Omission::of_name(child));
             continue;
         }
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let found = rustix::fs::statx(&folder, child, flags, StatxFlags::BASIC_STATS);
-        let Some(mut stat) = unless_absent(found)? else { continue };
-        let is_symlink = from_statx(&stat).0 == FileType::Symlink;
-        if is_symlink {
-            let Some(target) = follow(root, name, child)? else { continue };
-            stat = target;
-        }
+        let (stat, is_symlink) = match look_up(root, &folder, name, child) {
+            Ok(found) => found,
+            // The server lacks a resource: that is no reason to leave a name out.
+            Err((absent, _)) if absent.is_transient() => return Err(absent),
+            Err((Absent::Missing, true)) => {
+                omitted.add(Omission::Broken);
+                continue;
+            }
+            Err((absent, _)) => {
+                omitted.add(Omission::of(absent));
+                continue;
+            }
+        };
         let (kind, identity) = from_statx(&stat);
         let kind = match kind {
             FileType::Directory => Kind::Folder,
             FileType::RegularFile => Kind::File,
-            _ => continue,
+            _ => {
+                omitted.add(Omission::Special);
+                continue;
+            }
         };
-        // The system call is only needed if the mode doesn't allow everybody. The target of a link
-        // is checked when it is opened: here it would take another lookup.
-        let readable = is_symlink
-            || stat.stx_mode & OTHERS_READ != 0
+        // The system call, which follows links, is only needed if the mode doesn't allow everybody.
+        let readable = stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         if each(Child { name: child, kind, is_symlink, readable, identity }).is_break() {
             break;
         }
     }
-    Ok(())
+    Ok(omitted)
 }
 
-/// The status of the target of a link, if it is beneath the root.
-fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
-    let path = path::beneath(name, child);
-    let opened = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
-    let Some(target) = unless_absent(opened)? else { return Ok(None) };
-    unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
-}
-
-/// Turns an error into `None`, so that the name is left out, unless the server lacks a resource.
-fn unless_absent<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
-    match found.map_err(to_absent) {
-        Ok(found) => Ok(Some(found)),
-        Err(absent) if absent.is_transient() => Err(absent),
-        Err(_) => Ok(None),
+/// The status of what `child` in the open folder `name` leads to, and whether that is a link. The error
+/// says that, too.
+fn look_up(
+    root: &OwnedFd,
+    folder: &OwnedFd,
+    name: &[u8],
+    child: &[u8],
+) -> Result<(Statx, bool), (Absent, bool)> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
+    let stat = stat.map_err(|error| (to_absent(error), false))?;
+    if from_statx(&stat).0 != FileType::Symlink {
+        return Ok((stat, false));
     }
+    let path = path::beneath(name, child);
+    let target = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
+    let target = target.map_err(|error| (to_absent(error), true))?;
+    let stat = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
+    stat.map(|stat| (stat, true)).map_err(|error| (to_absent(error), true))
 }
 
 #[cfg(test)]
@@ -90,7 +103,7 @@ mod tests {
 
     fn list(store: &dyn Store, name: &str) -> Result<Vec<(String, Kind, u64, bool)>, Absent> {
         let mut all = Vec::new();
-        store.list(name.as_bytes(), &mut |child| {
+        let _ = store.list(name.as_bytes(), &mut |child| {
             let name = String::from_utf8_lossy(child.name).into_owned();
             all.push((name, child.kind, child.identity.size, child.is_symlink));
             ControlFlow::Continue(())
@@ -115,6 +128,7 @@ mod tests {
         symlink("../secret", root.join("out")).unwrap();
         symlink("nowhere", root.join("broken")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
+        symlink(".hidden", root.join("to-hidden")).unwrap();
         symlink("file", root.join("link")).unwrap();
         symlink("../file", root.join("sub/up")).unwrap();
         symlink("..", root.join("sub/parent")).unwrap();
@@ -148,6 +162,15 @@ mod tests {
         ]
         .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
         assert_eq!(sizes(list(&disk, "sub").unwrap()), expected);
+        let omitted = |name: &str| {
+            let listed = disk.list(name.as_bytes(), &mut |_| ControlFlow::Continue(()));
+            listed.unwrap().to_string()
+        };
+        assert_eq!(
+            omitted(""),
+            "1 pipe, socket or device, 1 link that leads out of the folder, 2 broken links"
+        );
+        assert_eq!(omitted("sub"), "");
         assert_eq!(list(&disk, "file"), Err(Absent::NotAFolder));
         assert_eq!(list(&disk, "missing"), Err(Absent::Missing));
         assert_eq!(list(&disk, "out"), Err(Absent::Outside));
@@ -179,6 +202,6 @@ mod tests {
             seen += 1;
             if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert_eq!((listed, seen), (Ok(()), 3));
+        assert_eq!((listed, seen), (Ok(Omitted::default()), 3));
     }
 }

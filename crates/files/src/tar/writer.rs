@@ -139,7 +139,12 @@ impl ArchiveWriter {
         store: &dyn Store,
         batch: &mut Batch,
     ) -> Result<(), ArchiveAborted> {
-        let (name, expected) = self.manifest.file(index);
+        let manifest = Arc::clone(&self.manifest);
+        if let Some(note) = manifest.note(index) {
+            self.put(&mut batch.bytes, &note[(self.position - content) as usize..]);
+            return Ok(());
+        }
+        let (name, expected) = manifest.file(index);
         let (file, identity) = match store.open(&name) {
             Ok(Opened::File(file, identity)) => (file, identity),
             Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),

@@ -204,6 +204,22 @@ fn unlistable_folders_get_their_status() {
 }
 
 #[test]
+fn a_header_says_what_a_text_listing_leaves_out() {
+    let (store, mut client) = store_and_client(&[("a", ""), ("out", "")]);
+    let text = ask(&mut client, "GET", "/?format=text", "");
+    assert_eq!((text.field("Listing-Omitted"), text.text().lines().count()), (None, 2));
+    store.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
+    store.pass(1_000_000_000);
+    let text = ask(&mut client, "GET", "/?format=text", "");
+    assert_eq!(
+        (text.field("Listing-Omitted"), text.text().lines().count()),
+        (Some("outside=1"), 1)
+    );
+    let json = ask(&mut client, "GET", "/?format=json", "");
+    assert_eq!(json.field("Listing-Omitted"), None, "it is in the content");
+}
+
+#[test]
 fn large_listings_are_sent_in_pieces_until_complete() {
     let store = Memory::new();
     (0..5000).for_each(|at| store.write(&format!("file {at:05}.txt"), ""));
