@@ -21,6 +21,7 @@ mod precompressed;
 mod precompressed_on_disk;
 mod ranges;
 pub(crate) mod scratch;
+mod shared_pages;
 mod validators;
 
 use std::cell::RefCell;
