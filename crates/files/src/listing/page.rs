@@ -15,7 +15,7 @@ use crate::options::codings::Coding;
 use crate::store::absent::Absent;
 use crate::store::digest::Digest;
 
-/// The most bytes of a page: about what a browser shows without a noticeable delay.
+/// The most bytes of a page: 10,000 names of 55 bytes.
 pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
 
 /// The number of rows between two checks of the memory budget and for cancellation.
@@ -30,9 +30,12 @@ pub(crate) struct Page {
     pub(crate) is_for_all: bool,
     /// The charges of clients that it is being sent to, in each form. As many as clients request it
     /// while it is fresh.
-    charges: Mutex<HashMap<(Client, Option<Coding>), Weak<Permit>>>,
+    charges: Mutex<HashMap<Form, Weak<Permit>>>,
     _held: Permit,
 }
+
+/// The form in which a page is sent to a client.
+type Form = (Client, Option<Coding>);
 
 /// The content of a response: a page in one form.
 #[derive(Debug)]
