@@ -33,32 +33,15 @@ pub(crate) fn folder(
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
-        if !path::is_requestable(name, child) {
-            omitted.add(Omission::of_name(child));
-            continue;
-        }
-        let (stat, is_symlink) = match look_up(root, &folder, name, child) {
+        let (stat, kind, is_symlink) = match look_up(root, &folder, name, child) {
             Ok(found) => found,
-            // The server lacks a resource: that is no reason to leave a name out.
-            Err((absent, _)) if absent.is_transient() => return Err(absent),
-            Err((Absent::Missing, true)) => {
-                omitted.add(Omission::Broken);
+            Err(Unlisted::Omitted(reason)) => {
+                omitted.add(reason);
                 continue;
             }
-            Err((absent, _)) => {
-                omitted.add(Omission::of(absent));
-                continue;
-            }
+            Err(Unlisted::Failed(absent)) => return Err(absent),
         };
-        let (kind, identity) = from_statx(&stat);
-        let kind = match kind {
-            FileType::Directory => Kind::Folder,
-            FileType::RegularFile => Kind::File,
-            _ => {
-                omitted.add(Omission::Special);
-                continue;
-            }
-        };
+        let (_, identity) = from_statx(&stat);
         // The system call, which follows links, is only needed if the mode doesn't allow everybody.
         let readable = stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
@@ -69,25 +52,60 @@ pub(crate) fn folder(
     Ok(omitted)
 }
 
-/// The status of what `child` in the open folder `name` leads to, and whether that is a link. The error
-/// says that, too.
+/// Why an entry is not listed.
+enum Unlisted {
+    /// It is left out, and counted if there is a reason.
+    Omitted(Option<Omission>),
+    /// The server lacks a resource: that is no reason to leave a name out.
+    Failed(Absent),
+}
+
+impl Unlisted {
+    fn of(absent: Absent) -> Self {
+        match absent {
+            absent if absent.is_transient() => Self::Failed(absent),
+            absent => Self::Omitted(Omission::of(absent)),
+        }
+    }
+
+    /// The same for the target of a link: without one the link is broken.
+    fn of_target(error: impl Into<open::Error>) -> Self {
+        match to_absent(error) {
+            Absent::Missing => Self::Omitted(Some(Omission::Broken)),
+            absent => Self::of(absent),
+        }
+    }
+}
+
+/// The status and kind of what `child` in the open folder `name` leads to, and whether that is by a
+/// link.
 fn look_up(
     root: &OwnedFd,
     folder: &OwnedFd,
     name: &[u8],
     child: &[u8],
-) -> Result<(Statx, bool), (Absent, bool)> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
-    let stat = stat.map_err(|error| (to_absent(error), false))?;
-    if from_statx(&stat).0 != FileType::Symlink {
-        return Ok((stat, false));
+) -> Result<(Statx, Kind, bool), Unlisted> {
+    if !path::is_requestable(name, child) {
+        return Err(Unlisted::Omitted(Omission::of_name(child)));
     }
-    let path = path::beneath(name, child);
-    let target = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS);
-    let target = target.map_err(|error| (to_absent(error), true))?;
-    let stat = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
-    stat.map(|stat| (stat, true)).map_err(|error| (to_absent(error), true))
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let mut stat = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS)
+        .map_err(|error| Unlisted::of(to_absent(error)))?;
+    let is_symlink = from_statx(&stat).0 == FileType::Symlink;
+    if is_symlink {
+        let path = path::beneath(name, child);
+        let target = open::beneath(root, OsStr::from_bytes(&path), open::PATH_FLAGS)
+            .map_err(Unlisted::of_target)?;
+        stat = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(Unlisted::of_target)?;
+    }
+    match from_statx(&stat).0 {
+        FileType::Directory => Ok((stat, Kind::Folder, is_symlink)),
+        FileType::RegularFile => Ok((stat, Kind::File, is_symlink)),
+        // Without `openat2` no link is followed.
+        FileType::Symlink => Err(Unlisted::Omitted(Some(Omission::Broken))),
+        _ => Err(Unlisted::Omitted(Some(Omission::Special))),
+    }
 }
 
 #[cfg(test)]
