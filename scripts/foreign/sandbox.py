@@ -56,9 +56,12 @@ def run(checks: Checks, folder):
             assert message in done.stderr, done.stderr
             expect(done.stdout, "")
     with checks.check("sandbox: without openat2, files are served and links out are not followed"), \
-            checks.start("http", folder.root, "--listen", "127.0.0.1:0",
+            checks.start("http", folder.root, "--listing", "--listen", "127.0.0.1:0",
                          preexec_fn=refusing(OPENAT2, errno.ENOSYS)) as server:
         for path, status in [("/hello.txt", b"200"), ("/sub/", b"200"), ("/way-out.txt", b"404")]:
             with server.connect() as peer:
                 peer.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
                 expect(receive_all(peer)[9:12], status, path)
+        with server.connect() as peer:
+            peer.sendall(b"GET /?format=json HTTP/1.0\r\n\r\n")
+            expect(b'"complete":false,"omitted":{"broken":2}' in receive_all(peer), True)

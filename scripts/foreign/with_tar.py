@@ -22,6 +22,8 @@ def run(checks, folder):
                 names = sorted(member.name for member in archive)
                 expect("files/big.bin" in names and "files/.well-known/note.txt" in names, True)
                 expect([name for name in names if "hidden" in name or "way" in name], [])
+                expect(archive.extractfile("files/OMITTED.txt").read(),
+                       b"Not in this archive: 2 links that lead out of the folder.\n")
                 for name in ("big.bin", "sub/index.html", "with space.txt"):
                     expect(archive.extractfile("files/" + name).read(),
                            (folder.root / name).read_bytes(), name)

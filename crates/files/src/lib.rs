@@ -100,4 +100,5 @@ pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
 #[cfg(any(test, feature = "memory"))]
 pub use store::memory;
+pub use store::omitted::{Omission, Omitted};
 pub use store::traits::{Child, FRESH, Followed, Kind, Link, OpenFile, Opened, Store};

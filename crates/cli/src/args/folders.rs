@@ -23,7 +23,7 @@ pub(crate) struct FolderArgs {
     ///
     /// ?format=json and ?format=text return the listing in that format. ?format=tar returns an
     /// archive of everything in the folder, whether or not there is an index.html. Hidden files are
-    /// never listed.
+    /// never listed. Other entries that can't be served are counted.
     #[arg(long, help_heading = "Content")]
     pub(crate) listing: bool,
 

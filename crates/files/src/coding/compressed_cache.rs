@@ -53,7 +53,7 @@ pub(crate) enum CompressionResult {
 
 #[derive(Debug)]
 pub(crate) struct CompressedCache {
-    compressed: Arc<Budget>,
+    pub(crate) compressed: Arc<Budget>,
     /// The budget for the memory of compressors and decompressors at work.
     pub(crate) compressor_memory: Arc<Budget>,
     in_progress: SingleFlight<Key, CompressionResult>,

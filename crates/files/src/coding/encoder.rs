@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sockeye_proto::{CancelToken, Time};
+use sockeye_proto::{Budget, CancelToken, Time};
 
 use super::checks::{File, PrecompressedChecks};
 use super::compress::{compress, max_compressed_len};
@@ -13,11 +13,13 @@ use super::compressed_cache::{CompressedCache, CompressionResult, Key};
 use super::encodings::Encodings;
 use super::file_entry::FileEntry;
 use super::precompressed::Precompressed;
+use super::select::{Offer, select};
 use crate::file::content::{Compressed, Content, ContentReader};
 use crate::file::reader::{LoadError, Reader};
 use crate::file::representation::Representation;
 use crate::naming::mime;
 use crate::options::codings::{Coding, Codings};
+use crate::request::accept_encoding::Accepted;
 use crate::store::digest::Digest;
 use crate::store::identity::Identity;
 
@@ -113,6 +115,37 @@ impl Encoder {
         Key { folder: self.folder, etag: etag.as_str().into(), identity, coding }
     }
 
+    /// The coding that a client prefers for text that is not a file. `None`: no coding.
+    pub(crate) fn preferred(&self, accepted: Accepted) -> Option<Coding> {
+        let offer = |enabled| if enabled { Offer::OnDemand } else { Offer::None };
+        select(accepted, self.on_demand.map(offer))
+    }
+
+    /// Compresses text that is not a file. `etag` is that of its content, and `now` when the request
+    /// arrived. `None` if that is not worth it, or memory is short. Blocks.
+    pub(crate) fn compress_bytes(
+        &self,
+        text: &[u8],
+        etag: &str,
+        coding: Coding,
+        now: Time,
+    ) -> Option<Arc<Compressed>> {
+        let key = Key { folder: self.folder, etag: etag.into(), identity: None, coding };
+        if !self.cache.accepts(text.len() as u64) || !self.cache.may_compress(&key, now) {
+            return None;
+        }
+        let max_len = max_compressed_len(text.len()) as u64;
+        match self.cache.get(&key, max_len, now, || compress_or_skip(coding, text, text.len())) {
+            Ok(CompressionResult::Done(compressed)) => Some(compressed),
+            Ok(CompressionResult::NotSmaller | CompressionResult::Refused) | Err(_) => None,
+        }
+    }
+
+    /// The budget that clients are charged to for compressed contents.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.cache.compressed
+    }
+
     /// The same file with one more encoding, or marked as not worth compressing; unchanged if
     /// memory is short or compressing fails. `now` is when the request arrived. Blocks.
     pub(crate) fn compress(
@@ -128,13 +161,7 @@ impl Encoder {
         let result =
             self.cache.get(&self.key(file, coding), max_compressed_len(len) as u64, now, || {
                 let content = ContentReader::new(&original.content, cancel);
-                // Content that makes a compressor panic is treated as incompressible.
-                let Ok(compressed) =
-                    catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
-                else {
-                    return Ok(None);
-                };
-                let compressed = compressed?;
+                let compressed = compress_or_skip(coding, content, len)?;
                 if !File::of(original).is_unchanged() {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
@@ -149,6 +176,15 @@ impl Encoder {
         encodings.add(coding, compressed);
         Arc::new(FileEntry::new(original.clone(), encodings))
     }
+}
+
+/// Compresses `content`. Content that makes a compressor panic is treated as incompressible.
+fn compress_or_skip(
+    coding: Coding,
+    content: impl io::Read,
+    len: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    catch_unwind(AssertUnwindSafe(|| compress(coding, content, len))).unwrap_or(Ok(None))
 }
 
 fn encoded(original: &Representation, coding: Coding, content: &Arc<Compressed>) -> Representation {

@@ -7,5 +7,5 @@ pub(super) const ICONS: &str = include_str!("icons.svg");
 /// The `Content-Security-Policy` of a listing: it allows the style and script, by hashes that a
 /// test checks, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-XMXzMzP/eYCQNW+EPlL606+Bjzwx+HSqiEEyOypMhD4='; script-src 'sha256-K+Bf1PlBsZoXc7ntXJgJsCUm/S1zXR9cDj01Elxanzc='; img-src data:; form-action 'self'; \
+    style-src 'sha256-7dxGDdoB/cGgRbwNVb7DvHqGIlTZSTZsDibgu1EB2rg='; script-src 'sha256-CmbVvSO7v/CAspjjgX2RFppuFf/rsXly+DfasE06OIo='; img-src data:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'self'";

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::{Budget, CancelToken, Client};
+use sockeye_proto::{Budget, CancelToken, Client, Time};
 
 use super::document::Document;
-use super::folder_cache::FolderCache;
-use super::query::{Format, ListingQuery};
+use super::folder_cache::{FolderCache, Timestamped};
+use super::page::{Page, PageContent};
+use super::query::{Format, ListingQuery, percent_decoded};
 use super::read::Listing;
 use super::view::View;
+use crate::coding::encoder::Encoder;
 use crate::limits::lease::Lease;
+use crate::options::codings::Coding;
 use crate::store::absent::Absent;
 use crate::store::identity::Stamp;
 use crate::store::traits::Store;
@@ -24,6 +27,7 @@ const BATCH_MEMORY: usize = 1024 * 1024;
 pub(crate) struct ListingCache {
     pub(crate) budget: Arc<Budget>,
     listings: FolderCache<Listing>,
+    pages: FolderCache<Page>,
     manifests: FolderCache<Manifest>,
 }
 
@@ -42,15 +46,20 @@ pub(crate) struct ListingRequest {
     pub(crate) archives: bool,
     /// Whether the folder is read again, even if that was just done.
     pub(crate) always_read: bool,
+    /// The coding that the client prefers.
+    pub(crate) coding: Option<Coding>,
     /// The client that is charged.
     pub(crate) client: Client,
+    /// When the request arrived.
+    pub(crate) arrived: Time,
     /// Set when nobody waits any more.
     pub(crate) cancel: CancelToken,
 }
 
 #[derive(Debug)]
 pub(crate) enum ListingResult {
-    Page(Box<Document>),
+    Page(PageContent),
+    Document(Box<Document>),
     Archive(ArchiveWriter),
 }
 
@@ -59,6 +68,7 @@ impl ListingCache {
         Self {
             budget,
             listings: FolderCache::new(|listing| Some(listing.rows.weight())),
+            pages: FolderCache::new(|page| page.is_for_all.then(|| page.weight())),
             manifests: FolderCache::new(Manifest::weight),
         }
     }
@@ -67,38 +77,79 @@ impl ListingCache {
     pub(crate) fn make(
         &self,
         store: &dyn Store,
+        encoder: &Encoder,
         request: ListingRequest,
     ) -> Result<ListingResult, ArchiveError> {
-        match request.format {
-            Format::Tar => self.archive(store, &request).map(ListingResult::Archive),
-            Format::Html | Format::Json | Format::Text => {
-                self.page(store, request).map(ListingResult::Page).map_err(ArchiveError::from)
-            }
-        }
+        Ok(match request.format {
+            Format::Tar => ListingResult::Archive(self.archive(store, &request)?),
+            Format::Html => ListingResult::Page(self.page(store, encoder, &request)?),
+            Format::Json | Format::Text => ListingResult::Document(self.document(store, request)?),
+        })
     }
 
     /// Drops listings and manifests that are stale at `now`.
     pub(crate) fn remove_stale(&self, now: Stamp) {
         self.listings.remove_stale(now);
+        self.pages.remove_stale(now);
         self.manifests.remove_stale(now);
     }
 
-    /// Whether nothing is manifest_memory.
+    /// Whether nothing is cached.
     pub(crate) fn is_empty(&self) -> bool {
-        self.listings.is_empty() && self.manifests.is_empty()
+        self.listings.is_empty() && self.pages.is_empty() && self.manifests.is_empty()
     }
 
-    fn page(&self, store: &dyn Store, request: ListingRequest) -> Result<Box<Document>, Absent> {
-        let always_read = request.always_read;
-        let ListingRequest { folder, path, query, format, archives, client, cancel, .. } = request;
-        let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
-        let read = || Listing::read(store, &folder, lease()?, &cancel);
-        let listing = self.listings.get(&folder, store.now(), always_read, read)?;
-        // Only the first page of the unfiltered folder shows the README.
-        let whole = format == Format::Html && query.filter.is_empty() && query.page.is_none();
-        let readme = if whole { listing.readme(store, &folder) } else { None };
-        let view = View::new(listing, query, format, archives, path, readme, lease()?)?;
+    fn page(
+        &self,
+        store: &dyn Store,
+        encoder: &Encoder,
+        request: &ListingRequest,
+    ) -> Result<PageContent, Absent> {
+        let ListingRequest { folder, path, query, archives, client, cancel, .. } = request;
+        // Neither names nor paths contain a NUL, so keys are unambiguous. The same path can be written
+        // in several ways.
+        let mut key =
+            [&**folder, b"\0", &percent_decoded(path), b"\0", &[(*archives).into()]].concat();
+        query.link(&mut key);
+        let make = || {
+            let lease = || self.lease(*client);
+            let (read_at, listing) = self.listing(store, request)?;
+            // Only the first page of the unfiltered folder shows the README.
+            let whole = query.filter.is_empty() && query.page.is_none();
+            let readme = if whole { listing.readme(store, folder) } else { None };
+            let (query, path) = (query.clone(), path.clone());
+            let view = View::new(listing, query, Format::Html, *archives, path, readme, lease()?)?;
+            Ok((read_at, Page::render(view, lease()?, cancel)?))
+        };
+        let (_, page) = self.pages.get(&key, store.now(), request.always_read, make)?;
+        page.content(&self.budget, encoder, (*client, request.arrived), request.coding)
+    }
+
+    fn document(
+        &self,
+        store: &dyn Store,
+        request: ListingRequest,
+    ) -> Result<Box<Document>, Absent> {
+        let (_, listing) = self.listing(store, &request)?;
+        let ListingRequest { path, query, format, archives, client, .. } = request;
+        let lease = self.lease(client)?;
+        let view = View::new(listing, query, format, archives, path, None, lease)?;
         Ok(Box::new(Document::new(view)))
+    }
+
+    fn listing(
+        &self,
+        store: &dyn Store,
+        request: &ListingRequest,
+    ) -> Result<Timestamped<Listing>, Absent> {
+        let ListingRequest { folder, client, cancel, .. } = request;
+        let now = store.now();
+        let read = || Ok((now, Listing::read(store, folder, self.lease(*client)?, cancel)?));
+        self.listings.get(folder, now, request.always_read, read)
+    }
+
+    fn lease(&self, client: Client) -> Result<Lease, Absent> {
+        Lease::new(&self.budget, client).ok_or(Absent::Exhausted)
     }
 
     fn archive(
@@ -107,11 +158,15 @@ impl ListingCache {
         request: &ListingRequest,
     ) -> Result<ArchiveWriter, ArchiveError> {
         let ListingRequest { folder, title, client, cancel, always_read, .. } = request;
-        let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
+        let lease = || self.lease(*client);
         // No name contains a NUL, so keys are unambiguous.
         let key = [title, &b"\0"[..], folder].concat();
-        let make = || Manifest::make(store, folder, title, lease()?, cancel);
-        let manifest = self.manifests.get(&key, store.now(), *always_read, make)?;
+        let now = store.now();
+        let make = || {
+            let manifest = Manifest::make(store, folder, title, lease()?, cancel);
+            manifest.map(|manifest| (now, manifest))
+        };
+        let (_, manifest) = self.manifests.get(&key, now, *always_read, make)?;
         let manifest_memory = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
         match manifest_memory {

@@ -1,19 +1,24 @@
 //! Listings for programs: JSON, and plain text in columns.
 //!
 //! ```json
-//! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":true,"entries":[
+//! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":false,"omitted":{"outside":1},"entries":[
 //! {"name":"img","kind":"folder","modified":"2026-11-22T18:39:05Z","url":"img/"},
 //! {"name":"a b.txt","kind":"file","size":4700,"modified":"2026-11-22T18:39:05Z","url":"a%20b.txt"}
 //! ]}
 //! ```
 //!
 //! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
-//! `complete`. `complete` is false if the folder has more entries than can be listed. `size` is in
+//! `complete`. `complete` is true if all entries of the folder are listed, except hidden ones and
+//! links to them. It is false if the folder has more entries than can be listed, or if there are any
+//! in `omitted`: the numbers of those that can't be served, by the codes of [`Omission`]. `size` is in
 //! bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte that is not
 //! UTF-8 becomes U+FFFD.
 //!
 //! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for
-//! a folder) and the name (with a slash after a folder's).
+//! a folder) and the name (with a slash after a folder's). Programs may take each line for a name, so
+//! what is left out is in a header: `Listing-Omitted: unreadable=1, outside=2`.
+//!
+//! [`Omission`]: crate::Omission
 
 use super::human::{Count, DateTime};
 use super::read::MAX_ENTRIES;
@@ -30,7 +35,11 @@ pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     if let Some(Paging { page, pages }) = view.paging {
         put!(out, ",\"page\":{},\"pages\":{pages}", u64::from(page) + 1);
     }
-    put!(out, ",\"complete\":{},\"entries\":[", !view.truncated);
+    put!(out, ",\"complete\":{},\"omitted\":{{", !view.truncated && view.omitted.total() == 0);
+    for (at, (reason, count)) in view.omitted.by_reason().enumerate() {
+        put!(out, "{}\"{}\":{count}", if at == 0 { "" } else { "," }, reason.code());
+    }
+    put!(out, "}},\"entries\":[");
 }
 
 /// One entry, with a comma before it unless it is the first.

@@ -1,14 +1,15 @@
-//! Writes a view in pieces.
+//! Writes a view as JSON or text, in pieces.
 
+use super::data;
 use super::query::Format;
 use super::text::put;
 use super::view::View;
-use super::{data, html};
 
 /// A view, and the position in it up to which it is written.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) view: View,
+    pub(crate) etag: String,
     next: Position,
 }
 
@@ -22,7 +23,8 @@ enum Position {
 
 impl Document {
     pub(crate) fn new(view: View) -> Self {
-        Self { view, next: Position::Opening }
+        let etag = view.etag();
+        Self { view, etag, next: Position::Opening }
     }
 
     /// Appends to `out` until it has `min_len` bytes or everything is written; splits no row.
@@ -38,10 +40,8 @@ impl Document {
         let (view, format) = (&self.view, self.view.format);
         let at = match self.next {
             Position::Opening => {
-                match format {
-                    Format::Html => html::opening(view, out),
-                    Format::Json => data::json_opening(view, out),
-                    Format::Text | Format::Tar => {}
+                if format == Format::Json {
+                    data::json_opening(view, out);
                 }
                 return Position::Row(0);
             }
@@ -50,16 +50,14 @@ impl Document {
         };
         let Some(row) = view.rows().get(at) else {
             match format {
-                Format::Html => html::closing(view, out),
                 Format::Json => put!(out, "\n]}}\n"),
-                Format::Text | Format::Tar => data::text_closing(view, out),
+                _ => data::text_closing(view, out),
             }
             return Position::End;
         };
         match format {
-            Format::Html => html::row(row, out),
             Format::Json => data::json_row(row, at == 0, out),
-            Format::Text | Format::Tar => data::text_row(row, out),
+            _ => data::text_row(row, out),
         }
         Position::Row(at + 1)
     }

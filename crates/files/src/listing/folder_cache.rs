@@ -1,5 +1,5 @@
-//! Listings or manifests that were read within the last second, so that many requests for one
-//! folder read it once.
+//! Listings, pages or manifests that were read within the last second, so that many requests for
+//! one folder read it once.
 //!
 //! If a folder is being read, the jobs of other requests wait for the result: a second read at the
 //! same time would slow down both.
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The minimum weight of a folder, so that at most 16 are cached.
 const MIN_WEIGHT: usize = MAX_BYTES / 16;
 
-/// The values by folder name.
+/// The values by a key, which has the name of the folder.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
     folders: Mutex<ClockMap<Box<[u8]>, Timestamped<T>>>,
@@ -28,33 +28,34 @@ pub(crate) struct FolderCache<T> {
 }
 
 /// When a folder was read, and the value.
-type Timestamped<T> = (Stamp, Arc<T>);
+pub(crate) type Timestamped<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
         Self { folders: Mutex::default(), reading: SingleFlight::default(), weigh }
     }
 
-    /// The value of `folder` that was read less than [`FRESH`] before `now`, or the result of
-    /// `read`. Errors are not cached. If `always_read`, it is the result of `read`.
+    /// The value of `key` that was read less than [`FRESH`] before `now`, or the result of `read`,
+    /// with the time of reading. Errors are not cached. If `always_read`, it is the result of `read`.
     pub(crate) fn get<E>(
         &self,
-        folder: &[u8],
+        key: &[u8],
         now: Stamp,
         always_read: bool,
-        mut read: impl FnMut() -> Result<T, E>,
-    ) -> Result<Arc<T>, E> {
+        mut read: impl FnMut() -> Result<(Stamp, T), E>,
+    ) -> Result<Timestamped<T>, E> {
         if always_read {
-            return read().map(Arc::new);
+            return read().map(|(at, value)| (at, Arc::new(value)));
         }
-        let key: Box<[u8]> = folder.into();
+        let key: Box<[u8]> = key.into();
         loop {
             let (at, found) = self.reading.run(&key, || {
                 let known = lock(&self.folders).get(&key).cloned();
                 if let Some(known) = known.filter(|(at, _)| is_fresh(*at, now)) {
                     return Ok(known);
                 }
-                let known = (now, Arc::new(read()?));
+                let (at, value) = read()?;
+                let known = (at, Arc::new(value));
                 if let Some(weight) = (self.weigh)(&known.1) {
                     let weight = weight.max(MIN_WEIGHT);
                     lock(&self.folders).insert_within(
@@ -68,7 +69,7 @@ impl<T> FolderCache<T> {
             })?;
             // The thread that was waited for may have started too long ago.
             if is_fresh(at, now) {
-                return Ok(found);
+                return Ok((at, found));
             }
         }
     }
@@ -104,7 +105,8 @@ mod tests {
     }
 
     fn get(cache: &FolderCache<Read>, name: &str, now: Stamp, weight: usize) -> usize {
-        cache.get(name.as_bytes(), now, false, || Ok::<_, ()>(Read(weight))).unwrap().0
+        let read = || Ok::<_, ()>((now, Read(weight)));
+        cache.get(name.as_bytes(), now, false, read).unwrap().1.0
     }
 
     #[test]
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn failures_are_not_cached() {
         let cache = cache();
-        assert_eq!(cache.get(b"a", at(10), false, || Err("no")).map(|read| read.0), Err("no"));
+        assert_eq!(cache.get(b"a", at(10), false, || Err("no")).map(|read| read.1.0), Err("no"));
         assert_eq!(get(&cache, "a", at(10), 1), 1);
     }
 

@@ -40,6 +40,30 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
         put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
     }
+    if let Some(shown) = view.cut {
+        let (shown, all) = (u64::from(shown), view.totals.entries());
+        put!(
+            out,
+            "<p class=\"note\">{} of {} names are missing here. ",
+            Count(all - shown),
+            Count(all)
+        );
+        put!(out, "All are in the listing as <a href=\"");
+        view.query.link_format(Format::Json, out);
+        put!(out, "\">JSON</a> or <a href=\"");
+        view.query.link_format(Format::Text, out);
+        put!(out, "\">plain text</a>.</p>\n");
+    }
+    let omitted = view.omitted.total();
+    if omitted > 0 {
+        let entries = if omitted == 1 { "entry is" } else { "entries are" };
+        put!(
+            out,
+            "<p class=\"note\">{} {entries} not shown: {}.</p>\n",
+            Count(omitted),
+            view.omitted
+        );
+    }
     toolbar(view, out);
     pages(view, out);
     table(view, !segments.is_empty(), out);
@@ -105,9 +129,10 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
 
 /// The text instead of rows.
 fn empty_text(view: &View) -> &'static str {
-    let Totals { folders, files, .. } = view.totals;
-    if folders + files > 0 {
+    if view.totals.entries() > 0 {
         "There is no such page."
+    } else if view.query.filter.is_empty() && view.omitted.total() > 0 {
+        "Nothing in this folder can be shown."
     } else if view.query.filter.is_empty() {
         "This folder is empty."
     } else {
@@ -202,9 +227,13 @@ fn pages(view: &View, out: &mut Vec<u8>) {
         return;
     };
     let Paging { page, pages } = paging;
+    let mut query = view.query.clone();
+    if page == 0 && view.cut.is_some() {
+        query.per_page = view.cut;
+    }
     let link = |page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
         put!(out, "<a class=\"button\" rel=\"{rel}\" href=\"");
-        view.query.link_page(page, out);
+        query.link_page(page, out);
         put!(out, "\">{text}</a>");
     };
     put!(out, "<nav class=\"pages\" aria-label=\"Pages\">");

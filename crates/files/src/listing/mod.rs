@@ -3,14 +3,17 @@
 //! ```text
 //!  query, Accept ─▶ query ─┐
 //!                          ▼            in a job
-//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data
-//!           rows      one second                             in pieces, on the event loop
+//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html
+//!           rows      one second                         └▶ document ─▶ data
+//!                                                           in pieces, on the event loop
 //! ```
 //!
-//! A job makes the document, with the `cache` that all shards share, or an archive with `tar`.
+//! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share, or
+//! an archive with `tar`. Pages are rendered whole, up to a limit, and cached like listings, so that
+//! all requests of a second share them and their compressed forms.
 //!
-//! The entries of a listing are limited, and the memory of all listings by a budget. The text of a
-//! long response is never in memory as a whole.
+//! The entries of a listing are limited, and the memory of all listings and pages by a budget. The
+//! text of long JSON is never in memory as a whole.
 
 pub(crate) mod assets;
 pub(crate) mod cache;
@@ -20,6 +23,7 @@ mod folder_cache;
 mod html;
 mod human;
 mod order;
+pub(crate) mod page;
 pub(crate) mod query;
 mod read;
 mod rows;

@@ -8,8 +8,8 @@
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per`
-//! is given.
+//! Other parameters are ignored. Unless `page` or `per` is given, JSON and text have all entries, and
+//! HTML has as many as a page may have: [`MAX_PER_PAGE`] and [`super::page::MAX_LEN`].
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ use super::text::{put, url};
 use crate::naming::path::hex_digit;
 use crate::request::accept_encoding::thousandths;
 
-/// The default of `per`.
+/// The default of `per` if `page` is given.
 pub(crate) const DEFAULT_PER_PAGE: u32 = 1000;
 
-/// The maximum of `per`.
+/// The maximum of `per`, and the most entries of an HTML page.
 pub(crate) const MAX_PER_PAGE: u32 = 10_000;
 
 /// The format of a response.
@@ -119,9 +119,15 @@ impl ListingQuery {
     }
 
     /// The page, counted from 0, and the entries per page; `None` for all entries on one page.
-    pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
-        let paged = format == Format::Html || self.page.is_some() || self.per_page.is_some();
+    pub(crate) fn paging(&self) -> Option<(u32, u32)> {
+        let paged = self.page.is_some() || self.per_page.is_some();
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per_page.unwrap_or(DEFAULT_PER_PAGE)))
+    }
+
+    /// Whether it selects all entries, in any order: a few queries, so their results are worth
+    /// keeping.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.filter.is_empty() && self.paging().is_none()
     }
 
     /// Writes the same query with another order, for the first page.
@@ -143,7 +149,7 @@ impl ListingQuery {
     }
 
     /// Writes the query with its question mark, for an HTML attribute. Defaults are left out.
-    fn link(&self, out: &mut Vec<u8>) {
+    pub(super) fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
             put!(out, "{between}{name}={value}");
@@ -302,13 +308,15 @@ mod tests {
     }
 
     #[test]
-    fn only_html_is_paged_by_default() {
-        let paging = |query, format| parsed(query).unwrap().paging(format);
-        assert_eq!(paging("", Format::Html), Some((0, 1000)));
-        assert_eq!(paging("page=3", Format::Html), Some((2, 1000)));
-        assert_eq!(paging("", Format::Json), None);
-        assert_eq!(paging("per=10", Format::Text), Some((0, 10)));
-        assert_eq!(paging("page=2", Format::Json), Some((1, 1000)));
+    fn listings_are_paged_on_request() {
+        let paging = |query| parsed(query).unwrap().paging();
+        assert_eq!(paging(""), None);
+        assert_eq!(paging("page=3"), Some((2, 1000)));
+        assert_eq!(paging("per=10"), Some((0, 10)));
+        assert_eq!(paging("page=2&per=10000"), Some((1, 10_000)));
+        let is_for_all = |query| parsed(query).unwrap().is_for_all();
+        assert!(is_for_all("sort=size&order=desc&format=html"));
+        assert!(!is_for_all("q=a") && !is_for_all("page=1") && !is_for_all("per=5"));
     }
 
     #[test]

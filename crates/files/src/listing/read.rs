@@ -9,6 +9,7 @@ use super::rows::{Row, Rows};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
+use crate::store::omitted::Omitted;
 use crate::store::traits::{Kind, Opened, Store};
 
 /// The most entries of a folder that are listed.
@@ -30,6 +31,8 @@ pub(crate) struct Listing {
     pub(crate) rows: Rows,
     /// Whether there are more than [`MAX_ENTRIES`].
     pub(crate) truncated: bool,
+    /// The other entries of the folder.
+    pub(crate) omitted: Omitted,
     _held: Permit,
 }
 
@@ -46,7 +49,7 @@ impl Listing {
         cancel: &CancelToken,
     ) -> Result<Self, Absent> {
         let (mut rows, mut truncated, mut short) = (Rows::default(), false, false);
-        store.list(folder, &mut |child| {
+        let omitted = store.list(folder, &mut |child| {
             if rows.len().is_multiple_of(ENTRIES_PER_CHECK) {
                 short = !lease.resize(rows.weight()) || cancel.is_cancelled();
             }
@@ -65,7 +68,7 @@ impl Listing {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
-        Ok(Self { rows, truncated, _held: lease.share() })
+        Ok(Self { rows, truncated, omitted, _held: lease.share() })
     }
 
     /// Reads the README of the folder. `None` if there is none, or it can't be read.

@@ -12,14 +12,26 @@
   one("form button").hidden = !paged;
   one(".keys").hidden = false;
 
+  // To lay out thousands of rows takes a while, so they appear some at a time, and typing goes on.
+  let waiting = [];
+  const show = () => {
+    waiting.splice(0, 500).forEach((row) => { row.hidden = false; });
+    if (waiting.length > 0) requestAnimationFrame(show);
+  };
+
   // Narrows what this page shows; Enter asks for the whole folder.
   const narrow = () => {
     const part = box.value.toLowerCase();
+    const idle = waiting.length === 0;
+    waiting = [];
     let shown = 0;
     rows.forEach((row, at) => {
-      row.hidden = !names[at].includes(part);
-      shown += row.hidden ? 0 : 1;
+      const fits = names[at].includes(part);
+      shown += fits ? 1 : 0;
+      if (fits && row.hidden) waiting.push(row);
+      else if (!fits && !row.hidden) row.hidden = true;
     });
+    if (idle) show();
     const whole = paged || (asked !== "" && !part.includes(asked.toLowerCase()));
     if (box.value === asked) {
       found.textContent = before;
@@ -37,7 +49,11 @@
     const at = new Date(time.dateTime);
     time.firstChild.data = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
     time.lastChild.textContent = ` ${two(at.getHours())}:${two(at.getMinutes())}`;
-    time.title = at.toLocaleString();
+  });
+  // Ten thousand of these would take a second, so each is made when it is pointed at.
+  document.addEventListener("mouseover", (event) => {
+    const time = event.target.closest("time");
+    if (time && !time.title) time.title = new Date(time.dateTime).toLocaleString();
   });
   const utc = one(".utc");
   if (utc) utc.remove();

@@ -3,31 +3,44 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sockeye_proto::CancelToken;
+use sockeye_proto::{CancelToken, Waiter};
 
 use super::assets::{POLICY, SCRIPT, STYLE};
 use super::document::Document;
+use super::page::{MAX_LEN, Page};
 use super::query::{Format, ListingQuery};
 use super::read::Listing;
 use super::view::View;
 use crate::limits::lease::Lease;
-use crate::store::memory::Memory;
+use crate::store::absent::{Absent, Permission, Special};
+use crate::store::memory::{InjectedFault, Memory};
 
 fn lease() -> Lease {
     crate::tests::lease(1 << 30)
 }
 
-fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
+fn view(store: &Memory, path: &str, query: &str, format: Format) -> View {
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &CancelToken::default()).unwrap();
     let readme = listing.readme(store, folder);
     let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
-    let view = View::new(Arc::new(listing), query, format, true, path, readme, lease());
-    Document::new(view.unwrap())
+    View::new(Arc::new(listing), query, format, true, path, readme, lease()).unwrap()
+}
+
+fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
+    Document::new(view(store, path, query, format))
+}
+
+fn page(store: &Memory, path: &str, query: &str) -> Page {
+    let view = view(store, path, query, Format::Html);
+    Page::render(view, lease(), &CancelToken::default()).unwrap()
 }
 
 fn written(store: &Memory, path: &str, query: &str, format: Format) -> String {
+    if format == Format::Html {
+        return String::from_utf8(page(store, path, query).html.to_vec()).unwrap();
+    }
     let mut out = Vec::new();
     assert!(!document(store, path, query, format).fill(&mut out, usize::MAX));
     String::from_utf8(out).unwrap()
@@ -108,13 +121,10 @@ fn links_to_folders_above_are_relative_and_escaped() {
     let store = Memory::new();
     store.write("a <b>/c&/d/e", "");
     let path = "/a%20%3Cb%3E/c%26/d/";
-    let listing =
-        Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &CancelToken::default()).unwrap());
-    let query = ListingQuery::default();
-    let view = View::new(listing, query, Format::Html, true, path.as_bytes().into(), None, lease());
-    let mut out = Vec::new();
-    Document::new(view.unwrap()).fill(&mut out, usize::MAX);
-    let page = String::from_utf8(out).unwrap();
+    let mut view = view(&store, "/a <b>/c&/d/", "", Format::Html);
+    view.path = path.as_bytes().into();
+    let page = Page::render(view, lease(), &CancelToken::default()).unwrap();
+    let page = std::str::from_utf8(&page.html).unwrap();
     let crumbs = page.lines().find(|line| line.contains("<ol class=\"crumbs\"")).unwrap();
     assert!(crumbs.contains("<a href=\"../../../\">Files</a>"), "{crumbs}");
     assert!(crumbs.contains("<a href=\"../../\"><bdi>a &lt;b&gt;</bdi></a>"), "{crumbs}");
@@ -159,6 +169,69 @@ fn sorting_filtering_and_paging_are_links_and_a_form() {
     );
 }
 
+/// A store with this many names of this length.
+fn store_with_names(count: usize, len: usize) -> Memory {
+    let store = Memory::new();
+    (0..count).for_each(|at| store.write(&format!("{at:0len$}"), ""));
+    store
+}
+
+fn rows_of(page: &str) -> usize {
+    page.matches("<tr class").count()
+}
+
+#[test]
+fn a_page_has_up_to_10000_names_and_says_how_many_are_missing() {
+    let whole = written(&store_with_names(2500, 8), "/", "", Format::Html);
+    assert_eq!(rows_of(&whole), 2500);
+    assert!(!whole.contains("missing") && !whole.contains("class=\"pages\""));
+    let store = store_with_names(10_001, 8);
+    for (query, link) in [("", ""), ("sort=name&order=desc", "&amp;order=desc")] {
+        let cut = written(&store, "/", query, Format::Html);
+        assert_eq!(rows_of(&cut), 10_000);
+        let note = format!(
+            "<p class=\"note\">1 of 10,001 names are missing here. All are in the listing as \
+             <a href=\"?format=json&amp;sort=name{link}\">JSON</a>"
+        );
+        assert!(cut.contains(&note), "{query}");
+        let next = format!("rel=\"next\" href=\"?sort=name{link}&amp;page=2&amp;per=10000\"");
+        assert!(cut.contains(&next) && cut.contains("Page 1 of 2"), "{query}");
+    }
+    let next = written(&store, "/", "page=2&per=10000", Format::Html);
+    assert!(rows_of(&next) == 1 && !next.contains("missing"));
+    assert_eq!(rows_of(&written(&store, "/", "page=2", Format::Html)), 1000);
+    assert_eq!(written(&store, "/", "", Format::Text).lines().count(), 10_001);
+}
+
+#[test]
+fn a_page_has_up_to_4_mib_and_the_next_one_begins_where_it_ends() {
+    let store = store_with_names(9000, 250);
+    let cut = written(&store, "/", "", Format::Html);
+    let rows = rows_of(&cut);
+    assert!((MAX_LEN - 4096..=MAX_LEN).contains(&cut.len()), "{}", cut.len());
+    let missing = super::human::Count(9000 - rows as u64);
+    assert!(cut.contains(&format!("{missing} of 9,000 names are missing here.")));
+    assert!(cut.contains(&format!("rel=\"next\" href=\"?sort=name&amp;page=2&amp;per={rows}\"")));
+    let next = written(&store, "/", &format!("page=2&per={rows}"), Format::Html);
+    assert!(next.contains(&format!("<bdi>{rows:0250}</bdi>")));
+    // A page of requested length, too.
+    let cut = written(&store, "/", "page=1&per=9000&q=0", Format::Html);
+    assert!(cut.len() <= MAX_LEN && rows_of(&cut) < 9000 && cut.contains("missing here"));
+}
+
+#[test]
+fn a_page_within_no_budget_is_refused() {
+    let store = store_with_names(2000, 8);
+    let refused = |lease, cancel: &CancelToken| {
+        let view = view(&store, "/", "", Format::Html);
+        Page::render(view, lease, cancel).map(|page| page.html.len()).unwrap_err()
+    };
+    assert_eq!(refused(crate::tests::lease(100_000), &CancelToken::default()), Absent::Exhausted);
+    let (waiter, cancel) = Waiter::new();
+    drop(waiter);
+    assert_eq!(refused(lease(), &cancel), Absent::Exhausted);
+}
+
 #[test]
 fn the_readme_is_shown_as_text_below_the_table() {
     let store = Memory::new();
@@ -172,7 +245,7 @@ fn the_readme_is_shown_as_text_below_the_table() {
 fn json_has_the_documented_shape() {
     assert_eq!(
         written(&store_with_hostile_names(), "/docs/", "sort=size&order=desc", Format::Json),
-        "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"entries\":[\n\
+        "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"omitted\":{},\"entries\":[\n\
          {\"name\":\"sub\",\"kind\":\"folder\",\"modified\":\"1970-01-01T00:00:00Z\",\"url\":\"sub/\"},\n\
          {\"name\":\"file10\",\"kind\":\"file\",\"size\":1048576,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"file10\"},\n\
          {\"name\":\"File9\",\"kind\":\"file\",\"size\":5,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"File9\"},\n\
@@ -186,8 +259,41 @@ fn json_has_the_documented_shape() {
     assert_eq!(paged.matches("\"name\"").count(), 2);
     assert_eq!(
         written(&Memory::new(), "/", "", Format::Json),
-        "{\"path\":\"/\",\"folders\":0,\"files\":0,\"bytes\":0,\"complete\":true,\"entries\":[\n]}\n"
+        "{\"path\":\"/\",\"folders\":0,\"files\":0,\"bytes\":0,\"complete\":true,\"omitted\":{},\"entries\":[\n]}\n"
     );
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_said() {
+    let store = Memory::new();
+    for name in ["a", "out", "out2", "pipe", ".hidden", "to-hidden", "denied"] {
+        store.write(name, "");
+    }
+    let complete = document(&store, "/", "", Format::Json).etag;
+    for (name, absent) in [
+        ("out", Absent::Outside),
+        ("out2", Absent::Outside),
+        ("pipe", Absent::NotRegular(Special::Pipe)),
+        ("to-hidden", Absent::Hidden),
+        ("denied", Absent::Denied(Permission::Read)),
+    ] {
+        store.fail(name, Some(InjectedFault::Absent(absent)));
+    }
+    let json = written(&store, "/", "", Format::Json);
+    let expected = "\"files\":2,\"bytes\":0,\"complete\":false,\
+                    \"omitted\":{\"special\":1,\"outside\":2},\"entries\":[\n";
+    assert!(json.contains(expected), "{json}");
+    assert!(json.contains("\"name\":\"denied\""), "unreadable, but it is known what it is");
+    assert_ne!(document(&store, "/", "", Format::Json).etag, complete);
+    let page = written(&store, "/", "", Format::Html);
+    let note = "<p class=\"note\">3 entries are not shown: 1 pipe, socket or device, \
+                2 links that lead out of the folder.</p>";
+    assert!(page.contains(note), "{page}");
+    assert_eq!(written(&store, "/", "", Format::Text).lines().count(), 2, "only names");
+    store.remove("a");
+    store.remove("denied");
+    let page = written(&store, "/", "", Format::Html);
+    assert!(page.contains("Nothing in this folder can be shown."), "{page}");
 }
 
 #[test]
@@ -204,7 +310,7 @@ fn plain_text_has_three_columns() {
 fn documents_are_written_in_pieces_of_the_requested_size() {
     let store = Memory::new();
     (0..2000).for_each(|at| store.write(&format!("{at:06}"), ""));
-    for format in [Format::Html, Format::Json, Format::Text] {
+    for format in [Format::Json, Format::Text] {
         let whole = written(&store, "/", "per=2000", format);
         let mut document = document(&store, "/", "per=2000", format);
         let (mut pieces, mut all) = (0, Vec::new());
@@ -228,12 +334,17 @@ fn documents_are_written_in_pieces_of_the_requested_size() {
 #[test]
 fn etags_differ_when_content_differs() {
     let store = store_with_hostile_names();
-    let etag = |query, format| document(&store, "/docs/", query, format).view.etag.to_owned();
+    let etag = |query, format| match format {
+        Format::Html => page(&store, "/docs/", query).etag,
+        _ => document(&store, "/docs/", query, format).etag,
+    };
     let tags = [
         etag("", Format::Html),
         etag("", Format::Json),
         etag("sort=size", Format::Html),
         etag("q=b", Format::Html),
+        etag("q=b", Format::Json),
+        etag("sort=date", Format::Json),
         etag("per=2", Format::Html),
         etag("per=2&page=2", Format::Html),
     ];

@@ -3,7 +3,8 @@
 //! A file name can be any bytes. Invisible characters are escaped where names are shown, so that a
 //! name is never markup, never moves the cursor and never reverses the text: `\x0a` for a control
 //! character, `\xff` for a byte that is not UTF-8, `\u{202e}` for a character that sets the
-//! direction. No listed name contains a backslash, so escapes are unambiguous.
+//! direction. A backslash that would look like the beginning of such an escape is `\x5c`, any other
+//! is shown as it is, so escapes are unambiguous.
 
 /// Formats into a `Vec<u8>`, which can't fail.
 macro_rules! put {
@@ -41,13 +42,22 @@ fn is_invisible(char: char) -> bool {
 
 /// Writes a name as plain text on one line.
 pub(super) fn plain(name: &[u8], out: &mut Vec<u8>) {
-    for part in parts(name) {
-        match part {
-            Part::Char(char) => put!(out, "{char}"),
-            Part::Invisible(char) if char < '\u{80}' => put!(out, "\\x{:02x}", char as u32),
-            Part::Invisible(char) => put!(out, "\\u{{{:x}}}", char as u32),
-            Part::Byte(byte) => put!(out, "\\x{byte:02x}"),
+    let mut parts = parts(name).peekable();
+    while let Some(part) = parts.next() {
+        match (&part, parts.peek()) {
+            (Part::Char('\\'), Some(Part::Char('x' | 'u'))) => put!(out, "\\x5c"),
+            _ => visible(&part, out),
         }
+    }
+}
+
+/// Writes a part, and escapes it if it is invisible.
+fn visible(part: &Part, out: &mut Vec<u8>) {
+    match *part {
+        Part::Char(char) => put!(out, "{char}"),
+        Part::Invisible(char) if char < '\u{80}' => put!(out, "\\x{:02x}", char as u32),
+        Part::Invisible(char) => put!(out, "\\u{{{:x}}}", char as u32),
+        Part::Byte(byte) => put!(out, "\\x{byte:02x}"),
     }
 }
 
@@ -67,7 +77,7 @@ pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
             Some((b'\t', line)) => (line, &b"\t"[..]),
             _ => (run, &b""[..]),
         };
-        plain(line, out);
+        parts(line).for_each(|part| visible(&part, out));
         out.extend_from_slice(end);
     }
     escape_from(start, out);
@@ -166,6 +176,9 @@ mod tests {
                 "a%E2%80%AEgpj.exe",
                 r#""a\u202egpj.exe""#,
             ),
+            ("a\\b", "a\\b", "a\\b", "a%5Cb", r#""a\\b""#),
+            ("\\x0a\\n", "\\x5cx0a\\n", "\\x5cx0a\\n", "%5Cx0a%5Cn", r#""\\x0a\\n""#),
+            ("\\\\u\n", "\\\\x5cu\\x0a", "\\\\x5cu\\x0a", "%5C%5Cu%0A", r#""\\\\u\u000a""#),
             (
                 "\u{85}\u{e0001}",
                 "\\u{85}\\u{e0001}",
@@ -195,8 +208,9 @@ mod tests {
 
     #[test]
     fn text_keeps_line_breaks_and_escapes_other_invisible_characters() {
-        let text = b"# A\r\n\tb <c>\n\x1b[2J\xffend";
-        assert_eq!(written(html_lines, text), "# A\n\tb &lt;c&gt;\n\\x1b[2J\\xffend");
+        let text = b"# A\r\n\tb <c>\n\x1b[2J\xffend C:\\users\\x";
+        let shown = "# A\n\tb &lt;c&gt;\n\\x1b[2J\\xffend C:\\users\\x";
+        assert_eq!(written(html_lines, text), shown);
     }
 
     proptest! {

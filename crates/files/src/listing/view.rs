@@ -3,12 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::assets::{SCRIPT, STYLE};
-use super::query::{Format, ListingQuery, Sort};
+use super::query::{Format, ListingQuery, MAX_PER_PAGE, Sort};
 use super::read::{Listing, Readme};
 use super::rows::Rows;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
+use crate::store::omitted::Omitted;
 use crate::store::traits::Kind;
 
 /// The entries of a response, and its sums and page numbers.
@@ -22,12 +22,14 @@ pub(crate) struct View {
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
+    /// How many rows an HTML page has, if the query selects more than fit.
+    pub(crate) cut: Option<u32>,
     /// Whether the folder has more entries than are listed.
     pub(crate) truncated: bool,
+    /// What can't be listed.
+    pub(crate) omitted: Omitted,
     pub(crate) readme: Option<Readme>,
     rows: ViewRows,
-    /// The same for the same response.
-    pub(crate) etag: String,
     /// The client is charged for the rows, even if they are shared.
     _lease: Lease,
 }
@@ -68,10 +70,9 @@ impl View {
         readme: Option<Readme>,
         mut lease: Lease,
     ) -> Result<Self, Absent> {
-        let truncated = listing.truncated;
+        let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
-        let is_whole =
-            is_default_order && query.filter.is_empty() && query.paging(format).is_none();
+        let is_whole = is_default_order && query.is_for_all();
         // A selection is copied. The client is charged for the whole listing in any case, so that
         // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
@@ -82,14 +83,17 @@ impl View {
         let filtered = (!query.filter.is_empty()).then(|| listing.rows.filtered(&query.filter));
         let rows = filtered.as_ref().unwrap_or(&listing.rows);
         let totals = Totals::of(rows);
-        let pages = query.paging(format).map(|(page, per_page)| {
+        let pages = query.paging().map(|(page, per_page)| {
             let pages = rows.len().div_ceil(per_page as usize).max(1);
             // Both are small: a listing has less than 2^32 entries.
             let start = (page as usize).saturating_mul(per_page as usize);
             (Paging { page, pages: pages as u32 }, start..start.saturating_add(per_page as usize))
         });
-        let part = pages.as_ref().map_or(0..usize::MAX, |(_, part)| part.clone());
-        let rows = if is_whole {
+        // An HTML page never has more rows.
+        let max = if format == Format::Html { MAX_PER_PAGE as usize } else { usize::MAX };
+        let is_cut = pages.is_none() && rows.len() > max;
+        let part = pages.as_ref().map_or(0..max, |(_, part)| part.clone());
+        let rows = if is_whole && !is_cut {
             ViewRows::Shared(listing)
         } else {
             let rows = if is_default_order {
@@ -104,7 +108,6 @@ impl View {
             ViewRows::Copied(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
-        let (etag, _lease) = (String::new(), lease);
         let mut view = Self {
             query,
             format,
@@ -113,13 +116,27 @@ impl View {
             totals,
             paging,
             truncated,
+            omitted,
             readme,
             rows,
-            etag,
-            _lease,
+            cut: None,
+            _lease: lease,
         };
-        view.etag = view.make_etag();
+        if is_cut {
+            view.cut_after(max);
+        }
         Ok(view)
+    }
+
+    /// Notes that a page has only the first `count` of its rows. The next page begins after them.
+    pub(super) fn cut_after(&mut self, count: usize) {
+        // A page has at most 10,000 rows, and a listing less than 2^32.
+        let count = (count as u32).clamp(1, MAX_PER_PAGE);
+        self.cut = Some(count);
+        if self.paging.is_none_or(|paging| paging.page == 0) {
+            let pages = self.totals.entries().div_ceil(count.into()) as u32;
+            self.paging = Some(Paging { page: 0, pages });
+        }
     }
 
     pub(crate) fn rows(&self) -> &Rows {
@@ -129,11 +146,12 @@ impl View {
         }
     }
 
-    fn make_etag(&self) -> String {
+    /// The ETag of the view in JSON or text: the same for the same response.
+    pub(super) fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { query, format, archives, path, totals, paging, truncated, readme, .. } = self;
-        (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
-        (query, format, archives, path, totals, paging, truncated, readme).hash(&mut hasher);
+        let Self { query, format, path, totals, paging, truncated, omitted, .. } = self;
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        (query, format, path, totals, paging, truncated, omitted).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }
@@ -148,6 +166,10 @@ impl View {
 }
 
 impl Totals {
+    pub(super) fn entries(self) -> u64 {
+        self.folders + self.files
+    }
+
     fn of(rows: &Rows) -> Self {
         let mut totals = Self::default();
         for row in rows.iter() {

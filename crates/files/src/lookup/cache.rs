@@ -55,8 +55,8 @@ impl Default for CacheLimits {
 /// A cached entry.
 pub(crate) struct Cached {
     pub(crate) entry: Arc<Entry>,
-    /// Whether the key is also the path as a client sends it. False if the key contains `%`, which
-    /// a client sends as `%25`.
+    /// Whether the key is also the path as a client sends it. False if the key contains `%` or a
+    /// backslash, which a client sends as `%25` and `%5C`.
     key_is_raw_path: bool,
     /// When its lookup started; `None` once the result is known to be outdated.
     looked_up: Option<Time>,
@@ -158,8 +158,8 @@ impl LookupCache {
             self.remove(key);
         }
         self.sweep(now);
-        let (key_is_raw_path, looked_up) = (!key.contains(&b'%'), Some(looked_up));
-        let (checked, requested) = (now, now);
+        let key_is_raw_path = !key.iter().any(|byte| matches!(byte, b'%' | b'\\'));
+        let (looked_up, checked, requested) = (Some(looked_up), now, now);
         self.add(key, Cached { entry, key_is_raw_path, looked_up, max_age, checked, requested });
     }
 

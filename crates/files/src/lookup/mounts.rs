@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_answers_segment_by_segment() {
-        let mounts = mounts(&["/docs", "/", "/docs/api/", "caf\u{e9}"]).unwrap();
+        let mounts = mounts(&["/docs", "/", "/docs/api/", "caf\u{e9}", "/a\\b"]).unwrap();
         for (key, prefix, rest) in [
             ("", "", Some("")),
             ("index.html", "", Some("index.html")),
@@ -201,6 +201,7 @@ mod tests {
             ("docs/apis", "docs", Some("apis")),
             ("a/docs", "", Some("a/docs")),
             ("caf\u{e9}/x", "caf\u{e9}", Some("x")),
+            ("a\\b/x", "a\\b", Some("x")),
         ] {
             let (index, path) = mounts.find(key.as_bytes()).unwrap();
             let found_rest = match path {
@@ -232,7 +233,6 @@ mod tests {
             ),
             (&["/a//b"], "nothing can be served at \"/a//b\": the path has an empty segment"),
             (&["/a/../b"], "nothing can be served at \"/a/../b\": the path has a dot segment"),
-            (&["/a\\b"], "nothing can be served at \"/a\\\\b\": the path holds a backslash"),
             (&["/docs", "docs/"], "two folders can't both be served at \"docs/\""),
             (&["/", ""], "two folders can't both be served at \"\""),
         ] {

@@ -23,7 +23,8 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// The path of a request: a checked name, relative to the folder.
 ///
-/// No segment is empty, `.`, `..` or hidden, and none contains a NUL, a slash or a backslash.
+/// No segment is empty, `.`, `..` or hidden, and none contains a NUL or a slash. A backslash is part of
+/// a name, as on Linux, and has to be percent-encoded in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPath<'a> {
     key: &'a [u8],
@@ -41,7 +42,7 @@ pub enum Refusal {
     Nul,
     /// `%2F`: a slash that is not a separator, which no file name can contain.
     EncodedSlash,
-    /// A backslash, which other systems treat as a separator.
+    /// A backslash that is not percent-encoded: browsers send a slash for it, others don't.
     Backslash,
     /// Two slashes in a row.
     EmptySegment,
@@ -58,7 +59,7 @@ impl Refusal {
     /// (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
-        matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)
+        matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul | Self::Backslash)
     }
 }
 
@@ -69,7 +70,7 @@ impl fmt::Display for Refusal {
             Self::BadEscape => "a percent sign in the path is not followed by two hex digits",
             Self::Nul => "the path holds a NUL byte",
             Self::EncodedSlash => "the path holds an encoded slash",
-            Self::Backslash => "the path holds a backslash",
+            Self::Backslash => "the path holds a backslash: in a name, write it as %5C",
             Self::EmptySegment => "the path has an empty segment",
             Self::DotSegment => "the path has a dot segment",
             Self::Hidden => "names that begin with a dot are hidden",
@@ -90,8 +91,14 @@ impl<'a> RequestPath<'a> {
     /// The [`Refusal`] for the first invalid byte or segment.
     pub fn parse(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Self, Refusal> {
         let raw = raw.strip_prefix(b"/").ok_or(Refusal::NotAbsolute)?;
-        let key = if raw.contains(&b'%') { decode(raw, scratch)? } else { raw };
-        check(key)?;
+        let is_encoded = raw.contains(&b'%');
+        let key = if is_encoded { decode(raw, scratch)? } else { raw };
+        if !passes_quick_check(key) {
+            if !is_encoded && raw.contains(&b'\\') {
+                return Err(Refusal::Backslash);
+            }
+            check_segments(key)?;
+        }
         Ok(Self { key })
     }
 
@@ -168,9 +175,13 @@ fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal>
     scratch.clear();
     let mut rest = raw.iter();
     while let Some(&byte) = rest.next() {
-        if byte != b'%' {
-            scratch.push(byte);
-            continue;
+        match byte {
+            b'%' => {}
+            b'\\' => return Err(Refusal::Backslash),
+            byte => {
+                scratch.push(byte);
+                continue;
+            }
         }
         let mut digit = || rest.next().and_then(|digit| hex_digit(*digit));
         let (high, low) = (digit(), digit());
@@ -224,12 +235,8 @@ fn check_segments(key: &[u8]) -> Result<(), Refusal> {
             _ if segment.len() > MAX_SEGMENT => return Err(Refusal::TooLong),
             _ => {}
         }
-        for byte in segment {
-            match byte {
-                0 => return Err(Refusal::Nul),
-                b'\\' => return Err(Refusal::Backslash),
-                _ => {}
-            }
+        if segment.contains(&0) {
+            return Err(Refusal::Nul);
         }
     }
     Ok(())
@@ -263,6 +270,11 @@ mod tests {
             // One pass only: a name that is encoded twice keeps one level of escapes.
             ("/%252e%252e/x", "%2e%2e/x"),
             ("/%252fetc", "%2fetc"),
+            // No separator, but part of a name.
+            ("/a%5Cb", "a\\b"),
+            ("/%5c%5chost/share", "\\\\host/share"),
+            ("/a/b%5c..%5c", "a/b\\..\\"),
+            ("/%5C/", "\\/"),
         ] {
             assert_eq!(key(raw), Ok(expected.as_bytes().to_vec()), "{raw}");
         }
@@ -290,8 +302,10 @@ mod tests {
             ("/a%2Fb", EncodedSlash),
             ("/..%5cetc", Hidden),
             ("/a\\..\\b", Backslash),
-            ("/%5c%5chost/share", Backslash),
             ("/\\host", Backslash),
+            ("/a%5c\\b", Backslash),
+            ("/a%20\\", Backslash),
+            ("/%5c/../x", DotSegment),
             ("//", EmptySegment),
             ("//host/x", EmptySegment),
             ("///", EmptySegment),
@@ -345,7 +359,8 @@ mod tests {
             ("docs", ".a", false),
             ("", "..", false),
             ("", "", false),
-            ("", "a\\b", false),
+            ("", "a\\b", true),
+            ("", "..\\b", false),
             ("", "a/b", false),
         ] {
             assert_eq!(
@@ -353,8 +368,8 @@ mod tests {
                 requestable,
                 "{folder}/{child}"
             );
-            let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
-            let path = path.replacen("//", "/", 1);
+            let child_path = child.replace('\n', "%0A").replace(' ', "%20").replace('\\', "%5C");
+            let path = format!("/{folder}/{child_path}").replacen("//", "/", 1);
             let is_accepted = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
             assert_eq!(is_accepted, requestable, "{path}");
         }
@@ -419,7 +434,10 @@ mod tests {
             if let Ok(path) = RequestPath::parse(raw.as_bytes(), &mut scratch) {
                 prop_assert!(!path.key().starts_with(b"/"));
                 prop_assert!(!path.key().contains(&0));
-                prop_assert!(!path.key().contains(&b'\\'));
+                // Only encoded backslashes are part of a name.
+                let backslashes = path.key().iter().filter(|byte| **byte == b'\\').count();
+                prop_assert_eq!(backslashes, raw.matches("%5c").count());
+                prop_assert!(!raw.contains('\\'));
                 for segment in path.name().split(|byte| *byte == b'/') {
                     prop_assert!(segment != b"." && segment != b"..");
                     prop_assert!(!segment.is_empty() || path.name().is_empty());

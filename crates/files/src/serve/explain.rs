@@ -23,6 +23,7 @@ use crate::request::view::is_page;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::{Absent, Permission};
 use crate::store::identity::Stamp;
+use crate::store::omitted::Omitted;
 use crate::store::traits::{Child, Followed, Link, Opened, Store};
 
 /// The explanation of a response: see [`Mounts::explain`].
@@ -153,7 +154,7 @@ impl Mounts {
             return entry;
         }
         match self.get(mount).folder.store.list(inside.name(), &mut |_| ControlFlow::Break(())) {
-            Ok(()) => entry,
+            Ok(_) => entry,
             Err(absent) => Arc::new(Entry { mount: entry.mount, target: Target::Absent(absent) }),
         }
     }
@@ -282,7 +283,7 @@ impl Store for WatchedStore {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         self.failures.add(name, self.store.list(name, each))
     }
 

@@ -12,6 +12,7 @@ use super::listing_headers::head;
 use crate::file::head::Head;
 use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
+use crate::listing::page::PageContent;
 use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{MountedPath, Mounts};
@@ -99,14 +100,20 @@ impl PendingListing {
             format,
             archives: folder.options.archives,
             always_read: folder.options.fresh,
+            coding: folder.encoder.preferred(view.accept_encoding().finish()),
             client,
+            arrived: responder.now(),
             cancel: cancel.clone(),
         };
         let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.fulfill(Box::new(job.listings.make(&*job.store, listing_request)));
+            promise.fulfill(Box::new(job.listings.make(
+                &*job.store,
+                &job.encoder,
+                listing_request,
+            )));
         });
         if responder.spawn(job.in_group(job_group).cancel_with(cancel)).is_err() {
             return (send_busy(responder), None);
@@ -131,7 +138,8 @@ impl PendingListing {
             }
         };
         let (answer, body) = match result {
-            Ok(ListingResult::Page(document)) => self.page(document, responder),
+            Ok(ListingResult::Page(page)) => self.page(page, responder),
+            Ok(ListingResult::Document(document)) => self.document(document, responder),
             Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
                 let client = responder.client(&self.request.view());
@@ -152,21 +160,48 @@ impl PendingListing {
 
     fn page(
         &self,
+        page: PageContent,
+        responder: Responder<'_, '_>,
+    ) -> (Answer, Option<ListingBody>) {
+        let PageContent { bytes, etag, coding } = page;
+        let (Head { fields, .. }, _, responder) =
+            match self.evaluate("folder", &etag, None, responder) {
+                Ok(evaluated) => evaluated,
+                Err(answer) => return (answer, None),
+            };
+        let fields = match coding {
+            Some(coding) => with(fields, "Content-Encoding", coding.name()),
+            None => fields,
+        };
+        if bytes.len() <= PIECE_SIZE {
+            return (responder.send(Status::OK, &fields, Body::Shared(&bytes)), None);
+        }
+        let len = bytes.len() as u64;
+        ListingBody::Page(bytes).write(responder.stream(Status::OK, &fields, Some(len)))
+    }
+
+    fn document(
+        &self,
         mut document: Box<Document>,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
         let (Head { fields, .. }, _, responder) =
-            match self.evaluate("folder", &document.view.etag, None, responder) {
+            match self.evaluate("folder", &document.etag, None, responder) {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
+        let omitted = document.view.omitted;
+        let fields = match self.format {
+            Format::Text if omitted.total() > 0 => with(fields, "Listing-Omitted", &omitted.list()),
+            _ => fields,
+        };
         let mut piece = Vec::new();
         if !document.fill(&mut piece, PIECE_SIZE) {
             return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
         }
         let mut stream = responder.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
-        ListingBody::Page(document).write(stream)
+        ListingBody::Document(document).write(stream)
     }
 
     fn archive(

@@ -23,7 +23,9 @@ pub(crate) const MAX_OPEN_FILES: usize = 2;
 /// A response whose head is written.
 #[derive(Debug)]
 pub(crate) enum ListingBody {
-    Page(Box<Document>),
+    /// The rest of a page.
+    Page(Bytes),
+    Document(Box<Document>),
     Archive(Box<ArchiveBody>),
 }
 
@@ -76,7 +78,16 @@ impl ListingBody {
             return (stream.end(), None);
         }
         match self {
-            Self::Page(mut document) => {
+            Self::Page(mut rest) => {
+                while !stream.is_full() {
+                    stream.write_shared(rest.split_to(PIECE_SIZE.min(rest.len())));
+                    if rest.is_empty() {
+                        return (stream.end(), None);
+                    }
+                }
+                (stream.more(), Some(Self::Page(rest)))
+            }
+            Self::Document(mut document) => {
                 while !stream.is_full() {
                     let mut piece = Vec::new();
                     let more = document.fill(&mut piece, PIECE_SIZE);
@@ -85,7 +96,7 @@ impl ListingBody {
                         return (stream.end(), None);
                     }
                 }
-                (stream.more(), Some(Self::Page(document)))
+                (stream.more(), Some(Self::Document(document)))
             }
             Self::Archive(archive) => {
                 let (answer, archive) = archive.start_next(stream);

@@ -23,10 +23,14 @@ pub(super) fn head(
     if let Some(etag) = etag {
         not_modified = with(not_modified, "ETag", etag);
     }
-    if format != Format::Tar {
-        // The same URL has several formats.
-        not_modified = with(not_modified, "Vary", "Accept");
-    }
+    // The same URL has several formats. A page is compressed.
+    not_modified = match format {
+        Format::Html if !options.codings.on_demand.is_empty() => {
+            with(not_modified, "Vary", "Accept, Accept-Encoding")
+        }
+        Format::Html | Format::Json | Format::Text => with(not_modified, "Vary", "Accept"),
+        Format::Tar => not_modified,
+    };
     let not_modified = options.cors.with_allowed_origin(&not_modified, origin).into_owned();
     let is_page = format == Format::Html;
     // The owner's policy is for the owner's pages; listings have their own.
@@ -107,7 +111,7 @@ mod tests {
             "ETag: \"tag\"",
             "Cache-Control: no-cache",
             "Vary: Origin",
-            "Vary: Accept",
+            "Vary: Accept, Accept-Encoding",
             "Access-Control-Allow-Origin: https://example.org",
             "X-Content-Type-Options: nosniff",
             "X-Frame-Options: DENY",

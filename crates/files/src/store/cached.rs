@@ -23,6 +23,7 @@ use super::absent::Absent;
 use super::convert::{file_clock, from_statx, monotonic};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
+use super::omitted::Omitted;
 use super::open::{FOLDER_FLAGS, NO_MODE, READ_FLAGS};
 use super::traits::{Child, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
@@ -158,7 +159,7 @@ impl Store for CachedRoot {
         &self,
         _: &[u8],
         _: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         Err(self.block())
     }
 

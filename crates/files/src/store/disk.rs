@@ -24,6 +24,7 @@ use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::links::{LinkedFolders, Roots};
+use super::omitted::Omitted;
 use super::open::{self, Error::Os};
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
@@ -148,7 +149,7 @@ impl Store for Disk {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         self.root().list(name, each)
     }
 
@@ -278,7 +279,7 @@ impl Store for Root<'_> {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         if self.disk.single.is_some() {
             return Err(Absent::NotAFolder);
         }

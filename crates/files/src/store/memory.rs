@@ -12,6 +12,7 @@ use sockeye_proto::{Access, FileSource};
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
+use super::omitted::{Omission, Omitted};
 use super::traits::{Child, Kind, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
 use crate::naming::path;
@@ -140,7 +141,8 @@ impl Memory {
         }
     }
 
-    /// Injects a fault when `name` is opened, or removes it.
+    /// Injects a fault when `name` is opened, or removes it. What a disk doesn't list, such as a link
+    /// that leads out of the folder, is left out of the listings of its folder, too.
     pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
@@ -225,8 +227,10 @@ impl Store for Memory {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent> {
+    ) -> Result<Omitted, Absent> {
         let mut found = BTreeMap::new();
+        let mut omitted = Omitted::default();
+        let faults;
         {
             let mut state = self.lock();
             state.opens += 1;
@@ -236,6 +240,7 @@ impl Store for Memory {
             if state.files.contains_key(name) {
                 return Err(Absent::NotAFolder);
             }
+            faults = state.faults.clone();
             for (file, content) in &state.files {
                 let Some(rest) = beneath(file, name) else { continue };
                 let mut segments = rest.splitn(2, |byte| *byte == b'/');
@@ -250,18 +255,37 @@ impl Store for Memory {
             return Err(Absent::Missing);
         }
         for (child, (kind, identity)) in &found {
+            let fault = match faults.get(&path::beneath(name, child)) {
+                Some(InjectedFault::Absent(absent)) => Some(*absent),
+                _ => None,
+            };
+            // As on disk: an unreadable file is listed, and other faults show only when it is opened.
+            let omission = match fault {
+                _ if !path::is_requestable(name, child) => Some(Omission::of_name(child)),
+                Some(
+                    absent @ (Absent::Outside
+                    | Absent::Hidden
+                    | Absent::Link
+                    | Absent::NotRegular(_)),
+                ) => Some(Omission::of(absent)),
+                _ => None,
+            };
+            if let Some(omission) = omission {
+                omitted.add(omission);
+                continue;
+            }
             let child = Child {
                 name: child,
                 kind: *kind,
                 is_symlink: false,
-                readable: true,
+                readable: !matches!(fault, Some(Absent::Denied(_))),
                 identity: *identity,
             };
-            if path::is_requestable(name, child.name) && each(child).is_break() {
+            if each(child).is_break() {
                 break;
             }
         }
-        Ok(())
+        Ok(omitted)
     }
 
     fn now(&self) -> Stamp {

@@ -2,6 +2,7 @@
 //!
 //! - `traits`: what a store is, and an open file of it.
 //! - `absent`: why nothing is served for a name.
+//! - `omitted`: what a listing leaves out, and why.
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `links`
@@ -20,6 +21,7 @@ pub(crate) mod identity;
 pub(crate) mod links;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+pub(crate) mod omitted;
 pub(crate) mod open;
 pub(crate) mod scan;
 pub(crate) mod traits;

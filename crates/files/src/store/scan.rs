@@ -1,6 +1,7 @@
 //! Lists a folder on disk. Each name is looked up without leaving the root.
 
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Access, AtFlags, Dir, FileType, Statx, StatxFlags};
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use rustix::io::Errno;
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
 use super::links::Roots;
+use super::omitted::{Omission, Omitted};
 use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
@@ -20,7 +22,8 @@ pub(crate) fn folder(
     roots: Roots<'_>,
     name: &[u8],
     each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-) -> Result<(), Absent> {
+) -> Result<Omitted, Absent> {
+    let mut omitted = Omitted::default();
     let folder = roots.open_to_list(name).map_err(|error| match error {
         open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
         error => to_absent(error),
@@ -28,48 +31,75 @@ pub(crate) fn folder(
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
-        if !path::is_requestable(name, child) {
-            continue;
-        }
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let found = rustix::fs::statx(&folder, child, flags, StatxFlags::BASIC_STATS);
-        let Some(mut stat) = unless_absent(found)? else { continue };
-        let is_symlink = from_statx(&stat).0 == FileType::Symlink;
-        if is_symlink {
-            let Some(target) = follow(roots, name, child)? else { continue };
-            stat = target;
-        }
-        let (kind, identity) = from_statx(&stat);
-        let kind = match kind {
-            FileType::Directory => Kind::Folder,
-            FileType::RegularFile => Kind::File,
-            _ => continue,
+        let (stat, kind, is_symlink) = match look_up(roots, &folder, name, child) {
+            Ok(found) => found,
+            Err(Unlisted::Omitted(reason)) => {
+                omitted.add(reason);
+                continue;
+            }
+            Err(Unlisted::Failed(absent)) => return Err(absent),
         };
-        // The system call is only needed if the mode doesn't allow everybody. The target of a link
-        // is checked when it is opened: here it would take another lookup.
-        let readable = is_symlink
-            || stat.stx_mode & OTHERS_READ != 0
+        let (_, identity) = from_statx(&stat);
+        // The system call, which follows links, is only needed if the mode doesn't allow everybody.
+        let readable = stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         if each(Child { name: child, kind, is_symlink, readable, identity }).is_break() {
             break;
         }
     }
-    Ok(())
+    Ok(omitted)
 }
 
-/// The status of the target of a link, if it leads to a file that is served.
-fn follow(roots: Roots<'_>, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
-    let opened = roots.open(&path::beneath(name, child), open::PATH_FLAGS);
-    let Some(target) = unless_absent(opened)? else { return Ok(None) };
-    unless_absent(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
+/// Why an entry is not listed.
+enum Unlisted {
+    /// It is left out, and counted if there is a reason.
+    Omitted(Option<Omission>),
+    /// The server lacks a resource: that is no reason to leave a name out.
+    Failed(Absent),
 }
 
-/// Turns an error into `None`, so that the name is left out, unless the server lacks a resource.
-fn unless_absent<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
-    match found.map_err(to_absent) {
-        Ok(found) => Ok(Some(found)),
-        Err(absent) if absent.is_transient() => Err(absent),
-        Err(_) => Ok(None),
+impl Unlisted {
+    fn of(absent: Absent) -> Self {
+        match absent {
+            absent if absent.is_transient() => Self::Failed(absent),
+            absent => Self::Omitted(Omission::of(absent)),
+        }
+    }
+
+    /// The same for the target of a link: without one the link is broken.
+    fn of_target(error: impl Into<open::Error>) -> Self {
+        match to_absent(error) {
+            Absent::Missing => Self::Omitted(Some(Omission::Broken)),
+            absent => Self::of(absent),
+        }
+    }
+}
+
+/// The status and kind of what `child` in the open folder `name` leads to, and whether that is by a
+/// link.
+fn look_up(
+    roots: Roots<'_>,
+    folder: &OwnedFd,
+    name: &[u8],
+    child: &[u8],
+) -> Result<(Statx, Kind, bool), Unlisted> {
+    if !path::is_requestable(name, child) {
+        return Err(Unlisted::Omitted(Omission::of_name(child)));
+    }
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let mut stat = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS)
+        .map_err(|error| Unlisted::of(to_absent(error)))?;
+    let is_symlink = from_statx(&stat).0 == FileType::Symlink;
+    if is_symlink {
+        let path = path::beneath(name, child);
+        let target = roots.open(&path, open::PATH_FLAGS).map_err(Unlisted::of_target)?;
+        stat = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(Unlisted::of_target)?;
+    }
+    match from_statx(&stat).0 {
+        FileType::Directory => Ok((stat, Kind::Folder, is_symlink)),
+        FileType::RegularFile => Ok((stat, Kind::File, is_symlink)),
+        _ => Err(Unlisted::Omitted(Some(Omission::Special))),
     }
 }
 
@@ -87,7 +117,7 @@ mod tests {
 
     fn list(store: &dyn Store, name: &str) -> Result<Vec<(String, Kind, u64, bool)>, Absent> {
         let mut all = Vec::new();
-        store.list(name.as_bytes(), &mut |child| {
+        let _ = store.list(name.as_bytes(), &mut |child| {
             let name = String::from_utf8_lossy(child.name).into_owned();
             all.push((name, child.kind, child.identity.size, child.is_symlink));
             ControlFlow::Continue(())
@@ -112,6 +142,7 @@ mod tests {
         symlink("../secret", root.join("out")).unwrap();
         symlink("nowhere", root.join("broken")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
+        symlink(".hidden", root.join("to-hidden")).unwrap();
         symlink("file", root.join("link")).unwrap();
         symlink("../file", root.join("sub/up")).unwrap();
         symlink("..", root.join("sub/parent")).unwrap();
@@ -129,6 +160,7 @@ mod tests {
         };
         let expected = [
             (".well-known", folder, 0, false),
+            ("back\\slash", file, 0, false),
             ("file", file, 5, false),
             ("latin\u{fffd}", file, 0, false),
             ("link", file, 5, true),
@@ -144,6 +176,15 @@ mod tests {
         ]
         .map(|(name, kind, size, is_symlink)| (name.to_owned(), kind, size, is_symlink));
         assert_eq!(sizes(list(&disk, "sub").unwrap()), expected);
+        let omitted = |name: &str| {
+            let listed = disk.list(name.as_bytes(), &mut |_| ControlFlow::Continue(()));
+            listed.unwrap().to_string()
+        };
+        assert_eq!(
+            omitted(""),
+            "1 pipe, socket or device, 1 link that leads out of the folder, 2 broken links"
+        );
+        assert_eq!(omitted("sub"), "");
         assert_eq!(list(&disk, "file"), Err(Absent::NotAFolder));
         assert_eq!(list(&disk, "missing"), Err(Absent::Missing));
         assert_eq!(list(&disk, "out"), Err(Absent::Outside));
@@ -175,6 +216,6 @@ mod tests {
             seen += 1;
             if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert_eq!((listed, seen), (Ok(()), 3));
+        assert_eq!((listed, seen), (Ok(Omitted::default()), 3));
     }
 }

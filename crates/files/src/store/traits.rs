@@ -13,6 +13,7 @@ use sockeye_proto::FileSource;
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
+use super::omitted::Omitted;
 
 /// How long the result of a lookup is used. A change is visible to requests after this time.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -28,9 +29,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
     /// Calls `each` for the files and folders in the folder `name`, in any order, until `each`
-    /// breaks. Leaves out names that [`crate::RequestPath`] refuses (hidden ones, for example),
-    /// special files, links that lead out of the root, to a hidden name or nowhere, and files that
-    /// are removed meanwhile.
+    /// breaks. Returns how many entries it left out until then: names that [`crate::RequestPath`]
+    /// refuses, special files, links that lead out of the root or nowhere, and what can't be looked
+    /// up. Hidden names, links to them, and files that are removed meanwhile are left out, too, and
+    /// not counted.
     ///
     /// # Errors
     ///
@@ -39,7 +41,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent>;
+    ) -> Result<Omitted, Absent>;
 
     /// The symbolic links on the way to `name`, and where they lead, for [`crate::Mounts::explain`].
     /// Default: none.

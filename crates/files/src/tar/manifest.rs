@@ -1,6 +1,7 @@
 //! The entries of a folder's archive and their positions, all determined before the first byte is
 //! sent.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -13,12 +14,15 @@ use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
+use crate::store::omitted::{Omission, Omitted};
 use crate::store::traits::{Child, Kind, Store};
 
 /// The most files and folders in an archive.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
+/// The name of the file that says what is left out.
+const NOTE_NAME: &str = "OMITTED.txt";
 /// The memory budget and cancellation are checked once per this many entries.
 const ENTRIES_PER_CHECK: usize = 1024;
 
@@ -68,6 +72,8 @@ pub(crate) struct Manifest {
     pub(crate) etag: String,
     /// Whether every later change of a file will change the file's identity.
     settled: bool,
+    /// The content of the last item, which says what the archive leaves out. `None` if it has all.
+    note: Option<Box<[u8]>>,
     _held: Permit,
 }
 
@@ -97,7 +103,8 @@ impl Manifest {
     /// archive.
     ///
     /// Skips entries that can't be requested by name or that this process may not read, and links
-    /// to folders, which could lead in circles.
+    /// to folders, which could lead in circles. They are counted in a file at the end
+    /// ([`NOTE_NAME`]); hidden names are not.
     ///
     /// # Errors
     ///
@@ -119,17 +126,19 @@ impl Manifest {
             cancel,
             result: Ok(()),
             folders: Vec::new(),
+            omitted: Omitted::default(),
         };
         reader.read_all(store, folder)?;
-        let TreeReader { names, mut items, mut lease, .. } = reader;
+        let TreeReader { mut names, mut items, mut lease, omitted, .. } = reader;
         let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
         // A folder's name, with its slash, is a prefix of the names in it, so it comes first.
         items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        let settled = items.iter().all(|item| item.identity.is_settled(now));
+        let note = add_note(omitted, &mut names, &mut items)?;
         items.shrink_to_fit();
         if !lease.resize(weight(&names, &items)) {
             return Err(Absent::Exhausted.into());
         }
-        let settled = items.iter().all(|item| item.identity.is_settled(now));
         let prefix = [prefix, b"/"].concat().into_boxed_slice();
         let mut manifest = Self {
             folder: folder.into(),
@@ -139,6 +148,7 @@ impl Manifest {
             len: 0,
             etag: String::new(),
             settled,
+            note,
             _held: lease.share(),
         };
         manifest.set_positions()?;
@@ -166,7 +176,7 @@ impl Manifest {
         let mut hasher = DefaultHasher::new();
         let is_settled = self.items.iter().all(|item| item.identity.is_modification_settled(now));
         let salt = if is_settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
-        (salt, &self.prefix, self.items.len()).hash(&mut hasher);
+        (salt, &self.prefix, &self.note, self.items.len()).hash(&mut hasher);
         for (at, item) in self.items.iter().enumerate() {
             (self.name(at), item.kind).hash(&mut hasher);
             (item.identity.size, item.identity.modified).hash(&mut hasher);
@@ -210,10 +220,44 @@ impl Manifest {
         each(&Entry { name: &name, kind, size, modified: identity.modified.secs })
     }
 
+    /// The content of an item that is not a file of the store.
+    pub(crate) fn note(&self, index: usize) -> Option<&[u8]> {
+        self.note.as_deref().filter(|_| index + 1 == self.items.len())
+    }
+
     /// The name of a file in the store, and its identity.
     pub(crate) fn file(&self, index: usize) -> (Vec<u8>, Identity) {
         (beneath(&self.folder, self.name(index)), self.items[index].identity)
     }
+}
+
+/// Adds an item that says what is left out, and returns its content. `None` if nothing is.
+fn add_note(
+    omitted: Omitted,
+    names: &mut Vec<u8>,
+    items: &mut Vec<Item>,
+) -> Result<Option<Box<[u8]>>, ArchiveError> {
+    if omitted.total() == 0 {
+        return Ok(None);
+    }
+    let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
+    // In lower case: some file systems don't distinguish it.
+    let lowercase = items.iter().map(|item| name(item).to_ascii_lowercase());
+    let taken: HashSet<_> = lowercase.filter(|name| name.starts_with(b"omitted")).collect();
+    let numbered = (2..).map(|number| format!("OMITTED-{number}.txt"));
+    let mut names_of_note = std::iter::once(NOTE_NAME.to_owned()).chain(numbered);
+    let free = names_of_note.find(|note| !taken.contains(note.to_ascii_lowercase().as_bytes()));
+    // Each item takes at most one of them.
+    let note_name = free.expect("one name is free");
+    let text = format!("Not in this archive: {omitted}.\n").into_bytes();
+    // The same for the same files, so that the archive is the same.
+    let modified = items.iter().map(|item| item.identity.modified).max().unwrap_or_default();
+    let identity = Identity { size: text.len() as u64, modified, ..Identity::default() };
+    let start = u32::try_from(names.len()).map_err(|_| ArchiveError::TooMany)?;
+    let len = note_name.len() as u16;
+    names.extend_from_slice(note_name.as_bytes());
+    items.push(Item { start, len, kind: Kind::File, at: 0, identity });
+    Ok(Some(text.into()))
 }
 
 /// The progress of reading a folder and all folders in it.
@@ -225,6 +269,8 @@ struct TreeReader<'a> {
     result: Result<(), ArchiveError>,
     /// Folders that are not read yet: their indices in `items`, and their depths.
     folders: Vec<(usize, usize)>,
+    /// What is left out, in all folders.
+    omitted: Omitted,
 }
 
 impl TreeReader<'_> {
@@ -236,15 +282,14 @@ impl TreeReader<'_> {
             let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
             match self.list(store, &path, &name, depth) {
                 // The folder was removed, replaced or made unreadable meanwhile: archived as empty.
+                Err(ArchiveError::Absent(Absent::Missing | Absent::NotAFolder)) => {}
                 Err(ArchiveError::Absent(
-                    Absent::Missing
-                    | Absent::NotAFolder
-                    | Absent::Denied(_)
+                    absent @ (Absent::Denied(_)
                     | Absent::Outside
                     | Absent::Hidden
                     | Absent::BrokenLink
-                    | Absent::Link,
-                )) => {}
+                    | Absent::Link),
+                )) => self.omitted.add(Omission::of(absent)),
                 listed => listed?,
             }
         }
@@ -260,19 +305,21 @@ impl TreeReader<'_> {
         depth: usize,
     ) -> Result<(), ArchiveError> {
         self.result = Ok(());
-        store.list(path, &mut |child| match self.add(above, child, depth) {
+        let omitted = store.list(path, &mut |child| match self.add(above, child, depth) {
             Ok(()) => ControlFlow::Continue(()),
             Err(why) => {
                 self.result = Err(why);
                 ControlFlow::Break(())
             }
         })?;
+        self.omitted.add_all(omitted);
         self.result
     }
 
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
         let Child { name, kind, is_symlink, readable, identity } = child;
         if !readable || (kind == Kind::Folder && is_symlink) {
+            self.omitted.add(if readable { Omission::FolderLink } else { Omission::Unreadable });
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {

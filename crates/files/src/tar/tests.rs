@@ -12,7 +12,7 @@ use super::header::BLOCK;
 use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
 use super::writer::{ArchiveAborted, ArchiveWriter, BATCH};
 use crate::limits::lease::Lease;
-use crate::store::absent::{Absent, Permission};
+use crate::store::absent::{Absent, Permission, Special};
 use crate::store::digest::Digests;
 use crate::store::memory::{InjectedFault, Memory};
 use crate::store::traits::Opened;
@@ -114,6 +114,47 @@ fn archives_contain_all_requestable_entries_in_order() {
     assert_eq!(names, ["top/a-b", "top/a/", "top/a/z", "top/b", "top/\u{e9}\u{202e}"]);
     assert_eq!(found[3].1.len(), 513);
     assert_eq!(extract(&whole_archive(&settled_store(&[]), "")), []);
+}
+
+#[test]
+fn archives_say_what_they_leave_out() {
+    let store = settled_store(&[("a", 5), ("out", 1), ("sub/no", 9), ("sub/pipe", 1)]);
+    let etag = manifest(&store, "").unwrap().etag.clone();
+    let outside = Some(InjectedFault::Absent(Absent::Outside));
+    store.fail("out", outside);
+    store.fail("sub/no", Some(InjectedFault::Absent(DENIED)));
+    store.fail("sub/pipe", Some(InjectedFault::Absent(Absent::NotRegular(Special::Pipe))));
+    let found = extract(&whole_archive(&store, ""));
+    let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+    assert_eq!(names, ["top/a", "top/sub/", "top/OMITTED.txt"]);
+    let text = "Not in this archive: 1 unreadable, 1 pipe, socket or device, \
+                1 link that leads out of the folder.\n";
+    assert_eq!(String::from_utf8_lossy(&found[2].1), text);
+    let (one, other) = (manifest(&store, "").unwrap(), manifest(&store, "").unwrap());
+    assert_eq!(one.etag, other.etag);
+    assert_ne!(one.etag, etag);
+    for start in [0, 1, 512, 1024, one.len - 1500, one.len - 1025, one.len - 1] {
+        let whole = whole_archive(&store, "");
+        assert_eq!(bytes(&store, &one, start, one.len).unwrap(), whole[start as usize..]);
+    }
+    // Hidden names, and links to them, stay unsaid.
+    for name in ["out", "sub/no", "sub/pipe"] {
+        store.fail(name, Some(InjectedFault::Absent(Absent::Hidden)));
+    }
+    assert_eq!(extract(&whole_archive(&store, "")).len(), 2);
+}
+
+#[test]
+fn the_note_takes_no_name_of_a_file() {
+    let store = settled_store(&[("omitted.TXT", 5), ("OMITTED-2.txt", 6), ("out", 1)]);
+    store.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
+    let found = extract(&whole_archive(&store, ""));
+    let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+    assert_eq!(names, ["top/OMITTED-2.txt", "top/omitted.TXT", "top/OMITTED-3.txt"]);
+    assert_eq!(found[0].1.len(), 6);
+    let only = settled_store(&[("out", 1)]);
+    only.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
+    assert_eq!(extract(&whole_archive(&only, "")).len(), 1);
 }
 
 #[test]
@@ -316,6 +357,10 @@ fn gnu_tar_extracts_an_archive() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     fs::remove_file(root.join("out")).unwrap();
     fs::remove_file(root.join("to-a-folder")).unwrap();
+    let note = target.join("top/OMITTED.txt");
+    let text = "Not in this archive: 1 link that leads out of the folder, 1 link to a folder.\n";
+    assert_eq!(fs::read_to_string(&note).unwrap(), text);
+    fs::remove_file(note).unwrap();
     let same = Command::new("diff").arg("-r").args([&root, &target.join("top")]).output().unwrap();
     assert!(same.status.success(), "{same:?}");
 }

@@ -147,7 +147,12 @@ impl ArchiveWriter {
         (store, digests): (&dyn Store, &Digests),
         batch: &mut Batch,
     ) -> Result<(), ArchiveAborted> {
-        let (name, expected) = self.manifest.file(index);
+        let manifest = Arc::clone(&self.manifest);
+        if let Some(note) = manifest.note(index) {
+            self.put(&mut batch.bytes, &note[(self.position - content) as usize..]);
+            return Ok(());
+        }
+        let (name, expected) = manifest.file(index);
         let file = match store.open(&name) {
             Ok(Opened::File(file, _)) => file,
             Ok(Opened::Folder) => return Err(ArchiveAborted::Changed),

@@ -67,7 +67,8 @@ fn folders_are_listed_in_the_accepted_format() {
     ] {
         let got = ask(&mut client, "GET", target, accept);
         assert_eq!((got.status, got.field("Content-Type")), (200, Some(kind)), "{target}");
-        assert_eq!(got.field("Vary"), Some("Accept"));
+        let vary = if kind.starts_with("text/html") { "Accept, Accept-Encoding" } else { "Accept" };
+        assert_eq!(got.field("Vary"), Some(vary));
         assert_eq!(got.field("Cache-Control"), Some("no-cache"));
         assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
         assert_eq!(got.field("Content-Security-Policy").is_some(), kind.starts_with("text/html"));
@@ -238,6 +239,22 @@ fn unlistable_folders_get_their_status() {
     client.ask("GET", "/docs/?format=json", "");
     client.0.drop_jobs();
     assert_eq!(client.response().map(|got| got.status), Some(500), "the job was dropped");
+}
+
+#[test]
+fn a_header_says_what_a_text_listing_leaves_out() {
+    let (store, mut client) = store_and_client(&[("a", ""), ("out", "")]);
+    let text = ask(&mut client, "GET", "/?format=text", "");
+    assert_eq!((text.field("Listing-Omitted"), text.text().lines().count()), (None, 2));
+    store.fail("out", Some(InjectedFault::Absent(Absent::Outside)));
+    store.pass(1_000_000_000);
+    let text = ask(&mut client, "GET", "/?format=text", "");
+    assert_eq!(
+        (text.field("Listing-Omitted"), text.text().lines().count()),
+        (Some("outside=1"), 1)
+    );
+    let json = ask(&mut client, "GET", "/?format=json", "");
+    assert_eq!(json.field("Listing-Omitted"), None, "it is in the content");
 }
 
 #[test]

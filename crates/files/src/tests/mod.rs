@@ -1,6 +1,7 @@
 //! Whole exchanges: requests as bytes in, responses as bytes out, on a store in memory or on disk.
 
 mod attacks;
+mod backslashes;
 mod budgets;
 mod cached;
 mod changes;
@@ -24,6 +25,7 @@ mod precompressed;
 mod precompressed_on_disk;
 mod ranges;
 pub(crate) mod scratch;
+mod shared_pages;
 mod unsized_files;
 mod validators;
 

@@ -1,0 +1,172 @@
+//! A listing as an HTML page, rendered once for all requests of a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use bytes::Bytes;
+use sockeye_proto::{Budget, CancelToken, Client, Permit, Time};
+
+use super::html;
+use super::view::View;
+use crate::coding::encoder::Encoder;
+use crate::limits::lease::Lease;
+use crate::limits::lock::lock;
+use crate::options::codings::Coding;
+use crate::store::absent::Absent;
+use crate::store::digest::Digest;
+
+/// The most bytes of a page: 10,000 names of 55 bytes.
+pub(crate) const MAX_LEN: usize = 4 * 1024 * 1024;
+
+/// The number of rows between two checks of the memory budget and for cancellation.
+const ROWS_PER_CHECK: usize = 1024;
+
+/// A page, shared by all requests for it.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(super) html: Bytes,
+    pub(super) etag: String,
+    /// Whether it is worth keeping: few queries lead to it.
+    pub(crate) is_for_all: bool,
+    /// The charges of clients that it is being sent to, in each form. As many as clients request it
+    /// while it is fresh.
+    charges: Mutex<HashMap<Form, Weak<Permit>>>,
+    _held: Permit,
+}
+
+/// The form in which a page is sent to a client.
+type Form = (Client, Option<Coding>);
+
+/// The content of a response: a page in one form.
+#[derive(Debug)]
+pub(crate) struct PageContent {
+    /// Its memory stays charged until the last part of it is dropped.
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: String,
+    pub(crate) coding: Option<Coding>,
+}
+
+impl Page {
+    /// Renders a view, up to [`MAX_LEN`].
+    ///
+    /// # Errors
+    ///
+    /// [`Absent::Exhausted`] if `lease` can't be resized for it, or `cancel` is set.
+    pub(crate) fn render(
+        mut view: View,
+        mut lease: Lease,
+        cancel: &CancelToken,
+    ) -> Result<Self, Absent> {
+        let (mut html, mut closing) = (Vec::new(), Vec::new());
+        html::opening(&view, &mut html);
+        html::closing(&view, &mut closing);
+        // What a cut adds: a note and links, which have the filter.
+        let cut_len = 1024 + 16 * view.query.filter.len();
+        let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + cut_len);
+        // Enough for most names, which are in a row twice.
+        let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
+        let capacity = likely_len.min(max_len);
+        if !lease.resize(2 * capacity) {
+            return Err(Absent::Exhausted);
+        }
+        let (mut rows, mut fitting) = (Vec::with_capacity(capacity), 0);
+        for row in view.rows().iter() {
+            if fitting % ROWS_PER_CHECK == 0
+                && (cancel.is_cancelled() || !lease.resize(2 * rows.capacity()))
+            {
+                return Err(Absent::Exhausted);
+            }
+            let end = rows.len();
+            html::row(row, &mut rows);
+            if rows.len() > max_len {
+                rows.truncate(end);
+                break;
+            }
+            fitting += 1;
+        }
+        if fitting < view.rows().len() {
+            view.cut_after(fitting);
+            html.clear();
+            closing.clear();
+            html::opening(&view, &mut html);
+            html::closing(&view, &mut closing);
+        }
+        let len = html.len() + rows.len() + closing.len();
+        if !lease.resize(rows.capacity() + len) {
+            return Err(Absent::Exhausted);
+        }
+        html.reserve_exact(rows.len() + closing.len());
+        html.extend_from_slice(&rows);
+        html.extend_from_slice(&closing);
+        // Less than before.
+        let _ = lease.resize(html.len());
+        let (etag, is_for_all) = (Digest::of(&html).etag(), view.query.is_for_all());
+        let html = Bytes::from(html.into_boxed_slice());
+        Ok(Self { html, etag, is_for_all, charges: Mutex::default(), _held: lease.share() })
+    }
+
+    /// The memory that it holds, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.html.len()
+    }
+
+    /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is when
+    /// the request arrived. Blocks.
+    ///
+    /// A page for a filter is not compressed: it has text of the request beside names, whose length
+    /// would tell about each other (BREACH), and few requests share it.
+    pub(crate) fn content(
+        self: &Arc<Self>,
+        budget: &Arc<Budget>,
+        encoder: &Encoder,
+        (client, now): (Client, Time),
+        coding: Option<Coding>,
+    ) -> Result<PageContent, Absent> {
+        let coding = coding.filter(|_| self.is_for_all);
+        if let Some(coding) = coding
+            && let Some(compressed) = encoder.compress_bytes(&self.html, &self.etag, coding, now)
+            && let Some(charge) =
+                self.charge(encoder.budget(), client, Some(coding), compressed.len())
+        {
+            let held = Held { bytes: compressed.content(), _page: None, _charge: charge };
+            let etag = coding.etag(&self.etag);
+            return Ok(PageContent { bytes: Bytes::from_owner(held), etag, coding: Some(coding) });
+        }
+        let charge = self.charge(budget, client, None, self.html.len()).ok_or(Absent::Exhausted)?;
+        let held =
+            Held { bytes: self.html.clone(), _page: Some(Arc::clone(self)), _charge: charge };
+        let etag = self.etag.clone();
+        Ok(PageContent { bytes: Bytes::from_owner(held), etag, coding: None })
+    }
+
+    /// Charges the client once for all responses that it gets in this form.
+    fn charge(
+        &self,
+        budget: &Arc<Budget>,
+        client: Client,
+        coding: Option<Coding>,
+        len: usize,
+    ) -> Option<Arc<Permit>> {
+        let mut charges = lock(&self.charges);
+        let charged = charges.get(&(client, coding)).and_then(Weak::upgrade);
+        charged.or_else(|| {
+            let charge = Arc::new(budget.charge(client, len as u64)?);
+            charges.insert((client, coding), Arc::downgrade(&charge));
+            Some(charge)
+        })
+    }
+}
+
+/// The owner of a response's content, which each part of it keeps.
+struct Held {
+    bytes: Bytes,
+    /// The page, whose memory it is.
+    _page: Option<Arc<Page>>,
+    _charge: Arc<Permit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
