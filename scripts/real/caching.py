@@ -10,9 +10,9 @@ from folder import write
 from running import expect
 
 YEAR = 365 * 24 * 60 * 60
-FINGERPRINTED = ("about.md.BWbDsDwy.js", "index-BWbDsDwy.js", "app.3f9a2b1c.js",
+FINGERPRINTED = ("about.md.BWbDsDwy.js", "assets/index-BWbDsDwy.js", "app.3f9a2b1c.js",
                  "chunk.5f3c1b2a9d8e7f60.css")
-NOT_FINGERPRINTED = ("DSC-1234abcd.jpg", "jquery-3.7.1.min.js", "backup-20240115.js",
+NOT_FINGERPRINTED = ("DSC-1234abcd.jpg", "index-BWbDsDwy.js", "jquery-3.7.1.min.js", "backup-20240115.js",
                      "chapter.template.js", "app.js")
 ROUNDS = 200
 
