@@ -13,7 +13,8 @@ use crate::{
     servers::{Server, Setup},
 };
 
-/// The rows whose calls are counted. Their responses are sent at once.
+/// The rows whose calls are counted. Their responses wait for no timer and no other thread, so that
+/// each run makes the same calls.
 pub(super) const ROWS: [&str; 10] =
     ["small", "pipelined", "logged", "browser", "mix", "churn", "1k", "16k", "echo", "message"];
 
@@ -59,6 +60,7 @@ fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
     let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
     let share = Share::all(&plan);
     let mut worker = Worker::new(Arc::new(plan), &probe, share)?;
+    // Without a time limit, until a request fails.
     worker.run(None, |_, failures| failures == 0)?;
     if worker.responses() != requests {
         return Err(format!("{} of {requests} responses", worker.responses()).into());

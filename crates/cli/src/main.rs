@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
-    signals::ignore_file_size_signal().context("cannot take signals")?;
+    signals::ignore_file_size_signal().context("cannot set up signals")?;
     match command {
         Command::Http(flags) => serve::http(plan::http(*flags)?, log),
         Command::Explain(flags) => explain::run(*flags),

@@ -124,7 +124,7 @@ fn the_limits_on_the_page_are_the_defaults() {
         format!("| the first byte of a frame | {} s |", limits.idle_timeout.as_secs()),
         format!("at most {}\nbytes as written", Id::MAX_LEN),
         format!(
-            "a request line may have {} KiB, the headers {} KiB and {} fields",
+            "{} KiB for the request line, {} KiB and {} fields for the headers",
             http.request_line >> 10,
             http.head >> 10,
             http.fields

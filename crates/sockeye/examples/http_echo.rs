@@ -41,7 +41,6 @@ struct Echo {
 impl Handler for Echo {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let is_get_or_head = matches!(request.method(), Method::Get | Method::Head);
-        self.without_body.clear();
         if is_get_or_head && request.path() == b"/echo" {
             for (name, value) in request.fields() {
                 self.without_body.extend([name, b": ", value, b"\n"].into_iter().flatten());
@@ -93,6 +92,7 @@ pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Er
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
         let config = Rc::new(ServerConfig::default());
+        // A server for each connection, and an echo for each request.
         move |_: &Peer| Server::new(Rc::clone(&config), |_: &Peer| Echo::default())
     })?;
     Ok((running, bound))

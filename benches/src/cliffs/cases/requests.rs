@@ -11,6 +11,7 @@ use crate::{
     },
 };
 
+/// Number of connections.
 const BUSY: usize = 64;
 /// Number of different heads, which come in turn.
 const HEADS: usize = 64;
@@ -26,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "heads",
-        title: "the same, each with different fields",
+        title: "a head of 45 bytes, and those of 64 different browsers",
         make: |fixture, side| heads(fixture, side, HEADS),
         figures: Figures::CostAndCalls,
     },
@@ -38,13 +39,13 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "writes",
-        title: "the same, in 100 pieces, each from a job of the pool",
+        title: "2,000 bytes from a handler, in one piece and in 100, each from a job of the pool",
         make: |fixture, side| writes(fixture, side, "/turns"),
         figures: Figures::CostAndCalls,
     },
 ];
 
-/// The fields of the browser with this number.
+/// A request like a browser's, [`LONG`] bytes long. Each number gives different fields.
 fn browser(number: usize) -> Result<PreparedRequest> {
     let fields = [
         ("sec-ch-ua", format!(r#""Chromium";v="{number}", "Not_A Brand";v="99""#)),

@@ -126,7 +126,7 @@ pub(crate) struct RequestFlags {
 
     /// Content of the request or message, or the bytes for an echo server.
     ///
-    /// Default: no content for HTTP, a search for message://, 64 bytes for an echo server.
+    /// Default: no content for HTTP, a search message for message://, 64 bytes for an echo server.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 

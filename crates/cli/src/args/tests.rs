@@ -31,6 +31,7 @@ fn help_shows_every_default() {
     }
     let (engine, http) =
         (sockeye::engine::Config::default(), sockeye::http_core::Limits::default());
+    // The help would show a default of 0 as 1.
     for limit in [engine.max_connections, engine.max_connections_per_address, http.fields] {
         assert_ne!(limit, 0);
     }
@@ -40,7 +41,7 @@ fn help_shows_every_default() {
 fn help_starts_with_one_line_for_each_flag_and_ends_with_examples() {
     for mut command in subcommands() {
         let name = command.get_name().to_owned();
-        // The long help has a margin of ten columns.
+        // Help is at most 100 columns wide, and its long form has a margin of ten.
         let width = 90;
         assert!(command.get_about().unwrap().to_string().len() <= width, "{name}");
         for arg in command.get_arguments() {
@@ -72,7 +73,7 @@ fn commands(page: &str) -> Vec<Vec<String>> {
     lines.filter_map(|line| line.find("sockeye ").map(|at| words(&line[at..]))).collect()
 }
 
-/// Splits a command at spaces, except in single quotes.
+/// Splits a command at spaces, except in single quotes, and ends it at `>`, `&&` or `|`.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('\'').enumerate() {

@@ -10,7 +10,7 @@
 //! when the queue is full. A panic of a job is caught.
 //!
 //! [`JobStats`] counts how long jobs wait, which shows whether there are enough threads. This reads
-//! the clock twice per job, not on the event loop.
+//! the clock twice per job: when it is spawned, and on its thread when it starts.
 
 mod queue;
 
@@ -30,16 +30,16 @@ use queue::{Limits, Queue};
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
-/// Threads for lookups and reads. More than a few run only where file systems hang.
+/// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;
-/// How many of them may run lookups in one folder.
+/// How many of these threads one served folder may use.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refused jobs are reported at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// The nice value of the threads of long jobs. If such a thread and an event loop compete for a
-/// core, the thread gets about a quarter of its time.
+/// core, the thread gets about a quarter of the core's time.
 const NICE: i32 = 5;
 
 /// Threads for jobs. They end when the pool is dropped and no job waits.
@@ -83,21 +83,21 @@ impl Pool {
             threads: MAX_LOOKUP_THREADS.max(base),
             per_root: MAX_LOOKUP_THREADS_PER_ROOT.max(base),
             per_group: base,
-            shares_threads: true,
+            limits_clients: true,
             waiting: MAX_WAITING,
         };
         let long = Limits {
             threads: base + 1,
             per_root: base,
             per_group: workers + 1,
-            shares_threads: true,
+            limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
         let others = Limits {
             threads: base,
             per_root: base,
             per_group: base,
-            shares_threads: false,
+            limits_clients: false,
             waiting: MAX_WAITING,
         };
         Self {
@@ -192,7 +192,7 @@ impl SubPool {
                 return Err(job);
             }
         };
-        // A job that limits hold back needs no thread: a thread that finishes a job finds it.
+        // A job held back by a limit needs no new thread: a thread that finishes another job takes it.
         let needs_thread = may_run && state.idle < state.queue.waiting();
         if needs_thread && state.threads < self.limits.threads && !self.start(&mut state) {
             // Without a thread, the job would wait forever.
@@ -261,9 +261,9 @@ impl SubPool {
         }
     }
 
-    /// Wakes or starts another thread if one more job may run, after this thread has taken one. The
-    /// end of one job can let two others run, one of its client and one of its group, and
-    /// [`SubPool::push`] has started no thread for them.
+    /// This thread has taken a job. If another may run, wakes or starts a thread for it:
+    /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can free
+    /// two of them, one of its client and one of its group.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;

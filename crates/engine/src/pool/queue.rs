@@ -25,12 +25,12 @@ pub(crate) struct Limits {
     /// Threads for the jobs of one [`JobGroup`].
     pub(crate) per_group: usize,
     /// Whether a client is limited to its share of the threads.
-    pub(crate) shares_threads: bool,
-    /// WaitingJob jobs in total. A client may have its share of them.
+    pub(crate) limits_clients: bool,
+    /// Waiting jobs in total. A client may have its share of them.
     pub(crate) waiting: usize,
 }
 
-/// WaitingJob jobs, and counts of running ones.
+/// Waiting jobs, and counts of running ones.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
@@ -256,7 +256,7 @@ impl Running {
 
     fn client_may_run(&self, limits: &Limits, client: Client) -> bool {
         let threads = limits.threads as u64;
-        let share = if limits.shares_threads { client.share(threads) } else { threads };
+        let share = if limits.limits_clients { client.share(threads) } else { threads };
         self.by_client.get(client) < share
     }
 }
@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits =
-        Limits { threads: 8, per_root: 4, per_group: 2, shares_threads: true, waiting: 40 };
+        Limits { threads: 8, per_root: 4, per_group: 2, limits_clients: true, waiting: 40 };
 
     fn client(number: u8) -> Client {
         Client::V4([192, 0, 2, number])
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_group_that_hangs_leaves_threads_for_others() {
-        let mut queue = Queue::new(Limits { shares_threads: false, ..LIMITS });
+        let mut queue = Queue::new(Limits { limits_clients: false, ..LIMITS });
         for group in [group(0, 0), group(0, 1), group(0, 2), group(1, 0)] {
             for number in [1, 2, 3] {
                 queue.push(Instant::now(), job(number, group)).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
 //! connections once and list those that are idle. Each further connection closes the oldest entry
-//! of the list. When the list is empty, the shard scans again. A shard without an idle connection
+//! of the list. When the list is empty, the shard scans again, after a pause. A shard without an idle connection
 //! asks the others, one after the other, through their mailboxes.
 
 use std::cmp::Reverse;
@@ -35,13 +35,14 @@ impl<D: Driver> Shard<D> {
         }
         let evicted = self.close_idle();
         if !evicted && !self.eviction.is_asking && !self.is_draining() {
+            // The shard after this one, for this one.
             self.eviction.is_asking = self.counts.ask_next_shard(self.index, self.index);
         }
         evicted
     }
 
-    /// Drops the list of idle connections: the number of connections is below the limit, and none
-    /// waits.
+    /// Drops the list of idle connections: the number of connections is below the limit, and no new
+    /// one waits to be accepted.
     pub(super) fn clear_idle(&mut self) {
         self.eviction.is_logged = false;
         self.eviction.idle = Vec::new();

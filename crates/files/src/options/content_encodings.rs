@@ -5,10 +5,10 @@ use crate::naming::by_name::Rules;
 
 /// `Content-Encoding` of files that are stored compressed, by file name.
 ///
-/// A matching file is sent as it is stored, to every client, with this `Content-Encoding` and the
-/// type of its name without the extension of the coding: `app.js.gz` is JavaScript. A browser
-/// decompresses it. `.svgz` is gzip by default. A file whose content isn't gzip, though its coding
-/// is, is sent without `Content-Encoding`.
+/// A matching file is sent as it is stored, to every client, with the rule's `Content-Encoding`.
+/// Its media type is that of its name without the coding's extension: `app.js.gz` is JavaScript. A
+/// browser decompresses it. `.svgz` is gzip by default. If the rule says gzip and the content isn't
+/// gzip, the file is sent without `Content-Encoding`.
 ///
 /// Patterns are those of [`ByName`](crate::ByName), and the first match counts. They don't affect
 /// [`Codings::precompressed`](crate::Codings::precompressed): a request for `app.js` gets
@@ -19,7 +19,7 @@ use crate::naming::by_name::Rules;
 ///
 /// let mut options = Options::default();
 /// options.content_encodings.add("/Build/*.br", Some(Coding::Brotli));
-/// options.content_encodings.add("*.svgz", None); // Downloads.
+/// options.content_encodings.add("*.svgz", None); // Sent as gzip files, which browsers download.
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentEncodings {
@@ -48,7 +48,7 @@ impl ContentEncodings {
         };
         let extension = match coding.extension() {
             extension if has_extension(name, extension) => extension.len(),
-            // The name ends with `.svg` then.
+            // Without its `z`, the name ends with `.svg`.
             _ if is_svgz => 1,
             _ => 0,
         };

@@ -52,7 +52,7 @@ pub(crate) fn send(
     let mut stream = responder.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
     for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
-        // Held until the last part is sent.
+        // The permit is kept until the piece that is written next, the last part, is sent.
         if at + 1 == parts.len()
             && let Some(permit) = permit.take()
         {

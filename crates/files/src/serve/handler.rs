@@ -55,7 +55,8 @@ impl FileHandler {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies it for that.
+    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if it
+    /// has to wait.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,
@@ -119,9 +120,9 @@ impl FileHandler {
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let arrived = responder.now();
-                // The only lookup that may follow is that of an error page.
                 let http = request.view();
                 let view = RequestView::of(&http);
+                // No key: the entry is given, and an error page has a key of its own.
                 let progress =
                     self.site.respond(LookupRequest::requested(b"", view), &entry, responder);
                 self.progress(progress, arrived, || request)

@@ -30,7 +30,8 @@ static NO_CORS: Cors = Cors::none();
 ///
 /// Its owner has to call its methods of [`Timed`]. At its deadlines it closes cached files that
 /// were not requested for 5 to 6 s (without these calls they stay open until they are evicted), and
-/// logs failed requests, a minute after the last report. Dropping the last clone logs the rest.
+/// logs how many requests failed, at most once a minute. Dropping the last clone logs those that
+/// were not logged yet.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -102,8 +103,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// A listing was read at `now`. Sets the time to drop it, a second after it gets stale, unless
-    /// an earlier time is set.
+    /// A listing was read at `now`. It is stale after [`FRESH`], and dropped after as long again,
+    /// unless an earlier time is set.
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));

@@ -58,7 +58,7 @@ fn split_other(
             let rest = &target[scheme..];
             let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
             let len = len.unwrap_or(rest.len());
-            // User information would be an '@', which no host has (RFC 9110, 4.2.4).
+            // User information ends with '@', which no host contains (RFC 9110, 4.2.4).
             if len == 0 || !chars::is_host(&rest[..len]) {
                 return Err(Refusal::bad("sent a request target with a bad authority"));
             }
@@ -75,8 +75,8 @@ fn split_other(
     }
 }
 
-/// The length of the scheme with its `://`; `None` for a scheme other than these, which only a
-/// proxy could use.
+/// The length of `http://` or `https://` at the start. `None` for any other scheme: only a proxy
+/// could use it.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let starts_target = |scheme: &&[u8]| {

@@ -58,12 +58,13 @@ impl Connection {
         now + self.config.limits.body_timeout
     }
 
-    /// The [`Exchange::send_deadline`] of a request whose handler waits.
+    /// When the response must start or, to a client that has closed its sending side, must send
+    /// more: the [`Exchange::send_deadline`] of a request whose handler waits.
     pub(crate) fn send_deadline(&self, exchange: &Exchange, now: Time) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
         let timeout = match exchange.has_started() {
             true => self.half_closed.then_some(half_closed_timeout),
-            // The handler waits for the client, so `content_deadline` applies.
+            // The handler waits for the request's content, so `content_deadline` applies.
             false if exchange.wait_for.reads_content() => None,
             false => response_timeout,
         };

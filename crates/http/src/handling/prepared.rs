@@ -57,7 +57,8 @@ enum Uncopied {
 }
 
 impl PreparedResponse {
-    /// Content of up to this many bytes is copied. Longer content is shared with its owner.
+    /// Content of up to this many bytes is copied into each response. Longer content is shared by
+    /// all of them.
     pub const MAX_COPIED_LEN: usize = MAX_COPIED_LEN;
 
     /// Prepares the response that [`Responder::send`](crate::Responder::send) would send.

@@ -27,7 +27,7 @@ fn stream_of(text: &'static str) -> Body {
 async fn compress(request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().remove(header::CONTENT_LENGTH);
-    *response.body_mut() = stream_of("the header of a format");
+    *response.body_mut() = stream_of("the header of a gzip file");
     response
 }
 

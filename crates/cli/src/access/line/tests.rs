@@ -1,4 +1,4 @@
-//! Lines of requests to a real server.
+//! Log lines of requests to a [`Server`], which the harness drives.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -73,7 +73,7 @@ const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.example:8000\r\n\
     User-Agent: Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx\r\nReferer: http://b/\r\nreferer: c\r\n\r\n";
 
 #[test]
-fn a_combined_line_adds_two_columns_to_the_common_format() {
+fn a_combined_line_adds_two_columns_to_that_of_apache() {
     assert_eq!(
         log_of(Format::Combined, REQUEST.as_bytes()),
         "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"http://b/\" \
@@ -113,6 +113,7 @@ fn a_json_line_always_has_the_same_members() {
     }
     let line = log_of(Format::Json, b"GET /\xf0\x9f\x98\x80\xff HTTP/1.1\r\n\r\n");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    // The whole first line of a head that is not valid.
     assert_eq!(line["unread"], "GET /\u{1f600}\u{fffd} HTTP/1.1");
     assert_eq!((&line["target"], &line["status"]), (&serde_json::Value::Null, &400.into()));
 }
