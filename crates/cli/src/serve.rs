@@ -148,7 +148,7 @@ fn run<S: Service + 'static>(
     service: impl Fn(usize, &ServerInfo) -> S + Send + Sync + 'static,
 ) -> Result<ExitCode, Error> {
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
-    let signals = signals::catch().context("cannot take signals")?;
+    let signals = signals::catch().context("cannot set up signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
         .map_err(|error| cannot_listen(error, &plan.listen))?;
     let connections = server.config().max_connections;

@@ -24,7 +24,7 @@ use crate::plan::Load;
 /// report, and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
-    stop_on_signals(&stop).context("cannot take signals")?;
+    stop_on_signals(&stop).context("cannot set up signals")?;
     let Load { plan, addresses, targets, json } = load;
     let first_target = targets.first().map(ToString::to_string).unwrap_or_default();
     let probe = sockeye_load::probe(&plan, &addresses);
