@@ -1,4 +1,5 @@
-//! A server under a load, with or without a strain, and the costs of its requests.
+//! A server under a load, with or without a strain (such as idle connections), and the costs of its
+//! requests.
 
 use std::{
     thread,
@@ -162,7 +163,7 @@ pub(super) fn count_calls(
     })
 }
 
-/// Waits until a server is idle. Before that, it may still be filling the kernel's buffers.
+/// Waits until a server is idle: at first, it may still be writing to clients that read slowly.
 pub(super) fn settle(server: &Server) -> Result<()> {
     const INTERVAL: Duration = Duration::from_millis(100);
     const IDLE: Duration = Duration::from_millis(1);

@@ -1,4 +1,5 @@
-//! An echo server as the limit: one `recv` and one `send` per piece of input.
+//! The cheapest echo server, as the limit for comparisons: one `recv` and one `send` per piece of
+//! input.
 
 use std::{io, os::fd::OwnedFd};
 

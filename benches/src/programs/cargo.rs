@@ -18,7 +18,7 @@ pub(super) fn target_dir() -> Result<PathBuf> {
     Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())
 }
 
-/// Builds the program from this tree.
+/// Builds `sockeye` from this tree.
 pub(crate) fn build_ours() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let status = cargo()

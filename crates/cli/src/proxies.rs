@@ -127,7 +127,7 @@ impl Proxies {
 
     /// The client of a malformed request, from its complete fields.
     #[cold]
-    pub(crate) fn client_of_unread(&self, peer: Address, unread: &UnparsedHead<'_>) -> Address {
+    pub(crate) fn client_of_unparsed(&self, peer: Address, unread: &UnparsedHead<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
             (unread.fields_named("x-forwarded-for"), unread.fields_named("forwarded"));
         self.client(peer, x_forwarded_for, forwarded)

@@ -26,7 +26,7 @@ const TIME_UNITS: [(&str, u128); 6] = [
     ("ns", 1),
 ];
 
-/// Units in bytes, the largest first. `K` is read as `KiB`.
+/// Units in bytes, the largest first, for `Display`.
 const SIZE_UNITS: [(&str, u128); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
@@ -97,7 +97,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No minutes or hours: 90s reads better than 90000ms, and 60s than 1m.
+        // No minutes or hours: 60s says more of a timeout than 1m.
         let (amount, unit) = match self.0.as_nanos() {
             0 => (0, "s"),
             nanos => in_largest_unit(nanos, &TIME_UNITS[2..]),

@@ -1,7 +1,7 @@
 //! The access log: a line for each finished request.
 //!
 //! ```text
-//!  a worker: http ─▶ Worker: notes when a request starts, a line when it ends
+//!  a worker: http ─▶ Worker: makes notes when a request starts, and a line when it ends
 //!                       │ never waits: lines that don't fit are dropped and counted
 //!                       ▼
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
@@ -94,7 +94,7 @@ impl Log for Worker {
         let client = match request {
             _ if proxies.is_empty() => peer,
             RequestHead::Parsed(request) => proxies.client_of(peer, request),
-            RequestHead::Unparsed(unread) => proxies.client_of_unread(peer, &unread),
+            RequestHead::Unparsed(head) => proxies.client_of_unparsed(peer, &head),
         };
         let addresses = Addresses { client, peer: (!proxies.is_empty()).then_some(peer) };
         line::begin(*format, date, addresses, request, notes);

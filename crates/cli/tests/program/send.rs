@@ -88,7 +88,7 @@ fn one_connection_prints_bytes_unchanged() {
 }
 
 #[test]
-fn on_a_terminal_output_is_escaped_and_the_report_starts_a_line() {
+fn on_a_terminal_the_output_is_escaped_and_the_report_is_on_a_new_line() {
     let server = echo();
     for (content, shown) in [
         ("Hello World", "Hello World\n"),
@@ -112,7 +112,7 @@ fn on_a_terminal_output_is_escaped_and_the_report_starts_a_line() {
 }
 
 #[test]
-fn standard_input_is_sent_as_it_is_read() {
+fn standard_input_is_sent_unchanged() {
     let server = echo();
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
     let output = send_input(&["send", server.url()], input.clone());

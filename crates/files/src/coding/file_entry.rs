@@ -114,7 +114,7 @@ impl FileEntry {
     }
 
     /// Whether this is the file of `before`, with the same precompressed files.
-    pub(crate) fn is_update_of(&self, before: &Self) -> bool {
+    pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));
         let (file, known) = (&self.original, &before.original);

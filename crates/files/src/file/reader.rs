@@ -16,7 +16,8 @@ use crate::store::traits::{OpenFile, Store};
 /// The most that is read of a file whose size is not that of its content, in bytes.
 pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 
-/// How much is read at a time of such a file. Some are complete in their first read only.
+/// How much is read at a time of such a file. Some give their whole content in one read only, so it
+/// is much.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
 /// How much is read of an empty file to find out whether it is empty, in bytes.
@@ -43,7 +44,8 @@ pub(crate) struct Reader<'a> {
     /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) scope: ReadScope<'a>,
-    /// Whether a file may grow while it is read: it is sent as long as it was when it was opened.
+    /// Whether a file may grow while it is read. Then only as many bytes are sent as it had when it
+    /// was opened.
     pub(crate) may_grow: bool,
     /// The budget for the contents of files whose size is not that of their content.
     pub(crate) unsized_memory: &'a Arc<Budget>,
@@ -122,7 +124,7 @@ impl Reader<'_> {
             let content = Content::Open(Arc::new(FileVersion::new(file, *identity, digest)));
             return Ok(Loaded { content, digest, utf8 });
         }
-        // A file without a size may have content. Some refuse to be read byte by byte.
+        // A file without a size may have content. Some can't be read with a small buffer.
         let len = if identity.size == 0 { EMPTY_PROBE } else { identity.size };
         let mut bytes = vec![0; len as usize];
         let filled = match self.scope {

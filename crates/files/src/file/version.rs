@@ -2,10 +2,10 @@
 //!
 //! A file may change while it is sent. Before the last part of a response is sent, the file is
 //! checked: if it no longer has what was promised, the response is cut, so that the client notices.
-//! A change of the file that keeps what was promised cuts nothing:
+//! A change that keeps what was promised cuts nothing. How this is decided:
 //!
-//! - Nothing is read if the identity is the same.
-//! - If the file is shorter, content is lost, perhaps that of the range.
+//! - If the identity is the same, nothing has changed, and nothing is read.
+//! - If the file is shorter, the response is cut, even if its range may still be there.
 //! - If the content was hashed when it was promised, it is hashed again, on a thread.
 //! - Otherwise size and modification time decide: [`Identity::is_kept_by`].
 
@@ -86,7 +86,7 @@ impl FileSource for FileVersion {
     }
 
     fn verify(&self, cancel: &CancelToken) -> bool {
-        // Read before the content, so that every later change of it changes the identity.
+        // The identity is read before the content: a later change of the content changes it again.
         let Ok(now) = self.file.identity() else { return false };
         match self.check_identity(&now) {
             Validity::Valid => true,

@@ -19,7 +19,8 @@ use crate::store::traits::Store;
 use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
-/// The memory for each archive that is being sent, besides its manifest, in bytes: two batches.
+/// The memory for each archive that is being sent, besides its manifest, in bytes: for two batches of
+/// its bytes.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// The cached listings and archive manifests of a folder, shared by all shards.
@@ -68,7 +69,7 @@ impl ListingCache {
         Self {
             budget,
             listings: FolderCache::new(|listing| Some(listing.rows.weight())),
-            pages: FolderCache::new(|page| page.is_for_all.then(|| page.weight())),
+            pages: FolderCache::new(|page| page.has_all_entries.then(|| page.weight())),
             manifests: FolderCache::new(Manifest::weight),
         }
     }
@@ -106,10 +107,11 @@ impl ListingCache {
         request: &ListingRequest,
     ) -> Result<PageContent, Absent> {
         let ListingRequest { folder, path, query, archives, client, cancel, .. } = request;
-        // Neither names nor paths contain a NUL, so keys are unambiguous. The same path can be written
-        // in several ways.
+        // Neither names nor paths contain a NUL, so keys are unambiguous. The path is decoded,
+        // since the same path can be encoded in several ways.
         let mut key =
             [&**folder, b"\0", &percent_decoded(path), b"\0", &[(*archives).into()]].concat();
+        // The query, as it is written in a link.
         query.link(&mut key);
         let make = || {
             let lease = || self.lease(*client);

@@ -26,10 +26,9 @@ const ROWS_PER_CHECK: usize = 1024;
 pub(crate) struct Page {
     pub(super) html: Bytes,
     pub(super) etag: String,
-    /// Whether it is worth keeping: few queries lead to it.
-    pub(crate) is_for_all: bool,
-    /// The charges of clients that it is being sent to, in each form. As many as clients request it
-    /// while it is fresh.
+    /// Whether it shows all entries of the folder: only a few queries do, so it is worth keeping.
+    pub(crate) has_all_entries: bool,
+    /// What each client is charged that it is being sent to, for each form.
     charges: Mutex<HashMap<Form, Weak<Permit>>>,
     _held: Permit,
 }
@@ -60,10 +59,10 @@ impl Page {
         let (mut html, mut closing) = (Vec::new(), Vec::new());
         html::opening(&view, &mut html);
         html::closing(&view, &mut closing);
-        // What a cut adds: a note and links, which have the filter.
-        let cut_len = 1024 + 16 * view.query.filter.len();
-        let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + cut_len);
-        // Enough for most names, which are in a row twice.
+        // What is added if not all rows fit: a note, and links, which contain the filter.
+        let note_len = 1024 + 16 * view.query.filter.len();
+        let max_len = MAX_LEN.saturating_sub(html.len() + closing.len() + note_len);
+        // Enough for most names. Each row contains its name twice.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);
         if !lease.resize(2 * capacity) {
@@ -100,9 +99,9 @@ impl Page {
         html.extend_from_slice(&closing);
         // Less than before.
         let _ = lease.resize(html.len());
-        let (etag, is_for_all) = (Digest::of(&html).etag(), view.query.is_for_all());
+        let (etag, has_all_entries) = (Digest::of(&html).etag(), view.query.has_all_entries());
         let html = Bytes::from(html.into_boxed_slice());
-        Ok(Self { html, etag, is_for_all, charges: Mutex::default(), _held: lease.share() })
+        Ok(Self { html, etag, has_all_entries, charges: Mutex::default(), _held: lease.share() })
     }
 
     /// The memory that it holds, in bytes.
@@ -113,8 +112,9 @@ impl Page {
     /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is when
     /// the request arrived. Blocks.
     ///
-    /// A page for a filter is not compressed: it has text of the request beside names, whose length
-    /// would tell about each other (BREACH), and few requests share it.
+    /// A page with a filter or paging is not compressed: few requests share it, and a filter is text of
+    /// the request beside names of files, so that the compressed length would tell whether they are
+    /// alike (BREACH).
     pub(crate) fn content(
         self: &Arc<Self>,
         budget: &Arc<Budget>,
@@ -122,7 +122,7 @@ impl Page {
         (client, now): (Client, Time),
         coding: Option<Coding>,
     ) -> Result<PageContent, Absent> {
-        let coding = coding.filter(|_| self.is_for_all);
+        let coding = coding.filter(|_| self.has_all_entries);
         if let Some(coding) = coding
             && let Some(compressed) = encoder.compress_bytes(&self.html, &self.etag, coding, now)
             && let Some(charge) =

@@ -126,7 +126,7 @@ impl ListingQuery {
 
     /// Whether it selects all entries, in any order: a few queries, so their results are worth
     /// keeping.
-    pub(crate) fn is_for_all(&self) -> bool {
+    pub(crate) fn has_all_entries(&self) -> bool {
         self.filter.is_empty() && self.paging().is_none()
     }
 
@@ -314,9 +314,9 @@ mod tests {
         assert_eq!(paging("page=3"), Some((2, 1000)));
         assert_eq!(paging("per=10"), Some((0, 10)));
         assert_eq!(paging("page=2&per=10000"), Some((1, 10_000)));
-        let is_for_all = |query| parsed(query).unwrap().is_for_all();
-        assert!(is_for_all("sort=size&order=desc&format=html"));
-        assert!(!is_for_all("q=a") && !is_for_all("page=1") && !is_for_all("per=5"));
+        let has_all_entries = |query| parsed(query).unwrap().has_all_entries();
+        assert!(has_all_entries("sort=size&order=desc&format=html"));
+        assert!(!has_all_entries("q=a") && !has_all_entries("page=1") && !has_all_entries("per=5"));
     }
 
     #[test]

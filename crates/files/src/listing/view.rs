@@ -72,7 +72,7 @@ impl View {
     ) -> Result<Self, Absent> {
         let (truncated, omitted) = (listing.truncated, listing.omitted);
         let is_default_order = query.sort == Sort::Name && !query.descending;
-        let is_whole = is_default_order && query.is_for_all();
+        let is_whole = is_default_order && query.has_all_entries();
         // A selection is copied. The client is charged for the whole listing in any case, so that
         // one client can't keep many folders in memory.
         let weight = listing.rows.weight();

@@ -167,7 +167,7 @@ impl LookupCache {
     /// if another file is cached by now. Keeps the time of the lookup.
     pub(crate) fn add_encoding(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(known) = self.entries.peek(key) else { return };
-        if Arc::ptr_eq(&known.entry, entry) || !entry.is_update_of(&known.entry) {
+        if Arc::ptr_eq(&known.entry, entry) || !entry.is_same_file_as(&known.entry) {
             return;
         }
         let Cached { key_is_raw_path, looked_up, max_age, checked, requested, .. } = *known;

@@ -13,7 +13,7 @@ use crate::store::absent::Absent;
 /// The result of a lookup.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The index of the mount that contains the key that was looked up, if any.
+    /// The index of the mount that contains the path that was looked up, if any.
     pub(crate) mount: Option<usize>,
     pub(crate) target: Target,
 }
@@ -27,12 +27,12 @@ pub(crate) enum Target {
     Redirect(Slash),
     /// A folder without an `index.html`, which is listed.
     Listing,
-    /// Nothing that is served, for this reason.
+    /// Nothing is served, for this reason.
     Absent(Absent),
 }
 
 impl Entry {
-    /// How the path to redirect to differs at its end, if the name redirects.
+    /// Whether the redirect adds or drops the final slash, if this is a redirect.
     pub(crate) fn slash(&self) -> Option<Slash> {
         match self.target {
             Target::Redirect(slash) => Some(slash),
@@ -74,9 +74,10 @@ impl Entry {
     }
 
     /// Whether this is the same file as that of `before`, with the same precompressed files.
-    pub(crate) fn is_update_of(&self, before: &Self) -> bool {
+    /// Encodings made on first use may differ.
+    pub(crate) fn is_same_file_as(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
-            (Some(file), Some(before)) => file.is_update_of(before),
+            (Some(file), Some(before)) => file.is_same_file_as(before),
             _ => false,
         }
     }

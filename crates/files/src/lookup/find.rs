@@ -22,7 +22,7 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// Maximum number of attempts to read a file that changes meanwhile, before it is read while it grows.
+/// How often a file is read again that changes while it is read. After that, it may grow meanwhile.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -36,7 +36,8 @@ const MISSING: LoadError = LoadError::Absent(Absent::Missing);
 /// Why a lookup has no result.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// It has to read a whole file: this one, unless it is an encoded form of the requested one.
+    /// It has to read a whole file: the requested one, already open, or (`None`) a precompressed
+    /// form of it.
     NeedsFullRead(Option<Box<OpenedEarlier>>),
     /// It would block the event loop.
     WouldBlock,
@@ -204,8 +205,8 @@ impl Lookup<'_> {
     }
 
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
-    /// it changes meanwhile. One that always grows, such as a busy log, is taken as long as it was
-    /// when it was opened. `None` if `name` is a folder.
+    /// it changes meanwhile. Of one that always grows, such as a busy log, only the bytes are
+    /// taken that it had when it was opened. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..MAX_ATTEMPTS {
             match self.load_once(name, rule, &self.reader) {

@@ -1,8 +1,8 @@
 //! Lookups: what a path names. They run as jobs on threads, and each shard caches the results.
 //!
-//! - `mounts`: which folder a path is in; `folder`: one of them, as all shards share it.
+//! - `mounts`: which folder a path is in; `folder`: one of these folders, which all shards share.
 //! - `find`: the lookup; `rule`: the rule by which it found its result.
-//! - `entry`: the result; `purpose`: the next lookup if nothing was found.
+//! - `entry`: the result; `purpose`: what a lookup is for, and the next one if nothing was found.
 //! - `cache`: the results of a shard.
 //! - `in_flight`: one job for each name, however many requests wait for it.
 

@@ -23,7 +23,7 @@ pub(crate) enum Syntax {
     Plain,
 }
 
-/// The kinds of text as which a content is UTF-8.
+/// Whether a content is UTF-8 if it is taken as HTML, as XML, as CSS, or as plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Utf8As {
     html: bool,

@@ -60,7 +60,8 @@ fn labelled(label: &[u8]) -> Declared {
     }
 }
 
-/// The encoding of an HTML page: of its first `meta` element with one, else of an XML declaration.
+/// The encoding of an HTML page: from its first `meta` element that declares one, else from an XML
+/// declaration.
 pub(super) fn in_html(start: &[u8]) -> Declared {
     let mut rest = start;
     while !rest.is_empty() {

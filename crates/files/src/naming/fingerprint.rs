@@ -3,8 +3,8 @@
 //!
 //! A false match is cached for a year after its content has changed; a miss costs a 304 per use.
 //! So only the patterns that bundlers write by default match: which separator, alphabet and length
-//! go together depends on the kind of file. Hex and a dash in a photo's name are a camera's, not a
-//! bundler's. What could be words, dates, versions or ids doesn't match.
+//! go together depends on the kind of file. In a photo's name, a dash and hexadecimal digits come from
+//! a camera, not from a bundler. What could be words, dates, versions or ids doesn't match.
 
 /// The kinds of files that bundlers write. Pages and documents have no hash in their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,11 @@ const NUXT_BUILDS: &[u8] = b"_nuxt/builds/";
 /// Folders that bundlers write to. People use them, too, so the name must still have a hash.
 const BUNDLER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"chunks/"];
 
-/// Folders to which file loaders write whole names of 32 hexadecimal digits.
+/// Folders to which file loaders write names that are only a hash: 32 hexadecimal digits.
 const LOADER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"static/", b"media/"];
 
-/// What may follow the hash: `app.HASH.chunk.js.map`, `app-HASH.min.js`.
+/// What may follow the hash: `app.HASH.chunk.js.map`, `app-HASH.min.js`, VitePress's
+/// `page.HASH.lean.js`.
 const AFTER_HASH: &[&[u8]] = &[
     b"js", b"mjs", b"cjs", b"css", b"min", b"chunk", b"bundle", b"lean", b"module", b"worker",
     b"legacy", b"LICENSE",
@@ -82,7 +83,11 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let is_hash = match parts.peek() {
         None => name.is_hash(part),
         // VitePress: `about.md.HASH.js`.
-        Some(&b"md") if kind == Kind::Code && is_base64(part) && has_upper_within(part) => true,
+        Some(&b"md")
+            if kind == Kind::Code && is_base64(part) && has_upper_or_digit_within(part) =>
+        {
+            true
+        }
         Some(_) => name.is_hash_after_dot(part),
     };
     is_hash || after_dashes(part).any(|hash| name.is_hash_after_dash(hash)) || is_chunk(part, kind)
@@ -139,7 +144,7 @@ impl Name {
             Kind::Code | Kind::Font => {
                 has_digit && is_base32(text) && Words::of(text).is_random(1, true)
             }
-            // People name photos with more than words.
+            // Names of photos contain more than words, so more letters must be impossible.
             Kind::Media if self.in_bundler_folder && is_base64(text) => {
                 Words::of(text).is_random(2, has_digit)
             }
@@ -212,14 +217,14 @@ fn is_base32(text: &[u8]) -> bool {
     text.len() == 8 && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
-/// Whether a letter follows a digit: versions and counts are at the end.
+/// Whether a letter follows a digit. Digits at the end may be a version or a count.
 fn has_digit_within(text: &[u8]) -> bool {
     let digit = text.iter().position(u8::is_ascii_digit);
     digit.is_some_and(|at| text[at..].iter().any(u8::is_ascii_alphabetic))
 }
 
-/// Whether it is more than a capitalised word.
-fn has_upper_within(text: &[u8]) -> bool {
+/// Whether a capital or a digit follows the first character: it is more than a capitalised word.
+fn has_upper_or_digit_within(text: &[u8]) -> bool {
     text[1..].iter().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
@@ -228,7 +233,8 @@ fn has_upper_within(text: &[u8]) -> bool {
 struct Words {
     /// A group of letters is pronounceable or a known abbreviation, and has three letters or more.
     word: bool,
-    /// How many letters but the first are in groups that are neither, so that can't be words.
+    /// How many letters are in groups that can't be words, since they are neither. The first letter
+    /// of each group is not counted.
     impossible: usize,
 }
 
@@ -251,8 +257,8 @@ impl Words {
         Self { word, impossible }
     }
 
-    /// Whether this is more likely a hash than words, with at least `min` impossible letters or a
-    /// digit and no word.
+    /// Whether this is more likely a hash than words: it has at least `min` impossible letters, or it
+    /// has a digit and no word.
     fn is_random(self, min: usize, has_digit: bool) -> bool {
         self.impossible >= min || has_digit && !self.word
     }
@@ -278,7 +284,7 @@ const ONSETS: &[&[u8]] = &[
     b"tr", b"tw", b"wh", b"wr",
 ];
 
-/// What people write in names of files without vowels, and the ends of ordinals.
+/// Abbreviations without vowels that people write in file names, and the ends of ordinals.
 const ABBREVIATIONS: &[&[u8]] = &[
     b"bg", b"btn", b"cdn", b"cfg", b"cms", b"crm", b"css", b"csv", b"ctx", b"cv", b"db", b"dj",
     b"dns", b"dr", b"fn", b"ftp", b"gps", b"hd", b"html", b"http", b"https", b"img", b"jpg", b"js",

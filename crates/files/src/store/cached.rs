@@ -2,8 +2,8 @@
 //!
 //! `RESOLVE_CACHED` (Linux 5.12) makes `openat2` fail if it would have to read a folder.
 //! `RESOLVE_NO_XDEV` keeps names in the file system of the root, so that nothing is opened on
-//! another mount, which may hang. The root's own file system is a local one: its type was asked for
-//! where that may block, and [`RootId`] shows that the root is still the same folder.
+//! another mount, which may hang. The root's own file system must not hang either: a thread has asked
+//! for its type ([`CachedLookups::record`]), and [`RootId`] shows that the root is still the same.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -54,7 +54,7 @@ enum State {
 }
 
 /// Identifies the folder at the path of the root. The numbers of devices, mounts and inodes are
-/// reused, but not all of them with the same time of birth.
+/// reused, so the time of birth is compared, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RootId {
     device: u64,
@@ -136,7 +136,7 @@ impl Store for CachedRoot {
         let file = match rustix::fs::openat2(&self.folder, name, READ_FLAGS, NO_MODE, RESOLVE) {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Absent::Missing),
-            // Not in memory, or something that takes more calls: a link, a permission.
+            // Not in memory, or it takes more system calls to say why: a link, a refused permission.
             Err(_) => return Err(self.block()),
         };
         let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
@@ -147,7 +147,7 @@ impl Store for CachedRoot {
             // A subvolume has another device, which may not be known.
             _ if identity.device != self.device.number() => Err(self.block()),
             FileType::Directory => Ok(Opened::Folder),
-            FileType::RegularFile if !self.device.has_backlog() => {
+            FileType::RegularFile if !self.device.has_closing_backlog() => {
                 let file = (self.make_file)(file, identity, Arc::clone(&self.device));
                 Ok(Opened::File(file, identity))
             }
@@ -176,7 +176,7 @@ impl Store for CachedRoot {
     }
 }
 
-/// A device that was slow is left to threads until it has recovered.
+/// Records how long the lookup took: a slow device is left to threads until it has recovered.
 impl Drop for CachedRoot {
     fn drop(&mut self) {
         if self.device.is_timed() {

@@ -170,7 +170,7 @@ impl Device {
     }
 
     /// Whether [`MAX_WAITING_TO_CLOSE`] is reached.
-    pub(crate) fn has_backlog(&self) -> bool {
+    pub(crate) fn has_closing_backlog(&self) -> bool {
         self.closing.load(Ordering::Relaxed) >= MAX_WAITING_TO_CLOSE
     }
 
@@ -331,8 +331,8 @@ mod tests {
     fn no_more_files_are_opened_where_closing_hangs() {
         let device = Device::new(7, 0, Access::Thread, false);
         device.closing.store(MAX_WAITING_TO_CLOSE - 1, Ordering::Relaxed);
-        assert!(!device.has_backlog());
+        assert!(!device.has_closing_backlog());
         device.closing.fetch_add(1, Ordering::Relaxed);
-        assert!(device.has_backlog());
+        assert!(device.has_closing_backlog());
     }
 }

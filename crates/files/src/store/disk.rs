@@ -266,7 +266,7 @@ impl Store for Root<'_> {
             FileType::Directory => Ok(Opened::Folder),
             FileType::RegularFile => {
                 let device = Device::of(identity.device, file.as_fd());
-                if device.has_backlog() {
+                if device.has_closing_backlog() {
                     return Err(Absent::ClosingHangs);
                 }
                 Ok(Opened::File(DiskFile::open(file, identity, device), identity))

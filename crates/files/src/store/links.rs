@@ -5,8 +5,8 @@
 //! lead out of the folder and back in. Where the walk arrives in the folder again, it is recognised
 //! by its device and inode, so the path by which it was named doesn't matter. The result is a name
 //! beneath the folder, or beneath another folder that links may lead into. It has no links, is
-//! checked, and is then opened without following links. So the opened file is the checked one, even
-//! if links change meanwhile: it is beneath a root and not hidden.
+//! checked, and is then opened without following links. So even if links change meanwhile, the
+//! opened file is beneath a root and not hidden.
 //!
 //! Errors don't disclose what exists outside the roots: whatever fails there, the link leads out.
 
@@ -173,7 +173,8 @@ struct Walk<'a> {
     links: Vec<Link>,
 }
 
-/// The folder that a walk started from, or last entered by an absolute link or from below.
+/// The folder that a walk started from, or last entered: by an absolute link, or by `..` from a
+/// folder in it.
 enum Base {
     Root(usize),
     Outside(OwnedFd),
@@ -347,8 +348,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a name in the root with this index is hidden. Only the served folder has a hidden name
-/// that is served, `.well-known`.
+/// Whether a name in the root with this index is hidden: it starts with a dot, and is not
+/// `.well-known` in the served folder.
 fn is_hidden(root: usize, name: &[u8]) -> bool {
     match root {
         0 => path::is_hidden(name),

@@ -52,9 +52,9 @@ pub(crate) fn folder(
 
 /// Why an entry is not listed.
 enum Unlisted {
-    /// It is left out, and counted if there is a reason.
+    /// It is left out, and counted with this reason; `None` if it is hidden or gone.
     Omitted(Option<Omission>),
-    /// The server lacks a resource: that is no reason to leave a name out.
+    /// The server lacks a resource or permission: that is no reason to leave a name out.
     Failed(Absent),
 }
 
@@ -66,7 +66,7 @@ impl Unlisted {
         }
     }
 
-    /// The same for the target of a link: without one the link is broken.
+    /// The same for the target of a link: if there is none, the link is broken.
     fn of_target(error: impl Into<open::Error>) -> Self {
         match to_absent(error) {
             Absent::Missing => Self::Omitted(Some(Omission::Broken)),

@@ -12,7 +12,7 @@ pub enum Body<'a> {
     Copied(&'a [u8]),
     /// Bytes that are part of the program.
     Static(&'static [u8]),
-    /// Bytes that are shared with others. Up to 1,024 bytes are copied.
+    /// Bytes that other responses may share. If there are at most 1,024, they are copied.
     Shared(&'a Bytes),
     /// Part of a file.
     File(FileRange),
@@ -52,7 +52,7 @@ impl Body<'_> {
         }
     }
 
-    /// Writes content that isn't copied.
+    /// Writes the content. Call it only if [`Self::copied`] returned no bytes.
     pub(crate) fn write_uncopied(self, out: &mut Output) {
         match self {
             Self::Static(bytes) => out.write_shared(Bytes::from_static(bytes)),

@@ -44,7 +44,8 @@ pub enum RequestHead<'a> {
 pub struct UnparsedHead<'a> {
     /// Its first line without the line break, as far as it has arrived.
     pub line: &'a [u8],
-    /// The complete lines after it, up to the end of the head or a different line break.
+    /// The complete lines after it, up to the end of the head or the first line with another kind
+    /// of line break.
     field_lines: &'a [u8],
 }
 
@@ -54,7 +55,7 @@ impl<'a> UnparsedHead<'a> {
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // After a line break of another kind, a line may be part of a value.
+        // If a line ends otherwise, the sender may mean it and the next line as one value: stop there.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
@@ -114,10 +115,10 @@ fn without_break(line: &[u8]) -> &[u8] {
 pub struct Outcome {
     /// The status of the response; `None` if there is no response.
     pub status: Option<Status>,
-    /// Bytes of the response's content that were sent, with chunk lines if it is chunked.
+    /// Bytes of the response's content that were sent, including the lines of chunks if it is chunked.
     pub content: u64,
     /// The time from the end of the request's head to the last byte of the response, or to the end
-    /// of the connection; zero within one turn. For an incomplete head, the time starts with the
+    /// of the connection; zero if both are in the same turn. For an incomplete head, the time starts with the
     /// first byte of the head. For a refused request, it ends when the response is written.
     pub duration: Duration,
     /// Why it ended.
@@ -160,7 +161,7 @@ impl EndReason {
         }
     }
 
-    /// Why a request ends that is incomplete when its connection ends.
+    /// The end reason of a request that was not complete when its connection ended for `reason`.
     pub(crate) fn from_reason(reason: &Reason) -> Self {
         const TOO_SLOW: [&str; 3] =
             [Fault::IDLE, Refusal::HEAD_TIMEOUT.code, Refusal::BODY_TIMEOUT.code];
@@ -218,13 +219,13 @@ mod tests {
             (b"", &[]),
             (b"A: 1\r\nB:2 \r\nC: 3", &[("A", "1"), ("B", "2")]),
             (b"A: 1\r\nA: 2\r\n\r\nB: 3\r\n", &[("A", "1"), ("A", "2")]),
-            // Behind a line that is no field, too: a proxy may have added what follows.
+            // Fields after a line that is no field count, too: a proxy may have added them.
             (b"A: 1\r\nb\r\n: c\r\nd : e\r\nB: 2\r\n", &[("A", "1"), ("B", "2")]),
             (b"A: 1\r\nB: \x01,2\r\nC: 3\r\n", &[("A", "1"), ("B", "\x01,2"), ("C", "3")]),
             // A folded field is one field.
             (b"A: 1\r\n 2: 3\r\n\t4\r\nB: 5\r\n", &[("A", "1\r\n 2: 3\r\n\t4"), ("B", "5")]),
             (b" A: 1\r\nB: 2\r\n", &[("B", "2")]),
-            // Whoever sent this may mean one value.
+            // The sender may mean `2\nC: 3` as the value of B.
             (b"A: 1\r\nB: 2\nC: 3\r\nD: 4\r\n", &[("A", "1")]),
             (b"A: 1\r\n\nB: 2\r\n", &[("A", "1")]),
             (b"A: 1\r\nB: 2\rC: 3\r\n", &[("A", "1"), ("B", "2\rC: 3")]),
