@@ -11,7 +11,7 @@ def run(checks, folder):
     with checks.check("stop: SIGTERM lets a slow download finish, then the exit code is 0"):
         drains(checks, folder)
     for name in ("SIGTERM", "SIGINT"):
-        with checks.check(f"stop: {name} with only an idle connection ends after a second"), \
+        with checks.check(f"stop: {name} ends a server with only an idle connection"), \
                 checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
             with server.connect() as idle:
                 idle.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -42,7 +42,7 @@ def drains(checks, folder):
             while part := slow.recv(SLOW_READ):
                 parts.append(part)
         body = b"".join(parts).partition(b"\r\n\r\n")[2]
-        assert body == folder.big, f"{len(body)} of {len(folder.big)} bytes, or others"
+        assert body == folder.big, f"{len(body)} of {len(folder.big)} bytes, or wrong bytes"
         expect(server.process.wait(TIMEOUT), 0)
 
 

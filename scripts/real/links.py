@@ -1,4 +1,4 @@
-"""Symbolic links: those that stay in the folder are followed, whatever they look like."""
+"""Symbolic links, absolute or relative, are followed to what is in the folder and not hidden."""
 
 import json
 

@@ -2,9 +2,9 @@
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
-//! - SIGHUP: reopens the file of `--answers` or `--access-log`. A server without these files drains
-//!   if standard error is a terminal, since the terminal was closed, and otherwise (a service,
-//!   `nohup`) ignores the signal.
+//! - SIGHUP: reads the file of `--answers` again, or reopens the file of `--access-log`. Without
+//!   these files it counts as one of the signals above if standard error is a terminal, since the
+//!   terminal was closed, and otherwise (a service, `nohup`) is ignored.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
@@ -42,7 +42,8 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// The exit code with which shells report a process that a signal ended; 0 without a signal.
+    /// The exit code with which shells report a process that a signal ended; 0 without a signal, and
+    /// for SIGHUP.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 | SIGHUP => 0,
@@ -63,7 +64,7 @@ fn exit_code(signal: i32) -> u8 {
 /// Called for SIGHUP.
 pub(crate) type OnHangup = Box<dyn FnMut(&Log) + Send>;
 
-/// Handles signals until the process ends.
+/// Starts a thread that handles signals until the process ends.
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,

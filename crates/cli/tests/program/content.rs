@@ -181,6 +181,7 @@ fn the_access_log_has_the_client_behind_a_trusted_proxy() {
         let address = |target: &str| {
             let mut lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
             let line = lines.find(|line| line["target"] == target).unwrap();
+            // If any proxy is trusted, each line also has `by`: the address of the peer itself.
             let by = if target == "/?tcp" { "127.0.0.1" } else { "unix" };
             assert_eq!(line.get("by").is_some_and(|found| found == by), !trusted.is_empty());
             line["address"].as_str().unwrap().to_owned()

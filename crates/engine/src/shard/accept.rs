@@ -70,7 +70,7 @@ impl<D: Driver> Shard<D> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 state.ready = false;
                 self.accept_pause = None;
-                // Below the limit, no connection has to be evicted.
+                // Below the limit, no connection has to be evicted: drop the list of idle ones.
                 if self.counts.total() < self.resources.config.max_connections {
                     self.clear_idle();
                 }
@@ -188,7 +188,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Registers with the driver the connections that this turn accepted and that are still open.
+    /// Registers with the driver the connections that this turn opened and that are still open.
     /// The driver also reports what arrived before.
     pub(super) fn watch_accepted(&mut self) {
         let mut keys = std::mem::take(&mut self.unwatched);

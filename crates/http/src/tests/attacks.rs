@@ -1,4 +1,4 @@
-//! Attacks by someone who has read the code. The names of the tests describe them.
+//! Attacks by someone who has read the code. The name of each test says what must hold.
 
 use std::time::Duration;
 
@@ -179,8 +179,8 @@ fn a_stopping_server_refuses_upgrades() {
 
         let mut client = odd_client();
         let request = request.trim_end_matches("hello");
-        // The drain starts when the handler of `/upgrade-late` has been called, and when only a
-        // part of the head of `/upgrade` has arrived.
+        // For `/upgrade-late`, the drain starts after its handler was called; for `/upgrade`, when
+        // only a part of the head has arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

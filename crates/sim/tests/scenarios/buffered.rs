@@ -69,7 +69,7 @@ impl Protocol for Responds {
 fn a_client_that_does_not_read_holds_at_most_its_share_and_gets_everything_later() {
     seeds(0..20, |seed| {
         let mut rng = Rng::new(seed);
-        // No delays; sends complete at once or later.
+        // The only fault: in some runs, sends complete some time after the call.
         let faults = Faults {
             late_send: [0, 300, 900][rng.between(0, 2)],
             send_buffer: 16 * 1024,
@@ -100,8 +100,9 @@ fn a_client_that_does_not_read_holds_at_most_its_share_and_gets_everything_later
         let peers: Vec<_> =
             (0..CONNECTIONS).map(|_| world.peer(&here(), not_reading.clone())).collect();
         world.run(secs(10));
-        // Each connection may hold up to two responses that are not charged. The share of the
-        // client is four more.
+        // Up to 40 KiB per connection are not charged, and a client whose share is used up still gets
+        // one response on a connection without unsent output: less than two responses per
+        // connection. Its share is four more.
         let held: u64 = unsent.borrow().values().sum();
         let max = CONNECTIONS * 2 + BUDGET / RESPONSE / 4;
         assert!(held <= (max * RESPONSE) as u64, "{held} of {}", max * RESPONSE);
