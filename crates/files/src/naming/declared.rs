@@ -63,6 +63,10 @@ fn labelled(label: &[u8]) -> Declared {
 /// The encoding of an HTML page: from its first `meta` element that declares one, else from an XML
 /// declaration.
 pub(super) fn in_html(start: &[u8]) -> Declared {
+    // An XML declaration in UTF-16 without a byte order mark.
+    if start.starts_with(b"<\0?\0x\0") || start.starts_with(b"\0<\0?\0x") {
+        return Declared::Other;
+    }
     let mut rest = start;
     while !rest.is_empty() {
         match prescan(&mut rest) {
@@ -299,6 +303,9 @@ mod tests {
             ("", Nothing),
             ("<?xml version=\"1.0\" encoding=\"big5\"?><html>", Other),
             ("<?xml version=\"1.0\" encoding=\"big5\"?><meta charset=utf-8>", Utf8),
+            ("<\0?\0x\0m\0l\0", Other),
+            ("\0<\0?\0x\0m\0l", Other),
+            ("<\0p\0>\0", Nothing),
         ] {
             assert_eq!(in_html(page.as_bytes()), expected, "{page}");
         }
