@@ -13,7 +13,7 @@ RANGES = "bytes=0-9,50000-59999,100000-100009"
 
 
 def limit(connections):
-    """A socket and two ranges of files for each connection."""
+    """For each connection a socket, and the files of the two ranges that its output may hold."""
     return Limits(descriptors=3 * connections + BASE)
 
 

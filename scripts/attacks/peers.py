@@ -11,7 +11,7 @@ import time
 
 ATTACKER = "127.0.0.2"
 VICTIM = "127.0.0.3"
-TIMEOUT = 6  # seconds for one answer to the victim
+TIMEOUT = 6  # seconds that either client waits for the server
 SEGMENT = 1448
 MAX_FAILURES = 2  # requests in a row without a response
 
@@ -35,7 +35,7 @@ def connect(address, source=ATTACKER, window=None):
 
 
 def reset(connection):
-    """Closes with a reset: both sides discard unsent and unread data."""
+    """Closes with a reset: this side discards unsent and unread data, the other what it has not sent."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -94,7 +94,7 @@ def send_and_reset(address, requests, began=True):
     has started to handle the requests."""
     if began:
         held = send_and_hold(address, requests, window=None)
-        # When these are answered, both workers have seen the requests before them.
+        # When these are answered, every worker has probably seen the requests before them.
         for _ in range(8):
             try:
                 fetch(address, "/small.txt", ATTACKER)

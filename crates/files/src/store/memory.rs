@@ -1,6 +1,6 @@
 //! A store in memory, for tests: files can change at any time, and faults can be injected.
 //!
-//! Only [`Memory::pass`] moves its clock. Nothing blocks, and only injected faults fail.
+//! Only [`Memory::pass`] moves its clock. Nothing blocks, and what exists can be opened and read unless a fault is injected.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -56,7 +56,7 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        // Whole seconds are treated as those of a file system with coarse times.
+        // Not a whole second: that would be taken for the time of a file system with coarse times.
         memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
@@ -113,7 +113,7 @@ impl Memory {
         self.change(name, |file, _| file.identity.size = size);
     }
 
-    /// Changes the content of a file and nothing of its identity, as the kernel's own file systems do.
+    /// Changes the content of a file and nothing of its identity, as files in `/proc` and `/sys` do.
     pub fn set_content(&self, name: &str, content: impl Into<Vec<u8>>) {
         self.change(name, |file, _| file.content = content.into());
     }
@@ -141,8 +141,9 @@ impl Memory {
         }
     }
 
-    /// Injects a fault when `name` is opened, or removes it. What a disk doesn't list, such as a link
-    /// that leads out of the folder, is left out of the listings of its folder, too.
+    /// From now on, opening `name` has this fault; with `None`, no longer. A fault for which a disk
+    /// would not list the name, such as a link that leads out of the folder, also removes it from
+    /// listings.
     pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
@@ -156,7 +157,7 @@ impl Memory {
         self.lock().access = Some(access);
     }
 
-    /// How often a name was opened.
+    /// How often a name was opened or listed.
     #[must_use]
     pub fn opens(&self) -> usize {
         self.lock().opens
@@ -259,12 +260,14 @@ impl Store for Memory {
                 Some(InjectedFault::Absent(absent)) => Some(*absent),
                 _ => None,
             };
-            // As on disk: an unreadable file is listed, and other faults show only when it is opened.
+            // As on disk: bad links and special files are left out, an unreadable file is listed,
+            // and other faults show only when the name is opened.
             let omission = match fault {
                 _ if !path::is_requestable(name, child) => Some(Omission::of_name(child)),
                 Some(
                     absent @ (Absent::Outside
                     | Absent::Hidden
+                    | Absent::BrokenLink
                     | Absent::Link
                     | Absent::NotRegular(_)),
                 ) => Some(Omission::of(absent)),

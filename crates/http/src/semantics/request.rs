@@ -46,17 +46,17 @@ impl<'a> Request<'a> {
         self.control.version
     }
 
-    /// The target as it was sent. It contains only visible ASCII characters, except `#`, and a
-    /// backslash only in the query. RFC 3986 allows fewer: clients may send ``"<>^`{|}`` as they are.
+    /// The target as it was sent. It contains only visible ASCII characters, no `#`, and no backslash
+    /// before the query. RFC 3986 allows fewer: clients may send ``"<>^`{|}`` as they are.
     /// So escape a target before you write it to a log, a page or a field.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.control.target.whole().of(self.head)
     }
 
-    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with unresolved dot
-    /// segments and characters as [`Request::target`] says. `/` if an absolute target has no path;
-    /// `*` in `OPTIONS *`.
+    /// The target's path as it was sent: still percent-encoded (a `%` may lack its digits), with its
+    /// dot segments, and with every character that [`Request::target`] may contain there. `/` if an
+    /// absolute target has no path; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {
