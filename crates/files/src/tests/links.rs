@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::attacks::Stop;
@@ -222,6 +222,44 @@ fn a_link_swapped_in_a_loop_never_exposes_hidden_names() {
                 Err(Absent::Hidden | Absent::Missing | Absent::BrokenLink | Absent::Changing) => {}
                 Err(absent) => panic!("{absent:?}"),
             }
+        }
+    });
+}
+
+#[test]
+fn absolute_links_through_the_root_are_followed_while_it_is_switched() {
+    const REQUESTS: usize = 2000;
+    let scratch = Scratch::new();
+    let [root, next] = ["root", "next"].map(|name| scratch.path().join(name));
+    for name in ["old", "new"] {
+        let site = scratch.path().join(name);
+        fs::create_dir(&site).unwrap();
+        fs::write(site.join("file"), name).unwrap();
+        symlink(root.join("file"), site.join("link")).unwrap();
+    }
+    symlink("old", &root).unwrap();
+    let mut client =
+        Client::new(&Folder::new(Disk::open(&root).unwrap()).site(CacheLimits::default()));
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Once per request, at any time in it.
+            let (mut sites, mut last) = (["new", "old"].iter().cycle(), 0);
+            while !done.load(Ordering::Relaxed) {
+                let now = answered.load(Ordering::Relaxed);
+                if now > last {
+                    symlink(sites.next().unwrap(), &next).unwrap();
+                    fs::rename(&next, &root).unwrap();
+                    last = now;
+                }
+            }
+        });
+        let _stop = Stop(&done);
+        for _ in 0..REQUESTS {
+            let got = client.get("/link");
+            assert!(got.status == 200 && ["old", "new"].contains(&&*got.text()), "{got:?}");
+            client.pass(1000);
+            answered.fetch_add(1, Ordering::Relaxed);
         }
     });
 }
