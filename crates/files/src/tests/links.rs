@@ -257,7 +257,7 @@ fn absolute_links_through_the_root_are_followed_while_it_is_switched() {
         let _stop = Stop(&done);
         for _ in 0..REQUESTS {
             let got = client.get("/link");
-            assert!(got.status == 200 && ["old", "new"].contains(&&*got.text()), "{got:?}");
+            assert!(got.status == 200 && ["old", "new"].contains(&got.text()), "{got:?}");
             client.pass(1000);
             answered.fetch_add(1, Ordering::Relaxed);
         }
