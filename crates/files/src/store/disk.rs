@@ -24,7 +24,7 @@ use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::links::{LinkedFolders, Roots};
-use super::omitted::Omitted;
+use super::omitted::{Omission, Omitted};
 use super::open::{self, Error::Os};
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
@@ -295,6 +295,9 @@ impl Store for Root<'_> {
             return Err(Absent::NotAFolder);
         }
         let listed = scan::folder(self.roots().map_err(to_absent)?, name, each);
+        if listed.is_ok_and(|omitted| omitted.has(Omission::Outside)) && self.is_switched() {
+            return Err(Absent::Changing);
+        }
         listed.map_err(|absent| match absent {
             Absent::Denied(_) => Absent::Denied(self.missing_permission(name)),
             absent => absent,
@@ -467,6 +470,8 @@ mod tests {
         fs::remove_file(&root).unwrap();
         symlink(&new, &root).unwrap();
         assert_eq!(lookup.open(b"link").unwrap_err(), Absent::Changing);
+        let listed = lookup.list(b"", &mut |_| ControlFlow::Continue(()));
+        assert_eq!(listed, Err(Absent::Changing));
         assert!(matches!(disk.open(b"link"), Ok(Opened::File(..))));
         assert_eq!(disk.open(b"out").unwrap_err(), Absent::Outside);
     }

@@ -104,6 +104,11 @@ impl Omitted {
         }
     }
 
+    /// Whether an entry is left out for this reason.
+    pub(crate) fn has(self, reason: Omission) -> bool {
+        self.counts[reason as usize] > 0
+    }
+
     /// The number of entries.
     #[must_use]
     pub fn total(&self) -> u64 {

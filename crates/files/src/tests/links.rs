@@ -236,30 +236,52 @@ fn absolute_links_through_the_root_are_followed_while_it_is_switched() {
         fs::create_dir(&site).unwrap();
         fs::write(site.join("file"), name).unwrap();
         symlink(root.join("file"), site.join("link")).unwrap();
+        // So that listing them takes as long as a switch.
+        for at in 0..100 {
+            symlink(root.join("file"), site.join(at.to_string())).unwrap();
+        }
     }
     symlink("old", &root).unwrap();
-    let mut client =
-        Client::new(&Folder::new(Disk::open(&root).unwrap()).site(CacheLimits::default()));
-    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let options = Options { listing: true, ..Options::default() };
+    let mut client = Client::new(
+        &Folder::new(Disk::open(&root).unwrap()).with_options(options).site(CacheLimits::default()),
+    );
+    // How many switches are asked for, and done.
+    let (asked, switched) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Once per request, at any time in it.
-            let (mut sites, mut last) = (["new", "old"].iter().cycle(), 0);
-            while !done.load(Ordering::Relaxed) {
-                let now = answered.load(Ordering::Relaxed);
-                if now > last {
-                    symlink(sites.next().unwrap(), &next).unwrap();
-                    fs::rename(&next, &root).unwrap();
-                    last = now;
+            for (at, site) in ["new", "old"].iter().cycle().take(REQUESTS).enumerate() {
+                while asked.load(Ordering::Acquire) <= at {
+                    thread::yield_now();
                 }
+                symlink(site, &next).unwrap();
+                fs::rename(&next, &root).unwrap();
+                switched.store(at + 1, Ordering::Release);
             }
         });
-        let _stop = Stop(&done);
-        for _ in 0..REQUESTS {
-            let got = client.get("/link");
-            assert!(got.status == 200 && ["old", "new"].contains(&got.text()), "{got:?}");
+        let _stop = AskForAll(&asked);
+        // Once per request, at any time in it.
+        for at in 0..REQUESTS {
+            asked.store(at + 1, Ordering::Release);
+            let path = ["/link", "/?format=json"][at % 2];
+            let got = client.get(path);
+            assert_eq!(got.status, 200, "{got:?}");
+            let expected: &[&str] =
+                if at % 2 == 0 { &["old", "new"] } else { &["\"complete\":true"] };
+            assert!(expected.iter().any(|text| got.text().contains(text)), "{got:?}");
+            while switched.load(Ordering::Acquire) <= at {
+                thread::yield_now();
+            }
             client.pass(1000);
-            answered.fetch_add(1, Ordering::Relaxed);
         }
     });
+}
+
+/// Lets the other thread end, also when an assertion fails.
+struct AskForAll<'a>(&'a AtomicUsize);
+
+impl Drop for AskForAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX, Ordering::Release);
+    }
 }
