@@ -23,6 +23,9 @@ use crate::tar::writer::ArchiveWriter;
 /// its bytes.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
+/// The most attempts to read a folder whose root is switched meanwhile.
+const MAX_ATTEMPTS: usize = 8;
+
 /// The cached listings and archive manifests of a folder, shared by all shards.
 #[derive(Debug)]
 pub(crate) struct ListingCache {
@@ -62,6 +65,20 @@ pub(crate) enum ListingResult {
     Page(PageContent),
     Document(Box<Document>),
     Archive(ArchiveWriter),
+}
+
+/// Calls `read` again while the root's link is switched, a few times at most.
+fn while_changing<T, E: Into<ArchiveError> + Copy>(
+    mut read: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let is_changing = |error: E| error.into() == ArchiveError::Absent(Absent::Changing);
+    for _ in 1..MAX_ATTEMPTS {
+        match read() {
+            Err(error) if is_changing(error) => {}
+            read => return read,
+        }
+    }
+    read()
 }
 
 impl ListingCache {
@@ -146,7 +163,10 @@ impl ListingCache {
     ) -> Result<Timestamped<Listing>, Absent> {
         let ListingRequest { folder, client, cancel, .. } = request;
         let now = store.now();
-        let read = || Ok((now, Listing::read(store, folder, self.lease(*client)?, cancel)?));
+        let read = || {
+            let read = || Listing::read(store, folder, self.lease(*client)?, cancel);
+            while_changing(read).map(|listing| (now, listing))
+        };
         self.listings.get(folder, now, request.always_read, read)
     }
 
@@ -165,8 +185,8 @@ impl ListingCache {
         let key = [title, &b"\0"[..], folder].concat();
         let now = store.now();
         let make = || {
-            let manifest = Manifest::make(store, folder, title, lease()?, cancel);
-            manifest.map(|manifest| (now, manifest))
+            let make = || Manifest::make(store, folder, title, lease()?, cancel);
+            while_changing(make).map(|manifest| (now, manifest))
         };
         let (_, manifest) = self.manifests.get(&key, now, *always_read, make)?;
         let manifest_memory = self.budget.charge(*client, manifest.memory() as u64);

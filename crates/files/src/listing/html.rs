@@ -3,7 +3,7 @@
 
 use super::assets::{ICONS, SCRIPT, STYLE};
 use super::human::{Count, DateTime, Size};
-use super::query::{Format, Sort};
+use super::query::{Format, ListingQuery, Sort};
 use super::read::{MAX_ENTRIES, Readme};
 use super::rows::Row;
 use super::text::{self, put};
@@ -214,7 +214,7 @@ fn toolbar(view: &View, out: &mut Vec<u8>) {
         put!(out, "Only names with “<bdi>");
         text::html(&query.filter, out);
         put!(out, "</bdi>”. <a href=\"");
-        let all = super::query::ListingQuery { filter: Vec::new(), ..query.clone() };
+        let all = ListingQuery { filter: Vec::new(), ..query.clone() };
         all.link_page(0, out);
         put!(out, "\">Show all</a>");
     }
@@ -227,22 +227,20 @@ fn pages(view: &View, out: &mut Vec<u8>) {
         return;
     };
     let Paging { page, pages } = paging;
-    let mut query = view.query.clone();
-    if page == 0 && view.cut.is_some() {
-        query.per_page = view.cut;
-    }
-    let link = |page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
+    let link = |query: &ListingQuery, page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
         put!(out, "<a class=\"button\" rel=\"{rel}\" href=\"");
         query.link_page(page, out);
         put!(out, "\">{text}</a>");
     };
     put!(out, "<nav class=\"pages\" aria-label=\"Pages\">");
-    if page > 0 {
-        link((page - 1).min(pages - 1), "prev", "← Previous", out);
+    if let Some((requested @ 1.., _)) = view.query.paging() {
+        link(&view.query, (requested - 1).min(pages - 1), "prev", "← Previous", out);
     }
     put!(out, "<span>Page {} of {}</span>", Count(u64::from(page) + 1), Count(pages.into()));
     if page + 1 < pages {
-        link(page + 1, "next", "Next →", out);
+        let per_page = view.cut.or(view.query.per_page);
+        let query = ListingQuery { per_page, ..view.query.clone() };
+        link(&query, page + 1, "next", "Next →", out);
     }
     put!(out, "</nav>\n");
 }

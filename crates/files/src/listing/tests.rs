@@ -1,5 +1,6 @@
 //! Listings, from a store to the text.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -217,6 +218,24 @@ fn a_page_has_up_to_4_mib_and_the_next_one_begins_where_it_ends() {
     // A page of requested length, too.
     let cut = written(&store, "/", "page=1&per=9000&q=0", Format::Html);
     assert!(cut.len() <= MAX_LEN && rows_of(&cut) < 9000 && cut.contains("missing here"));
+}
+
+/// Names on a later page may be longer than those on the first.
+#[test]
+fn the_links_to_next_pages_lead_to_every_name() {
+    let store = store_with_names(3000, 8);
+    (0..3000).for_each(|at| store.write(&format!("z{at:04}{}", "&".repeat(245)), ""));
+    let (mut query, mut seen, mut pages) = ("per=2500".to_owned(), HashSet::new(), 0);
+    loop {
+        let page = written(&store, "/", &query, Format::Html);
+        let rows = page.split("<tr class").skip(1);
+        seen.extend(rows.map(|row| row.split("<bdi>").nth(1).unwrap()[..8].to_owned()));
+        pages += 1;
+        let Some((_, next)) = page.split_once("rel=\"next\" href=\"?") else { break };
+        query = next.split('"').next().unwrap().replace("&amp;", "&");
+        assert!(pages < 10, "{query}");
+    }
+    assert_eq!(seen.len(), 6000, "{pages} pages");
 }
 
 #[test]

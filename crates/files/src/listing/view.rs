@@ -128,15 +128,17 @@ impl View {
         Ok(view)
     }
 
-    /// Notes that a page has only the first `count` of its rows. The next page begins after them.
+    /// Notes that a page has only the first `count` of its rows. The next page has as many, and
+    /// begins after them, or repeats some of them: no name is between two pages.
     pub(super) fn cut_after(&mut self, count: usize) {
         // A page has at most 10,000 rows, and a listing less than 2^32.
         let count = (count as u32).clamp(1, MAX_PER_PAGE);
         self.cut = Some(count);
-        if self.paging.is_none_or(|paging| paging.page == 0) {
-            let pages = self.totals.entries().div_ceil(count.into()) as u32;
-            self.paging = Some(Paging { page: 0, pages });
-        }
+        let (page, per_page) = self.query.paging().unwrap_or((0, count));
+        let start = u64::from(page) * u64::from(per_page);
+        let (page, pages) =
+            (start / u64::from(count), self.totals.entries().div_ceil(count.into()));
+        self.paging = Some(Paging { page: page as u32, pages: pages as u32 });
     }
 
     pub(crate) fn rows(&self) -> &Rows {

@@ -22,7 +22,8 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// How often a file is read again that changes while it is read. After that, it may grow meanwhile.
+/// How often a name is looked up again whose root changes, and a file is read again that changes
+/// while it is read. After that, the file may grow meanwhile.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -82,30 +83,41 @@ pub(crate) fn look_up(
         }
         _ => None,
     };
-    let opened_store = match scope {
-        ReadScope::Cached => Some(folder.store.for_event_loop().ok_or(Unfinished::WouldBlock)?),
-        ReadScope::SmallFiles | ReadScope::WholeFiles(_) => folder.store.for_lookup(),
-    };
-    let store = opened_store.as_deref().unwrap_or(&*folder.store);
-    let reader = Reader { store, ..folder.reader(scope) };
-    let lookup = Lookup { folder, known: known_file, reader, opened: RefCell::new(opened) };
-    let found = lookup.find(path);
-    // Checked first: a call that would have blocked looks like a missing file to the rules.
-    if store.would_block() {
-        return Err(Unfinished::WouldBlock);
-    }
-    let target = match found {
-        Ok(Target::File(_, file)) if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) => {
-            drop(lookup);
-            return Ok(known.expect("it has the known file"));
+    let mut opened = opened;
+    let mut attempts = 0..MAX_ATTEMPTS;
+    let target = loop {
+        attempts.next();
+        // Each attempt opens the root again.
+        let opened_store = match scope {
+            ReadScope::Cached => Some(folder.store.for_event_loop().ok_or(Unfinished::WouldBlock)?),
+            ReadScope::SmallFiles | ReadScope::WholeFiles(_) => folder.store.for_lookup(),
+        };
+        let store = opened_store.as_deref().unwrap_or(&*folder.store);
+        let reader = Reader { store, ..folder.reader(scope) };
+        let opened = RefCell::new(opened.take());
+        let lookup = Lookup { folder, known: known_file, reader, opened };
+        let found = lookup.find(path);
+        // Checked first: a call that would have blocked looks like a missing file to the rules.
+        if store.would_block() {
+            return Err(Unfinished::WouldBlock);
         }
-        Ok(target) => target,
-        Err(LoadError::NeedsFullRead) => {
-            return Err(Unfinished::NeedsFullRead(lookup.opened.take().map(Box::new)));
+        match found {
+            Ok(Target::File(_, file))
+                if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) =>
+            {
+                drop(lookup);
+                return Ok(known.expect("it has the known file"));
+            }
+            Ok(target) => break target,
+            Err(LoadError::NeedsFullRead) => {
+                return Err(Unfinished::NeedsFullRead(lookup.opened.take().map(Box::new)));
+            }
+            Err(LoadError::WouldBlock) => return Err(Unfinished::WouldBlock),
+            // The root's link was switched, for example.
+            Err(LoadError::Absent(Absent::Changing)) if !attempts.is_empty() => {}
+            Err(LoadError::Absent(absent)) => break Target::Absent(absent),
+            Err(LoadError::Changed) => break Target::Absent(Absent::Changing),
         }
-        Err(LoadError::WouldBlock) => return Err(Unfinished::WouldBlock),
-        Err(LoadError::Absent(absent)) => Target::Absent(absent),
-        Err(LoadError::Changed) => Target::Absent(Absent::Changing),
     };
     Ok(Arc::new(Entry { mount: Some(mount), target }))
 }

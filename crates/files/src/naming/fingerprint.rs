@@ -42,10 +42,10 @@ const BUNDLER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"chunks/"];
 const LOADER_FOLDERS: &[&[u8]] = &[b"assets/", b"build/", b"static/", b"media/"];
 
 /// What may follow the hash: `app.HASH.chunk.js.map`, `app-HASH.min.js`, VitePress's
-/// `page.HASH.lean.js`.
+/// `page.HASH.lean.js`, `Serif-HASH.ttf.woff2`.
 const AFTER_HASH: &[&[u8]] = &[
     b"js", b"mjs", b"cjs", b"css", b"min", b"chunk", b"bundle", b"lean", b"module", b"worker",
-    b"legacy", b"LICENSE",
+    b"legacy", b"LICENSE", b"ttf", b"otf",
 ];
 
 /// The lengths of hexadecimal hashes that can't be taken for anything else: of MD5, SHA-1 and
@@ -284,14 +284,18 @@ const ONSETS: &[&[u8]] = &[
     b"tr", b"tw", b"wh", b"wr",
 ];
 
-/// Abbreviations without vowels that people write in file names, and the ends of ordinals.
+/// Abbreviations without vowels, languages and countries that people write in file names, and the
+/// ends of ordinals.
 const ABBREVIATIONS: &[&[u8]] = &[
-    b"bg", b"btn", b"cdn", b"cfg", b"cms", b"crm", b"css", b"csv", b"ctx", b"cv", b"db", b"dj",
-    b"dns", b"dr", b"fn", b"ftp", b"gps", b"hd", b"html", b"http", b"https", b"img", b"jpg", b"js",
-    b"jsx", b"jwt", b"lg", b"ltr", b"md", b"mdx", b"mp", b"mr", b"mrs", b"ms", b"msg", b"nd",
-    b"pc", b"pdf", b"php", b"png", b"px", b"rd", b"rfc", b"rgb", b"rss", b"rtl", b"sdk", b"sm",
-    b"sql", b"src", b"ssh", b"ssl", b"ssr", b"st", b"svg", b"tcp", b"th", b"tls", b"ts", b"tsx",
-    b"tv", b"txt", b"udp", b"vr", b"vs", b"wp", b"www", b"xhtml", b"xl", b"xml", b"xs",
+    b"bg", b"blk", b"br", b"btn", b"cdn", b"cfg", b"cms", b"cn", b"crm", b"css", b"csv", b"ctx",
+    b"cv", b"db", b"dj", b"dk", b"dns", b"dr", b"fn", b"ftp", b"gb", b"gl", b"gps", b"gpt", b"gql",
+    b"hd", b"hk", b"html", b"http", b"https", b"img", b"jp", b"jpg", b"jr", b"js", b"jsx", b"jwt",
+    b"kr", b"lg", b"llc", b"ltd", b"ltr", b"mc", b"md", b"mdx", b"mp", b"mr", b"mrs", b"ms",
+    b"msg", b"nd", b"nl", b"npm", b"pc", b"pdf", b"php", b"png", b"prj", b"pt", b"px", b"ql",
+    b"rd", b"rfc", b"rgb", b"rss", b"rtl", b"sdk", b"sm", b"sql", b"sr", b"src", b"ssh", b"ssl",
+    b"ssr", b"st", b"sv", b"svc", b"svg", b"tcp", b"th", b"tls", b"ts", b"tsx", b"tv", b"tw",
+    b"txt", b"udp", b"vm", b"vpn", b"vr", b"vs", b"wht", b"wp", b"www", b"xhr", b"xhtml", b"xl",
+    b"xml", b"xs", b"zh",
 ];
 
 /// Whether a group of letters in lower case can be a word: it has a vowel, and begins as words do.

@@ -65,6 +65,18 @@ const ON_DISK: [u32; 12] = [
     0x7366_746E, // NTFS
 ];
 
+/// File systems whose files the kernel makes when they are read, so that sizes are unknown before.
+const MADE_BY_KERNEL: [u32; 8] = [
+    0x0000_9FA0, // proc
+    0x6265_6572, // sysfs
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0x6265_6570, // configfs
+    0x0027_E0EB, // cgroup
+    0x6367_7270, // cgroup2
+];
+
 /// The devices with open files, by number. Dropped ones are removed when another is added.
 static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mutex::default);
 
@@ -213,6 +225,11 @@ fn start_closer() -> Option<Sender<Closing>> {
 fn type_of(file: BorrowedFd<'_>) -> u32 {
     // The field's width differs between architectures; all magic numbers have 32 bits.
     rustix::fs::fstatfs(file).map_or(0, |stat| stat.f_type as u32)
+}
+
+/// Whether the files of the file system that contains `file` are as long as their sizes say.
+pub(crate) fn has_sizes(file: BorrowedFd<'_>) -> bool {
+    !MADE_BY_KERNEL.contains(&type_of(file))
 }
 
 /// How files of this type of file system are sent, and whether its reads are timed.

@@ -24,7 +24,7 @@ use super::convert::{file_clock, from_statx, monotonic, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::links::{LinkedFolders, Roots};
-use super::omitted::Omitted;
+use super::omitted::{Omission, Omitted};
 use super::open::{self, Error::Os};
 use super::scan;
 use super::traits::{Child, Followed, OpenFile, Opened, Store};
@@ -204,6 +204,15 @@ impl Root<'_> {
         Ok(Roots { folder: self.folder()?, linked: &self.linked })
     }
 
+    /// Whether the root's path leads to another folder by now: its link was switched.
+    fn is_switched(&self) -> bool {
+        let id = |folder: BorrowedFd<'_>| {
+            rustix::fs::fstat(folder).ok().map(|stat| (stat.st_dev, stat.st_ino))
+        };
+        let now = open::folder(&self.disk.root).ok().and_then(|folder| id(folder.as_fd()));
+        self.folder.get().is_some_and(|folder| now.is_some() && id(folder.as_fd()) != now)
+    }
+
     /// Opens the folder, or the single file.
     fn open_itself(&self) -> Result<OwnedFd, open::Error> {
         match &self.disk.single {
@@ -259,6 +268,8 @@ impl Store for Root<'_> {
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special_kind(name)));
             }
+            // An absolute link through the root's path leads to the new site.
+            Err(Os(Errno::XDEV)) if self.is_switched() => return Err(Absent::Changing),
             opened => opened.map_err(to_absent)?,
         };
         let (kind, identity) = stat(file.as_fd())?;
@@ -284,6 +295,9 @@ impl Store for Root<'_> {
             return Err(Absent::NotAFolder);
         }
         let listed = scan::folder(self.roots().map_err(to_absent)?, name, each);
+        if listed.is_ok_and(|omitted| omitted.has(Omission::Outside)) && self.is_switched() {
+            return Err(Absent::Changing);
+        }
         listed.map_err(|absent| match absent {
             Absent::Denied(_) => Absent::Denied(self.missing_permission(name)),
             absent => absent,
@@ -436,5 +450,29 @@ mod tests {
         symlink(&new, &root).unwrap();
         assert!(is_file(&*lookup, b"b") && !is_file(&*lookup, b"c"));
         assert!(is_file(&disk, b"c") && !is_file(&disk, b"a"));
+    }
+
+    #[test]
+    fn absolute_link_through_a_root_that_is_switched_is_no_link_that_leads_out() {
+        let scratch = Scratch::new();
+        let [old, new, root] = ["old", "new", "root"].map(|name| scratch.path().join(name));
+        for folder in [&old, &new] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("file"), "").unwrap();
+            symlink(root.join("file"), folder.join("link")).unwrap();
+            symlink("/etc/passwd", folder.join("out")).unwrap();
+        }
+        symlink(&old, &root).unwrap();
+        let disk = Disk::open(&root).unwrap();
+        let lookup = disk.for_lookup().unwrap();
+        assert!(matches!(lookup.open(b"link"), Ok(Opened::File(..))));
+        assert_eq!(lookup.open(b"out").unwrap_err(), Absent::Outside);
+        fs::remove_file(&root).unwrap();
+        symlink(&new, &root).unwrap();
+        assert_eq!(lookup.open(b"link").unwrap_err(), Absent::Changing);
+        let listed = lookup.list(b"", &mut |_| ControlFlow::Continue(()));
+        assert_eq!(listed, Err(Absent::Changing));
+        assert!(matches!(disk.open(b"link"), Ok(Opened::File(..))));
+        assert_eq!(disk.open(b"out").unwrap_err(), Absent::Outside);
     }
 }

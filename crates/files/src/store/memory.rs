@@ -282,6 +282,7 @@ impl Store for Memory {
                 kind: *kind,
                 is_symlink: false,
                 readable: !matches!(fault, Some(Absent::Denied(_))),
+                is_sized: true,
                 identity: *identity,
             };
             if each(child).is_break() {

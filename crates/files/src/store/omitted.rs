@@ -19,17 +19,21 @@ pub enum Omission {
     TooLong,
     /// A symbolic link to a folder. Only archives leave it out, since it could lead in circles.
     FolderLink,
+    /// The kernel makes it when it is read, as in `/proc` and `/sys`, so its size is unknown before.
+    /// Only archives leave it out, since sizes come first in them.
+    Unsized,
 }
 
 impl Omission {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unreadable,
         Self::Special,
         Self::Outside,
         Self::Broken,
         Self::TooLong,
         Self::FolderLink,
+        Self::Unsized,
     ];
 
     /// The reason why a name that can't be requested is left out. `None` if it is hidden.
@@ -59,6 +63,7 @@ impl Omission {
             Self::Broken => "broken",
             Self::TooLong => "too_long",
             Self::FolderLink => "folder_link",
+            Self::Unsized => "unsized",
         }
     }
 
@@ -73,6 +78,7 @@ impl Omission {
             Self::Broken => ["broken link", "broken links"],
             Self::TooLong => ["name that is too long", "names that are too long"],
             Self::FolderLink => ["link to a folder", "links to folders"],
+            Self::Unsized => ["file whose size is unknown", "files whose size is unknown"],
         }
     }
 }
@@ -96,6 +102,11 @@ impl Omitted {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
+    }
+
+    /// Whether an entry is left out for this reason.
+    pub(crate) fn has(self, reason: Omission) -> bool {
+        self.counts[reason as usize] > 0
     }
 
     /// The number of entries.

@@ -1,13 +1,14 @@
 //! Lists a folder on disk. Each name is looked up without leaving the root.
 
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, Dir, FileType, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
+use super::device::has_sizes;
 use super::links::Roots;
 use super::omitted::{Omission, Omitted};
 use super::open;
@@ -28,10 +29,11 @@ pub(crate) fn folder(
         open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
         error => to_absent(error),
     })?;
+    let is_sized_here = has_sizes(folder.as_fd());
     for entry in Dir::read_from(&folder).map_err(to_absent)? {
         let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
-        let (stat, kind, is_symlink) = match look_up(roots, &folder, name, child) {
+        let (stat, kind, target) = match look_up(roots, &folder, name, child) {
             Ok(found) => found,
             Err(Unlisted::Omitted(reason)) => {
                 omitted.add(reason);
@@ -43,7 +45,9 @@ pub(crate) fn folder(
         // The system call, which follows links, is only needed if the mode doesn't allow everybody.
         let readable = stat.stx_mode & OTHERS_READ != 0
             || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
-        if each(Child { name: child, kind, is_symlink, readable, identity }).is_break() {
+        let is_symlink = target.is_some();
+        let is_sized = target.map_or(is_sized_here, |target| has_sizes(target.as_fd()));
+        if each(Child { name: child, kind, is_symlink, readable, is_sized, identity }).is_break() {
             break;
         }
     }
@@ -75,30 +79,31 @@ impl Unlisted {
     }
 }
 
-/// The status and kind of what `child` in the open folder `name` leads to, and whether that is by a
-/// link.
+/// The status and kind of what `child` in the open folder `name` leads to, and what it leads to if
+/// it is a link.
 fn look_up(
     roots: Roots<'_>,
     folder: &OwnedFd,
     name: &[u8],
     child: &[u8],
-) -> Result<(Statx, Kind, bool), Unlisted> {
+) -> Result<(Statx, Kind, Option<OwnedFd>), Unlisted> {
     if !path::is_requestable(name, child) {
         return Err(Unlisted::Omitted(Omission::of_name(child)));
     }
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let mut stat = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS)
         .map_err(|error| Unlisted::of(to_absent(error)))?;
-    let is_symlink = from_statx(&stat).0 == FileType::Symlink;
-    if is_symlink {
+    let mut target = None;
+    if from_statx(&stat).0 == FileType::Symlink {
         let path = path::beneath(name, child);
-        let target = roots.open(&path, open::PATH_FLAGS).map_err(Unlisted::of_target)?;
-        stat = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+        let opened = roots.open(&path, open::PATH_FLAGS).map_err(Unlisted::of_target)?;
+        stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
             .map_err(Unlisted::of_target)?;
+        target = Some(opened);
     }
     match from_statx(&stat).0 {
-        FileType::Directory => Ok((stat, Kind::Folder, is_symlink)),
-        FileType::RegularFile => Ok((stat, Kind::File, is_symlink)),
+        FileType::Directory => Ok((stat, Kind::Folder, target)),
+        FileType::RegularFile => Ok((stat, Kind::File, target)),
         _ => Err(Unlisted::Omitted(Some(Omission::Special))),
     }
 }

@@ -120,6 +120,8 @@ pub struct Child<'a> {
     pub is_symlink: bool,
     /// Whether this process may read it, as far as is known without opening it.
     pub readable: bool,
+    /// Whether its file system says how long its files are, which `/proc` and `/sys` don't.
+    pub is_sized: bool,
     /// The identity of what the name leads to.
     pub identity: Identity,
 }

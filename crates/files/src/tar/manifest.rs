@@ -102,9 +102,9 @@ impl Manifest {
     /// Reads `folder` and everything beneath it, which blocks. `prefix` is the folder's name in the
     /// archive.
     ///
-    /// Skips entries that can't be requested by name or that this process may not read, and links
-    /// to folders, which could lead in circles. They are counted in a file at the end
-    /// ([`NOTE_NAME`]); hidden names are not.
+    /// Skips entries that can't be requested by name or that this process may not read, files whose
+    /// size is unknown, and links to folders, which could lead in circles. They are counted in a
+    /// file at the end ([`NOTE_NAME`]); hidden names are not.
     ///
     /// # Errors
     ///
@@ -317,9 +317,14 @@ impl TreeReader<'_> {
     }
 
     fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
-        let Child { name, kind, is_symlink, readable, identity } = child;
-        if !readable || (kind == Kind::Folder && is_symlink) {
-            self.omitted.add(if readable { Omission::FolderLink } else { Omission::Unreadable });
+        let Child { name, kind, is_symlink, readable, is_sized, identity } = child;
+        let omission = match kind {
+            _ if !readable => Some(Omission::Unreadable),
+            Kind::Folder => is_symlink.then_some(Omission::FolderLink),
+            Kind::File => (!is_sized).then_some(Omission::Unsized),
+        };
+        if omission.is_some() {
+            self.omitted.add(omission);
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {

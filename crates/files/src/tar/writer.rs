@@ -47,7 +47,7 @@ pub(crate) struct Batch {
 pub(crate) enum ArchiveAborted {
     /// A file differs from the manifest.
     Changed,
-    /// A file ends before its size, as in `/sys`.
+    /// A file ends before its size.
     Shorter,
     /// A file can't be opened or read.
     Absent(Absent),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::attacks::Stop;
@@ -224,4 +224,64 @@ fn a_link_swapped_in_a_loop_never_exposes_hidden_names() {
             }
         }
     });
+}
+
+#[test]
+fn absolute_links_through_the_root_are_followed_while_it_is_switched() {
+    const REQUESTS: usize = 2000;
+    let scratch = Scratch::new();
+    let [root, next] = ["root", "next"].map(|name| scratch.path().join(name));
+    for name in ["old", "new"] {
+        let site = scratch.path().join(name);
+        fs::create_dir(&site).unwrap();
+        fs::write(site.join("file"), name).unwrap();
+        symlink(root.join("file"), site.join("link")).unwrap();
+        // So that listing them takes as long as a switch.
+        for at in 0..100 {
+            symlink(root.join("file"), site.join(at.to_string())).unwrap();
+        }
+    }
+    symlink("old", &root).unwrap();
+    let options = Options { listing: true, ..Options::default() };
+    let mut client = Client::new(
+        &Folder::new(Disk::open(&root).unwrap()).with_options(options).site(CacheLimits::default()),
+    );
+    // How many switches are asked for, and done.
+    let (asked, switched) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for (at, site) in ["new", "old"].iter().cycle().take(REQUESTS).enumerate() {
+                while asked.load(Ordering::Acquire) <= at {
+                    thread::yield_now();
+                }
+                symlink(site, &next).unwrap();
+                fs::rename(&next, &root).unwrap();
+                switched.store(at + 1, Ordering::Release);
+            }
+        });
+        let _stop = AskForAll(&asked);
+        // Once per request, at any time in it.
+        for at in 0..REQUESTS {
+            asked.store(at + 1, Ordering::Release);
+            let path = ["/link", "/?format=json"][at % 2];
+            let got = client.get(path);
+            assert_eq!(got.status, 200, "{got:?}");
+            let expected: &[&str] =
+                if at % 2 == 0 { &["old", "new"] } else { &["\"complete\":true"] };
+            assert!(expected.iter().any(|text| got.text().contains(text)), "{got:?}");
+            while switched.load(Ordering::Acquire) <= at {
+                thread::yield_now();
+            }
+            client.pass(1000);
+        }
+    });
+}
+
+/// Lets the other thread end, also when an assertion fails.
+struct AskForAll<'a>(&'a AtomicUsize);
+
+impl Drop for AskForAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX, Ordering::Release);
+    }
 }

@@ -1,11 +1,15 @@
 //! Files whose size on disk is not that of their content, as in `/proc` and `/sys`: they are read to
 //! their end for each request, and never cached.
 
+use sockeye_proto::CancelToken;
+
 use super::codings::{accepting, compressed, site_with};
+use super::scratch::Scratch;
 use super::{Client, memory, site};
 use crate::lookup::find::look_up_fully;
 use crate::lookup::mounts::Mounts;
 use crate::store::memory::Memory;
+use crate::tar::manifest::Manifest;
 use crate::{Coding, Codings, MAX_SMALL_FILE};
 
 /// A store with one file that has this content, and another size.
@@ -171,4 +175,29 @@ fn files_of_the_kernel_are_sent() {
         let got = Client::new(&site(crate::Disk::open(path).unwrap())).get("/mtu");
         assert_eq!((got.status, got.text()), (200, &*expected));
     }
+}
+
+/// Archives have the size of a file before its content, which `/proc` and `/sys` don't know.
+#[test]
+fn files_of_the_kernel_are_left_out_of_archives_and_counted() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.path().join("file"), "content").unwrap();
+    for (name, target) in [("zero", "/proc/version"), ("page", "/proc/sys/kernel/ostype")] {
+        std::os::unix::fs::symlink(target, scratch.path().join(name)).unwrap();
+    }
+    let disk = crate::Disk::open(scratch.path()).unwrap().links_into("/proc").unwrap();
+    let names = |disk: &crate::Disk, folder: &[u8]| {
+        let cancel = CancelToken::default();
+        let lease = crate::tests::lease(1 << 30);
+        let manifest = Manifest::make(disk, folder, b"top", lease, &cancel).unwrap();
+        let last = manifest.count() - 1;
+        let note = String::from_utf8(manifest.note(last).unwrap().to_vec()).unwrap();
+        let names = (0..last).map(|at| manifest.with_entry(at, |entry| entry.name.to_vec()));
+        (names.collect::<Vec<_>>(), note)
+    };
+    let (found, note) = names(&disk, b"");
+    assert_eq!(found, [b"top/file"]);
+    assert_eq!(note, "Not in this archive: 2 files whose size is unknown.\n");
+    let (found, _) = names(&crate::Disk::open("/proc/sys/kernel").unwrap(), b"random");
+    assert!(found.is_empty(), "{found:?}");
 }

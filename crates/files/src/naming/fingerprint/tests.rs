@@ -72,6 +72,7 @@ const BUNDLED: &[&str] = &[
     "elasticlunr-ef4e11c1.min.js",
     "static.files/main-9dd44ab47b99a0fb.js",
     "static.files/FiraSans-Regular-0fe48ade.woff2",
+    "static.files/SourceSerif4-Regular-6b053e98.ttf.woff2",
     // Rails, Phoenix, Django, Hugo, Trunk.
     "assets/application-9e0b2c4f.css",
     "app-eb0a5b9302e8d32828d8a73f137cc8f0.js",
@@ -131,6 +132,14 @@ const WRITTEN: &[&str] = &[
     "assets/use-Base64Js.js",
     "assets/chart-Top10Url.js",
     "assets/lib-JQueryUI.js",
+    "assets/page-McDonald.js",
+    "assets/app-WebGl2Px.js",
+    "assets/chat-GPT4oApi.js",
+    "assets/logo-WhtTrans.png",
+    "assets/logo-BlkWhite.png",
+    // Languages and countries.
+    "assets/i18n-ptBRLang.js",
+    "assets/lang-zhHansCN.js",
     "photo.1234abcde.jpg",
     "assets/background.jpg",
     "index-Version2.js",
