@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sockeye_proto::{Budget, Client, ReportLimiter, Time};
+use sockeye_proto::{Budget, Client, Permit, ReportLimiter, Time};
 use tracing::field::display;
 use tracing::warn;
 
@@ -20,8 +20,8 @@ const NO_MORE_FILES: &str = "too many files are being sent: some requests get 50
 /// gets a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that
-    /// are not kept in memory get a 503. Default: 512.
+    /// Open files that are being sent or wait to be read, each with a descriptor. Beyond it,
+    /// requests for files that are not kept in memory get a 503. Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.
@@ -79,6 +79,13 @@ impl Budgets {
     /// Changes [`BudgetLimits::open_files`], once the number of descriptors is known.
     pub fn set_open_files(&self, open_files: u64) {
         self.open_files.set_total(open_files);
+    }
+
+    /// A permit of `client` for a file that is open while it waits for a job. `None` once half of the
+    /// budget is used, so that files that are sent find the other half: the job opens the file again.
+    pub(crate) fn take_waiting_file(&self, client: Client) -> Option<Permit> {
+        let has_room = self.open_files.used() < self.open_files.total() / 2;
+        has_room.then(|| self.open_files.take(client, 1)).flatten()
     }
 
     /// Logs that a request of `client` for `path` is answered with an error.

@@ -128,8 +128,8 @@ impl Site {
                 // Without a permit, the job opens the file again.
                 let opened = opened.and_then(|opened| {
                     let (mount, _) = mounts.find(key)?;
-                    let budget = &mounts.get(mount).folder.budgets.open_files;
-                    let permit = budget.charge(responder.client(view.request()), 1)?;
+                    let budgets = &mounts.get(mount).folder.budgets;
+                    let permit = budgets.take_waiting_file(responder.client(view.request()))?;
                     Some(opened.charged(permit))
                 });
                 self.look_up(lookup, JobKind::ReadWhole, opened, responder)

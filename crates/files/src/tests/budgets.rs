@@ -27,11 +27,21 @@ const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has sent a request and read nothing.
 fn send_request(site: &Site, target: &str, fields: &str) -> Harness {
+    let mut client = send_head(site, target, fields);
+    while client.run_jobs() > 0 {}
+    client
+}
+
+/// A connection of the client with this name that has sent a request. No job has run.
+pub(super) fn ask_as(site: &Site, target: &str, name: &str) -> Harness {
+    send_head(site, target, &format!("X-Client: {name}\r\n"))
+}
+
+fn send_head(site: &Site, target: &str, fields: &str) -> Harness {
     let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
     let mut client = Harness::new(Server::new(shared, site.clone()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     client.input(head.as_bytes());
-    while client.run_jobs() > 0 {}
     client
 }
 

@@ -1,6 +1,7 @@
 //! Lookups on the event loop, on a real disk: requests that are answered before any job has run.
 
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread;
@@ -9,9 +10,10 @@ use std::time::{Duration, Instant};
 use sockeye_proto::Access;
 
 use super::Client;
+use super::budgets::ask_as;
 use super::scratch::Scratch;
 use crate::store::traits::{Opened, Store};
-use crate::{CacheLimits, Disk, Folder, MAX_SMALL_FILE, Options, Site};
+use crate::{BudgetLimits, Budgets, CacheLimits, Disk, Folder, MAX_SMALL_FILE, Options, Site};
 
 /// A folder with `page.txt`. `None` where the kernel or the file
 /// system of temporary files don't support lookups on event loops.
@@ -125,6 +127,32 @@ fn a_file_to_be_read_whole_is_left_to_a_job_that_has_it_open() {
     assert!(response.status == 200 && response.text() == content);
     client.pass(1000);
     assert_eq!(client.get("/folder/large.bin").status, 404);
+}
+
+/// Otherwise clients of many addresses could use all descriptors of the process: each has its share.
+#[test]
+fn open_files_that_wait_for_jobs_leave_half_of_the_budget() {
+    let Some((scratch, _)) = scratch() else { return };
+    let content = "ab".repeat(MAX_SMALL_FILE as usize);
+    let budgets = Budgets::new(BudgetLimits { open_files: 8, ..BudgetLimits::default() });
+    let folder = Folder::open(scratch.path()).unwrap().with_budgets(&budgets);
+    let site = folder.site(CacheLimits::default());
+    let names = ["A", "B", "C", "D", "E", "F"];
+    let mut clients = names.map(|name| {
+        fs::write(scratch.path().join(name), &content).unwrap();
+        ask_as(&site, &format!("/{name}"), name)
+    });
+    let is_waiting = |file: &io::Result<DirEntry>| {
+        let target = file.as_ref().ok().and_then(|file| fs::read_link(file.path()).ok());
+        target.is_some_and(|target| names.iter().any(|name| target == scratch.path().join(name)))
+    };
+    let waiting = fs::read_dir("/proc/self/fd").unwrap().filter(is_waiting).count();
+    assert_eq!((waiting, budgets.open_files.used()), (4, 4));
+    for client in &mut clients {
+        while client.run_jobs() > 0 {}
+        assert!(client.output().starts_with(b"HTTP/1.1 200 "));
+    }
+    assert_eq!(budgets.open_files.used(), 0);
 }
 
 #[test]
