@@ -15,10 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxFlags, StatxTimestamp};
-use rustix::io::Errno;
-use sockeye_proto::Access;
-
 use super::absent::Absent;
 use super::convert::{file_clock, from_statx, monotonic};
 use super::device::Device;
@@ -27,6 +23,8 @@ use super::omitted::Omitted;
 use super::open::{FOLDER_FLAGS, NO_MODE, READ_FLAGS};
 use super::traits::{Child, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxFlags, StatxTimestamp};
+use rustix::io::Errno;
 
 /// How names are resolved beneath the root.
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
@@ -90,7 +88,7 @@ impl CachedLookups {
     /// The root at `path` for one lookup. `None` if event loops may not look names up there.
     pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot> {
         let State::Known(id, device) = lock(&self.0).clone() else { return None };
-        if device.access() == Access::Thread {
+        if !device.opens_at_once() {
             return None;
         }
         let start = monotonic();
