@@ -119,7 +119,7 @@ impl Device {
         new
     }
 
-    fn new(number: u64, file_system: u32, access: Access, timed: bool) -> Self {
+    pub(super) fn new(number: u64, file_system: u32, access: Access, timed: bool) -> Self {
         let (slow, open_files, closing, closer) = Default::default();
         Self { number, file_system, access, timed, slow, open_files, closing, closer }
     }
