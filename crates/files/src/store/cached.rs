@@ -15,18 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxFlags, StatxTimestamp};
-use rustix::io::Errno;
-use sockeye_proto::Access;
-
 use super::absent::Absent;
 use super::convert::{file_clock, from_statx, monotonic};
-use super::device::Device;
+use super::device::{Device, SLOW_READ};
 use super::identity::{Identity, Stamp};
 use super::omitted::Omitted;
 use super::open::{FOLDER_FLAGS, NO_MODE, READ_FLAGS};
 use super::traits::{Child, OpenFile, Opened, Store};
 use crate::limits::lock::lock;
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxFlags, StatxTimestamp};
+use rustix::io::Errno;
 
 /// How names are resolved beneath the root.
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
@@ -34,6 +32,10 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV)
     .union(ResolveFlags::CACHED);
+
+/// How long lookups are left to threads after one that took longer than [`SLOW_READ`]: some other
+/// process may have to allow that a file is opened (fanotify), such as a virus scanner.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// Makes an open file of a descriptor.
 type MakeFile = fn(OwnedFd, Identity, Arc<Device>) -> Arc<dyn OpenFile>;
@@ -49,6 +51,8 @@ enum State {
     Unknown,
     /// The root, and its device.
     Known(RootId, Arc<Device>),
+    /// A lookup was slow. Event loops do none until this time of the monotonic clock.
+    Slow(Duration),
     /// The kernel doesn't support it, or a sandbox forbids it.
     Unsupported,
 }
@@ -73,6 +77,10 @@ impl RootId {
         let has_born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         let (_, Identity { device, inode, .. }) = from_statx(&stat);
         let born = has_born.then_some((tv_sec, tv_nsec));
+        // File systems without a disk share the device numbers 0:1, 0:2 and so on.
+        if born.is_none() && device >> 32 == 0 {
+            return None;
+        }
         Some(Self { device, inode, mount: stat.stx_mnt_id, born })
     }
 }
@@ -88,12 +96,18 @@ impl CachedLookups {
     }
 
     /// The root at `path` for one lookup. `None` if event loops may not look names up there.
-    pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot> {
-        let State::Known(id, device) = lock(&self.0).clone() else { return None };
-        if device.access() == Access::Thread {
+    pub(super) fn root(&self, path: &Path, make_file: MakeFile) -> Option<CachedRoot<'_>> {
+        let start = monotonic();
+        let state = lock(&self.0).clone();
+        let State::Known(id, device) = state else {
+            if matches!(state, State::Slow(until) if until <= start) {
+                *lock(&self.0) = State::Unknown;
+            }
+            return None;
+        };
+        if !device.opens_at_once() {
             return None;
         }
-        let start = monotonic();
         let folder =
             match rustix::fs::openat2(CWD, path, FOLDER_FLAGS, NO_MODE, ResolveFlags::CACHED) {
                 Ok(folder) => folder,
@@ -108,12 +122,13 @@ impl CachedLookups {
             return None;
         }
         let would_block = AtomicBool::new(false);
-        Some(CachedRoot { folder, device, make_file, would_block, start })
+        Some(CachedRoot { lookups: self, folder, device, make_file, would_block, start })
     }
 }
 
 /// The root for one lookup on an event loop.
-pub(super) struct CachedRoot {
+pub(super) struct CachedRoot<'a> {
+    lookups: &'a CachedLookups,
     folder: OwnedFd,
     device: Arc<Device>,
     make_file: MakeFile,
@@ -121,14 +136,14 @@ pub(super) struct CachedRoot {
     start: Duration,
 }
 
-impl CachedRoot {
+impl CachedRoot<'_> {
     fn block(&self) -> Absent {
         self.would_block.store(true, Ordering::Relaxed);
         Absent::Exhausted
     }
 }
 
-impl Store for CachedRoot {
+impl Store for CachedRoot<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let name = OsStr::from_bytes(if name.is_empty() { b"." } else { name });
         // `NONBLOCK` in the flags: a file with a lease fails instead of waiting for its holder.
@@ -176,17 +191,57 @@ impl Store for CachedRoot {
     }
 }
 
-/// Records how long the lookup took: a slow device is left to threads until it has recovered.
-impl Drop for CachedRoot {
+/// Records how long the lookup took: a slow device is left to threads until it has recovered, and
+/// after a slow lookup, all lookups are left to threads for a while.
+impl Drop for CachedRoot<'_> {
     fn drop(&mut self) {
+        let now = monotonic();
+        let took = now.saturating_sub(self.start);
+        if took > SLOW_READ {
+            *lock(&self.lookups.0) = State::Slow(now + PAUSE);
+        }
         if self.device.is_timed() {
-            self.device.note_send(monotonic().saturating_sub(self.start));
+            self.device.note_send(took);
         }
     }
 }
 
-impl fmt::Debug for CachedRoot {
+impl fmt::Debug for CachedRoot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedRoot").field("would_block", &self.would_block).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_proto::Access;
+
+    use super::*;
+    use crate::store::open;
+    use crate::tests::scratch::Scratch;
+
+    #[test]
+    fn after_a_slow_lookup_threads_look_up_for_some_time() {
+        let (scratch, lookups) = (Scratch::new(), CachedLookups::default());
+        let root = open::folder(scratch.path()).unwrap();
+        let make: MakeFile = |_, _, _| unreachable!("no file is opened");
+        let is_allowed = || lookups.root(scratch.path(), make).is_some();
+        lookups.record(root.as_fd());
+        let Some(quick) = lookups.root(scratch.path(), make) else {
+            return eprintln!("SKIPPED: no lookups on event loops here");
+        };
+        drop(quick);
+        assert!(is_allowed());
+        let mut slow = lookups.root(scratch.path(), make).unwrap();
+        slow.start = monotonic().saturating_sub(2 * SLOW_READ);
+        // The real device isn't slow, and other tests use it.
+        slow.device = Arc::new(Device::new(7, 0, Access::Direct, false));
+        drop(slow);
+        lookups.record(root.as_fd());
+        assert!(!is_allowed(), "the pause isn't over");
+        *lock(&lookups.0) = State::Slow(monotonic());
+        assert!(!is_allowed(), "its root has to be recorded again");
+        lookups.record(root.as_fd());
+        assert!(is_allowed());
     }
 }

@@ -6,7 +6,8 @@
 //! - On known disk file systems each read is probed first. On those that don't support reads that
 //!   don't wait, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
-//!   their files are sent directly while reads are quick.
+//!   their files are sent directly while reads are quick. But opening a file there opens one on a file
+//!   system of unknown type, so threads do it.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
 //!   read by threads only; so is a slow disk, until it has recovered.
 //!
@@ -28,7 +29,7 @@ use tracing::debug;
 use crate::limits::lock::lock;
 
 /// A device becomes slow with a read that takes longer than this.
-const SLOW_READ: Duration = Duration::from_millis(100);
+pub(super) const SLOW_READ: Duration = Duration::from_millis(100);
 /// A slow device recovers with a read that takes less than this.
 const QUICK_READ: Duration = Duration::from_millis(10);
 /// Files of this size in bytes and larger are not closed on an event loop: closing an unlinked file
@@ -130,7 +131,7 @@ impl Device {
         new
     }
 
-    fn new(number: u64, file_system: u32, access: Access, timed: bool) -> Self {
+    pub(super) fn new(number: u64, file_system: u32, access: Access, timed: bool) -> Self {
         let (slow, open_files, closing, closer) = Default::default();
         Self { number, file_system, access, timed, slow, open_files, closing, closer }
     }
@@ -147,6 +148,11 @@ impl Device {
     /// How its files are sent now.
     pub(crate) fn access(&self) -> Access {
         if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
+    }
+
+    /// Whether a file that the kernel has in memory is opened there without waiting.
+    pub(crate) fn opens_at_once(&self) -> bool {
+        self.access() != Access::Thread && self.file_system != OVERLAY
     }
 
     /// Where a job that reads the file with this inode may get stuck.
@@ -269,6 +275,17 @@ mod tests {
         let memory = Device::new(7, 0, Access::Direct, false);
         memory.note_send(slow);
         assert_eq!(memory.access(), Access::Direct);
+    }
+
+    #[test]
+    fn files_of_an_overlay_are_opened_by_threads() {
+        for (file_system, at_once) in
+            [(IN_MEMORY[0], true), (ON_DISK[0], true), (OVERLAY, false), (0, false)]
+        {
+            let (access, timed) = access_to(file_system);
+            let device = Device::new(7, file_system, access, timed);
+            assert_eq!(device.opens_at_once(), at_once, "{file_system:x}");
+        }
     }
 
     #[test]

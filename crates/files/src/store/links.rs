@@ -8,7 +8,9 @@
 //! checked, and is then opened without following links. So even if links change meanwhile, the
 //! opened file is beneath a root and not hidden.
 //!
-//! Errors don't disclose what exists outside the roots: whatever fails there, the link leads out.
+//! Nothing discloses what exists outside the roots: whatever fails there, the link leads out. So does
+//! a link in a root that goes into a folder outside and up again (`/private/../srv/site/page`):
+//! otherwise whoever can create links could find out which folders exist.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -167,6 +169,8 @@ struct Walk<'a> {
     /// The roots that `name` is in: their indices, and how many of its bytes lead to each. The
     /// innermost is last. Empty outside.
     roots_above: Vec<(usize, usize)>,
+    /// How many bytes at the start of `name` lead to a folder above a root where the walk was.
+    known_above: usize,
     /// How many links were followed.
     followed: usize,
     /// Those of them that are in a root.
@@ -188,6 +192,7 @@ impl<'a> Walk<'a> {
             name: Vec::new(),
             folder: None,
             roots_above: vec![(root, 0)],
+            known_above: 0,
             followed: 0,
             links: Vec::new(),
         }
@@ -198,12 +203,15 @@ impl<'a> Walk<'a> {
         let mut rest = name.to_vec();
         // How many bytes at the end of `rest` were requested. The others are from links.
         let mut requested = rest.len();
+        // How many are not from links outside, whose owners know what is there.
+        let mut from_roots = rest.len();
         while !rest.is_empty() {
             let slash = rest.iter().position(|byte| *byte == b'/');
             let (segment, after) = rest.split_at(slash.unwrap_or(rest.len()));
             let is_from_link = after.len() >= requested;
             let target = match segment {
                 b"" | b"." => Ok(None),
+                b".." if after.len() < from_roots && self.is_elsewhere() => Err(Errno::XDEV),
                 b".." => self.up().map(|()| None),
                 _ => self.down(segment, slash.is_some()),
             };
@@ -213,6 +221,8 @@ impl<'a> Walk<'a> {
                 error => self.failed(segment, is_from_link, error),
             })?;
             requested = requested.min(after.len());
+            let is_outside = self.position().is_none();
+            from_roots = from_roots.min(after.len());
             rest = match target {
                 None => after.get(1..).unwrap_or_default().to_vec(),
                 Some(_) if self.followed == MAX_LINKS => {
@@ -225,9 +235,12 @@ impl<'a> Walk<'a> {
                         top.and_then(|top| self.enter(top))
                             .map_err(|error| self.failed(segment, true, error))?;
                     }
-                    [&target, after].concat()
+                    let rest = [&target, after].concat();
+                    from_roots = if is_outside { from_roots } else { rest.len() };
+                    rest
                 }
             };
+            from_roots = from_roots.min(rest.len());
             requested = requested.min(rest.len());
         }
         Ok(())
@@ -250,6 +263,11 @@ impl<'a> Walk<'a> {
         Some((root, name.strip_prefix(b"/").unwrap_or(name)))
     }
 
+    /// Whether it is in a folder outside that is not above a root where it was.
+    fn is_elsewhere(&self) -> bool {
+        self.position().is_none() && self.name.len() > self.known_above
+    }
+
     fn base(&self) -> Result<BorrowedFd<'_>, Errno> {
         match &self.base {
             Base::Root(root) => self.roots.fd(*root),
@@ -262,6 +280,7 @@ impl<'a> Walk<'a> {
         let root = self.roots.find(&rustix::fs::fstat(&folder)?)?;
         self.base = root.map_or(Base::Outside(folder), Base::Root);
         self.roots_above = root.map(|root| (root, 0)).into_iter().collect();
+        self.known_above = 0;
         self.name.clear();
         self.folder = None;
         Ok(())
@@ -274,6 +293,10 @@ impl<'a> Walk<'a> {
             return self.enter(above);
         }
         let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        if self.position().is_some() {
+            self.known_above = above;
+        }
+        self.known_above = self.known_above.min(above);
         self.name.truncate(above);
         self.roots_above.retain(|(_, len)| *len <= above);
         // Not by `..`: if the folder was moved meanwhile, that is another folder.

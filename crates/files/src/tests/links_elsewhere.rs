@@ -86,7 +86,6 @@ fn links_that_lead_back_into_the_folder_are_followed() {
     link(&site, &at("absolute-root"));
     link("../site/real/file", &at("out-and-in"));
     link("../../site/../site/./real", &at("real/out-and-in"));
-    link("../other/../site/top", &at("by-the-neighbour"));
     link(at("absolute"), &at("chain"));
     link("chain", &at("longer-chain"));
     link(at(".well-known/file"), &at("well-known"));
@@ -95,6 +94,11 @@ fn links_that_lead_back_into_the_folder_are_followed() {
     link(&site, &top.join("alias"));
     link("alias", &top.join("alias2"));
     link(top.join("alias2/real/file"), &at("by-alias"));
+    link("other/../alias2/real", &top.join("alias3"));
+    link(top.join("alias3/file"), &at("links-of-the-host"));
+    // The folders above the root are no secret.
+    let above = format!("../../{}", site.strip_prefix(top.parent().unwrap()).unwrap().display());
+    link(Path::new("..").join(&above).join("top"), &at("real/far-above"));
     link("../alias/real", &at("by-alias-folder"));
     link(at("real/../../site/top"), &at("dots"));
     let disk = Disk::open(&site).unwrap();
@@ -109,7 +113,8 @@ fn links_that_lead_back_into_the_folder_are_followed() {
         ("absolute-root/absolute-root/top", text("inside")),
         ("out-and-in", text("inside")),
         ("real/out-and-in/out-and-in/file", text("inside")),
-        ("by-the-neighbour", text("inside")),
+        ("links-of-the-host", text("inside")),
+        ("absolute-folder/far-above", text("inside")),
         ("longer-chain", text("inside")),
         ("well-known", text("inside")),
         ("through-hidden", text("inside")),
@@ -123,7 +128,7 @@ fn links_that_lead_back_into_the_folder_are_followed() {
     for name in ["absolute", "absolute-folder", "absolute-root", "out-and-in", "by-alias", "dots"] {
         assert!(names.iter().any(|listed| listed == name), "{name} is not in {names:?}");
     }
-    assert_eq!(list(&disk, "absolute-folder"), ["deep", "file", "out-and-in"]);
+    assert_eq!(list(&disk, "absolute-folder"), ["deep", "far-above", "file", "out-and-in"]);
 }
 
 #[test]
@@ -210,6 +215,28 @@ fn closed_folders_outside_are_not_disclosed() {
         assert_eq!(as_unprivileged(|| open(&disk, name)), Err(Absent::Outside), "{name}");
     }
     fs::set_permissions(top.join("other"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// Nor does a link that leads back in tell which folders there are outside.
+#[test]
+fn links_that_pass_by_a_folder_outside_are_not_followed() {
+    let (scratch, site) = folders();
+    let top = scratch.path();
+    link(&site, &top.join("alias"));
+    for (name, target) in [
+        ("folder", "../other/../site/top".into()),
+        ("missing", "../none/../site/top".into()),
+        ("absolute", top.join("other/../site/top")),
+        ("after-the-root", site.join("../other/../site/top")),
+        ("after-a-link", top.join("alias/../other/../site/top")),
+        ("to-folder", "../other".into()),
+        ("beyond-folder", "to-folder/../site/top".into()),
+        ("to-none", "../none".into()),
+        ("beyond-none", "to-none/../site/top".into()),
+    ] {
+        link(target, &site.join(name));
+        assert_eq!(open(&Disk::open(&site).unwrap(), name), Err(Absent::Outside), "{name}");
+    }
 }
 
 /// The root's present path counts, not the one that the command line named.
