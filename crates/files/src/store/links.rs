@@ -28,6 +28,10 @@ use crate::naming::path;
 /// The most symbolic links that are followed for one name: the limit of Linux.
 const MAX_LINKS: usize = 40;
 
+/// The most segments that are walked for one name. Each takes some system calls, and 40 links can
+/// have 80,000 segments.
+const MAX_SEGMENTS: usize = 4096;
+
 /// The served folder, and the folders that its links may lead into, for one lookup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roots<'a> {
@@ -205,10 +209,15 @@ impl<'a> Walk<'a> {
         let mut requested = rest.len();
         // How many are not from links outside, whose owners know what is there.
         let mut from_roots = rest.len();
+        let mut segments = 0;
         while !rest.is_empty() {
             let slash = rest.iter().position(|byte| *byte == b'/');
             let (segment, after) = rest.split_at(slash.unwrap_or(rest.len()));
             let is_from_link = after.len() >= requested;
+            segments += 1;
+            if segments > MAX_SEGMENTS {
+                return Err(self.failed(segment, true, Errno::LOOP));
+            }
             let target = match segment {
                 b"" | b"." => Ok(None),
                 b".." if after.len() < from_roots && self.is_elsewhere() => Err(Errno::XDEV),

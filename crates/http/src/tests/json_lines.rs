@@ -349,6 +349,6 @@ fn paths_have_the_characters_that_http1_accepts() {
     ] {
         let mut scene = Scene::new();
         scene.get(1, path);
-        assert_eq!(scene.hear().first().is_some_and(|line| line == "1 200"), is_valid, "{path}");
+        assert_eq!(scene.lines().first().is_some_and(|line| line == "1 200"), is_valid, "{path}");
     }
 }

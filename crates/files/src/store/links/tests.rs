@@ -137,3 +137,21 @@ fn links_resolve_to_names_without_links() {
         assert_eq!(kernel.err(), target.err(), "{name}");
     }
 }
+
+/// A few links can have a name of 80,000 segments.
+#[test]
+fn a_name_of_too_many_segments_is_not_walked_to_its_end() {
+    let (_scratch, root) = scratch();
+    // At most 4,095 bytes, as any target of a link.
+    let detour = "sub/../".repeat(500);
+    for number in 0..6 {
+        let next = if number == 0 { "sub/file".to_owned() } else { format!("long{}", number - 1) };
+        symlink(format!("{detour}{next}"), root.join(format!("long{number}"))).unwrap();
+    }
+    let root = open::folder(&root).unwrap();
+    let linked = LinkedFolders::new(&[]);
+    let roots = Roots { folder: &root, linked: &linked };
+    // 1,000 segments each.
+    assert!(roots.open(b"long3", READ_FLAGS).is_ok());
+    assert_eq!(roots.open(b"long5", READ_FLAGS).err(), Some(Error::Os(Errno::LOOP)));
+}
