@@ -64,4 +64,4 @@ def run(checks: Checks, folder):
                 expect(receive_all(peer)[9:12], status, path)
         with server.connect() as peer:
             peer.sendall(b"GET /?format=json HTTP/1.0\r\n\r\n")
-            expect(b'"complete":false,"omitted":{"broken":2}' in receive_all(peer), True)
+            expect(b'"complete":false,"omitted":{"outside":2}' in receive_all(peer), True)
