@@ -49,8 +49,8 @@ pub(super) const TOO_SLOW: &str = "late";
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let mut scene = Scene::new(load)?;
-    // A name is looked up once per second. So the counted turns start right after a lookup, and must
-    // end before the next one.
+    // A name is looked up once per second. So the counted turns start right after a lookup, and
+    // must end before the next one.
     scene.warm_up()?;
     thread::sleep(FRESH);
     let begin = Instant::now();
@@ -132,8 +132,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to learn the length of its response. It ends when nothing arrives for
-    /// some turns, because the first response may wait for a lookup on another thread.
+    /// Makes each request once, to learn the length of its response. It ends when nothing arrives
+    /// for some turns, because the first response may wait for a lookup on another thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.prepared.len() {
             self.peers[0].write_all(&self.prepared[at])?;

@@ -60,8 +60,8 @@ impl Response {
         ResponseConnection { response: self, end, unsent: 0, responses_left: self.max_responses }
     }
 
-    /// Makes one call to send a part of the last `owed` bytes. Returns the numbers of bytes that the
-    /// kernel accepted, and that it was offered.
+    /// Makes one call to send a part of the last `owed` bytes. Returns the numbers of bytes that
+    /// the kernel accepted, and that it was offered.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.
         let at = (self.len - owed % self.len) % self.len;

@@ -94,8 +94,8 @@ fn target(url: &str) -> anyhow::Result<String> {
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let slash = if rest[at..].starts_with('/') { "" } else { "/" };
     let mut target = slash.to_owned();
-    // Bytes that no URI contains are percent-encoded (RFC 3986). Browsers leave some as they are, and
-    // get the same response.
+    // Bytes that no URI contains are percent-encoded (RFC 3986). Browsers leave some as they are,
+    // and get the same response.
     for byte in rest[at..].bytes() {
         if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
             target.push(byte.into());

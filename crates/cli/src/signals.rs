@@ -42,8 +42,8 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
 pub(crate) struct StoppedBy(AtomicI32);
 
 impl StoppedBy {
-    /// The exit code with which shells report a process that a signal ended; 0 without a signal, and
-    /// for SIGHUP.
+    /// The exit code with which shells report a process that a signal ended; 0 without a signal,
+    /// and for SIGHUP.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Acquire) {
             0 | SIGHUP => 0,

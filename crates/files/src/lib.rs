@@ -43,11 +43,11 @@
 //! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
 //!   at most once in that time.
 //! - No response mixes two contents of a file: small files are read whole and checked again; large
-//!   ones are checked before their last part is sent. One that changed meanwhile is hashed again up to
-//!   [`Options::hashed_up_to`]; above it, size and modification time decide. A range is sent only if
-//!   the client's ETag or date is that of the current content.
-//! - A file whose size is not that of its content, as in `/proc`, is read to its end for each request,
-//!   up to 1 MiB, and is never cached.
+//!   ones are checked before their last part is sent. One that changed meanwhile is hashed again up
+//!   to [`Options::hashed_up_to`]; above it, size and modification time decide. A range is sent
+//!   only if the client's ETag or date is that of the current content.
+//! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
+//!   request, up to 1 MiB, and is never cached.
 //! - A cached small file is sent without a system call and without an allocation.
 //!
 //! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.

@@ -30,8 +30,8 @@ pub enum JobKind {
     Archive,
     /// Compressing a file.
     Compress,
-    /// Reading a whole file, to compute its ETag, to compare it with its precompressed files, or to find
-    /// out whether it has changed while it was sent.
+    /// Reading a whole file, to compute its ETag, to compare it with its precompressed files, or to
+    /// find out whether it has changed while it was sent.
     ReadWhole,
     /// Work of a user of the library.
     Other,

@@ -171,8 +171,8 @@ impl Output {
 
     /// What is at the front. A driver may send at most `max` bytes of a file.
     ///
-    /// If that includes the end of the range, this checks whether the file has changed. For an unread
-    /// part, the thread that reads it does.
+    /// If that includes the end of the range, this checks whether the file has changed. For an
+    /// unread part, the thread that reads it does.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {

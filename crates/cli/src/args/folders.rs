@@ -102,8 +102,9 @@ pub(crate) struct FolderArgs {
 
     /// Use a content hash as ETag for files up to this size.
     ///
-    /// Above it, the ETag is made of size and modification time. A file that changes while it is sent
-    /// is hashed again up to this size, and the transfer is completed if what was promised is unchanged.
+    /// Above it, the ETag is made of size and modification time. A file that changes while it is
+    /// sent is hashed again up to this size, and the transfer is completed if what was promised is
+    /// unchanged.
     #[arg(long, value_name = "BYTES", help_heading = "Headers")]
     #[arg(default_value_t = Options::default().hashed_up_to.into())]
     pub(crate) hash_up_to: Size,

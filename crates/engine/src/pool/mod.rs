@@ -192,7 +192,8 @@ impl SubPool {
                 return Err(job);
             }
         };
-        // A job held back by a limit needs no new thread: a thread that finishes another job takes it.
+        // A job held back by a limit needs no new thread: a thread that finishes another job takes
+        // it.
         let needs_thread = may_run && state.idle < state.queue.waiting();
         if needs_thread && state.threads < self.limits.threads && !self.start(&mut state) {
             // Without a thread, the job would wait forever.
@@ -262,8 +263,8 @@ impl SubPool {
     }
 
     /// This thread has taken a job. If another may run, wakes or starts a thread for it:
-    /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can free
-    /// two of them, one of its client and one of its group.
+    /// [`SubPool::push`] starts none for jobs that a limit holds back, and the end of one job can
+    /// free two of them, one of its client and one of its group.
     fn start_next(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.queue.has_next() {
             return;

@@ -3,8 +3,8 @@
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
 //! connections once and list those that are idle. Each further connection closes the oldest entry
-//! of the list. When the list is empty, the shard scans again, after a pause. A shard without an idle connection
-//! asks the others, one after the other, through their mailboxes.
+//! of the list. When the list is empty, the shard scans again, after a pause. A shard without an
+//! idle connection asks the others, one after the other, through their mailboxes.
 
 use std::cmp::Reverse;
 use std::time::Duration;

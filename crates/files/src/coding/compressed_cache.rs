@@ -1,8 +1,8 @@
 //! The contents that were compressed on demand, shared by all shards and responses.
 //!
 //! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
-//!   content outlives a lookup, a `touch`, and a deployment that changes nothing. If the ETag is not
-//!   made of the content, the identity of the file belongs to the key.
+//!   content outlives a lookup, a `touch`, and a deployment that changes nothing. If the ETag is
+//!   not made of the content, the identity of the file belongs to the key.
 //! - A budget limits the compressed contents of all folders together, as long as anything holds
 //!   them. When it is spent, the least used ones that are not being sent are evicted. If that is
 //!   not enough, the file is sent uncompressed.
@@ -81,8 +81,8 @@ struct History {
 pub(crate) struct Key {
     pub(crate) folder: u32,
     pub(crate) etag: Box<str>,
-    /// The identity of the file, if its ETag is not a hash of the content: several files may have the
-    /// same ETag then.
+    /// The identity of the file, if its ETag is not a hash of the content: several files may have
+    /// the same ETag then.
     pub(crate) identity: Option<Identity>,
     pub(crate) coding: Coding,
 }

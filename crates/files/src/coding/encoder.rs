@@ -121,8 +121,8 @@ impl Encoder {
         select(accepted, self.on_demand.map(offer))
     }
 
-    /// Compresses text that is not a file. `etag` is that of its content, and `now` when the request
-    /// arrived. `None` if that is not worth it, or memory is short. Blocks.
+    /// Compresses text that is not a file. `etag` is that of its content, and `now` when the
+    /// request arrived. `None` if that is not worth it, or memory is short. Blocks.
     pub(crate) fn compress_bytes(
         &self,
         text: &[u8],

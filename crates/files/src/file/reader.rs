@@ -29,8 +29,8 @@ pub(crate) enum ReadScope<'a> {
     /// Files of at most [`MAX_SMALL_FILE`] whose content the kernel has in memory, so that nothing
     /// blocks: for a lookup on an event loop.
     Cached,
-    /// Files of at most [`MAX_SMALL_FILE`], and the start of larger ones, so that the lookup takes a
-    /// few system calls.
+    /// Files of at most [`MAX_SMALL_FILE`], and the start of larger ones, so that the lookup takes
+    /// a few system calls.
     SmallFiles,
     /// Whole files of any size, until the lookup is cancelled.
     WholeFiles(&'a CancelToken),
@@ -109,8 +109,8 @@ impl Reader<'_> {
     /// Loads an open file. Small files are read into memory. `is_settled` is the result of
     /// [`Identity::is_settled`].
     ///
-    /// The content is never a mixture of two versions. It has another length than `identity.size` only
-    /// if the file has another length than its metadata say, as in `/proc` and `/sys`.
+    /// The content is never a mixture of two versions. It has another length than `identity.size`
+    /// only if the file has another length than its metadata say, as in `/proc` and `/sys`.
     pub(crate) fn load(
         &self,
         file: Arc<dyn OpenFile>,

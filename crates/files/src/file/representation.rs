@@ -28,8 +28,8 @@ pub(crate) struct Representation {
     pub(crate) etag: String,
     /// Whether the ETag is made of the content.
     pub(crate) is_hashed: bool,
-    /// Whether its size on disk is not that of its content, as in `/proc` and `/sys`. It is read for
-    /// each request, and has no ETag, date or ranges.
+    /// Whether its size on disk is not that of its content, as in `/proc` and `/sys`. It is read
+    /// for each request, and has no ETag, date or ranges.
     pub(crate) is_volatile: bool,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,

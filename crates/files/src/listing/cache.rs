@@ -19,8 +19,8 @@ use crate::store::traits::Store;
 use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
-/// The memory for each archive that is being sent, besides its manifest, in bytes: for two batches of
-/// its bytes.
+/// The memory for each archive that is being sent, besides its manifest, in bytes: for two batches
+/// of its bytes.
 const BATCH_MEMORY: usize = 1024 * 1024;
 
 /// The most attempts to read a folder whose root is switched meanwhile.

@@ -9,14 +9,14 @@
 //!
 //! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
 //! `complete`. `complete` is true if all entries of the folder are listed, except hidden ones and
-//! links to them. It is false if the folder has more entries than can be listed, or if there are any
-//! in `omitted`: the numbers of those that can't be served, by the codes of [`Omission`]. `size` is in
-//! bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte that is not
-//! UTF-8 becomes U+FFFD.
+//! links to them. It is false if the folder has more entries than can be listed, or if there are
+//! any in `omitted`: the numbers of those that can't be served, by the codes of [`Omission`].
+//! `size` is in bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte
+//! that is not UTF-8 becomes U+FFFD.
 //!
 //! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for
-//! a folder) and the name (with a slash after a folder's). Programs may take each line for a name, so
-//! what is left out is in a header: `Listing-Omitted: unreadable=1, outside=2`.
+//! a folder) and the name (with a slash after a folder's). Programs may take each line for a name,
+//! so what is left out is in a header: `Listing-Omitted: unreadable=1, outside=2`.
 //!
 //! [`Omission`]: crate::Omission
 

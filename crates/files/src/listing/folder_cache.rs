@@ -36,7 +36,8 @@ impl<T> FolderCache<T> {
     }
 
     /// The value of `key` that was read less than [`FRESH`] before `now`, or the result of `read`,
-    /// with the time of reading. Errors are not cached. If `always_read`, it is the result of `read`.
+    /// with the time of reading. Errors are not cached. If `always_read`, it is the result of
+    /// `read`.
     pub(crate) fn get<E>(
         &self,
         key: &[u8],

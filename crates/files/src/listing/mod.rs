@@ -8,9 +8,9 @@
 //!                                                           in pieces, on the event loop
 //! ```
 //!
-//! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share, or
-//! an archive with `tar`. Pages are rendered whole, up to a limit, and cached like listings, so that
-//! all requests of a second share them and their compressed forms.
+//! A job makes a `page` (HTML) or `document` (JSON, text), with the `cache` that all shards share,
+//! or an archive with `tar`. Pages are rendered whole, up to a limit, and cached like listings, so
+//! that all requests of a second share them and their compressed forms.
 //!
 //! The entries of a listing are limited, and the memory of all listings and pages by a budget. The
 //! text of long JSON is never in memory as a whole.

@@ -109,12 +109,12 @@ impl Page {
         self.html.len()
     }
 
-    /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is when
-    /// the request arrived. Blocks.
+    /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is
+    /// when the request arrived. Blocks.
     ///
-    /// A page with a filter or paging is not compressed: few requests share it, and a filter is text of
-    /// the request beside names of files, so that the compressed length would tell whether they are
-    /// alike (BREACH).
+    /// A page with a filter or paging is not compressed: few requests share it, and a filter is
+    /// text of the request beside names of files, so that the compressed length would tell whether
+    /// they are alike (BREACH).
     pub(crate) fn content(
         self: &Arc<Self>,
         budget: &Arc<Budget>,

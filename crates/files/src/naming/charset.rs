@@ -100,8 +100,8 @@ impl Utf8Check {
         }
     }
 
-    /// The result. If the checked bytes are all of the content (`is_whole`), its last character must
-    /// be complete.
+    /// The result. If the checked bytes are all of the content (`is_whole`), its last character
+    /// must be complete.
     pub(crate) fn finish(self, is_whole: bool) -> Utf8As {
         let Self { start, is_valid, incomplete } = self;
         if !is_valid || is_whole && !incomplete.is_empty() {

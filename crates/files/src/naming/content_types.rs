@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::by_name::Rules;
 
-/// `Content-Type` for files whose names match a pattern, as in [`ByName`](crate::ByName). It is sent
-/// as given: no charset is added.
+/// `Content-Type` for files whose names match a pattern, as in [`ByName`](crate::ByName). It is
+/// sent as given: no charset is added.
 ///
 /// ```
 /// use sockeye_files::ContentTypes;

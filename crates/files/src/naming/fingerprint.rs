@@ -1,9 +1,9 @@
 //! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
 //! `assets/index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
-//! A false match is cached for a year after its content has changed; a miss costs a 304 per use.
-//! So only the patterns that bundlers write by default match: which separator, alphabet and length
-//! go together depends on the kind of file. In a photo's name, a dash and hexadecimal digits come from
+//! A false match is cached for a year after its content has changed; a miss costs a 304 per use. So
+//! only the patterns that bundlers write by default match: which separator, alphabet and length go
+//! together depends on the kind of file. In a photo's name, a dash and hexadecimal digits come from
 //! a camera, not from a bundler. What could be words, dates, versions or ids doesn't match.
 
 /// The kinds of files that bundlers write. Pages and documents have no hash in their names.
@@ -257,8 +257,8 @@ impl Words {
         Self { word, impossible }
     }
 
-    /// Whether this is more likely a hash than words: it has at least `min` impossible letters, or it
-    /// has a digit and no word.
+    /// Whether this is more likely a hash than words: it has at least `min` impossible letters, or
+    /// it has a digit and no word.
     fn is_random(self, min: usize, has_digit: bool) -> bool {
         self.impossible >= min || has_digit && !self.word
     }

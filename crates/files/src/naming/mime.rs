@@ -47,10 +47,11 @@ pub(crate) fn named<'a>(
     }
 }
 
-/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
+/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header
+/// value.
 ///
-/// Responses may have another type, which depends on the content: `.ts` is text or a video, and text
-/// that isn't UTF-8 has no charset.
+/// Responses may have another type, which depends on the content: `.ts` is text or a video, and
+/// text that isn't UTF-8 has no charset.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
     by_name(name).with_start(b"").value(true)
@@ -73,7 +74,8 @@ impl<'a> NamedType<'a> {
 }
 
 impl FileType<'_> {
-    /// The value of `Content-Type`. `is_utf8`: whether the content is UTF-8 as a text of its syntax.
+    /// The value of `Content-Type`. `is_utf8`: whether the content is UTF-8 as a text of its
+    /// syntax.
     pub(crate) fn value(&self, is_utf8: bool) -> String {
         if self.syntax.is_some() && is_utf8 {
             format!("{}; charset=utf-8", self.kind)
@@ -117,8 +119,8 @@ fn by_extension(extension: &str) -> Option<&'static str> {
     found.ok().map(|at| TYPES[at].1)
 }
 
-/// How text of this type declares its encoding. `None` if it is no text, or its type has no charset:
-/// JSON (RFC 8259) and YAML (RFC 9512) are UTF-8.
+/// How text of this type declares its encoding. `None` if it is no text, or its type has no
+/// charset: JSON (RFC 8259) and YAML (RFC 9512) are UTF-8.
 fn syntax(kind: &str) -> Option<Syntax> {
     let essence = &*essence(kind);
     match essence {

@@ -23,8 +23,8 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// The path of a request: a checked name, relative to the folder.
 ///
-/// No segment is empty, `.`, `..` or hidden, and none contains a NUL or a slash. A backslash is part of
-/// a name, as on Linux, and has to be percent-encoded in a URL.
+/// No segment is empty, `.`, `..` or hidden, and none contains a NUL or a slash. A backslash is
+/// part of a name, as on Linux, and has to be percent-encoded in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPath<'a> {
     key: &'a [u8],

@@ -46,7 +46,8 @@ impl Default for BudgetLimits {
     }
 }
 
-/// The budgets of one server. Folders share them: see [`Folder::with_budgets`](crate::Folder::with_budgets).
+/// The budgets of one server. Folders share them: see
+/// [`Folder::with_budgets`](crate::Folder::with_budgets).
 #[derive(Debug)]
 pub struct Budgets {
     pub(crate) open_files: Arc<Budget>,
@@ -81,8 +82,9 @@ impl Budgets {
         self.open_files.set_total(open_files);
     }
 
-    /// A permit of `client` for a file that is open while it waits for a job. `None` once half of the
-    /// budget is used, so that files that are sent find the other half: the job opens the file again.
+    /// A permit of `client` for a file that is open while it waits for a job. `None` once half of
+    /// the budget is used, so that files that are sent find the other half: the job opens the file
+    /// again.
     pub(crate) fn take_waiting_file(&self, client: Client) -> Option<Permit> {
         let has_room = self.open_files.used() < self.open_files.total() / 2;
         has_room.then(|| self.open_files.take(client, 1)).flatten()

@@ -55,8 +55,8 @@ impl FileHandler {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if it
-    /// has to wait.
+    /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if
+    /// it has to wait.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,

@@ -64,12 +64,12 @@ impl AwaitedJob {
 }
 
 impl Site {
-    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there are
-    /// too many lookups, answers with the cached result, however old it is.
+    /// Waits for a lookup, which may read whole files if `kind` is [`JobKind::ReadWhole`]. If there
+    /// are too many lookups, answers with the cached result, however old it is.
     ///
-    /// Most lookups take a few system calls, on threads that longer jobs don't use. If a lookup has to read a
-    /// whole file, it ends, and each client starts a long job of its own, so that no client waits
-    /// in the queue of another. `opened` is the file to be read, if it is open.
+    /// Most lookups take a few system calls, on threads that longer jobs don't use. If a lookup has
+    /// to read a whole file, it ends, and each client starts a long job of its own, so that no
+    /// client waits in the queue of another. `opened` is the file to be read, if it is open.
     pub(super) fn look_up<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -244,8 +244,8 @@ impl Site {
 
     /// Caches the result of a job, and answers with it. If the lookup started more than [`FRESH`]
     /// before the request arrived (`arrived`), its result may be too old, and the name is looked up
-    /// again. A file that must be read for each request
-    /// (volatile) is looked up again, unless the lookup started after the request arrived.
+    /// again. A file that must be read for each request (volatile) is looked up again unless the
+    /// lookup started after the request arrived.
     pub(crate) fn on_found<'r, 't>(
         &self,
         awaited: &AwaitedJob,

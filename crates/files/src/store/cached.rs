@@ -2,8 +2,9 @@
 //!
 //! `RESOLVE_CACHED` (Linux 5.12) makes `openat2` fail if it would have to read a folder.
 //! `RESOLVE_NO_XDEV` keeps names in the file system of the root, so that nothing is opened on
-//! another mount, which may hang. The root's own file system must not hang either: a thread has asked
-//! for its type ([`CachedLookups::record`]), and [`RootId`] shows that the root is still the same.
+//! another mount, which may hang. The root's own file system must not hang either: a thread has
+//! asked for its type ([`CachedLookups::record`]), and [`RootId`] shows that the root is still the
+//! same.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -151,7 +152,8 @@ impl Store for CachedRoot<'_> {
         let file = match rustix::fs::openat2(&self.folder, name, READ_FLAGS, NO_MODE, RESOLVE) {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Err(Absent::Missing),
-            // Not in memory, or it takes more system calls to say why: a link, a refused permission.
+            // Not in memory, or it takes more system calls to say why: a link, a refused
+            // permission.
             Err(_) => return Err(self.block()),
         };
         let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);

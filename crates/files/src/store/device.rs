@@ -6,8 +6,8 @@
 //! - On known disk file systems each read is probed first. On those that don't support reads that
 //!   don't wait, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
-//!   their files are sent directly while reads are quick. But opening a file there opens one on a file
-//!   system of unknown type, so threads do it.
+//!   their files are sent directly while reads are quick. But opening a file there opens one on a
+//!   file system of unknown type, so threads do it.
 //! - File systems that depend on another process or machine (FUSE, network), and unknown ones, are
 //!   read by threads only; so is a slow disk, until it has recovered.
 //!

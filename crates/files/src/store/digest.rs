@@ -91,8 +91,8 @@ impl Digests {
     }
 
     /// The summary of the first `identity.size` bytes of an open file, which is read unless its
-    /// summary is known; `None` if there are fewer, or if `is_same` is false for the identity of the
-    /// file after reading it.
+    /// summary is known; `None` if there are fewer, or if `is_same` is false for the identity of
+    /// the file after reading it.
     ///
     /// # Errors
     ///

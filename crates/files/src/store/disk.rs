@@ -1,8 +1,8 @@
 //! The store on disk: a folder, or one file.
 //!
 //! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
-//! can be switched to a new site; responses in progress keep their files. `links` keeps names inside
-//! the root, and the folders that links may lead into.
+//! can be switched to a new site; responses in progress keep their files. `links` keeps names
+//! inside the root, and the folders that links may lead into.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};

@@ -37,8 +37,8 @@ pub struct Identity {
 }
 
 impl Stamp {
-    /// Whether the clock has passed it, so that no later change has this time. `now` was read before
-    /// it.
+    /// Whether the clock has passed it, so that no later change has this time. `now` was read
+    /// before it.
     fn is_past(self, now: Self) -> bool {
         // A time without a fraction: the file system may store times in steps of two seconds.
         let tick = if self.nanos == 0 { 2 } else { 0 };
@@ -56,8 +56,8 @@ impl Identity {
     /// Whether any later write will change the modification time, unless a program sets that. `now`
     /// was read before the identity.
     ///
-    /// This holds for a file whose metadata only were changed just now, and for one whose modification
-    /// time was set to one in the future.
+    /// This holds for a file whose metadata only were changed just now, and for one whose
+    /// modification time was set to one in the future.
     pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }

@@ -8,9 +8,10 @@
 //! checked, and is then opened without following links. So even if links change meanwhile, the
 //! opened file is beneath a root and not hidden.
 //!
-//! Nothing discloses what exists outside the roots: whatever fails there, the link leads out. So does
-//! a link in a root that goes into a folder outside and up again (`/private/../srv/site/page`):
-//! otherwise whoever can create links could find out which folders exist.
+//! Nothing discloses what exists outside the roots: whatever fails there, the link leads out. So
+//! does a link in a root that goes into a folder outside and up again
+//! (`/private/../srv/site/page`): otherwise whoever can create links could find out which folders
+//! exist.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

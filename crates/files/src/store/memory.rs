@@ -1,6 +1,7 @@
 //! A store in memory, for tests: files can change at any time, and faults can be injected.
 //!
-//! Only [`Memory::pass`] moves its clock. Nothing blocks, and what exists can be opened and read unless a fault is injected.
+//! Only [`Memory::pass`] moves its clock. Nothing blocks, and what exists can be opened and read
+//! unless a fault is injected.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -113,7 +114,8 @@ impl Memory {
         self.change(name, |file, _| file.identity.size = size);
     }
 
-    /// Changes the content of a file and nothing of its identity, as files in `/proc` and `/sys` do.
+    /// Changes the content of a file and nothing of its identity, as files in `/proc` and `/sys`
+    /// do.
     pub fn set_content(&self, name: &str, content: impl Into<Vec<u8>>) {
         self.change(name, |file, _| file.content = content.into());
     }

@@ -6,8 +6,8 @@
 //! - `identity`: whether a file still has the same content.
 //! - `digest`: hashes of contents.
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `links`
-//!   (symbolic links in them), `scan` (the entries of a folder), `device` (whether reading or closing may block) and `convert` (from
-//!   types of the kernel to ours).
+//!   (symbolic links in them), `scan` (the entries of a folder), `device` (whether reading or
+//!   closing may block) and `convert` (from types of the kernel to ours).
 //! - `cached`: lookups on an event loop, if the kernel has the names in memory.
 //! - `memory`: a store in memory, for tests and examples (feature `memory`).
 

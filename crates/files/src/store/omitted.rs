@@ -19,8 +19,8 @@ pub enum Omission {
     TooLong,
     /// A symbolic link to a folder. Only archives leave it out, since it could lead in circles.
     FolderLink,
-    /// The kernel makes it when it is read, as in `/proc` and `/sys`, so its size is unknown before.
-    /// Only archives leave it out, since sizes come first in them.
+    /// The kernel makes it when it is read, as in `/proc` and `/sys`, so its size is unknown
+    /// before. Only archives leave it out, since sizes come first in them.
     Unsized,
 }
 

@@ -43,8 +43,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<Omitted, Absent>;
 
-    /// The symbolic links on the way to `name`, and where they lead, for [`crate::Mounts::explain`].
-    /// Default: none.
+    /// The symbolic links on the way to `name`, and where they lead, for
+    /// [`crate::Mounts::explain`]. Default: none.
     fn follow(&self, name: &[u8]) -> Followed {
         let _ = name;
         Followed::default()
@@ -135,8 +135,8 @@ pub enum Kind {
     File,
 }
 
-/// An open file. It is sent as a version of it, which knows what was promised, so stores don't implement
-/// [`FileSource::check`].
+/// An open file. It is sent as a version of it, which knows what was promised, so stores don't
+/// implement [`FileSource::check`].
 pub trait OpenFile: FileSource {
     /// Its identity now.
     ///
@@ -169,7 +169,8 @@ impl dyn OpenFile + '_ {
     }
 }
 
-/// Fills `buffer` with as many calls of `read` as it takes, each with the number of bytes before it.
+/// Fills `buffer` with as many calls of `read` as it takes, each with the number of bytes before
+/// it.
 fn fill(
     buffer: &mut [u8],
     mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,

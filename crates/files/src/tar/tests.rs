@@ -275,7 +275,8 @@ fn changes_that_keep_what_was_promised_abort_no_archive() {
     }
 }
 
-/// A file whose size is not that of its content is archived as long as its size says, or not at all.
+/// A file whose size is not that of its content is archived as long as its size says, or not at
+/// all.
 #[test]
 fn sizes_that_lie_are_those_of_the_archive() {
     for (size, expected) in [(0, Ok(0)), (9, Ok(9)), (11, Err(ArchiveAborted::Shorter))] {

@@ -1,4 +1,5 @@
-//! `Content-Type` and `Content-Encoding` by name and content: charsets, and files stored compressed.
+//! `Content-Type` and `Content-Encoding` by name and content: charsets, and files stored
+//! compressed.
 
 use super::{Client, compressed, decompress, memory};
 use crate::store::memory::Memory;

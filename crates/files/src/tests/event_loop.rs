@@ -130,7 +130,8 @@ fn a_file_to_be_read_whole_is_left_to_a_job_that_has_it_open() {
     assert_eq!(client.get("/folder/large.bin").status, 404);
 }
 
-/// Otherwise clients of many addresses could use all descriptors of the process: each has its share.
+/// Otherwise clients of many addresses could use all descriptors of the process: each has its
+/// share.
 #[test]
 fn open_files_that_wait_for_jobs_leave_half_of_the_budget() {
     let Some((scratch, _)) = scratch() else { return };

@@ -1,5 +1,5 @@
-//! Files whose size on disk is not that of their content, as in `/proc` and `/sys`: they are read to
-//! their end for each request, and never cached.
+//! Files whose size on disk is not that of their content, as in `/proc` and `/sys`: they are read
+//! to their end for each request, and never cached.
 
 use sockeye_proto::CancelToken;
 

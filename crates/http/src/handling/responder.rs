@@ -143,8 +143,8 @@ impl<'r, 't> Responder<'r, 't> {
     }
 
     /// Waits for a message: the handler answers in
-    /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or abandoned.
-    /// Until then HTTP/1.1 reads nothing more from the connection.
+    /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or
+    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }

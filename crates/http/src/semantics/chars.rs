@@ -29,7 +29,8 @@ const fn classes() -> [u8; 256] {
         byte += 1;
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
-    // The characters of a registered name, except the comma: a list of hosts is an attack, not a name.
+    // The characters of a registered name, except the comma: a list of hosts is an attack, not a
+    // name.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
 

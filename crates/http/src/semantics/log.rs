@@ -55,7 +55,8 @@ impl<'a> UnparsedHead<'a> {
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // If a line ends otherwise, the sender may mean it and the next line as one value: stop there.
+        // If a line ends otherwise, the sender may mean it and the next line as one value: stop
+        // there.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
@@ -115,11 +116,13 @@ fn without_break(line: &[u8]) -> &[u8] {
 pub struct Outcome {
     /// The status of the response; `None` if there is no response.
     pub status: Option<Status>,
-    /// Bytes of the response's content that were sent, including the lines of chunks if it is chunked.
+    /// Bytes of the response's content that were sent, including the lines of chunks if it is
+    /// chunked.
     pub content: u64,
     /// The time from the end of the request's head to the last byte of the response, or to the end
-    /// of the connection; zero if both are in the same turn. For an incomplete head, the time starts with the
-    /// first byte of the head. For a refused request, it ends when the response is written.
+    /// of the connection; zero if both are in the same turn. For an incomplete head, the time
+    /// starts with the first byte of the head. For a refused request, it ends when the response is
+    /// written.
     pub duration: Duration,
     /// Why it ended.
     pub end_reason: EndReason,

@@ -54,9 +54,9 @@ impl<'a> Request<'a> {
         self.control.target.whole().of(self.head)
     }
 
-    /// The target's path as it was sent: still percent-encoded (a `%` may lack its digits), with its
-    /// dot segments, and with every character that [`Request::target`] may contain there. `/` if an
-    /// absolute target has no path; `*` in `OPTIONS *`.
+    /// The target's path as it was sent: still percent-encoded (a `%` may lack its digits), with
+    /// its dot segments, and with every character that [`Request::target`] may contain there. `/`
+    /// if an absolute target has no path; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.control.target.path().of(self.head) {

@@ -100,8 +100,8 @@ fn a_client_that_does_not_read_holds_at_most_its_share_and_gets_everything_later
         let peers: Vec<_> =
             (0..CONNECTIONS).map(|_| world.peer(&here(), not_reading.clone())).collect();
         world.run(secs(10));
-        // Up to 40 KiB per connection are not charged, and a client whose share is used up still gets
-        // one response on a connection without unsent output: less than two responses per
+        // Up to 40 KiB per connection are not charged, and a client whose share is used up still
+        // gets one response on a connection without unsent output: less than two responses per
         // connection. Its share is four more.
         let held: u64 = unsent.borrow().values().sum();
         let max = CONNECTIONS * 2 + BUDGET / RESPONSE / 4;

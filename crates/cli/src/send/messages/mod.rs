@@ -1,8 +1,8 @@
 //! `sockeye send message://…`: sends messages, and prints the content of their responses.
 //!
 //! `--connections` sets the number of [`Sender`]s. Each of them sends all messages in order, and
-//! uses one connection at a time: a new one for each message or, with `--keep-alive`, one for many if
-//! the server keeps it alive. All senders open their next connections at the same time.
+//! uses one connection at a time: a new one for each message or, with `--keep-alive`, one for many
+//! if the server keeps it alive. All senders open their next connections at the same time.
 
 mod sender;
 mod show;
