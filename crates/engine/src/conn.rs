@@ -81,7 +81,8 @@ pub(crate) struct Conn<S> {
     pub(crate) session: Session,
     pub(crate) stage: Stage,
     pub(crate) write_deadline: Time,
-    /// Bytes that the peer had not acknowledged when the write deadline was set.
+    /// Bytes that the peer had not acknowledged when the write deadline was set. `u64::MAX` if the
+    /// kernel was not asked, so that any answer counts as progress.
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
     pub(crate) received: u64,
@@ -90,7 +91,7 @@ pub(crate) struct Conn<S> {
     pub(crate) counted: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
-    /// The socket has failed; input from before that may still be unread.
+    /// The socket may have failed; input from before that may still be unread.
     pub(crate) failed: bool,
     /// Its client is charged for the output that it holds.
     pub(crate) charged: bool,

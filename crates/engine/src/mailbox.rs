@@ -1,9 +1,10 @@
 //! A shard's mailbox: envelopes for its connections, commands, and results of reads. And its inbox:
 //! connections that another shard accepted for it.
 //!
-//! Their size is bounded. An envelope belongs to a promise or a credit, which are limited. A
-//! connection has one wake-up and one read in progress at most. A command is sent once; a command
-//! to evict is answered before the next. Connections in the inbox count as open.
+//! Their size is bounded. An envelope belongs to a promise, or is one of the few messages that a
+//! session's remotes may send before it takes them. A connection has one wake-up and one read in
+//! progress at most. Commands to drain or stop come from the owner of the server, one per call; a
+//! command to evict is answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -134,7 +135,8 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// Connections that another shard has accepted for this one, from listeners with a single socket.
+/// Connections that another shard has accepted for this one. If a listener has a single socket, the
+/// connections of all listeners are distributed.
 pub struct Inbox<S> {
     /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,

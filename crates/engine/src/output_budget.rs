@@ -1,10 +1,10 @@
 //! The budget for output in memory, shared by all connections.
 //!
-//! Each connection has a limit of its own, but a client may have a thousand connections. So output
-//! that a connection holds beyond [`UNCHARGED_BYTES`] is charged to its client, from a budget that
-//! the shards share. While the budget, or the client's share of it, is exhausted, each connection
-//! of that client counts as full if it has any unsent output: it is answered further when it has
-//! read that.
+//! Each connection has a limit of its own, but a client may have a thousand connections. So the
+//! output of a connection that holds more than [`UNCHARGED_BYTES`] is charged to its client, from a
+//! budget that the shards share. While the budget, or the client's share of it, is exhausted, each
+//! connection of that client counts as full if it has any unsent output: the next request is
+//! answered when the peer has taken that output.
 //!
 //! While little is held, no client's share is checked: see [`OutputBudget::must_check_clients`].
 
@@ -17,11 +17,11 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Budget, Client, Permit, Time};
 use tracing::warn;
 
-/// What a connection may hold without being charged for it, in bytes: a response or two.
+/// A connection that holds at most this much is not charged, in bytes: a response or two.
 pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
 
-/// The minimum time between two trims of the heaps: a trim takes a thread many milliseconds, and
-/// clients decide how often memory is freed.
+/// The minimum time between two trims because of released output: a trim takes a thread many
+/// milliseconds, and clients decide how often memory is freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Decides when to return freed memory to the kernel (a trim). The shards share it: one shard may
@@ -53,11 +53,12 @@ pub(crate) struct OutputBudget {
     budget: Arc<Budget>,
     /// The total of the budget, which doesn't change.
     total: u64,
-    /// Whether so much is held that the clients' shares must be checked. Updated once a turn, and
-    /// not for each call: what other shards release meanwhile counts from the next turn on.
+    /// Whether so much is held that the clients' shares must be checked. Updated when this shard
+    /// charges or releases something, and at the end of a turn while `may_trim` is set. What other
+    /// shards release counts from then on.
     must_check_clients: bool,
-    /// Whether a trim may become due: this shard has charged a client, and most of what all shards
-    /// held has not been released since.
+    /// Whether a trim may become due: this shard has charged a client, and since then most of what
+    /// all shards held is still held, or the last trim was too recent.
     may_trim: bool,
     /// By connection, for those that are charged.
     permits: HashMap<Key, Permit>,

@@ -89,7 +89,7 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Binds every address, with one listener per shard.
+/// Binds every address: TCP with one listener per shard, a Unix socket with one for all shards.
 ///
 /// # Errors
 ///

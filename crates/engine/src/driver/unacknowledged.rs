@@ -9,11 +9,11 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 /// `SIOCOUTQ`, which equals `TIOCOUTQ` on all supported architectures.
 const SIOCOUTQ: Opcode = 0x5411;
 
-/// Bytes in the send queue of a TCP or Unix stream socket: sent but not acknowledged (by TCP) or
-/// not yet taken (by the other end of a Unix socket).
+/// For TCP, the bytes sent but not acknowledged. For a Unix stream socket, the memory of what the
+/// other end has not taken, which is more than the bytes, or 0 if it has taken everything.
 pub(super) fn bytes(socket: BorrowedFd<'_>) -> io::Result<u64> {
-    // SAFETY: SIOCOUTQ writes one C int through its argument (tcp(7), unix(7)), which is the type
-    // given as the getter's output.
+    // SAFETY: SIOCOUTQ writes one C int through its argument (tcp(7); the kernel does the same for
+    // Unix sockets), which is the type given as the getter's output.
     let getter = unsafe { Getter::<SIOCOUTQ, std::ffi::c_int>::new() };
     // SAFETY: the getter describes the call correctly, see above.
     let bytes = unsafe { ioctl(socket, getter) }?;

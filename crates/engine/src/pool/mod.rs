@@ -26,13 +26,14 @@ use crate::driver::trim_heaps;
 use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
-/// How many lookups, or jobs of users, may wait: one for each possible connection.
+/// How many lookups, or jobs of users, may wait: one for each connection of the default
+/// limit.
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
 /// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;
-/// How many of these threads one served folder may use.
+/// How many of these threads the jobs of one served folder, or the reads from one device, may use.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);

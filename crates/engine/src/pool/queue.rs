@@ -1,5 +1,6 @@
-//! The jobs that wait for a thread, and which of them runs next. Roots take turns, and so do the
-//! groups of a root and the clients of a group.
+//! The jobs that wait for a thread, and which of them runs next. Roots (served folders or devices,
+//! see [`JobGroup`](sockeye_proto::JobGroup)) take turns, and so do the groups of a root and the
+//! clients of a group.
 //!
 //! Threads and locks are not here. [`Queue::push`] adds a job, [`Queue::take`] starts the next one,
 //! and [`Queue::finish`] counts its end.

@@ -120,8 +120,8 @@ impl<D: Driver> Shard<D> {
         self.cut_all();
     }
 
-    /// If the time of the present phase has passed, starts what follows: draining after lame duck,
-    /// and cutting all connections after draining.
+    /// Does what is due: starts to drain after lame duck; while draining, accepts once more and
+    /// closes the listeners at `accepts_until`, and cuts all connections at `until`.
     pub(super) fn advance_phase(&mut self) {
         let now = self.resources.now;
         match self.phase {

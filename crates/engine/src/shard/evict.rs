@@ -1,5 +1,5 @@
-//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a
-//! new one.
+//! Eviction: at the limit on connections, a shard's connection that has been idle longest is closed
+//! for a new one.
 //!
 //! Below the limit this costs nothing. The first new connection above it makes the shard scan its
 //! connections once and list those that are idle. Each further connection closes the oldest entry
@@ -35,7 +35,7 @@ impl<D: Driver> Shard<D> {
         }
         let evicted = self.close_idle();
         if !evicted && !self.eviction.is_asking && !self.is_draining() {
-            // The shard after this one, for this one.
+            // Asks the next shard to evict a connection for this shard.
             self.eviction.is_asking = self.counts.ask_next_shard(self.index, self.index);
         }
         evicted

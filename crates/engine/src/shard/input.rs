@@ -1,4 +1,5 @@
-//! Reading from connections: at most one buffer per ready connection and turn.
+//! Reading from connections: at most one buffer per ready connection and turn, except before a
+//! drain.
 
 use std::io::{self, ErrorKind};
 
@@ -39,7 +40,7 @@ impl<D: Driver> Shard<D> {
 
     /// Handles a failure or a half-close of a connection that is not being read from: no receive
     /// would report it.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "it names one lifetime only")]
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "its path names one lifetime")]
     pub(super) fn check_disconnect(&mut self, key: Key) {
         self.serve(key, |active| active.check_disconnect());
     }

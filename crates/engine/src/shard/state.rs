@@ -38,11 +38,11 @@ pub struct ShardParts<D: Driver> {
     pub mailbox: Arc<Mailbox>,
     /// Runs jobs.
     pub spawn: Arc<dyn Spawn>,
-    /// Set if a listener has only one socket: its shard accepts connections for all shards.
+    /// Set on all shards if a listener has only one socket, whose shard accepts for all.
     pub handover: Option<Handover<D::Socket>>,
 }
 
-/// Distributes the connections of listeners with a single socket over all shards.
+/// Distributes the connections that this shard accepts over all shards.
 #[derive(Debug)]
 pub struct Handover<S> {
     /// The inboxes of all shards.
@@ -111,8 +111,8 @@ pub(super) struct ListenerState<L> {
     pub(super) ready: bool,
 }
 
-/// A pause in accepting. It ends at a time, not at an event: connections that are already in the
-/// listeners' queues cause no new edge.
+/// A pause in accepting. It ends at a time at the latest: connections that are already in the
+/// listeners' queues cause no new event. At the limit on connections, it also ends when one closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,

@@ -22,10 +22,10 @@ use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
 /// How much of a file is compared, in bytes. Beyond it, modification times decide. Decompressing
-/// takes about 4 ms per MiB and coding.
+/// takes about 4 ms per MiB for each coding.
 pub(crate) const MAX_COMPARED: u64 = 16 * 1024 * 1024;
 
-/// The most cached results, which take about 2 MiB.
+/// The most cached results, which take about 3 MiB.
 const MAX_PAIRS: usize = 8192;
 
 /// The results for a folder, shared by all shards.
@@ -88,9 +88,9 @@ impl PrecompressedChecks {
     /// Whether the precompressed file may be sent in place of the original. Blocks while it
     /// decompresses.
     ///
-    /// Logs one warning for each file that may not be sent. If a file can't be read or changes
-    /// meanwhile, if memory is short, or if nobody waits any more, it returns false without a
-    /// warning, and the result is not cached.
+    /// If neither file has changed in the last moments, the result is cached, and a warning is
+    /// logged if the file may not be sent. If a file can't be read or changes meanwhile, if memory
+    /// is short, or if nobody waits any more, it returns false, and nothing is cached or logged.
     pub(crate) fn check(
         &self,
         coding: Coding,

@@ -10,7 +10,8 @@ use crate::options::codings::Coding;
 ///
 /// # Errors
 ///
-/// When the content can't be read, is not that long, or there is no memory for an encoder.
+/// When the content can't be read, is not that long, or there is no memory for an encoder or its
+/// output.
 pub(crate) fn compress(
     coding: Coding,
     content: impl Read,

@@ -48,11 +48,11 @@ impl Encoder {
         }
     }
 
-    /// A file with the encodings that it can be sent in. Blocks.
+    /// A file with the encodings that it can be sent in. Blocks as [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsFullRead`].
+    /// Those of [`Precompressed::find`].
     pub(crate) fn entry(
         &self,
         reader: &Reader<'_>,
@@ -69,11 +69,11 @@ impl Encoder {
         Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
-    /// The same file with its current precompressed files. Blocks.
+    /// The same file with its current precompressed files. Blocks as [`Precompressed::find`] does.
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsFullRead`].
+    /// Those of [`Precompressed::find`].
     pub(crate) fn update_precompressed(
         &self,
         reader: &Reader<'_>,

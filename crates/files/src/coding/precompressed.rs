@@ -40,12 +40,15 @@ impl Precompressed {
             && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
     }
 
-    /// Looks for the precompressed files beside `file`. Blocks. `known` has the results of an
-    /// earlier lookup; any other file is decompressed and compared with the original.
+    /// Looks for the precompressed files beside `file`. Blocks, unless the reader's scope is
+    /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup;
+    /// any other file that is smaller than the original is compared with it, unless `checks` has
+    /// the result.
     ///
     /// # Errors
     ///
-    /// [`LoadError::NeedsFullRead`].
+    /// [`LoadError::NeedsFullRead`], or [`LoadError::WouldBlock`] if the scope is
+    /// [`ReadScope::Cached`].
     pub(crate) fn find(
         reader: &Reader<'_>,
         checks: &PrecompressedChecks,

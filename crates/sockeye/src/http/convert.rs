@@ -114,7 +114,7 @@ impl From<&str> for InvalidResponse {
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
 /// `Connection` and `Content-Length` are returned instead. `Date`, `Server`, `Keep-Alive`,
-/// `Upgrade` and `Trailer` are left out, because the server writes them.
+/// `Upgrade` and `Trailer` are left out: only the server writes them.
 ///
 /// # Errors
 ///

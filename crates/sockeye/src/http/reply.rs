@@ -30,15 +30,16 @@ use super::source::{BodySource, Pieces};
 ///
 /// # Header fields
 ///
-/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`, and ignores those of
-/// a handler. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body
-/// in memory. For content that is sent piece by piece, a handler may set it. If the content has
-/// another length, the connection closes.
+/// `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade` of a handler are ignored. The server
+/// writes `Date`, and `Server` and `Upgrade` where they apply. Of `Connection`, only `close` has an
+/// effect. `Content-Length` is the length of a body in memory. For content that is sent piece by
+/// piece, a handler may set it. If the content has another length, the connection closes.
 ///
 /// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6). It
 /// is the length of the handler's body, which is not sent; if the body is empty, it is the value
-/// that the handler sets. Content that would be sent piece by piece has `Transfer-Encoding:
-/// chunked` instead. Responses of 204 and 304 have neither.
+/// that the handler sets. For content that would be sent piece by piece, it is what the handler
+/// sets; without that, HTTP/1.1 has `Transfer-Encoding: chunked` instead. Responses of 204 and 304
+/// have neither.
 ///
 /// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
 /// 500, and logged.
@@ -108,7 +109,8 @@ impl Reply {
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
-    /// response is a 500 if `work` panics, and a 503 if 100,000 jobs wait already.
+    /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or
+    /// a quarter of that for this client.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
     /// That doesn't stop `work`, but its result is dropped.
@@ -169,7 +171,8 @@ impl Reply {
     ///
     /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow
     /// client costs its output buffer and a position in the log, and slows nobody else down. A
-    /// [`Sender`] buffers 16 pieces for such a client, and then rejects more.
+    /// [`Sender`] buffers 16 pieces for such a client, and then blocks (`send`) or rejects more
+    /// (`try_send`).
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -221,7 +224,8 @@ impl Reply {
     /// bytes after the request.
     ///
     /// The request's `Upgrade` field has what the client asks for. A request that can't be upgraded
-    /// (without that field, with a body, or of HTTP/1.0) is answered with 400.
+    /// (without that field, with a body, of HTTP/1.0, or while the server stops) is answered with
+    /// 400.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,
@@ -336,7 +340,7 @@ pub trait BodyReceiver: Send + 'static {
     /// drops the receiver.
     ///
     /// If the work of a [`Reply::run`] owns the receiver, this is called when the work returns it.
-    /// If the work never ran, because the client left first, the receiver is dropped instead. This
+    /// If the work never runs, because too many jobs wait, the receiver is dropped instead. This
     /// may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
