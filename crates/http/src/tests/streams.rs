@@ -3,7 +3,7 @@
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
 use super::*;
-use crate::{Stream, StreamEvent};
+use crate::{Limits, Stream, StreamEvent};
 
 /// Streams a response that depends on the path.
 #[derive(Default)]
@@ -243,6 +243,22 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
 fn trailers_follow_the_last_chunk() {
     let (output, _) = output_with_jobs(&get("/trailers"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"), "{output}");
+}
+
+#[test]
+fn after_a_stream_the_connection_stays_open_only_for_little_unread_content() {
+    let discard = Limits::default().discard;
+    for (len, end) in [(discard, None), (discard + 1, Some(End::Linger))] {
+        let request = format!("POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");
+        let (output, mut client) = output_with_jobs(&request);
+        assert!(output.ends_with("\r\n0\r\n\r\n"), "{output}");
+        assert_eq!(client.end(), end, "{len}");
+        if end.is_none() {
+            client.input(&vec![b'x'; len as usize]);
+            client.input(get("/").as_bytes());
+            assert_eq!(codes(&text(&mut client)), [200]);
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl<S: Handlers> Server<S> {
         turn: &Turn<'_>,
     ) -> ReadOutcome {
         let InFlight { exchange, wire, .. } = &mut *in_flight;
-        // An event has no input, and tells nothing about more of it.
+        // A call for an event gets no input, so it doesn't show whether more has arrived.
         if had_input {
             wire.more_input = !input.is_empty();
         }
@@ -205,6 +205,11 @@ impl<S: Handlers> Server<S> {
             }
             Some(decoder) => {
                 let limit = self.connection.config.limits.discard;
+                // A streamed response could not announce that the connection closes.
+                if decoder.remaining().is_some_and(|remaining| remaining > limit) {
+                    self.end_connection(true, turn);
+                    return Ok(ReadOutcome::Stop);
+                }
                 self.discard_content(UnreadContent { decoder, limit, deadline }, input, turn)
             }
         }
