@@ -22,7 +22,8 @@ use crate::stats::Stats;
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
-/// A load with a number of requests is abandoned after this many failures in a row per connection.
+/// A load with a number of requests is abandoned when this many connections in a row, times the
+/// worker's connections, have ended without a response.
 const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.

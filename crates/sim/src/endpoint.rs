@@ -54,9 +54,9 @@ pub(crate) struct Endpoint {
     pub(crate) eof: bool,
     /// Bytes that were sent and have not arrived.
     pub(crate) in_flight: VecDeque<u8>,
-    /// A FIN follows `in_flight`.
+    /// A FIN of this endpoint follows `in_flight`.
     pub(crate) fin_queued: bool,
-    /// The FIN has arrived.
+    /// That FIN has arrived at the other endpoint.
     pub(crate) fin_delivered: bool,
     /// A delivery from `in_flight` is scheduled.
     pub(crate) delivery_scheduled: bool,

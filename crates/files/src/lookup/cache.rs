@@ -1,9 +1,10 @@
 //! The results of a shard's lookups, limited in entries, bytes and descriptors.
 //!
 //! Entries that are requested only once (a scan, a flood of misses) are evicted first: see
-//! [`ClockMap`]. An entry that is not requested any more keeps its memory until another entry needs
-//! it. Entries with descriptors are dropped after a few seconds ([`LookupCache::close_idle`]),
-//! because an open file occupies disk space after it was deleted, and prevents unmounting.
+//! [`ClockMap`]. An entry that is not requested any more keeps its memory until others are
+//! inserted. Entries with descriptors are dropped after a few seconds
+//! ([`LookupCache::close_idle`]), because an open file occupies disk space after it was deleted,
+//! and prevents unmounting.
 
 use std::fmt;
 use std::rc::Rc;
@@ -16,7 +17,8 @@ use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
-/// finds a change, the file is looked up again. A change during a response aborts the response.
+/// finds a change, the file is looked up again. If what was promised changes during a response, the
+/// response is cut.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The approximate memory of an entry besides its key and content, in bytes: its fields, its
@@ -86,7 +88,7 @@ impl Cached {
     }
 
     /// Checks that all open files are unchanged. If not, or if checking might block, marks the
-    /// entry as outdated, so that a thread looks the name up again.
+    /// entry as outdated, so that the name is looked up again.
     fn check(&mut self, now: Time) -> bool {
         let mut files = self.entry.open_files();
         let unchanged = files.all(|file| file.access() != Access::Thread && file.is_current());
@@ -126,10 +128,9 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later one
-    /// is cached. Evicts other entries to make room. A result that doesn't fit even then is
-    /// dropped.
-    /// It may be used for `max_age`.
+    /// Inserts the result of a lookup that started at `looked_up`, which may be used for `max_age`,
+    /// unless the result of a later one is cached. Evicts other entries to make room. A result that
+    /// doesn't fit even then is dropped.
     pub(crate) fn put(
         &mut self,
         key: &[u8],

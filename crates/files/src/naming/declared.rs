@@ -92,7 +92,7 @@ pub(super) fn in_xml(start: &[u8]) -> Declared {
     }
 }
 
-/// The encoding of a style sheet. Its rule has exactly this form.
+/// The encoding of a style sheet, from a rule of exactly the form `@charset "LABEL";` at its start.
 pub(super) fn in_css(start: &[u8]) -> Declared {
     let label = start.strip_prefix(b"@charset \"").and_then(|rest| {
         let end = rest.iter().position(|byte| *byte == b'"')?;

@@ -1,4 +1,4 @@
-//! The headers that are sent with every file. An owner may change or remove each.
+//! The headers that are sent with all files, or with all pages. An owner may change or remove each.
 
 use sockeye_http::{BadField, Fields};
 

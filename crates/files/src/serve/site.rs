@@ -103,8 +103,8 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// A listing was read at `now`. It is stale after [`FRESH`], and dropped after as long again,
-    /// unless an earlier time is set.
+    /// A listing was read at `now`. Sets when stale listings are dropped, unless a time is set
+    /// already: it is stale after [`FRESH`], and dropped after as long again.
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));

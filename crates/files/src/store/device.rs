@@ -3,8 +3,8 @@
 //! This is decided once for each mounted file system, by its type:
 //!
 //! - File systems in memory (tmpfs) never block.
-//! - On known disk file systems each read is probed first. On those that don't support reads that
-//!   don't wait, every probe fails, and threads read.
+//! - On known disk file systems each read is probed first. Where the kernel doesn't support
+//!   `RWF_NOWAIT`, every probe fails, and threads read.
 //! - Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
 //!   their files are sent directly while reads are quick. But opening a file there opens one on a
 //!   file system of unknown type, so threads do it.
@@ -78,7 +78,7 @@ const MADE_BY_KERNEL: [u32; 8] = [
     0x6367_7270, // cgroup2
 ];
 
-/// The devices with open files, by number. Dropped ones are removed when another is added.
+/// The devices in use, by number. Dropped ones are removed when another is added.
 static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mutex::default);
 
 thread_local! {

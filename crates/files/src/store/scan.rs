@@ -58,7 +58,8 @@ pub(crate) fn folder(
 enum Unlisted {
     /// It is left out, and counted with this reason; `None` if it is hidden or gone.
     Omitted(Option<Omission>),
-    /// The server lacks a resource or permission: that is no reason to leave a name out.
+    /// The server lacks a resource, or a sandbox forbids a system call: that is no reason to leave
+    /// a name out.
     Failed(Absent),
 }
 
@@ -79,8 +80,8 @@ impl Unlisted {
     }
 }
 
-/// The status and kind of what `child` in the open folder `name` leads to, and what it leads to if
-/// it is a link.
+/// The status and kind of what `child` in the open folder `name` leads to; if it is a link, also
+/// its target, opened.
 fn look_up(
     roots: Roots<'_>,
     folder: &OwnedFd,

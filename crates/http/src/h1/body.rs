@@ -1,7 +1,7 @@
 //! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
 //!
 //! A [`Decoder`] buffers no bytes, and reads each byte of a chunk's framing once. A trailer
-//! section, like a head, is read when it has arrived as a whole.
+//! section, like a head, is consumed when it has arrived as a whole.
 //!
 //! The decoder is strict, since attackers exploit parsers that disagree about chunks: a line ends
 //! with CRLF, a size has up to sixteen hexadecimal digits, and extensions are ignored but have to
@@ -120,8 +120,9 @@ impl Extension {
 pub(crate) enum Decoded {
     /// This many bytes of content, at the end of the consumed input.
     Piece(usize),
-    /// The body is complete. The last bytes of the consumed input, of this number, are the trailer
-    /// section; the spans have the positions of its fields.
+    /// The body is complete. This many bytes, at the end of the consumed input, are the trailer
+    /// section; the spans have the positions of its fields. If it is 0, there is none, and the
+    /// spans are not set.
     End(usize),
     /// More input is needed.
     NeedMore,

@@ -37,8 +37,8 @@ pub enum RequestHead<'a> {
     Unparsed(UnparsedHead<'a>),
 }
 
-/// A head that is malformed or incomplete. It may be as long as the limit on heads, and contain any
-/// bytes: a log must truncate and escape it.
+/// A head that is malformed or incomplete. It may be longer than the limit on heads, and contain
+/// any bytes: a log must truncate and escape it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnparsedHead<'a> {
@@ -55,8 +55,8 @@ impl<'a> UnparsedHead<'a> {
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // If a line ends otherwise, the sender may mean it and the next line as one value: stop
-        // there.
+        // If a later line ends in another way, the sender may mean it and the next line as one
+        // value: stop there.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete =
             |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();

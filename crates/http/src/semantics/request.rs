@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
     }
 
     /// The host, with the port if the client sent one: the authority of an absolute target, else
-    /// the `Host` field. `None` only in HTTP/1.0.
+    /// the `Host` field. `None` only in HTTP/1.0, and for a log if the request was refused.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form takes precedence (RFC 9112, 3.2.2).
