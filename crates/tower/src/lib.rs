@@ -113,6 +113,7 @@
 mod body;
 mod ending;
 mod exchange;
+mod spawn;
 mod task;
 mod watch;
 
@@ -132,6 +133,7 @@ use tower_service::Service;
 pub use self::body::RequestBody;
 use self::ending::EndingTasks;
 use self::exchange::{Exchange, ShardState};
+pub use self::spawn::spawn;
 use self::watch::Watchdog;
 
 /// Answers requests at `addresses` with clones of `service`, in tasks of `runtime`.

@@ -72,6 +72,7 @@ mod body;
 pub mod convert;
 mod event;
 mod exchange;
+mod link;
 mod options;
 mod raw_target;
 mod reply;
@@ -88,6 +89,7 @@ pub use sockeye_proto::Budget;
 
 pub use self::body::Body;
 pub use self::event::Event;
+pub use self::link::Gone;
 pub use self::options::Options;
 pub use self::raw_target::RawTarget;
 pub use self::reply::{BodyReceiver, Incomplete, PendingReply, Reply};

@@ -9,7 +9,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use sockeye_proto::{Permit, Promise, Protocol};
 
-use super::sender::{ResponseLink, Sender, SourceWaker};
+use super::link::{Gone, ResponseLink};
+use super::sender::{Sender, SourceWaker};
 use super::source::{BodySource, Pieces};
 
 /// What a handler returns: a response, or how it will be made.
@@ -310,6 +311,15 @@ impl PendingReply {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.link.is_gone()
+    }
+
+    /// A future that is ready when [`PendingReply::is_gone`] becomes `true`. It borrows nothing and
+    /// works in any executor, so that async code can stop its work for a client that has left. Of
+    /// several futures of one value, only the one that was polled last is woken.
+    ///
+    /// The function `sockeye_tower::spawn` runs a future as a task of tokio with this.
+    pub fn gone(&self) -> Gone {
+        self.link.gone()
     }
 
     /// Responds. A `reply` that is too late is dropped.
