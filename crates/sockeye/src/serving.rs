@@ -9,8 +9,8 @@ use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stats, Stopped};
 use sockeye_http::{AllowedHosts, HostCheck};
 
-/// Why a service could not start.
-#[derive(Debug)]
+/// Why a service could not start. `Debug` writes the same sentence as `Display`, because a program
+/// whose `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum ServeError {
     /// It could not listen at an address.
@@ -25,6 +25,12 @@ impl fmt::Display for ServeError {
             Self::Bind(error) => error.fmt(f),
             Self::Start(error) => write!(f, "cannot start the workers: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
