@@ -64,7 +64,7 @@
 //!
 //! # Limitations
 //!
-//! There is no router: use `match` for a few paths (the example `http_json` matches parts of
+//! There is no router: use `match` for a few paths (the example `json_api` matches parts of
 //! paths), or a router crate for many. For compression, cookies and forms, use crates that work
 //! with the types of the `http` crate. HTTP/2 and TLS are not supported.
 

@@ -1,16 +1,11 @@
-//! An HTTP echo server that implements [`http_core::Handler`](sockeye::http_core::Handler). The
-//! handler borrows the head of a request instead of copying it, and sees the fields in order, with
-//! their names as they were sent.
+//! For services that count allocations: a handler of [`sockeye::http_core`], which borrows the head
+//! of a request instead of copying it, and sees the fields in order, as they were sent.
 //!
 //! ```sh
-//! cargo run --release --example http_echo 127.0.0.1:8080
-//! curl -d 'Hello' http://127.0.0.1:8080/
-//! curl http://127.0.0.1:8080/echo
+//! cargo run --release --example http_core 127.0.0.1:8080
+//! curl -d 'Hello' http://127.0.0.1:8080/      # sent back, up to 16 MiB
+//! curl http://127.0.0.1:8080/echo             # lists the fields of the request
 //! ```
-//!
-//! A body of up to 16 MiB is sent back with its Content-Type; a larger one gets 413. Without a
-//! body, `GET /echo` lists the request's fields as `name: value` lines, and any other request gets
-//! `ok`. HEAD is answered as GET.
 
 use std::error::Error;
 use std::mem;
@@ -20,7 +15,7 @@ use sockeye::http_core::{
     Answer, Body, Content, Fields, Handler, Method, Request, Responder, Server, ServerConfig,
     Status, Trailers,
 };
-use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
+use sockeye::{Config, ListenAddr, Peer, ServeError, Serving, usable_cores};
 
 /// Maximum size of a body, in bytes.
 const MAX_BODY: u64 = 16 * 1024 * 1024;
@@ -87,21 +82,19 @@ impl Echo {
     }
 }
 
-pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Error>> {
-    let server = sockeye::Server::bind(&[address], usable_cores(), Config::default())?;
-    let bound = server.addresses()[0].to_string();
-    let running = server.start(|_shard| {
+pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
+    Serving::start(&[address], usable_cores(), Config::default(), |_worker, _bound| {
         let config = Rc::new(ServerConfig::default());
         // A server for each connection, and an echo for each request.
         move |_: &Peer| Server::new(Rc::clone(&config), |_: &Peer| Echo::default())
-    })?;
-    Ok((running, bound))
+    })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
-    let (running, bound) = serve(address.parse()?)?;
-    println!("http://{bound}");
-    running.join()?;
+    let serving = serve(address.parse()?)?;
+    let url = format!("http://{}", serving.addresses()[0]);
+    println!("Listening at {url} - try: curl -d Hello {url}; curl {url}/echo");
+    serving.join()?;
     Ok(())
 }
