@@ -9,8 +9,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use sockeye::{
-    Config, Consumed, End, Event, Fault, ListenAddr, Peer, Protocol, ServeError, Serving, Time,
-    Turn, usable_cores,
+    Config, Consumed, End, Event, Fault, ListenAddr, Protocol, ServeError, Serving, Time, Turn,
 };
 
 const MAX_LINE: usize = 1024; // bytes
@@ -62,9 +61,7 @@ impl Protocol for Sums {
 }
 
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
-    Serving::start(&[address], usable_cores(), Config::default(), |_worker, _bound| {
-        |_: &Peer| Sums::default()
-    })
+    sockeye::serve(&[address], Config::default(), |_peer| Sums::default())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
