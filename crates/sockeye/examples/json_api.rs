@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use sockeye::ListenAddr;
-use sockeye::http::{self, Body, Options, Reply, Request, Response, Serving, StatusCode};
+use sockeye::http::{self, Body, Options, Reply, Request, Serving, StatusCode};
 
 const MAX_NOTE: u64 = 64 * 1024; // bytes
 const MAX_NOTES: usize = 10_000;
@@ -21,13 +21,8 @@ const MAX_NOTES: usize = 10_000;
 /// All workers share the notes. Nothing blocks while it holds the lock, so handlers may wait for it.
 type Notes = Arc<Mutex<BTreeMap<u64, Value>>>;
 
-fn json_response(status: StatusCode, value: &Value) -> Reply {
-    let head = Response::builder().status(status).header("content-type", "application/json");
-    head.body(format!("{value}\n")).expect("the head is valid").into()
-}
-
 fn error(status: StatusCode, text: &str) -> Reply {
-    json_response(status, &json!({ "error": text }))
+    Reply::json(status, &json!({ "error": text }))
 }
 
 fn add(notes: &Notes, body: &[u8]) -> Reply {
@@ -43,16 +38,14 @@ fn add(notes: &Notes, body: &[u8]) -> Reply {
     }
     let number = notes.keys().next_back().map_or(1, |last| last + 1);
     notes.insert(number, note);
-    json_response(StatusCode::CREATED, &json!({ "number": number }))
+    Reply::json(StatusCode::CREATED, &json!({ "number": number }))
 }
 
 fn answer(notes: &Notes, request: Request<Body>) -> Reply {
     let (head, body) = request.into_parts();
     let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
     match (head.method.as_str(), &path[..]) {
-        ("GET" | "HEAD", ["notes"]) => {
-            json_response(StatusCode::OK, &json!(*notes.lock().unwrap()))
-        }
+        ("GET" | "HEAD", ["notes"]) => Reply::json(StatusCode::OK, &json!(*notes.lock().unwrap())),
         ("POST", ["notes"]) => {
             let notes = Arc::clone(notes);
             body.collect(MAX_NOTE, move |body| add(&notes, &body))
@@ -61,8 +54,8 @@ fn answer(notes: &Notes, request: Request<Body>) -> Reply {
             let (mut notes, number) = (notes.lock().unwrap(), number.parse().unwrap_or(0));
             match (method, notes.get(&number)) {
                 (_, None) => error(StatusCode::NOT_FOUND, "there is no such note"),
-                ("DELETE", _) => json_response(StatusCode::OK, &json!(notes.remove(&number))),
-                (_, Some(note)) => json_response(StatusCode::OK, note),
+                ("DELETE", _) => Reply::json(StatusCode::OK, &json!(notes.remove(&number))),
+                (_, Some(note)) => Reply::json(StatusCode::OK, note),
             }
         }
         (_, ["notes"] | ["notes", _]) => StatusCode::METHOD_NOT_ALLOWED.into(),

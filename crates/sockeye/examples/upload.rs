@@ -51,7 +51,7 @@ impl BodyReceiver for Upload {
 }
 
 fn failed(error: &io::Error) -> Reply {
-    Reply::error(StatusCode::INTERNAL_SERVER_ERROR, format!("Can't write the file: {error}"))
+    Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 fn answer(folder: &Arc<Path>, request: Request<Body>) -> Reply {

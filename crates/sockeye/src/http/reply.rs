@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
+use serde::Serialize;
 use sockeye_proto::{Permit, Promise, Protocol};
+use tracing::error;
 
 use super::link::{Gone, ResponseLink};
 use super::sender::{Sender, SourceWaker};
@@ -18,6 +20,7 @@ use super::source::{BodySource, Pieces};
 /// | a response that | is made by |
 /// |---|---|
 /// | is ready | `into()` from a [`Response`] with its body in memory, from text, bytes, a [`StatusCode`] (a short page), or a `Result` of two of these |
+/// | is JSON | [`Reply::json`] |
 /// | another thread makes | [`Reply::later`] |
 /// | blocking work makes | [`Reply::run`] |
 /// | needs the request's body | [`Body::collect`](super::Body::collect), [`Body::receive`](super::Body::receive) |
@@ -92,6 +95,30 @@ impl Reply {
     /// Responds with a page in plain text: the status, and `text` below it.
     pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
         Self(ReplyKind::Page(status, text.into()))
+    }
+
+    /// Responds with `value` as JSON. If it can't be written as JSON, the response is a 500, and the
+    /// log says why.
+    ///
+    /// ```
+    /// use sockeye::http::{Reply, StatusCode};
+    ///
+    /// // `value` may also be a type that derives `serde::Serialize`.
+    /// let reply = Reply::json(StatusCode::CREATED, &serde_json::json!({ "id": 7 }));
+    /// ```
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
+        let content = match serde_json::to_vec(value) {
+            Ok(content) => content,
+            Err(error) => {
+                error!(target: "sockeye", %error, "a response can't be written as JSON");
+                return StatusCode::INTERNAL_SERVER_ERROR.into();
+            }
+        };
+        let mut response = Response::new(Bytes::from(content));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response.into()
     }
 
     /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.

@@ -67,7 +67,7 @@ fn notes_are_kept_shown_and_removed() {
     let mut client = client(&serving);
     let note = json!({ "text": "buy fish" });
     let made = client.request_with_body("POST /notes", note.to_string().as_bytes());
-    assert_eq!((made.status, made.text()), (201, "{\"number\":1}\n"));
+    assert_eq!((made.status, made.text()), (201, "{\"number\":1}"));
     let read = |client: &mut Client, line: &str| -> Value {
         let answer = client.request(line);
         assert_eq!(answer.field("content-type"), Some("application/json"));
