@@ -103,8 +103,10 @@ impl Reply {
     /// ```
     /// use sockeye::http::{Reply, StatusCode};
     ///
-    /// // `value` may also be a type that derives `serde::Serialize`.
-    /// let reply = Reply::json(StatusCode::CREATED, &serde_json::json!({ "id": 7 }));
+    /// // The value may also be of a type that derives `serde::Serialize`.
+    /// fn created() -> Reply {
+    ///     Reply::json(StatusCode::CREATED, &serde_json::json!({ "id": 7 }))
+    /// }
     /// ```
     pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
         let content = match serde_json::to_vec(value) {
