@@ -34,7 +34,8 @@
 //!
 //! # An axum app in ten lines
 //!
-//! The crate `sockeye-tower` runs it, or any other `tower::Service`:
+//! The crate `sockeye-tower` runs it, or any other `tower::Service`. The program also depends on
+//! `axum = "0.8"` and `tokio = { version = "1", features = ["rt-multi-thread"] }`:
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
