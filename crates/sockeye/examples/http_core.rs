@@ -12,43 +12,31 @@ use std::mem;
 use std::rc::Rc;
 
 use sockeye::http_core::{
-    Answer, Body, Content, Fields, Handler, Method, Request, Responder, Server, ServerConfig,
-    Status, Trailers,
+    Answer, Body, Fields, Handler, Method, Request, Responder, Server, ServerConfig, Status,
+    Trailers,
 };
 use sockeye::{Config, ListenAddr, Peer, ServeError, Serving, usable_cores};
 
-/// Maximum size of a body, in bytes.
-const MAX_BODY: u64 = 16 * 1024 * 1024;
+const MAX_BODY: u64 = 16 * 1024 * 1024; // bytes
 
-/// Maximum initial capacity for a body, in bytes. More is allocated as the body arrives.
-const MAX_RESERVED: u64 = 64 * 1024;
-
-/// Answers one request.
 #[derive(Default)]
 struct Echo {
-    /// The content of the response to a request with an empty body.
-    without_body: Vec<u8>,
-    /// The Content-Type of the request.
+    /// The content of the response to a request without content.
+    listed: Vec<u8>,
     content_type: Option<Vec<u8>>,
     body: Vec<u8>,
 }
 
 impl Handler for Echo {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        let is_get_or_head = matches!(request.method(), Method::Get | Method::Head);
-        if is_get_or_head && request.path() == b"/echo" {
+        self.content_type = request.field("content-type").map(<[u8]>::to_vec);
+        if request.path() == b"/echo" && matches!(request.method(), Method::Get | Method::Head) {
             for (name, value) in request.fields() {
-                self.without_body.extend([name, b": ", value, b"\n"].into_iter().flatten());
+                self.listed.extend([name, b": ", value, b"\n"].into_iter().flatten());
             }
         } else {
-            self.without_body.extend_from_slice(b"ok");
+            self.listed.extend_from_slice(b"ok");
         }
-        self.content_type = request.field("content-type").map(<[u8]>::to_vec);
-        self.body = match request.content() {
-            Content::None => return self.answer(responder),
-            Content::Length(length) => Vec::with_capacity(length.min(MAX_RESERVED) as usize),
-            Content::Chunked => Vec::new(),
-        };
         responder.read_up_to(MAX_BODY)
     }
 
@@ -58,27 +46,19 @@ impl Handler for Echo {
     }
 
     fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.answer(responder)
+        let (content_type, body) = match self.body.is_empty() {
+            true => (Some(b"text/plain".to_vec()), mem::take(&mut self.listed)),
+            false => (self.content_type.take(), mem::take(&mut self.body)),
+        };
+        let mut fields = Fields::new();
+        if let Some(content_type) = content_type {
+            fields.push("Content-Type", &content_type).expect("a received value can be sent");
+        }
+        responder.send(Status::OK, &fields, Body::Shared(&body.into()))
     }
 
     fn allow(&self) -> &'static str {
         "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
-    }
-}
-
-impl Echo {
-    fn answer(&mut self, responder: Responder<'_, '_>) -> Answer {
-        let (content_type, body) = if self.body.is_empty() {
-            (Some(b"text/plain".to_vec()), mem::take(&mut self.without_body))
-        } else {
-            (self.content_type.take(), mem::take(&mut self.body))
-        };
-        let mut fields = Fields::new();
-        if let Some(content_type) = content_type {
-            // Can't fail: a value that was received can be sent.
-            let _ = fields.push("Content-Type", &content_type);
-        }
-        responder.send(Status::OK, &fields, Body::Shared(&body.into()))
     }
 }
 

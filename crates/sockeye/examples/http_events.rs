@@ -25,12 +25,8 @@ new EventSource('/events').onmessage = event =>
   said.append(Object.assign(document.createElement('li'), { textContent: event.data }));
 </script>";
 
-/// Maximum number of events in the log, and maximum size of an event in bytes.
-const MAX_LOG: usize = 256;
-const MAX_EVENT: u64 = 4096;
-
-/// Time between comments: less than [`http::Limits::half_closed_timeout`].
-pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(10);
+const MAX_LOG: usize = 256; // events
+const MAX_EVENT: u64 = 4096; // bytes
 
 #[derive(Default)]
 struct Log {
@@ -49,6 +45,12 @@ impl Log {
         }
         self.listeners.retain(|listener| !listener.is_gone());
         self.listeners.iter().for_each(SourceWaker::wake);
+    }
+
+    /// Adds a listener. Returns the position from which it reads.
+    fn listen(&mut self, waker: SourceWaker) -> usize {
+        self.listeners.push(waker);
+        self.removed + self.events.len()
     }
 }
 
@@ -80,10 +82,7 @@ fn answer(log: &Arc<Mutex<Log>>, request: Request<Body>) -> Reply {
             .expect("the head is valid")
             .into(),
         ("GET", "/events") => Reply::follow_events(move |waker| {
-            let mut state = log.lock().unwrap();
-            state.listeners.push(waker);
-            let position = state.removed + state.events.len();
-            drop(state);
+            let position = log.lock().unwrap().listen(waker);
             Listener { log, position }
         }),
         ("POST", "/say") => request.into_body().collect(MAX_EVENT, move |text| {
@@ -110,9 +109,11 @@ pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, 
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
-    let interval = std::env::args().nth(2).map(|seconds| seconds.parse()).transpose()?;
-    let interval = interval.map_or(COMMENT_INTERVAL, Duration::from_secs);
-    let serving = serve(address.parse()?, interval)?;
+    let interval = match std::env::args().nth(2) {
+        Some(seconds) => seconds.parse().map_err(|_| "the interval is a number of seconds")?,
+        None => 10, // Less than `Limits::half_closed_timeout`.
+    };
+    let serving = serve(address.parse()?, Duration::from_secs(interval))?;
     let url = format!("http://{}", serving.addresses()[0]);
     println!("Listening at {url} - try: curl -N {url}/events, and: curl -d Hello {url}/say");
     serving.join()?;

@@ -59,15 +59,14 @@ fn answer(folder: &Arc<Path>, request: Request<Body>) -> Reply {
     let (head, body) = request.into_parts();
     let name = head.uri.path().trim_start_matches('/').to_owned();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if head.method != "PUT" || name.starts_with('.') || !name.bytes().all(is_plain) {
-        return Reply::error(
-            StatusCode::FORBIDDEN,
-            "Use PUT /NAME, of letters, digits, -, _ and .",
-        );
+    let is_safe = !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain);
+    if head.method != "PUT" || !is_safe {
+        return Reply::error(StatusCode::FORBIDDEN, "Use PUT and a name of letters and digits.");
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let (path, temporary) = (folder.join(name), folder.join(format!(".{number}.part")));
-    Reply::run(move || match File::create(&temporary) {
+    let temporary = folder.join(format!(".{}.{number}.part", std::process::id()));
+    let path = folder.join(name);
+    Reply::run(move || match File::create_new(&temporary) {
         Ok(file) => body.receive(MAX_FILE, Upload { file, temporary, path }),
         Err(error) => failed(&error),
     })
@@ -83,8 +82,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = args.next().unwrap_or_else(|| "127.0.0.1:8080".into());
     let folder = args.next().unwrap_or_else(|| ".".into());
     let serving = serve(address.parse()?, folder.as_ref())?;
-    let address = &serving.addresses()[0];
-    println!("Files arrive in {folder} - try: curl -T Cargo.toml http://{address}/copy.toml");
+    let url = format!("http://{}", serving.addresses()[0]);
+    println!("Listening at {url}, for files in {folder} - try: curl -T Cargo.toml {url}/copy.toml");
     serving.join()?;
     Ok(())
 }
