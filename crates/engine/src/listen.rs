@@ -41,8 +41,9 @@ pub enum ListenAddr {
     Unix(PathBuf),
 }
 
-/// The text is not an address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The text is not an address to listen on. `Debug` writes the same sentence as `Display`, because
+/// a program whose `main` returns an error prints it with `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct BadListenAddr {
     text: String,
     reason: String,
@@ -227,6 +228,12 @@ impl fmt::Display for BadListenAddr {
             "invalid address '{text}': {reason} \
              (HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME)"
         )
+    }
+}
+
+impl fmt::Debug for BadListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

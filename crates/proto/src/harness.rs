@@ -1,6 +1,18 @@
 //! Drives one connection by hand, for tests: byte by byte, on a clock that only [`Harness::pass`]
 //! moves.
 //!
+//! ```
+//! use std::time::Duration;
+//!
+//! use sockeye_proto::{echo::Echo, harness::Harness};
+//!
+//! let mut peer = Harness::new(Echo::default());
+//! peer.drip(b"Hello");
+//! assert_eq!(peer.output(), b"Hello");
+//! peer.pass(Duration::from_secs(60));
+//! assert_eq!(peer.fault().map(|fault| fault.code), Some("idle_timeout"));
+//! ```
+//!
 //! It keeps the guarantees that [`Protocol`] states, as the engine does. It has no socket, and only
 //! one limit: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on
 //! the test's thread. A panic of the protocol ends the test.

@@ -84,7 +84,8 @@ pub enum Next {
 }
 
 impl Consumed {
-    /// `used` bytes were used. More are needed.
+    /// `used` bytes were used. More are needed: the rest is offered again only together with new
+    /// bytes. So use everything that is complete, such as all whole lines, before returning this.
     #[must_use]
     pub const fn more(used: usize) -> Self {
         Self { used, next: Next::More }

@@ -1,154 +1,121 @@
-//! A broadcast by server-sent events.
+//! Server-sent events to many clients, which read one log, each at its own pace.
 //!
 //! ```sh
 //! cargo run --example http_events 127.0.0.1:8080      # optional: seconds between comments
-//! curl -N http://127.0.0.1:8080/events       # or open / in a browser
+//! curl -N http://127.0.0.1:8080/events                # or open / in a browser
 //! curl -d 'Hello' http://127.0.0.1:8080/say
 //! ```
 //!
-//! All events go into a log, which each listener reads from its own position, at the speed of its
-//! client. A slow listener delays nobody, and costs a position and its output buffer. The log keeps
-//! the last 256 events. A listener that is further behind misses some, and gets a comment with
-//! their number.
+//! A slow client delays nobody. One that is more than [`MAX_LOG`] events behind misses the rest.
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, BodySource, Bytes, Event, Method, Options, Reply, Request, Response, ServeError,
-    Serving, SourceNext, SourceWaker, StatusCode,
+    self, Body, BodySource, Bytes, Event, Options, Reply, Request, Response, ServeError, Serving,
+    SourceNext, SourceWaker, StatusCode,
 };
 
-const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Said</title><ul id=said></ul><script>
-new EventSource('/events').onmessage = event => {
-  const line = document.createElement('li');
-  line.textContent = event.data;
-  said.append(line);
-};
-</script>
-";
+const PAGE: &str = "<!doctype html><title>Said</title><ul id=said></ul><script>
+new EventSource('/events').onmessage = event =>
+  said.append(Object.assign(document.createElement('li'), { textContent: event.data }));
+</script>";
 
-/// Maximum size of an event, in bytes.
-const MAX_EVENT: u64 = 4096;
-
-/// Time between comments. It is shorter than [`Limits::half_closed_timeout`](http::Limits), so that
-/// a client that has closed its sending side keeps its stream.
-pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Number of events in the log.
-const MAX_LOG: usize = 256;
-
-/// A log and its listeners.
-#[derive(Default)]
-struct Channel(Mutex<State>);
+const MAX_LOG: usize = 256; // events
+const MAX_EVENT: u64 = 4096; // bytes
 
 #[derive(Default)]
-struct State {
-    log: VecDeque<Bytes>,
-    /// Number of events that were removed from the log.
-    dropped: u64,
+struct Log {
+    events: VecDeque<Bytes>,
+    /// Number of events that were removed.
+    removed: usize,
     listeners: Vec<SourceWaker>,
 }
 
-impl Channel {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn publish(&self, event: Event) {
-        let mut state = self.lock();
-        state.log.push_back(event.into());
-        if state.log.len() > MAX_LOG {
-            state.log.pop_front();
-            state.dropped += 1;
+impl Log {
+    fn publish(&mut self, event: Event) {
+        self.events.push_back(event.into());
+        if self.events.len() > MAX_LOG {
+            self.events.pop_front();
+            self.removed += 1;
         }
-        state.listeners.retain(|listener| !listener.is_gone());
-        state.listeners.iter().for_each(SourceWaker::wake);
+        self.listeners.retain(|listener| !listener.is_gone());
+        self.listeners.iter().for_each(SourceWaker::wake);
     }
 
-    /// Adds a listener, which gets the events that follow.
-    fn listen(self: Arc<Self>, waker: SourceWaker) -> Listener {
-        let mut state = self.lock();
-        state.listeners.push(waker);
-        let position = state.dropped + state.log.len() as u64;
-        drop(state);
-        Listener { channel: self, position }
+    /// Adds a listener. Returns the position from which it reads.
+    fn listen(&mut self, waker: SourceWaker) -> usize {
+        self.listeners.push(waker);
+        self.removed + self.events.len()
     }
 }
 
+/// Reads the events from `position`.
 struct Listener {
-    channel: Arc<Channel>,
-    /// The number of the next event.
-    position: u64,
+    log: Arc<Mutex<Log>>,
+    position: usize,
 }
 
 impl BodySource for Listener {
+    // Runs on the event loop whenever there is room for more: don't block.
     fn next(mut self: Box<Self>) -> SourceNext {
-        let (dropped, event) = {
-            let state = self.channel.lock();
-            let index = self.position.saturating_sub(state.dropped) as usize;
-            (state.dropped, state.log.get(index).cloned())
-        };
-        if self.position < dropped {
-            let missed = format!("{} events missed", dropped - self.position);
-            self.position = dropped;
-            return SourceNext::Piece(Event::comment(&missed).into(), self);
-        }
-        match event {
-            None => SourceNext::Wait(self),
-            Some(event) => {
-                self.position += 1;
-                SourceNext::Piece(event, self)
-            }
-        }
+        let log = self.log.lock().unwrap();
+        let position = self.position.max(log.removed);
+        let event = log.events.get(position - log.removed).cloned();
+        drop(log);
+        let Some(event) = event else { return SourceNext::Wait(self) };
+        self.position = position + 1;
+        SourceNext::Piece(event, self)
     }
 }
 
-fn answer(channel: &Arc<Channel>, request: Request<Body>) -> Reply {
-    let channel = Arc::clone(channel);
-    match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/") => Response::builder()
+fn answer(log: &Arc<Mutex<Log>>, request: Request<Body>) -> Reply {
+    let log = Arc::clone(log);
+    match (request.method().as_str(), request.uri().path()) {
+        ("GET", "/") => Response::builder()
             .header("content-type", "text/html")
             .body(PAGE)
             .expect("the head is valid")
             .into(),
-        (&Method::GET, "/events") => Reply::follow_events(move |waker| channel.listen(waker)),
-        (&Method::POST, "/say") => request.into_body().collect(MAX_EVENT, move |text| {
-            channel.publish(Event::new(&String::from_utf8_lossy(&text)));
+        ("GET", "/events") => Reply::follow_events(move |waker| {
+            let position = log.lock().unwrap().listen(waker);
+            Listener { log, position }
+        }),
+        ("POST", "/say") => request.into_body().collect(MAX_EVENT, move |text| {
+            log.lock().unwrap().publish(Event::new(&String::from_utf8_lossy(&text)));
             StatusCode::NO_CONTENT
         }),
         _ => StatusCode::NOT_FOUND.into(),
     }
 }
 
-/// Sends a comment to all listeners at every `interval`.
+/// Sends a comment to all listeners at every `interval`, so that connections stay open.
 pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
-    let channel = Arc::<Channel>::default();
-    let weak = Arc::downgrade(&channel);
+    let log = Arc::<Mutex<Log>>::default();
+    let weak = Arc::downgrade(&log);
     thread::spawn(move || {
-        loop {
+        while let Some(log) = weak.upgrade() {
+            log.lock().unwrap().publish(Event::comment("still here"));
+            drop(log);
             thread::sleep(interval);
-            let Some(channel) = weak.upgrade() else { return };
-            channel.publish(Event::comment("still here"));
         }
     });
-    http::serve(&[address], Options::default(), move |request: Request<Body>| {
-        answer(&channel, request)
-    })
+    http::serve(&[address], Options::default(), move |request| answer(&log, request))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
     let interval = match std::env::args().nth(2) {
-        Some(seconds) => Duration::from_secs(seconds.parse()?),
-        None => COMMENT_INTERVAL,
+        Some(seconds) => seconds.parse().map_err(|_| "the interval is a number of seconds")?,
+        None => 10, // Less than `Limits::half_closed_timeout`.
     };
-    let serving = serve(address.parse()?, interval)?;
-    println!("http://{}", serving.addresses()[0]);
+    let serving = serve(address.parse()?, Duration::from_secs(interval))?;
+    let url = format!("http://{}", serving.addresses()[0]);
+    println!("Listening at {url} - try: curl -N {url}/events, and: curl -d Hello {url}/say");
     serving.join()?;
     Ok(())
 }

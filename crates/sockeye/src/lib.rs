@@ -1,32 +1,133 @@
 //! TCP servers and clients on an event loop of their own: HTTP, folders, messages, or your own
 //! protocol.
 //!
-//! # HTTP
-//!
+//! ```toml
+//! [dependencies]
+//! sockeye = "0.2"
+//! sockeye-tower = "0.2" # for axum, and for async code in general
 //! ```
-//! use sockeye::http::{self, Body, Options, Request};
 //!
-//! // Runs on the event loop: don't block. Blocking work: `Reply::run`.
-//! fn answer(request: Request<Body>) -> String {
-//!     format!("Hello from {}\n", request.uri().path())
+//! Until these versions are published, depend on a clone of the repository: `sockeye = { path =
+//! "…/crates/sockeye" }` and `sockeye-tower = { path = "…/crates/tower" }`, or `{ git = "…" }`.
+//! Sockeye runs on Linux 5.10 or later and needs Rust 1.95 or later. [Features](#features) says
+//! what can be left out.
+//!
+//! # HTTP in ten lines
+//!
+//! ```no_run
+//! use sockeye::http::{self, Options};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Runs on the event loop: don't block. Instead: `Reply::run` for blocking work,
+//!     // `Reply::later` for a response from another thread, `sockeye_tower::spawn` for async code.
+//!     let serving = http::serve(&["127.0.0.1:8080".parse()?], Options::default(), |request| {
+//!         format!("You asked for {}\n", request.uri().path())
+//!     })?;
+//!     println!("Listening at http://{}", serving.addresses()[0]);
+//!     serving.join()?; // Serves until `serving.handle()` stops it.
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`http`] has request bodies, streams and server-sent events; [`message`] does the same for
+//! messages.
+//!
+//! # An axum app in ten lines
+//!
+//! The crate `sockeye-tower` runs it, or any other `tower::Service`. The program also depends on
+//! `axum = "0.8"` and `tokio = { version = "1", features = ["rt-multi-thread"] }`:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use sockeye::http::Options;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+//!     let app = Router::new().route("/", get(|| async { "Hello World" }));
+//!     let addresses = ["127.0.0.1:8080".parse()?];
+//!     let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
+//!     serving.join()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A protocol in thirty lines
+//!
+//! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines,
+//! backpressure and draining. This one sends each line back in capitals:
+//!
+//! ```no_run
+//! use sockeye::{Config, Consumed, End, Event, Fault, Protocol, Time, Turn};
+//!
+//! struct Shout;
+//!
+//! impl Protocol for Shout {
+//!     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
+//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+//!         let complete = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+//!         if input.len() - complete > 1024 {
+//!             return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
+//!         }
+//!         turn.out.write(&input[..complete].to_ascii_uppercase());
+//!         Ok(Consumed::more(complete)) // The rest is offered again, with the bytes that follow.
+//!     }
+//!
+//!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+//!         match event {
+//!             Event::Eof { .. } => turn.end(End::Finish), // The output is still sent.
+//!             Event::Drain { .. } => turn.end(End::Linger), // The server stops.
+//!             _ => {}
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn deadline(&self) -> Option<Time> {
+//!         None
+//!     }
 //! }
 //!
-//! // Port 0 selects a free port.
-//! let serving = http::serve(&["127.0.0.1:0".parse()?], Options::default(), answer)?;
-//! println!("http://{}", serving.addresses()[0]);
-//! # use std::io::{Read, Write};
-//! # let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
-//! # client.write_all(b"GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-//! # let mut response = String::new();
-//! # client.read_to_string(&mut response)?;
-//! # assert!(response.ends_with("\r\n\r\nHello from /a\n"), "{response}");
-//! # serving.handle().drain();
-//! serving.join()?; // Serves until `serving.handle()` stops it.
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let addresses = ["127.0.0.1:8080".parse()?];
+//!     let serving = sockeye::serve(&addresses, Config::default(), |_peer| Shout)?;
+//!     serving.join()?;
+//!     Ok(())
+//! }
 //! ```
 //!
-//! [`http`] has bodies, streams and server-sent events, too; [`message`] does the same for
-//! messages.
+//! A protocol uses all input that is complete; what is left is offered again only together with new
+//! bytes. [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature `harness`,
+//! tests a protocol byte by byte, without sockets. With [`Remote`], connections notify each other.
+//!
+//! # Don't block the event loop
+//!
+//! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker,
+//! which serves thousands of connections. While one of them blocks (sleeps, waits for a lock or a
+//! channel, reads a file, computes for long), the others wait. If a turn of the loop takes more
+//! than 100 ms, the server logs a warning, at most every 10 s per worker. Use instead:
+//!
+//! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
+//! |---|---|---|---|
+//! | blocking work | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Reply::run`](message::Reply::run) |
+//! | a response from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Reply::later`](message::Reply::later) |
+//! | an async block | [`Turn::promise`] | `sockeye_tower::spawn` | [`Reply::later`](message::Reply::later) |
+//! | repeated notifications | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
+//!
+//! # What next
+//!
+//! The guide `docs/library.md` in the repository goes on from here: paths, request bodies, state,
+//! errors, tests, limits, shutdown, logs and deployment, and the compiler's errors that people
+//! meet. `cargo run --example NAME` in a clone runs an example:
+//!
+//! | example | shows |
+//! |---|---|
+//! | `hello` | the smallest HTTP service |
+//! | `json_api` | a JSON API: paths, bodies, shared state |
+//! | `background_work`, `async_handlers` | what to do instead of blocking |
+//! | `axum_app` | an axum app with state |
+//! | `graceful_stop` | signals, and a stop that loses no response |
+//! | `http_events`, `upload` | server-sent events; bodies of any size |
+//! | `line_protocol`, `chat` | a protocol of your own; connections that notify each other |
+//! | `http_core` | a handler that copies nothing |
 //!
 //! # A folder
 //!
@@ -57,93 +158,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Your own protocol
-//!
-//! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines,
-//! backpressure and draining. This one sends each line back in capitals:
-//!
-//! ```
-//! use sockeye::{
-//!     Config, Consumed, End, Event, Fault, Peer, Protocol, Serving, Time, Turn, usable_cores,
-//! };
-//!
-//! struct Shout;
-//!
-//! impl Protocol for Shout {
-//!     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
-//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-//!         let Some(end) = input.iter().rposition(|byte| *byte == b'\n') else {
-//!             if input.len() > 1024 {
-//!                 return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
-//!             }
-//!             return Ok(Consumed::more(0)); // Offered again, with the bytes that follow.
-//!         };
-//!         turn.out.write(&input[..=end].to_ascii_uppercase());
-//!         Ok(Consumed::more(end + 1))
-//!     }
-//!
-//!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-//!         if let Event::Eof { .. } | Event::Drain { .. } = event {
-//!             turn.end(End::Finish); // The output is still sent.
-//!         }
-//!         Ok(())
-//!     }
-//!
-//!     fn deadline(&self) -> Option<Time> {
-//!         None
-//!     }
-//! }
-//!
-//! let addresses = ["127.0.0.1:0".parse()?];
-//! let serving =
-//!     Serving::start(&addresses, usable_cores(), Config::default(), |_, _| |_: &Peer| Shout)?;
-//! # use std::io::{BufRead, BufReader, Write};
-//! # let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
-//! # client.write_all(b"hello ")?;
-//! # client.write_all(b"world\n")?;
-//! # let mut line = String::new();
-//! # BufReader::new(&client).read_line(&mut line)?;
-//! # assert_eq!(line, "HELLO WORLD\n");
-//! # drop(client);
-//! # serving.handle().drain();
-//! serving.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! `proto::harness`, with the feature `harness`, tests a protocol byte by byte, without sockets.
-//! With [`Remote`], connections notify each other: see the example `chat`.
-//!
-//! # An axum app
-//!
-//! The crate `sockeye-tower` runs it, or any other `tower::Service`:
-//!
-//! ```
-//! use axum::{Router, routing::get};
-//! use sockeye::http::Options;
-//!
-//! let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-//! let app = Router::new().route("/", get(|| async { "Hello World" }));
-//! let addresses = ["127.0.0.1:0".parse()?];
-//! let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
-//! # serving.handle().drain();
-//! serving.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! # Don't block the event loop
-//!
-//! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker,
-//! which serves thousands of connections. While one of them blocks (sleeps, waits for a lock or a
-//! channel, reads a file, computes for long), the others wait. If a turn of the loop takes more
-//! than 100 ms, the server logs a warning, at most every 10 s per worker. Use instead:
-//!
-//! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
-//! |---|---|---|---|
-//! | blocking work | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Reply::run`](message::Reply::run) |
-//! | a response from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Reply::later`](message::Reply::later) |
-//! | repeated notifications | [`Turn::remote`], [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
-//!
-//! # Modules and features
+//! # Modules
 //!
 //! | module | contains |
 //! |---|---|
@@ -154,13 +169,16 @@
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
 //! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests (feature `harness`) |
 //!
+//! # Features
+//!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `files` | yes | [`files`] |
 //! | `compression` | yes | zstd, brotli and gzip for [`files`]; needs a C compiler to build |
-//! | `harness` | no | `proto::harness`, which drives a protocol in a test |
+//! | `harness` | no | `proto::harness`, which drives a protocol or an HTTP service in a test |
 //!
-//! The program `sockeye` is the crate `sockeye-cli`.
+//! A service that serves no folder builds faster with `default-features = false`. The program
+//! `sockeye` is the crate `sockeye-cli`.
 
 #![forbid(unsafe_code)]
 
@@ -168,7 +186,7 @@ pub mod http;
 pub mod message;
 mod serving;
 
-pub use serving::{ServeError, Serving};
+pub use serving::{ServeError, Serving, serve};
 pub use sockeye_engine as engine;
 #[cfg(feature = "files")]
 pub use sockeye_files as files;

@@ -4,13 +4,17 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stats, Stopped};
+use sockeye_engine::{
+    Config, Handle, ListenAddr, Running, Server, Service, Stats, Stopped, usable_cores,
+};
 use sockeye_http::{AllowedHosts, HostCheck};
+use sockeye_proto::{Peer, Protocol};
 
-/// Why a service could not start.
-#[derive(Debug)]
+/// Why a service could not start. `Debug` writes the same sentence as `Display`, because a program
+/// whose `main` returns an error prints it with `Debug`.
 #[non_exhaustive]
 pub enum ServeError {
     /// It could not listen at an address.
@@ -25,6 +29,12 @@ impl fmt::Display for ServeError {
             Self::Bind(error) => error.fmt(f),
             Self::Start(error) => write!(f, "cannot start the workers: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -118,6 +128,28 @@ impl Serving {
     pub fn join(self) -> io::Result<Stats> {
         self.running.join()
     }
+}
+
+/// Serves a protocol at `addresses`: `open` makes the [`Protocol`] of each connection.
+///
+/// There is a worker for each core that this process may use. With [`Serving::start`], each worker
+/// can have a service of its own, whose connections share state without locks.
+///
+/// `open` runs on the event loop: don't block.
+///
+/// # Errors
+///
+/// [`ServeError`] if it could not start.
+pub fn serve<P: Into<Box<dyn Protocol>>>(
+    addresses: &[ListenAddr],
+    config: Config,
+    open: impl Fn(&Peer) -> P + Send + Sync + 'static,
+) -> Result<Serving, ServeError> {
+    let open = Arc::new(open);
+    Serving::start(addresses, usable_cores(), config, move |_, _| {
+        let open = Arc::clone(&open);
+        move |peer: &Peer| open(peer)
+    })
 }
 
 /// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a

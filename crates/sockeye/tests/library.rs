@@ -48,6 +48,18 @@ fn options_are_built_by_struct_update() {
     assert_eq!(limits.entries, 7);
 }
 
+#[test]
+fn a_main_that_returns_an_error_prints_a_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let serving = http::serve(&[address.into()], Options::default(), |_| "");
+    let error: Box<dyn std::error::Error> = serving.unwrap_err().into();
+    let sentence = format!("cannot listen on {address}: the address is in use");
+    assert_eq!(format!("{error:?}"), sentence);
+    let error: Box<dyn std::error::Error> = "nowhere".parse::<ListenAddr>().unwrap_err().into();
+    assert!(format!("{error:?}").starts_with("invalid address 'nowhere': "), "{error:?}");
+}
+
 /// Sends itself a message for each byte of input, with the sending method that may block.
 struct SendsToItself;
 

@@ -1,4 +1,11 @@
-//! Runs an axum `Router`, or any other [`tower::Service`](Service), on Sockeye's engine.
+//! Runs an axum `Router`, any other [`tower::Service`](Service), or async blocks, on Sockeye's engine.
+//!
+//! ```toml
+//! [dependencies]
+//! sockeye = "0.2"
+//! sockeye-tower = "0.2"
+//! tokio = { version = "1", features = ["rt-multi-thread"] }
+//! ```
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -18,6 +25,10 @@
 //! serving.join()?; // Serves until `serving.handle()` stops it.
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Under `#[tokio::main]`, the runtime is `Handle::current()`, and `serving.stopped().await` waits
+//! without blocking, in place of `join`. Without a framework, [`spawn`] runs an async block as the
+//! response of a closure of [`sockeye::http`].
 //!
 //! The engine's threads read and write connections, and enforce limits and deadlines. Each request
 //! is a task of the tokio runtime:
@@ -113,6 +124,7 @@
 mod body;
 mod ending;
 mod exchange;
+mod spawn;
 mod task;
 mod watch;
 
@@ -132,6 +144,7 @@ use tower_service::Service;
 pub use self::body::RequestBody;
 use self::ending::EndingTasks;
 use self::exchange::{Exchange, ShardState};
+pub use self::spawn::spawn;
 use self::watch::Watchdog;
 
 /// Answers requests at `addresses` with clones of `service`, in tasks of `runtime`.

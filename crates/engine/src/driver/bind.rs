@@ -62,8 +62,8 @@ pub struct BoundListeners {
     pub listeners: Vec<Listener>,
 }
 
-/// An address could not be bound.
-#[derive(Debug)]
+/// An address could not be bound. `Debug` writes the same sentence as `Display`, because a program
+/// whose `main` returns an error prints it with `Debug`.
 pub struct BindError {
     /// The address, as it was given.
     pub address: ListenAddr,
@@ -80,6 +80,12 @@ impl fmt::Display for BindError {
             ErrorKind::AddrInUse => write!(f, "cannot listen on {address}: the address is in use"),
             _ => write!(f, "cannot listen on {address}: {source}"),
         }
+    }
+}
+
+impl fmt::Debug for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

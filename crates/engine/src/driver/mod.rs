@@ -1,4 +1,5 @@
-//! The engine's interface to the kernel.
+//! The engine's interface to the kernel. Servers need nothing from here except [`Bound`] and
+//! [`BindError`]: see [`Server`](crate::Server).
 //!
 //! A [`Driver`] owns the poller and the clock of one shard. [`Epoll`] runs on Linux, and the
 //! simulator has another. The interface suits completions too, so io_uring could be a third:

@@ -1,4 +1,5 @@
-//! For code that runs protocols. Code that only implements a protocol needs nothing from here.
+//! For code that runs protocols. Code that only implements a protocol needs nothing from here: see
+//! [`Protocol`](crate::Protocol) and, for tests, the module `harness`.
 //!
 //! A [`Session`] is a protocol instance with its unused input and unsent output. It keeps the
 //! guarantees that [`Protocol`](crate::Protocol) lists, such as the order of events. Its owner

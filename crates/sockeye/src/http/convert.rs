@@ -1,5 +1,6 @@
 //! Converts between [`http_core`] and the types of the `http` crate: for a [`http_core::Handler`]
-//! that calls code which uses these types.
+//! that calls code which uses these types, as the crate `sockeye-tower` does. Closures of
+//! [`serve`](super::serve) don't need it.
 
 use std::fmt;
 

@@ -20,10 +20,11 @@ use tracing::warn;
 
 use super::body::Body;
 use super::convert::{self, ResponseHead};
+use super::link::{OpenResponse, ResponseLink};
 use super::reply::{
     BodyReceiver, BodyWaiter, CollectFn, ContentSource, PendingReply, Reply, ReplyKind, Work,
 };
-use super::sender::{OpenResponse, ResponseLink, Sender, SourceWaker};
+use super::sender::{Sender, SourceWaker};
 use super::source::BodySource;
 
 /// Answers requests. All shards of a server share it.

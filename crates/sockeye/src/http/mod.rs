@@ -1,7 +1,8 @@
 //! An HTTP service from a closure.
 //!
 //! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or a value that
-//! converts into one:
+//! converts into one. It is called for every request, by all workers, so it must be `Fn`, `Send` and
+//! `Sync`: state that it shares is in an `Arc`.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -52,7 +53,8 @@
 //! Those that [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
 //!
 //! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
-//! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop).
+//! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop). The
+//! function `sockeye_tower::spawn` responds with the output of an async block.
 //!
 //! # Costs
 //!
@@ -64,14 +66,15 @@
 //!
 //! # Limitations
 //!
-//! There is no router: use `match` for a few paths (the example `http_json` matches parts of
-//! paths), or a router crate for many. For compression, cookies and forms, use crates that work
+//! There is no router: use `match` for a few paths (the example `json_api` matches parts of
+//! paths), and axum with `sockeye-tower` for many. For compression, cookies and forms, use crates that work
 //! with the types of the `http` crate. HTTP/2 and TLS are not supported.
 
 mod body;
 pub mod convert;
 mod event;
 mod exchange;
+mod link;
 mod options;
 mod raw_target;
 mod reply;
@@ -88,6 +91,7 @@ pub use sockeye_proto::Budget;
 
 pub use self::body::Body;
 pub use self::event::Event;
+pub use self::link::Gone;
 pub use self::options::Options;
 pub use self::raw_target::RawTarget;
 pub use self::reply::{BodyReceiver, Incomplete, PendingReply, Reply};

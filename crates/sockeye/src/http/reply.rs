@@ -7,9 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
+use serde::Serialize;
 use sockeye_proto::{Permit, Promise, Protocol};
+use tracing::error;
 
-use super::sender::{ResponseLink, Sender, SourceWaker};
+use super::link::{Gone, ResponseLink};
+use super::sender::{Sender, SourceWaker};
 use super::source::{BodySource, Pieces};
 
 /// What a handler returns: a response, or how it will be made.
@@ -17,6 +20,7 @@ use super::source::{BodySource, Pieces};
 /// | a response that | is made by |
 /// |---|---|
 /// | is ready | `into()` from a [`Response`] with its body in memory, from text, bytes, a [`StatusCode`] (a short page), or a `Result` of two of these |
+/// | is JSON | [`Reply::json`] |
 /// | another thread makes | [`Reply::later`] |
 /// | blocking work makes | [`Reply::run`] |
 /// | needs the request's body | [`Body::collect`](super::Body::collect), [`Body::receive`](super::Body::receive) |
@@ -92,6 +96,32 @@ impl Reply {
     /// Responds with a page in plain text: the status, and `text` below it.
     pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
         Self(ReplyKind::Page(status, text.into()))
+    }
+
+    /// Responds with `value` as JSON. If it can't be written as JSON, the response is a 500, and the
+    /// log says why.
+    ///
+    /// ```
+    /// use sockeye::http::{Reply, StatusCode};
+    ///
+    /// // The value may also be of a type that derives `serde::Serialize`.
+    /// fn created() -> Reply {
+    ///     Reply::json(StatusCode::CREATED, &serde_json::json!({ "id": 7 }))
+    /// }
+    /// ```
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
+        let content = match serde_json::to_vec(value) {
+            Ok(content) => content,
+            Err(error) => {
+                error!(target: "sockeye", %error, "a response can't be written as JSON");
+                return StatusCode::INTERNAL_SERVER_ERROR.into();
+            }
+        };
+        let mut response = Response::new(Bytes::from(content));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response.into()
     }
 
     /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
@@ -314,6 +344,15 @@ impl PendingReply {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.link.is_gone()
+    }
+
+    /// A future that is ready when [`PendingReply::is_gone`] becomes `true`. It borrows nothing and
+    /// works in any executor, so that async code can stop its work for a client that has left. Of
+    /// several futures of one value, only the one that was polled last is woken.
+    ///
+    /// The function `sockeye_tower::spawn` runs a future as a task of tokio with this.
+    pub fn gone(&self) -> Gone {
+        self.link.gone()
     }
 
     /// Responds. A `reply` that is too late is dropped.

@@ -1,42 +1,12 @@
-//! Links from other threads to a response: content for it, or wake-ups for its source.
+//! What other threads send to a response: content for it, or wake-ups for its source.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use sockeye_proto::{Message, Promise, Remote, SendError};
 
-/// A handle to a response, for other threads.
-#[derive(Clone, Debug)]
-pub(super) struct ResponseLink {
-    remote: Remote,
-    /// Exists until the response is over. `true` when the server drains.
-    draining: Weak<AtomicBool>,
-}
-
-/// The exchange's side of a [`ResponseLink`]. Dropping it marks the response as over.
-#[derive(Debug)]
-pub(super) struct OpenResponse(Arc<AtomicBool>);
-
-impl ResponseLink {
-    pub(super) fn new(remote: Remote) -> (Self, OpenResponse) {
-        let draining = Arc::default();
-        (Self { remote, draining: Arc::downgrade(&draining) }, OpenResponse(draining))
-    }
-
-    /// Whether the response is over or its connection closed.
-    pub(super) fn is_gone(&self) -> bool {
-        self.draining.strong_count() == 0 || self.remote.is_gone()
-    }
-}
-
-impl OpenResponse {
-    pub(super) fn drain(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+use super::link::ResponseLink;
 
 /// Sends the content of one response, from any thread.
 ///
@@ -141,7 +111,7 @@ impl Sender {
     /// Whether the server drains. The response must be completed before the drain deadline.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.link.draining.upgrade().is_some_and(|draining| draining.load(Ordering::Relaxed))
+        self.link.is_draining()
     }
 }
 

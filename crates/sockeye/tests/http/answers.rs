@@ -1,5 +1,6 @@
 //! Responses that are ready, come later, or are invalid.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -137,6 +138,22 @@ fn every_value_that_converts_into_a_reply_is_sent() {
     }
     assert_eq!(client.request("GET /large").body, vec![b'x'; 100_000]);
     assert_eq!(client.request("GET /").field("x-a"), Some("b"));
+    stop(serving);
+}
+
+#[test]
+fn json_is_sent_with_its_type_and_status() {
+    let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
+        "/unwritable" => Reply::json(StatusCode::OK, &BTreeMap::from([((1, 2), 3)])),
+        _ => Reply::json(StatusCode::CREATED, &BTreeMap::from([("a", [1.5, 2.0])])),
+    });
+    let mut client = Client::new(&address);
+    let answer = client.request("POST /");
+    assert_eq!((answer.status, answer.text()), (201, "{\"a\":[1.5,2.0]}"));
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    let answer = client.request("GET /unwritable");
+    assert_eq!(answer.status, 500);
+    assert!(!answer.text().contains("key"), "the reason is for the log: {}", answer.text());
     stop(serving);
 }
 

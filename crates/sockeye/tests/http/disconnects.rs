@@ -1,6 +1,8 @@
 //! Clients that leave, on real sockets.
 
-use std::sync::{Mutex, mpsc};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response, Sender};
@@ -92,6 +94,44 @@ fn a_pending_reply_is_gone_after_a_reset() {
     assert!(!pending.is_gone());
     client.reset();
     until(|| pending.is_gone());
+    assert_eq!(stop(fixture.serving).closed_for("reset"), 1);
+}
+
+/// Sends a message for each wake-up.
+struct Wakes(mpsc::Sender<()>);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_future_is_woken_when_a_pending_reply_is_gone() {
+    let fixture = Fixture::new(LONG);
+    let mut client = fixture.client();
+    let (wakes, woken) = mpsc::channel();
+    let waker = Arc::new(Wakes(wakes)).into();
+    let mut cx = Context::from_waker(&waker);
+
+    client.head("GET /later", &[]);
+    let pending = fixture.pending_reply();
+    let mut gone = pin!(pending.gone());
+    assert!(gone.as_mut().poll(&mut cx).is_pending());
+    pending.send("done");
+    woken.recv_timeout(TIMEOUT).unwrap();
+    assert!(gone.poll(&mut cx).is_ready(), "the response was sent");
+    assert_eq!(client.response().text(), "done");
+
+    client.head("GET /", &[]);
+    client.head("GET /later", &[]);
+    let pending = fixture.pending_reply();
+    let mut gone = pin!(pending.gone());
+    assert!(gone.as_mut().poll(&mut cx).is_pending());
+    assert!(woken.try_recv().is_err());
+    client.reset();
+    woken.recv_timeout(TIMEOUT).unwrap();
+    assert!(gone.poll(&mut cx).is_ready());
     assert_eq!(stop(fixture.serving).closed_for("reset"), 1);
 }
 

@@ -1,25 +1,27 @@
-//! The example `http_echo`.
+//! The example `http_core`.
+
+use sockeye::Serving;
 
 use crate::client::Client;
 
 #[expect(dead_code, reason = "its main is unused here")]
-#[path = "../../examples/http_echo.rs"]
-mod http_echo;
+#[path = "../../examples/http_core.rs"]
+mod http_core;
 
-fn echo() -> (sockeye::Running, Client) {
-    let (running, address) = http_echo::serve("127.0.0.1:0".parse().unwrap()).unwrap();
-    (running, Client::new(&address))
+fn echo() -> (Serving, Client) {
+    let serving = http_core::serve("127.0.0.1:0".parse().unwrap()).unwrap();
+    let client = Client::new(&serving.addresses()[0].to_string());
+    (serving, client)
 }
 
-fn stop(running: sockeye::Running, client: Client) {
+fn stop(serving: Serving, client: Client) {
     drop(client);
-    running.handle().drain();
-    assert_eq!(running.join().unwrap().cut, 0);
+    crate::client::stop(serving);
 }
 
 #[test]
 fn a_body_comes_back_with_its_type_and_a_length() {
-    let (running, mut client) = echo();
+    let (serving, mut client) = echo();
     for method in ["POST", "PUT", "PATCH", "DELETE", "GET", "OPTIONS"] {
         client.head(
             &format!("{method} /anything?a=b"),
@@ -36,12 +38,12 @@ fn a_body_comes_back_with_its_type_and_a_length() {
     let answer = client.response();
     assert_eq!((answer.text(), answer.field("content-type")), ("abcde", None));
     assert_eq!(answer.field("content-length"), Some("5"));
-    stop(running, client);
+    stop(serving, client);
 }
 
 #[test]
 fn without_a_body_the_fields_are_listed_as_they_were_sent() {
-    let (running, mut client) = echo();
+    let (serving, mut client) = echo();
     let fields = ["X-b: 1", "a:\t2 ", "x-B: 3", "Empty:", "bytes: \u{e9}"];
     let listed = "Host: localhost\nX-b: 1\na: 2\nx-B: 3\nEmpty: \nbytes: \u{e9}\n";
     client.head("GET /echo", &fields);
@@ -58,18 +60,18 @@ fn without_a_body_the_fields_are_listed_as_they_were_sent() {
         assert_eq!(client.request(line).text(), "ok", "{line}");
     }
     assert_eq!(client.request("HEAD /").field("content-length"), Some("2"));
-    stop(running, client);
+    stop(serving, client);
 }
 
 #[test]
 fn sixteen_mebibytes_come_back_and_a_byte_more_is_413() {
     const MOST: usize = 16 << 20;
-    let (running, mut client) = echo();
+    let (serving, mut client) = echo();
     let body: Vec<u8> = (0..MOST).map(|at| (at / 7) as u8).collect();
     assert!(client.request_with_body("POST /", &body).body == body);
     client.head("POST /", &[&format!("Content-Length: {}", MOST + 1)]);
     // At once, before the body is sent.
     assert_eq!(client.response().status, 413);
     assert!(client.is_closed());
-    stop(running, client);
+    stop(serving, client);
 }

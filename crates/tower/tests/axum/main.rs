@@ -1,4 +1,4 @@
-//! axum apps on the engine, with clients on TCP sockets.
+//! axum apps and tasks of closures on the engine, with clients on TCP sockets.
 
 #[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
@@ -8,6 +8,7 @@ mod app;
 mod flow;
 mod framing;
 mod leaving;
+mod spawn;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
