@@ -7,12 +7,14 @@
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes
-//! them.
+//! [`line`] formats lines, and those for a terminal with [`terminal_line`]; [`queue`] moves them
+//! from the workers to the thread, [`sink`] writes them.
 
+mod escape;
 mod line;
 mod queue;
 mod sink;
+mod terminal_line;
 
 use std::cell::RefCell;
 use std::fmt;

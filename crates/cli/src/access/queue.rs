@@ -20,8 +20,10 @@ const MAX_QUEUED: usize = 1024 * 1024;
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the exiting program waits until all lines are written.
+/// How long the exiting program waits until all lines are written to a file or pipe.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a terminal, which Ctrl-S may have stopped.
+const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The queue of lines. Clones share it.
 #[derive(Clone)]
@@ -30,13 +32,21 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// Lines that the thread has taken and not written yet.
     unwritten: Arc<AtomicU64>,
+    flush_timeout: Duration,
+    /// What the lines are, for warnings.
+    what: &'static str,
 }
 
 impl Lines {
     /// Starts the thread that writes the lines of all workers to `sink`.
     pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(workers, BATCH_DELAY));
-        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default() };
+        let (what, flush_timeout) = match sink {
+            Sink::Terminal => ("request", TERMINAL_FLUSH_TIMEOUT),
+            Sink::Stderr | Sink::File { .. } => ("access log", FLUSH_TIMEOUT),
+        };
+        let (reopen, unwritten) = (Arc::default(), Arc::default());
+        let lines = Self { queue, reopen, unwritten, flush_timeout, what };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
@@ -45,6 +55,8 @@ impl Lines {
                 // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
             }
+            // Writing to a terminal or to standard error may block until the end.
+            own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             if let Err(error) = sink.write(batch) {
                 losses.failed += count_lines(batch);
                 losses.error = Some(error);
@@ -60,7 +72,7 @@ impl Lines {
             }
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
-            losses.report(flushing && batch.is_empty());
+            losses.report(what, flushing && batch.is_empty());
             // If losses are unreported, this is called again even without new lines.
             losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
         })?;
@@ -79,13 +91,13 @@ impl Lines {
         self.queue.wake();
     }
 
-    /// Waits until everything is written, or [`FLUSH_TIMEOUT`] have passed.
+    /// Waits until everything is written, or the timeout of the sink has passed.
     pub(super) fn finish(&self) {
-        if !self.queue.flush(FLUSH_TIMEOUT) {
+        if !self.queue.flush(self.flush_timeout) {
             let lines = self.unwritten.load(Ordering::Relaxed)
                 + self.queue.count_lines()
                 + self.queue.take_refused();
-            warn!(target: "sockeye", lines, "access log lines lost: not written in time");
+            warn!(target: "sockeye", lines, "{} lines lost: not written in time", self.what);
         }
     }
 }
@@ -110,18 +122,18 @@ impl Losses {
 
     /// Logs the losses, unless the last report was less than [`REPORT_EVERY`] ago. If this is the
     /// `last` call, logs them in any case.
-    fn report(&mut self, last: bool) {
+    fn report(&mut self, what: &str, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
         if self.dropped > 0 {
             let lines = mem::take(&mut self.dropped);
-            warn!(target: "sockeye", lines, "access log lines lost: written too slowly");
+            warn!(target: "sockeye", lines, "{what} lines lost: written too slowly");
             self.reported = Some(Instant::now());
         }
         if let Some(error) = self.error.take() {
             let lines = mem::take(&mut self.failed);
-            warn!(target: "sockeye", lines, %error, "access log lines lost: cannot write");
+            warn!(target: "sockeye", lines, %error, "{what} lines lost: cannot write");
             self.reported = Some(Instant::now());
         }
     }
@@ -142,8 +154,13 @@ mod tests {
     #[test]
     fn lines_above_the_limit_are_dropped_and_counted() {
         let queue = Arc::new(Queue::new(1, BATCH_DELAY));
-        let lines =
-            Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
+        let lines = Lines {
+            queue: Arc::clone(&queue),
+            reopen: Arc::default(),
+            unwritten: Arc::default(),
+            flush_timeout: FLUSH_TIMEOUT,
+            what: "access log",
+        };
         let line = "x".repeat(1000);
         let fit = MAX_QUEUED / line.len();
         for _ in 0..fit + 7 {
@@ -195,12 +212,12 @@ mod tests {
     #[test]
     fn losses_are_reported_once_a_second_and_at_the_end() {
         let mut losses = Losses { dropped: 3, ..Losses::default() };
-        losses.report(false);
+        losses.report("access log", false);
         assert_eq!(losses.dropped, 0);
         losses.dropped = 2;
-        losses.report(false);
+        losses.report("access log", false);
         assert!(losses.are_unreported(), "the last report was a moment ago");
-        losses.report(true);
+        losses.report("access log", true);
         assert!(!losses.are_unreported());
     }
 }
