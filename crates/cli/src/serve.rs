@@ -127,8 +127,8 @@ fn notes(folders: &Folders) -> Vec<String> {
             notes.push("Everyone who can connect can list the folders.");
         }
         Listing::Automatic if has_folder => notes.push(
-            "Folders without index.html are listed, because only this machine can connect \
-             (--listing lists them elsewhere, too; --no-listing never).",
+            "Folders without index.html are listed, because only this machine can connect: \
+             --listing does that everywhere, --no-listing nowhere.",
         ),
         Listing::Off if root.is_some_and(|root| !root.folder.has_index()) => notes.push(
             "There is no index.html, so / returns 404. Files have their own URLs; --listing lists \

@@ -19,8 +19,9 @@ pub(crate) enum Stdout {
 }
 
 impl Stdout {
-    /// Standard output of this process.
+    /// Standard output of this process. Measures a terminal.
     pub(crate) fn detect() -> Self {
+        measure();
         let (no_color, term) = (env::var_os("NO_COLOR"), env::var_os("TERM"));
         Self::of(io::stdout().is_terminal(), no_color.as_deref(), term.as_deref())
     }

@@ -1,7 +1,8 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause
-//! is written at once; the lines after it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. Only lines for a terminal share
+//! one, which keeps them in order. The first line after a pause is written at once; the lines after it
+//! are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -18,6 +19,8 @@ use crate::writer::{self, Queue, count_lines};
 const MAX_QUEUED: usize = 1024 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
+/// The same for a terminal, where it is seen.
+const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the exiting program waits until all lines are written to a file or pipe.
@@ -32,21 +35,46 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// Lines that the thread has taken and not written yet.
     unwritten: Arc<AtomicU64>,
-    flush_timeout: Duration,
+    mode: Mode,
+}
+
+/// What depends on the kind of the sink.
+#[derive(Clone, Copy)]
+struct Mode {
     /// What the lines are, for warnings.
     what: &'static str,
+    /// Whether the lines of all workers are written in the order in which their requests ended. A
+    /// worker waits while another one appends a line, then.
+    in_order: bool,
+    batch_delay: Duration,
+    flush_timeout: Duration,
 }
+
+const FOR_PROGRAMS: Mode = Mode {
+    what: "access log",
+    in_order: false,
+    batch_delay: BATCH_DELAY,
+    flush_timeout: FLUSH_TIMEOUT,
+};
+
+/// For people who watch a terminal.
+const FOR_PEOPLE: Mode = Mode {
+    what: "request",
+    in_order: true,
+    batch_delay: TERMINAL_BATCH_DELAY,
+    flush_timeout: TERMINAL_FLUSH_TIMEOUT,
+};
 
 impl Lines {
     /// Starts the thread that writes the lines of all workers to `sink`.
     pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(workers, BATCH_DELAY));
-        let (what, flush_timeout) = match sink {
-            Sink::Terminal => ("request", TERMINAL_FLUSH_TIMEOUT),
-            Sink::Stderr | Sink::File { .. } => ("access log", FLUSH_TIMEOUT),
+        let mode = match sink {
+            Sink::Terminal => FOR_PEOPLE,
+            Sink::Stderr | Sink::File { .. } => FOR_PROGRAMS,
         };
-        let (reopen, unwritten) = (Arc::default(), Arc::default());
-        let lines = Self { queue, reopen, unwritten, flush_timeout, what };
+        let lanes = if mode.in_order { 1 } else { workers };
+        let queue = Arc::new(Queue::new(lanes, mode.batch_delay));
+        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default(), mode };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
@@ -72,7 +100,7 @@ impl Lines {
             }
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
-            losses.report(what, flushing && batch.is_empty());
+            losses.report(mode.what, flushing && batch.is_empty());
             // If losses are unreported, this is called again even without new lines.
             losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
         })?;
@@ -80,9 +108,13 @@ impl Lines {
     }
 
     /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
-    /// Never waits.
+    /// Never waits for the thread.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.queue.try_put(worker, MAX_QUEUED.saturating_sub(max), write);
+        let max = MAX_QUEUED.saturating_sub(max);
+        match self.mode.in_order {
+            true => self.queue.put(max, write),
+            false => self.queue.try_put(worker, max, write),
+        };
     }
 
     /// Asks the thread to reopen the file.
@@ -93,11 +125,11 @@ impl Lines {
 
     /// Waits until everything is written, or the timeout of the sink has passed.
     pub(super) fn finish(&self) {
-        if !self.queue.flush(self.flush_timeout) {
+        if !self.queue.flush(self.mode.flush_timeout) {
             let lines = self.unwritten.load(Ordering::Relaxed)
                 + self.queue.count_lines()
                 + self.queue.take_refused();
-            warn!(target: "sockeye", lines, "{} lines lost: not written in time", self.what);
+            warn!(target: "sockeye", lines, "{} lines lost: not written in time", self.mode.what);
         }
     }
 }
@@ -158,8 +190,7 @@ mod tests {
             queue: Arc::clone(&queue),
             reopen: Arc::default(),
             unwritten: Arc::default(),
-            flush_timeout: FLUSH_TIMEOUT,
-            what: "access log",
+            mode: FOR_PROGRAMS,
         };
         let line = "x".repeat(1000);
         let fit = MAX_QUEUED / line.len();

@@ -2,8 +2,8 @@
 //! is complete. The columns are aligned, and longer paths are cut so that a line fits the width.
 //!
 //! ```text
-//! GET  /                                                   200    1.2 KiB    <1 ms
-//! GET  /video.mp4                                          206   48.0 MiB    3.1 s  client aborted
+//! GET  /                                               200     1.2 KiB     <1 ms
+//! GET  /video.mp4                                      206    48.0 MiB     3.1 s  client aborted
 //! ```
 
 use std::io::Write;
@@ -15,8 +15,8 @@ use crate::text;
 
 /// The width of most methods.
 const METHOD: usize = 4;
-/// The width of the status, size and time, with the spaces in front.
-const FIGURES: usize = 5 + 11 + 9;
+/// The width of the status, size (`1023.9 KiB`) and time (`999.9 ms`), with the spaces in front.
+const FIGURES: usize = 5 + 12 + 10;
 /// The most columns in front of the status, so that the eye finds it on a wide terminal. A longer
 /// path moves it.
 const MAX_STATUS_COLUMN: usize = 55;
@@ -42,7 +42,7 @@ pub(super) fn end(
         0 => "-".to_owned(),
         bytes => text::bytes(bytes),
     };
-    write(line, format_args!("  {size:>9}  {:>7}", time(outcome.duration)));
+    write(line, format_args!("  {size:>10}  {:>8}", time(outcome.duration)));
     if outcome.end_reason != EndReason::Complete {
         line.extend_from_slice(b"  ");
         paint(Some(RED).filter(|_| color), line, |line| {

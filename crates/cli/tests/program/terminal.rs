@@ -12,7 +12,7 @@ use crate::support::{Folder, Running, sockeye};
 
 /// `sockeye http` with these flags, for a terminal without colours.
 fn http(folder: &Folder, flags: &[&str]) -> Command {
-    let mut command = sockeye(&[&["http", folder.text(), "--workers", "1"], flags].concat());
+    let mut command = sockeye(&[&["http", folder.text()], flags].concat());
     command.env("SOCKEYE_LISTEN", "127.0.0.1:0").env("TERM", "dumb").env_remove("NO_COLOR");
     command
 }
@@ -133,9 +133,9 @@ fn each_request_is_a_line_on_the_terminal() {
     drop(aborted);
     let lines = shown(server);
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    let first = format!("GET  /{}200       11 B  ", " ".repeat(51));
+    let first = format!("GET  /{}200        11 B  ", " ".repeat(49));
     assert!(lines[0].starts_with(&first) && lines[0].ends_with('s'), "{lines:#?}");
-    assert!(lines[1].contains("longlo...  404 ") && lines[1].len() == 80, "{lines:#?}");
+    assert!(lines[1].contains("long...  404 ") && lines[1].len() == 80, "{lines:#?}");
     assert!(lines[2].starts_with("GET  /no%1b%22thing\\x22 "), "{lines:#?}");
     assert!(lines[3].ends_with("  client aborted"), "{lines:#?}");
     let status_at = |line: &str| line[..60].rfind("  ").unwrap();
@@ -189,6 +189,24 @@ fn requests_over_http_to_a_message_server_are_shown() {
     read(&mut peer);
     let lines = shown(server);
     assert!(lines.len() == 1 && lines[0].starts_with("GET  / "), "{lines:?}");
+}
+
+/// Each connection is served by the worker that the kernel selects.
+#[test]
+fn requests_to_different_workers_are_shown_in_order_and_fit_the_width() {
+    let folder = Folder::new();
+    let server = Running::start_on_terminal(http(&folder, &[]).args(["--workers", "8"]));
+    let paths: Vec<String> =
+        (0..60).map(|number| format!("/{number}-{}", "x".repeat(99))).collect();
+    for path in &paths {
+        get(&server, path);
+    }
+    let lines = shown(server);
+    assert_eq!(lines.len(), paths.len(), "{lines:#?}");
+    for (line, path) in lines.iter().zip(&paths) {
+        assert!(line.starts_with(&format!("GET  {}", &path[..20])), "{path}: {lines:#?}");
+        assert_eq!(line.len(), 80, "{line}");
+    }
 }
 
 /// Ctrl-S stops the terminal, and nobody presses Ctrl-Q.

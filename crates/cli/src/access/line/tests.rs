@@ -122,16 +122,16 @@ fn a_json_line_always_has_the_same_members() {
 fn a_terminal_line_has_aligned_columns_and_says_how_a_request_ended() {
     const PLAIN: Format = Format::Terminal { color: false };
     let line = |input: &str| log_of(PLAIN, input.as_bytes());
-    let pad = " ".repeat(46);
-    assert_eq!(line(REQUEST), format!("GET  /a?b{pad}  200        5 B    <1 ms\n"));
-    let pad = " ".repeat(49);
+    let pad = " ".repeat(44);
+    assert_eq!(line(REQUEST), format!("GET  /a?b{pad}  200         5 B     <1 ms\n"));
+    let pad = " ".repeat(47);
     assert_eq!(
         line("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        format!("HEAD /{pad}  200          -    <1 ms\n")
+        format!("HEAD /{pad}  200           -     <1 ms\n")
     );
     let line_of_never = line("GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(
-        line_of_never.ends_with("  ---          -    <1 ms  client aborted\n"),
+        line_of_never.ends_with("  ---           -     <1 ms  client aborted\n"),
         "{line_of_never}"
     );
     // What a browser sends for https://, and what the server says about it.
