@@ -182,11 +182,8 @@ fn run<S: Service + 'static>(
         );
     }
     let bound = server.addresses().to_vec();
-    if let (true, Some(other)) = (plan.loopback_only, bound.iter().find(|at| !at.is_loopback())) {
-        return Err(Error::Failure(anyhow!(
-            "{other} is not a loopback address, so other machines could list the folders: allow it \
-             with --listing, or turn it off with --no-listing"
-        )));
+    if plan.loopback_only {
+        check_loopback(&bound)?;
     }
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
     let info = ServerInfo { bound: bound.clone(), workers, descriptors };
@@ -202,6 +199,17 @@ fn run<S: Service + 'static>(
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
+}
+
+/// Fails if other machines can connect.
+fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
+    match bound.iter().find(|address| !address.is_loopback()) {
+        None => Ok(()),
+        Some(other) => Err(anyhow!(
+            "{other} is not a loopback address, so other machines could list the folders: allow it \
+             with --listing, or turn it off with --no-listing"
+        )),
+    }
 }
 
 fn last_line(stats: &Stats) -> String {
@@ -287,6 +295,16 @@ mod tests {
         ] {
             assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), expected);
         }
+    }
+
+    /// A name such as localhost may be resolved to any address.
+    #[test]
+    fn a_listener_that_is_not_on_the_loopback_is_refused() {
+        let bound = |address: &str| Bound::Ip(address.parse().unwrap());
+        assert!(check_loopback(&[bound("127.0.0.1:80"), bound("[::1]:80")]).is_ok());
+        let refused = check_loopback(&[bound("127.0.0.1:80"), bound("192.0.2.2:80")]).unwrap_err();
+        assert!(refused.to_string().starts_with("192.0.2.2:80 is not a loopback address"));
+        assert!(check_loopback(&[Bound::Unix("/s".into())]).is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Errors as pages for browsers, and as plain text for other clients.
 
 use super::*;
-use crate::Options;
+use crate::store::memory::InjectedFault;
+use crate::{Absent, Options, Permission};
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 
@@ -140,7 +141,7 @@ fn a_page_leads_back_to_the_nearest_folder_that_shows_something() {
 
 #[test]
 fn folders_on_disk_are_looked_up_for_the_link_back() {
-    let Some((scratch, _)) = super::event_loop::scratch() else { return };
+    let Some((scratch, _)) = event_loop::scratch() else { return };
     std::fs::create_dir_all(scratch.path().join("a/b/c")).unwrap();
     std::fs::write(scratch.path().join("a/index.html"), "a").unwrap();
     let site = Folder::open(scratch.path()).unwrap().site(CacheLimits::default());
@@ -185,6 +186,23 @@ fn other_errors_have_pages_with_their_own_texts() {
         }
         let plain = Client::new(&site).get(path);
         assert!(plain.text().starts_with("400 Bad Request\n"), "{path}: {}", plain.text());
+    }
+}
+
+#[test]
+fn failures_have_pages_that_say_what_to_expect() {
+    for (absent, status, expected_text) in [
+        (Absent::Denied(Permission::Read), 403, "The server has no permission to read"),
+        (Absent::Exhausted, 503, "Try again in a moment."),
+        (Absent::Failed(5), 500, "The server could not read what is at this address."),
+    ] {
+        let (store, site) = memory(&[("docs/file", "file")]);
+        store.fail("docs/file", Some(InjectedFault::Absent(absent)));
+        let shown = page(&site, "/docs/file");
+        assert_eq!(shown.status, status, "{}", shown.head);
+        assert_eq!(shown.field("Retry-After"), (status == 503).then_some("1"));
+        assert!(shown.text().contains(expected_text), "{}", shown.text());
+        assert!(shown.text().contains("href=\"../\">Go to the start page"), "{}", shown.text());
     }
 }
 
