@@ -69,6 +69,11 @@ pub(crate) fn open_terminal() -> (File, File) {
     (pty, terminal)
 }
 
+fn set_width(pty: &File, columns: u16) {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(pty, size).unwrap();
+}
+
 fn open_programs_side(pty: &File) -> File {
     let name = rustix::pty::ptsname(pty, Vec::new()).unwrap().into_string().unwrap();
     File::options().read(true).write(true).open(&name).unwrap()
@@ -99,11 +104,10 @@ impl Running {
         Self::started(child, &mut BufReader::new(stdout))
     }
 
-    /// Starts a server whose standard output is a terminal of 80 columns.
+    /// Starts a server whose standard output is a terminal of 90 columns.
     pub(crate) fn start_on_terminal(command: &mut Command) -> Self {
         let (pty, terminal) = open_terminal();
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(&pty, size).unwrap();
+        set_width(&pty, 90);
         let child = command.stdout(terminal).stderr(Stdio::piped()).spawn().unwrap();
         // Closes this process's side of the terminal.
         command.stdout(Stdio::null());
@@ -136,6 +140,10 @@ impl Running {
         // Fails after the end.
         let _ = self.terminal.as_mut().unwrap().read_line(&mut line);
         line.trim_end_matches("\r\n").to_owned()
+    }
+
+    pub(crate) fn resize_terminal(&self, columns: u16) {
+        set_width(self.terminal.as_ref().unwrap().get_ref(), columns);
     }
 
     /// Stops the output of its terminal, as Ctrl-S does.

@@ -133,13 +133,13 @@ fn each_request_is_a_line_on_the_terminal() {
     drop(aborted);
     let lines = shown(server);
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    let first = format!("GET  /{}200        11 B  ", " ".repeat(49));
+    let first = format!("GET  /{}200        11 B  ", " ".repeat(51));
     assert!(lines[0].starts_with(&first) && lines[0].ends_with('s'), "{lines:#?}");
-    assert!(lines[1].contains("long...  404 ") && lines[1].len() == 80, "{lines:#?}");
+    assert!(lines[1].contains("lo...  404 ") && lines[1].len() == 90, "{lines:#?}");
     assert!(lines[2].starts_with("GET  /no%1b%22thing\\x22 "), "{lines:#?}");
     assert!(lines[3].ends_with("  client aborted"), "{lines:#?}");
     let status_at = |line: &str| line[..60].rfind("  ").unwrap();
-    assert!(lines[1..].iter().all(|line| status_at(line) == status_at(&lines[0])), "{lines:#?}");
+    assert!(lines[2..].iter().all(|line| status_at(line) == status_at(&lines[0])), "{lines:#?}");
 }
 
 #[test]
@@ -205,8 +205,23 @@ fn requests_to_different_workers_are_shown_in_order_and_fit_the_width() {
     assert_eq!(lines.len(), paths.len(), "{lines:#?}");
     for (line, path) in lines.iter().zip(&paths) {
         assert!(line.starts_with(&format!("GET  {}", &path[..20])), "{path}: {lines:#?}");
-        assert_eq!(line.len(), 80, "{line}");
+        assert_eq!(line.len(), 90, "{line}");
     }
+}
+
+#[test]
+fn lines_fit_the_width_after_the_window_was_resized() {
+    let folder = Folder::new();
+    let mut server = Running::start_on_terminal(&mut http(&folder, &[]));
+    let path = format!("/{}", "x".repeat(200));
+    get(&server, &path);
+    assert_eq!(server.next_shown().len(), 90);
+    server.resize_terminal(70);
+    // The width is measured when lines are written, for the lines after them.
+    get(&server, &path);
+    server.next_shown();
+    get(&server, &path);
+    assert_eq!(server.next_shown().len(), 70);
 }
 
 /// Ctrl-S stops the terminal, and nobody presses Ctrl-Q.
