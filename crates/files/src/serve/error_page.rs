@@ -6,7 +6,7 @@
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 
 use crate::file::head::REVALIDATE;
-use crate::listing::assets::PALETTE;
+use crate::listing::assets;
 use crate::listing::query::prefers_html;
 use crate::listing::text::{self, put};
 use crate::naming::path::hex_digit;
@@ -14,6 +14,20 @@ use crate::options::fields::with;
 use crate::options::folder_options::Options;
 use crate::options::headers::Headers;
 use crate::request::view::{NAVIGATION_FIELDS, RequestView};
+
+/// The colours of listings, light and dark: the first two lines of their style.
+const PALETTE: &str = first_lines(assets::STYLE, 2);
+
+const fn first_lines(text: &str, lines: usize) -> &str {
+    let (mut end, mut left) = (0, lines);
+    while left > 0 && end < text.len() {
+        if text.as_bytes()[end] == b'\n' {
+            left -= 1;
+        }
+        end += 1;
+    }
+    text.split_at(end).0
+}
 
 /// The style, after [`PALETTE`].
 const STYLE: &str = include_str!("error_page.css");
@@ -201,13 +215,15 @@ fn show(path: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
-    use crate::listing::tests::sha256;
+    use crate::listing::tests::base64;
 
     #[test]
     fn the_policy_allows_only_our_style_and_the_style_has_its_colours() {
         let style = format!("{PALETTE}{STYLE}");
-        let with_hash = format!("style-src 'sha256-{}';", sha256(style.as_bytes()));
+        let with_hash = format!("style-src 'sha256-{}';", base64(&Sha256::digest(&style)));
         assert!(POLICY.contains(&with_hash), "the policy should have {with_hash}");
         assert!(PALETTE.contains("@media (prefers-color-scheme:dark)"), "{PALETTE}");
         for name in STYLE.split("var(").skip(1).map(|rest| rest.split(')').next().unwrap()) {
