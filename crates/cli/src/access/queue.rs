@@ -17,6 +17,8 @@ use crate::writer::{self, Queue, count_lines};
 
 /// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
+/// The same for a terminal: some hundred lines at once, of which nobody reads more.
+const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The same for a terminal, where it is seen.
@@ -46,6 +48,7 @@ struct Mode {
     /// Whether the lines of all workers are written in the order in which their requests ended. A
     /// worker waits while another one appends a line, then.
     in_order: bool,
+    max_queued: usize,
     batch_delay: Duration,
     flush_timeout: Duration,
 }
@@ -53,6 +56,7 @@ struct Mode {
 const FOR_PROGRAMS: Mode = Mode {
     what: "access log",
     in_order: false,
+    max_queued: MAX_QUEUED,
     batch_delay: BATCH_DELAY,
     flush_timeout: FLUSH_TIMEOUT,
 };
@@ -61,6 +65,7 @@ const FOR_PROGRAMS: Mode = Mode {
 const FOR_PEOPLE: Mode = Mode {
     what: "request",
     in_order: true,
+    max_queued: MAX_QUEUED_FOR_TERMINAL,
     batch_delay: TERMINAL_BATCH_DELAY,
     flush_timeout: TERMINAL_FLUSH_TIMEOUT,
 };
@@ -110,7 +115,7 @@ impl Lines {
     /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
     /// Never waits for the thread.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let max = MAX_QUEUED.saturating_sub(max);
+        let max = self.mode.max_queued.saturating_sub(max);
         match self.mode.in_order {
             true => self.queue.put(max, write),
             false => self.queue.try_put(worker, max, write),
