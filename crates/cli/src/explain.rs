@@ -8,15 +8,19 @@ use sockeye::files::Absent;
 use sockeye::http_core::Status;
 
 use crate::error::{Error, OrUsage};
-use crate::plan::Folders;
+use crate::plan::{Folders, Listing};
 use crate::proxies::TrustedProxy;
+use crate::stdout::Stdout;
 use crate::{args, hosts, text};
 
 /// Prints the explanation. Fails if the response is an error.
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
-    let mounts = Folders::of(flags.http.folders)?.mounts;
+    // The server may run elsewhere than on this terminal.
+    let listing = Listing::of(&flags.http, Stdout::Other);
+    let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
+    let mounts = Folders::of(flags.http.folders, listing)?.mounts;
     // A reader may stop early (`| head`).
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "GET {}", text::escape_controls(&target));
@@ -28,6 +32,12 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let _ = write!(out, "{explanation}");
     if explanation.absent == Some(Absent::Outside) {
         let _ = writeln!(out, "  fix: allow links into another folder with --links-into FOLDER");
+    }
+    if explanation.absent == Some(Absent::NoIndex) && on_terminal == Listing::Automatic {
+        let _ = writeln!(
+            out,
+            "  fix: --listing lists the folder; sockeye http on a terminal does it by default"
+        );
     }
     if let Some(refused) = &refused {
         let _ = write!(out, "For some clients: {}", refused.text);

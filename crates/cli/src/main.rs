@@ -19,6 +19,7 @@ mod send;
 mod serve;
 mod signals;
 mod start_screen;
+mod stdout;
 mod target;
 mod text;
 mod writer;
@@ -31,6 +32,7 @@ use sockeye::engine::driver::return_freed_memory;
 use crate::args::{Command, CommandLine};
 use crate::error::{Error, OrUsage};
 use crate::log::Log;
+use crate::stdout::Stdout;
 use crate::target::Target;
 
 fn main() -> ExitCode {
@@ -51,13 +53,13 @@ fn main() -> ExitCode {
 fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
     signals::ignore_file_size_signal().context("cannot set up signals")?;
     match command {
-        Command::Http(flags) => serve::http(plan::http(*flags)?, log),
+        Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
         Command::Echo(flags) => {
             let plan = plan::serve(flags.listen, &flags.serve).or_usage()?;
             serve::echo(plan, flags.idle_timeout.0, log)
         }
-        Command::Message(flags) => serve::message(plan::message(flags)?, log),
+        Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,

@@ -15,10 +15,10 @@ use sockeye::message::protocol as message;
 use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
 
-use crate::access::AccessLog;
+use crate::access::{self, AccessLog, Sink};
 use crate::error::Error;
 use crate::log::Log;
-use crate::plan::{self, Folders, MountedFolder};
+use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
@@ -30,33 +30,48 @@ pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitC
 }
 
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Message { serve, answers, limits, frames_only, hosts, origins } = plan;
+    let plan::Message { serve, answers, access, limits, frames_only, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
     let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = answers.service.clone();
-    run(serve, &screen, answers.on_hangup(), log, move |_, info| {
+    let access = start_access_log(access, &Proxies::default(), &serve)?;
+    let worker_log = access.clone();
+    let result = run(serve, &screen, answers.on_hangup(), log, move |shard, info| {
         let check = hosts::check(hosts.clone(), &info.bound, Proxies::default());
-        let config = message::ServerConfig::new(limits.clone())
+        let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
             .allowing_origins(origins.clone());
+        if let Some(log) = &worker_log {
+            config = config.logging(log.worker(shard));
+        }
         let config = Rc::new(config);
         let reference = reference.clone();
         move |_: &Peer| config.open(reference.clone())
-    })
+    });
+    access.into_iter().for_each(AccessLog::finish);
+    result
+}
+
+/// Starts the thread that writes the access log, if there is one.
+fn start_access_log(
+    access: Option<(Sink, access::Format)>,
+    proxies: &Proxies,
+    serve: &plan::Serve,
+) -> Result<Option<AccessLog>, Error> {
+    let start =
+        |(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get());
+    Ok(access.map(start).transpose().context("cannot start a thread")?)
 }
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, folders, limits, access, proxies, hosts } = plan;
     let screen = Screen { heading: heading(&folders), scheme: "http", notes: notes(&folders) };
     let (mounts, budgets) = (folders.mounts, folders.budgets);
-    let access = access
-        .map(|(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get()))
-        .transpose()
-        .context("cannot start a thread")?;
+    let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let result = run(serve, &screen, on_hangup, log, move |shard, info| {
@@ -75,9 +90,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         // The site is also the service: its deadline closes files that are no longer requested.
         (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
     });
-    if let Some(access) = access {
-        access.finish();
-    }
+    access.into_iter().for_each(AccessLog::finish);
     result
 }
 
@@ -99,22 +112,31 @@ fn heading(folders: &Folders) -> Vec<String> {
     }
 }
 
-/// A warning for the start screen.
+/// What the start screen says about the folders.
 fn notes(folders: &Folders) -> Vec<String> {
-    let note = match folders.root() {
-        None => "No folder is served at /, so / returns 404.",
-        _ if folders.listing && folders.mounted.iter().any(|mounted| !mounted.folder.is_file()) => {
-            match folders.archives {
-                true => "Everyone who can connect can list the folders and download them.",
-                false => "Everyone who can connect can list the folders.",
-            }
+    let has_folder = folders.mounted.iter().any(|mounted| !mounted.folder.is_file());
+    let (root, mut notes) = (folders.root(), Vec::new());
+    if root.is_none() {
+        notes.push("No folder is served at /, so / returns 404.");
+    }
+    match folders.listing {
+        Listing::On if has_folder && folders.archives => {
+            notes.push("Everyone who can connect can list the folders and download them.");
         }
-        Some(root) if !root.folder.has_index() => {
-            "There is no index.html, so / returns 404. Files have their own URLs; --listing lists them."
+        Listing::On if has_folder => {
+            notes.push("Everyone who can connect can list the folders.");
         }
-        Some(_) => return Vec::new(),
-    };
-    vec![note.into()]
+        Listing::Automatic if has_folder => notes.push(
+            "Folders without index.html are listed, because only this machine can connect: \
+             --listing does that everywhere, --no-listing nowhere.",
+        ),
+        Listing::Off if root.is_some_and(|root| !root.folder.has_index()) => notes.push(
+            "There is no index.html, so / returns 404. Files have their own URLs; --listing lists \
+             them.",
+        ),
+        _ => {}
+    }
+    notes.into_iter().map(Into::into).collect()
 }
 
 /// What services know about the server.
@@ -160,6 +182,9 @@ fn run<S: Service + 'static>(
         );
     }
     let bound = server.addresses().to_vec();
+    if plan.loopback_only {
+        check_loopback(&bound)?;
+    }
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
     let info = ServerInfo { bound: bound.clone(), workers, descriptors };
     let running = server.start(move |shard| service(shard, &info));
@@ -174,6 +199,17 @@ fn run<S: Service + 'static>(
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
+}
+
+/// Fails if other machines can connect.
+fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
+    match bound.iter().find(|address| !address.is_loopback()) {
+        None => Ok(()),
+        Some(other) => Err(anyhow!(
+            "{other} is not a loopback address, so other machines could list the folders: allow it \
+             with --listing, or turn it off with --no-listing"
+        )),
+    }
 }
 
 fn last_line(stats: &Stats) -> String {
@@ -259,6 +295,16 @@ mod tests {
         ] {
             assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), expected);
         }
+    }
+
+    /// A name such as localhost may be resolved to any address.
+    #[test]
+    fn a_listener_that_is_not_on_the_loopback_is_refused() {
+        let bound = |address: &str| Bound::Ip(address.parse().unwrap());
+        assert!(check_loopback(&[bound("127.0.0.1:80"), bound("[::1]:80")]).is_ok());
+        let refused = check_loopback(&[bound("127.0.0.1:80"), bound("192.0.2.2:80")]).unwrap_err();
+        assert!(refused.to_string().starts_with("192.0.2.2:80 is not a loopback address"));
+        assert!(check_loopback(&[Bound::Unix("/s".into())]).is_err());
     }
 
     #[test]

@@ -76,9 +76,23 @@ impl ServerConfig {
 
     /// Checks the host of HTTP requests. Default: every host is allowed.
     #[must_use]
-    pub fn checking_hosts(mut self, check: http_core::HostCheck) -> Self {
-        let http = http_core::ServerConfig::new(self.rules.limits.http());
-        self.http = Rc::new(http.checking_hosts(check));
+    pub fn checking_hosts(self, check: http_core::HostCheck) -> Self {
+        self.with_http(|http| http.checking_hosts(check))
+    }
+
+    /// Notifies `log` of every HTTP request; frames are not logged. Default: no log.
+    #[must_use]
+    pub fn logging(self, log: Rc<dyn http_core::Log>) -> Self {
+        self.with_http(|http| http.logging(log))
+    }
+
+    fn with_http(
+        mut self,
+        change: impl FnOnce(http_core::ServerConfig) -> http_core::ServerConfig,
+    ) -> Self {
+        // Nothing shares it before the first connection.
+        let http = Rc::into_inner(self.http).unwrap_or_default();
+        self.http = Rc::new(change(http));
         self
     }
 

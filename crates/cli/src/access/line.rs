@@ -9,6 +9,10 @@ use clap::ValueEnum;
 use sockeye::http_core::{FieldName, Outcome, Request, RequestHead, UnparsedHead, Version, date};
 use sockeye::proto::{Address, WallTime};
 
+use super::escape::{UNESCAPED, truncated, write_escaped, write_hex};
+use super::terminal_line;
+use crate::stdout;
+
 /// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -16,6 +20,9 @@ pub(crate) enum Format {
     Combined,
     /// A JSON object per line.
     Json,
+    /// Short columns for people: see [`terminal_line`].
+    #[value(skip)]
+    Terminal { color: bool },
 }
 
 /// The maximum number of bytes that [`end`] adds to the notes.
@@ -25,6 +32,8 @@ pub(super) const MAX_END_LEN: usize = 256;
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
+/// On a terminal.
+const MAX_SHORT_METHOD: usize = 16;
 
 /// The notes begin with the position at which [`end`] inserts the status, in this many bytes.
 const OFFSET_LEN: usize = 4;
@@ -65,6 +74,7 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
                 text.extend_from_slice(part);
             }
         }
+        Format::Terminal { .. } => {}
     }
 }
 
@@ -89,6 +99,7 @@ pub(super) fn begin(
     let status_offset = match format {
         Format::Combined => begin_combined(date, addresses.client, request, notes),
         Format::Json => begin_json(date, addresses, request, notes),
+        Format::Terminal { .. } => begin_for_terminal(request, notes),
     };
     // Values are truncated far below 4 GiB.
     let status_offset = (status_offset - start - OFFSET_LEN) as u32;
@@ -101,6 +112,9 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
     let Some((status_offset, notes)) = notes.split_first_chunk::<OFFSET_LEN>() else { return };
     let status_offset = (u32::from_le_bytes(*status_offset) as usize).min(notes.len());
     let (front, behind) = notes.split_at(status_offset);
+    if let Format::Terminal { color } = format {
+        return terminal_line::end([front, behind], outcome, color, stdout::width(), line);
+    }
     line.extend_from_slice(front);
     match format {
         Format::Combined => {
@@ -135,6 +149,8 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             }
             line.push(b'}');
         }
+        // Written above.
+        Format::Terminal { .. } => {}
     }
     line.push(b'\n');
 }
@@ -215,6 +231,23 @@ fn begin_json(
     write_json_member("referer", referer, MAX_FIELD, notes);
     write_json_member("user_agent", user_agent, MAX_FIELD, notes);
     notes.len()
+}
+
+/// Returns the position at which the method ends and the target begins.
+fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
+    let (method, target) = match request {
+        RequestHead::Parsed(request) => (request.method().as_str().as_bytes(), request.target()),
+        RequestHead::Unparsed(UnparsedHead { line, .. }) => {
+            let [method, target, _] = request_line_parts(line);
+            (method.unwrap_or(b"-"), target.unwrap_or(line))
+        }
+    };
+    let (method, dots) = truncated(method, MAX_SHORT_METHOD);
+    notes.extend_from_slice(method);
+    notes.extend_from_slice(dots);
+    let target_offset = notes.len();
+    write_escaped(target, MAX_FIELD, notes);
+    target_offset
 }
 
 /// The fields Host, Referer and User-Agent; of a repeated field, the first.
@@ -306,35 +339,6 @@ fn write_seconds(time: Duration, line: &mut Vec<u8>) {
     line.extend_from_slice(&decimals);
 }
 
-/// Which bytes are written unchanged in both formats.
-const UNESCAPED: [bool; 256] = {
-    let mut unescaped = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        unescaped[byte] = matches!(byte as u8, b' '..=b'~') && !matches!(byte as u8, b'"' | b'\\');
-        byte += 1;
-    }
-    unescaped
-};
-
-/// The first `max` bytes of `value`, and three dots if it is longer.
-fn truncated(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
-    if value.len() <= max { (value, b"") } else { (&value[..max], b"...") }
-}
-
-/// Escapes quotes, backslashes and everything that is not printable ASCII, by byte: `\x1b`.
-fn write_escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
-    let (mut value, dots) = truncated(value, max);
-    while let Some(at) = value.iter().position(|byte| !UNESCAPED[usize::from(*byte)]) {
-        line.extend_from_slice(&value[..at]);
-        line.extend_from_slice(b"\\x");
-        write_hex(value[at], line);
-        value = &value[at + 1..];
-    }
-    line.extend_from_slice(value);
-    line.extend_from_slice(dots);
-}
-
 /// Appends `,"name":` and the value as a string, or null without one.
 fn write_json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"");
@@ -371,11 +375,6 @@ fn write_json_escaped(value: &[u8], line: &mut Vec<u8>) {
             line.extend_from_slice(b"\\ufffd");
         }
     }
-}
-
-fn write_hex(byte: u8, line: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    line.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
 #[cfg(test)]

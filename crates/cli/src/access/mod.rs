@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  a worker: http ─▶ Worker: makes notes when a request starts, and a line when it ends
-//!                       │ never waits: lines that don't fit are dropped and counted
+//!                       │ never waits for the thread: lines that don't fit are dropped and counted
 //!                       ▼
 //!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes
-//! them.
+//! [`line`] formats lines, and those for a terminal with [`terminal_line`]; [`queue`] moves them
+//! from the workers to the thread, [`sink`] writes them.
 
+mod escape;
 mod line;
 mod queue;
 mod sink;
+mod terminal_line;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. The first line after a pause
-//! is written at once; the lines after it are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. Only lines for a terminal share
+//! one, which keeps them in order. The first line after a pause is written at once; the lines after it
+//! are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -16,12 +17,18 @@ use crate::writer::{self, Queue, count_lines};
 
 /// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
+/// The same for a terminal: some hundred lines at once, of which nobody reads more.
+const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
+/// The same for a terminal, where it is seen.
+const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long the exiting program waits until all lines are written.
+/// How long the exiting program waits until all lines are written to a file or pipe.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a terminal, which Ctrl-S may have stopped.
+const TERMINAL_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The queue of lines. Clones share it.
 #[derive(Clone)]
@@ -30,13 +37,49 @@ pub(super) struct Lines {
     reopen: Arc<AtomicBool>,
     /// Lines that the thread has taken and not written yet.
     unwritten: Arc<AtomicU64>,
+    mode: Mode,
 }
+
+/// What depends on the kind of the sink.
+#[derive(Clone, Copy)]
+struct Mode {
+    /// What the lines are, for warnings.
+    what: &'static str,
+    /// Whether the lines of all workers are written in the order in which their requests ended. A
+    /// worker waits while another one appends a line, then.
+    in_order: bool,
+    max_queued: usize,
+    batch_delay: Duration,
+    flush_timeout: Duration,
+}
+
+const FOR_PROGRAMS: Mode = Mode {
+    what: "access log",
+    in_order: false,
+    max_queued: MAX_QUEUED,
+    batch_delay: BATCH_DELAY,
+    flush_timeout: FLUSH_TIMEOUT,
+};
+
+/// For people who watch a terminal.
+const FOR_PEOPLE: Mode = Mode {
+    what: "request",
+    in_order: true,
+    max_queued: MAX_QUEUED_FOR_TERMINAL,
+    batch_delay: TERMINAL_BATCH_DELAY,
+    flush_timeout: TERMINAL_FLUSH_TIMEOUT,
+};
 
 impl Lines {
     /// Starts the thread that writes the lines of all workers to `sink`.
     pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(workers, BATCH_DELAY));
-        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default() };
+        let mode = match sink {
+            Sink::Terminal => FOR_PEOPLE,
+            Sink::Stderr | Sink::File { .. } => FOR_PROGRAMS,
+        };
+        let lanes = if mode.in_order { 1 } else { workers };
+        let queue = Arc::new(Queue::new(lanes, mode.batch_delay));
+        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default(), mode };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
@@ -45,6 +88,8 @@ impl Lines {
                 // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
             }
+            // Writing to a terminal or to standard error may block until the end.
+            own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             if let Err(error) = sink.write(batch) {
                 losses.failed += count_lines(batch);
                 losses.error = Some(error);
@@ -60,7 +105,7 @@ impl Lines {
             }
             own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
-            losses.report(flushing && batch.is_empty());
+            losses.report(mode.what, flushing && batch.is_empty());
             // If losses are unreported, this is called again even without new lines.
             losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
         })?;
@@ -68,9 +113,13 @@ impl Lines {
     }
 
     /// Queues the line that `write` appends, of at most `max` bytes. Drops it if there is no room.
-    /// Never waits.
+    /// Never waits for the thread.
     pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.queue.try_put(worker, MAX_QUEUED.saturating_sub(max), write);
+        let max = self.mode.max_queued.saturating_sub(max);
+        match self.mode.in_order {
+            true => self.queue.put(max, write),
+            false => self.queue.try_put(worker, max, write),
+        };
     }
 
     /// Asks the thread to reopen the file.
@@ -79,13 +128,13 @@ impl Lines {
         self.queue.wake();
     }
 
-    /// Waits until everything is written, or [`FLUSH_TIMEOUT`] have passed.
+    /// Waits until everything is written, or the timeout of the sink has passed.
     pub(super) fn finish(&self) {
-        if !self.queue.flush(FLUSH_TIMEOUT) {
+        if !self.queue.flush(self.mode.flush_timeout) {
             let lines = self.unwritten.load(Ordering::Relaxed)
                 + self.queue.count_lines()
                 + self.queue.take_refused();
-            warn!(target: "sockeye", lines, "access log lines lost: not written in time");
+            warn!(target: "sockeye", lines, "{} lines lost: not written in time", self.mode.what);
         }
     }
 }
@@ -110,18 +159,18 @@ impl Losses {
 
     /// Logs the losses, unless the last report was less than [`REPORT_EVERY`] ago. If this is the
     /// `last` call, logs them in any case.
-    fn report(&mut self, last: bool) {
+    fn report(&mut self, what: &str, last: bool) {
         if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
         if self.dropped > 0 {
             let lines = mem::take(&mut self.dropped);
-            warn!(target: "sockeye", lines, "access log lines lost: written too slowly");
+            warn!(target: "sockeye", lines, "{what} lines lost: written too slowly");
             self.reported = Some(Instant::now());
         }
         if let Some(error) = self.error.take() {
             let lines = mem::take(&mut self.failed);
-            warn!(target: "sockeye", lines, %error, "access log lines lost: cannot write");
+            warn!(target: "sockeye", lines, %error, "{what} lines lost: cannot write");
             self.reported = Some(Instant::now());
         }
     }
@@ -142,8 +191,12 @@ mod tests {
     #[test]
     fn lines_above_the_limit_are_dropped_and_counted() {
         let queue = Arc::new(Queue::new(1, BATCH_DELAY));
-        let lines =
-            Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
+        let lines = Lines {
+            queue: Arc::clone(&queue),
+            reopen: Arc::default(),
+            unwritten: Arc::default(),
+            mode: FOR_PROGRAMS,
+        };
         let line = "x".repeat(1000);
         let fit = MAX_QUEUED / line.len();
         for _ in 0..fit + 7 {
@@ -195,12 +248,12 @@ mod tests {
     #[test]
     fn losses_are_reported_once_a_second_and_at_the_end() {
         let mut losses = Losses { dropped: 3, ..Losses::default() };
-        losses.report(false);
+        losses.report("access log", false);
         assert_eq!(losses.dropped, 0);
         losses.dropped = 2;
-        losses.report(false);
+        losses.report("access log", false);
         assert!(losses.are_unreported(), "the last report was a moment ago");
-        losses.report(true);
+        losses.report("access log", true);
         assert!(!losses.are_unreported());
     }
 }

@@ -1,4 +1,5 @@
-//! Where the access log is written: a file, a pipe (FIFO), or standard error.
+//! Where the access log is written: a file, a pipe (FIFO), standard error, or a terminal on standard
+//! output.
 //!
 //! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened and written without
 //! blocking. Without a reader, lines are lost, and later writes try to open the pipe again. While
@@ -15,6 +16,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tracing::info;
 
+use crate::stdout;
+
 /// How long one call of [`Sink::write`] waits for a reader to make room.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The minimum time between two attempts to open a pipe without a reader.
@@ -23,7 +26,12 @@ const RETRY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) enum Sink {
     Stderr,
-    File { path: PathBuf, state: FileState },
+    /// Standard output. A write blocks while Ctrl-S has stopped the terminal.
+    Terminal,
+    File {
+        path: PathBuf,
+        state: FileState,
+    },
 }
 
 #[derive(Debug)]
@@ -62,7 +70,7 @@ impl Sink {
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
             Self::File { path, state: FileState::NoReader(_) } => Some(path),
-            Self::File { .. } | Self::Stderr => None,
+            Self::File { .. } | Self::Stderr | Self::Terminal => None,
         }
     }
 
@@ -87,14 +95,20 @@ impl Sink {
     ///
     /// If writing fails. The caller must drop what is left in `lines`.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
-        let Self::File { path, state } = self else {
-            // The lock keeps other lines from mixing with these.
-            let result = io::stderr().lock().write_all(lines);
-            return result.map(|()| lines.clear());
-        };
         if lines.is_empty() {
             return Ok(());
         }
+        let (path, state) = match self {
+            // The locks keep other lines from mixing with these.
+            Self::Stderr => {
+                return io::stderr().lock().write_all(lines).map(|()| lines.clear());
+            }
+            Self::Terminal => {
+                stdout::measure();
+                return io::stdout().lock().write_all(lines).map(|()| lines.clear());
+            }
+            Self::File { path, state } => (path, state),
+        };
         if let FileState::NoReader(tried) = state
             && tried.elapsed() >= RETRY
         {

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use sockeye::files::{
     BadField, BudgetLimits, ByName, Coding, ContentTypes, Cors, Headers, Options,
 };
@@ -23,9 +24,14 @@ pub(crate) struct FolderArgs {
     ///
     /// ?format=json and ?format=text return the listing in that format. ?format=tar returns an
     /// archive of everything in the folder, whether or not there is an index.html. Hidden files are
-    /// never listed. Other entries that can't be served are counted.
+    /// never listed. Other entries that can't be served are counted. Default: on if standard output
+    /// is a terminal, every --listen is a loopback address, and there is no --trusted-proxy.
     #[arg(long, help_heading = "Content")]
     pub(crate) listing: bool,
+
+    /// Never list folders, not even on a terminal. Conflicts with --listing.
+    #[arg(long, help_heading = "Content")]
+    pub(crate) no_listing: bool,
 
     /// For single-page apps: serve the folder's index.html in place of missing pages.
     ///
@@ -129,6 +135,32 @@ pub(crate) struct FolderArgs {
     /// Otherwise they are sent in place of page.html if they decompress to the same content.
     #[arg(long, help_heading = "Compression")]
     pub(crate) no_precompressed: bool,
+}
+
+impl FolderArgs {
+    /// Sets `no_listing` if `SOCKEYE_LISTING` turns listings off, and lets a flag that is typed
+    /// override the environment variable of the opposite one.
+    ///
+    /// # Errors
+    ///
+    /// Both flags are typed, or the variables of both are set.
+    pub(super) fn settle_listing(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
+        let source = |flag| matches.value_source(flag);
+        let is_typed = |flag| source(flag) == Some(ValueSource::CommandLine);
+        match (is_typed("listing"), is_typed("no_listing")) {
+            (true, true) => return Err("--listing and --no-listing conflict: remove one of them"),
+            (true, false) => self.no_listing = false,
+            (false, true) => self.listing = false,
+            (false, false) if self.listing && self.no_listing => {
+                return Err("SOCKEYE_LISTING and SOCKEYE_NO_LISTING conflict: unset one of them");
+            }
+            (false, false) if source("listing") == Some(ValueSource::EnvVariable) => {
+                self.no_listing = !self.listing;
+            }
+            (false, false) => {}
+        }
+        Ok(())
+    }
 }
 
 /// A value for files that match a pattern.

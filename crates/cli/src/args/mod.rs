@@ -64,18 +64,20 @@ impl CommandLine {
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let matches = Self::definition().try_get_matches_from(line)?;
-        let parsed = Self::from_arg_matches(&matches)?;
-        let Some((name @ ("send" | "load"), matches)) = matches.subcommand() else {
-            return Ok(parsed);
-        };
+        let mut parsed = Self::from_arg_matches(&matches)?;
+        let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
         let mut command = Self::definition();
         // Makes the usage in errors say `sockeye send` instead of `send`.
         command.build();
         let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
-        let checked = match &parsed.command {
+        let checked = match &mut parsed.command {
+            Command::Http(http) => http.folders.settle_listing(matches).map_err(Into::into),
+            Command::Explain(explain) => {
+                explain.http.folders.settle_listing(matches).map_err(Into::into)
+            }
             Command::Send(send) => send.check(&typed_flags(&command, matches, send::MESSAGES)),
             Command::Load(load) => load.check(),
-            _ => Ok(()),
+            Command::Echo(_) | Command::Message(_) => Ok(()),
         };
         checked.map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
         Ok(parsed)

@@ -95,7 +95,10 @@ pub(crate) struct Http {
     /// Log each finished request to this file, or to standard error with -.
     ///
     /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
-    /// read too slowly, are dropped and counted. Default: no access log.
+    /// read too slowly, are dropped and counted. Default: no access log, but if standard output is
+    /// a terminal, it shows a line for each request: method, path, status, size and time, and how
+    /// the request ended unless it is complete. --log warn turns that off, and the environment
+    /// variable NO_COLOR its colours.
     #[arg(long, value_name = "FILE", help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 
@@ -262,6 +265,7 @@ pub(crate) struct Serve {
     ///
     /// Of info and more severe levels, ten lines of a kind are logged per client and minute, and
     /// then a line with the number of those left out. Lines of debug and trace are never left out.
+    /// Requests over HTTP that are shown on a terminal are of level info.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,

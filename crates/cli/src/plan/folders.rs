@@ -10,6 +10,7 @@ use sockeye::files::{
     BadMount, BudgetLimits, Budgets, Cors, Disk, Folder, Headers, Mounts, OpenError, Options,
 };
 
+use super::Listing;
 use crate::args;
 use crate::error::{Error, OrUsage, is_wrong_path};
 
@@ -20,7 +21,7 @@ pub(crate) struct Folders {
     pub(crate) budgets: Arc<Budgets>,
     /// The folders in the order of the command line, for the start screen.
     pub(crate) mounted: Vec<MountedFolder>,
-    pub(crate) listing: bool,
+    pub(crate) listing: Listing,
     pub(crate) archives: bool,
 }
 
@@ -40,11 +41,11 @@ impl Folders {
     /// # Errors
     ///
     /// A folder can't be opened, or two have the same prefix.
-    pub(crate) fn of(flags: args::FolderArgs) -> Result<Self, Error> {
-        let options = options(&flags).or_usage()?;
+    pub(crate) fn of(flags: args::FolderArgs, listing: Listing) -> Result<Self, Error> {
+        let options = options(&flags, listing).or_usage()?;
         let compressed = flags.compress_memory.bytes();
         let budgets = Budgets::new(BudgetLimits { compressed, ..BudgetLimits::default() });
-        let (listing, archives) = (flags.listing, flags.listing && !flags.no_archives);
+        let archives = listing.is_on() && !flags.no_archives;
         let (mut mounts, mut mounted) = (Mounts::new(), Vec::<MountedFolder>::new());
         for argument in flags.folders {
             let (prefix, path) = split(argument).or_usage()?;
@@ -104,11 +105,11 @@ fn bad_mount(error: BadMount, path: &Path) -> anyhow::Error {
     }
 }
 
-fn options(flags: &args::FolderArgs) -> anyhow::Result<Options> {
+fn options(flags: &args::FolderArgs, listing: Listing) -> anyhow::Result<Options> {
     let mut options = Options {
         clean_urls: !flags.no_clean_urls,
         spa: flags.spa,
-        listing: flags.listing,
+        listing: listing.is_on(),
         archives: !flags.no_archives,
         fresh: flags.fresh,
         cors: Cors::origins(flags.cors.iter().map(String::as_str))?,

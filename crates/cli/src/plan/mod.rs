@@ -1,6 +1,7 @@
 //! Turns flags into plans, and checks everything that can be checked before a command starts.
 
 mod folders;
+mod listing;
 mod load;
 mod messages;
 mod send;
@@ -9,6 +10,7 @@ mod serve;
 mod tests;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
+pub(crate) use self::listing::Listing;
 pub(crate) use self::load::{Load, load};
 pub(crate) use self::send::{Send, SendMessages, send_bytes, send_messages};
 pub(crate) use self::serve::{Http, Message, Serve, http, message, serve};

@@ -7,12 +7,14 @@ use anyhow::{Context, bail};
 use sockeye::engine::{Config, ListenAddr, usable_cores};
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol::{self, AllowedOrigins};
+use tracing_subscriber::filter::LevelFilter;
 
-use super::Folders;
+use super::{Folders, Listing};
 use crate::access::{self, Sink};
 use crate::answers::Answers;
 use crate::error::{Error, OrUsage};
 use crate::proxies::Proxies;
+use crate::stdout::Stdout;
 use crate::{args, hosts};
 
 /// Settings that all servers share.
@@ -21,6 +23,8 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<ListenAddr>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) config: Config,
+    /// Don't start if a listener turns out not to be on the loopback.
+    pub(crate) loopback_only: bool,
 }
 
 #[derive(Debug)]
@@ -37,13 +41,14 @@ pub(crate) struct Http {
 pub(crate) struct Message {
     pub(crate) serve: Serve,
     pub(crate) answers: Answers,
+    pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
     pub(crate) frames_only: bool,
     pub(crate) hosts: AllowedHosts,
     pub(crate) origins: AllowedOrigins,
 }
 
-pub(crate) fn http(flags: args::Http) -> Result<Http, Error> {
+pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let limits = http_core::Limits {
         request_line: flags.max_request_line.0,
         head: flags.max_header.0,
@@ -58,14 +63,29 @@ pub(crate) fn http(flags: args::Http) -> Result<Http, Error> {
             flags.max_request_line, flags.max_header
         )));
     }
-    let folders = Folders::of(flags.folders)?;
+    let listing = Listing::of(&flags, stdout);
+    let folders = Folders::of(flags.folders, listing)?;
     let proxies = Proxies::new(flags.trusted_proxy);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut serve = serve(flags.listen, &flags.serve).or_usage()?;
     serve.config.unlimited_networks = proxies.networks.clone();
-    let sink = flags.access_log.map(open_access_log).transpose()?;
-    let access = sink.map(|sink| (sink, flags.access_log_format));
+    // The system may resolve a name such as localhost to another address.
+    serve.loopback_only = listing == Listing::Automatic;
+    let access = match flags.access_log {
+        Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
+        None => request_lines(stdout, flags.serve.log),
+    };
     Ok(Http { serve, folders, limits, access, proxies, hosts })
+}
+
+/// The log of requests that a terminal shows unless the log level is above `info`.
+fn request_lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
+    match stdout {
+        Stdout::Terminal { color } if level >= LevelFilter::INFO => {
+            Some((Sink::Terminal, access::Format::Terminal { color }))
+        }
+        Stdout::Terminal { .. } | Stdout::Other => None,
+    }
 }
 
 fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
@@ -76,7 +96,7 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
     Sink::file(path).map_err(|error| Error::of_path(error, doing))
 }
 
-pub(crate) fn message(flags: args::Message) -> Result<Message, Error> {
+pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, Error> {
     let limits = protocol::Limits {
         content: flags.max_content.bytes(),
         header_timeout: flags.header_timeout.0,
@@ -103,7 +123,8 @@ pub(crate) fn message(flags: args::Message) -> Result<Message, Error> {
     }
     let serve = serve(flags.listen, &flags.serve).or_usage()?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
-    Ok(Message { serve, answers, limits, frames_only, hosts, origins })
+    let access = request_lines(stdout, flags.serve.log);
+    Ok(Message { serve, answers, access, limits, frames_only, hosts, origins })
 }
 
 pub(crate) fn serve(listen: Vec<ListenAddr>, flags: &args::Serve) -> anyhow::Result<Serve> {
@@ -126,5 +147,5 @@ pub(crate) fn serve(listen: Vec<ListenAddr>, flags: &args::Serve) -> anyhow::Res
         drain_timeout: flags.drain_timeout.0,
         ..Config::default()
     };
-    Ok(Serve { listen, workers, config })
+    Ok(Serve { listen, workers, config, loopback_only: false })
 }

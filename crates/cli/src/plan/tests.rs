@@ -6,8 +6,10 @@ use std::time::Duration;
 use sockeye::engine::ListenAddr;
 
 use super::*;
+use crate::access::Format;
 use crate::args::{Command, CommandLine};
 use crate::error::{Error, OrUsage};
+use crate::stdout::Stdout;
 
 #[derive(Debug)]
 enum Plan {
@@ -19,11 +21,15 @@ enum Plan {
 }
 
 fn plan(line: &[&str]) -> Result<Plan, Error> {
+    plan_on(Stdout::Other, line)
+}
+
+fn plan_on(stdout: Stdout, line: &[&str]) -> Result<Plan, Error> {
     let line = CommandLine::read([&["sockeye"], line].concat()).or_usage()?;
     match line.command {
-        Command::Http(flags) => http(*flags).map(|plan| Plan::Http(Box::new(plan))),
+        Command::Http(flags) => http(*flags, stdout).map(|plan| Plan::Http(Box::new(plan))),
         Command::Echo(flags) => serve(flags.listen, &flags.serve).or_usage().map(Plan::Echo),
-        Command::Message(flags) => message(flags).map(Plan::Message),
+        Command::Message(flags) => message(flags, stdout).map(Plan::Message),
         Command::Send(flags) if line_is_message(&flags) => {
             send_messages(flags).map(Plan::SendMessages)
         }
@@ -181,4 +187,60 @@ fn the_flags_of_messages_reach_the_plan() {
     assert_eq!(message.limits.content_timeout, Duration::from_secs(2));
     assert_eq!(message.limits.idle_timeout, Duration::from_secs(3));
     assert_eq!(message.serve.config.write_timeout, Duration::from_secs(4));
+}
+
+#[test]
+fn folders_are_listed_on_a_terminal_that_only_this_machine_can_connect_to() {
+    const ON_TERMINAL: Stdout = Stdout::Terminal { color: false };
+    let folder = Folder::new("listing");
+    let here = folder.0.to_str().unwrap();
+    let listing = |stdout, flags: &[&str]| match plan_on(stdout, &[&["http", here], flags].concat())
+    {
+        Ok(Plan::Http(http)) => {
+            assert_eq!(http.serve.loopback_only, http.folders.listing == Listing::Automatic);
+            http.folders.listing
+        }
+        other => panic!("{other:?}"),
+    };
+    let everywhere = [
+        (&[][..], Listing::Automatic),
+        (&["--listen", "[::1]:0", "--listen", "localhost:0"], Listing::Automatic),
+        (&["--listing"], Listing::On),
+        (&["--no-listing"], Listing::Off),
+        (&["--listen", ":0"], Listing::Off),
+        (&["--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"], Listing::Off),
+        (&["--listen", "127.0.0.1:0", "--listen", "unix:/s"], Listing::Off),
+        (&["--listen", "example.org:0"], Listing::Off),
+        (&["--trusted-proxy", "127.0.0.1"], Listing::Off),
+        (&["--trusted-proxy", "unix"], Listing::Off),
+    ];
+    for (flags, expected) in everywhere {
+        assert_eq!(listing(ON_TERMINAL, flags), expected, "{flags:?}");
+        let elsewhere = if expected == Listing::On { expected } else { Listing::Off };
+        assert_eq!(listing(Stdout::Other, flags), elsewhere, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_terminal_shows_requests_unless_another_log_or_level_is_chosen() {
+    let folder = Folder::new("requests");
+    let here = folder.0.to_str().unwrap();
+    let color = Stdout::Terminal { color: true };
+    let format = |stdout, flags: &[&str]| match plan_on(stdout, flags) {
+        Ok(Plan::Http(http)) => http.access.map(|(_, format)| format),
+        Ok(Plan::Message(message)) => message.access.map(|(_, format)| format),
+        other => panic!("{other:?}"),
+    };
+    for command in [&["http", here][..], &["message"]] {
+        let with = |flags: &[&'static str]| [command, flags].concat();
+        assert_eq!(format(color, &with(&[])), Some(Format::Terminal { color: true }));
+        assert_eq!(
+            format(color, &with(&["--log", "debug"])),
+            Some(Format::Terminal { color: true })
+        );
+        assert_eq!(format(color, &with(&["--log", "warn"])), None);
+        assert_eq!(format(color, &with(&["--log", "off"])), None);
+        assert_eq!(format(Stdout::Other, &with(&[])), None);
+    }
+    assert_eq!(format(color, &["http", here, "--access-log", "-"]), Some(Format::Combined));
 }

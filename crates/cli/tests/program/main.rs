@@ -11,4 +11,5 @@ mod messages;
 mod send;
 mod servers;
 mod support;
+mod terminal;
 mod usage;

@@ -1,5 +1,6 @@
 //! Starts the program, and creates folders to serve.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
+use rustix::termios::{Action, Winsize};
 
 /// The program, without the `SOCKEYE_` variables of this process.
 pub(crate) fn sockeye(args: &[&str]) -> Command {
@@ -43,22 +45,38 @@ pub(crate) fn run(args: &[&str]) -> Output {
 
 /// Runs the program to its end on a terminal. Returns the output and the exit code.
 pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
-    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    rustix::pty::grantpt(&pty).unwrap();
-    rustix::pty::unlockpt(&pty).unwrap();
-    let name = rustix::pty::ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
-    let terminal = || std::fs::OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    let (mut pty, terminal) = open_terminal();
     let mut command = sockeye(args);
-    command.stdin(Stdio::null()).stdout(terminal()).stderr(terminal());
+    command.stdin(Stdio::null()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
     let mut child = command.spawn().unwrap();
     // Closes this process's side of the terminal: reading ends when no process has it open.
     drop(command);
-    let (mut pty, mut shown) = (std::fs::File::from(pty), Vec::new());
+    let mut shown = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(count @ 1..) = pty.read(&mut piece) {
         shown.extend_from_slice(&piece[..count]);
     }
     (text(&shown).replace("\r\n", "\n"), child.wait().unwrap().code())
+}
+
+/// A new terminal: the side of its screen and keyboard, and that of programs.
+pub(crate) fn open_terminal() -> (File, File) {
+    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&pty).unwrap();
+    rustix::pty::unlockpt(&pty).unwrap();
+    let pty = File::from(pty);
+    let terminal = open_programs_side(&pty);
+    (pty, terminal)
+}
+
+fn set_width(pty: &File, columns: u16) {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(pty, size).unwrap();
+}
+
+fn open_programs_side(pty: &File) -> File {
+    let name = rustix::pty::ptsname(pty, Vec::new()).unwrap().into_string().unwrap();
+    File::options().read(true).write(true).open(&name).unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
@@ -71,6 +89,8 @@ pub(crate) struct Running {
     stderr: BufReader<ChildStderr>,
     /// The lines of the start screen.
     pub(crate) screen: Vec<String>,
+    /// What it writes to its terminal after the start screen.
+    terminal: Option<BufReader<File>>,
 }
 
 impl Running {
@@ -80,19 +100,56 @@ impl Running {
 
     pub(crate) fn start_by(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self::started(child, &mut BufReader::new(stdout))
+    }
+
+    /// Starts a server whose standard output is a terminal of 90 columns.
+    pub(crate) fn start_on_terminal(command: &mut Command) -> Self {
+        let (pty, terminal) = open_terminal();
+        set_width(&pty, 90);
+        let child = command.stdout(terminal).stderr(Stdio::piped()).spawn().unwrap();
+        // Closes this process's side of the terminal.
+        command.stdout(Stdio::null());
+        let mut pty = BufReader::new(pty);
+        let mut running = Self::started(child, &mut pty);
+        running.terminal = Some(pty);
+        running
+    }
+
+    fn started(mut child: Child, stdout: &mut impl BufRead) -> Self {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut screen = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            screen.push(line.unwrap());
+        // Reading a terminal that no process has open fails.
+        for line in stdout.lines().map_while(Result::ok) {
+            screen.push(line);
             if screen.last().is_some_and(|line| line.starts_with("Press Ctrl-C")) {
                 break;
             }
         }
-        let mut running = Self { child, stderr, screen };
+        let mut running = Self { child, stderr, screen, terminal: None };
         if running.screen.is_empty() {
             panic!("it didn't start: {}", running.end().1);
         }
         running
+    }
+
+    /// The next line on its terminal; empty after the end.
+    pub(crate) fn next_shown(&mut self) -> String {
+        let mut line = String::new();
+        // Fails after the end.
+        let _ = self.terminal.as_mut().unwrap().read_line(&mut line);
+        line.trim_end_matches("\r\n").to_owned()
+    }
+
+    pub(crate) fn resize_terminal(&self, columns: u16) {
+        set_width(self.terminal.as_ref().unwrap().get_ref(), columns);
+    }
+
+    /// Stops the output of its terminal, as Ctrl-S does.
+    pub(crate) fn stop_terminal(&self) {
+        let terminal = open_programs_side(self.terminal.as_ref().unwrap().get_ref());
+        rustix::termios::tcflow(terminal, Action::OOff).unwrap();
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! The style, script and icons of HTML listings.
 
-pub(super) const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 pub(super) const SCRIPT: &str = include_str!("script.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 

@@ -28,6 +28,6 @@ pub(crate) mod query;
 mod read;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod text;
 mod view;

@@ -229,6 +229,19 @@ pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     best.0
 }
 
+/// Whether an `Accept` field names HTML, as browsers do for pages, and prefers no other format.
+/// Programs that accept anything (`*/*`) don't ask for a page.
+pub(crate) fn prefers_html(accept: Option<&[u8]>) -> bool {
+    let names_html = |accept: &[u8]| {
+        accept.split(|byte| *byte == b',').any(|range| {
+            let name = range.split(|byte| *byte == b';').next().unwrap_or_default();
+            name.trim_ascii().eq_ignore_ascii_case(b"text/html")
+        })
+    };
+    accept.is_some_and(|accept| names_html(accept) && quality(accept, b"text/html") > 0)
+        && preferred_format(accept) == Format::Html
+}
+
 /// The weight of a type, in thousandths: that of the most specific range that includes it, or 0.
 fn quality(accept: &[u8], kind: &[u8]) -> u16 {
     let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
@@ -342,6 +355,24 @@ mod tests {
             let accept = (!accept.is_empty()).then_some(joined.as_bytes());
             assert_eq!(preferred_format(accept), format, "{joined}");
         }
+    }
+
+    #[test]
+    fn only_a_field_that_names_html_prefers_it() {
+        for (accept, expected) in [
+            (None, false),
+            (Some(""), false),
+            (Some("*/*"), false),
+            (Some("text/*"), false),
+            (Some("image/avif,image/webp,*/*;q=0.8"), false),
+            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), true),
+            (Some("application/json, Text/HTML;q=0.9"), false),
+            (Some("text/plain;q=0.5, TEXT/html ;q=0.5"), true),
+        ] {
+            assert_eq!(prefers_html(accept.map(str::as_bytes)), expected, "{accept:?}");
+        }
+        // No weight: HTML only by default.
+        assert!(!prefers_html(Some(b"text/html;q=0")));
     }
 
     proptest! {

@@ -13,7 +13,7 @@ macro_rules! put {
         debug_assert!(written.is_ok(), "writing to memory can't fail");
     }};
 }
-pub(super) use put;
+pub(crate) use put;
 
 /// A part of a name.
 enum Part {
@@ -62,7 +62,7 @@ fn visible(part: &Part, out: &mut Vec<u8>) {
 }
 
 /// Writes a name as HTML, for text and quoted attributes.
-pub(super) fn html(name: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn html(name: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     plain(name, out);
     escape_from(start, out);

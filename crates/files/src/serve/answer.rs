@@ -1,9 +1,12 @@
 //! Answers from cached lookups: a file, a listing, a redirect or an error.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
+use sockeye_proto::Time;
 
+use super::error_page::{ErrorFields, ErrorResponse};
 use super::jobs::{LookupRequest, Progress};
 use super::listing::{answer_head, is_requested};
 use super::site::Site;
@@ -14,6 +17,9 @@ use crate::request::view::RequestView;
 use crate::respond::send::send;
 use crate::respond::substitutes::{Purpose, Slash, location, status};
 use crate::store::absent::Absent;
+
+/// The most folders above a missing name that are looked up, to find one to go back to.
+const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
     /// Answers a request if its path is cached and fresh; otherwise starts or joins a job.
@@ -182,15 +188,47 @@ impl Site {
         let LookupRequest { purpose, view, .. } = lookup;
         self.log_absent(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
-        if status == Status::SERVICE_UNAVAILABLE {
-            return responder.error(status, &self.inner.retry, "");
-        }
+        let options = entry.mount.map(|mount| &*self.inner.mounts.get(mount).folder.options);
+        let ErrorFields { page, app, busy } = &self.inner.error_fields;
+        let fields = match status {
+            Status::SERVICE_UNAVAILABLE => busy,
+            _ if options.is_some_and(|options| options.spa) => app,
+            _ => page,
+        };
         let cors = self.cors(entry.mount);
-        responder.error(
-            status,
-            &cors.with_allowed_origin(&cors.constant_fields(), view.origin()),
-            "",
-        )
+        let cors_fields = cors.constant_fields();
+        // Usually there are none, and a missing file is answered without an allocation.
+        let fields = match cors_fields.is_empty() {
+            true => Cow::Borrowed(fields),
+            false => {
+                let fields = cors_fields.and(fields);
+                Cow::Owned(cors.with_allowed_origin(&fields, view.origin()).into_owned())
+            }
+        };
+        let now = responder.now();
+        let error = ErrorResponse { status, fields: &fields, text: "", options };
+        error.send(view, responder, || match status {
+            Status::NOT_FOUND => self.nearest_folder(view, now),
+            _ => (view.path() != b"/").then_some(1),
+        })
+    }
+
+    /// The slash of the requested path, counted from 1, with which the nearest folder above ends
+    /// that has a page or is listed, otherwise the first one; `None` for `/`. It is not looked for
+    /// on a disk.
+    fn nearest_folder(&self, view: RequestView<'_>, now: Time) -> Option<usize> {
+        if view.path() == b"/" {
+            return None;
+        }
+        let mut scratch = Vec::new();
+        let Ok(path) = RequestPath::parse(view.path(), &mut scratch) else { return Some(1) };
+        let name = path.name();
+        let ends = || name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        // The slash in front of the name is the first.
+        let numbers = 2..ends().count() + 2;
+        let mut folders = ends().rev().zip(numbers.rev()).take(MAX_FOLDERS_ABOVE);
+        let nearest = folders.find(|(end, _)| self.shows_something(&name[..=*end], now));
+        Some(nearest.map_or(1, |(_, slash)| slash))
     }
 
     /// Redirects to the same path with a final slash, which relative links in a folder need, or,

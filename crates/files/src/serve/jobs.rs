@@ -138,6 +138,25 @@ impl Site {
         }
     }
 
+    /// Whether the folder `key` has a page or is listed, as far as that is known, from an earlier
+    /// lookup of any age, or the kernel has everything in memory that it takes.
+    pub(super) fn shows_something(&self, key: &[u8], now: Time) -> bool {
+        let shows = |entry: &Arc<Entry>| matches!(entry.target, Target::File(..) | Target::Listing);
+        let fresh = self.inner.cache.borrow_mut().get_fresh(key, now).map(Arc::clone);
+        let known = fresh.clone().or_else(|| self.cached(key, now));
+        if fresh.is_some() || !self.may_look_up_here(key, now) {
+            return known.as_ref().is_some_and(shows);
+        }
+        match look_up(&self.inner.mounts, key, known.clone(), None, ReadScope::Cached) {
+            Ok(entry) => {
+                self.put(key, &entry, now, now);
+                shows(&entry)
+            }
+            Err(Unfinished::NeedsFullRead(_)) => true,
+            Err(Unfinished::WouldBlock) => known.as_ref().is_some_and(shows),
+        }
+    }
+
     /// Whether to try a lookup on the event loop: not too many in one turn, and not if a thread
     /// does it already.
     fn may_look_up_here(&self, key: &[u8], now: Time) -> bool {

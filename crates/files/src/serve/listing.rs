@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Body, Fields, OwnedRequest, Responder, Status};
 use sockeye_proto::{Abandoned, Job, JobGroup, JobKind, Message, Permit, Ticket, Waiter};
 
+use super::error_page::ErrorResponse;
 use super::listing_body::{ListingBody, MAX_OPEN_FILES, PIECE_SIZE};
 use super::listing_headers::head;
 use crate::file::head::Head;
@@ -77,7 +78,7 @@ impl PendingListing {
         let mut scratch = Vec::new();
         let target = match ListingTarget::of(mounts, view, &mut scratch) {
             Ok(target) => target,
-            Err((status, text)) => return (responder.error(status, &Fields::new(), text), None),
+            Err((status, text)) => return (send_error(status, text, view, responder), None),
         };
         let ListingTarget { mount, path, query, format, title, job_group } = target;
         let client = responder.client(&http);
@@ -152,7 +153,9 @@ impl PendingListing {
             }
             Err(error) => {
                 let text = format!("This folder can't be sent as an archive: {error}.");
-                (responder.error(Status::FORBIDDEN, &Fields::new(), &text), None)
+                let http = self.request.view();
+                let view = RequestView::of(&http);
+                (send_error(Status::FORBIDDEN, &text, view, responder), None)
             }
         };
         ListingAnswer::Answered(answer, body)
@@ -264,7 +267,7 @@ pub(crate) fn answer_head(
             let head = head(options, view.origin(), format, &title, None);
             responder.send_head(Status::OK, &head.fields, None)
         }
-        Err((status, text)) => responder.error(status, &Fields::new(), text),
+        Err((status, text)) => send_error(status, text, view, responder),
     }
 }
 
@@ -303,6 +306,19 @@ impl<'s> ListingTarget<'s> {
         let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
         Ok(Self { mount, path, query, format, title: title.into(), job_group })
     }
+}
+
+/// Answers with an error about the query or the format. The folder itself can be seen.
+fn send_error(
+    status: Status,
+    text: &str,
+    view: RequestView<'_>,
+    responder: Responder<'_, '_>,
+) -> Answer {
+    let this_folder = view.path().iter().filter(|byte| **byte == b'/').count();
+    let fields = with(Fields::new(), "Vary", "Accept");
+    let error = ErrorResponse { status, fields: &fields, text, options: None };
+    error.send(view, responder, || Some(this_folder))
 }
 
 /// Answers with 503: memory, threads or descriptors are short.

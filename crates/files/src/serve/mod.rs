@@ -3,11 +3,13 @@
 //! - `handler`: one request, and what it waits for.
 //! - `site`: the folders and caches of a shard.
 //! - `answer`: answers from the cache; `jobs`: lookups and compression that requests wait for.
+//! - `error_page`: errors as pages for browsers.
 //! - `listing`: a request for a folder as a listing or an archive, with its headers
 //!   (`listing_headers`) and its body (`listing_body`).
 //! - `explain`: why a URL is answered as it is.
 
 mod answer;
+mod error_page;
 pub(crate) mod explain;
 pub(crate) mod handler;
 mod jobs;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Time, Timed};
 
+use super::error_page::ErrorFields;
 use crate::lookup::cache::{CacheLimits, LookupCache};
 use crate::lookup::entry::Entry;
 use crate::lookup::folder::Folder;
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     pub(super) boundary: Boundary,
     pub(super) allow: Fields,
     pub(super) retry: Fields,
+    pub(super) error_fields: ErrorFields,
     /// The time of the current turn, and how many lookups the event loop did in it.
     pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
@@ -96,6 +98,7 @@ impl Site {
             boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
+            error_fields: ErrorFields::new(),
             lookups_of_turn: Cell::default(),
             listings_deadline: Cell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),

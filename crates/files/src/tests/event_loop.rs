@@ -17,7 +17,7 @@ use crate::{BudgetLimits, Budgets, CacheLimits, Disk, Folder, MAX_SMALL_FILE, Op
 
 /// A folder with `page.txt`. `None` where the kernel or the file
 /// system of temporary files don't support lookups on event loops.
-fn scratch() -> Option<(Scratch, Disk)> {
+pub(super) fn scratch() -> Option<(Scratch, Disk)> {
     let scratch = Scratch::new();
     fs::write(scratch.path().join("page.txt"), "a page").unwrap();
     let disk = Disk::open(scratch.path()).unwrap();

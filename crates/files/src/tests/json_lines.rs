@@ -56,7 +56,7 @@ fn responses(mut output: &[u8], count: usize) -> Vec<Response> {
     all
 }
 
-const REQUESTS: [(&str, &str, &str); 16] = [
+const REQUESTS: [(&str, &str, &str); 18] = [
     ("GET", "/small.txt", ""),
     ("HEAD", "/small.txt", ""),
     ("GET", "/page.html", "Accept-Encoding: gzip, deflate, br, zstd\r\n"),
@@ -73,6 +73,8 @@ const REQUESTS: [(&str, &str, &str); 16] = [
     ("GET", "//folder?a|\\\"", ""),
     ("OPTIONS", "/small.txt", ""),
     ("PROPFIND", "/", ""),
+    ("GET", "/missing", "Accept: text/html\r\n"),
+    ("GET", "/folder/?page=0", "Accept: text/html\r\n"),
 ];
 
 fn folder() -> Site {

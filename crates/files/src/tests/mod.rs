@@ -8,6 +8,7 @@ mod changes;
 mod coalescing;
 mod codings;
 mod content_types;
+mod error_pages;
 mod event_loop;
 mod exchange;
 mod explain;

@@ -144,7 +144,9 @@ fn navigations_get_the_page_of_a_single_page_app() {
         ("/%00", "", 400, "400 Bad Request\n"),
     ] {
         let got = ask("GET", path, fields);
-        assert_eq!((got.status, got.text()), (status, text), "{path} {fields}");
+        let title = format!("<title>{}</title>", text.trim_end());
+        assert_eq!(got.status, status, "{path} {fields}");
+        assert!(got.text() == text || got.text().contains(&title), "{path} {fields}");
         let head = ask("HEAD", path, fields);
         assert_eq!((head.status, head.head), (status, got.head), "{path} {fields}");
     }

@@ -119,6 +119,31 @@ fn a_json_line_always_has_the_same_members() {
 }
 
 #[test]
+fn a_terminal_line_has_aligned_columns_and_says_how_a_request_ended() {
+    const PLAIN: Format = Format::Terminal { color: false };
+    let line = |input: &str| log_of(PLAIN, input.as_bytes());
+    let pad = " ".repeat(44);
+    assert_eq!(line(REQUEST), format!("GET  /a?b{pad}  200         5 B     <1 ms\n"));
+    let pad = " ".repeat(47);
+    assert_eq!(
+        line("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        format!("HEAD /{pad}  200           -     <1 ms\n")
+    );
+    let line_of_never = line("GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(
+        line_of_never.ends_with("  ---           -     <1 ms  client aborted\n"),
+        "{line_of_never}"
+    );
+    // What a browser sends for https://, and what the server says about it.
+    let refused = log_of(PLAIN, b"\x16\x03\x01 \x1b[2J\n");
+    assert!(refused.starts_with("-    \\x16\\x03\\x01 \\x1b[2J "), "{refused}");
+    assert!(refused.contains("  400  ") && refused.ends_with("  tls_on_plain_port\n"), "{refused}");
+
+    let colored = log_of(Format::Terminal { color: true }, REQUEST.as_bytes());
+    assert!(colored.contains("  \x1b[32m200\x1b[0m  "), "{colored}");
+}
+
+#[test]
 fn extension_methods_are_written_as_they_were_sent() {
     for method in ["PROPFIND", "get", "!#$%&'*+-.^_`|~"] {
         let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -267,13 +292,13 @@ proptest! {
             input = target;
         }
         input.extend_from_slice(b"\r\n\r\n");
-        for format in [Format::Combined, Format::Json] {
+        for format in [Format::Combined, Format::Json, Format::Terminal { color: false }] {
             let log = log_of(format, &input);
             for line in log.split_terminator('\n') {
                 prop_assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
                 if format == Format::Json {
                     prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
-                } else {
+                } else if format == Format::Combined {
                     // Only the three quoted values have quotes.
                     prop_assert_eq!(line.matches('"').count(), 6, "{}", line);
                 }

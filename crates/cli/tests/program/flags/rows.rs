@@ -36,6 +36,7 @@ pub(super) const SERVER: &[Row] = &[
 
 pub(super) const HTTP: &[Row] = &[
     row("--listing", SWITCH, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--no-listing", SWITCH, get_folder_on_terminal, "200 OK", "404 Not Found"),
     row("--spa", SWITCH, |run| get(run, "/any/page"), "404 Not Found", "the app"),
     row("--no-archives", SWITCH, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
         .base("--listing"),
@@ -106,6 +107,7 @@ pub(super) const MESSAGE: &[Row] = &[
 /// The flags of `http`. Those that concern folders change the response, the others are accepted.
 pub(super) const EXPLAIN: &[Row] = &[
     row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--no-listing", SWITCH, on_terminal_explained, "listed on a terminal", "never listed"),
     row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
     row("--no-archives", SWITCH, |run| explain(run, "/sub/?format=tar"), "200 OK", "400 Bad Req")
         .base("--listing"),

@@ -74,6 +74,11 @@ pub(super) fn get(run: &Run<'_>, path: &str) -> String {
     exchange(&run.start(), head(path).as_bytes())
 }
 
+/// The response to a GET of a folder without an index.html, by a server on a terminal.
+pub(super) fn get_folder_on_terminal(run: &Run<'_>) -> String {
+    exchange(&Running::start_on_terminal(&mut run.server()), head("/sub/").as_bytes())
+}
+
 /// The response to a request with the headers of a simple client.
 pub(super) fn response_to_curl(run: &Run<'_>) -> String {
     exchange(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -106,6 +111,13 @@ pub(super) fn security_headers(run: &Run<'_>) -> String {
 
 pub(super) fn no_security_headers_explained(run: &Run<'_>) -> String {
     presence(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
+}
+
+/// Whether `explain` says that a server on a terminal lists a folder.
+pub(super) fn on_terminal_explained(run: &Run<'_>) -> String {
+    let explained = explain(run, "/sub/");
+    assert!(explained.contains("404 Not Found"), "{explained}");
+    if explained.contains("on a terminal") { "listed on a terminal" } else { "never listed" }.into()
 }
 
 /// Whether a response has a Content-Encoding.
