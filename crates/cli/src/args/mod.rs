@@ -2,6 +2,7 @@
 //! [`crate::plan`] checks everything else.
 
 mod folders;
+mod listen;
 mod load;
 mod send;
 mod serve;
@@ -64,20 +65,16 @@ impl CommandLine {
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let matches = Self::definition().try_get_matches_from(line)?;
-        let parsed = Self::from_arg_matches(&matches)?;
-        let Some((name @ ("send" | "load"), matches)) = matches.subcommand() else {
-            return Ok(parsed);
-        };
+        let mut parsed = Self::from_arg_matches(&matches)?;
+        let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
         let mut command = Self::definition();
         // Makes the usage in errors say `sockeye send` instead of `send`.
         command.build();
         let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
-        let checked = match &parsed.command {
-            Command::Send(send) => send.check(&typed_flags(&command, matches, send::MESSAGES)),
-            Command::Load(load) => load.check(),
-            _ => Ok(()),
-        };
-        checked.map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+        parsed
+            .command
+            .check(&command, matches)
+            .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
         Ok(parsed)
     }
 
@@ -128,6 +125,19 @@ fn read_environment(arg: Arg) -> Arg {
 }
 
 impl Command {
+    /// Checks flags against each other, and applies `--port` to `--listen`.
+    fn check(&mut self, command: &clap::Command, matches: &ArgMatches) -> Result<(), String> {
+        let (listen, port) = match self {
+            Self::Http(http) => (&mut http.listen, http.port),
+            Self::Explain(explain) => (&mut explain.http.listen, explain.http.port),
+            Self::Echo(echo) => (&mut echo.listen, echo.port),
+            Self::Message(message) => (&mut message.listen, message.port),
+            Self::Send(send) => return send.check(&typed_flags(command, matches, send::MESSAGES)),
+            Self::Load(load) => return load.check(),
+        };
+        listen::apply_port(listen, port, matches)
+    }
+
     /// The value of `--log`.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {

@@ -116,7 +116,7 @@ fn wrong_command_lines_are_refused_with_a_hint() {
         (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
         (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
         (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
-        (&["http", "--listen", "localhost"], ErrorKind::ValueValidation, "HOST:PORT"),
+        (&["http", "--listen", "::1:80"], ErrorKind::ValueValidation, "HOST:PORT"),
         (&["http", "--idle-timeout", "10"], ErrorKind::ValueValidation, "10s"),
         (&["http", "--max-header", "8KB"], ErrorKind::ValueValidation, "64KiB"),
         (&["http", "--log", "inf"], ErrorKind::InvalidValue, "info"),
@@ -148,5 +148,53 @@ fn wrong_command_lines_are_refused_with_a_hint() {
         assert_eq!(error.kind(), kind, "{line:?}");
         assert_eq!(error.exit_code(), 2, "{line:?}");
         assert!(error.to_string().contains(hint), "{line:?}: {error}");
+    }
+}
+
+/// The addresses that a line listens on.
+fn listens(line: &str) -> Result<String, String> {
+    let parsed = CommandLine::read(words(line)).map_err(|error| error.to_string())?;
+    let listen = match parsed.command {
+        Command::Http(http) => http.listen,
+        Command::Explain(explain) => explain.http.listen,
+        Command::Echo(echo) => echo.listen,
+        Command::Message(message) => message.listen,
+        other => panic!("{other:?}"),
+    };
+    Ok(listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn a_port_applies_to_addresses_that_have_none() {
+    for (line, expected) in [
+        ("sockeye http", "127.0.0.1:8000"),
+        ("sockeye http -p 8080", "127.0.0.1:8080"),
+        ("sockeye http --port 0", "127.0.0.1:0"),
+        ("sockeye echo -p 7", "127.0.0.1:7"),
+        ("sockeye message --port=7", "127.0.0.1:7"),
+        ("sockeye explain / -p 80", "127.0.0.1:80"),
+        ("sockeye http -l 0.0.0.0", "0.0.0.0:8000"),
+        ("sockeye http --listen ::", "[::]:8000"),
+        ("sockeye http --listen localhost", "localhost:8000"),
+        ("sockeye echo --listen localhost", "localhost:65432"),
+        ("sockeye message -l ::1", "[::1]:65432"),
+        ("sockeye http -l 0.0.0.0 -p 80", "0.0.0.0:80"),
+        ("sockeye http -l 0.0.0.0 -l ::1 -p 80", "0.0.0.0:80 [::1]:80"),
+        ("sockeye http -l unix:/s -l ::1 -p 80", "unix:/s [::1]:80"),
+        ("sockeye http -l :80 -p 80", ":80"),
+    ] {
+        assert_eq!(listens(line), Ok(expected.into()), "{line}");
+    }
+    for (line, expected) in [
+        (
+            "sockeye http -l :80 -p 81",
+            "--listen :80 has a port of its own: remove that port, or --port 81",
+        ),
+        ("sockeye http -l ::1 -l http://[::1]:80 -p 81", "remove that port, or --port 81"),
+        ("sockeye http -l unix:/s -p 81", "remove --port 81, or add an address with --listen :81"),
+        ("sockeye http -p 65536", "65536 is not in 0..=65535"),
+    ] {
+        let error = listens(line).unwrap_err();
+        assert!(error.contains(expected), "{line}: {error}");
     }
 }

@@ -84,10 +84,12 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --access-log {dir}/index.html/log", "--access-log: cannot write to"),
             ("http {dir} --access-log {dir}", "--access-log: cannot write to"),
             // Addresses.
-            ("http {dir} --listen localhost", "port"),
+            ("http {dir} --listen http://localhost", "port"),
             ("echo --listen 127.0.0.1:65536", "65535"),
-            ("http {dir} --listen 0.0.0.0", "as in 0.0.0.0:8000"),
-            ("http {dir} --listen ::1", "as in [::1]:8000"),
+            ("http {dir} --listen ::1:80", "as in [::1:80]:8000"),
+            ("http {dir} --listen :80 --port 81", "remove that port, or --port 81"),
+            ("http {dir} --listen unix:{dir}/s --port 81", "--listen :81"),
+            ("http {dir} --port 65536", "0..=65535"),
             ("http {dir} --listen https://127.0.0.1:0", "as in 127.0.0.1:0"),
             ("http {dir} --listen http://127.0.0.1:0/path", "remove the path"),
             ("echo --listen HTTP://127.0.0.1:0", "as in 127.0.0.1:0"),
@@ -135,7 +137,7 @@ fn a_wrong_environment_variable_ends_with_2() {
     let folder = Folder::new();
     for (name, value, expected_text) in [
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
-        ("SOCKEYE_LISTEN", "localhost", "port"),
+        ("SOCKEYE_LISTEN", "::1:80", "brackets"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),

@@ -7,6 +7,7 @@ use super::{Row, SWITCH, row, slow_default};
 /// Flags of every server.
 pub(super) const SERVER: &[Row] = &[
     row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
+    slow_default("--port", "0", port_of_a_host, "another port than the default"),
     row("--workers", "13", listeners, "listeners", "13 listeners"),
     row("--log", "debug", log_of_one_connection, "Stopped", "accepted"),
     row("--max-connections", "1", two_at_once, "at once", "in turn")
@@ -130,6 +131,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--no-precompressed", SWITCH, |run| varies(run, "/xs.txt"), "varies", "as it is")
         .base("--compress none"),
     slow_default("--listen", ":0", is_explained, "200 OK"),
+    slow_default("--port", "0", is_explained, "200 OK"),
     slow_default("--workers", "2", is_explained, "200 OK"),
     slow_default("--log", "debug", is_explained, "200 OK"),
     slow_default("--max-connections", "1", is_explained, "200 OK"),
