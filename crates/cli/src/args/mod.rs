@@ -2,6 +2,7 @@
 //! [`crate::plan`] checks everything else.
 
 mod folders;
+mod health;
 mod listen;
 mod load;
 mod send;
@@ -15,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::folders::FolderArgs;
+pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
@@ -52,6 +54,7 @@ pub(crate) enum Command {
     Message(Message),
     Send(Send),
     Load(Box<Load>),
+    Health(Health),
 }
 
 impl CommandLine {
@@ -134,6 +137,7 @@ impl Command {
             Self::Message(message) => (&mut message.listen, message.port),
             Self::Send(send) => return send.check(&typed_flags(command, matches, send::MESSAGES)),
             Self::Load(load) => return load.check(),
+            Self::Health(health) => return health.check(),
         };
         listen::apply_port(listen, port, matches)
     }
@@ -147,6 +151,7 @@ impl Command {
             Self::Message(message) => message.serve.log,
             Self::Send(send) => send.log,
             Self::Load(load) => load.log,
+            Self::Health(_) => LevelFilter::OFF,
         }
     }
 }

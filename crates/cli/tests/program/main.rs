@@ -4,6 +4,7 @@ mod access_log;
 mod content;
 mod explain;
 mod flags;
+mod health;
 mod hosts;
 mod load;
 mod log;

@@ -228,3 +228,13 @@ pub(super) const LOAD: &[Row] = &[
         .base("--requests 1 --connections 1 --body probe"),
     row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
 ];
+
+pub(super) const HEALTH: &[Row] = &[
+    slow_default(
+        "--timeout",
+        "50ms",
+        |run| ends_before_default(run, &[], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    row("--unix-socket", "{dir}/socket", load_socket, "refused", "is healthy"),
+];
