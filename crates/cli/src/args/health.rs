@@ -25,7 +25,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {
-    /// http://HOST[:PORT]/PATH, unix:PATH, message://HOST:PORT or tcp://HOST:PORT.
+    /// http://HOST[:PORT]/PATH, or unix:PATH.
     #[arg(value_name = "URL", value_parser = target_of_load)]
     #[arg(default_value = "http://127.0.0.1:8000/")]
     pub(crate) target: Target,

@@ -3,6 +3,7 @@
 
 mod folders;
 mod health;
+mod help;
 mod listen;
 mod load;
 mod send;
@@ -22,25 +23,12 @@ pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
 use tracing_subscriber::filter::LevelFilter;
 
-const AFTER_HELP: &str = "\
-Examples:
-  # Serve a folder at http://127.0.0.1:8000.
-  sockeye http ./site
-  # Show all flags of a subcommand, with details and examples.
-  sockeye http --help
-
-Exit codes:
-  0  success, or a clean shutdown
-  1  failure: an address in use, a refused connection, no permission, an error response
-  2  wrong command line or environment variable: a bad value, conflicting flags, a missing folder
-     or file. Running the same command again fails again.
-  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped the server at once
-
-Environment variables set the flags of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
+/// The commands whose flags environment variables set.
+const SERVERS: [&str; 4] = ["http", "explain", "echo", "message"];
 
 /// Serve a folder over HTTP, run message and echo servers, send to servers, and load-test them.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "sockeye", version, after_help = help::EXAMPLES, max_term_width = 100)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -67,7 +55,11 @@ impl CommandLine {
     pub(crate) fn read(
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let matches = Self::definition().try_get_matches_from(line)?;
+        let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+        let definition = Self::definition();
+        let shows_all = line.iter().any(|arg| help::is_all(arg));
+        let command = if shows_all { definition } else { help::shorten(definition) };
+        let matches = command.try_get_matches_from(line)?;
         let mut parsed = Self::from_arg_matches(&matches)?;
         let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
         let mut command = Self::definition();
@@ -85,9 +77,10 @@ impl CommandLine {
     /// environment variables for the flags of servers and of `explain`.
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
-        ["http", "explain", "echo", "message"].into_iter().fold(command, |command, name| {
+        let command = SERVERS.into_iter().fold(command, |command, name| {
             command.mut_subcommand(name, |subcommand| subcommand.mut_args(read_environment))
-        })
+        });
+        help::add_flags(command.mut_subcommands(help::add_flags))
     }
 }
 
