@@ -37,12 +37,15 @@ use crate::target::Target;
 fn main() -> ExitCode {
     // A setting of the allocator. No thread runs yet.
     return_freed_memory();
-    let command = CommandLine::get().command;
+    let CommandLine { command, notes, variables } = CommandLine::get();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.install_subscriber(command.log_level());
     log.install_panic_hook();
+    for note in notes {
+        log.print(format!("sockeye: {note}"));
+    }
     let code = run(command, &log).unwrap_or_else(|error| {
-        log.print(format!("sockeye: {error}"));
+        log.print(format!("sockeye: {}", variables.explain(&error.to_string())));
         error.exit_code()
     });
     log.flush();

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::net::Ipv6Addr;
 
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, value_parser};
 use sockeye::engine::{BadListenAddr, ListenAddr};
 
 pub(super) const LISTEN: &str = "Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH";
@@ -15,9 +15,9 @@ Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH.
 default port or that of --port is used. An IPv6 address with a port is in brackets: [::1]:8000. \
 Port 0 picks a free port. unix:@NAME is an abstract socket. Can be given several times.";
 
-/// A port, for clap. 0 picks a free one.
-pub(super) fn port() -> clap::builder::RangedI64ValueParser<u16> {
-    value_parser!(u16).range(0..)
+/// Parses a port. 0 picks a free one.
+pub(super) fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "a port is a number up to 65535".into())
 }
 
 /// Parses an address in the form of `--listen`, or a URL of the start screen with one of `schemes`.

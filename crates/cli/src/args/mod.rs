@@ -1,7 +1,9 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
+mod environment;
 mod folders;
+mod habits;
 mod health;
 mod help;
 mod listen;
@@ -11,11 +13,11 @@ mod serve;
 
 use std::ffi::OsString;
 
-use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::FolderArgs;
 pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
@@ -32,6 +34,14 @@ const SERVERS: [&str; 4] = ["http", "explain", "echo", "message"];
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// Lines to print before the command runs: what may not be meant.
+    #[arg(skip)]
+    pub(crate) notes: Vec<String>,
+
+    /// The environment variables that set flags.
+    #[arg(skip)]
+    pub(crate) variables: Variables,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,20 +67,38 @@ impl CommandLine {
     ) -> Result<Self, clap::Error> {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
         let definition = Self::definition();
+        let tip = habits::folder_named_like_command(&line);
+        let line = habits::understand(line, &definition).map_err(|answer| {
+            Self::command_named(&answer.command).error(ErrorKind::UnknownArgument, answer.text)
+        })?;
         let shows_all = line.iter().any(|arg| help::is_all(arg));
         let command = if shows_all { definition } else { help::shorten(definition) };
-        let matches = command.try_get_matches_from(line)?;
+        let matches = command.try_get_matches_from(&line);
+        let program = Self::definition();
+        let matches = matches.map_err(|error| {
+            let error = environment::name_variable(error, &line, &program);
+            habits::with_tips(error, &line, tip.clone())
+        })?;
         let mut parsed = Self::from_arg_matches(&matches)?;
         let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
-        let mut command = Self::definition();
-        // Makes the usage in errors say `sockeye send` instead of `send`.
-        command.build();
-        let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
+        let mut command = Self::command_named(name);
         parsed
             .command
             .check(&command, matches)
             .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+        parsed.notes.extend(tip.map(|tip| format!("note: {tip}")));
+        if SERVERS.contains(&name) {
+            parsed.notes.extend(environment::warnings(std::env::vars_os(), &program));
+            parsed.variables = Variables::of(&command, matches);
+        }
         Ok(parsed)
+    }
+
+    /// The definition of a command, for errors: their usage says `sockeye send` instead of `send`.
+    fn command_named(name: &str) -> clap::Command {
+        let mut program = Self::definition();
+        program.build();
+        program.find_subcommand(name).cloned().unwrap_or(program)
     }
 
     /// The command line for clap: the derived one, with defaults in the help of all flags, and
@@ -78,7 +106,7 @@ impl CommandLine {
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         let command = SERVERS.into_iter().fold(command, |command, name| {
-            command.mut_subcommand(name, |subcommand| subcommand.mut_args(read_environment))
+            command.mut_subcommand(name, |subcommand| subcommand.mut_args(environment::read))
         });
         help::add_flags(command.mut_subcommands(help::add_flags))
     }
@@ -108,16 +136,6 @@ fn show_default(arg: Arg) -> Arg {
     let long_help = arg.get_long_help().map(|details| format!("{details} {default}."));
     let arg = arg.hide_default_value(true).help(help);
     if let Some(long_help) = long_help { arg.long_help(long_help) } else { arg }
-}
-
-/// Lets an environment variable set a flag: `SOCKEYE_IDLE_TIMEOUT` sets `--idle-timeout`.
-fn read_environment(arg: Arg) -> Arg {
-    let Some(flag) = arg.get_long() else { return arg };
-    let name = format!("SOCKEYE_{}", flag.to_uppercase().replace('-', "_"));
-    let arg = arg.env(name).hide_env(true);
-    // `SOCKEYE_SPA=no` leaves the flag off.
-    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
-    if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }
 
 impl Command {

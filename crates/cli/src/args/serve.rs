@@ -77,7 +77,7 @@ pub(crate) struct Http {
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
-    #[arg(short, long, value_name = "PORT", value_parser = listen::port())]
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
 
     #[command(flatten)]
@@ -160,7 +160,7 @@ pub(crate) struct Echo {
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
-    #[arg(short, long, value_name = "PORT", value_parser = listen::port())]
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
 
     #[command(flatten)]
@@ -185,7 +185,7 @@ pub(crate) struct Message {
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
-    #[arg(short, long, value_name = "PORT", value_parser = listen::port())]
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
 
     /// Dictionary for searches: a file with a JSON object of strings.

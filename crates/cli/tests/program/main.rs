@@ -4,6 +4,7 @@ mod access_log;
 mod content;
 mod explain;
 mod flags;
+mod habits;
 mod health;
 mod hosts;
 mod load;
