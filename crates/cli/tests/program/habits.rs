@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::support::{Folder, Running, run, sockeye, text};
 
 fn site() -> Folder {
@@ -79,9 +81,11 @@ fn a_folder_that_is_named_like_the_command_is_mentioned() {
     let folder = site();
     let mut command = command(&folder, "sockeye http");
     let mut server = Running::start_by(command.env("SOCKEYE_LISTEN", "127.0.0.1:0"));
-    assert_eq!(
-        server.next_line(),
-        "sockeye: note: to serve the folder http, write sockeye ./http\n"
+    server.signal(Signal::TERM);
+    let (_, log) = server.end();
+    assert!(
+        log.starts_with("sockeye: note: to serve the folder http, write sockeye ./http\n"),
+        "{log}"
     );
 }
 

@@ -167,12 +167,17 @@ fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
     ];
     let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
     let mut server = Running::start_by(command.envs(variables));
-    let unknown = "sockeye: warning: SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?\n";
-    assert_eq!(server.next_line(), unknown);
-    let unknown = "sockeye: warning: SOCKEYE_NONE sets no flag; --help-all lists the flags\n";
-    assert_eq!(server.next_line(), unknown);
     server.signal(Signal::TERM);
-    assert!(server.next_line().starts_with("Shutting down"));
+    let (_, log) = server.end();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "sockeye: warning: SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?",
+            "sockeye: warning: SOCKEYE_NONE sets no flag; --help-all lists the flags",
+        ]
+    );
+    assert!(lines[2].starts_with("Shutting down"), "{log}");
 
     // Clients read no variables.
     let output = sockeye(&["health", "unix:/none"]).env("SOCKEYE_LISTN", "x").output().unwrap();
