@@ -77,7 +77,7 @@ impl CommandLine {
         let program = Self::definition();
         let matches = matches.map_err(|error| {
             let error = environment::name_variable(error, &line, &program);
-            habits::with_tips(error, &line, tip.clone())
+            habits::with_tips(error, &line, tip.clone(), &program)
         })?;
         let mut parsed = Self::from_arg_matches(&matches)?;
         let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };

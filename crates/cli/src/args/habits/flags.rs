@@ -83,6 +83,7 @@ const SERVER: Table = &[
         Answer("to listen at an address, write --listen ADDR; there are no users and passwords"),
     ),
     (&["-S"], Answer("to listen at an address, write --listen ADDR; Sockeye has no TLS yet")),
+    (&["--unix", "--socket", "--unix-socket", "--sock"], Answer("write --listen unix:PATH")),
     (&["-P"], Answer("to listen at a port, write --port PORT")),
     (&["--config", "--conf", "--configuration"], Answer(CONFIG)),
     (
@@ -114,7 +115,7 @@ const SERVER: Table = &[
         TLS,
     ),
     (
-        &["--daemon", "--background", "--pidfile", "--pid"],
+        &["--daemon", "--background", "-f", "--foreground", "--pidfile", "--pid"],
         Answer("it runs in the foreground; end the line with &, or let systemd start it"),
     ),
     (
@@ -262,12 +263,28 @@ const FOLDERS: Table = &[
     ),
 ];
 
+/// Flags of `sockeye load`: those of ab, wrk and hey.
+const LOAD: Table = &[
+    (&["-c"], Flag("--connections")),
+    (&["-n"], Flag("--requests")),
+    (&["-t"], Flag("--threads")),
+    (&["-d", "-z"], Flag("--duration")),
+];
+
+/// Flags of `sockeye health`.
+const HEALTH: Table = &[(
+    &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
+    Answer("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
+)];
+
 /// The tables of a command.
 pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
         "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
         "echo" | "message" => &[SERVER, LOGGING],
-        "send" | "load" => &[LOGGING],
+        "load" => &[LOAD, LOGGING],
+        "send" => &[LOGGING],
+        "health" => &[HEALTH],
         _ => &[],
     }
 }

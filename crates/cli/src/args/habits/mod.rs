@@ -60,20 +60,30 @@ pub(super) fn with_tips(
     mut error: clap::Error,
     line: &[OsString],
     folder_tip: Option<String>,
+    program: &Command,
 ) -> clap::Error {
     let mut tips = Vec::from_iter(folder_tip);
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(word) = line.get(1).and_then(|word| word.to_str())
     {
-        if let Some((_, command)) = COMMANDS.iter().find(|(words, _)| words.contains(&word)) {
-            let command = ContextValue::Strings(vec![(*command).to_owned()]);
-            error.insert(ContextKind::SuggestedSubcommand, command);
+        let lower = word.to_lowercase();
+        let meant = COMMANDS.iter().find(|(words, _)| words.contains(&&*lower));
+        let meant = meant.map(|(_, command)| (*command).to_owned());
+        if let Some(command) = meant.or_else(|| program.find_subcommand(&lower).map(|_| lower)) {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
         }
         // Not for `sockeye help none`.
         if word != "help" {
             let tip = "to serve a folder, write its path, with a slash:";
             tips.push(format!("{tip} sockeye ./{word}"));
         }
+    }
+    // clap suggests `-- -x` for every unknown flag, as if it were a file.
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && !exists(flag.as_ref())
+    {
+        error.remove(ContextKind::Suggested);
     }
     if !tips.is_empty() && error.use_stderr() {
         let tips = tips.into_iter().map(Into::into).collect();
@@ -124,7 +134,7 @@ pub(super) fn understand(
     let name = line[1].to_string_lossy().into_owned();
     // The first argument of `explain` is a URL, and those of clients are no folders.
     let others = match &*name {
-        "http" | "echo" | "message" => 0,
+        "http" | "echo" | "message" | "health" => 0,
         "explain" => 1,
         _ => usize::MAX,
     };
@@ -180,6 +190,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
             words.push(Word::Positional(arg));
             continue;
         };
+        let typed = flag.name.clone();
         let mut known = flag.find(command);
         if known.is_none() {
             match meaning(&name, &flag.name) {
@@ -215,8 +226,8 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
             return Err(answer(text));
         }
-        let is_renamed = known.is_some() && !arg.as_bytes().starts_with(flag.name.as_bytes());
-        words.push(Word::Flag(if is_renamed { flag.text() } else { arg }));
+        let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
+        words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
         if takes_value && flag.value.is_none() {
             words.extend(args.next().map(Word::Value));
         }
@@ -329,13 +340,22 @@ fn flag_for(argument: &str) -> Option<&'static str> {
     is_address.then_some("--listen")
 }
 
-/// The arguments that a positional one of a server means.
+/// The arguments that a positional one of a server, or of `health`, means.
 fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
     let Some(text) = argument.to_str().filter(|_| !exists(&argument)) else {
         return Ok(vec![argument]);
     };
-    if let Some(flag) = flag_for(text).filter(|_| name != "explain") {
-        return Ok(vec![flag.into(), argument]);
+    match (flag_for(text), name) {
+        (Some("--port"), "health") => return Ok(vec![format!("http://127.0.0.1:{text}/").into()]),
+        (Some(_), "health") if text.starts_with(':') => {
+            return Ok(vec![format!("http://127.0.0.1{text}/").into()]);
+        }
+        (Some(_), "health") => return Ok(vec![format!("http://{text}/").into()]),
+        (Some(flag), "http" | "echo" | "message") => return Ok(vec![flag.into(), argument]),
+        _ => {}
+    }
+    if text == "help" {
+        return Ok(vec!["--help".into()]);
     }
     if !matches!(name, "http" | "explain") {
         return Ok(vec![argument]);

@@ -69,6 +69,16 @@ fn habits_are_understood() {
         ("sockeye http --header -v", "sockeye http --header -v"),
         ("sockeye send tcp://h:1 8080 --count 2", "sockeye send tcp://h:1 8080 --count 2"),
         ("sockeye load http://h/ -X PUT", "sockeye load http://h/ -X PUT"),
+        ("sockeye http --log-level debug", "sockeye http --log debug"),
+        (
+            "sockeye load -c 9 -n 1k http://h/",
+            "sockeye load --connections 9 --requests 1k http://h/",
+        ),
+        ("sockeye health 8080", "sockeye health http://127.0.0.1:8080/"),
+        ("sockeye health :8080", "sockeye health http://127.0.0.1:8080/"),
+        ("sockeye health localhost:80", "sockeye health http://localhost:80/"),
+        ("sockeye health unix:/s", "sockeye health unix:/s"),
+        ("sockeye http help", "sockeye http --help"),
         // Folders.
         ("sockeye http docs=./docs", "sockeye http /docs=./docs"),
         ("sockeye docs=./docs src", "sockeye http /docs=./docs src"),
@@ -120,6 +130,8 @@ fn other_habits_are_answered_with_what_to_type() {
         ("sockeye http --open", "open the URL that is printed"),
         ("sockeye http --auth a:b", "there are no users and passwords"),
         ("sockeye http --upload", "read-only"),
+        ("sockeye http --socket /s", "write --listen unix:PATH"),
+        ("sockeye health -p 80", "write the URL without a flag"),
         ("sockeye http -d", "'-d' needs a folder"),
         ("sockeye http -d --spa", "'-d' needs a folder"),
         ("sockeye http --version", "write sockeye --version"),
@@ -144,9 +156,13 @@ fn other_habits_are_answered_with_what_to_type() {
 
 #[test]
 fn an_unknown_command_is_answered_with_the_nearest_and_how_to_serve_a_folder() {
-    for (word, command) in
-        [("htpp", Some("http")), ("serve", Some("http")), ("ping", Some("health")), ("qqq", None)]
-    {
+    for (word, command) in [
+        ("htpp", Some("http")),
+        ("serve", Some("http")),
+        ("ping", Some("health")),
+        ("HTTP", Some("http")),
+        ("qqq", None),
+    ] {
         let error = CommandLine::read(["sockeye", word]).unwrap_err().to_string();
         let folder = format!("sockeye ./{word}");
         assert!(error.contains(&folder), "{error}");
@@ -162,7 +178,7 @@ fn the_table_of_flags_names_flags_that_exist() {
     let has = |command: &Command, name: &str| {
         Flag { name: name.into(), value: None }.find(command).is_some()
     };
-    for name in ["http", "explain", "echo", "message", "send", "load"] {
+    for name in ["http", "explain", "echo", "message", "send", "load", "health"] {
         let command = program.find_subcommand(name).unwrap();
         for (others, meaning) in flags::tables(name).iter().copied().flatten() {
             for other in *others {
@@ -182,4 +198,10 @@ fn the_table_of_flags_names_flags_that_exist() {
             }
         }
     }
+}
+
+#[test]
+fn an_unknown_flag_is_not_taken_for_a_file() {
+    let error = CommandLine::read(["sockeye", "http", "-x"]).unwrap_err().to_string();
+    assert!(error.starts_with("error: unexpected argument '-x' found\n\nUsage"), "{error}");
 }
