@@ -9,12 +9,12 @@ const EXAMPLES: &str = "\
 Exit codes: 0 healthy, 1 an error or no response in time, 2 wrong command line.
 
 Examples:
-  # Does a server at the default address respond?
-  sockeye health
-  # A page that must not be an error, within two seconds.
-  sockeye health http://127.0.0.1:8080/index.html --timeout 2s
-  # A server at a Unix socket.
-  sockeye health unix:/run/sockeye.sock";
+  # Does the page of a server respond without an error? The URL is the default.
+  sockeye health http://127.0.0.1:8000/
+  # A small file, within two seconds.
+  sockeye health http://127.0.0.1:8000/index.html --timeout 2s
+  # A message server.
+  sockeye health message://127.0.0.1:65432";
 
 /// Check that a server responds: for containers and supervisors.
 ///

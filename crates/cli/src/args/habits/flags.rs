@@ -164,7 +164,7 @@ const FOLDERS: Table = &[
     (&["--index", "--index-file"], INDEX),
     (
         &["--no-index", "--no-autoindex", "--no-list", "--no-dir-listing", "--disable-indexing"],
-        Answer("folders are only listed with --listing"),
+        Answer("without --listing, no other machine gets a list of a folder"),
     ),
     (&["--single", "--single-page", "--render-spa", "--history-fallback"], Flag("--spa")),
     (
