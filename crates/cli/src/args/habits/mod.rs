@@ -44,7 +44,6 @@ const COMMANDS: &[(&[&str], &str)] = &[
             "publish",
             "www",
             "web",
-            "http.server",
             "files",
         ],
         "http",
