@@ -1,5 +1,5 @@
 //! The `sockeye` program: the command line ([`args`]) becomes a checked plan ([`plan`]), which runs
-//! ([`serve`], [`explain`], [`send`], [`load`]).
+//! ([`serve`], [`explain`], [`send`], [`load`], [`health`]).
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod error;
 mod explain;
+mod health;
 mod hosts;
 mod listening_process;
 mod load;
@@ -38,12 +39,15 @@ use crate::target::Target;
 fn main() -> ExitCode {
     // A setting of the allocator. No thread runs yet.
     return_freed_memory();
-    let command = CommandLine::get().command;
+    let CommandLine { command, notes, variables } = CommandLine::get();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.install_subscriber(command.log_level());
     log.install_panic_hook();
+    for note in notes {
+        log.print(format!("sockeye: {note}"));
+    }
     let code = run(command, &log).unwrap_or_else(|error| {
-        log.print(format!("sockeye: {error}"));
+        log.print(format!("sockeye: {}", variables.explain(&error.to_string())));
         error.exit_code()
     });
     log.flush();
@@ -60,6 +64,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
             serve::echo(plan, flags.idle_timeout.0, log)
         }
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
+        Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,

@@ -1,4 +1,4 @@
-//! The servers that `sockeye send` and `sockeye load` connect to, as they are typed.
+//! The servers that `sockeye send`, `sockeye load` and `sockeye health` connect to, as they are typed.
 
 use std::fmt;
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
     parse(text, false)
 }
 
-/// Parses a target of `sockeye load`.
+/// Parses a target of `sockeye load` or `sockeye health`.
 pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
     parse(text, true)
 }

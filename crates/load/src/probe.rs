@@ -128,7 +128,7 @@ fn send_once(
     }
     let text = match (time, worker.stop()) {
         (Some(time), Some(unfinished)) => {
-            format!("no complete response within the {time:?} of the load: {unfinished}")
+            format!("no complete response within {time:?}: {unfinished}")
         }
         _ => "the peer sent no response".into(),
     };

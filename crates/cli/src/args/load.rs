@@ -17,8 +17,8 @@ Examples:
   sockeye load http://127.0.0.1:8000/
   # 20,000 requests per second, for latencies under a steady load.
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
-  # One request, as a health check: the exit code says whether the response was good.
-  sockeye load http://127.0.0.1:8000/ --connections 1 --requests 1 --timeout 2s
+  # 1,000 requests, each on a connection of its own.
+  sockeye load http://127.0.0.1:8000/ --requests 1000 --close
   # An echo server, checking every byte.
   sockeye load tcp://127.0.0.1:65432 --verify";
 

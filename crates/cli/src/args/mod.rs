@@ -1,46 +1,47 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
+mod environment;
 mod folders;
+mod habits;
+mod health;
+mod help;
+mod listen;
 mod load;
 mod send;
 mod serve;
 
 use std::ffi::OsString;
 
-use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::FolderArgs;
+pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
 use tracing_subscriber::filter::LevelFilter;
 
-const AFTER_HELP: &str = "\
-Examples:
-  # Serve a folder at http://127.0.0.1:8000.
-  sockeye http ./site
-  # Show all flags of a subcommand, with details and examples.
-  sockeye http --help
-
-Exit codes:
-  0  success, or a clean shutdown
-  1  failure: an address in use, a refused connection, no permission, an error response
-  2  wrong command line or environment variable: a bad value, conflicting flags, a missing folder
-     or file. Running the same command again fails again.
-  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped the server at once
-
-Environment variables set the flags of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
+/// The commands whose flags environment variables set.
+const SERVERS: [&str; 4] = ["http", "explain", "echo", "message"];
 
 /// Serve a folder over HTTP, run message and echo servers, send to servers, and load-test them.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "sockeye", version, after_help = help::EXAMPLES, max_term_width = 100)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// Lines to print before the command runs: what may not be meant.
+    #[arg(skip)]
+    pub(crate) notes: Vec<String>,
+
+    /// The environment variables that set flags.
+    #[arg(skip)]
+    pub(crate) variables: Variables,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Message(Message),
     Send(Send),
     Load(Box<Load>),
+    Health(Health),
 }
 
 impl CommandLine {
@@ -63,33 +65,50 @@ impl CommandLine {
     pub(crate) fn read(
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let matches = Self::definition().try_get_matches_from(line)?;
+        let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+        let definition = Self::definition();
+        let tip = habits::folder_named_like_command(&line);
+        let line = habits::understand(line, &definition).map_err(|answer| {
+            Self::command_named(&answer.command).error(ErrorKind::UnknownArgument, answer.text)
+        })?;
+        let shows_all = line.iter().any(|arg| help::is_all(arg));
+        let command = if shows_all { definition } else { help::shorten(definition) };
+        let matches = command.try_get_matches_from(&line);
+        let program = Self::definition();
+        let matches = matches.map_err(|error| {
+            let error = environment::name_variable(error, &line, &program);
+            habits::with_tips(error, &line, tip.clone(), &program)
+        })?;
         let mut parsed = Self::from_arg_matches(&matches)?;
         let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
-        let mut command = Self::definition();
-        // Makes the usage in errors say `sockeye send` instead of `send`.
-        command.build();
-        let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
-        let checked = match &mut parsed.command {
-            Command::Http(http) => http.folders.settle_listing(matches).map_err(Into::into),
-            Command::Explain(explain) => {
-                explain.http.folders.settle_listing(matches).map_err(Into::into)
-            }
-            Command::Send(send) => send.check(&typed_flags(&command, matches, send::MESSAGES)),
-            Command::Load(load) => load.check(),
-            Command::Echo(_) | Command::Message(_) => Ok(()),
-        };
-        checked.map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+        let mut command = Self::command_named(name);
+        parsed
+            .command
+            .check(&command, matches)
+            .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+        parsed.notes.extend(tip.map(|tip| format!("note: {tip}")));
+        if SERVERS.contains(&name) {
+            parsed.notes.extend(environment::warnings(std::env::vars_os(), &program));
+            parsed.variables = Variables::of(&command, matches);
+        }
         Ok(parsed)
+    }
+
+    /// The definition of a command, for errors: their usage says `sockeye send` instead of `send`.
+    fn command_named(name: &str) -> clap::Command {
+        let mut program = Self::definition();
+        program.build();
+        program.find_subcommand(name).cloned().unwrap_or(program)
     }
 
     /// The command line for clap: the derived one, with defaults in the help of all flags, and
     /// environment variables for the flags of servers and of `explain`.
     fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
-        ["http", "explain", "echo", "message"].into_iter().fold(command, |command, name| {
-            command.mut_subcommand(name, |subcommand| subcommand.mut_args(read_environment))
-        })
+        let command = SERVERS.into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |subcommand| subcommand.mut_args(environment::read))
+        });
+        help::add_flags(command.mut_subcommands(help::add_flags))
     }
 }
 
@@ -119,17 +138,27 @@ fn show_default(arg: Arg) -> Arg {
     if let Some(long_help) = long_help { arg.long_help(long_help) } else { arg }
 }
 
-/// Lets an environment variable set a flag: `SOCKEYE_IDLE_TIMEOUT` sets `--idle-timeout`.
-fn read_environment(arg: Arg) -> Arg {
-    let Some(flag) = arg.get_long() else { return arg };
-    let name = format!("SOCKEYE_{}", flag.to_uppercase().replace('-', "_"));
-    let arg = arg.env(name).hide_env(true);
-    // `SOCKEYE_SPA=no` leaves the flag off.
-    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
-    if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
-}
-
 impl Command {
+    /// Checks flags against each other, and applies `--port` to `--listen`.
+    fn check(&mut self, command: &clap::Command, matches: &ArgMatches) -> Result<(), String> {
+        let (listen, port) = match self {
+            Self::Http(http) => {
+                http.folders.settle_listing(matches)?;
+                (&mut http.listen, http.port)
+            }
+            Self::Explain(explain) => {
+                explain.http.folders.settle_listing(matches)?;
+                (&mut explain.http.listen, explain.http.port)
+            }
+            Self::Echo(echo) => (&mut echo.listen, echo.port),
+            Self::Message(message) => (&mut message.listen, message.port),
+            Self::Send(send) => return send.check(&typed_flags(command, matches, send::MESSAGES)),
+            Self::Load(load) => return load.check(),
+            Self::Health(health) => return health.check(),
+        };
+        listen::apply_port(listen, port, matches)
+    }
+
     /// The value of `--log`.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
@@ -139,6 +168,7 @@ impl Command {
             Self::Message(message) => message.serve.log,
             Self::Send(send) => send.log,
             Self::Load(load) => load.log,
+            Self::Health(_) => LevelFilter::OFF,
         }
     }
 }

@@ -4,23 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, value_parser};
-use sockeye::engine::{BadListenAddr, Config, ListenAddr};
+use sockeye::engine::{Config, ListenAddr};
 use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::folders::{FolderArgs, origin};
+use super::listen::{self, LISTEN, LISTEN_LONG};
 use crate::access::Format;
 use crate::log::level;
 use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
-const LISTEN: &str = "Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH";
-const LISTEN_LONG: &str = "\
-Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH.
-
-An IPv6 address is in brackets: [::1]:8000. *:8000 and 8000 mean :8000. Port 0 picks a free port. \
-unix:@NAME is an abstract socket. Can be given several times.";
+/// The port of `sockeye http`, unless the command line has another.
+const HTTP_PORT: u16 = 8000;
+/// The port of `sockeye echo` and `sockeye message`.
+const ECHO_PORT: u16 = 65432;
 
 const HTTP_EXAMPLES: &str = "\
 Examples:
@@ -58,18 +57,6 @@ Examples:
   # Use a dictionary of your own, and allow pages of one site to search over HTTP.
   sockeye message --answers answers.json --origin https://example.org";
 
-/// Parses an address in the form of `--listen`, or a URL of the start screen with one of `schemes`.
-fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, String> {
-    let address = match text.split_once("://") {
-        Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
-            address.strip_suffix('/').unwrap_or(address)
-        }
-        _ => text,
-    };
-    let forms = "HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME";
-    address.parse().map_err(|error: BadListenAddr| format!("{} ({forms})", error.reason()))
-}
-
 /// A default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
     NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
@@ -84,10 +71,14 @@ pub(crate) struct Http {
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
 
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen(text, &["http"]))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], HTTP_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
+
+    /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
+    pub(super) port: Option<u16>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
@@ -166,10 +157,14 @@ pub(crate) struct Explain {
 #[derive(Args, Debug)]
 #[command(after_help = ECHO_EXAMPLES)]
 pub(crate) struct Echo {
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen(text, &["tcp"]))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["tcp"], ECHO_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
+
+    /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
+    pub(super) port: Option<u16>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
@@ -187,10 +182,14 @@ pub(crate) struct Echo {
 #[derive(Args, Debug)]
 #[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen(text, &["message", "http"]))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["message", "http"], ECHO_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
+
+    /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
+    #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
+    pub(super) port: Option<u16>,
 
     /// Dictionary for searches: a file with a JSON object of strings.
     ///

@@ -63,6 +63,70 @@ fn help_starts_with_one_line_for_each_flag_and_ends_with_examples() {
     }
 }
 
+/// The help of the program and of each command: `--help`, and `--help-all`.
+fn helps() -> Vec<(String, String, String)> {
+    let render = |mut command: clap::Command| {
+        (command.render_help().to_string(), command.render_long_help().to_string())
+    };
+    let of = |definition: clap::Command| {
+        let mut definition = definition.term_width(100);
+        definition.build();
+        let commands: Vec<_> = definition.get_subcommands().cloned().collect();
+        let all = [definition].into_iter().chain(commands);
+        all.filter(|command| command.get_name() != "help")
+            .map(|command| (command.get_name().to_owned(), render(command)))
+            .collect::<Vec<_>>()
+    };
+    let shown = of(help::shorten(CommandLine::definition())).into_iter();
+    let all = of(CommandLine::definition());
+    shown.zip(all).map(|((name, (short, _)), (_, (_, all)))| (name, short, all)).collect()
+}
+
+#[test]
+fn help_fits_a_screen() {
+    assert_eq!(helps().len(), subcommands().len() + 1);
+    for (name, short, all) in helps() {
+        assert!(short.lines().count() <= 45, "{name} --help has more than 45 lines:\n{short}");
+        for line in short.lines().chain(all.lines()) {
+            assert!(line.chars().count() <= 100, "{name}: {line}");
+        }
+        assert!(short.contains("--help-all"), "{name}: {short}");
+        assert!(short.contains("\nExamples:\n"), "{name}: {short}");
+    }
+}
+
+#[test]
+fn help_of_http_shows_ten_options_with_a_line_each() {
+    let (_, short, _) = helps().into_iter().find(|(name, ..)| name == "http").unwrap();
+    let options = short.split_once("Options:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let listed: Vec<_> = options.lines().map(|line| line.trim_start_matches([' ', '-'])).collect();
+    assert_eq!(listed.len(), 12, "{options}");
+    assert!(listed[0].starts_with("l, --listen <ADDR>"), "{options}");
+    assert!(listed[11].starts_with("help-all  "), "{options}");
+    // The short texts contain the defaults.
+    let http = CommandLine::definition().find_subcommand("http").cloned().unwrap();
+    for (id, text) in help::FIRST {
+        let arg = http.get_arguments().find(|arg| arg.get_id() == id).unwrap();
+        for default in arg.get_default_values().iter().filter(|default| *default != "false") {
+            let default = format!("Default: {}", default.to_string_lossy());
+            assert!(text.ends_with(&default), "{id}: {text}");
+        }
+    }
+}
+
+#[test]
+fn help_all_has_every_flag() {
+    let mut helps = helps();
+    let (_, _, program) = helps.remove(0);
+    assert!(program.contains("Commands:\n  http "), "{program}");
+    for (command, (name, _, all)) in subcommands().iter().zip(helps) {
+        for arg in command.get_arguments().filter_map(Arg::get_long) {
+            let is_flag = |line: &str| line.split(' ').any(|word| word == format!("--{arg}"));
+            assert!(all.lines().any(is_flag), "{name} --help-all doesn't list --{arg}");
+        }
+    }
+}
+
 /// The commands of the program in the shell blocks of a Markdown page.
 fn commands(page: &str) -> Vec<Vec<String>> {
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -103,7 +167,9 @@ fn every_flag_of_a_server_has_its_environment_variable() {
     let command = CommandLine::definition();
     for name in ["http", "explain", "echo", "message"] {
         for flag in command.find_subcommand(name).unwrap().get_arguments() {
-            let Some(long) = flag.get_long().filter(|long| *long != "help") else { continue };
+            let Some(long) = flag.get_long().filter(|long| !long.starts_with("help")) else {
+                continue;
+            };
             let variable = format!("SOCKEYE_{}", long.to_uppercase().replace('-', "_"));
             assert_eq!(flag.get_env(), Some(variable.as_ref()), "--{long}");
         }
@@ -116,7 +182,7 @@ fn wrong_command_lines_are_refused_with_a_hint() {
         (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
         (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
         (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
-        (&["http", "--listen", "localhost"], ErrorKind::ValueValidation, "HOST:PORT"),
+        (&["http", "--listen", "::1:80"], ErrorKind::ValueValidation, "HOST:PORT"),
         (&["http", "--idle-timeout", "10"], ErrorKind::ValueValidation, "10s"),
         (&["http", "--max-header", "8KB"], ErrorKind::ValueValidation, "64KiB"),
         (&["http", "--log", "inf"], ErrorKind::InvalidValue, "info"),
@@ -148,5 +214,53 @@ fn wrong_command_lines_are_refused_with_a_hint() {
         assert_eq!(error.kind(), kind, "{line:?}");
         assert_eq!(error.exit_code(), 2, "{line:?}");
         assert!(error.to_string().contains(hint), "{line:?}: {error}");
+    }
+}
+
+/// The addresses that a line listens on.
+fn listens(line: &str) -> Result<String, String> {
+    let parsed = CommandLine::read(words(line)).map_err(|error| error.to_string())?;
+    let listen = match parsed.command {
+        Command::Http(http) => http.listen,
+        Command::Explain(explain) => explain.http.listen,
+        Command::Echo(echo) => echo.listen,
+        Command::Message(message) => message.listen,
+        other => panic!("{other:?}"),
+    };
+    Ok(listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn a_port_applies_to_addresses_that_have_none() {
+    for (line, expected) in [
+        ("sockeye http", "127.0.0.1:8000"),
+        ("sockeye http -p 8080", "127.0.0.1:8080"),
+        ("sockeye http --port 0", "127.0.0.1:0"),
+        ("sockeye echo -p 7", "127.0.0.1:7"),
+        ("sockeye message --port=7", "127.0.0.1:7"),
+        ("sockeye explain / -p 80", "127.0.0.1:80"),
+        ("sockeye http -l 0.0.0.0", "0.0.0.0:8000"),
+        ("sockeye http --listen ::", "[::]:8000"),
+        ("sockeye http --listen localhost", "localhost:8000"),
+        ("sockeye echo --listen localhost", "localhost:65432"),
+        ("sockeye message -l ::1", "[::1]:65432"),
+        ("sockeye http -l 0.0.0.0 -p 80", "0.0.0.0:80"),
+        ("sockeye http -l 0.0.0.0 -l ::1 -p 80", "0.0.0.0:80 [::1]:80"),
+        ("sockeye http -l unix:/s -l ::1 -p 80", "unix:/s [::1]:80"),
+        ("sockeye http -l :80 -p 80", ":80"),
+    ] {
+        assert_eq!(listens(line), Ok(expected.into()), "{line}");
+    }
+    for (line, expected) in [
+        (
+            "sockeye http -l :80 -p 81",
+            "--listen :80 has a port of its own: remove that port, or --port 81",
+        ),
+        ("sockeye http -l ::1 -l http://[::1]:80 -p 81", "remove that port, or --port 81"),
+        ("sockeye http -l unix:/s -p 81", "remove --port 81, or add an address with --listen :81"),
+        ("sockeye http -p 65536", "a port is a number up to 65535"),
+    ] {
+        let error = listens(line).unwrap_err();
+        assert!(error.contains(expected), "{line}: {error}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::thread;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sockeye_load::{Failure, StopHandle};
+use sockeye_load::{Failure, ProbeError, StopHandle};
 
 use self::report::Report;
 use crate::log::Log;
@@ -28,15 +29,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let Load { plan, addresses, targets, json } = load;
     let first_target = targets.first().map(ToString::to_string).unwrap_or_default();
     let probe = sockeye_load::probe(&plan, &addresses);
-    let probe = probe.map_err(|error| {
-        let what = match error.failure {
-            Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
-                "sent an invalid response"
-            }
-            _ => "did not respond",
-        };
-        anyhow::Error::new(error).context(format!("{first_target} {what}"))
-    })?;
+    let probe = probe.map_err(|error| probe_failed(error, &first_target))?;
     for (index, text) in probe.errors() {
         if let Some(target) = targets.get(index) {
             log.print(format!("{target} returns an error: {text}"));
@@ -58,6 +51,17 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
         result => result.context("cannot write to standard output")?,
     }
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The error if a server sent no valid response to the first request.
+pub(crate) fn probe_failed(error: ProbeError, target: &dyn Display) -> anyhow::Error {
+    let what = match error.failure {
+        Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
+            "sent an invalid response"
+        }
+        _ => "did not respond",
+    };
+    anyhow::Error::new(error).context(format!("{target} {what}"))
 }
 
 /// The first signal ends the load, the second the process.

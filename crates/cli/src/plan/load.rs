@@ -1,4 +1,4 @@
-//! The plan of `sockeye load`.
+//! The plans of `sockeye load` and `sockeye health`.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -31,6 +31,43 @@ pub(crate) struct Load {
     /// The targets of the plan's requests, in the same order.
     pub(crate) targets: Vec<Target>,
     pub(crate) json: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Health {
+    /// One request on one connection.
+    pub(crate) plan: sockeye_load::Plan,
+    /// The server's addresses, in the order to try them.
+    pub(crate) addresses: Vec<driver::Target>,
+    pub(crate) target: Target,
+}
+
+pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
+    let args::Health { target, timeout, unix_socket } = flags;
+    let (host, path) = match &target {
+        Target::Http { path, .. } => (target.authority(), path.as_str()),
+        _ => ("localhost".into(), "/"),
+    };
+    let (kind, request) = match target {
+        Target::Http { .. } | Target::Unix(_) => {
+            let mut request = HttpRequest::get(&host, path);
+            let agent = concat!("sockeye-health/", env!("CARGO_PKG_VERSION"));
+            request.fields.push(("User-Agent".into(), agent.into()));
+            let prepared = request.prepare();
+            let prepared = prepared.with_context(|| format!("cannot request {target}"));
+            (LoadKind::Http, prepared.or_usage()?)
+        }
+        Target::Message(..) => (LoadKind::Messages, prepared_message(SEARCH.into())?),
+        Target::Tcp(..) => (LoadKind::Echo, PreparedRequest::bytes(Bytes::from_static(&ECHO))),
+    };
+    let addresses = addresses(unix_socket.as_ref().unwrap_or(&target))?;
+    let mut plan = sockeye_load::Plan::new(kind, vec![request]);
+    plan.until = Until::Time(timeout.0);
+    // Only the time of the whole plan matters.
+    (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
+    // The request says that the connection ends with it, so that its end is no surprise.
+    plan.per_connection = Some(NonZeroU64::MIN);
+    Ok(Health { plan, addresses, target })
 }
 
 pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
@@ -109,7 +146,10 @@ fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
 }
 
 fn message(flags: &args::Load) -> Result<PreparedRequest, Error> {
-    let content = body(&flags.request)?.unwrap_or(SEARCH.into());
+    prepared_message(body(&flags.request)?.unwrap_or(SEARCH.into()))
+}
+
+fn prepared_message(content: Bytes) -> Result<PreparedRequest, Error> {
     let message = messages::message(TypeFlags::default(), content)?;
     PreparedRequest::message(&message).context("the message's header would be too long").or_usage()
 }

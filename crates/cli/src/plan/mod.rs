@@ -11,6 +11,6 @@ mod tests;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::listing::Listing;
-pub(crate) use self::load::{Load, load};
+pub(crate) use self::load::{Health, Load, health, load};
 pub(crate) use self::send::{Send, SendMessages, send_bytes, send_messages};
 pub(crate) use self::serve::{Http, Message, Serve, http, message, serve};

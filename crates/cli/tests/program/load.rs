@@ -185,8 +185,7 @@ fn the_load_ends_by_the_duration_whatever_the_server_does() {
     let url = peer(|stream, _| drip(stream));
     let output = run(&["load", &url, "--duration", "500ms", "--max-content", "100G"]);
     assert_eq!(output.status.code(), Some(1));
-    let expected_text =
-        "no complete response within the 500ms of the load: the connection was open";
+    let expected_text = "no complete response within 500ms: the connection was open";
     assert!(stderr(&output).contains(expected_text), "{}", stderr(&output));
 
     let url = peer(|stream, number| match number {

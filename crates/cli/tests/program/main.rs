@@ -4,6 +4,8 @@ mod access_log;
 mod content;
 mod explain;
 mod flags;
+mod habits;
+mod health;
 mod hosts;
 mod load;
 mod log;

@@ -260,7 +260,7 @@ fn paths_that_cannot_be_served_are_refused_at_start() {
         (&["http", &missing], 2, "no such file or folder"),
         (&["http", "/dev/null"], 2, "neither a folder nor a regular file"),
         (&["http", "--listen", "192.0.2.1:0"], 1, "this machine has no such address"),
-        (&["http", "--listen", "nonsense"], 2, "HOST:PORT"),
+        (&["http", "--listen", "non sense"], 2, "HOST:PORT"),
         (&["serve"], 2, "unrecognized subcommand"),
     ];
     for (args, code, expected_text) in table {

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Folder, run, sockeye, text};
+use rustix::process::Signal;
+
+use crate::support::{Folder, Running, run, sockeye, text};
 
 /// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path
 /// that is too long, `{taken}` a port in use, and `{closed}` a port without a listener.
@@ -84,10 +86,12 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --access-log {dir}/index.html/log", "--access-log: cannot write to"),
             ("http {dir} --access-log {dir}", "--access-log: cannot write to"),
             // Addresses.
-            ("http {dir} --listen localhost", "port"),
+            ("http {dir} --listen http://localhost", "port"),
             ("echo --listen 127.0.0.1:65536", "65535"),
-            ("http {dir} --listen 0.0.0.0", "as in 0.0.0.0:8000"),
-            ("http {dir} --listen ::1", "as in [::1]:8000"),
+            ("http {dir} --listen ::1:80", "as in [::1:80]:8000"),
+            ("http {dir} --listen :80 --port 81", "remove that port, or --port 81"),
+            ("http {dir} --listen unix:{dir}/s --port 81", "--listen :81"),
+            ("http {dir} --port 65536", "a port is a number up to 65535"),
             ("http {dir} --listen https://127.0.0.1:0", "as in 127.0.0.1:0"),
             ("http {dir} --listen http://127.0.0.1:0/path", "remove the path"),
             ("echo --listen HTTP://127.0.0.1:0", "as in 127.0.0.1:0"),
@@ -135,15 +139,84 @@ fn a_wrong_environment_variable_ends_with_2() {
     let folder = Folder::new();
     for (name, value, expected_text) in [
         ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
-        ("SOCKEYE_LISTEN", "localhost", "port"),
+        ("SOCKEYE_LISTEN", "::1:80", "brackets"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
+        ("SOCKEYE_PORT", "x", "a port is a number up to 65535"),
+        ("SOCKEYE_LINKS_INTO", "/no/such/folder", "no such file or folder"),
     ] {
         let output = sockeye(&["http", folder.text()]).env(name, value).output().unwrap();
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{name}={value}: {stderr}");
         assert!(stderr.contains(expected_text), "{name}={value}: {stderr}");
+        assert!(stderr.contains(name), "{name}={value}: {stderr}");
+    }
+}
+
+#[test]
+fn unknown_environment_variables_are_warned_about_except_those_of_kubernetes() {
+    let folder = Folder::new();
+    let variables = [
+        ("SOCKEYE_LISTN", "x"),
+        ("SOCKEYE_NONE", ""),
+        ("SOCKEYE_ORIGIN", "https://a.example"),
+        ("SOCKEYE_PORT", "tcp://10.0.0.7:80"),
+        ("SOCKEYE_PORT_80_TCP_ADDR", "10.0.0.7"),
+        ("SOCKEYE_SERVICE_HOST", "10.0.0.7"),
+    ];
+    let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+    let mut server = Running::start_by(command.envs(variables));
+    server.signal(Signal::TERM);
+    let (_, log) = server.end();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "sockeye: warning: SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?",
+            "sockeye: warning: SOCKEYE_NONE sets no flag; --help-all lists the flags",
+        ]
+    );
+    assert!(lines[2].starts_with("Shutting down"), "{log}");
+
+    // Clients read no variables.
+    let output = sockeye(&["health", "unix:/none"]).env("SOCKEYE_LISTN", "x").output().unwrap();
+    assert!(!text(&output.stderr).contains("SOCKEYE"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_command_line_takes_precedence_over_the_environment() {
+    let folder = Folder::new();
+    for (listen, port, flags, expected) in [
+        ("127.0.0.1", "0", "--log info", Ok("http://127.0.0.1:")),
+        ("[::1]:1", "", "--port 0", Ok("http://[::1]:")),
+        ("", "1", "--listen [::1]:0", Ok("http://[::1]:")),
+        ("", "1", "--port 0", Ok("http://127.0.0.1:")),
+        ("127.0.0.1:1", "2", "--log info", Err("SOCKEYE_LISTEN 127.0.0.1:1 has a port of its own")),
+    ] {
+        let mut command = sockeye(&["http", folder.text()]);
+        command.args(flags.split(' '));
+        for (name, value) in [("SOCKEYE_LISTEN", listen), ("SOCKEYE_PORT", port)] {
+            if !value.is_empty() {
+                command.env(name, value);
+            }
+        }
+        match expected {
+            Ok(start) => {
+                let server = Running::start_by(&mut command);
+                assert!(
+                    server.url().starts_with(start),
+                    "{listen} {port} {flags}: {}",
+                    server.url()
+                );
+                assert_ne!(server.address().port(), 8000);
+            }
+            Err(expected_text) => {
+                let output = command.output().unwrap();
+                assert_eq!(output.status.code(), Some(2));
+                assert!(text(&output.stderr).contains(expected_text), "{}", text(&output.stderr));
+            }
+        }
     }
 }
 

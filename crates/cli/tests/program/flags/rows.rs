@@ -7,6 +7,7 @@ use super::{Row, SWITCH, row, slow_default};
 /// Flags of every server.
 pub(super) const SERVER: &[Row] = &[
     row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
+    slow_default("--port", "0", port_of_a_host, "another port than the default"),
     row("--workers", "13", listeners, "listeners", "13 listeners"),
     row("--log", "debug", log_of_one_connection, "Stopped", "accepted"),
     row("--max-connections", "1", two_at_once, "at once", "in turn")
@@ -132,6 +133,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--no-precompressed", SWITCH, |run| varies(run, "/xs.txt"), "varies", "as it is")
         .base("--compress none"),
     slow_default("--listen", ":0", is_explained, "200 OK"),
+    slow_default("--port", "0", is_explained, "200 OK"),
     slow_default("--workers", "2", is_explained, "200 OK"),
     slow_default("--log", "debug", is_explained, "200 OK"),
     slow_default("--max-connections", "1", is_explained, "200 OK"),
@@ -227,4 +229,14 @@ pub(super) const LOAD: &[Row] = &[
     row("--chunked", SWITCH, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
         .base("--requests 1 --connections 1 --body probe"),
     row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
+];
+
+pub(super) const HEALTH: &[Row] = &[
+    slow_default(
+        "--timeout",
+        "50ms",
+        |run| ends_before_default(run, &[], silent_peer),
+        BEFORE_DEFAULT,
+    ),
+    row("--unix-socket", "{dir}/socket", load_socket, "refused", "is healthy"),
 ];

@@ -180,6 +180,13 @@ pub(super) fn access_log(run: &Run<'_>) -> String {
     fs::read_to_string(run.folder.join("log")).unwrap_or_else(|_| "no log".into())
 }
 
+/// Whether a server at a host without a port uses its default port.
+pub(super) fn port_of_a_host(run: &Run<'_>) -> String {
+    let port = run.start_at("127.0.0.1").address().port();
+    if [8000, 65432].contains(&port) { "the default" } else { "another port than the default" }
+        .into()
+}
+
 /// How many sockets listen on the server's port: one for each worker.
 pub(super) fn listeners(run: &Run<'_>) -> String {
     const LISTENING: &str = "0A";

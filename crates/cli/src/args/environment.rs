@@ -1,0 +1,179 @@
+//! The environment variables that set the flags of servers: `SOCKEYE_IDLE_TIMEOUT` sets
+//! `--idle-timeout`.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+const PREFIX: &str = "SOCKEYE_";
+
+/// Two names that are at least this similar may be the same, misspelled. The same is 1.
+const SIMILAR: f64 = 0.8;
+
+/// Lets an environment variable set a flag.
+pub(super) fn read(arg: Arg) -> Arg {
+    let Some(flag) = arg.get_long() else { return arg };
+    let name = format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"));
+    if env::var_os(&name).is_some_and(|value| is_from_kubernetes(&name, &value)) {
+        return arg;
+    }
+    let arg = arg.env(name).hide_env(true);
+    // `SOCKEYE_SPA=no` leaves the flag off.
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
+}
+
+/// Whether Kubernetes sets this variable in every container beside a service that is called sockeye,
+/// or sockeye-web.
+fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
+    let is_of_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|part| name.contains(part));
+    let is_url = name.ends_with("_PORT") && value.to_string_lossy().contains("://");
+    // SOCKEYE_PORT_8000_TCP_ADDR.
+    let is_of_port = name.rsplit_once("_PORT_").is_some_and(|(_, rest)| {
+        let mut parts = rest.split('_');
+        let is_number =
+            parts.next().is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        is_number && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+    });
+    is_of_service || is_url || is_of_port || name.starts_with("SOCKEYE_SERVICE_")
+}
+
+/// Warnings about those of `variables` that set no flag of any command. `program` is the definition
+/// of the command line.
+pub(super) fn warnings(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    program: &Command,
+) -> Vec<String> {
+    let flags = program.get_subcommands().flat_map(Command::get_arguments);
+    let known: Vec<&str> = flags.filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let warning = |(name, value): (OsString, OsString)| {
+        let name = name.to_str().filter(|name| name.starts_with(PREFIX))?;
+        if known.contains(&name) || is_from_kubernetes(name, &value) {
+            return None;
+        }
+        let similarity = |known: &&str| strsim::jaro(&known[PREFIX.len()..], &name[PREFIX.len()..]);
+        let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+        Some(match nearest.filter(|known| similarity(known) >= SIMILAR) {
+            Some(known) => format!("warning: {name} sets no flag; did you mean {known}?"),
+            None => format!("warning: {name} sets no flag; --help-all lists the flags"),
+        })
+    };
+    let mut warnings: Vec<String> = variables.filter_map(warning).collect();
+    warnings.sort();
+    warnings
+}
+
+/// Names the variable in an error about its value. `line` has no such flag then.
+pub(super) fn name_variable(
+    mut error: clap::Error,
+    line: &[OsString],
+    program: &Command,
+) -> clap::Error {
+    let command = line.get(1).and_then(|name| program.find_subcommand(name));
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => flag.split(' ').next().unwrap_or_default().to_owned(),
+        _ => return error,
+    };
+    let has_name = |arg: &&Arg| arg.get_long() == flag.strip_prefix("--");
+    let arg = command.and_then(|command| command.get_arguments().find(has_name));
+    let short = arg.and_then(Arg::get_short).map(|short| format!("-{short}"));
+    let is_typed = line.iter().skip(2).any(|typed| {
+        let typed = typed.to_string_lossy();
+        typed.starts_with(&flag) || short.as_ref().is_some_and(|short| typed.starts_with(short))
+    });
+    let variable = arg.and_then(Arg::get_env).filter(|name| env::var_os(name).is_some());
+    if let Some(variable) = variable.filter(|_| !is_typed) {
+        let name = variable.to_string_lossy().into_owned();
+        error.insert(ContextKind::InvalidArg, ContextValue::String(name));
+    }
+    error
+}
+
+/// The variables that set flags of the command.
+#[derive(Debug, Default)]
+pub(crate) struct Variables(Vec<Variable>);
+
+#[derive(Debug)]
+struct Variable {
+    flag: String,
+    name: String,
+    value: String,
+}
+
+impl Variables {
+    pub(super) fn of(command: &Command, matches: &ArgMatches) -> Self {
+        let is_set = |arg: &&Arg| {
+            matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable)
+        };
+        let variable = |arg: &Arg| {
+            let name = arg.get_env()?;
+            Some(Variable {
+                flag: format!("--{}", arg.get_long()?),
+                name: name.to_str()?.to_owned(),
+                value: env::var_os(name)?.to_string_lossy().into_owned(),
+            })
+        };
+        Self(command.get_arguments().filter(is_set).filter_map(variable).collect())
+    }
+
+    /// Adds to the text of an error the variables that it is about: those of its flags and values.
+    pub(crate) fn explain(&self, error: &str) -> String {
+        let words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let is_about = |variable: &&Variable| {
+            let Variable { flag, value, .. } = variable;
+            // Errors about an address don't name the flag.
+            words.clone().any(|word| word == flag) || flag == "--listen" && error.contains(&**value)
+        };
+        let names: Vec<&str> =
+            self.0.iter().filter(is_about).map(|variable| &*variable.name).collect();
+        if names.is_empty() {
+            return error.to_owned();
+        }
+        format!("{error} (set by {})", names.join(" and "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_set_no_flag_are_named_with_the_nearest_that_does() {
+        let program = crate::args::CommandLine::definition();
+        for (name, value, expected) in [
+            (
+                "SOCKEYE_LISTN",
+                "x",
+                Some("SOCKEYE_LISTN sets no flag; did you mean SOCKEYE_LISTEN?"),
+            ),
+            ("SOCKEYE_TRUSTED_PROXIES", "x", Some("did you mean SOCKEYE_TRUSTED_PROXY?")),
+            ("SOCKEYE_ACCESSLOG", "x", Some("did you mean SOCKEYE_ACCESS_LOG?")),
+            ("SOCKEYE_HELP", "x", Some("SOCKEYE_HELP sets no flag")),
+            ("SOCKEYE_COLOR", "x", Some("SOCKEYE_COLOR sets no flag; --help-all lists the flags")),
+            ("SOCKEYE_", "", Some("SOCKEYE_ sets no flag")),
+            ("SOCKEYE_LISTEN", "x", None),
+            ("SOCKEYE_ORIGIN", "x", None),
+            ("SOCKEYE_PORT", "80", None),
+            ("HOME", "x", None),
+            ("SOCKEYES", "x", None),
+            // Of Kubernetes.
+            ("SOCKEYE_SERVICE_HOST", "10.0.0.7", None),
+            ("SOCKEYE_SERVICE_PORT_HTTP", "80", None),
+            ("SOCKEYE_PORT", "tcp://10.0.0.7:80", None),
+            ("SOCKEYE_PORT_80_TCP", "tcp://10.0.0.7:80", None),
+            ("SOCKEYE_PORT_80_TCP_ADDR", "10.0.0.7", None),
+            ("SOCKEYE_PORT_53_UDP_PROTO", "udp", None),
+            ("SOCKEYE_WEB_SERVICE_HOST", "10.0.0.7", None),
+            ("SOCKEYE_WEB_PORT", "tcp://10.0.0.7:80", None),
+            ("SOCKEYE_WEB_PORT", "80", Some("SOCKEYE_WEB_PORT sets no flag")),
+        ] {
+            let found = warnings([(name.into(), value.into())].into_iter(), &program);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{name}={value}: {found:?}");
+            assert!(found.iter().all(|text| text.contains(expected.unwrap())), "{found:?}");
+        }
+    }
+}

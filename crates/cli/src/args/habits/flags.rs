@@ -1,0 +1,296 @@
+//! What the flags of other programs mean: of `python -m http.server`, `npx serve`, http-server,
+//! miniserve, dufs, `caddy file-server`, nginx, darkhttpd and `php -S`.
+
+/// What a flag means that the command doesn't have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Meaning {
+    /// This flag, with the same value.
+    Flag(&'static str),
+    /// Its value is a folder.
+    Folder,
+    /// What to type instead, or that it isn't there.
+    Answer(&'static str),
+}
+
+use Meaning::{Answer, Flag, Folder};
+
+pub(super) type Table = &'static [(&'static [&'static str], Meaning)];
+
+const LISTING: Meaning = Answer("to list folders, write --listing");
+const INDEX: Meaning = Answer(
+    "index.html is the index page of a folder; to list folders without one, write --listing",
+);
+const TLS: Meaning = Answer(
+    "Sockeye has no TLS yet; put a proxy with TLS in front, such as Caddy or nginx, and start \
+     sockeye http with --trusted-proxy and the proxy's address",
+);
+const NO_PASSWORDS: Meaning = Answer(
+    "there are no users and passwords; put a proxy that asks for them in front, such as Caddy or \
+     nginx",
+);
+const READ_ONLY: Meaning =
+    Answer("folders are served read-only; nothing can be uploaded, changed or deleted");
+const COMPRESSION: Meaning = Answer(
+    "text is compressed by default; --compress gzip sends only gzip, and --compress none \
+     compresses nothing",
+);
+const NO_COMPRESSION: Meaning = Answer("write --compress none");
+const CACHE: Meaning = Answer("write --cache-control 'max-age=60'");
+const NO_CACHE: Meaning =
+    Answer("while you edit, write --fresh; to forbid caching always, --cache-control no-store");
+const CORS: Meaning = Answer("write --cors '*' for every site, or --cors https://example.org");
+const PREFIX: Meaning = Answer("write the path before the folder: sockeye http /docs=./docs");
+const LINKS: Meaning = Answer(
+    "links within the folder are followed, others are not; to allow links into another folder, \
+     write --links-into FOLDER",
+);
+const HIDDEN: Meaning = Answer(
+    "names that begin with a dot are never served, except .well-known; rename or link what is to \
+     be served",
+);
+const NO_BROWSER: Meaning = Answer("no browser is opened; open the URL that is printed");
+const NO_RELOAD: Meaning = Answer(
+    "a change is visible after a second, and with --fresh at once; reload the page in the browser",
+);
+const NO_PROGRAMS: Meaning = Answer("files are sent as they are; no program or template is run");
+const NO_PROXY: Meaning = Answer("requests are answered from folders, and forwarded to no server");
+const NAMES: Meaning = Answer(
+    "every host name gets the same folders; at a loopback address, --host NAME allows a name",
+);
+
+const CONFIG: &str = "there is no configuration file; write flags, or set environment variables, \
+                      as SOCKEYE_LISTEN for --listen";
+
+/// Flags of every command with a log.
+const LOGGING: Table = &[
+    (
+        &["-v", "--verbose", "--debug"],
+        Answer("for more log lines, write --log debug; for the version, sockeye --version"),
+    ),
+    (&["-q", "--quiet", "--silent", "--no-log"], Answer("for fewer log lines, write --log error")),
+    (&["-V", "--version"], Answer("write sockeye --version")),
+    (&["--log-level", "--loglevel"], Flag("--log")),
+];
+
+/// Flags of every server.
+const SERVER: Table = &[
+    (
+        &["-b", "--bind", "--addr", "--address", "--ip", "--hostname", "--interfaces"],
+        Flag("--listen"),
+    ),
+    (
+        &["-a"],
+        Answer("to listen at an address, write --listen ADDR; there are no users and passwords"),
+    ),
+    (&["-S"], Answer("to listen at an address, write --listen ADDR; Sockeye has no TLS yet")),
+    (&["--unix", "--socket", "--unix-socket", "--sock"], Answer("write --listen unix:PATH")),
+    (&["-P"], Answer("to listen at a port, write --port PORT")),
+    (&["--config", "--conf", "--configuration"], Answer(CONFIG)),
+    (
+        &["-t"],
+        Answer(
+            "there is no configuration file to test; sockeye explain says how a URL is answered",
+        ),
+    ),
+    (&["--threads", "--num-threads"], Flag("--workers")),
+    (&["-j", "-w"], Answer("write --workers N")),
+    (&["--maxconn", "--max-conns", "--connections"], Flag("--max-connections")),
+    (
+        &["--timeout", "--keepalive-timeout", "--keep-alive-timeout"],
+        Answer("write --idle-timeout TIME; --help-all lists the other timeouts"),
+    ),
+    (
+        &[
+            "--tls",
+            "--ssl",
+            "--https",
+            "--cert",
+            "--key",
+            "--tls-cert",
+            "--tls-key",
+            "--ssl-cert",
+            "--ssl-key",
+            "-K",
+        ],
+        TLS,
+    ),
+    (
+        &["--daemon", "--background", "-f", "--foreground", "--pidfile", "--pid"],
+        Answer("it runs in the foreground; end the line with &, or let systemd start it"),
+    ),
+    (
+        &["--user", "--uid", "--gid", "--chroot"],
+        Answer("start it as that user: with sudo -u USER, or User= of systemd"),
+    ),
+    (
+        &["--log-file", "--logfile"],
+        Answer("the log goes to standard error: append 2> FILE; --access-log FILE logs requests"),
+    ),
+];
+
+/// Flags of `sockeye http` and `sockeye explain`.
+const FOLDERS: Table = &[
+    (
+        &[
+            "--directory",
+            "-d",
+            "--dir",
+            "--root",
+            "-r",
+            "--root-dir",
+            "--docroot",
+            "--document-root",
+            "--webroot",
+            "--folder",
+        ],
+        Folder,
+    ),
+    (
+        &[
+            "--list",
+            "--ls",
+            "--autoindex",
+            "--auto-index",
+            "--browse",
+            "--dirlist",
+            "--dir-listing",
+            "--directory-listing",
+            "--show-listing",
+            "--render-index",
+        ],
+        LISTING,
+    ),
+    (&["-i"], Answer("to list folders, write --listing; to listen at an address, --listen ADDR")),
+    (&["--index", "--index-file"], INDEX),
+    (
+        &["--no-index", "--no-autoindex", "--no-list", "--no-dir-listing", "--disable-indexing"],
+        Answer("without --listing, no other machine gets a list of a folder"),
+    ),
+    (&["--single", "--single-page", "--render-spa", "--history-fallback"], Flag("--spa")),
+    (
+        &["-s"],
+        Answer(
+            "for a single-page app, write --spa; for fewer log lines, --log error; to stop a server, \
+             send it SIGTERM",
+        ),
+    ),
+    (&["--auth", "--auth-file", "--basic-auth", "--password", "--username"], NO_PASSWORDS),
+    (
+        &[
+            "--upload",
+            "--upload-files",
+            "--uploads",
+            "--allow-upload",
+            "--allow-delete",
+            "--allow-all",
+            "-A",
+            "--mkdir",
+            "--overwrite-files",
+            "--webdav",
+        ],
+        READ_ONLY,
+    ),
+    (&["--gzip", "-g", "--gz", "--brotli", "--zstd", "--compression", "-z"], COMPRESSION),
+    (&["--no-compression", "--no-compress", "--no-gzip"], NO_COMPRESSION),
+    (&["--enable-cors", "--allow-origin"], CORS),
+    (
+        &["-c"],
+        Answer(
+            "there is no configuration file; write flags, or set environment variables, as \
+             SOCKEYE_LISTEN for --listen; for caching, write --cache-control 'max-age=60'",
+        ),
+    ),
+    (&["-u"], Answer("folders are served read-only; to compress nothing, write --compress none")),
+    (&["-C"], Answer("for other sites, write --cors '*'; Sockeye has no TLS yet")),
+    (&["--cache", "--max-age", "--cache-time"], CACHE),
+    (&["--no-cache", "--nocache", "--disable-cache", "--no-store"], NO_CACHE),
+    (
+        &["--etag", "--no-etag"],
+        Answer("every file has an ETag; --hash-up-to says for which it is a content hash"),
+    ),
+    (&["--open", "-o", "--open-browser", "--browser"], NO_BROWSER),
+    (&["--watch", "--live", "--reload", "--live-reload", "--hot"], NO_RELOAD),
+    (
+        &[
+            "--prefix",
+            "--route-prefix",
+            "--path-prefix",
+            "--base",
+            "--base-path",
+            "--alias",
+            "--mount",
+        ],
+        PREFIX,
+    ),
+    (
+        &[
+            "--symlinks",
+            "--follow-symlinks",
+            "--allow-symlink",
+            "--follow-links",
+            "--no-symlinks",
+            "-L",
+        ],
+        LINKS,
+    ),
+    (&["-H", "--hidden", "--dotfiles", "--show-hidden", "--all"], HIDDEN),
+    (
+        &["--mime", "--mimetypes", "--mime-types", "--mime-type", "--default-mimetype"],
+        Answer("write --content-type '*.foo: text/x-foo'"),
+    ),
+    (&["--headers", "--add-header", "--custom-header"], Answer("write --header 'NAME: VALUE'")),
+    (
+        &["--404", "--error-page", "--page404", "--not-found"],
+        Answer("404.html in the folder is the page for missing files"),
+    ),
+    (
+        &["--tar", "--zip", "--archive", "--enable-tar", "--enable-zip", "--allow-archive"],
+        Answer("with --listing, ?format=tar after a folder's URL downloads it"),
+    ),
+    (&["--ext", "-e", "--clean-urls"], Answer("/about serves about.html by default")),
+    (&["--cgi", "--php", "--templates", "--ssi"], NO_PROGRAMS),
+    (&["--proxy", "--forward", "--reverse-proxy", "--upstream"], NO_PROXY),
+    (
+        &["--behind-proxy", "--real-ip", "--trust-proxy"],
+        Answer("write --trusted-proxy with the proxy's address, as 127.0.0.1"),
+    ),
+    (&["--domain", "--server-name", "--vhost", "--virtual-host"], NAMES),
+    (&["--accesslog", "--access_log", "--request-log"], Flag("--access-log")),
+    (&["--log-format"], Flag("--access-log-format")),
+    (
+        &["--no-request-logging"],
+        Answer("requests are only logged to a file with --access-log FILE"),
+    ),
+];
+
+/// Flags of `sockeye load`: those of ab, wrk and hey.
+const LOAD: Table = &[
+    (&["-c"], Flag("--connections")),
+    (&["-n"], Flag("--requests")),
+    (&["-t"], Flag("--threads")),
+    (&["-d", "-z"], Flag("--duration")),
+];
+
+/// Flags of `sockeye health`.
+const HEALTH: Table = &[(
+    &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
+    Answer("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
+)];
+
+/// The tables of a command.
+pub(super) fn tables(command: &str) -> &'static [Table] {
+    match command {
+        "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
+        "echo" | "message" => &[SERVER, LOGGING],
+        "load" => &[LOAD, LOGGING],
+        "send" => &[LOGGING],
+        "health" => &[HEALTH],
+        _ => &[],
+    }
+}
+
+/// What `flag`, with its dashes, means for a command that doesn't have it.
+pub(super) fn meaning(command: &str, flag: &str) -> Option<Meaning> {
+    let mut rows = tables(command).iter().copied().flatten();
+    rows.find(|(flags, _)| flags.contains(&flag)).map(|(_, meaning)| *meaning)
+}

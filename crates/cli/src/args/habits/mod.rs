@@ -1,0 +1,418 @@
+//! Understands what people type who know other programs, or says what to type instead.
+//!
+//! [`understand`] sees the arguments before clap. It changes or refuses only what clap would refuse,
+//! or take for something else: clap answers the rest, with its own suggestions. What the flags of
+//! other programs mean is in [`flags`].
+
+mod flags;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use self::flags::{Meaning, meaning};
+
+/// Why a line is refused.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The command that the line is for.
+    pub(super) command: String,
+    pub(super) text: String,
+}
+
+/// What `--help` and `--version` of the program are called.
+const OF_PROGRAM: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
+
+/// Commands of other programs, and names that are easily guessed.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "serve",
+            "server",
+            "serve-file",
+            "file-server",
+            "static",
+            "run",
+            "start",
+            "share",
+            "publish",
+            "www",
+            "web",
+            "files",
+        ],
+        "http",
+    ),
+    (&["ping", "check", "healthcheck", "status", "probe"], "health"),
+    (&["bench", "benchmark", "stress"], "load"),
+    (&["test", "why"], "explain"),
+    (&["client", "nc"], "send"),
+];
+
+/// Adds what was probably meant to an error of clap: a command, or a folder.
+pub(super) fn with_tips(
+    mut error: clap::Error,
+    line: &[OsString],
+    folder_tip: Option<String>,
+    program: &Command,
+) -> clap::Error {
+    let mut tips = Vec::from_iter(folder_tip);
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(word) = line.get(1).and_then(|word| word.to_str())
+    {
+        let lower = word.to_lowercase();
+        let meant = COMMANDS.iter().find(|(words, _)| words.contains(&&*lower));
+        let meant = meant.map(|(_, command)| (*command).to_owned());
+        if let Some(command) = meant.or_else(|| program.find_subcommand(&lower).map(|_| lower)) {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
+        }
+        // Not for `sockeye help none`.
+        if word != "help" {
+            let tip = "to serve a folder, write its path, with a slash:";
+            tips.push(format!("{tip} sockeye ./{word}"));
+        }
+    }
+    // clap suggests `-- -x` for every unknown flag, as if it were a file.
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && !exists(flag.as_ref())
+    {
+        error.remove(ContextKind::Suggested);
+    }
+    if !tips.is_empty() && error.use_stderr() {
+        let tips = tips.into_iter().map(Into::into).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+/// The line that clap understands. `program` is the definition of the command line.
+///
+/// # Errors
+///
+/// The line is wrong, and there is a better answer than clap's.
+pub(super) fn understand(
+    mut line: Vec<OsString>,
+    program: &Command,
+) -> Result<Vec<OsString>, Answer> {
+    let Some(first) = line.get(1) else { return Ok(line) };
+    let find = |name: &OsStr| program.find_subcommand(name).map(Command::get_name);
+    match first.to_str() {
+        Some("version") if line.len() == 2 => {
+            line[1] = "--version".into();
+            return Ok(line);
+        }
+        Some("help") => {
+            let name = line.get(2).and_then(|name| find(name));
+            if name.is_some() || line.len() == 2 {
+                let name = name.map(OsString::from);
+                line = line.drain(..1).chain(name).chain([OsString::from("--help")]).collect();
+            }
+            return Ok(line);
+        }
+        Some(flag) if OF_PROGRAM.contains(&flag) => return Ok(line),
+        _ => {}
+    }
+    if find(first).is_none() {
+        let is_flag = first.as_bytes().starts_with(b"-");
+        if !is_flag && !is_served(first) {
+            return Ok(line);
+        }
+        line.insert(1, "http".into());
+        if is_flag && let Some(at) = late_command(&line, program) {
+            line[1] = line.remove(at);
+        }
+    }
+    let words = words(&line, program)?;
+    line.truncate(2);
+    let name = line[1].to_string_lossy().into_owned();
+    // The first argument of `explain` is a URL, and those of clients are no folders.
+    let others = match &*name {
+        "http" | "echo" | "message" | "health" => 0,
+        "explain" => 1,
+        _ => usize::MAX,
+    };
+    refuse_several_files(&name, &words)?;
+    let mut seen = 0;
+    for word in words {
+        match word {
+            Word::Positional(argument) => {
+                seen += 1;
+                let is_other = seen <= others;
+                line.extend(if is_other { vec![argument] } else { positional(&name, argument)? });
+            }
+            Word::Flag(text) | Word::Value(text) | Word::Literal(text) => line.push(text),
+        }
+    }
+    Ok(line)
+}
+
+/// Where the command is in a line that starts with flags: `sockeye -p 80 echo`.
+fn late_command(line: &[OsString], program: &Command) -> Option<usize> {
+    let first = words(line, program).ok()?.into_iter().find_map(|word| match word {
+        Word::Positional(argument) => Some(argument),
+        _ => None,
+    })?;
+    program.find_subcommand(&first)?;
+    line.iter().rposition(|arg| *arg == first)
+}
+
+/// An argument, by what it is.
+#[derive(Debug)]
+enum Word {
+    Flag(OsString),
+    Value(OsString),
+    Positional(OsString),
+    /// `--`, or what follows it.
+    Literal(OsString),
+}
+
+/// The arguments of the line's command, with the flags that it knows in place of those of other
+/// programs.
+fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
+    let name = line[1].to_string_lossy();
+    let Some(command) = program.find_subcommand(&*name) else { return Ok(Vec::new()) };
+    let answer = |text: String| Answer { command: name.to_string(), text };
+    let mut words = Vec::new();
+    let mut args = line[2..].iter().cloned();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            words.extend([arg].into_iter().chain(args).map(Word::Literal));
+            break;
+        }
+        let Some(mut flag) = Flag::of(&arg, &name, command) else {
+            words.push(Word::Positional(arg));
+            continue;
+        };
+        let typed = flag.name.clone();
+        let mut known = flag.find(command);
+        if known.is_none() {
+            match meaning(&name, &flag.name) {
+                Some(Meaning::Flag(own)) => flag.name = own.to_owned(),
+                Some(Meaning::Folder) => {
+                    let folder = flag.value.map(OsString::from).or_else(|| args.next());
+                    let folder = folder.filter(|folder| !folder.as_bytes().starts_with(b"-"));
+                    let folder = folder.ok_or_else(|| {
+                        let help = "a folder is written without a flag, as sockeye http ./site; \
+                                    to list folders, write --listing";
+                        answer(format!("'{}' needs a folder: {help}", flag.name))
+                    });
+                    words.push(Word::Positional(folder?));
+                    continue;
+                }
+                Some(Meaning::Answer(text)) => {
+                    let Flag { name: flag, .. } = flag;
+                    return Err(answer(format!(
+                        "'{flag}' is not a flag of sockeye {name}: {text}"
+                    )));
+                }
+                // clap refuses it.
+                None => {}
+            }
+            known = flag.find(command);
+        }
+        let takes_value = known.is_some_and(|arg| arg.get_action().takes_values());
+        let value = match flag.value.clone() {
+            Some(value) => Some(OsString::from(value)),
+            None if takes_value => args.clone().next(),
+            None => None,
+        };
+        if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
+            return Err(answer(text));
+        }
+        let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
+        words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
+        if takes_value && flag.value.is_none() {
+            words.extend(args.next().map(Word::Value));
+        }
+    }
+    Ok(words)
+}
+
+/// A flag with its value, if that is in the same argument.
+#[derive(Debug)]
+struct Flag {
+    /// `--listen` or `-l`.
+    name: String,
+    value: Option<String>,
+}
+
+impl Flag {
+    /// The flag in an argument. A long flag may have a single dash, as in programs in Go.
+    fn of(arg: &OsStr, command_name: &str, command: &Command) -> Option<Self> {
+        let text = arg.to_str().filter(|text| text.len() > 1)?;
+        let dashed = text.strip_prefix('-')?;
+        let long = |text: &str| {
+            let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v)));
+            Self { name: format!("--{name}"), value: value.map(str::to_owned) }
+        };
+        if let Some(name) = dashed.strip_prefix('-') {
+            return Some(long(name));
+        }
+        let flag = long(dashed);
+        let is_long = flag.name.len() > "--x".len();
+        if is_long && (flag.find(command).is_some() || meaning(command_name, &flag.name).is_some())
+        {
+            return Some(flag);
+        }
+        let (name, value) = dashed.split_at(dashed.chars().next()?.len_utf8());
+        let value = value.strip_prefix('=').unwrap_or(value);
+        let value = (!value.is_empty()).then(|| value.to_owned());
+        Some(Self { name: format!("-{name}"), value })
+    }
+
+    fn find<'a>(&self, command: &'a Command) -> Option<&'a Arg> {
+        let is_this = |arg: &&Arg| match self.name.strip_prefix("--") {
+            Some(name) => arg.get_long() == Some(name),
+            None => arg.get_short() == self.name.chars().nth(1),
+        };
+        command.get_arguments().find(is_this)
+    }
+
+    /// As one argument.
+    fn text(&self) -> OsString {
+        match &self.value {
+            Some(value) => format!("{}={value}", self.name).into(),
+            None => self.name.clone().into(),
+        }
+    }
+}
+
+/// What to type in place of a value that has another meaning in other programs, or none.
+fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
+    match arg.get_long()? {
+        "cors" if value.is_none_or(|value| value.as_bytes().starts_with(b"-") || exists(value)) => {
+            Some(
+                "--cors needs an origin: write --cors '*' for every site (with the quotes), or \
+                  --cors https://example.org for one"
+                    .into(),
+            )
+        }
+        "log" => {
+            let value = value?.to_str().filter(|value| value.contains(['.', '/']))?;
+            Some(format!(
+                "--log sets the lowest level to log: requests are logged with --access-log {value}"
+            ))
+        }
+        "host" => {
+            let value = value?.to_str()?;
+            let ip = value.trim_start_matches('[').trim_end_matches(']');
+            let is_address = ip.parse::<std::net::IpAddr>().is_ok() || value == "localhost";
+            is_address.then(|| {
+                format!(
+                    "--host {value} is no address to listen on, but a name that requests may have: \
+                     write --listen {value}"
+                )
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a first argument that is no command is for `sockeye http`: a path that exists or looks
+/// like one, a port or an address.
+fn is_served(argument: &OsStr) -> bool {
+    let looks_like_path = argument.as_bytes().iter().any(|byte| b"/.".contains(byte));
+    looks_like_path
+        || exists(argument)
+        || argument.to_str().is_some_and(|it| flag_for(it).is_some())
+}
+
+fn exists(path: &OsStr) -> bool {
+    !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
+}
+
+/// The flag for a port, `8080`, or an address with a port, `:8080`.
+fn flag_for(argument: &str) -> Option<&'static str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let is_port = |start: &str| argument.strip_prefix(start).is_some_and(is_number);
+    if is_number(argument) {
+        return Some("--port");
+    }
+    let is_address =
+        is_port(":") || is_port("localhost:") || argument.parse::<SocketAddr>().is_ok();
+    is_address.then_some("--listen")
+}
+
+/// The arguments that a positional one of a server, or of `health`, means.
+fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
+    let Some(text) = argument.to_str().filter(|_| !exists(&argument)) else {
+        return Ok(vec![argument]);
+    };
+    match (flag_for(text), name) {
+        (Some("--port"), "health") => return Ok(vec![format!("http://127.0.0.1:{text}/").into()]),
+        (Some(_), "health") if text.starts_with(':') => {
+            return Ok(vec![format!("http://127.0.0.1{text}/").into()]);
+        }
+        (Some(_), "health") => return Ok(vec![format!("http://{text}/").into()]),
+        (Some(flag), "http" | "echo" | "message") => return Ok(vec![flag.into(), argument]),
+        _ => {}
+    }
+    if text == "help" {
+        return Ok(vec!["--help".into()]);
+    }
+    if !matches!(name, "http" | "explain") {
+        return Ok(vec![argument]);
+    }
+    if text.contains("://") && !text.starts_with('/') {
+        return Err(Answer {
+            command: name.to_owned(),
+            text: format!(
+                "'{text}' is a URL, not a folder: sockeye health checks a server at a URL, and \
+                 sockeye explain says how a folder answers one"
+            ),
+        });
+    }
+    match text.split_once('=') {
+        // A path that begins with `.` was meant as it is.
+        Some((prefix, _)) if !prefix.is_empty() && !prefix.starts_with(['/', '.', '~']) => {
+            Ok(vec![format!("/{text}").into()])
+        }
+        _ => Ok(vec![argument]),
+    }
+}
+
+/// Says how to serve several files, as of `*.jpg`: their folder.
+fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Answer> {
+    let paths = words.iter().filter_map(|word| match word {
+        Word::Positional(path) => Some(Path::new(path)),
+        _ => None,
+    });
+    let paths: Vec<&Path> = paths.collect();
+    let [first, second, ..] = paths[..] else { return Ok(()) };
+    if name != "http" || !paths.iter().all(|path| path.is_file()) {
+        return Ok(());
+    }
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.display().to_string(),
+        _ => ".".into(),
+    };
+    let at = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        format!("/{name}={}", path.display())
+    };
+    Err(Answer {
+        command: name.to_owned(),
+        text: format!(
+            "{} files can't all be served at /: serve their folder with sockeye http {} --listing, \
+             or each at a path of its own with sockeye http {} {}",
+            paths.len(),
+            parent(first),
+            at(first),
+            at(second),
+        ),
+    })
+}
+
+/// Whether the line is only a command that a folder is named like, too: then the folder might have
+/// been meant.
+pub(super) fn folder_named_like_command(line: &[OsString]) -> Option<String> {
+    let [_, name] = line else { return None };
+    let name = name.to_str().filter(|name| !name.contains('/'))?;
+    Path::new(name).is_dir().then(|| format!("to serve the folder {name}, write sockeye ./{name}"))
+}

@@ -1,0 +1,207 @@
+//! What lines become, or what is answered. The tests run in the folder of this crate, which has
+//! `src`, `tests` and `Cargo.toml`.
+
+use clap::Command;
+
+use super::flags::{self, Meaning};
+use super::*;
+use crate::args::CommandLine;
+
+fn understood(line: &str) -> Result<String, String> {
+    let words = line.split(' ').map(OsString::from).collect();
+    let understood = understand(words, &CommandLine::definition());
+    let line = understood.map_err(|answer| format!("{}: {}", answer.command, answer.text))?;
+    Ok(line.join(OsStr::new(" ")).into_string().unwrap())
+}
+
+#[test]
+fn habits_are_understood() {
+    for (line, expected) in [
+        // Folders without a command.
+        ("sockeye", "sockeye"),
+        ("sockeye .", "sockeye http ."),
+        ("sockeye src", "sockeye http src"),
+        ("sockeye src/", "sockeye http src/"),
+        ("sockeye ./none", "sockeye http ./none"),
+        ("sockeye /none", "sockeye http /none"),
+        ("sockeye none.zip", "sockeye http none.zip"),
+        ("sockeye /docs=src src", "sockeye http /docs=src src"),
+        ("sockeye src --listing -p 80", "sockeye http src --listing -p 80"),
+        ("sockeye none", "sockeye none"),
+        ("sockeye htpp src", "sockeye htpp src"),
+        // Flags without a command, or before it.
+        ("sockeye -p 80", "sockeye http -p 80"),
+        ("sockeye --listing src", "sockeye http --listing src"),
+        ("sockeye -p 80 src", "sockeye http -p 80 src"),
+        ("sockeye -p 80 http src", "sockeye http -p 80 src"),
+        ("sockeye --log debug echo", "sockeye echo --log debug"),
+        ("sockeye --bind ::1 echo 7", "sockeye echo --listen ::1 --port 7"),
+        ("sockeye --log=http ./http", "sockeye http --log=http ./http"),
+        // Of the program.
+        ("sockeye --help", "sockeye --help"),
+        ("sockeye -V", "sockeye -V"),
+        ("sockeye version", "sockeye --version"),
+        ("sockeye help", "sockeye --help"),
+        ("sockeye help http", "sockeye http --help"),
+        ("sockeye help none", "sockeye help none"),
+        // Ports and addresses.
+        ("sockeye 8080", "sockeye http --port 8080"),
+        ("sockeye http 8080", "sockeye http --port 8080"),
+        ("sockeye http src 8080", "sockeye http src --port 8080"),
+        ("sockeye http 8080 src", "sockeye http --port 8080 src"),
+        ("sockeye http -- 8080", "sockeye http -- 8080"),
+        ("sockeye http ./8080", "sockeye http ./8080"),
+        ("sockeye echo 7", "sockeye echo --port 7"),
+        ("sockeye explain / 8080", "sockeye explain / 8080"),
+        ("sockeye :8080", "sockeye http --listen :8080"),
+        ("sockeye http src 0.0.0.0:80", "sockeye http src --listen 0.0.0.0:80"),
+        ("sockeye localhost:80", "sockeye http --listen localhost:80"),
+        ("sockeye http [::1]:80", "sockeye http --listen [::1]:80"),
+        ("sockeye http --bind 0.0.0.0 -p 80", "sockeye http --listen 0.0.0.0 -p 80"),
+        ("sockeye http --bind=::1 src", "sockeye http --listen=::1 src"),
+        ("sockeye message -b ::1", "sockeye message --listen ::1"),
+        ("sockeye http -port 80", "sockeye http --port 80"),
+        ("sockeye http -listen=:80 src", "sockeye http --listen=:80 src"),
+        ("sockeye http -listing", "sockeye http --listing"),
+        ("sockeye http -l:80 -p80", "sockeye http -l:80 -p80"),
+        // Values are not looked at.
+        ("sockeye http --workers 8 src", "sockeye http --workers 8 src"),
+        ("sockeye http --header -v", "sockeye http --header -v"),
+        ("sockeye send tcp://h:1 8080 --count 2", "sockeye send tcp://h:1 8080 --count 2"),
+        ("sockeye load http://h/ -X PUT", "sockeye load http://h/ -X PUT"),
+        ("sockeye http --log-level debug", "sockeye http --log debug"),
+        (
+            "sockeye load -c 9 -n 1k http://h/",
+            "sockeye load --connections 9 --requests 1k http://h/",
+        ),
+        ("sockeye health 8080", "sockeye health http://127.0.0.1:8080/"),
+        ("sockeye health :8080", "sockeye health http://127.0.0.1:8080/"),
+        ("sockeye health localhost:80", "sockeye health http://localhost:80/"),
+        ("sockeye health unix:/s", "sockeye health unix:/s"),
+        ("sockeye http help", "sockeye http --help"),
+        // Folders.
+        ("sockeye http docs=./docs", "sockeye http /docs=./docs"),
+        ("sockeye docs=./docs src", "sockeye http /docs=./docs src"),
+        ("sockeye explain / docs=src", "sockeye explain / /docs=src"),
+        ("sockeye http ./a=b", "sockeye http ./a=b"),
+        ("sockeye http --directory src 80", "sockeye http src --port 80"),
+        ("sockeye -d src", "sockeye http src"),
+        ("sockeye --root=src", "sockeye http src"),
+        ("sockeye http --single src", "sockeye http --spa src"),
+        ("sockeye http src tests", "sockeye http src tests"),
+    ] {
+        assert_eq!(understood(line).as_deref(), Ok(expected), "{line}");
+    }
+}
+
+#[test]
+fn other_habits_are_answered_with_what_to_type() {
+    for (line, expected) in [
+        (
+            "sockeye http --tls",
+            "http: '--tls' is not a flag of sockeye http: Sockeye has no TLS yet",
+        ),
+        (
+            "sockeye --cert a.pem",
+            "http: '--cert' is not a flag of sockeye http: Sockeye has no TLS",
+        ),
+        ("sockeye http --https", "proxy with TLS in front"),
+        ("sockeye --config f", "there is no configuration file"),
+        ("sockeye http -c f", "set environment variables, as SOCKEYE_LISTEN for --listen"),
+        ("sockeye echo --config=f", "echo: '--config' is not a flag of sockeye echo"),
+        ("sockeye http -t", "there is no configuration file to test"),
+        ("sockeye -v", "write --log debug; for the version, sockeye --version"),
+        ("sockeye load http://h/ --verbose", "load: '--verbose' is not a flag of sockeye load"),
+        ("sockeye http -q", "write --log error"),
+        ("sockeye message --quiet", "message: '--quiet' is not"),
+        ("sockeye http --list", "to list folders, write --listing"),
+        ("sockeye http --index", "write --listing"),
+        ("sockeye http --autoindex", "write --listing"),
+        ("sockeye -i", "write --listing; to listen at an address, --listen ADDR"),
+        ("sockeye http -a 0.0.0.0", "write --listen ADDR"),
+        ("sockeye http --host 0.0.0.0", "http: --host 0.0.0.0 is no address to listen on"),
+        ("sockeye http --host=[::1]", "write --listen [::1]"),
+        ("sockeye http --cors", "write --cors '*' for every site"),
+        ("sockeye http --cors src", "write --cors '*' for every site"),
+        ("sockeye http --cors --spa", "write --cors '*' for every site"),
+        ("sockeye http --log access.log", "with --access-log access.log"),
+        ("sockeye http --gzip", "text is compressed by default"),
+        ("sockeye http --no-cache", "write --fresh"),
+        ("sockeye http --open", "open the URL that is printed"),
+        ("sockeye http --auth a:b", "there are no users and passwords"),
+        ("sockeye http --upload", "read-only"),
+        ("sockeye http --socket /s", "write --listen unix:PATH"),
+        ("sockeye health -p 80", "write the URL without a flag"),
+        ("sockeye http -d", "'-d' needs a folder"),
+        ("sockeye http -d --spa", "'-d' needs a folder"),
+        ("sockeye http --version", "write sockeye --version"),
+        ("sockeye http http://localhost/", "is a URL, not a folder: sockeye health"),
+        ("sockeye https://a.example/", "is a URL, not a folder"),
+        (
+            "sockeye http src/main.rs src/error.rs",
+            "http: 2 files can't all be served at /: serve their folder with sockeye http src \
+             --listing, or each at a path of its own with sockeye http /main.rs=src/main.rs \
+             /error.rs=src/error.rs",
+        ),
+        ("sockeye Cargo.toml Cargo.toml", "with sockeye http . --listing"),
+    ] {
+        let answer = understood(line).unwrap_err();
+        assert!(answer.contains(expected), "{line}: {answer}");
+        let error = CommandLine::read(line.split(' ')).unwrap_err();
+        assert_eq!((error.exit_code(), error.use_stderr()), (2, true), "{line}");
+        let text = answer.split_once(": ").unwrap().1;
+        assert!(error.to_string().starts_with(&format!("error: {text}\n")), "{line}: {error}");
+    }
+}
+
+#[test]
+fn an_unknown_command_is_answered_with_the_nearest_and_how_to_serve_a_folder() {
+    for (word, command) in [
+        ("htpp", Some("http")),
+        ("serve", Some("http")),
+        ("ping", Some("health")),
+        ("HTTP", Some("http")),
+        ("qqq", None),
+    ] {
+        let error = CommandLine::read(["sockeye", word]).unwrap_err().to_string();
+        let folder = format!("sockeye ./{word}");
+        assert!(error.contains(&folder), "{error}");
+        let similar = command.map(|command| format!("a similar subcommand exists: '{command}'"));
+        assert!(similar.as_ref().is_none_or(|similar| error.contains(similar)), "{error}");
+        assert_eq!(error.contains("similar"), command.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn the_table_of_flags_names_flags_that_exist() {
+    let program = CommandLine::definition();
+    let has = |command: &Command, name: &str| {
+        Flag { name: name.into(), value: None }.find(command).is_some()
+    };
+    for name in ["http", "explain", "echo", "message", "send", "load", "health"] {
+        let command = program.find_subcommand(name).unwrap();
+        for (others, meaning) in flags::tables(name).iter().copied().flatten() {
+            for other in *others {
+                assert!(!has(command, other), "{name} has {other}, so its row is not used");
+            }
+            let text = match meaning {
+                Meaning::Flag(own) | Meaning::Answer(own) => own,
+                Meaning::Folder => continue,
+            };
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            for word in words.filter(|word| word.starts_with("--")) {
+                let is_known = has(command, word) || OF_PROGRAM.contains(&word);
+                // An answer to a server's flag may name flags of `http`.
+                let http = program.find_subcommand("http").unwrap();
+                let is_answer = matches!(meaning, Meaning::Answer(_)) && has(http, word);
+                assert!(is_known || is_answer, "{name} {others:?}: {word} doesn't exist");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_flag_is_not_taken_for_a_file() {
+    let error = CommandLine::read(["sockeye", "http", "-x"]).unwrap_err().to_string();
+    assert!(error.starts_with("error: unexpected argument '-x' found\n\nUsage"), "{error}");
+}

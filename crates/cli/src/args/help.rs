@@ -1,0 +1,97 @@
+//! The help: `--help` fits a screen, `--help-all` shows every option with its details.
+
+use clap::{Arg, ArgAction, Command};
+
+/// The help of the whole program.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  # Serve a folder at http://127.0.0.1:8000, with listings.
+  sockeye http ./site --listing
+  # Show the options of a command.
+  sockeye http --help
+
+Exit codes:
+  0              success, or a clean shutdown
+  1              failure: an address in use, no permission, no response or an error as response
+  2              wrong command line or environment variable: the same command fails again
+  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped the server at once
+
+Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
+
+/// What `--help` shows of the commands that serve folders, in this order: each with a text that
+/// fits on its line.
+pub(super) const FIRST: [(&str, &str); 11] = [
+    ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
+    ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
+    ("port", "Port, at the default host or at --listen HOST. 0 picks a free one"),
+    ("listing", "List folders that have no index.html"),
+    ("spa", "For single-page apps: serve index.html in place of missing pages"),
+    ("fresh", "While you edit: a change is visible at once"),
+    ("cors", "Let scripts of this origin read the files; * for every site"),
+    ("header", "Send a header with every file, as 'X-Frame-Options: DENY'"),
+    ("access_log", "Log each finished request to this file; - for standard error"),
+    ("trusted_proxy", "A proxy in front: its address, its network (10.0.0.0/8), or unix"),
+    ("log", "Lowest level: off, error, warn, info, debug or trace. Default: info"),
+];
+
+/// Of [`FIRST`], what doesn't change how `sockeye explain` explains a URL.
+const NOT_EXPLAINED: [&str; 3] = ["port", "access_log", "log"];
+
+/// The groups of options that `--help` of the other servers leaves out.
+const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
+
+/// The options that `sockeye load --help` leaves out.
+const SELDOM_IN_LOADS: [&str; 4] =
+    ["requests_per_connection", "max_content", "connect_timeout", "chunked"];
+
+const HELP: &str = "help";
+const HELP_ALL: &str = "help-all";
+
+/// Adds `--help` and `--help-all`.
+pub(super) fn add_flags(command: Command) -> Command {
+    let count = command.get_arguments().filter(|arg| arg.get_long().is_some()).count();
+    let all = match command.get_name() {
+        "http" | "explain" | "echo" | "message" | "load" => {
+            format!("Print all {count} options, with details")
+        }
+        _ => "Print this help with details".into(),
+    };
+    let flag = |name, action| Arg::new(name).long(name).action(action).help_heading(None::<&str>);
+    command
+        .disable_help_flag(true)
+        .arg(flag(HELP, ArgAction::HelpShort).short('h').help("Print this help"))
+        .arg(flag(HELP_ALL, ArgAction::HelpLong).help(all))
+}
+
+/// Makes the help of commands with many options fit a screen, except with `--help-all`.
+pub(super) fn shorten(command: Command) -> Command {
+    command.mut_subcommands(|command| match command.get_name() {
+        "http" => command.mut_args(|arg| show_first(arg, &[])),
+        "explain" => command.mut_args(|arg| show_first(arg, &NOT_EXPLAINED)),
+        "load" => command.mut_args(|arg| {
+            let is_seldom = SELDOM_IN_LOADS.contains(&arg.get_id().as_str());
+            arg.hide_short_help(is_seldom)
+        }),
+        _ => command.mut_args(|arg| {
+            let is_seldom = arg.get_help_heading().is_some_and(|name| SELDOM.contains(&name));
+            arg.hide_short_help(is_seldom)
+        }),
+    })
+}
+
+fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
+    let id = arg.get_id().as_str();
+    match FIRST.iter().position(|(first, _)| *first == id && !hidden.contains(first)) {
+        Some(at) if arg.is_positional() => arg.help(FIRST[at].1),
+        Some(at) => arg.help(FIRST[at].1).help_heading(None::<&str>).display_order(at),
+        None => {
+            let is_kept = arg.is_positional() || [HELP, HELP_ALL].contains(&id);
+            arg.hide_short_help(!is_kept)
+        }
+    }
+}
+
+/// Whether an argument asks for the whole help.
+pub(super) fn is_all(arg: &std::ffi::OsStr) -> bool {
+    arg.to_str().and_then(|arg| arg.strip_prefix("--")) == Some(HELP_ALL)
+}

@@ -1,0 +1,26 @@
+//! `sockeye health`: sends one request, and says whether the server responds well.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::plan::Health;
+use crate::{load, text};
+
+/// Prints one line if the server is healthy.
+///
+/// # Errors
+///
+/// There is no complete response in time, or it is an error.
+pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
+    let Health { plan, addresses, target } = health;
+    let probe = sockeye_load::probe(&plan, &addresses);
+    let probe = probe.map_err(|error| load::probe_failed(error, &target))?;
+    if let Some((_, text)) = probe.errors().next() {
+        bail!("{target} returns an error: {text}");
+    }
+    // Standard output may be closed.
+    let _ = writeln!(io::stdout(), "{target} is healthy ({})", text::time(probe.time));
+    Ok(ExitCode::SUCCESS)
+}
