@@ -1,5 +1,5 @@
 //! The `sockeye` program: the command line ([`args`]) becomes a checked plan ([`plan`]), which runs
-//! ([`serve`], [`explain`], [`send`], [`load`]).
+//! ([`serve`], [`explain`], [`send`], [`load`], [`generate`]).
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod error;
 mod explain;
+mod generate;
 mod hosts;
 mod listening_process;
 mod load;
@@ -58,6 +59,8 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
             serve::echo(plan, flags.idle_timeout.0, log)
         }
         Command::Message(flags) => serve::message(plan::message(flags)?, log),
+        Command::Completions(flags) => Ok(generate::completions(&flags)),
+        Command::Man(flags) => generate::man(&flags),
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,

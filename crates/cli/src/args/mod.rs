@@ -2,6 +2,7 @@
 //! [`crate::plan`] checks everything else.
 
 mod folders;
+mod generate;
 mod load;
 mod send;
 mod serve;
@@ -14,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::folders::FolderArgs;
+pub(crate) use self::generate::{Completions, Man, Shell};
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Message(Message),
     Send(Send),
     Load(Box<Load>),
+    Completions(Completions),
+    Man(Man),
 }
 
 impl CommandLine {
@@ -83,7 +87,7 @@ impl CommandLine {
 
     /// The command line for clap: the derived one, with defaults in the help of all flags, and
     /// environment variables for the flags of servers and of `explain`.
-    fn definition() -> clap::Command {
+    pub(crate) fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         ["http", "explain", "echo", "message"].into_iter().fold(command, |command, name| {
             command.mut_subcommand(name, |subcommand| subcommand.mut_args(read_environment))
@@ -137,6 +141,7 @@ impl Command {
             Self::Message(message) => message.serve.log,
             Self::Send(send) => send.log,
             Self::Load(load) => load.log,
+            Self::Completions(_) | Self::Man(_) => LevelFilter::INFO,
         }
     }
 }
