@@ -96,8 +96,9 @@ fn page(command: &Command, program: &Command, names: &[String]) -> Vec<u8> {
         .manual("Sockeye Manual");
 
     let mut roff = Roff::default();
-    // No hyphens in the names of flags, and no spaces to fill lines.
-    roff.control("nh", []).control("ad", ["l"]);
+    // No hyphens in the names of flags, and no spaces to fill lines. groff hyphenates again after
+    // each heading, unless its register says not to.
+    roff.control("nr", ["HY", "0"]).control("nh", []).control("ad", ["l"]);
     let mut text = Vec::new();
     let mut write = || {
         man.render_title(&mut text)?;
