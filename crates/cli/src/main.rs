@@ -1,5 +1,5 @@
 //! The `sockeye` program: the command line ([`args`]) becomes a checked plan ([`plan`]), which runs
-//! ([`serve`], [`explain`], [`send`], [`load`], [`health`]).
+//! ([`serve`], [`explain`], [`send`], [`load`], [`health`], [`generate`]).
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod error;
 mod explain;
+mod generate;
 mod health;
 mod hosts;
 mod listening_process;
@@ -65,6 +66,8 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         }
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),
+        Command::Completions(flags) => Ok(generate::completions(&flags)),
+        Command::Man(flags) => generate::man(&flags),
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,

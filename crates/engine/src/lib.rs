@@ -73,3 +73,8 @@ pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
 pub use stats::{JobStats, Stats};
 pub use stopped::Stopped;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -62,6 +62,13 @@
 
 #![forbid(unsafe_code)]
 
+// Here, because every other crate stops if this one does.
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "Sockeye runs on Linux only (5.10 or later). On macOS and Windows, build and run it in a Linux \
+     container, in a virtual machine, or in WSL 2."
+);
+
 mod budget;
 mod client;
 mod counts;
@@ -90,3 +97,8 @@ pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
 pub use time::{Time, Timed, WallTime};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -203,3 +203,8 @@ pub use sockeye_proto::{
     Job, JobKind, Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError,
     Ticket, Time, Timed, Turn, WallTime, echo,
 };
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

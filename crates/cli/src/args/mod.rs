@@ -3,6 +3,7 @@
 
 mod environment;
 mod folders;
+mod generate;
 mod habits;
 mod health;
 mod help;
@@ -19,6 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, S
 
 pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::FolderArgs;
+pub(crate) use self::generate::{Completions, Man, Shell};
 pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Send(Send),
     Load(Box<Load>),
     Health(Health),
+    Completions(Completions),
+    Man(Man),
 }
 
 impl CommandLine {
@@ -103,7 +107,7 @@ impl CommandLine {
 
     /// The command line for clap: the derived one, with defaults in the help of all flags, and
     /// environment variables for the flags of servers and of `explain`.
-    fn definition() -> clap::Command {
+    pub(crate) fn definition() -> clap::Command {
         let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
         let command = SERVERS.into_iter().fold(command, |command, name| {
             command.mut_subcommand(name, |subcommand| subcommand.mut_args(environment::read))
@@ -155,6 +159,7 @@ impl Command {
             Self::Send(send) => return send.check(&typed_flags(command, matches, send::MESSAGES)),
             Self::Load(load) => return load.check(),
             Self::Health(health) => return health.check(),
+            Self::Completions(_) | Self::Man(_) => return Ok(()),
         };
         listen::apply_port(listen, port, matches)
     }
@@ -169,6 +174,7 @@ impl Command {
             Self::Send(send) => send.log,
             Self::Load(load) => load.log,
             Self::Health(_) => LevelFilter::OFF,
+            Self::Completions(_) | Self::Man(_) => LevelFilter::INFO,
         }
     }
 }

@@ -44,6 +44,10 @@ fn a_wrong_command_line_ends_with_2() {
             ("send", "<TARGET>"),
             ("load", "<TARGET>"),
             ("explain", "<URL>"),
+            ("completions tcsh", "zsh"),
+            ("man", "<FOLDER>"),
+            ("man {dir}/missing", "missing does not exist: create it with mkdir -p"),
+            ("man {dir}/index.html", "is not a folder"),
             // Folders.
             ("http {dir} {dir}", "two folders can't both be served at /"),
             ("http /a={dir} /a={dir}", "two folders can't both be served at"),
