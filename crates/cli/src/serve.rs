@@ -151,13 +151,8 @@ fn run<S: Service + 'static>(
     let signals = signals::catch().context("cannot set up signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
         .map_err(|error| cannot_listen(error, &plan.listen))?;
-    let connections = server.config().max_connections;
-    // The default may be lowered silently, but not the value of a flag.
-    if connections < wanted && wanted != Config::default().max_connections {
-        tracing::warn!(
-            "--max-connections {wanted} was lowered to {connections}, since this process may not \
-             open more files; raise the limit (ulimit -Hn)"
-        );
+    if let Some(warning) = few_descriptors(&server, wanted) {
+        tracing::warn!("{warning}");
     }
     let bound = server.addresses().to_vec();
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
@@ -174,6 +169,32 @@ fn run<S: Service + 'static>(
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
+}
+
+/// Below this many descriptors, fewer files than documented can be sent at a time.
+const FEW_DESCRIPTORS: usize = 8192;
+
+/// A warning if the hard limit on open files doesn't allow as many connections as wanted. The
+/// default may be lowered silently as long as that leaves enough for a busy site.
+fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
+    let allowed = server.config().max_connections;
+    let descriptors = allowed + server.reserved_descriptors();
+    let is_default = wanted == Config::default().max_connections;
+    let what = match allowed < wanted {
+        true if !is_default => format!(
+            "--max-connections {wanted} was lowered to {allowed}: this process may open only \
+             {descriptors} files"
+        ),
+        true if descriptors < FEW_DESCRIPTORS => format!(
+            "this process may open only {descriptors} files, so it accepts at most {allowed} \
+             connections at a time and sends fewer files at a time"
+        ),
+        _ => return None,
+    };
+    Some(format!(
+        "{what}; raise the hard limit (ulimit -Hn 65536 as root, LimitNOFILE=65536 in a systemd \
+         unit, or docker run --ulimit nofile=65536)"
+    ))
 }
 
 fn last_line(stats: &Stats) -> String {
