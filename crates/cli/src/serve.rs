@@ -242,7 +242,8 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             let high = with_port(&address, 8000);
             anyhow!(
                 "cannot listen on {address}: this user may not use ports below 1024; \
-                 --listen {high} is allowed"
+                 --listen {high} is allowed (for a low port, a systemd unit needs \
+                 AmbientCapabilities=CAP_NET_BIND_SERVICE)"
             )
         }
         (ErrorKind::AddrNotAvailable, _) => {
@@ -279,6 +280,19 @@ mod tests {
             (0, 1, "Stopped: 0 connections cut. 1 connection sent data that was not read."),
         ] {
             assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), expected);
+        }
+    }
+
+    #[test]
+    fn a_low_port_is_refused_with_the_ways_to_listen() {
+        let error = BindError {
+            address: ":80".parse().unwrap(),
+            resolved: None,
+            source: ErrorKind::PermissionDenied.into(),
+        };
+        let text = cannot_listen(error, &[]).to_string();
+        for part in ["on :80: ", "--listen :8000 is allowed", "=CAP_NET_BIND_SERVICE)"] {
+            assert!(text.contains(part), "{text}");
         }
     }
 
