@@ -202,9 +202,10 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn sighup_does_not_stop_a_server_without_a_terminal() {
+fn signals_to_reopen_logs_do_not_stop_a_server_without_a_terminal() {
     let mut server = echo();
     server.signal(Signal::HUP);
+    server.signal(Signal::USR1);
     let mut peer = server.connect();
     peer.write_all(b"still here").unwrap();
     peer.read_exact(&mut [0; 10]).unwrap();
