@@ -63,7 +63,8 @@ fn help_starts_with_one_line_for_each_flag_and_ends_with_examples() {
     }
 }
 
-/// The commands of servers in a Markdown page: in consoles, and in the code of tables.
+/// The commands of the program in the shell blocks of a Markdown page.
+/// Those of servers only, also from the code of tables.
 fn commands(page: &str) -> Vec<Vec<String>> {
     let joined = page.replace("\\\n", " ");
     let texts = joined.lines().flat_map(|line| {
