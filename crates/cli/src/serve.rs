@@ -173,13 +173,8 @@ fn run<S: Service + 'static>(
     let signals = signals::catch().context("cannot set up signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
         .map_err(|error| cannot_listen(error, &plan.listen))?;
-    let connections = server.config().max_connections;
-    // The default may be lowered silently, but not the value of a flag.
-    if connections < wanted && wanted != Config::default().max_connections {
-        tracing::warn!(
-            "--max-connections {wanted} was lowered to {connections}, since this process may not \
-             open more files; raise the limit (ulimit -Hn)"
-        );
+    if let Some(warning) = few_descriptors(&server, wanted) {
+        tracing::warn!("{warning}");
     }
     let bound = server.addresses().to_vec();
     if plan.loopback_only {
@@ -210,6 +205,32 @@ fn check_loopback(bound: &[Bound]) -> anyhow::Result<()> {
              with --listing, or turn it off with --no-listing"
         )),
     }
+}
+
+/// Below this many descriptors, fewer files than documented can be sent at a time.
+const FEW_DESCRIPTORS: usize = 8192;
+
+/// A warning if the hard limit on open files doesn't allow as many connections as wanted. The
+/// default may be lowered silently as long as that leaves enough for a busy site.
+fn few_descriptors(server: &Server, wanted: usize) -> Option<String> {
+    let allowed = server.config().max_connections;
+    let descriptors = allowed + server.reserved_descriptors();
+    let is_default = wanted == Config::default().max_connections;
+    let what = match allowed < wanted {
+        true if !is_default => format!(
+            "--max-connections {wanted} was lowered to {allowed}: this process may open only \
+             {descriptors} files"
+        ),
+        true if descriptors < FEW_DESCRIPTORS => format!(
+            "this process may open only {descriptors} files, so it accepts at most {allowed} \
+             connections at a time and sends fewer files at a time"
+        ),
+        _ => return None,
+    };
+    Some(format!(
+        "{what}; raise the hard limit (ulimit -Hn 65536 as root, LimitNOFILE=65536 in a systemd \
+         unit, or docker run --ulimit nofile=65536)"
+    ))
 }
 
 fn last_line(stats: &Stats) -> String {
@@ -257,7 +278,8 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             let high = with_port(&address, 8000);
             anyhow!(
                 "cannot listen on {address}: this user may not use ports below 1024; \
-                 --listen {high} is allowed"
+                 --listen {high} is allowed (for a low port, a systemd unit needs \
+                 AmbientCapabilities=CAP_NET_BIND_SERVICE)"
             )
         }
         (ErrorKind::AddrNotAvailable, _) => {
@@ -305,6 +327,19 @@ mod tests {
         let refused = check_loopback(&[bound("127.0.0.1:80"), bound("192.0.2.2:80")]).unwrap_err();
         assert!(refused.to_string().starts_with("192.0.2.2:80 is not a loopback address"));
         assert!(check_loopback(&[Bound::Unix("/s".into())]).is_err());
+    }
+
+    #[test]
+    fn a_low_port_is_refused_with_the_ways_to_listen() {
+        let error = BindError {
+            address: ":80".parse().unwrap(),
+            resolved: None,
+            source: ErrorKind::PermissionDenied.into(),
+        };
+        let text = cannot_listen(error, &[]).to_string();
+        for part in ["on :80: ", "--listen :8000 is allowed", "=CAP_NET_BIND_SERVICE)"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

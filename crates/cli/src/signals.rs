@@ -5,6 +5,7 @@
 //! - SIGHUP: reads the file of `--answers` again, or reopens the file of `--access-log`. Without
 //!   these files it counts as one of the signals above if standard error is a terminal, since the
 //!   terminal was closed, and otherwise (a service, `nohup`) is ignored.
+//! - SIGUSR1: like SIGHUP, since it reopens the logs of nginx. Ignored without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
@@ -14,7 +15,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use sockeye::engine::Handle;
 
@@ -27,7 +28,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Catches signals from now on, so that none is lost while the server starts.
 pub(crate) fn catch() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1])
 }
 
 /// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By
@@ -61,7 +62,7 @@ fn exit_code(signal: i32) -> u8 {
     }
 }
 
-/// Called for SIGHUP.
+/// Called for SIGHUP and SIGUSR1.
 pub(crate) type OnHangup = Box<dyn FnMut(&Log) + Send>;
 
 /// Starts a thread that handles signals until the process ends.
@@ -78,15 +79,15 @@ pub(crate) fn watch(
     let act = move || {
         let mut count = 0;
         for signal in &mut signals {
-            if signal == SIGHUP {
+            if matches!(signal, SIGHUP | SIGUSR1) {
                 if let Some(hangups) = &hangups {
                     // If the channel is full, a call is pending already, which serves this signal,
                     // too.
                     let _ = hangups.try_send(());
                     continue;
                 }
-                if !io::stderr().is_terminal() {
-                    tracing::debug!("ignored SIGHUP: standard error is not a terminal");
+                if signal == SIGUSR1 || !io::stderr().is_terminal() {
+                    tracing::debug!("ignored a signal to reopen files: there are none");
                     continue;
                 }
             }

@@ -128,16 +128,18 @@ fn help_all_has_every_flag() {
 }
 
 /// The commands of the program in the shell blocks of a Markdown page.
+/// Those of servers only, also from the code of tables.
 fn commands(page: &str) -> Vec<Vec<String>> {
-    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let lines = blocks.flat_map(|block| {
-        let joined = block.replace("\\\n", " ");
-        joined.lines().map(str::to_owned).collect::<Vec<_>>()
+    let joined = page.replace("\\\n", " ");
+    let texts = joined.lines().flat_map(|line| {
+        let in_code = line.split('`').skip(1).step_by(2).filter(|_| line.starts_with("| "));
+        in_code.chain(line.starts_with("$ ").then_some(line))
     });
-    lines.filter_map(|line| line.find("sockeye ").map(|at| words(&line[at..]))).collect()
+    let servers = texts.filter_map(|text| text.find("sockeye http ").map(|at| &text[at..]));
+    servers.filter(|text| !text.contains("--help")).map(words).collect()
 }
 
-/// Splits a command at spaces, except in single quotes, and ends it at `>`, `&&` or `|`.
+/// Splits a command at spaces, except in single quotes, and ends it at `>`, `&`, `&&` or `|`.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('\'').enumerate() {
@@ -147,16 +149,21 @@ fn words(line: &str) -> Vec<String> {
             words.extend(part.split_whitespace().map(|word| word.trim_end_matches(')').into()));
         }
     }
-    let end = words.iter().position(|word| [">", "&&", "|"].contains(&&**word));
+    let end = words.iter().position(|word| [">", "&", "&&", "|"].contains(&&**word));
     words.truncate(end.unwrap_or(words.len()));
     words
 }
 
 #[test]
-fn every_command_of_the_recipes_is_valid() {
-    let page = include_str!("../../../../docs/recipes.md");
-    let commands = commands(page);
-    assert!(commands.len() >= 7, "{commands:?}");
+fn every_server_of_the_documentation_has_a_valid_command() {
+    let pages = [
+        include_str!("../../../../docs/publish.md"),
+        include_str!("../../../../docs/proxy.md"),
+        include_str!("../../../../docs/operating.md"),
+        include_str!("../../../../docs/recipes.md"),
+    ];
+    let commands: Vec<_> = pages.into_iter().flat_map(commands).collect();
+    assert!(commands.len() >= 18, "{commands:?}");
     for words in &commands {
         CommandLine::read(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
     }

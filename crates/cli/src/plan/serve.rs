@@ -1,5 +1,6 @@
 //! Plans of servers.
 
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +94,16 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
         return Ok(Sink::Stderr);
     }
     let doing = format!("--access-log: cannot write to {}", path.display());
-    Sink::file(path).map_err(|error| Error::of_path(error, doing))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    Sink::file(path).map_err(|error| match folder {
+        Some(folder) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
+            let folder = folder.display();
+            Error::usage(format!(
+                "{doing}: there is no folder {folder}; mkdir -p {folder} creates it"
+            ))
+        }
+        _ => Error::of_path(error, doing),
+    })
 }
 
 pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, Error> {

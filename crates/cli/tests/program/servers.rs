@@ -11,7 +11,9 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::access_log::wait_until;
-use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
+use crate::support::{
+    Folder, Running, run, sockeye, sockeye_with_descriptors, sockeye_with_small_files, text,
+};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
@@ -140,6 +142,37 @@ fn the_server_survives_the_file_size_limit_on_standard_error() {
     assert_eq!(fs::read_to_string(&log).unwrap(), older);
 }
 
+/// Below 8,192 descriptors, fewer files than documented can be sent at a time, too.
+#[test]
+fn few_descriptors_are_a_warning_with_the_number_of_connections_that_they_allow() {
+    let warning = "WARN this process may open only 1024 files, so it accepts at most 768 \
+                   connections at a time and sends fewer files at a time; raise the hard limit \
+                   (ulimit -Hn 65536 as root, LimitNOFILE=65536 in a systemd unit, or docker run \
+                   --ulimit nofile=65536)\n";
+    let lowered = "WARN --max-connections 5000 was lowered to 768: this process may open only 1024 \
+                   files; raise the hard limit (ulimit -Hn 65536 as root, ";
+    let table: [(u32, &[&str], Option<&str>); 5] = [
+        (1024, &[], Some(warning)),
+        (8191, &[], Some("only 8191 files, so it accepts at most 6144 connections")),
+        // Lowered, but enough for a small server.
+        (8192, &[], None),
+        (1024, &["--max-connections", "5000"], Some(lowered)),
+        // Who asks for few connections knows.
+        (1024, &["--max-connections", "700"], None),
+    ];
+    for (descriptors, flags, expected) in table {
+        let args = [&["echo"], &ANY_PORT[..], flags].concat();
+        let mut server = Running::start_by(&mut sockeye_with_descriptors(descriptors, &args));
+        server.signal(Signal::TERM);
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        match expected {
+            Some(text) => assert!(stderr.contains(text), "{descriptors} {flags:?}: {stderr}"),
+            None => assert!(!stderr.contains("WARN"), "{descriptors} {flags:?}: {stderr}"),
+        }
+    }
+}
+
 #[test]
 fn unfinished_connections_are_cut_and_counted_after_the_drain_timeout() {
     let folder = Folder::new();
@@ -169,9 +202,10 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn sighup_does_not_stop_a_server_without_a_terminal() {
+fn signals_to_reopen_logs_do_not_stop_a_server_without_a_terminal() {
     let mut server = echo();
     server.signal(Signal::HUP);
+    server.signal(Signal::USR1);
     let mut peer = server.connect();
     peer.write_all(b"still here").unwrap();
     peer.read_exact(&mut [0; 10]).unwrap();

@@ -26,12 +26,21 @@ pub(crate) fn sockeye(args: &[&str]) -> Command {
 /// The program with a limit of 1 KiB on file sizes. Appends its standard error to the file
 /// `stderr`, if given.
 pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> Command {
+    let mut command = sockeye_with_limit("-f 1", args, stderr.map_or("", |_| "2>>\"$STDERR\""));
+    command.envs(stderr.map(|path| ("STDERR", path)));
+    command
+}
+
+/// The program with few file descriptors: both the soft and the hard limit.
+pub(crate) fn sockeye_with_descriptors(count: u32, args: &[&str]) -> Command {
+    sockeye_with_limit(&format!("-n {count}"), args, "")
+}
+
+fn sockeye_with_limit(limit: &str, args: &[&str], redirection: &str) -> Command {
     let plain = sockeye(args);
     let mut command = Command::new("sh");
-    let to = stderr.map_or("", |_| "2>>\"$STDERR\"");
-    command.arg("-c").arg(format!("ulimit -f 1; exec \"$0\" \"$@\" {to}"));
+    command.arg("-c").arg(format!("ulimit {limit}; exec \"$0\" \"$@\" {redirection}"));
     command.arg(plain.get_program()).args(plain.get_args());
-    command.envs(stderr.map(|path| ("STDERR", path)));
     for (name, _) in plain.get_envs() {
         command.env_remove(name);
     }

@@ -38,11 +38,11 @@ fn cache_control_depends_on_name_and_type() {
     }
 }
 
-/// The first table of docs/recipes.md with this column.
+/// The first table of docs/caching.md with this column.
 #[test]
-fn recipes_have_the_cache_control_of_the_program() {
-    let recipes = include_str!("../../../../docs/recipes.md");
-    let table = recipes.split("| URL | `Cache-Control` |").nth(1).unwrap();
+fn the_documentation_has_the_cache_control_of_the_program() {
+    let page = include_str!("../../../../docs/caching.md");
+    let table = page.split("| URL | `Cache-Control` |").nth(1).unwrap();
     let rows = table.lines().skip(2).map(str::trim).take_while(|line| line.starts_with('|'));
     let in_code = |cell: &'static str| cell.split('`').skip(1).step_by(2);
     let mut seen = 0;
@@ -65,7 +65,7 @@ fn recipes_have_the_cache_control_of_the_program() {
     }
     assert!(seen > 12, "{seen} URLs in the table");
 
-    let flag = recipes.split("--cache-control '").nth(1).unwrap();
+    let flag = page.split("--cache-control '").nth(1).unwrap();
     let (pattern, value) = flag.split_once('\'').unwrap().0.split_once(": ").unwrap();
     let mut options = Options::default();
     options.caching.add(pattern, value).unwrap();
