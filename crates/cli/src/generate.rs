@@ -141,7 +141,8 @@ struct Section {
 }
 
 /// The sections of the text that ends the help. A line that ends with a colon is a title, and
-/// `Title: text` is a section of one paragraph.
+/// `Exit codes: text` a section of one paragraph. Other paragraphs are about environment variables
+/// if they begin so, and notes if not.
 fn sections(command: &Command) -> Vec<Section> {
     let text = command.get_after_long_help().or(command.get_after_help());
     let text = text.map(ToString::to_string).unwrap_or_default();
@@ -154,17 +155,12 @@ fn sections(command: &Command) -> Vec<Section> {
             continue;
         }
         let (title, rest) = match line.split_once(':') {
-            Some((title, rest)) if rest.is_empty() || title.starts_with("Exit codes") => {
-                (title, rest.trim())
-            }
-            _ if line.starts_with("Environment") => ("Environment", line),
+            Some(("Exit codes", rest)) => (EXIT_STATUS, rest.trim()),
+            Some((title, "")) => (title, ""),
+            _ if line.starts_with("Environment") => (ENVIRONMENT, line),
             _ => ("Notes", line),
         };
-        let title = match title {
-            "Exit codes" => EXIT_STATUS.to_owned(),
-            "Environment" | "Environment variables" => ENVIRONMENT.to_owned(),
-            title => title.to_uppercase(),
-        };
+        let title = title.to_uppercase();
         let lines = if rest.is_empty() { Vec::new() } else { vec![rest.to_owned()] };
         match sections.last_mut() {
             Some(last) if last.title == title => last.lines.extend(lines),

@@ -36,7 +36,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
     let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
-    let reference = answers.service.clone();
+    let service = answers.service.clone();
     let access = start_access_log(access, &Proxies::default(), &serve)?;
     let worker_log = access.clone();
     let result = run(serve, &screen, answers.on_hangup(), log, move |shard, info| {
@@ -49,8 +49,8 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
             config = config.logging(log.worker(shard));
         }
         let config = Rc::new(config);
-        let reference = reference.clone();
-        move |_: &Peer| config.open(reference.clone())
+        let service = service.clone();
+        move |_: &Peer| config.open(service.clone())
     });
     access.into_iter().for_each(AccessLog::finish);
     result
@@ -144,12 +144,12 @@ struct ServerInfo {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
     workers: usize,
-    /// File descriptors of the process that aren't reserved for connections.
+    /// The file descriptors that connections leave for files, jobs and logs.
     descriptors: usize,
 }
 
 impl ServerInfo {
-    /// How many files may be in flight. The other half of the descriptors is for cached files, jobs
+    /// How many files may be in flight. The other half of `descriptors` is for cached files, jobs
     /// and logs.
     fn files_in_flight(&self) -> u64 {
         (self.descriptors / 2) as u64
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn files_share_the_descriptors_not_reserved_for_connections() {
+    fn files_share_the_descriptors_that_connections_leave() {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {

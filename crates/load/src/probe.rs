@@ -1,5 +1,4 @@
-//! Sends each request once before a load, to find an address that answers and the expected
-//! responses.
+//! Sends each request before a load, to find an address that answers and the expected responses.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -30,8 +29,9 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Sends each request once, in order, to the first of `targets` that accepts a connection. A plan
-/// that ends after some time limits the probe to the same time.
+/// Sends each request, in order, to the first of `targets` that accepts a connection: on a
+/// connection that stays open, as the last request of a connection, or both, as the load does. A
+/// plan that ends after some time limits the probe to the same time.
 ///
 /// # Errors
 ///
@@ -83,8 +83,8 @@ fn probe_target(
     Ok(expected.into())
 }
 
-/// Sends requests on one connection, and returns the responses: at least one. `last`: each is the
-/// last request of its connection.
+/// Sends requests, one connection at a time, and returns the responses: at least one. `last`: each
+/// request is the last of its connection.
 fn send_once(
     plan: &Plan,
     target: &Target,
@@ -114,8 +114,9 @@ fn send_once(
         Until::Requests(_) => None,
     };
     let total = requests.len() as u64;
-    // One connection is enough: the caller sends the requests again that it leaves unanswered.
-    // After the last response, nothing waits for the server to close it.
+    // If the server closes the connection early, the next one starts with the first request again.
+    // The caller sends the requests that got no response by themselves. Nothing waits for the
+    // server to close the connection after the last response.
     let keep_running = |responses, failures| (failures == 0 || responses > 0) && responses < total;
     let time_left = time.map(|time| time.saturating_sub(started.elapsed()));
     worker.run(time_left, keep_running).map_err(socket_error)?;

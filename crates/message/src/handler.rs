@@ -66,8 +66,9 @@ pub trait Handler {
         responder.fail("this service does not take the results of promises")
     }
 
-    /// A request is cancelled: its deadline has passed before it was answered, or its chunked
-    /// content is too large. `request` is its [`Responder::request`].
+    /// A request is cancelled: its deadline has passed before it was answered or, over HTTP, its
+    /// chunked content is too large or its client has left. When a connection with frames closes,
+    /// the handler is dropped instead. `request` is its [`Responder::request`].
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

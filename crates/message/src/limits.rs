@@ -40,8 +40,8 @@ pub struct Limits {
     /// Maximum time without progress while content arrives. Then the response is `timeout`.
     /// Default: 30 s.
     pub content_timeout: Duration,
-    /// Maximum time to wait for the first byte of a frame. Then the connection closes. Default: 60
-    /// s.
+    /// Maximum time to wait for the first byte of a frame. Then the connection closes.
+    /// Default: 60 s.
     pub idle_timeout: Duration,
 }
 
@@ -61,8 +61,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of HTTP for these limits of messages. Those on a request's head are HTTP's
-    /// defaults.
+    /// The limits of HTTP for these limits of messages. Those on the size of a request's head are
+    /// HTTP's defaults.
     #[must_use]
     pub fn http(&self) -> http_core::Limits {
         http_core::Limits {

@@ -43,7 +43,7 @@ pub(crate) struct Exchange<S> {
 struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
-    /// The promise that the task keeps with the [`ResponseStart`], then with each [`Batch`].
+    /// The promise that the task fulfills with the [`ResponseStart`], then with each [`Batch`].
     awaited: Option<Ticket>,
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
@@ -97,8 +97,8 @@ where
         let awaited = Some(promise.ticket());
         let (batch_requests, batch_receiver) = mpsc::unbounded_channel();
         let service = self.shard.service.clone();
-        let unpolled = self.shard.watchdog.watch_next(responder.now());
-        let task = task::answer(service, service_request, promise, batch_receiver, unpolled);
+        let poll_token = self.shard.watchdog.watch_next(responder.now());
+        let task = task::answer(service, service_request, promise, batch_receiver, poll_token);
         let task = self.shard.runtime.spawn(task);
         self.active = Some(ActiveRequest {
             head_only: request.method() == http_core::Method::Head,

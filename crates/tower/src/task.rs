@@ -48,21 +48,21 @@ pub(crate) enum BodyEnd {
 }
 
 /// Calls the service. Fulfills `start` with the [`ResponseStart`], and each promise from
-/// `batch_requests` with the next [`Batch`]. Drops `unpolled` at the first poll, which tells the
+/// `batch_requests` with the next [`Batch`]. Drops `poll_token` at the first poll, which tells the
 /// [`Watchdog`](crate::watch::Watchdog) that the runtime runs.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
     start: Promise,
     mut batch_requests: mpsc::UnboundedReceiver<Promise>,
-    unpolled: PollToken,
+    poll_token: PollToken,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>>,
     S::Error: fmt::Display,
     B: Body,
     B::Error: fmt::Display,
 {
-    drop(unpolled);
+    drop(poll_token);
     let head_only = request.method() == Method::HEAD;
     let response = match poll_fn(|cx| service.poll_ready(cx)).await {
         Ok(()) => service.call(request).await,

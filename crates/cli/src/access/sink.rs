@@ -59,8 +59,8 @@ enum Position {
 }
 
 impl Sink {
-    /// Opens a file to append to, or creates it. Only its owner and group can read the addresses in
-    /// it.
+    /// Opens a file to append to, or creates one that only its owner and group can read, because of
+    /// the addresses in it.
     pub(crate) fn file(path: PathBuf) -> io::Result<Self> {
         let state = open(&path)?;
         Ok(Self::File { path, state })

@@ -25,7 +25,8 @@ const MIN_PATH: usize = 16;
 /// The longest part of a fault's code that is shown.
 const MAX_CODE: usize = 32;
 
-/// Appends the line for a terminal of this width. The path is printable ASCII.
+/// Appends the line for a terminal of this width. `request` is the method and the path, both of
+/// printable ASCII.
 pub(super) fn end(
     request: [&[u8]; 2],
     outcome: &Outcome,

@@ -11,8 +11,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 const PREFIX: &str = "SOCKEYE_";
 
-/// Two names that are at least this similar may be the same, misspelled. The same is 1.
-const SIMILAR: f64 = 0.8;
+/// The Jaro similarity from which a name counts as misspelled. That of equal names is 1.
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// Lets an environment variable set a flag.
 pub(super) fn read(arg: Arg) -> Arg {
@@ -27,8 +27,8 @@ pub(super) fn read(arg: Arg) -> Arg {
     if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }
 
-/// Whether Kubernetes sets this variable in every container beside a service that is called sockeye,
-/// or sockeye-web.
+/// Whether this is a variable that Kubernetes sets in containers, for a service with a name such as
+/// `sockeye` or `sockeye-web`.
 fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     let is_of_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|part| name.contains(part));
     let is_url = name.ends_with("_PORT") && value.to_string_lossy().contains("://");
@@ -57,7 +57,7 @@ pub(super) fn warnings(
         }
         let similarity = |known: &&str| strsim::jaro(&known[PREFIX.len()..], &name[PREFIX.len()..]);
         let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-        Some(match nearest.filter(|known| similarity(known) >= SIMILAR) {
+        Some(match nearest.filter(|known| similarity(known) >= MIN_SIMILARITY) {
             Some(known) => format!("warning: {name} sets no flag; did you mean {known}?"),
             None => format!("warning: {name} sets no flag; --help-all lists the flags"),
         })
@@ -67,7 +67,7 @@ pub(super) fn warnings(
     warnings
 }
 
-/// Names the variable in an error about its value. `line` has no such flag then.
+/// Makes an error about a value name the variable that has set it, if `line` doesn't have the flag.
 pub(super) fn name_variable(
     mut error: clap::Error,
     line: &[OsString],
@@ -120,7 +120,7 @@ impl Variables {
         Self(command.get_arguments().filter(is_set).filter_map(variable).collect())
     }
 
-    /// Adds to the text of an error the variables that it is about: those of its flags and values.
+    /// Adds to an error the variables of the flags that it names, and of an address that it names.
     pub(crate) fn explain(&self, error: &str) -> String {
         let words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let is_about = |variable: &&Variable| {

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-/// The help of the whole program.
+/// The end of the program's help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   # Serve a folder at http://127.0.0.1:8000, with listings.
@@ -18,8 +18,8 @@ Exit codes:
 
 Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
 
-/// What `--help` shows of the commands that serve folders, in this order: each with a text that
-/// fits on its line.
+/// The arguments that `--help` of `http` and `explain` shows, in this order, each with a text that
+/// fits on one line.
 pub(super) const FIRST: [(&str, &str); 11] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
@@ -34,10 +34,11 @@ pub(super) const FIRST: [(&str, &str); 11] = [
     ("log", "Lowest level: off, error, warn, info, debug or trace. Default: info"),
 ];
 
-/// Of [`FIRST`], what doesn't change how `sockeye explain` explains a URL.
+/// The arguments of [`FIRST`] that don't change the result of `explain`. Its `--help` leaves them
+/// out.
 const NOT_EXPLAINED: [&str; 3] = ["port", "access_log", "log"];
 
-/// The groups of options that `--help` of the other servers leaves out.
+/// The groups of options that `--help` of `echo` and `message` leaves out.
 const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
 
 /// The options that `sockeye load --help` leaves out.
@@ -91,7 +92,7 @@ fn show_first(arg: Arg, hidden: &[&str]) -> Arg {
     }
 }
 
-/// Whether an argument asks for the whole help.
+/// Whether an argument is `--help-all`.
 pub(super) fn is_all(arg: &std::ffi::OsStr) -> bool {
     arg.to_str().and_then(|arg| arg.strip_prefix("--")) == Some(HELP_ALL)
 }

@@ -63,7 +63,7 @@ fn host(text: &str, port: u16) -> Option<ListenAddr> {
 ///
 /// # Errors
 ///
-/// An address has another port, or none has a port.
+/// An address has another port, or all addresses are Unix sockets.
 pub(super) fn apply_port(
     listen: &mut [ListenAddr],
     port: Option<u16>,

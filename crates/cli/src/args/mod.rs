@@ -37,7 +37,7 @@ pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Lines to print before the command runs: what may not be meant.
+    /// Lines to print before the command runs: where the user may have meant something else.
     #[arg(skip)]
     pub(crate) notes: Vec<String>,
 
@@ -72,8 +72,8 @@ impl CommandLine {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
         let definition = Self::definition();
         let tip = habits::folder_named_like_command(&line);
-        let line = habits::understand(line, &definition).map_err(|answer| {
-            Self::command_named(&answer.command).error(ErrorKind::UnknownArgument, answer.text)
+        let line = habits::understand(line, &definition).map_err(|refusal| {
+            Self::command_named(&refusal.command).error(ErrorKind::UnknownArgument, refusal.text)
         })?;
         let shows_all = line.iter().any(|arg| help::is_all(arg));
         let command = if shows_all { definition } else { help::shorten(definition) };

@@ -7,8 +7,8 @@ use crate::{args, hosts};
 pub(crate) enum Listing {
     On,
     Off,
-    /// On, because only this machine can connect, and somebody is watching: who tries a folder out
-    /// sees what is in it.
+    /// On, because only this machine can connect and standard output is a terminal: a person is
+    /// trying a folder out, and wants to see what is in it.
     Automatic,
 }
 

@@ -189,11 +189,11 @@ impl Site {
         self.log_absent(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
         let options = entry.mount.map(|mount| &*self.inner.mounts.get(mount).folder.options);
-        let ErrorFields { page, app, busy } = &self.inner.error_fields;
+        let ErrorFields { default, app, busy } = &self.inner.error_fields;
         let fields = match status {
             Status::SERVICE_UNAVAILABLE => busy,
             _ if options.is_some_and(|options| options.spa) => app,
-            _ => page,
+            _ => default,
         };
         let cors = self.cors(entry.mount);
         let cors_fields = cors.constant_fields();
@@ -213,9 +213,9 @@ impl Site {
         })
     }
 
-    /// The slash of the requested path, counted from 1, with which the nearest folder above ends
-    /// that has a page or is listed, otherwise the first one; `None` for `/`. It is not looked for
-    /// on a disk.
+    /// Which slash of the requested path, counted from 1, ends the nearest folder above that has a
+    /// page or is listed. Without such a folder, the first slash; `None` for `/`. Never waits for a
+    /// disk.
     fn nearest_folder(&self, view: RequestView<'_>, now: Time) -> Option<usize> {
         if view.path() == b"/" {
             return None;

@@ -1,7 +1,7 @@
 //! Errors as small pages, for browsers, in the look of listings; other clients get plain text.
 //!
-//! A page shows the path that was requested, escaped, so that nothing in it is markup, and no more
-//! than its beginning. It has no script, and loads nothing.
+//! A page shows the beginning of the requested path, escaped so that nothing in it is markup. It
+//! has no script, and loads nothing.
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 
@@ -44,22 +44,22 @@ const MAX_PATH: usize = 400;
 /// The most folders that a link leads upwards; from deeper paths, it leads to `/`.
 const MAX_LEVELS: usize = 32;
 
-/// The fields of errors, in both forms. Made once.
+/// The fields that error pages and plain text share. Made once.
 #[derive(Debug)]
 pub(super) struct ErrorFields {
-    pub(super) page: Fields,
-    /// Those of a single-page app, which sends its page for some requests instead.
+    pub(super) default: Fields,
+    /// For a folder with a single-page app, which answers some requests with its page instead.
     pub(super) app: Fields,
-    /// Those of a 503.
+    /// For a 503.
     pub(super) busy: Fields,
 }
 
 impl ErrorFields {
     pub(super) fn new() -> Self {
         let varying = |names| with(Fields::new(), "Vary", names);
-        let (page, app) = (varying("Accept"), varying(NAVIGATION_FIELDS));
-        let busy = with(page.clone(), "Retry-After", "1");
-        Self { page, app, busy }
+        let (default, app) = (varying("Accept"), varying(NAVIGATION_FIELDS));
+        let busy = with(default.clone(), "Retry-After", "1");
+        Self { default, app, busy }
     }
 }
 
@@ -76,8 +76,8 @@ pub(super) struct ErrorResponse<'a> {
 }
 
 impl<'a> ErrorResponse<'a> {
-    /// Sends the response. `nearest_folder` is called for a page. It returns the number of the slash
-    /// of the requested path, counted from 1, up to which it is the path of a folder to go to.
+    /// Sends the response. `nearest_folder` is called for a page. It returns which slash of the
+    /// requested path, counted from 1, ends the path of the folder to link to.
     pub(super) fn send(
         self,
         view: RequestView<'_>,
@@ -114,7 +114,7 @@ impl<'a> ErrorResponse<'a> {
     }
 
     /// The heading and the explanation. They are the same for all reasons of a 404, so that they
-    /// don't tell whether there is a name that isn't served.
+    /// don't reveal names that aren't served.
     fn texts(self, path: &[u8]) -> (&'static str, &'a str) {
         let (title, explanation) = match self.status {
             Status::NOT_FOUND if path == b"/" => (
@@ -150,7 +150,7 @@ fn page_fields(fields: Fields, options: Option<&Options>) -> Fields {
         ("Content-Security-Policy", POLICY),
         ("Cache-Control", REVALIDATE),
     ];
-    // The owner's policy is for the owner's pages.
+    // A Content-Security-Policy of the operator, for example, could forbid the style of this page.
     let is_own = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
     let others = headers.of(true).filter(|(name, _)| !is_own(name));
     own.into_iter().chain(others).fold(fields, |fields, (name, value)| with(fields, name, value))

@@ -1,4 +1,4 @@
-//! The link between a response and what makes it, on another thread.
+//! The link between a response and the code on another thread that makes it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ pub(super) struct ResponseLink {
     state: Weak<LinkState>,
 }
 
-/// The exchange's side of a [`ResponseLink`]. Dropping it marks the response as over.
+/// The event loop's side of a [`ResponseLink`]. Dropping it marks the response as over.
 #[derive(Debug)]
 pub(super) struct OpenResponse(Arc<LinkState>);
 
@@ -31,9 +31,7 @@ struct LinkState {
 #[derive(Debug, Default)]
 struct End {
     is_over: bool,
-    /// Of the last [`Gone`] that was polled. There is one for each [`PendingReply`].
-    ///
-    /// [`PendingReply`]: super::PendingReply
+    /// Of the [`Gone`] that was polled last.
     waker: Option<Waker>,
 }
 
@@ -73,7 +71,7 @@ impl OpenResponse {
 
 impl Drop for OpenResponse {
     fn drop(&mut self) {
-        // A future that is being polled may own the state, too, and would see it once more.
+        // Dropping the state is not enough: a `Gone` that is being polled holds it, too.
         let waker = {
             let mut end = self.0.end();
             end.is_over = true;

@@ -1,60 +1,60 @@
-//! What the flags of other programs mean: of `python -m http.server`, `npx serve`, http-server,
-//! miniserve, dufs, `caddy file-server`, nginx, darkhttpd and `php -S`.
+//! What the flags of other programs mean: those of `python -m http.server`, `npx serve`,
+//! http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd, `php -S`, ab, wrk and hey.
 
-/// What a flag means that the command doesn't have.
+/// The meaning of a flag that the command doesn't have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meaning {
     /// This flag, with the same value.
     Flag(&'static str),
     /// Its value is a folder.
     Folder,
-    /// What to type instead, or that it isn't there.
-    Answer(&'static str),
+    /// The flag is refused. The text says what to type instead, or that Sockeye lacks the feature.
+    Advice(&'static str),
 }
 
-use Meaning::{Answer, Flag, Folder};
+use Meaning::{Advice, Flag, Folder};
 
 pub(super) type Table = &'static [(&'static [&'static str], Meaning)];
 
-const LISTING: Meaning = Answer("to list folders, write --listing");
-const INDEX: Meaning = Answer(
+const LISTING: Meaning = Advice("to list folders, write --listing");
+const INDEX: Meaning = Advice(
     "index.html is the index page of a folder; to list folders without one, write --listing",
 );
-const TLS: Meaning = Answer(
+const TLS: Meaning = Advice(
     "Sockeye has no TLS yet; put a proxy with TLS in front, such as Caddy or nginx, and start \
      sockeye http with --trusted-proxy and the proxy's address",
 );
-const NO_PASSWORDS: Meaning = Answer(
+const NO_PASSWORDS: Meaning = Advice(
     "there are no users and passwords; put a proxy that asks for them in front, such as Caddy or \
      nginx",
 );
 const READ_ONLY: Meaning =
-    Answer("folders are served read-only; nothing can be uploaded, changed or deleted");
-const COMPRESSION: Meaning = Answer(
+    Advice("folders are served read-only; nothing can be uploaded, changed or deleted");
+const COMPRESSION: Meaning = Advice(
     "text is compressed by default; --compress gzip sends only gzip, and --compress none \
      compresses nothing",
 );
-const NO_COMPRESSION: Meaning = Answer("write --compress none");
-const CACHE: Meaning = Answer("write --cache-control 'max-age=60'");
+const NO_COMPRESSION: Meaning = Advice("write --compress none");
+const CACHE: Meaning = Advice("write --cache-control 'max-age=60'");
 const NO_CACHE: Meaning =
-    Answer("while you edit, write --fresh; to forbid caching always, --cache-control no-store");
-const CORS: Meaning = Answer("write --cors '*' for every site, or --cors https://example.org");
-const PREFIX: Meaning = Answer("write the path before the folder: sockeye http /docs=./docs");
-const LINKS: Meaning = Answer(
+    Advice("while you edit, write --fresh; to forbid caching always, --cache-control no-store");
+const CORS: Meaning = Advice("write --cors '*' for every site, or --cors https://example.org");
+const PREFIX: Meaning = Advice("write the path before the folder: sockeye http /docs=./docs");
+const LINKS: Meaning = Advice(
     "links within the folder are followed, others are not; to allow links into another folder, \
      write --links-into FOLDER",
 );
-const HIDDEN: Meaning = Answer(
+const HIDDEN: Meaning = Advice(
     "names that begin with a dot are never served, except .well-known; rename or link what is to \
      be served",
 );
-const NO_BROWSER: Meaning = Answer("no browser is opened; open the URL that is printed");
-const NO_RELOAD: Meaning = Answer(
+const NO_BROWSER: Meaning = Advice("no browser is opened; open the URL that is printed");
+const NO_RELOAD: Meaning = Advice(
     "a change is visible after a second, and with --fresh at once; reload the page in the browser",
 );
-const NO_PROGRAMS: Meaning = Answer("files are sent as they are; no program or template is run");
-const NO_PROXY: Meaning = Answer("requests are answered from folders, and forwarded to no server");
-const NAMES: Meaning = Answer(
+const NO_PROGRAMS: Meaning = Advice("files are sent as they are; no program or template is run");
+const NO_PROXY: Meaning = Advice("requests are answered from folders, and forwarded to no server");
+const NAMES: Meaning = Advice(
     "every host name gets the same folders; at a loopback address, --host NAME allows a name",
 );
 
@@ -65,10 +65,10 @@ const CONFIG: &str = "there is no configuration file; write flags, or set enviro
 const LOGGING: Table = &[
     (
         &["-v", "--verbose", "--debug"],
-        Answer("for more log lines, write --log debug; for the version, sockeye --version"),
+        Advice("for more log lines, write --log debug; for the version, sockeye --version"),
     ),
-    (&["-q", "--quiet", "--silent", "--no-log"], Answer("for fewer log lines, write --log error")),
-    (&["-V", "--version"], Answer("write sockeye --version")),
+    (&["-q", "--quiet", "--silent", "--no-log"], Advice("for fewer log lines, write --log error")),
+    (&["-V", "--version"], Advice("write sockeye --version")),
     (&["--log-level", "--loglevel"], Flag("--log")),
 ];
 
@@ -80,24 +80,24 @@ const SERVER: Table = &[
     ),
     (
         &["-a"],
-        Answer("to listen at an address, write --listen ADDR; there are no users and passwords"),
+        Advice("to listen at an address, write --listen ADDR; there are no users and passwords"),
     ),
-    (&["-S"], Answer("to listen at an address, write --listen ADDR; Sockeye has no TLS yet")),
-    (&["--unix", "--socket", "--unix-socket", "--sock"], Answer("write --listen unix:PATH")),
-    (&["-P"], Answer("to listen at a port, write --port PORT")),
-    (&["--config", "--conf", "--configuration"], Answer(CONFIG)),
+    (&["-S"], Advice("to listen at an address, write --listen ADDR; Sockeye has no TLS yet")),
+    (&["--unix", "--socket", "--unix-socket", "--sock"], Advice("write --listen unix:PATH")),
+    (&["-P"], Advice("to listen at a port, write --port PORT")),
+    (&["--config", "--conf", "--configuration"], Advice(CONFIG)),
     (
         &["-t"],
-        Answer(
+        Advice(
             "there is no configuration file to test; sockeye explain says how a URL is answered",
         ),
     ),
     (&["--threads", "--num-threads"], Flag("--workers")),
-    (&["-j", "-w"], Answer("write --workers N")),
+    (&["-j", "-w"], Advice("write --workers N")),
     (&["--maxconn", "--max-conns", "--connections"], Flag("--max-connections")),
     (
         &["--timeout", "--keepalive-timeout", "--keep-alive-timeout"],
-        Answer("write --idle-timeout TIME; --help-all lists the other timeouts"),
+        Advice("write --idle-timeout TIME; --help-all lists the other timeouts"),
     ),
     (
         &[
@@ -116,15 +116,15 @@ const SERVER: Table = &[
     ),
     (
         &["--daemon", "--background", "-f", "--foreground", "--pidfile", "--pid"],
-        Answer("it runs in the foreground; end the line with &, or let systemd start it"),
+        Advice("it runs in the foreground; end the line with &, or let systemd start it"),
     ),
     (
         &["--user", "--uid", "--gid", "--chroot"],
-        Answer("start it as that user: with sudo -u USER, or User= of systemd"),
+        Advice("start it as that user: with sudo -u USER, or User= of systemd"),
     ),
     (
         &["--log-file", "--logfile"],
-        Answer("the log goes to standard error: append 2> FILE; --access-log FILE logs requests"),
+        Advice("the log goes to standard error: append 2> FILE; --access-log FILE logs requests"),
     ),
 ];
 
@@ -160,16 +160,16 @@ const FOLDERS: Table = &[
         ],
         LISTING,
     ),
-    (&["-i"], Answer("to list folders, write --listing; to listen at an address, --listen ADDR")),
+    (&["-i"], Advice("to list folders, write --listing; to listen at an address, --listen ADDR")),
     (&["--index", "--index-file"], INDEX),
     (
         &["--no-index", "--no-autoindex", "--no-list", "--no-dir-listing", "--disable-indexing"],
-        Answer("without --listing, no other machine gets a list of a folder"),
+        Advice("without --listing, no other machine gets a list of a folder"),
     ),
     (&["--single", "--single-page", "--render-spa", "--history-fallback"], Flag("--spa")),
     (
         &["-s"],
-        Answer(
+        Advice(
             "for a single-page app, write --spa; for fewer log lines, --log error; to stop a server, \
              send it SIGTERM",
         ),
@@ -195,18 +195,18 @@ const FOLDERS: Table = &[
     (&["--enable-cors", "--allow-origin"], CORS),
     (
         &["-c"],
-        Answer(
+        Advice(
             "there is no configuration file; write flags, or set environment variables, as \
              SOCKEYE_LISTEN for --listen; for caching, write --cache-control 'max-age=60'",
         ),
     ),
-    (&["-u"], Answer("folders are served read-only; to compress nothing, write --compress none")),
-    (&["-C"], Answer("for other sites, write --cors '*'; Sockeye has no TLS yet")),
+    (&["-u"], Advice("folders are served read-only; to compress nothing, write --compress none")),
+    (&["-C"], Advice("for other sites, write --cors '*'; Sockeye has no TLS yet")),
     (&["--cache", "--max-age", "--cache-time"], CACHE),
     (&["--no-cache", "--nocache", "--disable-cache", "--no-store"], NO_CACHE),
     (
         &["--etag", "--no-etag"],
-        Answer("every file has an ETag; --hash-up-to says for which it is a content hash"),
+        Advice("every file has an ETag; --hash-up-to says for which it is a content hash"),
     ),
     (&["--open", "-o", "--open-browser", "--browser"], NO_BROWSER),
     (&["--watch", "--live", "--reload", "--live-reload", "--hot"], NO_RELOAD),
@@ -236,30 +236,30 @@ const FOLDERS: Table = &[
     (&["-H", "--hidden", "--dotfiles", "--show-hidden", "--all"], HIDDEN),
     (
         &["--mime", "--mimetypes", "--mime-types", "--mime-type", "--default-mimetype"],
-        Answer("write --content-type '*.foo: text/x-foo'"),
+        Advice("write --content-type '*.foo: text/x-foo'"),
     ),
-    (&["--headers", "--add-header", "--custom-header"], Answer("write --header 'NAME: VALUE'")),
+    (&["--headers", "--add-header", "--custom-header"], Advice("write --header 'NAME: VALUE'")),
     (
         &["--404", "--error-page", "--page404", "--not-found"],
-        Answer("404.html in the folder is the page for missing files"),
+        Advice("404.html in the folder is the page for missing files"),
     ),
     (
         &["--tar", "--zip", "--archive", "--enable-tar", "--enable-zip", "--allow-archive"],
-        Answer("with --listing, ?format=tar after a folder's URL downloads it"),
+        Advice("with --listing, ?format=tar after a folder's URL downloads it"),
     ),
-    (&["--ext", "-e", "--clean-urls"], Answer("/about serves about.html by default")),
+    (&["--ext", "-e", "--clean-urls"], Advice("/about serves about.html by default")),
     (&["--cgi", "--php", "--templates", "--ssi"], NO_PROGRAMS),
     (&["--proxy", "--forward", "--reverse-proxy", "--upstream"], NO_PROXY),
     (
         &["--behind-proxy", "--real-ip", "--trust-proxy"],
-        Answer("write --trusted-proxy with the proxy's address, as 127.0.0.1"),
+        Advice("write --trusted-proxy with the proxy's address, as 127.0.0.1"),
     ),
     (&["--domain", "--server-name", "--vhost", "--virtual-host"], NAMES),
     (&["--accesslog", "--access_log", "--request-log"], Flag("--access-log")),
     (&["--log-format"], Flag("--access-log-format")),
     (
         &["--no-request-logging"],
-        Answer("requests are only logged to a file with --access-log FILE"),
+        Advice("requests are only logged to a file with --access-log FILE"),
     ),
 ];
 
@@ -274,7 +274,7 @@ const LOAD: Table = &[
 /// Flags of `sockeye health`.
 const HEALTH: Table = &[(
     &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
-    Answer("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
+    Advice("write the URL without a flag: sockeye health http://127.0.0.1:8000/"),
 )];
 
 /// The tables of a command.

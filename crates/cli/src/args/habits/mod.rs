@@ -1,8 +1,8 @@
-//! Understands what people type who know other programs, or says what to type instead.
+//! Translates command lines in the style of other programs, or says what to type instead.
 //!
-//! [`understand`] sees the arguments before clap. It changes or refuses only what clap would refuse,
-//! or take for something else: clap answers the rest, with its own suggestions. What the flags of
-//! other programs mean is in [`flags`].
+//! [`understand`] sees the arguments before clap. It changes or refuses only arguments that clap
+//! would refuse or misread. clap reports all other errors, with its own suggestions. [`flags`] has
+//! the flags of other programs.
 
 mod flags;
 #[cfg(test)]
@@ -20,16 +20,16 @@ use self::flags::{Meaning, meaning};
 
 /// Why a line is refused.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Refusal {
     /// The command that the line is for.
     pub(super) command: String,
     pub(super) text: String,
 }
 
-/// What `--help` and `--version` of the program are called.
-const OF_PROGRAM: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
+/// The flags of the program itself, which need no command.
+const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
 
-/// Commands of other programs, and names that are easily guessed.
+/// Commands of other programs and likely guesses, with Sockeye's command for them.
 const COMMANDS: &[(&[&str], &str)] = &[
     (
         &[
@@ -54,7 +54,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["client", "nc"], "send"),
 ];
 
-/// Adds what was probably meant to an error of clap: a command, or a folder.
+/// Adds to an error of clap the command or folder that was probably meant.
 pub(super) fn with_tips(
     mut error: clap::Error,
     line: &[OsString],
@@ -91,7 +91,7 @@ pub(super) fn with_tips(
     error
 }
 
-/// The line that clap understands. `program` is the definition of the command line.
+/// Translates a line for clap. `program` is the definition of the command line.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ pub(super) fn with_tips(
 pub(super) fn understand(
     mut line: Vec<OsString>,
     program: &Command,
-) -> Result<Vec<OsString>, Answer> {
+) -> Result<Vec<OsString>, Refusal> {
     let Some(first) = line.get(1) else { return Ok(line) };
     let find = |name: &OsStr| program.find_subcommand(name).map(Command::get_name);
     match first.to_str() {
@@ -115,7 +115,7 @@ pub(super) fn understand(
             }
             return Ok(line);
         }
-        Some(flag) if OF_PROGRAM.contains(&flag) => return Ok(line),
+        Some(flag) if PROGRAM_FLAGS.contains(&flag) => return Ok(line),
         _ => {}
     }
     if find(first).is_none() {
@@ -131,8 +131,8 @@ pub(super) fn understand(
     let words = words(&line, program)?;
     line.truncate(2);
     let name = line[1].to_string_lossy().into_owned();
-    // The first argument of `explain` is a URL, and those of clients are no folders.
-    let others = match &*name {
+    // How many arguments stay as typed: the URL of `explain`, and all those of other commands.
+    let unchanged = match &*name {
         "http" | "echo" | "message" | "health" => 0,
         "explain" => 1,
         _ => usize::MAX,
@@ -143,8 +143,11 @@ pub(super) fn understand(
         match word {
             Word::Positional(argument) => {
                 seen += 1;
-                let is_other = seen <= others;
-                line.extend(if is_other { vec![argument] } else { positional(&name, argument)? });
+                let arguments = match seen <= unchanged {
+                    true => vec![argument],
+                    false => positional(&name, argument)?,
+                };
+                line.extend(arguments);
             }
             Word::Flag(text) | Word::Value(text) | Word::Literal(text) => line.push(text),
         }
@@ -159,6 +162,7 @@ fn late_command(line: &[OsString], program: &Command) -> Option<usize> {
         _ => None,
     })?;
     program.find_subcommand(&first)?;
+    // The last one: the value of a flag may be the same.
     line.iter().rposition(|arg| *arg == first)
 }
 
@@ -172,12 +176,11 @@ enum Word {
     Literal(OsString),
 }
 
-/// The arguments of the line's command, with the flags that it knows in place of those of other
-/// programs.
-fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
+/// Tells flags, values and positional arguments apart, and translates flags of other programs.
+fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
     let name = line[1].to_string_lossy();
     let Some(command) = program.find_subcommand(&*name) else { return Ok(Vec::new()) };
-    let answer = |text: String| Answer { command: name.to_string(), text };
+    let refusal = |text: String| Refusal { command: name.to_string(), text };
     let mut words = Vec::new();
     let mut args = line[2..].iter().cloned();
     while let Some(arg) = args.next() {
@@ -200,16 +203,15 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
                     let folder = folder.ok_or_else(|| {
                         let help = "a folder is written without a flag, as sockeye http ./site; \
                                     to list folders, write --listing";
-                        answer(format!("'{}' needs a folder: {help}", flag.name))
+                        refusal(format!("'{}' needs a folder: {help}", flag.name))
                     });
                     words.push(Word::Positional(folder?));
                     continue;
                 }
-                Some(Meaning::Answer(text)) => {
-                    let Flag { name: flag, .. } = flag;
-                    return Err(answer(format!(
-                        "'{flag}' is not a flag of sockeye {name}: {text}"
-                    )));
+                Some(Meaning::Advice(text)) => {
+                    let flag = flag.name;
+                    let text = format!("'{flag}' is not a flag of sockeye {name}: {text}");
+                    return Err(refusal(text));
                 }
                 // clap refuses it.
                 None => {}
@@ -223,8 +225,9 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Answer> {
             None => None,
         };
         if let Some(text) = known.and_then(|arg| wrong_value(arg, value.as_deref())) {
-            return Err(answer(text));
+            return Err(refusal(text));
         }
+        // A long flag with a single dash is renamed, too.
         let is_renamed = flag.name != typed || !arg.as_bytes().starts_with(flag.name.as_bytes());
         words.push(Word::Flag(if known.is_some() && is_renamed { flag.text() } else { arg }));
         if takes_value && flag.value.is_none() {
@@ -283,7 +286,7 @@ impl Flag {
     }
 }
 
-/// What to type in place of a value that has another meaning in other programs, or none.
+/// What to type in place of a value that has another meaning in other programs, or is missing.
 fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
     match arg.get_long()? {
         "cors" if value.is_none_or(|value| value.as_bytes().starts_with(b"-") || exists(value)) => {
@@ -314,8 +317,8 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
     }
 }
 
-/// Whether a first argument that is no command is for `sockeye http`: a path that exists or looks
-/// like one, a port or an address.
+/// Whether a first argument that is no command is for `sockeye http`: an existing path, a text with
+/// a slash or a dot, a port or an address.
 fn is_served(argument: &OsStr) -> bool {
     let looks_like_path = argument.as_bytes().iter().any(|byte| b"/.".contains(byte));
     looks_like_path
@@ -339,8 +342,8 @@ fn flag_for(argument: &str) -> Option<&'static str> {
     is_address.then_some("--listen")
 }
 
-/// The arguments that a positional one of a server, or of `health`, means.
-fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
+/// Translates a positional argument of a server, of `explain` or of `health`.
+fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> {
     let Some(text) = argument.to_str().filter(|_| !exists(&argument)) else {
         return Ok(vec![argument]);
     };
@@ -360,7 +363,7 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
         return Ok(vec![argument]);
     }
     if text.contains("://") && !text.starts_with('/') {
-        return Err(Answer {
+        return Err(Refusal {
             command: name.to_owned(),
             text: format!(
                 "'{text}' is a URL, not a folder: sockeye health checks a server at a URL, and \
@@ -369,7 +372,7 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
         });
     }
     match text.split_once('=') {
-        // A path that begins with `.` was meant as it is.
+        // `./a=b` and `~/a=b` are paths that contain a `=`.
         Some((prefix, _)) if !prefix.is_empty() && !prefix.starts_with(['/', '.', '~']) => {
             Ok(vec![format!("/{text}").into()])
         }
@@ -377,8 +380,8 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Answer> {
     }
 }
 
-/// Says how to serve several files, as of `*.jpg`: their folder.
-fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Answer> {
+/// Refuses several files, as from `*.jpg`, and says how to serve them.
+fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Refusal> {
     let paths = words.iter().filter_map(|word| match word {
         Word::Positional(path) => Some(Path::new(path)),
         _ => None,
@@ -396,7 +399,7 @@ fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Answer> {
         let name = path.file_name().unwrap_or_default().display().to_string();
         format!("/{name}={}", path.display())
     };
-    Err(Answer {
+    Err(Refusal {
         command: name.to_owned(),
         text: format!(
             "{} files can't all be served at /: serve their folder with sockeye http {} --listing, \
@@ -409,8 +412,8 @@ fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Answer> {
     })
 }
 
-/// Whether the line is only a command that a folder is named like, too: then the folder might have
-/// been meant.
+/// A tip if the line is a single word, usually a command, and a folder with that name exists: it
+/// may have been meant.
 pub(super) fn folder_named_like_command(line: &[OsString]) -> Option<String> {
     let [_, name] = line else { return None };
     let name = name.to_str().filter(|name| !name.contains('/'))?;

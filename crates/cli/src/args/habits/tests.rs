@@ -155,7 +155,7 @@ fn other_habits_are_answered_with_what_to_type() {
 }
 
 #[test]
-fn an_unknown_command_is_answered_with_the_nearest_and_how_to_serve_a_folder() {
+fn an_unknown_command_is_adviceed_with_the_nearest_and_how_to_serve_a_folder() {
     for (word, command) in [
         ("htpp", Some("http")),
         ("serve", Some("http")),
@@ -185,16 +185,16 @@ fn the_table_of_flags_names_flags_that_exist() {
                 assert!(!has(command, other), "{name} has {other}, so its row is not used");
             }
             let text = match meaning {
-                Meaning::Flag(own) | Meaning::Answer(own) => own,
+                Meaning::Flag(own) | Meaning::Advice(own) => own,
                 Meaning::Folder => continue,
             };
             let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             for word in words.filter(|word| word.starts_with("--")) {
-                let is_known = has(command, word) || OF_PROGRAM.contains(&word);
-                // An answer to a server's flag may name flags of `http`.
+                let is_known = has(command, word) || PROGRAM_FLAGS.contains(&word);
+                // The advice for a server's flag may name flags of `http`.
                 let http = program.find_subcommand("http").unwrap();
-                let is_answer = matches!(meaning, Meaning::Answer(_)) && has(http, word);
-                assert!(is_known || is_answer, "{name} {others:?}: {word} doesn't exist");
+                let is_advice = matches!(meaning, Meaning::Advice(_)) && has(http, word);
+                assert!(is_known || is_advice, "{name} {others:?}: {word} doesn't exist");
             }
         }
     }
