@@ -71,7 +71,7 @@ impl CommandLine {
     ) -> Result<Self, clap::Error> {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
         let definition = Self::definition();
-        let tip = habits::folder_named_like_command(&line);
+        let tip = habits::folder_named_like_command(&line, &definition);
         let line = habits::understand(line, &definition).map_err(|refusal| {
             Self::command_named(&refusal.command).error(ErrorKind::UnknownArgument, refusal.text)
         })?;

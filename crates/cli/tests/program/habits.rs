@@ -90,6 +90,16 @@ fn a_folder_that_is_named_like_the_command_is_mentioned() {
 }
 
 #[test]
+fn a_folder_with_another_name_is_served_without_a_note() {
+    let folder = site();
+    let mut command = command(&folder, "sockeye docs");
+    let mut server = Running::start_by(command.env("SOCKEYE_LISTEN", "127.0.0.1:0"));
+    server.signal(Signal::TERM);
+    let (_, log) = server.end();
+    assert!(!log.contains("note:"), "{log}");
+}
+
+#[test]
 fn help_and_version_have_several_names() {
     let printed = |args: &[&str]| {
         let output = run(args);

@@ -412,10 +412,9 @@ fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Refusal> {
     })
 }
 
-/// A tip if the line is a single word, usually a command, and a folder with that name exists: it
-/// may have been meant.
-pub(super) fn folder_named_like_command(line: &[OsString]) -> Option<String> {
+/// A tip if the line is only a command, and a folder with that name exists: it may have been meant.
+pub(super) fn folder_named_like_command(line: &[OsString], program: &Command) -> Option<String> {
     let [_, name] = line else { return None };
-    let name = name.to_str().filter(|name| !name.contains('/'))?;
+    let name = name.to_str().filter(|name| program.find_subcommand(name).is_some())?;
     Path::new(name).is_dir().then(|| format!("to serve the folder {name}, write sockeye ./{name}"))
 }
