@@ -174,7 +174,7 @@ impl Limits {
         let key = self.key(kind, cause, now);
         let new = || Count { since: now, lines: 0, level, message };
         let count = self.counts.entry(key).or_insert_with(new);
-        // A count with suppressed lines is reported first, which removes it.
+        // A count with suppressed lines goes on until it is reported, and is removed then.
         if count.is_over(now) && count.suppressed() == 0 {
             (count.since, count.lines) = (now, 0);
         }

@@ -124,8 +124,8 @@ impl ListingQuery {
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per_page.unwrap_or(DEFAULT_PER_PAGE)))
     }
 
-    /// Whether it selects all entries, in any order: a few queries, so their results are worth
-    /// keeping.
+    /// Whether it selects all entries, in any order. There are few such queries, and many requests
+    /// with each: their results are worth keeping.
     pub(crate) fn has_all_entries(&self) -> bool {
         self.filter.is_empty() && self.paging().is_none()
     }
