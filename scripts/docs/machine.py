@@ -7,17 +7,23 @@ except to the folder `target`.
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-STAND_INS = ROOT / "scripts/docs/bin"
-HOME = pathlib.Path("/home/you")
-COPY = HOME / "sockeye"
+# The reader, an ordinary user.
+USER, USER_ID = "you", 4321
+HOME = pathlib.Path("/home", USER)
+# Commands that can't run here, in forms that can. And what `git clone` gets.
+STAND_INS = pathlib.Path("/opt/docs/bin")
+REPOSITORY = pathlib.Path("/opt/repository")
+# What a reader may do with sudo, and where it finds commands.
+SUDOERS = f"{USER} ALL=(ALL:ALL) NOPASSWD: ALL\nDefaults secure_path=\"{{path}}\"\n"
 # What documents use, besides the addresses of the loopback interface.
 ADDRESSES = ("192.168.1.20/24", "10.0.0.1/24", "10.0.0.11/24", "10.0.0.12/24")
-NAMES = "\n127.0.0.1 localhost example.org www.example.org\n"
+NAMES = f"127.0.0.1 localhost example.org www.example.org {socket.gethostname()}\n::1 localhost\n"
 # Empty at first, as on a new machine.
 EMPTY = ("/run", "/srv")
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
@@ -61,33 +67,42 @@ def enter():
     run("ip", "link", "set", "lo", "up")
     for address in ADDRESSES:
         run("ip", "address", "add", address, "dev", "lo")
-    with open("/etc/hosts", "w", encoding="utf-8") as hosts:
-        hosts.write(NAMES)
+    pathlib.Path("/etc/hosts").write_text(NAMES, encoding="utf-8")
+    run("useradd", "--no-create-home", "--shell=/bin/bash", f"--uid={USER_ID}", "--user-group", USER)
+    os.mkdir("/run/systemd")
 
 
 def furnish(binary, page):
-    """Makes the folder in which a page starts. Returns it, and the environment of its shell."""
+    """Makes the folder in which a page starts. Returns it, the user, and the environment."""
     text = "\n".join(command.text for command in page.commands())
+    # Only root may write to the folder `target`, and read what cargo has stored.
+    builds = any(word in text for word in ("cargo ", "scripts/", "git clone "))
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     folder = HOME
-    if any(word in text for word in ("cargo ", "scripts/", "git ")):
-        folder = COPY
-        copy_repository(COPY)
+    if "git clone " in text:
+        copy_repository(REPOSITORY)
+    elif builds:
+        folder = HOME / "sockeye"
+        copy_repository(folder)
     else:
         shutil.copytree(ROOT / "site", HOME / "site")
+    shutil.copytree(ROOT / "scripts/docs", STAND_INS.parent)
     cargo = cargo_folders()
     (HOME / ".cargo").symlink_to(cargo["CARGO_HOME"])
     for path in (cargo["CARGO_HOME"] / "bin/sockeye", pathlib.Path("/usr/local/bin/sockeye")):
         path.unlink(missing_ok=True)
     if not any(word in text for word in ("cargo install", "dpkg -i", "install ./")):
         shutil.copy(binary, "/usr/local/bin/sockeye")
-    python = pathlib.Path(sys.executable).parent
-    path = (STAND_INS, cargo["CARGO_HOME"] / "bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-            "/usr/bin", "/sbin", "/bin", python)
-    return folder, {
-        "HOME": str(HOME), "USER": "you", "LOGNAME": "you", "LANG": "C.UTF-8", "TERM": "dumb",
-        "SHELL": "/bin/bash", "PATH": ":".join(map(str, path)), "PAGER": "cat",
+    places = (STAND_INS, cargo["CARGO_HOME"] / "bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+              "/usr/bin", "/sbin", "/bin", pathlib.Path(sys.executable).parent)
+    path = ":".join(map(str, places))
+    pathlib.Path("/etc/sudoers.d", USER).write_text(SUDOERS.format(path=path), encoding="utf-8")
+    if not builds:
+        run("chown", "-R", f"{USER_ID}:{USER_ID}", str(HOME))
+    return folder, 0 if builds else USER_ID, {
+        "HOME": str(HOME), "USER": USER, "LOGNAME": USER, "LANG": "C.UTF-8", "TERM": "dumb",
+        "SHELL": "/bin/bash", "PATH": path, "PAGER": "cat",
         "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_NET_OFFLINE": "true",
         **{name: str(path) for name, path in cargo.items()},
     }

@@ -11,9 +11,9 @@ from shell import Shell, Stuck
 INTERRUPTED = (0, 130)
 
 
-def run(page, folder, environment, timeout):
+def run(page, folder, user, environment, timeout):
     """Yields the problems of a page."""
-    shell = Shell(folder, environment, timeout)
+    shell = Shell(folder, user, environment, timeout)
     steps = [*page.steps, Heading(0)]
     for step, following in zip(steps, [*steps[1:], None]):
         try:

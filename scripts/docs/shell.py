@@ -42,6 +42,9 @@ while IFS= read -r -d '' -u {requests} __mode && IFS= read -r -d '' -u {requests
 done
 """
 MARK = b"\x1e"
+# What bash prints otherwise than with a person in front of it.
+NUMBER = re.compile(r"^bash: line \d+: ")
+ABOUT_JOBS = re.compile(r"\[\d+\][-+ ] +[A-Z]|bash: +\d+ [A-Z][a-z]+ ")
 
 
 class Stuck(Exception):
@@ -60,24 +63,25 @@ class Done:
 
 
 class Shell:
-    def __init__(self, folder, environment, timeout=None):
+    def __init__(self, folder, user, environment, timeout=None):
         self.timeout, self.late = timeout or TIMEOUT, min(timeout or LATE, LATE)
         self.output = {"front": b"", "back": b""}
         self.selector = selectors.DefaultSelector()
-        terminals = {name: self.terminal(name) for name in self.output}
+        terminals = {name: self.terminal(name, user) for name in self.output}
         requests, self.requests = os.pipe()
         descriptors = {"requests": requests, "back": terminals["back"]}
         loop = re.sub(r"\{(requests|back)\}", lambda name: str(descriptors[name[1]]), LOOP)
         self.process = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-c", loop, "bash"], cwd=folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=terminals["front"], stderr=subprocess.STDOUT,
-            pass_fds=descriptors.values())
+            pass_fds=descriptors.values(), user=user, group=user, extra_groups=[])
         os.close(requests)
 
-    def terminal(self, name):
+    def terminal(self, name, user):
         """Opens a terminal. Returns the side of the programs."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        os.fchown(theirs, user, user)
         os.set_blocking(ours, False)
         self.selector.register(ours, selectors.EVENT_READ, name)
         return theirs
@@ -102,7 +106,8 @@ class Shell:
                 raise Stuck(f"has not ended in time, and printed {self.printed()}")
         front, numbers, self.output["front"] = self.output["front"].split(MARK)
         code, job = map(int, numbers.split())
-        return code, job, compare.lines(front)
+        lines = [NUMBER.sub("bash: ", line) for line in compare.lines(front)]
+        return code, job, [line for line in lines if not ABOUT_JOBS.match(line)]
 
     def printed(self):
         return [compare.lines(part) for part in self.output.values() if part.strip()]
@@ -123,7 +128,6 @@ class Shell:
         self.output["back"] = b""
         self.request("front", text)
         code, job, front = self.marked(deadline)
-        front = [line.replace("bash: line 3: ", "bash: ") for line in front]
         as_shown = not shown or self.wait_for(lambda: compare.matches(shown, front, self.back()))
         return Done(code, front, self.back(), as_shown, job)
 
