@@ -67,7 +67,7 @@ def read(name, text):
     """Reads a page. Its `problems` say which blocks are refused."""
     page = Page(name)
     lines = text.splitlines()
-    at = 0
+    at = last_block = 0
     while at < len(lines):
         line = lines[at]
         if fence := re.match(r"(\s*)(`{3,}|~{3,})\s*([^`]*)$", line):
@@ -76,8 +76,8 @@ def read(name, text):
             while end < len(lines) and lines[end].strip() != ticks:
                 end += 1
             inside = [inner.removeprefix(indent) for inner in lines[at + 1 : end]]
-            block(page, at + 1, info, inside, paragraph_above(lines, at))
-            at = end
+            block(page, at + 1, info, inside, paragraph_above(lines[last_block:at]))
+            at, last_block = end, end + 1
         elif re.match(r"#+ ", line):
             page.steps.append(Heading(at + 1))
         elif line.lstrip(" >").startswith(PROMPT):
@@ -86,9 +86,9 @@ def read(name, text):
     return page
 
 
-def paragraph_above(lines, at):
-    """The paragraph that ends above a line, with at most one blank line between, as one line."""
-    end = at - 1 if at and not lines[at - 1].strip() else at
+def paragraph_above(lines):
+    """The last paragraph of these lines, with at most one blank line behind it, as one line."""
+    end = len(lines) - (1 if lines and not lines[-1].strip() else 0)
     begin = end
     while begin and lines[begin - 1].strip():
         begin -= 1

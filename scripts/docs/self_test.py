@@ -53,6 +53,11 @@ $ false
 ```console
 $ cargo test --workspace  # all tests
 ```
+
+```console
+$ echo 'below such a block'
+below such a block
+```
 """),
     ("servers in the background and in the foreground", [], """\
 # One
