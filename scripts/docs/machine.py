@@ -6,6 +6,7 @@ except to the folder `target`.
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -26,11 +27,12 @@ ADDRESSES = ("192.168.1.20/24", "10.0.0.1/24", "10.0.0.11/24", "10.0.0.12/24")
 NAMES = f"127.0.0.1 localhost example.org www.example.org {socket.gethostname()}\n::1 localhost\n"
 # Empty at first, as on a new machine.
 EMPTY = ("/run", "/srv")
+SERVICE = re.compile(r"systemctl .*\bsockeye")
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
 
 
 def run(*words):
-    subprocess.run(words, check=True)
+    subprocess.run(words, check=True, stdout=sys.stderr)
 
 
 def cargo_folders():
@@ -75,37 +77,57 @@ def enter():
 def furnish(binary, page):
     """Makes the folder in which a page starts. Returns it, the user, and the environment."""
     text = "\n".join(command.text for command in page.commands())
+
+    def uses(*words):
+        return any(word in text for word in words)
+
     # Only root may write to the folder `target`, and read what cargo has stored.
-    builds = any(word in text for word in ("cargo ", "scripts/", "git clone "))
+    builds = uses("cargo ", "scripts/", "git clone ")
     shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir(parents=True)
     folder = HOME
-    if "git clone " in text:
+    if uses("git clone "):
         copy_repository(REPOSITORY)
-    elif builds:
+    elif builds or uses("packaging/", "target/"):
         folder = HOME / "sockeye"
         copy_repository(folder)
     else:
         shutil.copytree(ROOT / "site", HOME / "site")
+    HOME.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "scripts/docs", STAND_INS.parent)
+    install(binary, page, builds, has_none=uses("cargo install", "dpkg -i", "install ./"))
     cargo = cargo_folders()
-    (HOME / ".cargo").symlink_to(cargo["CARGO_HOME"])
-    for path in (cargo["CARGO_HOME"] / "bin/sockeye", pathlib.Path("/usr/local/bin/sockeye")):
-        path.unlink(missing_ok=True)
-    if not any(word in text for word in ("cargo install", "dpkg -i", "install ./")):
-        shutil.copy(binary, "/usr/local/bin/sockeye")
-    places = (STAND_INS, cargo["CARGO_HOME"] / "bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-              "/usr/bin", "/sbin", "/bin", pathlib.Path(sys.executable).parent)
+    places = (STAND_INS, HOME / ".cargo/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
+              "/sbin", "/bin", pathlib.Path(sys.executable).parent)
     path = ":".join(map(str, places))
     pathlib.Path("/etc/sudoers.d", USER).write_text(SUDOERS.format(path=path), encoding="utf-8")
     if not builds:
         run("chown", "-R", f"{USER_ID}:{USER_ID}", str(HOME))
     return folder, 0 if builds else USER_ID, {
         "HOME": str(HOME), "USER": USER, "LOGNAME": USER, "LANG": "C.UTF-8", "TERM": "dumb",
-        "SHELL": "/bin/bash", "PATH": path, "PAGER": "cat",
-        "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_NET_OFFLINE": "true",
-        **{name: str(path) for name, path in cargo.items()},
+        "SHELL": "/bin/bash", "PATH": path, "PAGER": "cat", "EDITOR": "true", "CARGO_NET_OFFLINE": "true",
+        "CARGO_TARGET_DIR": str(ROOT / "target"), **{name: str(at) for name, at in cargo.items()},
     }
+
+
+def install(binary, page, builds, has_none):
+    """Installs Sockeye, and removes what this machine has of it."""
+    cargo = HOME / ".cargo"
+    if builds:
+        cargo.symlink_to(cargo_folders()["CARGO_HOME"])
+    else:
+        (cargo / "bin").mkdir(parents=True)
+    here = pathlib.Path("/usr/local/bin/sockeye"), cargo / "bin/sockeye"
+    for path in here:
+        path.unlink(missing_ok=True)
+        if not has_none:
+            shutil.copy(binary, path)
+    # A page about the service of the package, which it doesn't install by itself.
+    own_unit = any("systemd/system" in file.name for file in page.files())
+    if not has_none and not own_unit and any(SERVICE.search(each.text) for each in page.commands()):
+        packages = sorted((ROOT / "target/package").glob("sockeye_*.deb"))
+        if not packages:
+            sys.exit("no package in target/package: run scripts/package")
+        run("dpkg", "-i", str(packages[-1]))
 
 
 def copy_repository(folder):
@@ -116,3 +138,4 @@ def copy_repository(folder):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    (folder / "target").symlink_to(ROOT / "target")

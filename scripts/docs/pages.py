@@ -62,6 +62,9 @@ class Page:
     def commands(self):
         return [step for step in self.steps if isinstance(step, Command)]
 
+    def files(self):
+        return [step for step in self.steps if isinstance(step, File)]
+
 
 def read(name, text):
     """Reads a page. Its `problems` say which blocks are refused."""
@@ -97,7 +100,7 @@ def paragraph_above(lines):
 
 def block(page, line, info, lines, above):
     """Adds a block, whose fence is at `line`, to a page."""
-    language = info.split()[0] if info else ""
+    language = re.split(r"[\s,]", info)[0]
     reason, by_ci = NOT_RUN.search(above), RUN_BY_CI.search(above)
     if language == "console":
         commands, problems = read_commands(line + 1, lines)

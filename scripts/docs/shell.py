@@ -123,8 +123,7 @@ class Shell:
 
     def foreground(self, text, shown):
         """Runs a command to its end."""
-        builds = any(word in text for word in ("cargo ", "scripts/"))
-        deadline = time.monotonic() + (LONG_TIMEOUT if builds else self.timeout)
+        deadline = time.monotonic() + self.time_for(text, self.timeout)
         self.output["back"] = b""
         self.request("front", text)
         code, job, front = self.marked(deadline)
@@ -138,7 +137,8 @@ class Shell:
         code, job, front = self.marked(time.monotonic() + self.timeout)
         is_there = (lambda: self.shows(shown)) if shown else (
             lambda: processes.has_socket(processes.running(job)))
-        as_shown = self.wait_for(lambda: is_there() or not processes.running(job))
+        as_shown = self.wait_for(lambda: is_there() or not processes.running(job),
+                                 self.time_for(text, self.late))
         if as_shown and not processes.running(job):
             code = self.quietly(f"wait {job}")
             as_shown = not shown or self.wait_for(is_there)
@@ -154,12 +154,17 @@ class Shell:
         code, _, _ = self.marked(time.monotonic() + self.timeout)
         return Done(code, [], self.back(), self.wait_for(lambda: self.shows(after)), done.job)
 
+    @staticmethod
+    def time_for(text, otherwise):
+        """The timeout of a command."""
+        return LONG_TIMEOUT if "cargo " in text or "scripts/" in text else otherwise
+
     def shows(self, shown):
         return compare.matches(shown, [], self.back())
 
-    def wait_for(self, condition):
+    def wait_for(self, condition, timeout=None):
         """Waits until a condition is fulfilled. Returns whether it is."""
-        deadline = time.monotonic() + self.late
+        deadline = time.monotonic() + (timeout or self.late)
         while not condition():
             if time.monotonic() > deadline:
                 return False
