@@ -1,8 +1,8 @@
 """Makes a page of the examples in each subcommand's --help.
 
-Under a heading for each example, the page has the server that the example needs, and the example. Before
-them come the files and folders that the examples name. Measuring takes a second, not the time of the
-example.
+First come the files and folders that the examples name. Then, under a heading for each example, the
+page has the server that the example needs, and the example. Measuring takes a second, not the time
+of the example.
 """
 
 import re
@@ -11,7 +11,8 @@ import subprocess
 # What the examples use.
 BEFORE = """\
 ```console
-$ sudo mkdir -p /srv /var/log/sockeye /run/sockeye && sudo cp -r site /srv/www && sudo cp -r site /srv/docs
+$ sudo mkdir -p /var/log/sockeye /run/sockeye
+$ sudo cp -r site /srv/www && sudo cp -r site /srv/docs
 $ touch site/about.html && sudo touch /srv/docs/setup.html
 $ cp -r site Shared && cp -r site dist && cp -r site docs
 $ echo '{"ring": "A ring."}' > answers.json

@@ -70,7 +70,7 @@ def enter():
     for address in ADDRESSES:
         run("ip", "address", "add", address, "dev", "lo")
     pathlib.Path("/etc/hosts").write_text(NAMES, encoding="utf-8")
-    run("useradd", "--no-create-home", "--shell=/bin/bash", f"--uid={USER_ID}", "--user-group", USER)
+    run("useradd", "--no-create-home", "--shell=/bin/bash", f"--uid={USER_ID}", USER)
     os.mkdir("/run/systemd")
 
 
@@ -96,16 +96,17 @@ def furnish(binary, page):
     shutil.copytree(ROOT / "scripts/docs", STAND_INS.parent)
     install(binary, page, builds, has_none=uses("cargo install", "dpkg -i", "install ./"))
     cargo = cargo_folders()
-    places = (STAND_INS, HOME / ".cargo/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
-              "/sbin", "/bin", pathlib.Path(sys.executable).parent)
+    places = (STAND_INS, HOME / ".cargo/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+              "/usr/bin", "/sbin", "/bin", pathlib.Path(sys.executable).parent)
     path = ":".join(map(str, places))
     pathlib.Path("/etc/sudoers.d", USER).write_text(SUDOERS.format(path=path), encoding="utf-8")
     if not builds:
         run("chown", "-R", f"{USER_ID}:{USER_ID}", str(HOME))
     return folder, 0 if builds else USER_ID, {
         "HOME": str(HOME), "USER": USER, "LOGNAME": USER, "LANG": "C.UTF-8", "TERM": "dumb",
-        "SHELL": "/bin/bash", "PATH": path, "PAGER": "cat", "EDITOR": "true", "CARGO_NET_OFFLINE": "true",
-        "CARGO_TARGET_DIR": str(ROOT / "target"), **{name: str(at) for name, at in cargo.items()},
+        "SHELL": "/bin/bash", "PATH": path, "PAGER": "cat", "EDITOR": "true",
+        "CARGO_TARGET_DIR": str(ROOT / "target"), "CARGO_NET_OFFLINE": "true",
+        **{name: str(at) for name, at in cargo.items()},
     }
 
 

@@ -117,7 +117,7 @@ $ echo still here
 still here
 ```
 """),
-    ("a server that prints something else", ["line 2: `sockeye http site/ &` shows something else"], """\
+    ("a server that prints something else", ["line 2: `sockeye http site/ &` shows"], """\
 ```console
 $ sockeye http site/ &
 Serving something else

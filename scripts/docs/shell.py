@@ -22,12 +22,12 @@ import processes
 
 COLUMNS, ROWS = 100, 50
 POLL = 0.01
-# In seconds: for commands; for those that build; and for the background to print a line that the page
-# shows, or to end.
+# In seconds: for commands; for those that build; and for the background to print what the page shows,
+# or to end.
 TIMEOUT, LONG_TIMEOUT, LATE = 60, 900, 20
 
-# Runs each command that comes in, and then marks the end of its output. `set -m` gives jobs a process
-# group, as in a terminal. The shell's own messages about jobs are left out.
+# Runs each command that comes in, and then marks the end of its output. `set -m` gives each job a
+# process group, as in a terminal. The shell's own messages about jobs are left out.
 LOOP = r"""
 set -m
 exec 2>/dev/null
