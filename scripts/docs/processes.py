@@ -6,9 +6,10 @@ import pathlib
 import re
 
 PROC = pathlib.Path("/proc")
-# The states of sockets in /proc/net/tcp: established, listening. And in /proc/net/unix: connected.
+# States in /proc/net/tcp: established, listening. And a flag in /proc/net/unix, where connected
+# sockets may be between a process and its child.
 TCP_STATES = {"01", "0A"}
-UNIX_LISTENS, UNIX_CONNECTED = 0x10000, "03"
+UNIX_LISTENS = 0x10000
 
 
 def running(group=None):
@@ -25,7 +26,7 @@ def running(group=None):
 
 
 def sockets():
-    """The inodes of the sockets that listen or are connected."""
+    """The inodes of the sockets that listen, or are connected by TCP."""
     found = set()
     for name in ("tcp", "tcp6"):
         for line in (PROC / "net" / name).read_text().splitlines()[1:]:
@@ -34,7 +35,7 @@ def sockets():
                 found.add(fields[9])
     for line in (PROC / "net/unix").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[3], 16) & UNIX_LISTENS or fields[5] == UNIX_CONNECTED:
+        if int(fields[3], 16) & UNIX_LISTENS:
             found.add(fields[6])
     return found
 
