@@ -125,10 +125,15 @@ def install(binary, page, builds, has_none):
     # A page about the service of the package, which it doesn't install by itself.
     own_unit = any("systemd/system" in file.name for file in page.files())
     if not has_none and not own_unit and any(SERVICE.search(each.text) for each in page.commands()):
-        packages = sorted((ROOT / "target/package").glob("sockeye_*.deb"))
-        if not packages:
-            sys.exit("no package in target/package: run scripts/package")
-        run("dpkg", "-i", str(packages[-1]))
+        if not (package := newest_package()):
+            sys.exit("target/package has no package: run scripts/package --check")
+        run("dpkg", "-i", str(package))
+
+
+def newest_package():
+    """The Debian package that was built last, also by a check. None if none was built."""
+    packages = (ROOT / "target/package").glob("**/sockeye_*.deb")
+    return max(packages, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def copy_repository(folder):
@@ -139,4 +144,9 @@ def copy_repository(folder):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    (folder / "target").symlink_to(ROOT / "target")
+    # What was built. The package is where scripts/package puts it without --check.
+    (folder / "target/package").mkdir(parents=True)
+    for name in ("debug", "release"):
+        (folder / "target" / name).symlink_to(ROOT / "target" / name)
+    if package := newest_package():
+        shutil.copy(package, folder / "target/package")

@@ -81,6 +81,15 @@ $ pidof sockeye | wc -w
 1
 ```
 
+# Later, after any lines
+
+```console
+$ (sleep 1; exec sockeye http site/) &
+…
+$ curl -s http://127.0.0.1:8000/hello.txt | head -c 5
+Hello
+```
+
 # In the foreground
 
 ```console

@@ -135,13 +135,15 @@ class Shell:
         self.output["back"] = b""
         self.request("back", text)
         code, job, front = self.marked(time.monotonic() + self.timeout)
-        is_there = (lambda: self.shows(shown)) if shown else (
+        # Any lines may also be none: they tell nothing about the job.
+        tells = any(line.strip() != compare.ANY for line in shown)
+        is_there = (lambda: self.shows(shown)) if tells else (
             lambda: processes.has_socket(processes.running(job)))
         as_shown = self.wait_for(lambda: is_there() or not processes.running(job),
                                  self.time_for(text, self.late))
         if as_shown and not processes.running(job):
             code = self.quietly(f"wait {job}")
-            as_shown = not shown or self.wait_for(is_there)
+            as_shown = not tells or self.wait_for(is_there)
         return Done(code, front, self.back(), as_shown, job)
 
     def interrupted(self, text, before, after):
