@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # The reader, an ordinary user.
@@ -44,7 +43,8 @@ def cargo_folders():
 
 def enter():
     """Replaces the root of this process, which `unshare` has started."""
-    memory = pathlib.Path(tempfile.mkdtemp(prefix="sockeye-docs-"))
+    # Over the folder of this name, for the processes in this namespace only.
+    memory = pathlib.Path("/run")
     run("mount", "-t", "tmpfs", "tmpfs", str(memory))
     upper, work, root = (memory / name for name in ("upper", "work", "root"))
     for folder in (upper, work, root):
