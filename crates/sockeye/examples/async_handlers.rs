@@ -1,9 +1,11 @@
 //! Async blocks as responses, without a framework: `sockeye_tower::spawn` runs them on tokio.
 //!
-//! ```sh
-//! cargo run --example async_handlers 127.0.0.1:8080
-//! curl http://127.0.0.1:8080/wait
-//! curl -d Hello http://127.0.0.1:8080/shout
+//! ```console
+//! $ cargo run --example async_handlers 127.0.0.1:8080 &
+//! $ curl http://127.0.0.1:8080/wait
+//! That took … ms.
+//! $ curl -d Hello http://127.0.0.1:8080/shout
+//! HELLO
 //! ```
 
 use std::error::Error;

@@ -1,9 +1,11 @@
 //! An axum app on Sockeye's engine, with state and a graceful stop.
 //!
-//! ```sh
-//! cargo run --example axum_app 127.0.0.1:8080
-//! curl http://127.0.0.1:8080/hello/world
-//! curl http://127.0.0.1:8080/visits
+//! ```console
+//! $ cargo run --example axum_app 127.0.0.1:8080 &
+//! $ curl http://127.0.0.1:8080/hello/world
+//! Hello, world!
+//! $ curl http://127.0.0.1:8080/visits
+//! 1
 //! ```
 
 use std::error::Error;

@@ -1,9 +1,11 @@
 //! What a handler does instead of blocking the event loop.
 //!
-//! ```sh
-//! cargo run --example background_work 127.0.0.1:8080
-//! curl http://127.0.0.1:8080/host     # blocking work, on a thread of the pool
-//! curl http://127.0.0.1:8080/count    # a response from another thread
+//! ```console
+//! $ cargo run --example background_work 127.0.0.1:8080 &
+//! $ curl http://127.0.0.1:8080/host     # blocking work, on a thread of the pool
+//! …
+//! $ curl http://127.0.0.1:8080/count    # a response from another thread
+//! You are number 1.
 //! ```
 //!
 //! For async code, see the example `async_handlers`.

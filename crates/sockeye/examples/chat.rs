@@ -1,8 +1,10 @@
 //! A chat room over plain TCP: the connections of all workers share a log, and wake each other.
 //!
-//! ```sh
-//! cargo run --example chat 127.0.0.1:8080
-//! nc 127.0.0.1 8080
+//! ```console
+//! $ cargo run --example chat 127.0.0.1:8080 &
+//! $ nc 127.0.0.1 8080
+//! * guest 1 has joined
+//! ^C
 //! ```
 //!
 //! Each member reads the log from its own position, as far as its output has room, so a slow one

@@ -1,8 +1,9 @@
 //! Ctrl-C and SIGTERM stop the server without losing a response. A second one stops it at once.
 //!
-//! ```sh
-//! cargo run --example graceful_stop 127.0.0.1:8080
-//! curl http://127.0.0.1:8080/ & sleep 1; killall graceful_stop    # curl still gets its response
+//! ```console
+//! $ cargo run --example graceful_stop 127.0.0.1:8080 &
+//! $ curl http://127.0.0.1:8080/ &
+//! $ pkill graceful_stop    # curl still gets its response
 //! ```
 
 use std::error::Error;

@@ -1,8 +1,9 @@
 //! The smallest HTTP service: a closure from a request to a response.
 //!
-//! ```sh
-//! cargo run --example hello 127.0.0.1:8080
-//! curl http://127.0.0.1:8080/there
+//! ```console
+//! $ cargo run --example hello 127.0.0.1:8080 &
+//! $ curl http://127.0.0.1:8080/there
+//! Hello! This is /there.
 //! ```
 
 use std::error::Error;

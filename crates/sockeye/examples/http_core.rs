@@ -1,10 +1,13 @@
 //! For services that count allocations: a handler of [`sockeye::http_core`], which borrows the head
 //! of a request instead of copying it, and sees the fields in order, as they were sent.
 //!
-//! ```sh
-//! cargo run --release --example http_core 127.0.0.1:8080
-//! curl -d 'Hello' http://127.0.0.1:8080/      # sent back, up to 16 MiB
-//! curl http://127.0.0.1:8080/echo             # lists the fields of the request
+//! ```console
+//! $ cargo run --example http_core 127.0.0.1:8080 &
+//! $ curl -d 'Hello' http://127.0.0.1:8080/      # sent back, up to 16 MiB
+//! Hello
+//! $ curl http://127.0.0.1:8080/echo             # lists the fields of the request
+//! Host: 127.0.0.1:8080
+//! …
 //! ```
 
 use std::error::Error;

@@ -1,9 +1,10 @@
 //! Server-sent events to many clients, which read one log, each at its own pace.
 //!
-//! ```sh
-//! cargo run --example http_events 127.0.0.1:8080      # optional: seconds between comments
-//! curl -N http://127.0.0.1:8080/events                # or open / in a browser
-//! curl -d 'Hello' http://127.0.0.1:8080/say
+//! ```console
+//! $ cargo run --example http_events 127.0.0.1:8080 &     # optional: seconds between comments
+//! $ curl -N http://127.0.0.1:8080/events &              # or open / in a browser
+//! $ curl -d 'Hello' http://127.0.0.1:8080/say
+//! data: Hello
 //! ```
 //!
 //! A slow client delays nobody. One that is more than [`MAX_LOG`] events behind misses the rest.

@@ -1,10 +1,13 @@
 //! A JSON API with state that all requests share, and parameters in paths.
 //!
-//! ```sh
-//! cargo run --example json_api 127.0.0.1:8080
-//! curl -d '{"text": "buy fish"}' http://127.0.0.1:8080/notes
-//! curl http://127.0.0.1:8080/notes/1
-//! curl -X DELETE http://127.0.0.1:8080/notes/1
+//! ```console
+//! $ cargo run --example json_api 127.0.0.1:8080 &
+//! $ curl -d '{"text": "buy fish"}' http://127.0.0.1:8080/notes
+//! {"number":1}
+//! $ curl http://127.0.0.1:8080/notes/1
+//! {"text":"buy fish"}
+//! $ curl -X DELETE http://127.0.0.1:8080/notes/1
+//! {"text":"buy fish"}
 //! ```
 
 use std::collections::BTreeMap;

@@ -1,8 +1,10 @@
 //! A protocol of your own in one file: the sum of the numbers on each line.
 //!
-//! ```sh
-//! cargo run --example line_protocol 127.0.0.1:8080
-//! printf '1 2 3\n4 5\n' | nc -N 127.0.0.1 8080    # 6, 9
+//! ```console
+//! $ cargo run --example line_protocol 127.0.0.1:8080 &
+//! $ printf '1 2 3\n4 5\n' | nc -N 127.0.0.1 8080
+//! 6
+//! 9
 //! ```
 
 use std::error::Error;

@@ -1,8 +1,9 @@
 //! Uploads of any size in bounded memory: each piece of a body is written on a thread of the pool.
 //!
-//! ```sh
-//! cargo run --example upload 127.0.0.1:8080 /tmp/uploads
-//! curl -T big.iso http://127.0.0.1:8080/big.iso
+//! ```console
+//! $ cargo run --example upload 127.0.0.1:8080 /tmp &
+//! $ curl -T README.md http://127.0.0.1:8080/copy.md
+//! 201 Created
 //! ```
 
 use std::error::Error;
