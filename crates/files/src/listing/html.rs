@@ -4,7 +4,7 @@
 use super::assets::{ICONS, SCRIPT, STYLE};
 use super::human::{Count, DateTime, Size};
 use super::query::{Format, ListingQuery, Sort};
-use super::read::{MAX_ENTRIES, Readme};
+use super::read::MAX_ENTRIES;
 use super::rows::Row;
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
@@ -113,7 +113,7 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     put!(out, "</tbody>\n</table>\n");
     pages(view, out);
     if let Some(readme) = &view.readme {
-        readme_section(readme, out);
+        readme.section(out);
     }
     put!(out, "</main>\n<footer>");
     put!(
@@ -290,27 +290,6 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         put!(out, "<use href=\"#u\"/></svg><span>Folder above</span></a></th>");
         put!(out, "<td class=\"s\" role=\"cell\"></td><td class=\"d\" role=\"cell\"></td></tr>\n");
     }
-}
-
-/// The README, as plain text.
-fn readme_section(readme: &Readme, out: &mut Vec<u8>) {
-    let link = |out: &mut Vec<u8>| {
-        put!(out, "<a href=\"");
-        text::url(&readme.name, out);
-        put!(out, "\">");
-    };
-    put!(out, "<section class=\"readme\" aria-labelledby=\"readme\">\n<h2 id=\"readme\">");
-    link(out);
-    text::html(&readme.name, out);
-    put!(out, "</a></h2>\n<pre tabindex=\"0\">");
-    text::html_lines(&readme.text, out);
-    put!(out, "</pre>\n");
-    if readme.truncated {
-        put!(out, "<p>This is its beginning; ");
-        link(out);
-        put!(out, "all of it</a> is longer.</p>\n");
-    }
-    put!(out, "</section>\n");
 }
 
 /// The icon for a file of this name.

@@ -4,7 +4,8 @@
 //!  query, Accept ─▶ query ─┐
 //!                          ▼            in a job
 //!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html
-//!           rows      one second                         └▶ document ─▶ data
+//!           rows      one second                         │          readme ─▶ markdown
+//!                                                        └▶ document ─▶ data
 //!                                                           in pieces, on the event loop
 //! ```
 //!
@@ -22,10 +23,15 @@ pub(crate) mod document;
 mod folder_cache;
 mod html;
 mod human;
+#[cfg(feature = "markdown")]
+mod markdown;
+#[cfg(test)]
+mod markdown_tests;
 mod order;
 pub(crate) mod page;
 pub(crate) mod query;
 mod read;
+mod readme;
 mod rows;
 #[cfg(test)]
 mod tests;

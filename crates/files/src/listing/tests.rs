@@ -11,6 +11,7 @@ use super::document::Document;
 use super::page::{MAX_LEN, Page};
 use super::query::{Format, ListingQuery};
 use super::read::Listing;
+use super::readme::Readme;
 use super::view::View;
 use crate::limits::lease::Lease;
 use crate::store::absent::{Absent, Permission, Special};
@@ -23,7 +24,7 @@ fn lease() -> Lease {
 fn view(store: &Memory, path: &str, query: &str, format: Format) -> View {
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &CancelToken::default()).unwrap();
-    let readme = listing.readme(store, folder);
+    let readme = Readme::read(&listing, store, folder, lease());
     let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
     View::new(Arc::new(listing), query, format, true, path, readme, lease()).unwrap()
@@ -252,12 +253,16 @@ fn a_page_within_no_budget_is_refused() {
 }
 
 #[test]
-fn the_readme_is_shown_as_text_below_the_table() {
+fn the_readme_is_rendered_below_the_entries() {
     let store = Memory::new();
     store.write("README.md", "# Title\n\n<script>alert(1)</script>\n");
     let page = written(&store, "/", "", Format::Html);
-    assert!(page.contains("<h2 id=\"readme\"><a href=\"README.md\">README.md</a></h2>"));
-    assert!(page.contains("# Title\n\n&lt;script&gt;alert(1)&lt;/script&gt;\n</pre>"));
+    let (entries, readme) = page.split_once("<section class=\"readme\"").unwrap();
+    assert!(entries.contains("id=\"files\""));
+    assert!(readme.contains("<h2 id=\"readme\"><a href=\"README.md\">README.md</a></h2>"));
+    let html = "<h3 id=\"readme-title\">Title</h3>\n\
+                <pre class=\"raw\">&lt;script&gt;alert(1)&lt;/script&gt;\n</pre>";
+    assert!(readme.contains(html), "{readme}");
 }
 
 #[test]
