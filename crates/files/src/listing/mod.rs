@@ -3,7 +3,7 @@
 //! ```text
 //!  query, Accept ─▶ query ─┐
 //!                          ▼            in a job
-//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html
+//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html ─▶ table, grid
 //!           rows      one second                         │          readme ─▶ markdown
 //!                                                        └▶ document ─▶ data
 //!                                                           in pieces, on the event loop
@@ -21,8 +21,10 @@ pub(crate) mod cache;
 mod data;
 pub(crate) mod document;
 mod folder_cache;
+mod grid;
 mod html;
 mod human;
+mod icon;
 #[cfg(feature = "markdown")]
 mod markdown;
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub(crate) mod query;
 mod read;
 mod readme;
 mod rows;
+mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -77,7 +77,7 @@ impl Page {
                 return Err(Absent::Exhausted);
             }
             let end = rows.len();
-            html::row(row, &mut rows);
+            html::row(view.query.layout, row, &mut rows);
             if rows.len() > max_len {
                 rows.truncate(end);
                 break;
