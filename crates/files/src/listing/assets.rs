@@ -9,7 +9,7 @@ pub(super) const ICONS: &str = include_str!("icons.svg");
 /// The `Content-Security-Policy` of a listing: it allows the style and scripts, by hashes that a
 /// test checks, images from this server and the page's icon, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
-    style-src 'sha256-wNluh0gz26AOtk7hR3a6az+p/h9AvZU8CRZb10nNPug='; \
+    style-src 'sha256-soOQwccdyxIBt0KhLSojp+wezwC1ZLsUCSGMupmcYn0='; \
     script-src 'sha256-qMezBSBC0thxpoHsFMlYw10dhrgU59Pu5Yt0OX3pvn8=' \
     'sha256-1SZxB9RjUBMWiHiVfo612jVozklh+QmHp5eIpjftyh0='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'self'";

@@ -8,6 +8,9 @@ use super::text::{self, put};
 use super::view::View;
 use crate::store::traits::Kind;
 
+/// The most rows that a browser lays out at once.
+const MAX_LAID_OUT: usize = 1000;
+
 /// The table up to its first row.
 pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     put!(
@@ -27,7 +30,10 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         sort_link(view, sort, out);
         put!(out, "</th>");
     }
-    put!(out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
+    // The style leaves the layout of rows that are out of sight to be done later. A screen reader
+    // may miss what is in them, so that is only done where it saves much.
+    let many = if view.rows().len() > MAX_LAID_OUT { " class=\"many\"" } else { "" };
+    put!(out, "</tr></thead>\n<tbody role=\"rowgroup\"{many}>\n");
     if has_parent {
         put!(
             out,

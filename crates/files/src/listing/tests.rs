@@ -194,6 +194,9 @@ fn a_page_has_up_to_10000_names_and_says_how_many_are_missing() {
     let whole = written(&store_with_names(2500, 8), "/", "", Format::Html);
     assert_eq!(rows_of(&whole), 2500);
     assert!(!whole.contains("missing") && !whole.contains("class=\"pages\""));
+    assert!(whole.contains("<tbody role=\"rowgroup\" class=\"many\">"));
+    let few = written(&store_with_names(1000, 8), "/", "", Format::Html);
+    assert!(few.contains("<tbody role=\"rowgroup\">"));
     let store = store_with_names(10_001, 8);
     for (query, link) in [("", ""), ("sort=name&order=desc", "&amp;order=desc")] {
         let cut = written(&store, "/", query, Format::Html);
