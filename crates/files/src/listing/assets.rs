@@ -10,6 +10,6 @@ pub(super) const ICONS: &str = include_str!("icons.svg");
 /// test checks, images from this server and the page's icon, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
     style-src 'sha256-soOQwccdyxIBt0KhLSojp+wezwC1ZLsUCSGMupmcYn0='; \
-    script-src 'sha256-qMezBSBC0thxpoHsFMlYw10dhrgU59Pu5Yt0OX3pvn8=' \
+    script-src 'sha256-UqU8W7IxhaOXwE64XZPR3Zz5ITVe/8BDXVjoBTxEwbY=' \
     'sha256-1SZxB9RjUBMWiHiVfo612jVozklh+QmHp5eIpjftyh0='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'self'";

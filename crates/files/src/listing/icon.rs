@@ -18,7 +18,10 @@ pub(super) fn is_image(name: &[u8], size: u64) -> bool {
         "image/x-icon",
         "image/webp",
     ];
-    (1..=MAX_IMAGE).contains(&size) && KINDS.contains(&&*content_type(name))
+    let kind = content_type(name);
+    // Without the charset, which an SVG has.
+    let kind = kind.split(';').next().unwrap_or_default();
+    (1..=MAX_IMAGE).contains(&size) && KINDS.contains(&kind)
 }
 
 /// The icon for a file of this name.

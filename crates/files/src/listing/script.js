@@ -65,11 +65,12 @@
   const utc = one(".utc");
   if (utc) utc.remove();
 
-  // A small image isn't enlarged, and one that the browser can't show has an icon.
-  // Icons, too, say that they have loaded. To ask for the size of one lays out the whole grid.
-  const mend = (image) => {
-    if (image.tagName !== "IMG") return;
-    if (image.naturalWidth === 0) {
+  // A small image isn't enlarged, and one that the browser can't show has an icon. Icons, too, say
+  // that they have loaded. To ask for the size of one lays out the whole grid.
+  const mend = (image, broken) => {
+    // An SVG may have no size of its own.
+    if (image.tagName !== "IMG" || (!broken && image.src.endsWith(".svg"))) return;
+    if (broken || image.naturalWidth === 0) {
       const icon = one(".views svg").cloneNode(true);
       icon.firstElementChild.setAttribute("href", "#i");
       image.replaceWith(icon);
@@ -78,10 +79,9 @@
     }
   };
   if (grid) {
-    const arrived = (event) => mend(event.target);
-    grid.addEventListener("load", arrived, true);
-    grid.addEventListener("error", arrived, true);
-    grid.querySelectorAll("img").forEach((image) => { if (image.complete) mend(image); });
+    grid.addEventListener("load", (event) => mend(event.target, false), true);
+    grid.addEventListener("error", (event) => mend(event.target, true), true);
+    grid.querySelectorAll("img").forEach((image) => { if (image.complete) mend(image, false); });
   }
 
   const links = () => rows.filter((row) => !row.hidden).map((row) => row.querySelector("a"));

@@ -294,7 +294,9 @@ fn an_empty_folder_and_an_empty_filter_each_say_one_thing() {
 #[test]
 fn a_grid_shows_images_and_keeps_order_and_filter() {
     let store = Memory::new();
-    for (name, size) in [("d/a b'.JPG", 9), ("d/empty.png", 0), ("d/x.tiff", 9), ("d/s/y.jpg", 9)] {
+    for (name, size) in
+        [("d/a b'.JPG", 9), ("d/b.svg", 8), ("d/empty.png", 0), ("d/x.tiff", 9), ("d/s/y.jpg", 9)]
+    {
         store.write(name, vec![0; size]);
     }
     let page = written(&store, "/d/", "view=grid&sort=size&order=desc&per=50", Format::Html);
@@ -304,7 +306,7 @@ fn a_grid_shows_images_and_keeps_order_and_filter() {
     assert!(page.contains(image), "{page}");
     assert_eq!(
         (page.matches("<img").count(), page.matches("<li class=").count()),
-        (1, 4),
+        (2, 5),
         "{page}"
     );
     for part in [
