@@ -126,10 +126,10 @@ fn notes(folders: &Folders) -> Vec<String> {
         Listing::On if has_folder => {
             notes.push("Everyone who can connect can list the folders.");
         }
-        Listing::Automatic if has_folder => notes.push(
-            "Folders without index.html are listed, because only this machine can connect: \
-             --listing does that everywhere, --no-listing nowhere.",
-        ),
+        Listing::Automatic if has_folder => notes.extend([
+            "Folders without index.html are listed, because only this machine can connect.",
+            "--listing lists them for everyone who can connect, --no-listing for no one.",
+        ]),
         Listing::Off if root.is_some_and(|root| !root.folder.has_index()) => notes.push(
             "There is no index.html, so / returns 404. Files have their own URLs; --listing lists \
              them.",

@@ -52,6 +52,8 @@ impl Folders {
             let folder = Folder::new(open(&path, &flags.links_into)?);
             let folder = folder.with_options(options.clone()).with_budgets(&budgets);
             let path = std::path::absolute(&path).context("cannot find the current folder")?;
+            // Without a slash at the end.
+            let path: PathBuf = path.components().collect();
             let result = mounts.at(&prefix, folder.clone());
             mounts = result.map_err(|error| bad_mount(error, &path)).or_usage()?;
             mounted.push(MountedFolder { prefix, path, folder });

@@ -2,10 +2,14 @@
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 pub(super) const SCRIPT: &str = include_str!("script.js");
+/// Shows the host. It runs before the entries arrive.
+pub(super) const HOST_SCRIPT: &str = include_str!("host.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 
-/// The `Content-Security-Policy` of a listing: it allows the style and script, by hashes that a
-/// test checks, and the form.
-pub(crate) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-7dxGDdoB/cGgRbwNVb7DvHqGIlTZSTZsDibgu1EB2rg='; script-src 'sha256-CmbVvSO7v/CAspjjgX2RFppuFf/rsXly+DfasE06OIo='; img-src data:; form-action 'self'; \
-    base-uri 'none'; frame-ancestors 'self'";
+/// The `Content-Security-Policy` of a listing: it allows the style and scripts, by hashes that a
+/// test checks, images from this server and the page's icon, and the form.
+pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
+    style-src 'sha256-soOQwccdyxIBt0KhLSojp+wezwC1ZLsUCSGMupmcYn0='; \
+    script-src 'sha256-UqU8W7IxhaOXwE64XZPR3Zz5ITVe/8BDXVjoBTxEwbY=' \
+    'sha256-1SZxB9RjUBMWiHiVfo612jVozklh+QmHp5eIpjftyh0='; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'self'";

@@ -9,6 +9,7 @@ use super::folder_cache::{FolderCache, Timestamped};
 use super::page::{Page, PageContent};
 use super::query::{Format, ListingQuery, percent_decoded};
 use super::read::Listing;
+use super::readme::Readme;
 use super::view::View;
 use crate::coding::encoder::Encoder;
 use crate::limits::lease::Lease;
@@ -135,7 +136,7 @@ impl ListingCache {
             let (read_at, listing) = self.listing(store, request)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
-            let readme = if whole { listing.readme(store, folder) } else { None };
+            let readme = if whole { Readme::read(&listing, store, folder, lease()?) } else { None };
             let (query, path) = (query.clone(), path.clone());
             let view = View::new(listing, query, Format::Html, *archives, path, readme, lease()?)?;
             Ok((read_at, Page::render(view, lease()?, cancel)?))

@@ -1,41 +1,166 @@
-//! A listing as an HTML page. It loads no other resources. Its script filters while the user types
-//! and shows local times; the page works without it.
+//! A listing as an HTML page. It loads nothing except the images of a grid and of a README. Its
+//! script filters while the user types and shows local times; the page works without it.
+//!
+//! A page is cached for all who request it, so the server writes no host into it: anyone can send
+//! any `Host`. The browser knows the host, and a script at the top shows it.
 
-use super::assets::{ICONS, SCRIPT, STYLE};
-use super::human::{Count, DateTime, Size};
-use super::query::{Format, ListingQuery, Sort};
-use super::read::{MAX_ENTRIES, Readme};
+use super::assets::{HOST_SCRIPT, ICONS, SCRIPT, STYLE};
+use super::human::{Count, Size};
+use super::query::{Format, Layout, ListingQuery, Sort};
+use super::read::MAX_ENTRIES;
 use super::rows::Row;
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
-use crate::naming::mime::content_type;
-use crate::store::traits::Kind;
+use super::{grid, table};
 
 /// The page's icon: a folder.
 const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
     24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
     9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
 
+/// What the page calls the root. A script replaces it by the host.
+const ROOT: &str = "Files";
+
 /// Everything before the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     let segments = view.segments();
-    let name = segments.last().map_or(&b"Files"[..], |name| name);
     put!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     put!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     put!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    text::html(name, out);
+    text::html(segments.last().map_or(ROOT.as_bytes(), |name| name), out);
     put!(
         out,
         "</title>\n<link rel=\"icon\" href=\"{FAVICON}\">\n<style>{STYLE}</style>\n</head>\n"
     );
-    put!(out, "<body>\n{ICONS}<a class=\"skip\" href=\"#files\">To the files</a>\n");
+    put!(out, "<body>\n{ICONS}");
+    if has_entries(view) {
+        put!(out, "<a class=\"skip\" href=\"#files\">Skip to the files</a>\n");
+    }
     put!(out, "<header>\n");
-    breadcrumbs(&segments, out);
-    put!(out, "<h1><bdi>");
+    heading(&segments, out);
+    summary(view, out);
+    put!(out, "</header>\n<script>{HOST_SCRIPT}</script>\n<main>\n");
+    notes(view, out);
+    if is_empty_folder(view) {
+        return;
+    }
+    toolbar(view, out);
+    if has_entries(view) {
+        pages(view, out);
+        match view.query.layout {
+            Layout::List => table::opening(view, !segments.is_empty(), out),
+            Layout::Grid => grid::opening(view, out),
+        }
+    }
+}
+
+/// One entry.
+pub(super) fn row(layout: Layout, row: Row<'_>, out: &mut Vec<u8>) {
+    match layout {
+        Layout::List => table::row(row, out),
+        Layout::Grid => grid::row(row, out),
+    }
+}
+
+/// Everything after the rows.
+pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
+    if has_entries(view) {
+        match view.query.layout {
+            Layout::List => table::closing(out),
+            Layout::Grid => grid::closing(out),
+        }
+    } else {
+        nothing(view, out);
+    }
+    pages(view, out);
+    if let Some(readme) = &view.readme {
+        readme.section(out);
+    }
+    put!(out, "</main>\n<footer>This listing is also available as <a href=\"");
+    view.query.link_format(Format::Json, out);
+    put!(out, "\">JSON</a> and as <a href=\"");
+    view.query.link_format(Format::Text, out);
+    put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+}
+
+/// Whether this page has any entries.
+fn has_entries(view: &View) -> bool {
+    view.rows().len() > 0
+}
+
+/// Whether the folder has nothing that can be shown.
+fn is_empty_folder(view: &View) -> bool {
+    view.totals.entries() == 0 && view.query.filter.is_empty()
+}
+
+/// What is said instead of entries.
+fn nothing(view: &View, out: &mut Vec<u8>) {
+    put!(out, "<p class=\"none\">");
+    if view.totals.entries() > 0 {
+        put!(out, "There is no such page.");
+    } else if view.query.filter.is_empty() && view.omitted.total() > 0 {
+        put!(out, "Nothing in this folder can be shown: {}.", view.omitted);
+    } else if view.query.filter.is_empty() {
+        put!(out, "This folder is empty.");
+    } else {
+        put!(out, "No name contains “<bdi>");
+        text::html(&view.query.filter, out);
+        put!(out, "</bdi>”. ");
+        show_all(view, out);
+    }
+    put!(out, "</p>\n");
+}
+
+/// The name of the folder, below links to the folders above. The links are relative, so they work
+/// with any URL of the root.
+fn heading(segments: &[Vec<u8>], out: &mut Vec<u8>) {
+    let Some((name, above)) = segments.split_last() else {
+        put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");
+        return;
+    };
+    put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
+    (0..segments.len()).for_each(|_| put!(out, "../"));
+    put!(out, "\"><bdi class=\"host\">{ROOT}</bdi></a></li>");
+    for (at, name) in above.iter().enumerate() {
+        put!(out, "<li><a href=\"");
+        (at + 1..segments.len()).for_each(|_| put!(out, "../"));
+        put!(out, "\"><bdi>");
+        text::html(name, out);
+        put!(out, "</bdi></a></li>");
+    }
+    put!(out, "</ol></nav>\n<h1><bdi>");
     text::html(name, out);
     put!(out, "</bdi></h1>\n");
-    summary(view, out);
-    put!(out, "</header>\n<main>\n");
+}
+
+/// The numbers of folders and files, and their size.
+fn summary(view: &View, out: &mut Vec<u8>) {
+    let Totals { folders, files, bytes } = view.totals;
+    if folders + files == 0 {
+        return;
+    }
+    let several = |count: u64| if count == 1 { "" } else { "s" };
+    put!(out, "<p class=\"sum\">");
+    let mut between = "";
+    for (count, what) in [(folders, "folder"), (files, "file")] {
+        if count > 0 {
+            put!(out, "{between}{} {what}{}", Count(count), several(count));
+            between = ", ";
+        }
+    }
+    if files > 0 {
+        put!(out, ", {}", Size(bytes));
+    }
+    if let Some(readme) = &view.readme {
+        put!(out, " · <a href=\"#readme\">");
+        text::html(&readme.name, out);
+        put!(out, "</a>");
+    }
+    put!(out, "</p>\n");
+}
+
+/// What the page doesn't show.
+fn notes(view: &View, out: &mut Vec<u8>) {
     if view.truncated {
         put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
         put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
@@ -55,7 +180,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "\">plain text</a>.</p>\n");
     }
     let omitted = view.omitted.total();
-    if omitted > 0 {
+    if omitted > 0 && !is_empty_folder(view) {
         let entries = if omitted == 1 { "entry is" } else { "entries are" };
         put!(
             out,
@@ -64,138 +189,28 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
             view.omitted
         );
     }
-    toolbar(view, out);
-    pages(view, out);
-    table(view, !segments.is_empty(), out);
 }
 
-/// One entry.
-pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
-    let Row { name, kind, size, modified } = row;
-    let (class, icon, slash) = match kind {
-        Kind::Folder => ("f", "d", "/"),
-        Kind::File => ("n", icon(name), ""),
-    };
-    put!(out, "<tr class=\"{class}\" role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"");
-    text::url(name, out);
-    put!(out, "{slash}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
-    text::html(name, out);
-    put!(out, "{slash}</bdi></a></th>");
-    match kind {
-        Kind::Folder => put!(out, "<td class=\"s\" role=\"cell\"></td>"),
-        Kind::File => {
-            put!(
-                out,
-                "<td class=\"s\" role=\"cell\" title=\"{} bytes\">{}</td>",
-                Count(size),
-                Size(size)
-            );
-        }
-    }
-    let time = DateTime::new(modified).to_string();
-    let (day, minute) = (&time[..10], &time[11..16]);
-    put!(
-        out,
-        "<td class=\"d\" role=\"cell\"><time datetime=\"{time}\">{day}<span> {minute}</span></time></td>"
-    );
-    put!(out, "</tr>\n");
-}
-
-/// Everything after the rows.
-pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
-    if view.rows().len() == 0 {
-        put!(
-            out,
-            "<tr role=\"row\"><td class=\"none\" role=\"cell\" colspan=\"3\">{}</td></tr>\n",
-            empty_text(view)
-        );
-    }
-    put!(out, "</tbody>\n</table>\n");
-    pages(view, out);
-    if let Some(readme) = &view.readme {
-        readme_section(readme, out);
-    }
-    put!(out, "</main>\n<footer>");
-    put!(
-        out,
-        "<span class=\"keys\" hidden><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>"
-    );
-    put!(out, "The same as <a href=\"");
-    view.query.link_format(Format::Json, out);
-    put!(out, "\">JSON</a> or <a href=\"");
-    view.query.link_format(Format::Text, out);
-    put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
-}
-
-/// The text instead of rows.
-fn empty_text(view: &View) -> &'static str {
-    if view.totals.entries() > 0 {
-        "There is no such page."
-    } else if view.query.filter.is_empty() && view.omitted.total() > 0 {
-        "Nothing in this folder can be shown."
-    } else if view.query.filter.is_empty() {
-        "This folder is empty."
-    } else {
-        "No name has this in it."
-    }
-}
-
-/// Links to the folders above. They are relative, so they work with any URL of the root.
-fn breadcrumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
-    let Some((_, above)) = segments.split_last() else { return };
-    put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
-    (0..segments.len()).for_each(|_| put!(out, "../"));
-    put!(out, "\">Files</a></li>");
-    for (at, name) in above.iter().enumerate() {
-        put!(out, "<li><a href=\"");
-        (at + 1..segments.len()).for_each(|_| put!(out, "../"));
-        put!(out, "\"><bdi>");
-        text::html(name, out);
-        put!(out, "</bdi></a></li>");
-    }
-    put!(out, "</ol></nav>\n");
-}
-
-/// The numbers of folders and files, and their size.
-fn summary(view: &View, out: &mut Vec<u8>) {
-    let Totals { folders, files, bytes } = view.totals;
-    let several = |count: u64| if count == 1 { "" } else { "s" };
-    put!(out, "<p class=\"sum\">");
-    let mut between = "";
-    for (count, what) in [(folders, "folder"), (files, "file")] {
-        if count > 0 {
-            put!(out, "{between}{} {what}{}", Count(count), several(count));
-            between = ", ";
-        }
-    }
-    if files > 0 {
-        put!(out, ", {}", Size(bytes));
-    }
-    if folders + files == 0 {
-        put!(out, "Nothing here");
-    }
-    if let Some(readme) = &view.readme {
-        put!(out, " · <a href=\"#readme\">");
-        text::html(&readme.name, out);
-        put!(out, "</a>");
-    }
-    put!(out, "</p>\n");
-}
-
-/// The filter form and the download link.
+/// The filter form, the layouts, and the download link.
 fn toolbar(view: &View, out: &mut Vec<u8>) {
     let query = &view.query;
-    put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
+    put!(out, "<div class=\"bar\">\n<form role=\"search\">");
     put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
-    put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter names\" ");
+    put!(
+        out,
+        "<span class=\"box\"><input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter names\" "
+    );
     put!(out, "autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" value=\"");
     text::html(&query.filter, out);
-    put!(out, "\">");
+    put!(out, "\"><kbd hidden aria-hidden=\"true\">/</kbd></span>");
     let mut hidden = |name: &str, value: &str| {
         put!(out, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
     };
     if let Some(format) = query.format {
         hidden("format", format.as_str());
+    }
+    if query.layout == Layout::Grid {
+        hidden("view", query.layout.as_str());
     }
     if query.sort != Sort::Name || query.descending {
         hidden("sort", query.sort.as_str());
@@ -205,20 +220,41 @@ fn toolbar(view: &View, out: &mut Vec<u8>) {
         hidden("per", &per_page.to_string());
     }
     put!(out, "<button>Filter</button></form>\n");
+    if has_entries(view) {
+        put!(out, "<nav class=\"views\" aria-label=\"Layout\">");
+        for (layout, icon, text) in [(Layout::List, "l", "List"), (Layout::Grid, "g", "Grid")] {
+            put!(out, "<a href=\"");
+            ListingQuery { layout, ..query.clone() }.link(out);
+            let current = if layout == query.layout { " aria-current=\"true\"" } else { "" };
+            put!(
+                out,
+                "\"{current}><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg>{text}</a>"
+            );
+        }
+        put!(out, "</nav>\n");
+    }
     if view.archives {
-        put!(out, "<a class=\"button\" href=\"?format=tar\" download>Download all</a>\n");
+        // An archive has the whole folder, whatever this page shows of it.
+        put!(out, "<a class=\"button\" href=\"?format=tar\" download>");
+        put!(out, "Download folder <span>(.tar)</span></a>\n");
     }
     put!(out, "</div>\n");
     put!(out, "<p class=\"found\" role=\"status\">");
-    if !query.filter.is_empty() {
-        put!(out, "Only names with “<bdi>");
+    if !query.filter.is_empty() && has_entries(view) {
+        put!(out, "Only names that contain “<bdi>");
         text::html(&query.filter, out);
-        put!(out, "</bdi>”. <a href=\"");
-        let all = ListingQuery { filter: Vec::new(), ..query.clone() };
-        all.link_page(0, out);
-        put!(out, "\">Show all</a>");
+        put!(out, "</bdi>”. ");
+        show_all(view, out);
     }
     put!(out, "</p>\n");
+}
+
+/// A link to the folder without the filter.
+fn show_all(view: &View, out: &mut Vec<u8>) {
+    put!(out, "<a href=\"");
+    let all = ListingQuery { filter: Vec::new(), ..view.query.clone() };
+    all.link_page(0, out);
+    put!(out, "\">Show all</a>");
 }
 
 /// Links to the previous and next page, if there are any.
@@ -243,89 +279,4 @@ fn pages(view: &View, out: &mut Vec<u8>) {
         link(&query, page + 1, "next", "Next →", out);
     }
     put!(out, "</nav>\n");
-}
-
-/// The table up to its first row.
-fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
-    put!(
-        out,
-        "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
-    );
-    // On small screens the style lays the rows out as blocks. The roles keep the table for screen
-    // readers.
-    put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
-    for (sort, class, title) in
-        [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
-    {
-        let current = view.query.sort == sort;
-        // Sizes and dates are sorted with the largest and latest first.
-        let descending = if current { !view.query.descending } else { sort != Sort::Name };
-        put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
-        let arrow = match (current, view.query.descending) {
-            (false, _) => "",
-            (true, false) => " ↑",
-            (true, true) => " ↓",
-        };
-        if current {
-            let order = if view.query.descending { "descending" } else { "ascending" };
-            put!(out, " aria-sort=\"{order}\"");
-        }
-        put!(out, "><a href=\"");
-        view.query.link_sorted(sort, descending, out);
-        put!(out, "\">{title}");
-        if sort == Sort::Date {
-            put!(out, "<span class=\"utc\"> (UTC)</span>");
-        }
-        if current {
-            put!(out, "<span aria-hidden=\"true\">{arrow}</span>");
-        }
-        put!(out, "</a></th>");
-    }
-    put!(out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
-    if has_parent {
-        put!(
-            out,
-            "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"../\"><svg aria-hidden=\"true\">"
-        );
-        put!(out, "<use href=\"#u\"/></svg><span>Folder above</span></a></th>");
-        put!(out, "<td class=\"s\" role=\"cell\"></td><td class=\"d\" role=\"cell\"></td></tr>\n");
-    }
-}
-
-/// The README, as plain text.
-fn readme_section(readme: &Readme, out: &mut Vec<u8>) {
-    let link = |out: &mut Vec<u8>| {
-        put!(out, "<a href=\"");
-        text::url(&readme.name, out);
-        put!(out, "\">");
-    };
-    put!(out, "<section class=\"readme\" aria-labelledby=\"readme\">\n<h2 id=\"readme\">");
-    link(out);
-    text::html(&readme.name, out);
-    put!(out, "</a></h2>\n<pre tabindex=\"0\">");
-    text::html_lines(&readme.text, out);
-    put!(out, "</pre>\n");
-    if readme.truncated {
-        put!(out, "<p>This is its beginning; ");
-        link(out);
-        put!(out, "all of it</a> is longer.</p>\n");
-    }
-    put!(out, "</section>\n");
-}
-
-/// The icon for a file of this name.
-fn icon(name: &[u8]) -> &'static str {
-    let kind = content_type(name);
-    let kind = kind.split(';').next().unwrap_or_default();
-    match kind.split_once('/') {
-        Some(("image", _)) => "i",
-        Some(("video", _)) => "m",
-        Some(("audio", _)) => "s",
-        Some(("text", _)) => "t",
-        Some((_, "json" | "pdf" | "yaml" | "xml")) => "t",
-        Some((_, "zip" | "gzip" | "zstd" | "x-tar" | "x-7z-compressed" | "x-bzip2" | "x-xz")) => {
-            "z"
-        }
-        _ => "b",
-    }
 }

@@ -3,8 +3,9 @@
 //! ```text
 //!  query, Accept ─▶ query ─┐
 //!                          ▼            in a job
-//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html
-//!           rows      one second                         └▶ document ─▶ data
+//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─┬▶ page ─▶ html ─▶ table, grid
+//!           rows      one second                         │          readme ─▶ markdown
+//!                                                        └▶ document ─▶ data
 //!                                                           in pieces, on the event loop
 //! ```
 //!
@@ -20,13 +21,21 @@ pub(crate) mod cache;
 mod data;
 pub(crate) mod document;
 mod folder_cache;
+mod grid;
 mod html;
 mod human;
+mod icon;
+#[cfg(feature = "markdown")]
+mod markdown;
+#[cfg(test)]
+mod markdown_tests;
 mod order;
 pub(crate) mod page;
 pub(crate) mod query;
 mod read;
+mod readme;
 mod rows;
+mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod text;

@@ -66,18 +66,19 @@ impl Page {
         // Enough for most names. Each row contains its name twice.
         let likely_len = 270 * view.rows().len() + 3 * view.rows().weight();
         let capacity = likely_len.min(max_len);
-        if !lease.resize(2 * capacity) {
+        let around = html.len() + closing.len();
+        if !lease.resize(around + 2 * capacity) {
             return Err(Absent::Exhausted);
         }
         let (mut rows, mut fitting) = (Vec::with_capacity(capacity), 0);
         for row in view.rows().iter() {
             if fitting % ROWS_PER_CHECK == 0
-                && (cancel.is_cancelled() || !lease.resize(2 * rows.capacity()))
+                && (cancel.is_cancelled() || !lease.resize(around + 2 * rows.capacity()))
             {
                 return Err(Absent::Exhausted);
             }
             let end = rows.len();
-            html::row(row, &mut rows);
+            html::row(view.query.layout, row, &mut rows);
             if rows.len() > max_len {
                 rows.truncate(end);
                 break;

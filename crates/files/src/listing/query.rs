@@ -5,6 +5,7 @@
 //! | `format=html`, `json`, `text` | the format. Default: by the `Accept` field, else HTML |
 //! | `format=tar` | the folder as an archive, unless archives are off |
 //! | `sort=name`, `size`, `date` and `order=asc`, `desc` | the order; folders come first |
+//! | `view=list`, `grid` | the layout of HTML: a table, or a grid with the images themselves |
 //! | `q=TEXT` | only names that contain this text, in upper or lower case |
 //! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
@@ -43,6 +44,25 @@ impl Format {
     }
 }
 
+/// The layout of an HTML page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// A table.
+    #[default]
+    List,
+    /// Images as they are, other files with an icon.
+    Grid,
+}
+
+impl Layout {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Grid => "grid",
+        }
+    }
+}
+
 /// The order of the entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
@@ -67,6 +87,7 @@ impl Sort {
 pub(crate) struct ListingQuery {
     /// The format, if the query names one.
     pub(crate) format: Option<Format>,
+    pub(crate) layout: Layout,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
     /// The text that names must contain; empty for all names.
@@ -97,6 +118,9 @@ impl ListingQuery {
                     return Err("The format is html, json, text or tar.");
                 }
                 (b"format", _) => return Err("The format is html, json or text."),
+                (b"view", b"list") => query.layout = Layout::List,
+                (b"view", b"grid") => query.layout = Layout::Grid,
+                (b"view", _) => return Err("The view is list or grid."),
                 (b"sort", b"name") => query.sort = Sort::Name,
                 (b"sort", b"size") => query.sort = Sort::Size,
                 (b"sort", b"date") => query.sort = Sort::Date,
@@ -144,7 +168,13 @@ impl ListingQuery {
 
     /// Writes the same query for all pages in another format.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
-        let query = Self { format: Some(format), page: None, per_page: None, ..self.clone() };
+        let query = Self {
+            format: Some(format),
+            layout: Layout::List,
+            page: None,
+            per_page: None,
+            ..self.clone()
+        };
         query.link(out);
     }
 
@@ -157,6 +187,9 @@ impl ListingQuery {
         };
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
+        }
+        if self.layout != Layout::List {
+            pair("view", &self.layout.as_str(), out);
         }
         // An empty link would lead to the current URL with its query, so there is at least one
         // pair.
@@ -287,9 +320,10 @@ mod tests {
         assert_eq!(ListingQuery::parse(None, true), Ok(ListingQuery::default()));
         assert_eq!(parsed("utm_source=x&&=&lang"), Ok(ListingQuery::default()));
         assert_eq!(
-            parsed("format=json&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
+            parsed("format=json&view=grid&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
             Ok(ListingQuery {
                 format: Some(Format::Json),
+                layout: Layout::Grid,
                 sort: Sort::Size,
                 descending: true,
                 filter: "a b&é%zz".into(),
@@ -307,6 +341,7 @@ mod tests {
         for bad in [
             "format=zip",
             "format=",
+            "view=x",
             "sort=x",
             "order=up",
             "page=0",
@@ -383,9 +418,10 @@ mod tests {
             filter in proptest::collection::vec(any::<u8>(), 0..20),
             page in proptest::option::of(2u32..1_000_000),
             per_page in proptest::option::of(1..=MAX_PER_PAGE),
+            layout in prop_oneof![Just(Layout::List), Just(Layout::Grid)],
             format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
-            let query = ListingQuery { format, sort, descending, filter, page, per_page };
+            let query = ListingQuery { format, layout, sort, descending, filter, page, per_page };
             let mut link = Vec::new();
             query.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");

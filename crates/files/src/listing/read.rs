@@ -7,19 +7,12 @@ use sockeye_proto::{CancelToken, Permit};
 use super::query::Sort;
 use super::rows::{Row, Rows};
 use crate::limits::lease::Lease;
-use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::omitted::Omitted;
-use crate::store::traits::{Kind, Opened, Store};
+use crate::store::traits::Store;
 
 /// The most entries of a folder that are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
-
-/// The most bytes of a README that are shown.
-pub(crate) const MAX_README: usize = 64 * 1024;
-
-/// The names of README files, in lower case. The first that exists is shown.
-const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
 /// The number of entries between two checks of the memory budget and for cancellation.
 const ENTRIES_PER_CHECK: usize = 1024;
@@ -70,33 +63,6 @@ impl Listing {
         rows.sort(Sort::Name, false, 0..usize::MAX);
         Ok(Self { rows, truncated, omitted, _held: lease.share() })
     }
-
-    /// Reads the README of the folder. `None` if there is none, or it can't be read.
-    pub(crate) fn readme(&self, store: &dyn Store, folder: &[u8]) -> Option<Readme> {
-        let named = |readme: &[u8]| {
-            let this =
-                |row: &Row<'_>| row.kind == Kind::File && row.name.eq_ignore_ascii_case(readme);
-            self.rows.iter().find(this).map(|row| row.name)
-        };
-        let name = READMES.iter().find_map(|readme| named(readme))?;
-        let path = beneath(folder, name);
-        let Ok(Opened::File(file, _)) = store.open(&path) else { return None };
-        let mut text = vec![0; MAX_README];
-        let filled = file.fill(0, &mut text).ok()?;
-        let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
-        text.truncate(filled);
-        text.shrink_to_fit();
-        Some(Readme { name: name.to_vec(), text, truncated: more })
-    }
-}
-
-/// The README of a folder.
-#[derive(Debug, Hash)]
-pub(crate) struct Readme {
-    pub(crate) name: Vec<u8>,
-    pub(crate) text: Vec<u8>,
-    /// Whether it is longer than [`MAX_README`].
-    pub(crate) truncated: bool,
 }
 
 #[cfg(test)]
@@ -108,40 +74,6 @@ mod tests {
 
     fn read(store: &Memory, folder: &str, lease: Lease) -> Result<Listing, Absent> {
         Listing::read(store, folder.as_bytes(), lease, &CancelToken::default())
-    }
-
-    fn listing(store: &Memory, folder: &str) -> Listing {
-        read(store, folder, crate::tests::lease(1 << 30)).unwrap()
-    }
-
-    #[test]
-    fn readmes_are_found_in_any_case_and_by_preference() {
-        let store = Memory::new();
-        for (name, content) in [
-            ("README", "plain"),
-            ("ReadMe.TXT", "text"),
-            ("sub/readme.md", "# sub"),
-            ("none/readme.md/x", ""),
-        ] {
-            store.write(name, content);
-        }
-        let readme = |folder: &str| {
-            listing(&store, folder).readme(&store, folder.as_bytes()).map(|readme| readme.text)
-        };
-        assert_eq!(readme("").as_deref(), Some(&b"text"[..]));
-        assert_eq!(readme("sub").as_deref(), Some(&b"# sub"[..]));
-        assert_eq!(readme("none"), None, "a folder of that name");
-    }
-
-    #[test]
-    fn long_readmes_are_cut_and_marked() {
-        let store = Memory::new();
-        store.write("README.md", vec![b'a'; MAX_README]);
-        let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, false));
-        store.write("README.md", vec![b'a'; MAX_README + 1]);
-        let readme = listing(&store, "").readme(&store, b"").unwrap();
-        assert_eq!((readme.text.len(), readme.truncated), (MAX_README, true));
     }
 
     #[test]

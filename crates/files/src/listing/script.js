@@ -2,15 +2,19 @@
 (() => {
   const one = (what) => document.querySelector(what);
   const box = one("input[type=search]");
-  const rows = [...document.querySelectorAll("tbody tr[class]")];
+  // A folder that is empty.
+  if (!box) return;
+  const files = one("#files");
+  const grid = one(".grid");
+  const rows = [...document.querySelectorAll("#files .f, #files .n")];
   const names = rows.map((row) => row.querySelector("bdi").textContent.toLowerCase());
   const found = one(".found");
-  const before = found.textContent;
+  const before = [...found.childNodes];
   const asked = box.defaultValue;
   const paged = one(".pages") !== null;
   // All is here, and narrowed by typing.
-  one("form button").hidden = !paged;
-  one(".keys").hidden = false;
+  one("form button").hidden = !paged && files !== null;
+  one("kbd").hidden = false;
 
   // To lay out thousands of rows takes a while, so they appear some at a time, and typing goes on.
   let waiting = [];
@@ -21,6 +25,7 @@
 
   // Narrows what this page shows; Enter asks for the whole folder.
   const narrow = () => {
+    if (!files) return;
     const part = box.value.toLowerCase();
     const idle = waiting.length === 0;
     waiting = [];
@@ -32,11 +37,13 @@
       else if (!fits && !row.hidden) row.hidden = true;
     });
     if (idle) show();
+    files.hidden = shown === 0;
     const whole = paged || (asked !== "" && !part.includes(asked.toLowerCase()));
     if (box.value === asked) {
-      found.textContent = before;
+      found.replaceChildren(...before);
     } else {
-      found.textContent = `${shown} of ${rows.length} shown` +
+      found.textContent = (shown > 0 ? `${shown} of ${rows.length} shown` :
+        `No name ${whole ? "here " : ""}contains “${box.value}”`) +
         (whole ? "; press Enter to search the whole folder" : "");
     }
   };
@@ -58,25 +65,57 @@
   const utc = one(".utc");
   if (utc) utc.remove();
 
+  // A small image isn't enlarged, and one that the browser can't show has an icon. Icons, too, say
+  // that they have loaded. To ask for the size of one lays out the whole grid.
+  const mend = (image, broken) => {
+    // An SVG may have no size of its own.
+    if (image.tagName !== "IMG" || (!broken && image.src.endsWith(".svg"))) return;
+    if (broken || image.naturalWidth === 0) {
+      const icon = one(".views svg").cloneNode(true);
+      icon.firstElementChild.setAttribute("href", "#i");
+      image.replaceWith(icon);
+    } else if (image.naturalWidth < 160) {
+      image.classList.add("small");
+    }
+  };
+  if (grid) {
+    grid.addEventListener("load", (event) => mend(event.target, false), true);
+    grid.addEventListener("error", (event) => mend(event.target, true), true);
+    grid.querySelectorAll("img").forEach((image) => { if (image.complete) mend(image, false); });
+  }
+
   const links = () => rows.filter((row) => !row.hidden).map((row) => row.querySelector("a"));
-  const step = (by) => {
-    const all = links();
+  const step = (all, by) => {
+    const to = all.indexOf(document.activeElement) + by;
+    if (to < 0 || all.length === 0) box.focus();
+    else all[Math.min(to, all.length - 1)].focus();
+  };
+  // To the next row: in a grid, to the next entry that is in the same column.
+  const stepRow = (all, by) => {
     const at = all.indexOf(document.activeElement);
-    if (at + by < 0 || all.length === 0) box.focus();
-    else all[Math.min(at + by, all.length - 1)].focus();
+    if (!grid || at < 0) return step(all, by);
+    const left = (entry) => entry.parentElement.offsetLeft;
+    let to = at + by;
+    while (all[to] && left(all[to]) !== left(all[at])) to += by;
+    step(all, to - at);
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Keys scroll a README.
+    if (event.target.closest(".readme")) return;
     const typing = document.activeElement === box;
+    const all = links();
     if (event.key === "/" && !typing) box.select();
     else if (event.key === "Escape" && typing) {
       if (box.value === "") box.blur();
       box.value = "";
       narrow();
-    } else if (event.key === "ArrowDown") step(1);
-    else if (event.key === "ArrowUp" && !typing) step(-1);
-    else if (event.key === "Home" && !typing && links().length > 0) links()[0].focus();
-    else if (event.key === "End" && !typing && links().length > 0) links().at(-1).focus();
+    } else if (event.key === "ArrowDown") stepRow(all, 1);
+    else if (event.key === "ArrowUp" && !typing) stepRow(all, -1);
+    else if (event.key === "ArrowRight" && grid && !typing) step(all, 1);
+    else if (event.key === "ArrowLeft" && grid && !typing) step(all, -1);
+    else if (event.key === "Home" && !typing && all.length > 0) all[0].focus();
+    else if (event.key === "End" && !typing && all.length > 0) all.at(-1).focus();
     else return;
     event.preventDefault();
   });

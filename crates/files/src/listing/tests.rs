@@ -6,11 +6,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use sockeye_proto::{CancelToken, Waiter};
 
-use super::assets::{POLICY, SCRIPT, STYLE};
+use super::assets::{HOST_SCRIPT, POLICY, SCRIPT, STYLE};
 use super::document::Document;
 use super::page::{MAX_LEN, Page};
 use super::query::{Format, ListingQuery};
 use super::read::Listing;
+use super::readme::Readme;
 use super::view::View;
 use crate::limits::lease::Lease;
 use crate::store::absent::{Absent, Permission, Special};
@@ -23,7 +24,7 @@ fn lease() -> Lease {
 fn view(store: &Memory, path: &str, query: &str, format: Format) -> View {
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &CancelToken::default()).unwrap();
-    let readme = listing.readme(store, folder);
+    let readme = Readme::read(&listing, store, folder, lease());
     let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
     View::new(Arc::new(listing), query, format, true, path, readme, lease()).unwrap()
@@ -65,8 +66,10 @@ fn store_with_hostile_names() -> Memory {
 
 #[test]
 fn the_policy_allows_only_our_style_and_script() {
-    for (text, directive) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
-        let with_hash = format!("{directive} 'sha256-{}';", base64(&Sha256::digest(text)));
+    for (text, directive) in
+        [(STYLE, "style-src"), (SCRIPT, "script-src"), (HOST_SCRIPT, "script-src")]
+    {
+        let with_hash = format!("'sha256-{}'", base64(&Sha256::digest(text)));
         assert!(POLICY.contains(&with_hash), "the policy should have {with_hash}");
         // Text that would end the element, or violate the policy.
         for bad in ["</", "<!--", "http:", "https:", "url(", "@import", "innerHTML", "eval"] {
@@ -113,7 +116,7 @@ fn pages_list_folders_first_and_escape_names() {
         rows[1].contains("<time datetime=\"2001-09-09T01:46:40Z\">2001-09-09<span> 01:46</span>")
     );
     assert!(page.contains("<p class=\"sum\">1 folder, 5 files, 1.0 MiB</p>"));
-    assert!(page.contains("<li><a href=\"../\">Files</a></li>"));
+    assert!(page.contains("<li><a href=\"../\"><bdi class=\"host\">Files</bdi></a></li>"));
     assert!(!page.contains("class=\"pages\""), "no links to pages: there is only one");
 }
 
@@ -127,7 +130,10 @@ fn links_to_folders_above_are_relative_and_escaped() {
     let page = Page::render(view, lease(), &CancelToken::default()).unwrap();
     let page = std::str::from_utf8(&page.html).unwrap();
     let crumbs = page.lines().find(|line| line.contains("<ol class=\"crumbs\"")).unwrap();
-    assert!(crumbs.contains("<a href=\"../../../\">Files</a>"), "{crumbs}");
+    assert!(
+        crumbs.contains("<a href=\"../../../\"><bdi class=\"host\">Files</bdi></a>"),
+        "{crumbs}"
+    );
     assert!(crumbs.contains("<a href=\"../../\"><bdi>a &lt;b&gt;</bdi></a>"), "{crumbs}");
     assert!(crumbs.contains("<a href=\"../\"><bdi>c&amp;</bdi></a>"), "{crumbs}");
     assert!(page.contains("<h1><bdi>d</bdi></h1>"));
@@ -162,7 +168,9 @@ fn sorting_filtering_and_paging_are_links_and_a_form() {
         assert!(page.contains(&part), "{part} in {page}");
     }
     let page = written(&store, "/", "q=nothing", Format::Html);
-    assert!(page.contains("No name has this in it."));
+    assert!(
+        page.contains("No name contains “<bdi>nothing</bdi>”. <a href=\"?sort=name\">Show all</a>")
+    );
     let page = written(&store, "/", "page=9", Format::Html);
     assert!(
         page.contains("There is no such page.")
@@ -186,6 +194,9 @@ fn a_page_has_up_to_10000_names_and_says_how_many_are_missing() {
     let whole = written(&store_with_names(2500, 8), "/", "", Format::Html);
     assert_eq!(rows_of(&whole), 2500);
     assert!(!whole.contains("missing") && !whole.contains("class=\"pages\""));
+    assert!(whole.contains("<tbody role=\"rowgroup\" class=\"many\">"));
+    let few = written(&store_with_names(1000, 8), "/", "", Format::Html);
+    assert!(few.contains("<tbody role=\"rowgroup\">"));
     let store = store_with_names(10_001, 8);
     for (query, link) in [("", ""), ("sort=name&order=desc", "&amp;order=desc")] {
         let cut = written(&store, "/", query, Format::Html);
@@ -252,12 +263,75 @@ fn a_page_within_no_budget_is_refused() {
 }
 
 #[test]
-fn the_readme_is_shown_as_text_below_the_table() {
+fn the_readme_is_rendered_below_the_entries() {
     let store = Memory::new();
     store.write("README.md", "# Title\n\n<script>alert(1)</script>\n");
+    for query in ["", "view=grid"] {
+        let page = written(&store, "/", query, Format::Html);
+        let (entries, readme) = page.split_once("<section class=\"readme\"").unwrap();
+        assert!(entries.contains("id=\"files\""));
+        assert!(readme.contains("<h2 id=\"readme\"><a href=\"README.md\">README.md</a></h2>"));
+        let html = "<h3 id=\"readme-title\">Title</h3>\n\
+                    <pre class=\"raw\">&lt;script&gt;alert(1)&lt;/script&gt;\n</pre>";
+        assert!(readme.contains(html), "{readme}");
+    }
+}
+
+#[test]
+fn an_empty_folder_and_an_empty_filter_each_say_one_thing() {
+    let store = Memory::new();
     let page = written(&store, "/", "", Format::Html);
-    assert!(page.contains("<h2 id=\"readme\"><a href=\"README.md\">README.md</a></h2>"));
-    assert!(page.contains("# Title\n\n&lt;script&gt;alert(1)&lt;/script&gt;\n</pre>"));
+    let main = |page: &str| page.split("main>").nth(1).unwrap().to_owned();
+    assert_eq!(main(&page), "\n<p class=\"none\">This folder is empty.</p>\n</");
+    assert!(!page.contains("class=\"sum\"") && !page.contains("class=\"skip\""), "{page}");
+    store.write("a", "");
+    let page = main(&written(&store, "/", "q=b", Format::Html));
+    assert_eq!(page.matches("<p").count(), 2, "{page}");
+    assert!(page.contains("<p class=\"found\" role=\"status\"></p>"), "{page}");
+    assert!(!page.contains("files\"") && page.contains("id=\"q\""), "{page}");
+}
+
+#[test]
+fn a_grid_shows_images_and_keeps_order_and_filter() {
+    let store = Memory::new();
+    for (name, size) in
+        [("d/a b'.JPG", 9), ("d/b.svg", 8), ("d/empty.png", 0), ("d/x.tiff", 9), ("d/s/y.jpg", 9)]
+    {
+        store.write(name, vec![0; size]);
+    }
+    let page = written(&store, "/d/", "view=grid&sort=size&order=desc&per=50", Format::Html);
+    let image = "<li class=\"n\"><a href=\"a%20b%27.JPG\"><span class=\"pic\"><img loading=\"lazy\" \
+                 decoding=\"async\" alt=\"\" src=\"a%20b%27.JPG\"></span><bdi>a b&#39;.JPG</bdi></a>\
+                 <span class=\"s\" title=\"9 bytes\">9 B</span></li>";
+    assert!(page.contains(image), "{page}");
+    assert_eq!(
+        (page.matches("<img").count(), page.matches("<li class=").count()),
+        (2, 5),
+        "{page}"
+    );
+    for part in [
+        "<li class=\"f\"><a href=\"s/\">",
+        "<a href=\"?sort=size&amp;order=desc&amp;per=50\"><svg",
+        "<a href=\"?view=grid&amp;sort=size&amp;order=desc&amp;per=50\" aria-current=\"true\"><svg",
+        "<input type=\"hidden\" name=\"view\" value=\"grid\">",
+        "<span class=\"current\"><a href=\"?view=grid&amp;sort=size&amp;per=50\">",
+        "<a href=\"?format=json&amp;sort=size&amp;order=desc\">JSON</a>",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let page = written(&store, "/d/", "", Format::Html);
+    assert!(page.contains("<a href=\"?view=grid&amp;sort=name\"><svg"), "{page}");
+}
+
+#[test]
+fn the_download_is_named_for_what_it_has() {
+    let store = store_with_names(20, 8);
+    for query in ["", "q=1", "per=5", "view=grid"] {
+        let page = written(&store, "/", query, Format::Html);
+        let link = "<a class=\"button\" href=\"?format=tar\" download>Download folder ";
+        assert!(page.contains(link), "{query}: {page}");
+    }
+    assert!(!written(&Memory::new(), "/", "", Format::Html).contains("Download"));
 }
 
 #[test]
@@ -312,7 +386,9 @@ fn what_is_left_out_is_counted_and_said() {
     store.remove("a");
     store.remove("denied");
     let page = written(&store, "/", "", Format::Html);
-    assert!(page.contains("Nothing in this folder can be shown."), "{page}");
+    let nothing = "<main>\n<p class=\"none\">Nothing in this folder can be shown: 1 pipe, socket or \
+                   device, 2 links that lead out of the folder.</p>\n</main>";
+    assert!(page.contains(nothing), "{page}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::query::{Format, ListingQuery, MAX_PER_PAGE, Sort};
-use super::read::{Listing, Readme};
+use super::read::Listing;
+use super::readme::Readme;
 use super::rows::Rows;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;

@@ -1,0 +1,55 @@
+//! The entries of a page as a grid, which shows images as they are. The browser loads those that are
+//! in sight, or nearly.
+
+use super::human::{Count, Size};
+use super::icon::{icon, is_image};
+use super::query::Sort;
+use super::rows::Row;
+use super::table::sort_link;
+use super::text::{self, put};
+use super::view::View;
+use crate::store::traits::Kind;
+
+/// The grid up to its first entry.
+pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
+    put!(out, "<p class=\"order\">Sort by");
+    for sort in [Sort::Name, Sort::Size, Sort::Date] {
+        let current = if view.query.sort == sort { " class=\"current\"" } else { "" };
+        put!(out, " <span{current}>");
+        sort_link(view, sort, out);
+        put!(out, "</span>");
+    }
+    put!(out, "</p>\n<ul id=\"files\" class=\"grid\" aria-label=\"Files and folders\">\n");
+}
+
+/// One entry.
+pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
+    let Row { name, kind, size, .. } = row;
+    let (class, slash) = match kind {
+        Kind::Folder => ("f", "/"),
+        Kind::File => ("n", ""),
+    };
+    put!(out, "<li class=\"{class}\"><a href=\"");
+    text::url(name, out);
+    put!(out, "{slash}\"><span class=\"pic\">");
+    if kind == Kind::File && is_image(name, size) {
+        put!(out, "<img loading=\"lazy\" decoding=\"async\" alt=\"\" src=\"");
+        text::url(name, out);
+        put!(out, "\">");
+    } else {
+        let icon = if kind == Kind::Folder { "d" } else { icon(name) };
+        put!(out, "<svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg>");
+    }
+    put!(out, "</span><bdi>");
+    text::html(name, out);
+    put!(out, "{slash}</bdi></a>");
+    if kind == Kind::File {
+        put!(out, "<span class=\"s\" title=\"{} bytes\">{}</span>", Count(size), Size(size));
+    }
+    put!(out, "</li>\n");
+}
+
+/// The end of the grid.
+pub(super) fn closing(out: &mut Vec<u8>) {
+    put!(out, "</ul>\n");
+}

@@ -1,0 +1,42 @@
+//! How a file is shown in front of its name: by an icon, or as the image that it is.
+
+use crate::naming::mime::content_type;
+
+/// The most bytes of an image that a grid shows. A larger one has an icon.
+const MAX_IMAGE: u64 = 16 * 1024 * 1024;
+
+/// Whether a grid shows a file of this name and size: images of the kinds that all browsers show.
+pub(super) fn is_image(name: &[u8], size: u64) -> bool {
+    const KINDS: [&str; 9] = [
+        "image/apng",
+        "image/avif",
+        "image/bmp",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/svg+xml",
+        "image/x-icon",
+        "image/webp",
+    ];
+    let kind = content_type(name);
+    // Without the charset, which an SVG has.
+    let kind = kind.split(';').next().unwrap_or_default();
+    (1..=MAX_IMAGE).contains(&size) && KINDS.contains(&kind)
+}
+
+/// The icon for a file of this name.
+pub(super) fn icon(name: &[u8]) -> &'static str {
+    let kind = content_type(name);
+    let kind = kind.split(';').next().unwrap_or_default();
+    match kind.split_once('/') {
+        Some(("image", _)) => "i",
+        Some(("video", _)) => "m",
+        Some(("audio", _)) => "s",
+        Some(("text", _)) => "t",
+        Some((_, "json" | "pdf" | "yaml" | "xml")) => "t",
+        Some((_, "zip" | "gzip" | "zstd" | "x-tar" | "x-7z-compressed" | "x-bzip2" | "x-xz")) => {
+            "z"
+        }
+        _ => "b",
+    }
+}

@@ -1,0 +1,403 @@
+//! Renders Markdown (CommonMark with GitHub's tables, task lists and strikethrough) as HTML.
+//!
+//! Whoever wrote the text may be a stranger, so the output has only the tags and attributes that
+//! this file writes:
+//!
+//! - HTML in the text is shown as text.
+//! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Anything else is only text.
+//! - An image is relative. One from elsewhere, which the page's policy blocks, is a link to it.
+//! - Headings are below those of the page. Their IDs have a prefix, so that none is one of ours.
+//!
+//! Time and memory are limited by [`memory`], and so are the output and its nesting.
+
+use std::collections::HashMap;
+
+use pulldown_cmark::{
+    Alignment, BlockQuoteKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd,
+};
+
+use super::text::{self, put};
+
+/// The most bytes of a text that is rendered.
+pub(super) const MAX_LEN: usize = 256 * 1024;
+
+/// The most bytes of HTML, without the end tags after the last text.
+pub(super) const MAX_HTML: usize = 1024 * 1024;
+
+/// The most memory for rendering a text, in bytes.
+pub(super) const MAX_MEMORY: usize = 24 * 1024 * 1024;
+
+/// The most lists and quotes that begin in one line. The parser's time is quadratic in their number.
+const MAX_CONTAINERS: usize = 32;
+
+/// What may be before and after the marker of a list or quote.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The most cells that the parser adds to tables, to the rows that are shorter than the first.
+const MAX_ADDED_CELLS: usize = 1 << 18;
+
+/// The memory that rendering a text takes at most, in bytes. `None` if it is more than
+/// [`MAX_MEMORY`], or if rendering would take long. Tests check it with texts that need much.
+///
+/// The parser's tree has a node for each line, and for each character that may be markup.
+pub(super) fn memory(source: &str) -> Option<usize> {
+    let (mut nodes, mut lines, mut columns) = (0, 0, 0);
+    for line in source.split(['\n', '\r']) {
+        if containers(line) > MAX_CONTAINERS {
+            return None;
+        }
+        nodes += 1 + line.bytes().filter(u8::is_ascii_punctuation).count();
+        lines += 1;
+        columns = columns.max(line.bytes().filter(|byte| *byte == b'|').count());
+    }
+    nodes += (lines * columns).min(MAX_ADDED_CELLS);
+    let memory = source.len() + 256 * nodes + 4 * MAX_HTML;
+    (memory <= MAX_MEMORY).then_some(memory)
+}
+
+/// How many lists and quotes begin in a line.
+fn containers(line: &str) -> usize {
+    let (mut rest, mut count) = (line.trim_start_matches(BLANKS), 0);
+    loop {
+        let marker = rest.trim_start_matches(|char: char| char.is_ascii_digit());
+        let is_numbered = marker.len() < rest.len();
+        let after = match marker.chars().next() {
+            Some('>') if !is_numbered => &marker[1..],
+            Some('-' | '+' | '*') if !is_numbered => &marker[1..],
+            Some('.' | ')') if is_numbered => &marker[1..],
+            _ => return count,
+        };
+        rest = after.trim_start_matches(BLANKS);
+        // The marker of a list ends with a blank.
+        if rest.len() == after.len() && !rest.is_empty() && !marker.starts_with('>') {
+            return count;
+        }
+        count += 1;
+    }
+}
+
+/// The most elements in one another. Browsers are slow with thousands.
+pub(super) const MAX_DEPTH: usize = 24;
+
+/// The most bytes of a link.
+pub(super) const MAX_URL: usize = 2048;
+
+/// The most bytes of the ID of a heading.
+const MAX_ID: usize = 100;
+
+/// The prefix of IDs.
+pub(super) const ID_PREFIX: &str = "readme-";
+
+/// What ends a link.
+const LINK_END: &str = "</a>";
+
+const OPTIONS: Options = Options::ENABLE_TABLES
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_GFM)
+    .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
+
+/// Renders `source`. Returns the HTML, and whether it is only the beginning, because all of it
+/// would be longer than [`MAX_HTML`].
+pub(super) fn render(source: &str) -> (Vec<u8>, bool) {
+    let mut renderer = Renderer::default();
+    for event in Parser::new_ext(source, OPTIONS) {
+        renderer.event(event);
+        if renderer.is_full || renderer.out.len() > MAX_HTML {
+            renderer.is_full = true;
+            break;
+        }
+    }
+    renderer.end_heading();
+    while !renderer.open.is_empty() {
+        renderer.close();
+    }
+    (renderer.out, renderer.is_full)
+}
+
+#[derive(Debug, Default)]
+struct Renderer {
+    out: Vec<u8>,
+    /// What ends each open element; empty for one that isn't written.
+    open: Vec<&'static str>,
+    /// Whether a text was left out because it is too long.
+    is_full: bool,
+    /// The length of `open` around an image, in which tags are not written: it has only a text.
+    text_only: Option<usize>,
+    /// Whether a link is open: there is none in another.
+    in_link: bool,
+    heading: Option<Heading>,
+    /// How often a heading has had this ID.
+    ids: HashMap<String, u32>,
+    alignments: Vec<Alignment>,
+    column: usize,
+    in_table_head: bool,
+}
+
+/// A heading whose start tag is not written yet, because its ID is made of its text.
+#[derive(Debug)]
+struct Heading {
+    level: u8,
+    start: usize,
+    id: String,
+}
+
+impl Renderer {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(end) => self.end(end),
+            Event::Text(text) => self.text(&text),
+            Event::Html(text) | Event::InlineHtml(text) if is_comment(&text) => {}
+            Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
+            Event::Code(text) => {
+                self.tag("<code>");
+                self.text(&text);
+                self.tag("</code>");
+            }
+            Event::SoftBreak => self.text("\n"),
+            Event::HardBreak => self.tag("<br>\n"),
+            Event::Rule => self.tag("<hr>\n"),
+            Event::TaskListMarker(done) => self.text(if done { "☑ " } else { "☐ " }),
+            // Their options are off.
+            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.text(&text);
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let before = self.out.len();
+        text::html_lines(text.as_bytes(), &mut self.out);
+        if self.out.len() > MAX_HTML {
+            self.out.truncate(before);
+            self.is_full = true;
+        }
+        if let Some(heading) = &mut self.heading {
+            for char in text.chars() {
+                match char {
+                    _ if heading.id.len() >= MAX_ID => break,
+                    ' ' | '-' => heading.id.push('-'),
+                    '_' => heading.id.push('_'),
+                    char if char.is_alphanumeric() => heading.id.extend(char.to_lowercase()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Writes a tag, except where only text may be.
+    fn tag(&mut self, tag: &str) {
+        if self.text_only.is_none() {
+            self.out.extend_from_slice(tag.as_bytes());
+        }
+    }
+
+    /// Opens an element, unless it is too deep.
+    fn open(&mut self, start: &str, end: &'static str) {
+        let is_written = self.text_only.is_none() && self.open.len() < MAX_DEPTH;
+        if is_written {
+            self.out.extend_from_slice(start.as_bytes());
+        }
+        self.open.push(if is_written { end } else { "" });
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph => self.open("<p>", "</p>\n"),
+            Tag::Heading { level, .. } => {
+                if self.text_only.is_none() && self.open.len() < MAX_DEPTH {
+                    let (start, level) = (self.out.len(), shifted(level));
+                    self.heading = Some(Heading { level, start, id: String::new() });
+                }
+                self.open.push("");
+            }
+            Tag::BlockQuote(kind) => {
+                self.open("<blockquote>\n", "</blockquote>\n");
+                if let Some(kind) = kind {
+                    self.tag("<p><strong>");
+                    self.tag(alert(kind));
+                    self.tag("</strong></p>\n");
+                }
+            }
+            Tag::CodeBlock(_) => self.open("<pre tabindex=\"0\"><code>", "</code></pre>\n"),
+            Tag::HtmlBlock | Tag::MetadataBlock(_) => self.open("<pre class=\"raw\">", "</pre>\n"),
+            Tag::List(None) => self.open("<ul>\n", "</ul>\n"),
+            Tag::List(Some(1)) => self.open("<ol>\n", "</ol>\n"),
+            Tag::List(Some(first)) => {
+                // Browsers read it as a signed number.
+                let first = first.min(i32::MAX as u64);
+                self.open(&format!("<ol start=\"{first}\">\n"), "</ol>\n");
+            }
+            Tag::Item => self.open("<li>", "</li>\n"),
+            Tag::Table(alignments) => {
+                self.alignments = alignments;
+                self.open(
+                    "<div class=\"wide\" tabindex=\"0\"><table>\n",
+                    "</tbody></table></div>\n",
+                );
+            }
+            Tag::TableHead => {
+                (self.column, self.in_table_head) = (0, true);
+                self.open("<thead><tr>", "</tr></thead>\n<tbody>\n");
+            }
+            Tag::TableRow => {
+                self.column = 0;
+                self.open("<tr>", "</tr>\n");
+            }
+            Tag::TableCell => self.cell(),
+            Tag::Emphasis => self.open("<em>", "</em>"),
+            Tag::Strong => self.open("<strong>", "</strong>"),
+            Tag::Strikethrough => self.open("<del>", "</del>"),
+            Tag::Link { link_type: LinkType::Email, dest_url, .. } => {
+                self.link(&format!("mailto:{dest_url}"));
+            }
+            Tag::Link { dest_url, .. } => self.link(&dest_url),
+            Tag::Image { dest_url, .. } => self.image(&dest_url),
+            // Their options are off.
+            Tag::FootnoteDefinition(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::Superscript
+            | Tag::Subscript => self.open.push(""),
+        }
+    }
+
+    fn end(&mut self, end: TagEnd) {
+        self.close();
+        match end {
+            TagEnd::Heading(_) => self.end_heading(),
+            TagEnd::TableHead => self.in_table_head = false,
+            _ => {}
+        }
+    }
+
+    /// Closes the innermost element.
+    fn close(&mut self) {
+        let end = self.open.pop().unwrap_or_default();
+        if self.text_only.is_some_and(|outer| self.open.len() <= outer) {
+            self.text_only = None;
+        }
+        self.in_link &= end != LINK_END;
+        self.tag(end);
+    }
+
+    fn end_heading(&mut self) {
+        let Some(Heading { level, start, id }) = self.heading.take() else { return };
+        let mut tag = format!("<h{level}");
+        if !id.is_empty() {
+            let count = self.ids.entry(id.clone()).or_default();
+            match *count {
+                0 => tag += &format!(" id=\"{ID_PREFIX}{id}\""),
+                more => tag += &format!(" id=\"{ID_PREFIX}{id}-{more}\""),
+            }
+            *count += 1;
+        }
+        tag.push('>');
+        self.out.splice(start..start, tag.bytes());
+        put!(&mut self.out, "</h{level}>\n");
+    }
+
+    fn cell(&mut self) {
+        let class = match self.alignments.get(self.column) {
+            Some(Alignment::Right) => " class=\"right\"",
+            Some(Alignment::Center) => " class=\"center\"",
+            _ => "",
+        };
+        self.column += 1;
+        let (name, end) = if self.in_table_head { ("th", "</th>") } else { ("td", "</td>") };
+        self.open(&format!("<{name}{class}>"), end);
+    }
+
+    fn link(&mut self, url: &str) {
+        let target = target(url).filter(|_| !self.in_link && self.text_only.is_none());
+        let start = match target {
+            Some(Target::Relative) => format!("<a href=\"{}\">", escaped(url)),
+            Some(Target::Absolute) => {
+                format!("<a href=\"{}\" rel=\"nofollow noreferrer\">", escaped(url))
+            }
+            None => return self.open.push(""),
+        };
+        self.open(&start, LINK_END);
+        self.in_link = self.open.last() == Some(&LINK_END);
+    }
+
+    fn image(&mut self, url: &str) {
+        let outer = self.open.len();
+        match target(url) {
+            Some(Target::Relative) => {
+                self.open(&format!("<img loading=\"lazy\" src=\"{}\" alt=\"", escaped(url)), "\">");
+            }
+            _ => self.link(url),
+        }
+        self.text_only.get_or_insert(outer);
+    }
+}
+
+/// Where a URL leads that may be in the output.
+enum Target {
+    /// Somewhere on this server.
+    Relative,
+    Absolute,
+}
+
+fn target(url: &str) -> Option<Target> {
+    // Browsers ignore tabs and line breaks, and take a backslash for a slash.
+    if url.len() > MAX_URL || url.contains(|char: char| char.is_control() || char == '\\') {
+        return None;
+    }
+    // Browsers ignore spaces around it.
+    let url = url.trim_matches(' ');
+    match url.find([':', '/', '?', '#']).map(|at| url.split_at(at)) {
+        Some((scheme, rest)) if rest.starts_with(':') => {
+            let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+            let is_web = (is("http") || is("https")) && rest.starts_with("://");
+            (is_web || is("mailto")).then_some(Target::Absolute)
+        }
+        // A URL of another host, without its scheme.
+        Some(("", rest)) if rest.starts_with("//") => None,
+        _ => Some(Target::Relative),
+    }
+}
+
+/// A URL for an attribute. What no URL has is percent-encoded.
+fn escaped(url: &str) -> String {
+    let url = url.trim_matches(' ');
+    let mut escaped = String::with_capacity(url.len() + ID_PREFIX.len());
+    let fragment = url.strip_prefix('#').filter(|id| !id.is_empty()).map(str::to_lowercase);
+    if fragment.is_some() {
+        escaped = format!("#{ID_PREFIX}");
+    }
+    for byte in fragment.as_deref().unwrap_or(url).bytes() {
+        match byte {
+            b'&' => escaped += "&amp;",
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(char::from(byte)),
+            byte if b"-._~:/?#[]@!$()*+,;=%".contains(&byte) => escaped.push(char::from(byte)),
+            byte => escaped += &format!("%{byte:02X}"),
+        }
+    }
+    escaped
+}
+
+/// Whether a line of HTML is a comment.
+fn is_comment(html: &str) -> bool {
+    let inner = html.trim().strip_prefix("<!--").and_then(|html| html.strip_suffix("-->"));
+    inner.is_some_and(|inner| !inner.contains("-->"))
+}
+
+/// The level of a heading below that of the section, which has 2.
+fn shifted(level: HeadingLevel) -> u8 {
+    (level as u8 + 2).min(6)
+}
+
+/// The name of an alert.
+fn alert(kind: BlockQuoteKind) -> &'static str {
+    match kind {
+        BlockQuoteKind::Note => "Note",
+        BlockQuoteKind::Tip => "Tip",
+        BlockQuoteKind::Important => "Important",
+        BlockQuoteKind::Warning => "Warning",
+        BlockQuoteKind::Caution => "Caution",
+    }
+}

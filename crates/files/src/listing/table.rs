@@ -1,0 +1,105 @@
+//! The entries of a page as a table.
+
+use super::human::{Count, DateTime, Size};
+use super::icon::icon;
+use super::query::Sort;
+use super::rows::Row;
+use super::text::{self, put};
+use super::view::View;
+use crate::store::traits::Kind;
+
+/// The most rows that a browser lays out at once.
+const MAX_LAID_OUT: usize = 1000;
+
+/// The table up to its first row.
+pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
+    put!(
+        out,
+        "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
+    );
+    // On small screens the style lays the rows out as blocks. The roles keep the table for screen
+    // readers.
+    put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
+    for (sort, class) in [(Sort::Name, ""), (Sort::Size, "s"), (Sort::Date, "d")] {
+        put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
+        if view.query.sort == sort {
+            let order = if view.query.descending { "descending" } else { "ascending" };
+            put!(out, " aria-sort=\"{order}\"");
+        }
+        put!(out, ">");
+        sort_link(view, sort, out);
+        put!(out, "</th>");
+    }
+    // The style leaves the layout of rows that are out of sight to be done later. A screen reader
+    // may miss what is in them, so that is only done where it saves much.
+    let many = if view.rows().len() > MAX_LAID_OUT { " class=\"many\"" } else { "" };
+    put!(out, "</tr></thead>\n<tbody role=\"rowgroup\"{many}>\n");
+    if has_parent {
+        put!(
+            out,
+            "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"../\"><svg aria-hidden=\"true\">"
+        );
+        put!(out, "<use href=\"#u\"/></svg><span>Folder above</span></a></th>");
+        put!(out, "<td class=\"s\" role=\"cell\"></td><td class=\"d\" role=\"cell\"></td></tr>\n");
+    }
+}
+
+/// A link to the same entries in another order: in this one, or if it is the current one, in the
+/// reverse one.
+pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
+    let (is_current, descending) = (view.query.sort == sort, view.query.descending);
+    // Sizes and dates are sorted with the largest and latest first.
+    let next = if is_current { !descending } else { sort != Sort::Name };
+    put!(out, "<a href=\"");
+    view.query.link_sorted(sort, next, out);
+    put!(
+        out,
+        "\">{}",
+        match sort {
+            Sort::Name => "Name",
+            Sort::Size => "Size",
+            Sort::Date => "Modified<span class=\"utc\"> (UTC)</span>",
+        }
+    );
+    if is_current {
+        put!(out, "<span aria-hidden=\"true\"> {}</span>", if descending { "↓" } else { "↑" });
+    }
+    put!(out, "</a>");
+}
+
+/// One entry.
+pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
+    let Row { name, kind, size, modified } = row;
+    let (class, icon, slash) = match kind {
+        Kind::Folder => ("f", "d", "/"),
+        Kind::File => ("n", icon(name), ""),
+    };
+    put!(out, "<tr class=\"{class}\" role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"");
+    text::url(name, out);
+    put!(out, "{slash}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
+    text::html(name, out);
+    put!(out, "{slash}</bdi></a></th>");
+    match kind {
+        Kind::Folder => put!(out, "<td class=\"s\" role=\"cell\"></td>"),
+        Kind::File => {
+            put!(
+                out,
+                "<td class=\"s\" role=\"cell\" title=\"{} bytes\">{}</td>",
+                Count(size),
+                Size(size)
+            );
+        }
+    }
+    let time = DateTime::new(modified).to_string();
+    let (day, minute) = (&time[..10], &time[11..16]);
+    put!(
+        out,
+        "<td class=\"d\" role=\"cell\"><time datetime=\"{time}\">{day}<span> {minute}</span></time></td>"
+    );
+    put!(out, "</tr>\n");
+}
+
+/// The end of the table.
+pub(super) fn closing(out: &mut Vec<u8>) {
+    put!(out, "</tbody>\n</table>\n");
+}
