@@ -35,7 +35,7 @@ const STYLE: &str = include_str!("error_page.css");
 /// The `Content-Security-Policy` of an error page: it allows the style by its hash, which a test
 /// checks, and the icon, which is empty.
 const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-3Z1ceOob3s5TFnsmlpqlQi64ON4VI1x7lNCVNJCqCYY='; img-src data:; \
+    style-src 'sha256-JQbS+0HBhTBFHkIFVE9u2TkxPM307UQh52BGeAVMOMM='; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// The most bytes of a requested path that a page shows.
