@@ -1,6 +1,7 @@
 //! Limits and deadlines, with safe defaults.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use sockeye_proto::Address;
@@ -40,6 +41,12 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How to close a connection whose peer may still be sending.
     pub linger: Linger,
+    /// How many jobs of [`Turn::run`](sockeye_proto::Turn::run) and
+    /// [`Turn::spawn`](sockeye_proto::Turn::spawn), and of what is built on them, run at a time,
+    /// each on a thread of its own. The others wait, and clients take turns. Choose more for jobs
+    /// that wait for something else than this machine's cores and disks, such as a database.
+    /// Default: `None`, two per worker and one more.
+    pub job_threads: Option<NonZeroUsize>,
 }
 
 impl Config {
@@ -80,6 +87,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             linger: Linger::default(),
+            job_threads: None,
         }
     }
 }

@@ -113,7 +113,11 @@ impl Server {
         let inboxes: Arc<[Inbox<Socket>]> =
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
-        let pool = Arc::new(Pool::new(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)));
+        let pool = Pool::with_job_threads(
+            NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN),
+            self.config.job_threads,
+        );
+        let pool = Arc::new(pool);
         let (config, counts) = (Arc::new(self.config), Arc::new(ConnectionCounts::default()));
         let make = Arc::new(make);
 

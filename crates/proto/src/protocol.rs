@@ -301,6 +301,8 @@ impl<'a> Turn<'a> {
 
     /// Runs `work`, which may block, on another thread. Its result comes as [`Event::Message`] with
     /// the returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
+    /// To answer in order, return [`Consumed::pause`] until then, and call [`Turn::resume`]. The
+    /// engine's `Config::job_threads` is how many jobs run at a time.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();

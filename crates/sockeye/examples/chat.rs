@@ -88,14 +88,14 @@ impl Member {
 
 impl Protocol for Member {
     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        if input.split(|byte| *byte == b'\n').any(|line| line.len() > MAX_LINE) {
+            return Err(Fault::peer("line_too_long", "sent a line of more than 512 bytes"));
+        }
         let end = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in String::from_utf8_lossy(&input[..end]).lines() {
             // A line must not control the terminals of others.
             let line = line.replace(char::is_control, "\u{fffd}");
             self.room.lock().unwrap().say(format!("<guest {}> {line}\n", self.number));
-        }
-        if input.len() - end > MAX_LINE {
-            return Err(Fault::peer("line_too_long", "sent a line of more than 512 bytes"));
         }
         Ok(Consumed::more(end))
     }

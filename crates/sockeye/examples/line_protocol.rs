@@ -26,9 +26,16 @@ pub(crate) struct Sums {
 impl Protocol for Sums {
     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        let mut consumed = 0;
-        while let Some(end) = input[consumed..].iter().position(|byte| *byte == b'\n') {
-            let line = String::from_utf8_lossy(&input[consumed..consumed + end]);
+        let mut used = 0;
+        loop {
+            let rest = &input[used..];
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            if end.unwrap_or(rest.len()) > MAX_LINE {
+                return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
+            }
+            // The engine offers an incomplete line again, with the bytes that follow.
+            let Some(end) = end else { return Ok(Consumed::more(used)) };
+            let line = String::from_utf8_lossy(&rest[..end]);
             let sum = line.split_whitespace().try_fold(0_i64, |sum, number| {
                 number.parse().ok().and_then(|number| sum.checked_add(number))
             });
@@ -36,14 +43,9 @@ impl Protocol for Sums {
                 Some(sum) => turn.out.write(format!("{sum}\n").as_bytes()),
                 None => turn.out.write(b"error: not numbers, or too large\n"),
             }
-            consumed += end + 1;
+            used += end + 1;
             self.deadline = Some(turn.now() + IDLE_TIMEOUT);
         }
-        if input.len() - consumed > MAX_LINE {
-            return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
-        }
-        // The engine offers the incomplete line again, with the bytes that follow.
-        Ok(Consumed::more(consumed))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -64,10 +64,10 @@
 //! impl Protocol for Shout {
 //!     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
 //!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-//!         let complete = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-//!         if input.len() - complete > 1024 {
+//!         if input.split(|byte| *byte == b'\n').any(|line| line.len() > 1024) {
 //!             return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
 //!         }
+//!         let complete = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
 //!         turn.out.write(&input[..complete].to_ascii_uppercase());
 //!         Ok(Consumed::more(complete)) // The rest is offered again, with the bytes that follow.
 //!     }

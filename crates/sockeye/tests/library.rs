@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -46,6 +46,41 @@ fn options_are_built_by_struct_update() {
     assert_eq!(limits.open_files, 7);
     let limits = files::CacheLimits { entries: 7, ..files::CacheLimits::default() };
     assert_eq!(limits.entries, 7);
+}
+
+/// Responds when `jobs` jobs run at the same time.
+fn meet(jobs: usize, running: &(Mutex<usize>, Condvar)) -> String {
+    let (count, changed) = running;
+    let mut count = count.lock().unwrap();
+    *count += 1;
+    changed.notify_all();
+    let (count, _) = changed.wait_timeout_while(count, TIMEOUT / 3, |count| *count < jobs).unwrap();
+    format!("{count} ran at the same time")
+}
+
+#[test]
+fn as_many_jobs_run_at_a_time_as_configured() {
+    const JOBS: usize = 10;
+    let config = Config { job_threads: NonZeroUsize::new(JOBS), ..Config::default() };
+    let options = Options { workers: NonZeroUsize::MIN, config, ..Options::default() };
+    let running = Arc::new((Mutex::new(0), Condvar::new()));
+    let serving = http::serve(&[any_port()], options, move |_| {
+        let running = Arc::clone(&running);
+        Reply::run(move || meet(JOBS, &running))
+    });
+    let serving = serving.expect("a free port");
+    let address = serving.ip_addresses().next().expect("TCP");
+    let mut clients: Vec<_> = (0..JOBS).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        client.write_all(request).unwrap();
+    }
+    for client in &mut clients {
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        assert!(response.ends_with("\r\n\r\n10 ran at the same time"), "{response}");
+    }
 }
 
 #[test]

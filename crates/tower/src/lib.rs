@@ -43,7 +43,8 @@
 //!
 //! # Requests
 //!
-//! - A request's extensions contain the [`Peer`]. For axum's `ConnectInfo`, add a layer that calls
+//! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of its
+//!   `ConnectInfo`. For code that needs the latter, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - A URL may contain characters that clients send although RFC 3986 has none of them, such as
 //!   `|`. Those that `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are

@@ -77,6 +77,14 @@ impl Pool {
     /// The pool of a server with this number of workers.
     #[must_use]
     pub fn new(workers: NonZeroUsize) -> Self {
+        Self::with_job_threads(workers, None)
+    }
+
+    /// As [`Pool::new`], with [`Config::job_threads`](crate::Config::job_threads).
+    pub(crate) fn with_job_threads(
+        workers: NonZeroUsize,
+        job_threads: Option<NonZeroUsize>,
+    ) -> Self {
         let workers = workers.get();
         // More than cores, because jobs mostly wait for a disk.
         let base = workers.saturating_mul(2).saturating_add(1);
@@ -94,10 +102,11 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
+        let job_threads = job_threads.map_or(base, NonZeroUsize::get);
         let others = Limits {
-            threads: base,
-            per_root: base,
-            per_group: base,
+            threads: job_threads,
+            per_root: job_threads,
+            per_group: job_threads,
             limits_clients: false,
             waiting: MAX_WAITING,
         };

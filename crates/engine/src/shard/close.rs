@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_proto::driver::{Key, Session};
-use sockeye_proto::{Event, Peer, Protocol, Reason};
+use sockeye_proto::{Blame, Event, Fault, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
 use super::state::{Phase, Shard, find, slot_of};
@@ -50,7 +50,7 @@ impl<D: Driver> Shard<D> {
             (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.resources.now.since(conn.opened).as_millis();
         match &reason {
-            Reason::Panicked => {
+            Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
                 error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
             }
             reason if reason.is_orderly() => {

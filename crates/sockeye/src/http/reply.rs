@@ -140,7 +140,8 @@ impl Reply {
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
     /// response is a 500 if `work` panics, and a 503 if too many jobs wait already: 100,000, or
-    /// a quarter of that for this client.
+    /// a quarter of that for this client. [`Config::job_threads`](crate::Config::job_threads) is
+    /// how many run at a time.
     ///
     /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
     /// That doesn't stop `work`, but its result is dropped.

@@ -246,6 +246,11 @@ fn a_line_protocol_has_limits() {
     assert!(peer.fault().is_none());
     peer.input(b"1");
     assert_eq!(peer.fault().map(|fault| fault.code), Some("line_too_long"));
+    // However it arrives: here, at once and with its end.
+    let mut peer = Harness::new(line_protocol::Sums::default());
+    peer.input(format!("1 1\n{}\n", "1".repeat(1025)).as_bytes());
+    assert_eq!(peer.output(), b"2\n");
+    assert_eq!(peer.fault().map(|fault| fault.code), Some("line_too_long"));
 
     let mut peer = Harness::new(line_protocol::Sums::default());
     peer.input(b"1");
