@@ -148,7 +148,7 @@ impl<D: Driver> Shard<D> {
     /// Opens a connection that `admit` has counted.
     pub(super) fn open(&mut self, accepted: Accepted<D::Socket>) {
         let Accepted { mut socket, address, via } = accepted;
-        let peer = Peer { address, via };
+        let peer = Peer::new(address, via);
         let key = self.next_key();
         self.driver.set_key(&mut socket, key);
         let service = &mut self.service;
@@ -209,7 +209,7 @@ impl<D: Driver> Shard<D> {
             Target::Ip(address) => Address::Ip(*address),
             Target::Unix(_) => Address::Unix,
         };
-        let peer = Peer { address, via };
+        let peer = Peer::new(address, via);
         let key = self.next_key();
         self.resources.now = self.driver.now();
         let now = self.resources.now;
