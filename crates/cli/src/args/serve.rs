@@ -86,7 +86,7 @@ pub(crate) struct Http {
     /// Log each finished request to this file, or to standard error with -.
     ///
     /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
-    /// read too slowly, are dropped and counted. Default: no access log, but if standard output is
+    /// read too slowly, are dropped and counted. off turns it off. Default: off, but if standard output is
     /// a terminal, it shows a line for each request: method, path, status, size and time, and how
     /// the request ended unless it is complete. --log warn turns that off, and the environment
     /// variable NO_COLOR its colours.
