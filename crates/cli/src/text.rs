@@ -124,8 +124,8 @@ pub(crate) fn count(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// Says how to give several values to a flag, of which each has one, as its variable has. The
-/// values are addresses.
+/// Says how to give several addresses to a flag: each needs a flag of its own, and a variable has
+/// room for one.
 pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
     let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);
