@@ -22,7 +22,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::{hosts, listening_process, signals, text};
+use crate::{hosts, listening_process, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
     let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
@@ -188,6 +188,7 @@ fn run<S: Service + 'static>(
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
     screen.show(&plan.listen, &bound).context("cannot start a thread")?;
+    readiness::announce();
 
     let stats = running.join().context("the server failed")?;
     let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
