@@ -31,16 +31,21 @@ pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
 }
 
 /// Allows only `hosts` on connections to loopback listeners, except from `proxies`, and logs
-/// refused names.
-pub(crate) fn check(hosts: AllowedHosts, bound: &[Bound], proxies: Proxies) -> HostCheck {
+/// refused names. `proxies` is `None` for a command without `--trusted-proxy`.
+pub(crate) fn check(hosts: AllowedHosts, bound: &[Bound], proxies: Option<Proxies>) -> HostCheck {
+    let how = match proxies {
+        Some(_) => "allow it with --host NAME, or --trusted-proxy if a proxy forwards it",
+        None => "allow it with --host NAME",
+    };
+    let proxies = proxies.unwrap_or_default();
     let listens_on_loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| {
         let listener = peer.via as usize;
         listens_on_loopback.get(listener) == Some(&true) && !proxies.is_trusted(peer.address)
     })
-    .on_refused(|name| {
+    .on_refused(move |name| {
         let host = name.unwrap_or("(not a name)");
-        warn!(target: "sockeye", host, "host not allowed at a loopback address; allow it with --host NAME");
+        warn!(target: "sockeye", host, "host not allowed at a loopback address; {how}");
     })
 }
 

@@ -17,6 +17,7 @@ mod log;
 mod plan;
 mod proxies;
 mod quantity;
+mod readiness;
 mod send;
 mod serve;
 mod signals;

@@ -28,6 +28,8 @@ use sockeye::engine::Network;
 use sockeye::http_core::{Clients, Request, UnparsedHead};
 use sockeye::proto::{Address, Client, Peer};
 
+use crate::text::refuse_list;
+
 /// Entries of a list that are read. A longer list is a loop of proxies, or an attack from a trusted
 /// network.
 const MAX_HOPS: usize = 64;
@@ -47,6 +49,12 @@ impl FromStr for TrustedProxy {
         if text == "unix" {
             return Ok(Self::Unix);
         }
+        if text == "loopback" || text == "localhost" {
+            return Err("for a proxy on this machine, write 127.0.0.1 or ::1; for all Unix \
+                        sockets, write unix"
+                .into());
+        }
+        refuse_list("--trusted-proxy", text)?;
         text.parse()
             .map(Self::Network)
             .map_err(|error| format!("{error}; for all Unix sockets, write unix"))

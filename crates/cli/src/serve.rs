@@ -22,7 +22,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::{hosts, listening_process, signals, text};
+use crate::{hosts, listening_process, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
     let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
@@ -40,7 +40,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let access = start_access_log(access, &Proxies::default(), &serve)?;
     let worker_log = access.clone();
     let result = run(serve, &screen, answers.on_hangup(), log, move |shard, info| {
-        let check = hosts::check(hosts.clone(), &info.bound, Proxies::default());
+        let check = hosts::check(hosts.clone(), &info.bound, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
@@ -75,7 +75,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let result = run(serve, &screen, on_hangup, log, move |shard, info| {
-        let check = hosts::check(hosts.clone(), &info.bound, proxies.clone());
+        let check = hosts::check(hosts.clone(), &info.bound, Some(proxies.clone()));
         let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
         if !proxies.is_empty() {
             config = config.clients(Rc::new(proxies.clone()));
@@ -188,6 +188,7 @@ fn run<S: Service + 'static>(
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
     screen.show(&plan.listen, &bound).context("cannot start a thread")?;
+    readiness::announce();
 
     let stats = running.join().context("the server failed")?;
     let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
@@ -284,6 +285,20 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
         }
         (ErrorKind::AddrNotAvailable, _) => {
             anyhow!("cannot listen on {address}: this machine has no such address")
+        }
+        (ErrorKind::NotFound, ListenAddr::Unix(path)) if let Some(folder) = path.parent() => {
+            let folder = folder.display();
+            return Error::usage(format!(
+                "cannot listen on {address}: there is no folder {folder}; mkdir -p {folder} creates \
+                 it"
+            ));
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Unix(path)) => {
+            let folder = path.parent().unwrap_or(path).display();
+            anyhow!(
+                "cannot listen on {address}: this user may not create files in {folder} (a systemd \
+                 unit needs RuntimeDirectory=sockeye, for unix:/run/sockeye/http.sock)"
+            )
         }
         (_, ListenAddr::Unix(_)) => {
             return Error::of_path(source, format!("cannot listen on {address}"));

@@ -124,6 +124,18 @@ pub(crate) fn count(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
+/// Says how to give several addresses to a flag: each needs a flag of its own, and a variable has
+/// room for one.
+pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
+    let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
+    let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);
+    let ([first, second, ..], true) = (&values[..], values.iter().all(is_address)) else {
+        return Ok(());
+    };
+    let flags = format!("{flag} {first} {flag} {second}");
+    Err(format!("several values are several flags: {flags}; in a unit: OPTIONS=\"{flags}\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

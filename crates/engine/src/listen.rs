@@ -135,6 +135,9 @@ fn parse_tcp(text: &str) -> Result<ListenAddr, String> {
     if let Some((first, _)) = text.split_once(',') {
         return Err(format!("give each address separately, as in {first}"));
     }
+    if text.starts_with(['/', '.']) {
+        return Err(format!("a Unix socket begins with 'unix:', as in unix:{text}"));
+    }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']').ok_or("the closing bracket is missing")?;
         let host = parse_ipv6(inner)?;
@@ -310,6 +313,7 @@ mod tests {
             ("tcp://", "the address is empty"),
             ("tcp:127.0.0.1:0", "remove 'tcp:', as in 127.0.0.1:0"),
             ("127.0.0.1:0,127.0.0.1:1", "give each address separately, as in 127.0.0.1:0"),
+            ("/run/a.sock", "a Unix socket begins with 'unix:', as in unix:/run/a.sock"),
             ("file:///x", "'file://' is not supported"),
             ("localhost", "as in localhost:8000"),
             ("0.0.0.0", "as in 0.0.0.0:8000"),

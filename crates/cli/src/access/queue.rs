@@ -88,8 +88,11 @@ impl Lines {
                 // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
             }
-            // Writing to a terminal or to standard error may block until the end.
-            own.unwritten.store(count_lines(batch), Ordering::Relaxed);
+            // Such a write may block until the end. Others leave what can't be written in the batch,
+            // which is counted then: counting each line twice would cost more than writing it.
+            if sink.may_block() {
+                own.unwritten.store(count_lines(batch), Ordering::Relaxed);
+            }
             if let Err(error) = sink.write(batch) {
                 losses.failed += count_lines(batch);
                 losses.error = Some(error);

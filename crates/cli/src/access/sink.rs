@@ -88,6 +88,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Whether a write may block: a terminal may be stopped, and a pipe full.
+    pub(super) fn may_block(&self) -> bool {
+        matches!(self, Self::Stderr | Self::Terminal)
+    }
+
     /// Writes whole lines, in one call if the file accepts them all, and removes written bytes from
     /// `lines`. If bytes are left, the next call must start with them.
     ///

@@ -7,6 +7,8 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use sockeye::engine::{BadListenAddr, ListenAddr};
 
+use crate::text::refuse_list;
+
 pub(super) const LISTEN: &str = "Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH";
 pub(super) const LISTEN_LONG: &str = "\
 Address to listen on: HOST, HOST:PORT, :PORT or unix:PATH.
@@ -30,6 +32,7 @@ pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAdd
         _ => text,
     };
     let forms = "HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME";
+    refuse_list("--listen", address)?;
     address.parse().or_else(|error: BadListenAddr| {
         host(text, port).ok_or_else(|| format!("{} ({forms})", error.reason()))
     })
@@ -135,6 +138,10 @@ mod tests {
             "unix:@",
         ] {
             assert!(parse(text, &["http"], 8000).is_err(), "{text}");
+        }
+        for text in [":80,:81", ":80 :81", ":80, :81"] {
+            let error = parse(text, &["http"], 8000).unwrap_err();
+            assert!(error.ends_with("OPTIONS=\"--listen :80 --listen :81\""), "{error}");
         }
     }
 }

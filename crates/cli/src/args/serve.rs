@@ -57,6 +57,11 @@ Examples:
   # Use a dictionary of your own, and allow pages of one site to search over HTTP.
   sockeye message --answers answers.json --origin https://example.org";
 
+/// Parses a limit on how many of something there may be.
+fn parse_limit(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a number above zero, as 100".into())
+}
+
 /// A default limit of the library, which is never 0.
 fn nonzero(limit: usize) -> NonZeroUsize {
     NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
@@ -86,7 +91,7 @@ pub(crate) struct Http {
     /// Log each finished request to this file, or to standard error with -.
     ///
     /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
-    /// read too slowly, are dropped and counted. Default: no access log, but if standard output is
+    /// read too slowly, are dropped and counted. off turns it off. Default: off, but if standard output is
     /// a terminal, it shows a line for each request: method, path, status, size and time, and how
     /// the request ended unless it is complete. --log warn turns that off, and the environment
     /// variable NO_COLOR its colours.
@@ -125,7 +130,7 @@ pub(crate) struct Http {
 
     /// Maximum number of a request's headers. Requests with more get 431.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(default_value_t = nonzero(http_core::Limits::default().fields))]
+    #[arg(value_parser = parse_limit, default_value_t = nonzero(http_core::Limits::default().fields))]
     pub(crate) max_header_fields: NonZeroUsize,
 
     /// Maximum time to receive a request's headers, from their first byte.
@@ -273,7 +278,7 @@ pub(crate) struct Serve {
     ///
     /// Above this, a new connection replaces the one that was idle longest, or waits.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(default_value_t = nonzero(Config::default().max_connections))]
+    #[arg(value_parser = parse_limit, default_value_t = nonzero(Config::default().max_connections))]
     pub(crate) max_connections: NonZeroUsize,
 
     /// Maximum number of connections per client address (IPv6: per /64).
@@ -281,7 +286,7 @@ pub(crate) struct Serve {
     /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are
     /// exempt.
     #[arg(long, value_name = "N", help_heading = "Limits")]
-    #[arg(default_value_t = nonzero(Config::default().max_connections_per_address))]
+    #[arg(value_parser = parse_limit, default_value_t = nonzero(Config::default().max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,
 
     /// Maximum output buffered per connection.

@@ -73,6 +73,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
     let access = match flags.access_log {
+        Some(path) if path == Path::new("off") => None,
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
         None => request_lines(stdout, flags.serve.log),
     };
@@ -94,6 +95,12 @@ fn open_access_log(path: PathBuf) -> Result<Sink, Error> {
         return Ok(Sink::Stderr);
     }
     let doing = format!("--access-log: cannot write to {}", path.display());
+    if path.to_string_lossy().starts_with("syslog:") {
+        return Err(Error::usage(format!(
+            "{doing}: it is no file; --access-log - writes to standard error, which a systemd unit \
+             sends to the journal, and from there to syslog"
+        )));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
     Sink::file(path).map_err(|error| match folder {
         Some(folder) if error.kind() == ErrorKind::NotFound && !folder.exists() => {

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Folder, Running, run, sockeye_with_small_files, text};
+use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
 
 /// A server of `folder` with an access log and more flags.
 fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
@@ -356,6 +356,17 @@ fn a_reader_that_never_reads_does_not_delay_the_end() {
 }
 
 #[test]
+fn off_is_no_file_but_turns_the_access_log_off() {
+    let folder = Folder::new();
+    let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+    let server =
+        Running::start_by(command.env("SOCKEYE_ACCESS_LOG", "off").current_dir(folder.path()));
+    exchange(&server, &get_and_close("/"));
+    stop(server);
+    assert!(!Path::new(&folder.join("off")).exists());
+}
+
+#[test]
 fn an_unwritable_log_is_refused_at_start() {
     let folder = Folder::new();
     let log = folder.join("no/such/folder/log");
@@ -367,6 +378,9 @@ fn an_unwritable_log_is_refused_at_start() {
         "--access-log: cannot write to {log}: there is no folder {parent}; mkdir -p {parent} creates it"
     );
     assert!(stderr.contains(&expected), "{stderr}");
+    let output = run(&["http", folder.text(), "--access-log", "syslog:server=unix:/dev/log"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--access-log - writes"), "{}", text(&output.stderr));
     let output = run(&["http", folder.text(), "--access-log-format", "common"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("combined"), "{}", text(&output.stderr));

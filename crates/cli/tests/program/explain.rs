@@ -48,18 +48,21 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
 }
 
 #[test]
-fn a_missing_permission_is_named() {
+fn a_missing_permission_is_named_and_logged_as_a_warning() {
     const NOBODY: u32 = 65534;
+    let as_nobody = |args: &[&str]| {
+        let mut command = sockeye(args);
+        if geteuid().is_root() {
+            // Nothing is denied to root.
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    };
     let folder = Folder::new();
     folder.write("secret", b"secret");
     let path = folder.path().join("secret");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let mut command = sockeye(&["explain", "/secret", folder.text()]);
-    if geteuid().is_root() {
-        // Nothing is denied to root.
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let output = match command.output() {
+    let output = match as_nobody(&["explain", "/secret", folder.text()]).output() {
         // Only root may run the program here, so this can't be tested.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
         output => output.unwrap(),
@@ -67,6 +70,17 @@ fn a_missing_permission_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let printed = text(&output.stdout);
     assert!(printed.contains(&format!("permission: r, to read: {}", path.display())), "{printed}");
+
+    let flags = ["http", folder.text(), "--listen", "127.0.0.1:0"];
+    let mut server = Running::start_by(&mut as_nobody(&flags));
+    let mut peer = server.connect();
+    peer.write_all(b"GET /secret HTTP/1.0\r\n\r\n").unwrap();
+    peer.read_to_end(&mut Vec::new()).unwrap();
+    server.signal(Signal::TERM);
+    let (_, stderr) = server.end();
+    let logged = "WARN a request failed path=\"/secret\" status=403 client=127.0.0.1 requests=1 \
+                  reason=this process has no permission to read it\n";
+    assert!(stderr.contains(logged), "{stderr}");
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn unknown_hosts_are_refused_at_loopback_addresses_and_logged() {
 
     let logged = logged(server);
     for host in [EVIL, "localhost.evil.example", "www.example.org", "(not a name)"] {
-        let line = format!("allow it with --host NAME host=\"{host}\"\n");
+        let how = "--host NAME, or --trusted-proxy if a proxy forwards it";
+        let line = format!("allow it with {how} host=\"{host}\"\n");
         assert!(logged.contains(&line), "{line} in {logged}");
     }
 }

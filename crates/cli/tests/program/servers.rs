@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -359,4 +361,27 @@ fn a_blocked_standard_output_delays_neither_serving_nor_the_end() {
         ended.is_some()
     });
     assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_supervisor_is_told_when_the_server_listens() {
+    let folder = Folder::new();
+    let path = folder.join("notify");
+    let name = format!("sockeye-test-{}-notify", std::process::id());
+    let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
+    for (socket, variable) in [
+        (UnixDatagram::bind(&path).unwrap(), path.clone()),
+        (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}")),
+    ] {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+        let _server = Running::start_by(command.env("NOTIFY_SOCKET", variable));
+        let mut message = [0; 32];
+        let len = socket.recv(&mut message).unwrap();
+        assert_eq!(&message[..len], b"READY=1");
+    }
+    let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+    let mut server = Running::start_by(command.env("NOTIFY_SOCKET", folder.join("missing")));
+    let warning = server.next_line();
+    assert!(warning.contains("cannot tell NOTIFY_SOCKET"), "{warning}");
 }

@@ -16,7 +16,7 @@ const MAX_LOGGED_PATH: usize = 512;
 
 /// The kinds of failures that the server is at fault for.
 #[derive(Debug, Default)]
-pub(super) struct Failures([Failure; 8]);
+pub(super) struct Failures([Failure; 9]);
 
 #[derive(Debug, Default)]
 struct Failure {
@@ -37,6 +37,7 @@ impl Failures {
             Absent::Failed(_) => 5,
             Absent::Forbidden(_) => 6,
             Absent::TooLong => 7,
+            Absent::Denied(_) => 8,
             _ => return None,
         };
         Some(&self.0[kind])

@@ -53,6 +53,9 @@ pub struct Explanation {
     /// The file or folder for which this process lacks a permission: relative to the folder, or
     /// absolute in another one.
     pub denied: Option<PathBuf>,
+    /// The last folder that exists on the way to a name in a folder, if there is no such file:
+    /// relative to the folder, or absolute in another one.
+    pub nearest: Option<PathBuf>,
     /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
     /// 206, some are left out or added.
     pub fields: Fields,
@@ -214,6 +217,7 @@ impl Mounts {
             links: Vec::new(),
             target: None,
             denied: None,
+            nearest: None,
             fields,
         }
     }
@@ -237,11 +241,23 @@ impl Explanation {
         let Followed { links, end } = mounts.get(mount).folder.store.follow(name);
         match self.absent {
             Some(Absent::Denied(_)) => self.denied = end,
+            Some(Absent::Missing) if entry.file().is_none() && name.contains(&b'/') => {
+                self.nearest = end;
+            }
             None | Some(Absent::NotRegular(_)) if !links.is_empty() => self.target = end,
             _ => {}
         }
         self.links = links;
         self.name = failed.filter(|failed| failed != requested).map(|failed| path_of(&failed));
+    }
+
+    /// The path on disk of a name that is relative to the folder, or absolute.
+    fn on_disk(&self, name: &Path) -> PathBuf {
+        match &self.root {
+            Some(root) if !name.as_os_str().is_empty() => root.join(name),
+            Some(root) => root.clone(),
+            None => name.to_owned(),
+        }
     }
 }
 
@@ -326,16 +342,15 @@ impl fmt::Display for Explanation {
             writeln!(f, "  target: {}", escaped(target))?;
         }
         if let (Some(Absent::Denied(need)), Some(denied)) = (&self.absent, &self.denied) {
-            let path = match &self.root {
-                Some(root) if !denied.as_os_str().is_empty() => root.join(denied),
-                Some(root) => root.clone(),
-                None => denied.clone(),
-            };
+            let path = self.on_disk(denied);
             let need = match need {
                 Permission::Traverse => "x, to pass through",
                 Permission::Read => "r, to read",
             };
             writeln!(f, "  permission: {need}: {}", escaped(&path))?;
+        }
+        if let Some(nearest) = &self.nearest {
+            writeln!(f, "  nearest folder: {}", escaped(&self.on_disk(nearest)))?;
         }
         for line in String::from_utf8_lossy(self.fields.as_bytes()).lines() {
             writeln!(f, "  {line}")?;

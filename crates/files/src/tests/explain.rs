@@ -255,3 +255,26 @@ fn an_app_without_its_page_says_so() {
     fs::set_permissions(&index, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(explain("/users/7").rule, Rule::Fallback);
 }
+
+#[test]
+fn the_nearest_folder_on_the_way_to_a_missing_file_is_named() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("site");
+    fs::create_dir_all(root.join("docs/old")).unwrap();
+    symlink("docs/old", root.join("latest")).unwrap();
+    let mounts = Mounts::from(Folder::open(&root).unwrap());
+    for (target, nearest) in [
+        ("/Docs/old/a.html", Some("")),
+        ("/docs/new/a/b.html", Some("docs")),
+        ("/latest/a.html", Some("docs/old")),
+        // The folder has a line of its own.
+        ("/a.html", None),
+    ] {
+        let text = mounts.explain(target).to_string();
+        let nearest = nearest.map(|nearest| match nearest {
+            "" => root.display().to_string(),
+            nearest => root.join(nearest).display().to_string(),
+        });
+        assert_eq!(line(&text, "nearest folder: "), nearest, "{target}: {text}");
+    }
+}

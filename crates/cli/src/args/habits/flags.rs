@@ -87,14 +87,34 @@ const SERVER: Table = &[
     (&["-P"], Advice("to listen at a port, write --port PORT")),
     (&["--config", "--conf", "--configuration"], Advice(CONFIG)),
     (
-        &["-t"],
+        &["-t", "-T", "--test", "--validate"],
         Advice(
             "there is no configuration file to test; sockeye explain says how a URL is answered",
         ),
     ),
-    (&["--threads", "--num-threads"], Flag("--workers")),
+    (
+        &["--threads", "--num-threads", "--worker-processes", "--worker_processes"],
+        Flag("--workers"),
+    ),
     (&["-j", "-w"], Advice("write --workers N")),
-    (&["--maxconn", "--max-conns", "--connections"], Flag("--max-connections")),
+    (
+        &[
+            "--maxconn",
+            "--max-conns",
+            "--connections",
+            "--worker-connections",
+            "--worker_connections",
+        ],
+        Flag("--max-connections"),
+    ),
+    (&["--limit-conn", "--limit_conn"], Flag("--max-connections-per-address")),
+    (
+        &["--rate-limit", "--limit-req", "--limit_req", "--limit-rate", "--limit_rate"],
+        Advice(
+            "there is no limit on requests or bytes per second: set it in a proxy in front, such as \
+             nginx",
+        ),
+    ),
     (
         &["--timeout", "--keepalive-timeout", "--keep-alive-timeout"],
         Advice("write --idle-timeout TIME; --help-all lists the other timeouts"),
@@ -115,7 +135,18 @@ const SERVER: Table = &[
         TLS,
     ),
     (
-        &["--daemon", "--background", "-f", "--foreground", "--pidfile", "--pid"],
+        &[
+            "--daemon",
+            "--daemonize",
+            "-D",
+            "--background",
+            "--systemd",
+            "-f",
+            "--foreground",
+            "--pidfile",
+            "--pid-file",
+            "--pid",
+        ],
         Advice("it runs in the foreground; end the line with &, or let systemd start it"),
     ),
     (
@@ -123,7 +154,7 @@ const SERVER: Table = &[
         Advice("start it as that user: with sudo -u USER, or User= of systemd"),
     ),
     (
-        &["--log-file", "--logfile"],
+        &["--log-file", "--logfile", "--error-log", "--error_log"],
         Advice("the log goes to standard error: append 2> FILE; --access-log FILE logs requests"),
     ),
 ];
@@ -182,6 +213,8 @@ const FOLDERS: Table = &[
             "--uploads",
             "--allow-upload",
             "--allow-delete",
+            "--client-max-body-size",
+            "--client_max_body_size",
             "--allow-all",
             "-A",
             "--mkdir",
@@ -253,6 +286,14 @@ const FOLDERS: Table = &[
     (
         &["--behind-proxy", "--real-ip", "--trust-proxy"],
         Advice("write --trusted-proxy with the proxy's address, as 127.0.0.1"),
+    ),
+    (
+        &["--set-real-ip-from", "--set_real_ip_from", "--trusted-proxies", "--forwarded-allow-ips"],
+        Flag("--trusted-proxy"),
+    ),
+    (
+        &["--try-files", "--try_files", "--fallback"],
+        Advice("/about serves about.html by default; for a single-page app, write --spa"),
     ),
     (&["--domain", "--server-name", "--vhost", "--virtual-host"], NAMES),
     (&["--accesslog", "--access_log", "--request-log"], Flag("--access-log")),

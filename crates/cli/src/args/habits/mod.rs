@@ -54,6 +54,25 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["client", "nc"], "send"),
 ];
 
+/// Commands of service managers and of other servers, and what to type instead.
+const OF_SERVICES: &[(&[&str], &str)] = &[
+    (&["stop", "quit", "shutdown"], "Ctrl-C, kill PID or systemctl stop sockeye stops a server"),
+    (
+        &["restart", "upgrade"],
+        "systemctl restart sockeye restarts the service; started by hand, stop it and start it again",
+    ),
+    (
+        &["reload", "reopen"],
+        "changes of flags need a restart: systemctl restart sockeye; kill -HUP PID reopens the \
+         access log",
+    ),
+    (&["logs"], "journalctl -u sockeye shows the log; --access-log FILE logs requests"),
+    (
+        &["validate", "configtest", "adapt"],
+        "there is no configuration file to test; sockeye explain says how a URL is answered",
+    ),
+];
+
 /// Adds to an error of clap the command or folder that was probably meant.
 pub(super) fn with_tips(
     mut error: clap::Error,
@@ -121,7 +140,10 @@ pub(super) fn understand(
     if find(first).is_none() {
         let is_flag = first.as_bytes().starts_with(b"-");
         if !is_flag && !is_served(first) {
-            return Ok(line);
+            return match of_services(first) {
+                Some(text) => Err(Refusal { command: String::new(), text }),
+                None => Ok(line),
+            };
         }
         line.insert(1, "http".into());
         if is_flag && let Some(at) = late_command(&line, program) {
@@ -153,6 +175,13 @@ pub(super) fn understand(
         }
     }
     Ok(line)
+}
+
+/// What to type in place of a command of a service manager, which `sockeye` doesn't have.
+fn of_services(word: &OsStr) -> Option<String> {
+    let word = word.to_str()?;
+    let (_, text) = OF_SERVICES.iter().find(|(words, _)| words.contains(&word))?;
+    Some(format!("'{word}' is not a command of sockeye: {text}"))
 }
 
 /// Where the command is in a line that starts with flags: `sockeye -p 80 echo`.
@@ -321,8 +350,10 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
 /// a slash or a dot, a port or an address.
 fn is_served(argument: &OsStr) -> bool {
     let looks_like_path = argument.as_bytes().iter().any(|byte| b"/.".contains(byte));
+    let is_mount = |text: &str| text.split_once('=').is_some_and(|(_, path)| exists(path.as_ref()));
     looks_like_path
         || exists(argument)
+        || argument.to_str().is_some_and(is_mount)
         || argument.to_str().is_some_and(|it| flag_for(it).is_some())
 }
 

@@ -89,6 +89,10 @@ fn habits_are_understood() {
         ("sockeye --root=src", "sockeye http src"),
         ("sockeye http --single src", "sockeye http --spa src"),
         ("sockeye http src tests", "sockeye http src tests"),
+        ("sockeye docs=src", "sockeye http /docs=src"),
+        // What operators know from nginx.
+        ("sockeye http --worker-connections 9", "sockeye http --max-connections 9"),
+        ("sockeye http --set-real-ip-from ::1", "sockeye http --trusted-proxy ::1"),
     ] {
         assert_eq!(understood(line).as_deref(), Ok(expected), "{line}");
     }
@@ -144,6 +148,11 @@ fn other_habits_are_answered_with_what_to_type() {
              /error.rs=src/error.rs",
         ),
         ("sockeye Cargo.toml Cargo.toml", "with sockeye http . --listing"),
+        ("sockeye stop", ": 'stop' is not a command of sockeye: Ctrl-C, kill PID or systemctl"),
+        ("sockeye reload", "need a restart: systemctl restart sockeye"),
+        ("sockeye validate Caddyfile", "there is no configuration file to test"),
+        ("sockeye http --error-log e", "the log goes to standard error"),
+        ("sockeye http --limit-req 9", "set it in a proxy in front"),
     ] {
         let answer = understood(line).unwrap_err();
         assert!(answer.contains(expected), "{line}: {answer}");
