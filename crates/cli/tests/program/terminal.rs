@@ -65,9 +65,10 @@ fn a_folder_on_a_terminal_lists_itself_to_this_machine() {
     assert!(listed.contains(" 200 OK") && listed.contains("photo.jpg"), "{listed}");
     assert!(get(&server, "/site/").ends_with("\r\n\r\na page"));
     assert!(get(&server, "/?format=tar").contains("application/x-tar"));
-    let notes = server.screen.join("\n");
-    assert_eq!(notes.matches("only this machine").count(), 1, "{notes}");
-    assert!(notes.contains("--listing ") && notes.contains("--no-listing "), "{notes}");
+    for note in ["only this machine", "--listing lists them", "--no-listing for no one"] {
+        let count = server.screen.iter().filter(|line| line.contains(note)).count();
+        assert_eq!(count, 1, "{note}: {:?}", server.screen);
+    }
 
     let without_archives = Running::start_on_terminal(&mut http(&folder, &["--no-archives"]));
     assert!(get(&without_archives, "/").contains(" 200 OK"));
