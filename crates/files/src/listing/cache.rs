@@ -72,7 +72,7 @@ pub(crate) enum ListingResult {
 enum Unshared {
     Absent(Absent),
     /// The client's share of the memory has no room for the README, which others get.
-    WithoutReadme(Page),
+    WithoutReadme(Arc<Page>),
 }
 
 impl From<Absent> for Unshared {
@@ -156,11 +156,14 @@ impl ListingCache {
             let (query, path) = (query.clone(), path.clone());
             let view = View::new(listing, query, Format::Html, *archives, path, readme, lease()?)?;
             let page = Page::render(view, lease()?, cancel)?;
-            if lacks_memory { Err(Unshared::WithoutReadme(page)) } else { Ok((read_at, page)) }
+            if lacks_memory {
+                return Err(Unshared::WithoutReadme(Arc::new(page)));
+            }
+            Ok((read_at, page))
         };
         let page = match self.pages.get(&key, store.now(), request.always_read, make) {
             Ok((_, page)) => page,
-            Err(Unshared::WithoutReadme(page)) => Arc::new(page),
+            Err(Unshared::WithoutReadme(page)) => page,
             Err(Unshared::Absent(absent)) => return Err(absent),
         };
         page.content(&self.budget, encoder, (*client, request.arrived), request.coding)
