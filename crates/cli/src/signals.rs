@@ -3,8 +3,8 @@
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
 //! - SIGHUP: reads the file of `--answers` again, or reopens the file of `--access-log`. Without
-//!   these files it counts as one of the signals above if standard error is a terminal, since the
-//!   terminal was closed, and otherwise (a service, `nohup`) is ignored.
+//!   these files it counts as one of the signals above if standard error was a terminal at the
+//!   start, since the terminal was closed, and otherwise (a service, `nohup`) is ignored.
 //! - SIGUSR1: like SIGHUP, since it reopens the logs of nginx. Ignored without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
@@ -76,6 +76,8 @@ pub(crate) fn watch(
     let stopped = Arc::<StoppedBy>::default();
     let stopped_by = Arc::clone(&stopped);
     let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
+    // A terminal that was closed is none any more when the signal comes.
+    let has_terminal = io::stderr().is_terminal();
     let act = move || {
         let mut count = 0;
         for signal in &mut signals {
@@ -86,7 +88,7 @@ pub(crate) fn watch(
                     let _ = hangups.try_send(());
                     continue;
                 }
-                if signal == SIGUSR1 || !io::stderr().is_terminal() {
+                if signal == SIGUSR1 || !has_terminal {
                     tracing::debug!("ignored a signal to reopen files: there are none");
                     continue;
                 }

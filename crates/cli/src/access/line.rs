@@ -239,7 +239,8 @@ fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
         RequestHead::Parsed(request) => (request.method().as_str().as_bytes(), request.target()),
         RequestHead::Unparsed(UnparsedHead { line, .. }) => {
             let [method, target, _] = request_line_parts(line);
-            (method.unwrap_or(b"-"), target.unwrap_or(line))
+            let rest = method.map_or(line, |method| &line[method.len() + 1..]);
+            (method.unwrap_or(b"-"), target.unwrap_or(rest))
         }
     };
     let (method, dots) = truncated(method, MAX_SHORT_METHOD);

@@ -16,9 +16,10 @@ impl Listing {
     /// What a server with these flags and this standard output does.
     pub(crate) fn of(flags: &args::Http, stdout: Stdout) -> Self {
         let args::FolderArgs { listing, no_listing, .. } = flags.folders;
-        // A proxy on this machine connects for others.
-        let is_private =
-            flags.trusted_proxy.is_empty() && flags.listen.iter().all(hosts::is_loopback);
+        // A proxy on this machine connects for others; one that isn't trusted needs `--host`.
+        let is_private = flags.trusted_proxy.is_empty()
+            && flags.hosts.host.is_empty()
+            && flags.listen.iter().all(hosts::is_loopback);
         match stdout {
             _ if listing => Self::On,
             Stdout::Terminal { .. } if is_private && !no_listing => Self::Automatic,

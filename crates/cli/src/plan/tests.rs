@@ -212,6 +212,7 @@ fn folders_are_listed_on_a_terminal_that_only_this_machine_can_connect_to() {
         (&["--listen", "127.0.0.1:0", "--listen", "unix:/s"], Listing::Off),
         (&["--listen", "example.org:0"], Listing::Off),
         (&["--trusted-proxy", "127.0.0.1"], Listing::Off),
+        (&["--host", "www.example.org"], Listing::Off),
         (&["--trusted-proxy", "unix"], Listing::Off),
     ];
     for (flags, expected) in everywhere {

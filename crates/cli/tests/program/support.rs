@@ -70,7 +70,9 @@ pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
 
 /// A new terminal: the side of its screen and keyboard, and that of programs.
 pub(crate) fn open_terminal() -> (File, File) {
-    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    // Programs that inherit it would keep the terminal open.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let pty = rustix::pty::openpt(flags).unwrap();
     rustix::pty::grantpt(&pty).unwrap();
     rustix::pty::unlockpt(&pty).unwrap();
     let pty = File::from(pty);

@@ -1,14 +1,15 @@
 //! What servers do if standard output is a terminal: they list folders that only this machine can
 //! see, and show requests.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::messages::frames::search;
-use crate::support::{Folder, Running, sockeye};
+use crate::support::{Folder, Running, open_terminal, sockeye};
 
 /// `sockeye http` with these flags, for a terminal without colours.
 fn http(folder: &Folder, flags: &[&str]) -> Command {
@@ -184,7 +185,7 @@ fn requests_over_http_to_a_message_server_are_shown() {
     frames.write_all(&search("one", None)).unwrap();
     read(&mut frames);
     let url = server.screen.iter().find_map(|line| line.strip_prefix("message://")).unwrap();
-    let mut peer = std::net::TcpStream::connect(url).unwrap();
+    let mut peer = TcpStream::connect(url).unwrap();
     peer.write_all(request("/").as_bytes()).unwrap();
     read(&mut peer);
     let lines = shown(server);
@@ -238,4 +239,31 @@ fn a_stopped_terminal_delays_neither_responses_nor_the_end() {
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("request lines lost: not written in time lines=3"), "{stderr}");
+}
+
+/// A closed terminal is none any more: what it was at the start counts.
+#[test]
+fn a_server_whose_terminal_was_closed_stops() {
+    let folder = Folder::new();
+    let (pty, terminal) = open_terminal();
+    let mut command = http(&folder, &[]);
+    let mut child = command.stdout(terminal.try_clone().unwrap()).stderr(terminal).spawn().unwrap();
+    // Closes this process's side of the terminal.
+    drop(command);
+    let mut url = String::new();
+    for line in BufReader::new(&pty).lines().map_while(Result::ok) {
+        match line.strip_prefix("http://") {
+            Some(address) => address.clone_into(&mut url),
+            None if line.starts_with("Press Ctrl-C") => break,
+            None => {}
+        }
+    }
+    // While the server waits for this connection, a second signal stops it at once.
+    let mut peer = TcpStream::connect(url).unwrap();
+    peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    peer.read_exact(&mut [0]).unwrap();
+    drop(pty);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "SIGHUP was ignored");
 }

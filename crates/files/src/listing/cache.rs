@@ -68,6 +68,19 @@ pub(crate) enum ListingResult {
     Archive(ArchiveWriter),
 }
 
+/// Why a page is not shared with other clients.
+enum Unshared {
+    Absent(Absent),
+    /// The client's share of the memory has no room for the README, which others get.
+    WithoutReadme(Arc<Page>),
+}
+
+impl From<Absent> for Unshared {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
 /// Calls `read` again while the root's link is switched, a few times at most.
 fn while_changing<T, E: Into<ArchiveError> + Copy>(
     mut read: impl FnMut() -> Result<T, E>,
@@ -136,12 +149,23 @@ impl ListingCache {
             let (read_at, listing) = self.listing(store, request)?;
             // Only the first page of the unfiltered folder shows the README.
             let whole = query.filter.is_empty() && query.page.is_none();
-            let readme = if whole { Readme::read(&listing, store, folder, lease()?) } else { None };
+            let (readme, lacks_memory) = match whole {
+                true => Readme::read(&listing, store, folder, lease()?),
+                false => (None, false),
+            };
             let (query, path) = (query.clone(), path.clone());
             let view = View::new(listing, query, Format::Html, *archives, path, readme, lease()?)?;
-            Ok((read_at, Page::render(view, lease()?, cancel)?))
+            let page = Page::render(view, lease()?, cancel)?;
+            if lacks_memory {
+                return Err(Unshared::WithoutReadme(Arc::new(page)));
+            }
+            Ok((read_at, page))
         };
-        let (_, page) = self.pages.get(&key, store.now(), request.always_read, make)?;
+        let page = match self.pages.get(&key, store.now(), request.always_read, make) {
+            Ok((_, page)) => page,
+            Err(Unshared::WithoutReadme(page)) => page,
+            Err(Unshared::Absent(absent)) => return Err(absent),
+        };
         page.content(&self.budget, encoder, (*client, request.arrived), request.coding)
     }
 

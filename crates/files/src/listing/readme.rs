@@ -8,6 +8,7 @@ use super::rows::Row;
 use super::text::{self, put};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
+use crate::store::absent::Absent;
 use crate::store::traits::{Kind, OpenFile, Opened, Store};
 
 /// The most bytes of a plain README that are shown.
@@ -35,22 +36,31 @@ enum Content {
 }
 
 impl Readme {
-    /// Reads the README of `folder`. `None` if there is none that can be shown, or if `lease` can't
-    /// be resized for it. Blocks.
+    /// Reads the README of `folder`. `None` if there is none that can be shown. The second value is
+    /// whether one is missing only because `lease` can't be resized for it. Blocks.
     pub(super) fn read(
         listing: &Listing,
         store: &dyn Store,
         folder: &[u8],
         mut lease: Lease,
-    ) -> Option<Self> {
-        let (name, content, is_truncated) = READMES.iter().find_map(|readme| {
+    ) -> (Option<Self>, bool) {
+        let mut lacks_memory = false;
+        let found = READMES.iter().find_map(|readme| {
             let this =
                 |row: &Row<'_>| row.kind == Kind::File && row.name.eq_ignore_ascii_case(readme);
             let name = listing.rows.iter().find(this)?.name;
             let Ok(Opened::File(file, _)) = store.open(&beneath(folder, name)) else { return None };
-            let (content, is_truncated) = content(readme, &*file, &mut lease)?;
+            let content = content(readme, &*file, &mut lease);
+            lacks_memory |= content.is_err();
+            let (content, is_truncated) = content.ok()??;
             Some((name.to_vec(), content, is_truncated))
-        })?;
+        });
+        let readme = found
+            .map(|(name, content, is_truncated)| Self::new(name, content, is_truncated, lease));
+        (readme, lacks_memory)
+    }
+
+    fn new(name: Vec<u8>, content: Content, is_truncated: bool, mut lease: Lease) -> Self {
         let memory = match &content {
             Content::Plain(text) => text.capacity(),
             #[cfg(feature = "markdown")]
@@ -58,7 +68,7 @@ impl Readme {
         };
         // Less than before.
         let _ = lease.resize(memory);
-        Some(Self { name, content, is_truncated, _lease: lease })
+        Self { name, content, is_truncated, _lease: lease }
     }
 
     /// Writes it as a section of a page.
@@ -96,35 +106,47 @@ impl Readme {
 }
 
 /// The content of a README with this name, and whether it is only the beginning. `None` if it can't
-/// be read, if `lease` can't be resized for it, or if it is Markdown that is not UTF-8, too long, or
-/// more than the renderer takes.
-fn content(readme: &[u8], file: &dyn OpenFile, lease: &mut Lease) -> Option<(Content, bool)> {
+/// be read, or if it is Markdown that is not UTF-8, too long, or more than the renderer takes. Fails
+/// if `lease` can't be resized for it.
+fn content(
+    readme: &[u8],
+    file: &dyn OpenFile,
+    lease: &mut Lease,
+) -> Result<Option<(Content, bool)>, Absent> {
     #[cfg(feature = "markdown")]
     if readme.ends_with(b".md") {
-        let (text, is_truncated) = beginning(file, markdown::MAX_LEN, lease)?;
-        let text = String::from_utf8(text).ok().filter(|_| !is_truncated)?;
-        if !lease.resize(markdown::memory(&text)?) {
-            return None;
+        let text = match beginning(file, markdown::MAX_LEN, lease)? {
+            Some((text, false)) => String::from_utf8(text).ok(),
+            _ => None,
+        };
+        let rendering = text.and_then(|text| markdown::memory(&text).map(|memory| (text, memory)));
+        let Some((text, memory)) = rendering else { return Ok(None) };
+        if !lease.resize(memory) {
+            return Err(Absent::Exhausted);
         }
         let (html, is_truncated) = markdown::render(&text);
-        return Some((Content::Rendered(html), is_truncated));
+        return Ok(Some((Content::Rendered(html), is_truncated)));
     }
     let _ = readme;
-    beginning(file, MAX_PLAIN, lease)
-        .map(|(text, is_truncated)| (Content::Plain(text), is_truncated))
+    let text = beginning(file, MAX_PLAIN, lease)?;
+    Ok(text.map(|(text, is_truncated)| (Content::Plain(text), is_truncated)))
 }
 
-/// The first `max_len` bytes of a file, and whether there are more. `None` if it can't be read, or
-/// `lease` can't be resized for it.
-fn beginning(file: &dyn OpenFile, max_len: usize, lease: &mut Lease) -> Option<(Vec<u8>, bool)> {
+/// The first `max_len` bytes of a file, and whether there are more. `None` if it can't be read.
+/// Fails if `lease` can't be resized for it.
+fn beginning(
+    file: &dyn OpenFile,
+    max_len: usize,
+    lease: &mut Lease,
+) -> Result<Option<(Vec<u8>, bool)>, Absent> {
     if !lease.resize(max_len + 1) {
-        return None;
+        return Err(Absent::Exhausted);
     }
     let mut text = vec![0; max_len + 1];
-    let filled = file.fill(0, &mut text).ok()?;
+    let Ok(filled) = file.fill(0, &mut text) else { return Ok(None) };
     text.truncate(filled.min(max_len));
     text.shrink_to_fit();
-    Some((text, filled > max_len))
+    Ok(Some((text, filled > max_len)))
 }
 
 #[cfg(test)]
@@ -137,7 +159,7 @@ mod tests {
     fn read(store: &Memory, folder: &str, lease: Lease) -> Option<Readme> {
         let (whole, cancel) = (crate::tests::lease(1 << 30), CancelToken::default());
         let listing = Listing::read(store, folder.as_bytes(), whole, &cancel).unwrap();
-        Readme::read(&listing, store, folder.as_bytes(), lease)
+        Readme::read(&listing, store, folder.as_bytes(), lease).0
     }
 
     fn readme(store: &Memory, folder: &str) -> Option<Readme> {

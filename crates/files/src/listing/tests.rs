@@ -24,7 +24,7 @@ fn lease() -> Lease {
 fn view(store: &Memory, path: &str, query: &str, format: Format) -> View {
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &CancelToken::default()).unwrap();
-    let readme = Readme::read(&listing, store, folder, lease());
+    let (readme, _) = Readme::read(&listing, store, folder, lease());
     let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
     View::new(Arc::new(listing), query, format, true, path, readme, lease()).unwrap()

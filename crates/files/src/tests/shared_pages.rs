@@ -153,6 +153,25 @@ fn pages_are_as_fresh_as_listings() {
     assert_eq!((rows(""), rows("sort=size")), (11, 11));
 }
 
+/// A client that has spent its share can't hide a README from others.
+#[test]
+fn a_page_without_a_readme_for_lack_of_memory_is_not_shared() {
+    let budgets = Budgets::new(BudgetLimits { listings: 64 << 20, ..BudgetLimits::default() });
+    let (store, folder) = folder(10, &budgets);
+    store.write("d/README.md", "# Read *me*");
+    store.pass(3_000_000_000);
+    let has_readme = |client| {
+        let page = make(&folder, client, None, "").unwrap();
+        String::from_utf8_lossy(&page.bytes).contains("Read <em>me</em>")
+    };
+    let spent = budgets.listings.charge(ALICE, 15 << 20).unwrap();
+    assert!(!has_readme(ALICE) && has_readme(BOB));
+    assert!(has_readme(ALICE), "the page is shared now");
+    drop(spent);
+    store.pass(1_000_000_000);
+    assert!(has_readme(ALICE));
+}
+
 /// Sends a request, and reads the response to its end.
 fn ask(site: &Site, method: &str, target: &str, fields: &str) -> Response {
     let mut client = Client::new(site);

@@ -22,6 +22,7 @@ pub struct Limits {
     /// content gets 413. Default: 16 MiB.
     pub body: u64,
     /// Time that a handler waits for the next piece of content. After it, the server answers 408.
+    /// Also the time to receive all content that is discarded: see [`discard`](Self::discard).
     /// Default: 30 s.
     pub body_timeout: Duration,
     /// Time from when a handler receives a request, or the latest piece of its content, until the

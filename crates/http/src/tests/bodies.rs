@@ -429,6 +429,20 @@ fn a_body_times_out_only_without_progress() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Linger)));
 }
 
+/// Otherwise a byte now and then would hold the connection for weeks.
+#[test]
+fn an_unread_body_times_out_with_progress_too() {
+    let Limits { body_timeout, .. } = Limits::default();
+    let mut client = reader();
+    client.input(post("/unread", "Content-Length: 60000\r\n", "h").as_bytes());
+    client.output();
+    client.pass(body_timeout / 2);
+    client.input(b"e");
+    assert_eq!(client.end(), None);
+    client.pass(body_timeout / 2);
+    assert_eq!((client.fault(), client.end()), (None, Some(End::Linger)));
+}
+
 #[test]
 fn draining_answers_a_request_whose_body_is_incomplete() {
     let mut client = reader();

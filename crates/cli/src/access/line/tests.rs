@@ -139,6 +139,10 @@ fn a_terminal_line_has_aligned_columns_and_says_how_a_request_ended() {
     assert!(refused.starts_with("-    \\x16\\x03\\x01 \\x1b[2J "), "{refused}");
     assert!(refused.contains("  400  ") && refused.ends_with("  tls_on_plain_port\n"), "{refused}");
 
+    // Of a line without a target, everything after the method.
+    let refused = log_of(PLAIN, b"GET /\x1b[2J HTTP/1.1\r\n\r\n");
+    assert!(refused.starts_with("GET  /\\x1b[2J HTTP/1.1 "), "{refused}");
+
     let colored = log_of(Format::Terminal { color: true }, REQUEST.as_bytes());
     assert!(colored.contains("  \x1b[32m200\x1b[0m  "), "{colored}");
 }

@@ -197,10 +197,9 @@ impl<S: Handlers> Server<S> {
             self.end_connection(unread, turn);
             return Ok(ReadOutcome::Stop);
         }
-        let deadline = self.connection.idle_deadline(turn.now());
         match unread_content {
             None => {
-                self.state = State::idle(deadline);
+                self.state = State::idle(self.connection.idle_deadline(turn.now()));
                 Ok(ReadOutcome::Continue)
             }
             Some(decoder) => {
@@ -210,6 +209,9 @@ impl<S: Handlers> Server<S> {
                     self.end_connection(true, turn);
                     return Ok(ReadOutcome::Stop);
                 }
+                // More content doesn't extend it: a client could hold the connection for weeks, and
+                // only idle ones are closed when there are too many.
+                let deadline = self.connection.content_deadline(turn.now());
                 self.discard_content(UnreadContent { decoder, limit, deadline }, input, turn)
             }
         }
@@ -247,7 +249,6 @@ impl<S: Handlers> Server<S> {
                 Ok(ReadOutcome::Continue)
             }
             Ok(false) => {
-                unread.deadline = self.connection.content_deadline(turn.now());
                 self.state = State::ExpectUnreadContent(Box::new(unread));
                 Ok(ReadOutcome::NeedMore)
             }
