@@ -70,7 +70,8 @@ pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
 
 /// A new terminal: the side of its screen and keyboard, and that of programs.
 pub(crate) fn open_terminal() -> (File, File) {
-    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+        .unwrap();
     rustix::pty::grantpt(&pty).unwrap();
     rustix::pty::unlockpt(&pty).unwrap();
     let pty = File::from(pty);

@@ -1,14 +1,15 @@
 //! What servers do if standard output is a terminal: they list folders that only this machine can
 //! see, and show requests.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::messages::frames::search;
-use crate::support::{Folder, Running, sockeye};
+use crate::support::{Folder, Running, open_terminal, sockeye};
 
 /// `sockeye http` with these flags, for a terminal without colours.
 fn http(folder: &Folder, flags: &[&str]) -> Command {
@@ -184,7 +185,7 @@ fn requests_over_http_to_a_message_server_are_shown() {
     frames.write_all(&search("one", None)).unwrap();
     read(&mut frames);
     let url = server.screen.iter().find_map(|line| line.strip_prefix("message://")).unwrap();
-    let mut peer = std::net::TcpStream::connect(url).unwrap();
+    let mut peer = TcpStream::connect(url).unwrap();
     peer.write_all(request("/").as_bytes()).unwrap();
     read(&mut peer);
     let lines = shown(server);
@@ -238,4 +239,32 @@ fn a_stopped_terminal_delays_neither_responses_nor_the_end() {
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("request lines lost: not written in time lines=3"), "{stderr}");
+}
+
+/// Closing a terminal's window sends SIGHUP. By then, standard error is a terminal no more.
+#[test]
+fn closing_the_terminal_stops_a_server() {
+    let folder = folder_without_index();
+    let log = folder.join("access.log");
+    for flags in [&[][..], &["--access-log", &log]] {
+        let (pty, terminal) = open_terminal();
+        let mut command = http(&folder, flags);
+        command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let mut server = command.spawn().unwrap();
+        drop(command);
+        let mut pty = BufReader::new(pty);
+        let url = pty.by_ref().lines().map_while(Result::ok).find(|it| it.starts_with("http"));
+        let address = url.unwrap().trim_start_matches("http://").to_owned();
+        // The second request never ends, so the server waits for it after the first signal.
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(b"GET /site/ HTTP/1.1\r\nHost: localhost\r\n\r\nGET /").unwrap();
+        peer.read_exact(&mut [0]).unwrap();
+        drop(pty);
+        let pid = Pid::from_child(&server);
+        for signal in [Signal::HUP, Signal::TERM] {
+            kill_process(pid, signal).unwrap();
+        }
+        let code_of_second_signal = Some(143);
+        assert_eq!(server.wait().unwrap().code(), code_of_second_signal, "{flags:?}");
+    }
 }
