@@ -34,7 +34,7 @@ fn lines_that_are_understood_start_the_server() {
     for (line, expected_text) in [
         ("sockeye . -p 0", "Serving {} over HTTP at\nhttp://127.0.0.1:"),
         ("sockeye docs 0", "Serving {}/docs over HTTP at\nhttp://127.0.0.1:"),
-        ("sockeye docs/ 0", "Serving {}/docs/ over HTTP at\nhttp://127.0.0.1:"),
+        ("sockeye docs/ 0", "Serving {}/docs over HTTP at\nhttp://127.0.0.1:"),
         ("sockeye 0", "Serving {} over HTTP at\nhttp://127.0.0.1:"),
         ("sockeye -p 0", "Serving {} over HTTP at\nhttp://127.0.0.1:"),
         ("sockeye --listing -p 0", "Everyone who can connect can list"),
