@@ -2,9 +2,9 @@
 //!
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
-//! - SIGHUP: reads the file of `--answers` again, or reopens the file of `--access-log`. Without
-//!   these files it counts as one of the signals above if standard error was a terminal at the
-//!   start, since the terminal was closed, and otherwise (a service, `nohup`) is ignored.
+//! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
+//!   Otherwise it reads the file of `--answers` again, or reopens the file of `--access-log`.
+//!   Without these files it stops a server on a terminal, and others (a service, `nohup`) ignore it.
 //! - SIGUSR1: like SIGHUP, since it reopens the logs of nginx. Ignored without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
@@ -76,12 +76,13 @@ pub(crate) fn watch(
     let stopped = Arc::<StoppedBy>::default();
     let stopped_by = Arc::clone(&stopped);
     let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
-    // A terminal that was closed is none any more when the signal comes.
+    // A terminal that is closed is a terminal no more.
     let has_terminal = io::stderr().is_terminal();
     let act = move || {
         let mut count = 0;
         for signal in &mut signals {
-            if matches!(signal, SIGHUP | SIGUSR1) {
+            let is_closing = signal == SIGHUP && has_terminal && !io::stderr().is_terminal();
+            if matches!(signal, SIGHUP | SIGUSR1) && !is_closing {
                 if let Some(hangups) = &hangups {
                     // If the channel is full, a call is pending already, which serves this signal,
                     // too.

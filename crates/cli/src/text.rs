@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::mem;
+use std::path::Path;
 use std::str;
 use std::time::Duration;
 
@@ -93,6 +94,16 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     quoted
 }
 
+/// A path as a shell reads it: in quotes, if it has blanks or other characters that a shell changes.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = escape_controls(&path.display().to_string());
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-=+,@%:".contains(c);
+    match text.chars().all(is_plain) && !text.is_empty() {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// A number of bytes for people: `88 B`, `1.5 KiB`, `3.0 GiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -182,6 +193,19 @@ mod tests {
         ];
         for (bytes, quoted) in table {
             assert_eq!(quote(bytes), quoted);
+        }
+    }
+
+    #[test]
+    fn words_for_a_shell_are_quoted_only_if_necessary() {
+        for (path, word) in [
+            ("docs/größe-1.jpg", "docs/größe-1.jpg"),
+            ("Summer 2025", "'Summer 2025'"),
+            ("/#1=a", "'/#1=a'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
         }
     }
 

@@ -2,18 +2,23 @@
 
 use clap::{Arg, ArgAction, Command};
 
+/// A folder needs no command.
+pub(super) const USAGE: &str = "sockeye <COMMAND>\n       sockeye FOLDER [OPTIONS]";
+
 /// The end of the program's help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  # Serve a folder at http://127.0.0.1:8000, with listings.
-  sockeye http ./site --listing
+  # Serve the current folder at http://127.0.0.1:8000, to this machine only.
+  sockeye .
+  # Share a folder on the local network, with listings.
+  sockeye ~/Shared --listen :8000 --listing
   # Show the options of a command.
   sockeye http --help
 
 Exit codes:
   0              success, or a clean shutdown
-  1              failure: an address in use, no permission, no response or an error as response
-  2              wrong command line or environment variable: the same command fails again
+  1              failure: address in use, no permission, no response, error response
+  2              wrong command line or environment variable
   130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped the server at once
 
 Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";

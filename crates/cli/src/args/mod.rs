@@ -32,7 +32,13 @@ const SERVERS: [&str; 4] = ["http", "explain", "echo", "message"];
 
 /// Serve a folder over HTTP, run message and echo servers, send to servers, and load-test them.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, after_help = help::EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "sockeye",
+    version,
+    override_usage = help::USAGE,
+    after_help = help::EXAMPLES,
+    max_term_width = 100
+)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -13,6 +13,7 @@ use sockeye::files::{
 use super::Listing;
 use crate::args;
 use crate::error::{Error, OrUsage, is_wrong_path};
+use crate::text;
 
 #[derive(Debug)]
 pub(crate) struct Folders {
@@ -100,8 +101,8 @@ fn bad_mount(error: BadMount, path: &Path) -> anyhow::Error {
     match error {
         BadMount::Taken(prefix) if prefix == "/" => {
             let name = path.file_name().map_or("name".into(), OsStr::to_string_lossy);
-            let path = path.display();
-            anyhow!("two folders can't both be served at /: write /{name}={path} for the second")
+            let mount = text::shell_word(Path::new(&format!("/{name}={}", path.display())));
+            anyhow!("two folders can't both be served at /: write {mount} for the second")
         }
         other => other.into(),
     }
@@ -150,6 +151,11 @@ fn not_servable(error: OpenError) -> Error {
     // The text of an `OpenError` includes that of its source.
     let reason = anyhow!("{error}");
     match error {
+        OpenError::NotFound(path) if path.starts_with("~") => Error::Usage(anyhow!(
+            "{reason}; a shell replaces ~ only at the beginning of a word, without quotes: write \
+             sockeye {}",
+            path.display()
+        )),
         OpenError::NotFound(path) => Error::Usage(match nearest_folder(&path) {
             Some(parent) => {
                 anyhow!("{reason}; the nearest folder that exists is {}", parent.display())

@@ -15,6 +15,7 @@ fn site() -> Folder {
     std::fs::create_dir(folder.join("docs")).unwrap();
     std::fs::create_dir(folder.join("send")).unwrap();
     std::fs::create_dir(folder.join("http")).unwrap();
+    std::fs::create_dir(folder.join("two words")).unwrap();
     folder.write("docs/index.html", b"docs");
     folder
 }
@@ -62,10 +63,14 @@ fn other_lines_are_answered_with_what_to_type() {
             "sockeye http --tls",
             "error: '--tls' is not a flag of sockeye http: Sockeye has no TLS yet",
         ),
-        ("sockeye doc", "tip: to serve a folder, write its path, with a slash: sockeye ./doc"),
+        ("sockeye doc", "tip: there is no folder or file 'doc' here: sockeye FOLDER serves one"),
+        ("sockeye two words", "a path with spaces needs quotes: write sockeye 'two words'"),
+        ("sockeye ./two words -p 80", "write sockeye './two words'"),
+        ("sockeye http two words", "write sockeye 'two words'"),
         ("sockeye send", "tip: to serve the folder send, write sockeye ./send"),
         ("sockeye http --cors docs", "error: --cors needs an origin: write --cors '*'"),
         ("sockeye http http://localhost/", "is a URL, not a folder"),
+        ("sockeye --dir=~/none", "~/none: no such file or folder; a shell replaces ~ only at the"),
         ("sockeye none/", "none/: no such file or folder"),
     ] {
         let output = command(&folder, line).output().unwrap();

@@ -241,29 +241,30 @@ fn a_stopped_terminal_delays_neither_responses_nor_the_end() {
     assert!(stderr.contains("request lines lost: not written in time lines=3"), "{stderr}");
 }
 
-/// A closed terminal is none any more: what it was at the start counts.
+/// Closing a terminal's window sends SIGHUP. By then, standard error is a terminal no more.
 #[test]
-fn a_server_whose_terminal_was_closed_stops() {
-    let folder = Folder::new();
-    let (pty, terminal) = open_terminal();
-    let mut command = http(&folder, &[]);
-    let mut child = command.stdout(terminal.try_clone().unwrap()).stderr(terminal).spawn().unwrap();
-    // Closes this process's side of the terminal.
-    drop(command);
-    let mut url = String::new();
-    for line in BufReader::new(&pty).lines().map_while(Result::ok) {
-        match line.strip_prefix("http://") {
-            Some(address) => address.clone_into(&mut url),
-            None if line.starts_with("Press Ctrl-C") => break,
-            None => {}
+fn closing_the_terminal_stops_a_server() {
+    let folder = folder_without_index();
+    let log = folder.join("access.log");
+    for flags in [&[][..], &["--access-log", &log]] {
+        let (pty, terminal) = open_terminal();
+        let mut command = http(&folder, flags);
+        command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let mut server = command.spawn().unwrap();
+        drop(command);
+        let mut pty = BufReader::new(pty);
+        let url = pty.by_ref().lines().map_while(Result::ok).find(|it| it.starts_with("http"));
+        let address = url.unwrap().trim_start_matches("http://").to_owned();
+        // The second request never ends, so the server waits for it after the first signal.
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(b"GET /site/ HTTP/1.1\r\nHost: localhost\r\n\r\nGET /").unwrap();
+        peer.read_exact(&mut [0]).unwrap();
+        drop(pty);
+        let pid = Pid::from_child(&server);
+        for signal in [Signal::HUP, Signal::TERM] {
+            kill_process(pid, signal).unwrap();
         }
+        let code_of_second_signal = Some(143);
+        assert_eq!(server.wait().unwrap().code(), code_of_second_signal, "{flags:?}");
     }
-    // While the server waits for this connection, a second signal stops it at once.
-    let mut peer = TcpStream::connect(url).unwrap();
-    peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    peer.read_exact(&mut [0]).unwrap();
-    drop(pty);
-    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(143), "SIGHUP was ignored");
 }

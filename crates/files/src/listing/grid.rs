@@ -25,13 +25,14 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
 /// One entry.
 pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
     let Row { name, kind, size, .. } = row;
-    let (class, slash) = match kind {
-        Kind::Folder => ("f", "/"),
-        Kind::File => ("n", ""),
+    // A folder opens as a grid, too.
+    let (class, slash, query) = match kind {
+        Kind::Folder => ("f", "/", "?view=grid"),
+        Kind::File => ("n", "", ""),
     };
     put!(out, "<li class=\"{class}\"><a href=\"");
     text::url(name, out);
-    put!(out, "{slash}\"><span class=\"pic\">");
+    put!(out, "{slash}{query}\"><span class=\"pic\">");
     if kind == Kind::File && is_image(name, size) {
         put!(out, "<img loading=\"lazy\" decoding=\"async\" alt=\"\" src=\"");
         text::url(name, out);

@@ -37,7 +37,7 @@ pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
         put!(out, "<a class=\"skip\" href=\"#files\">Skip to the files</a>\n");
     }
     put!(out, "<header>\n");
-    heading(&segments, out);
+    heading(&segments, view.query.layout, out);
     summary(view, out);
     put!(out, "</header>\n<script>{HOST_SCRIPT}</script>\n<main>\n");
     notes(view, out);
@@ -112,19 +112,23 @@ fn nothing(view: &View, out: &mut Vec<u8>) {
 }
 
 /// The name of the folder, below links to the folders above. The links are relative, so they work
-/// with any URL of the root.
-fn heading(segments: &[Vec<u8>], out: &mut Vec<u8>) {
+/// with any URL of the root. They keep the layout.
+fn heading(segments: &[Vec<u8>], layout: Layout, out: &mut Vec<u8>) {
+    let query = match layout {
+        Layout::List => "",
+        Layout::Grid => "?view=grid",
+    };
     let Some((name, above)) = segments.split_last() else {
         put!(out, "<h1><bdi class=\"host\">{ROOT}</bdi></h1>\n");
         return;
     };
     put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
     (0..segments.len()).for_each(|_| put!(out, "../"));
-    put!(out, "\"><bdi class=\"host\">{ROOT}</bdi></a></li>");
+    put!(out, "{query}\"><bdi class=\"host\">{ROOT}</bdi></a></li>");
     for (at, name) in above.iter().enumerate() {
         put!(out, "<li><a href=\"");
         (at + 1..segments.len()).for_each(|_| put!(out, "../"));
-        put!(out, "\"><bdi>");
+        put!(out, "{query}\"><bdi>");
         text::html(name, out);
         put!(out, "</bdi></a></li>");
     }

@@ -310,7 +310,8 @@ fn a_grid_shows_images_and_keeps_order_and_filter() {
         "{page}"
     );
     for part in [
-        "<li class=\"f\"><a href=\"s/\">",
+        "<li class=\"f\"><a href=\"s/?view=grid\">",
+        "<ol class=\"crumbs\"><li><a href=\"../?view=grid\">",
         "<a href=\"?sort=size&amp;order=desc&amp;per=50\"><svg",
         "<a href=\"?view=grid&amp;sort=size&amp;order=desc&amp;per=50\" aria-current=\"true\"><svg",
         "<input type=\"hidden\" name=\"view\" value=\"grid\">",

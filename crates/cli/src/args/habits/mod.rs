@@ -9,7 +9,7 @@ mod flags;
 mod tests;
 
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use self::flags::{Meaning, meaning};
+use crate::text;
 
 /// Why a line is refused.
 #[derive(Debug)]
@@ -28,6 +29,9 @@ pub(super) struct Refusal {
 
 /// The flags of the program itself, which need no command.
 const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
+
+/// The most blanks of a path that is recognized without its quotes.
+const MAX_BLANKS: usize = 16;
 
 /// Commands of other programs and likely guesses, with Sockeye's command for them.
 const COMMANDS: &[(&[&str], &str)] = &[
@@ -92,8 +96,10 @@ pub(super) fn with_tips(
         }
         // Not for `sockeye help none`.
         if word != "help" {
-            let tip = "to serve a folder, write its path, with a slash:";
-            tips.push(format!("{tip} sockeye ./{word}"));
+            tips.push(format!(
+                "there is no folder or file '{word}' here: sockeye FOLDER serves one, and sockeye . \
+                 this folder"
+            ));
         }
     }
     // clap suggests `-- -x` for every unknown flag, as if it were a file.
@@ -138,6 +144,7 @@ pub(super) fn understand(
         _ => {}
     }
     if find(first).is_none() {
+        refuse_unquoted_blanks(&line[1..])?;
         let is_flag = first.as_bytes().starts_with(b"-");
         if !is_flag && !is_served(first) {
             return match of_services(first) {
@@ -151,7 +158,7 @@ pub(super) fn understand(
         }
     }
     let words = words(&line, program)?;
-    line.truncate(2);
+    let typed = line.split_off(2);
     let name = line[1].to_string_lossy().into_owned();
     // How many arguments stay as typed: the URL of `explain`, and all those of other commands.
     let unchanged = match &*name {
@@ -159,6 +166,9 @@ pub(super) fn understand(
         "explain" => 1,
         _ => usize::MAX,
     };
+    if name == "http" {
+        refuse_unquoted_blanks(&typed)?;
+    }
     refuse_several_files(&name, &words)?;
     let mut seen = 0;
     for word in words {
@@ -334,7 +344,7 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
         "host" => {
             let value = value?.to_str()?;
             let ip = value.trim_start_matches('[').trim_end_matches(']');
-            let is_address = ip.parse::<std::net::IpAddr>().is_ok() || value == "localhost";
+            let is_address = ip.parse::<IpAddr>().is_ok() || value == "localhost";
             is_address.then(|| {
                 format!(
                     "--host {value} is no address to listen on, but a name that requests may have: \
@@ -361,15 +371,17 @@ fn exists(path: &OsStr) -> bool {
     !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
 }
 
-/// The flag for a port, `8080`, or an address with a port, `:8080`.
+/// The flag for a port, `8080`, or an address, `:8080` or `0.0.0.0`.
 fn flag_for(argument: &str) -> Option<&'static str> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
     let is_port = |start: &str| argument.strip_prefix(start).is_some_and(is_number);
     if is_number(argument) {
         return Some("--port");
     }
-    let is_address =
-        is_port(":") || is_port("localhost:") || argument.parse::<SocketAddr>().is_ok();
+    let is_address = is_port(":")
+        || is_port("localhost:")
+        || argument.parse::<SocketAddr>().is_ok()
+        || argument.parse::<IpAddr>().is_ok();
     is_address.then_some("--listen")
 }
 
@@ -411,6 +423,29 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> 
     }
 }
 
+/// Refuses the path of a file or folder with blanks, typed without quotes: the shell has made
+/// several arguments of it.
+fn refuse_unquoted_blanks(typed: &[OsString]) -> Result<(), Refusal> {
+    let is_flag = |word: &&OsString| word.as_bytes().starts_with(b"-");
+    let Some((first, rest)) = typed.split_first().filter(|(first, _)| !is_flag(first)) else {
+        return Ok(());
+    };
+    if exists(first) {
+        return Ok(());
+    }
+    let mut path = first.clone();
+    for word in rest.iter().take(MAX_BLANKS).take_while(|word| !is_flag(word)) {
+        path.push(" ");
+        path.push(word);
+        if exists(&path) {
+            let quoted = text::shell_word(Path::new(&path));
+            let text = format!("a path with spaces needs quotes: write sockeye {quoted}");
+            return Err(Refusal { command: "http".into(), text });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses several files, as from `*.jpg`, and says how to serve them.
 fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Refusal> {
     let paths = words.iter().filter_map(|word| match word {
@@ -423,12 +458,12 @@ fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Refusal> {
         return Ok(());
     }
     let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.display().to_string(),
+        Some(parent) if parent != Path::new("") => text::shell_word(parent),
         _ => ".".into(),
     };
     let at = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().display().to_string();
-        format!("/{name}={}", path.display())
+        let name = path.file_name().unwrap_or_default().display();
+        text::shell_word(Path::new(&format!("/{name}={}", path.display())))
     };
     Err(Refusal {
         command: name.to_owned(),

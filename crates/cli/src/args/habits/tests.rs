@@ -55,6 +55,8 @@ fn habits_are_understood() {
         ("sockeye explain / 8080", "sockeye explain / 8080"),
         ("sockeye :8080", "sockeye http --listen :8080"),
         ("sockeye http src 0.0.0.0:80", "sockeye http src --listen 0.0.0.0:80"),
+        ("sockeye 0.0.0.0", "sockeye http --listen 0.0.0.0"),
+        ("sockeye src ::", "sockeye http src --listen ::"),
         ("sockeye localhost:80", "sockeye http --listen localhost:80"),
         ("sockeye http [::1]:80", "sockeye http --listen [::1]:80"),
         ("sockeye http --bind 0.0.0.0 -p 80", "sockeye http --listen 0.0.0.0 -p 80"),
@@ -164,7 +166,7 @@ fn other_habits_are_answered_with_what_to_type() {
 }
 
 #[test]
-fn an_unknown_command_is_adviceed_with_the_nearest_and_how_to_serve_a_folder() {
+fn an_unknown_command_is_answered_with_the_nearest_and_that_no_folder_has_this_name() {
     for (word, command) in [
         ("htpp", Some("http")),
         ("serve", Some("http")),
@@ -173,7 +175,7 @@ fn an_unknown_command_is_adviceed_with_the_nearest_and_how_to_serve_a_folder() {
         ("qqq", None),
     ] {
         let error = CommandLine::read(["sockeye", word]).unwrap_err().to_string();
-        let folder = format!("sockeye ./{word}");
+        let folder = format!("there is no folder or file '{word}' here: sockeye FOLDER");
         assert!(error.contains(&folder), "{error}");
         let similar = command.map(|command| format!("a similar subcommand exists: '{command}'"));
         assert!(similar.as_ref().is_none_or(|similar| error.contains(similar)), "{error}");
