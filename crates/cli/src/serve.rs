@@ -128,7 +128,7 @@ fn notes(folders: &Folders) -> Vec<String> {
         }
         Listing::Automatic if has_folder => notes.extend([
             "Folders without index.html are listed, because only this machine can connect.",
-            "--listing lists them for everyone who can connect, --no-listing for no one.",
+            "To share them in your network: --listen :8000 --listing. To list nothing: --no-listing.",
         ]),
         Listing::Off if root.is_some_and(|root| !root.folder.has_index()) => notes.push(
             "There is no index.html, so / returns 404. Files have their own URLs; --listing lists \

@@ -65,7 +65,7 @@ fn a_folder_on_a_terminal_lists_itself_to_this_machine() {
     assert!(listed.contains(" 200 OK") && listed.contains("photo.jpg"), "{listed}");
     assert!(get(&server, "/site/").ends_with("\r\n\r\na page"));
     assert!(get(&server, "/?format=tar").contains("application/x-tar"));
-    for note in ["only this machine", "--listing lists them", "--no-listing for no one"] {
+    for note in ["only this machine", "--listen :8000 --listing", "--no-listing"] {
         let count = server.screen.iter().filter(|line| line.contains(note)).count();
         assert_eq!(count, 1, "{note}: {:?}", server.screen);
     }
