@@ -64,7 +64,7 @@ below such a block
 
 ```console
 $ sockeye http site/ --access-log - &
-Serving …/site/ over HTTP at
+Serving …/site over HTTP at
 http://127.0.0.1:8000
 …
 $ curl -s http://127.0.0.1:8000/hello.txt -o /dev/null -w '%{http_code}\\n'
