@@ -99,7 +99,6 @@ impl Worker {
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
-            tls: [].into(),
         })?;
         let Share { first, connections, requests } = share;
         let expected = Arc::clone(&probe.expected);

@@ -31,7 +31,6 @@ mod evict;
 mod input;
 mod output;
 mod read;
-mod secure;
 mod slow;
 mod state;
 mod turn;

@@ -166,7 +166,7 @@ impl Session {
 
 impl Session {
     fn notify_open<O: Owner>(&mut self, owner: &mut O) {
-        let peer = self.peer.clone();
+        let peer = self.peer;
         self.send_event(Event::Open(&peer), owner);
     }
 
@@ -316,8 +316,7 @@ impl Session {
         Reoffer::AfterSwitch
     }
 
-    /// Ends the session because of a fault.
-    pub fn fail(&mut self, fault: Fault) {
+    fn fail(&mut self, fault: Fault) {
         self.reason = Some(Box::new(Reason::Fault(fault)));
         self.end = Some(End::Linger);
         self.stop_calling();

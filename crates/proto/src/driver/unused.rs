@@ -1,46 +1,38 @@
 //! Input that a protocol has not used: the only input that is copied.
 
-/// Unused input. Owns no memory while it is empty, and is then as small as a pointer: most
-/// connections have none most of the time.
+/// Unused input. Owns no memory while it is empty.
 #[derive(Debug, Default)]
-pub(super) struct Unused(Option<Box<Rest>>);
-
-/// The rest of some input; never empty.
-#[derive(Debug, Default)]
-struct Rest {
+pub(super) struct Unused {
     bytes: Vec<u8>,
-    // Invariant: start < bytes.len().
+    // Invariant: start < bytes.len(), or both are 0.
     start: usize,
 }
 
 impl Unused {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.bytes.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes().len()
+        self.bytes.len() - self.start
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |rest| &rest.bytes[rest.start..])
+        &self.bytes[self.start..]
     }
 
-    /// Appends bytes, of which there are some.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let rest = self.0.get_or_insert_default();
-        if rest.start > 0 {
-            rest.bytes.drain(..rest.start);
-            rest.start = 0;
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
         }
-        rest.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn consume(&mut self, count: usize) {
-        let Some(rest) = &mut self.0 else { return };
-        rest.start += count;
-        if rest.start == rest.bytes.len() {
-            self.0 = None;
+        self.start += count;
+        if self.start == self.bytes.len() {
+            *self = Self::default();
         }
     }
 }
@@ -59,6 +51,6 @@ mod tests {
         assert_eq!((unused.bytes(), unused.len()), (&b"/ HTTP/1.1"[..], 10));
         unused.consume(10);
         assert!(unused.is_empty());
-        assert!(unused.0.is_none());
+        assert_eq!(unused.bytes.capacity(), 0);
     }
 }

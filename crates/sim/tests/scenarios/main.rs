@@ -18,7 +18,6 @@ mod message_port;
 mod messages;
 mod services;
 mod slow_peers;
-mod tls;
 mod turn_methods;
 
 use std::time::Duration;

@@ -24,7 +24,6 @@ pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAdd
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
-        tls: [].into(),
     });
     (shard.unwrap(), address)
 }
