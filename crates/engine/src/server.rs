@@ -80,7 +80,7 @@ impl Server {
         self
     }
 
-    /// How many descriptors connections leave for everything else: files, jobs, logs.
+    /// How many descriptors are reserved for everything except connections: files, jobs, logs.
     #[must_use]
     pub fn reserved_descriptors(&self) -> usize {
         self.reserved_descriptors

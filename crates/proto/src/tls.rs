@@ -16,6 +16,6 @@ pub struct TlsInfo {
     /// The handshake resumed an earlier session.
     pub resumed: bool,
     /// The client's certificate in DER, followed by those that lead to its root. Empty if it sent
-    /// none. What is here was verified.
+    /// none. These certificates were verified.
     pub client_certificates: Vec<Box<[u8]>>,
 }

@@ -30,18 +30,19 @@ struct Parsed {
     names: Vec<String>,
     not_before: SystemTime,
     not_after: SystemTime,
-    /// It says where its issuer's certificate can be had, as those of public authorities do.
+    /// Whether it has the extension Authority Information Access, which can name a URL of the
+    /// issuer's certificate. Certificates of public authorities have this extension.
     names_issuer_url: bool,
 }
 
 impl Certificate {
     /// Reads a certificate, followed by those that lead to its root, and its private key: PEM files
     /// as `openssl`, certbot and others write them. The key may be EC, RSA or Ed25519, in PKCS#8,
-    /// SEC 1 or PKCS#1. Both may be in one file.
+    /// SEC 1 or PKCS#1. The certificates and the key may be in one file.
     ///
     /// # Errors
     ///
-    /// [`Error`] says which file has what wrong.
+    /// [`Error`] says which file is wrong, and why.
     pub fn from_files(chain: &Path, key: &Path) -> Result<Self, Error> {
         let (chain_pem, key_pem) = (read(chain)?, read(key)?);
         Self::from_pem([(chain, &chain_pem), (key, &key_pem)])
@@ -85,7 +86,7 @@ impl Certificate {
         let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
         let key = CertifiedKey::new(chain, key);
         match key.keys_match() {
-            // A key that can't be compared.
+            // `Unknown`: the key can't be compared with the certificate.
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
             Err(error) => return Err(error),
         }

@@ -1,17 +1,17 @@
-//! Certificates in files that others replace.
+//! Certificates in files that other programs replace.
 
 use std::path::PathBuf;
 
 use crate::certificate::read;
 use crate::{Certificate, Error};
 
-/// Pairs of files, each a certificate with its chain and its key, which may be replaced at any time.
+/// Pairs of files: a certificate with its chain, and its key. Files may be replaced at any time.
 /// They are compared by content: a mounted secret is replaced by renaming a link, and a file may be
 /// written in place.
 #[derive(Debug)]
 pub struct CertificateFiles {
     pairs: Vec<[PathBuf; 2]>,
-    /// What was read last, or why it could not be.
+    /// What was read last, or why reading failed.
     seen: Vec<Result<[Vec<u8>; 2], String>>,
 }
 

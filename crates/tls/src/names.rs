@@ -13,15 +13,15 @@ use crate::Certificate;
 pub(crate) struct ByName {
     /// Wildcards without their `*`: `.example.org`.
     names: HashMap<String, Arc<CertifiedKey>>,
-    /// For clients that ask for no name or an unknown one.
+    /// For clients that ask for an unknown name. `None` if such clients are refused.
     default: Option<Arc<CertifiedKey>>,
-    /// For clients that ask for no name: they can't be told apart.
+    /// For clients that ask for no name: the first certificate.
     nameless: Option<Arc<CertifiedKey>>,
 }
 
 impl ByName {
-    /// The first certificate that has a name is used for it. The first of all is the default, if
-    /// there is to be one.
+    /// If several certificates have the same name, the first of them is used for that name. The
+    /// first of all certificates is the default, if `has_default` is true.
     pub(crate) fn new(certificates: &[Certificate], has_default: bool) -> Self {
         let mut names = HashMap::new();
         for certificate in certificates {

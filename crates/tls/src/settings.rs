@@ -9,7 +9,7 @@ use crate::Certificate;
 use crate::error::Error;
 use crate::names::ByName;
 
-/// What a client gets that asks for a name which no certificate has.
+/// What a client gets if it asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
     /// The first certificate.

@@ -117,7 +117,7 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: ciphertext that is left, or that of more plaintext.
+    /// Sends ciphertext once. If none is left, encrypts more plaintext first.
     #[inline(never)]
     pub(super) fn send_secure(&mut self) -> Result<(), Reason> {
         if self.conn.send != SendState::Ready {
@@ -206,7 +206,8 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Takes ciphertext back from the driver. When all of it is sent, the plaintext is.
+    /// Takes an output of ciphertext back from the driver. When no ciphertext is left, counts its
+    /// plaintext as sent.
     pub(super) fn count_sent_secure(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
         let resources: &mut ShardResources = resources;
@@ -343,8 +344,8 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
-    /// so in this turn. Then it is read in the next one.
+    /// Whether to receive from this connection in this turn. A connection in its handshake waits
+    /// for the next turn if this turn has already done the maximum number of handshake steps.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
         let may =
@@ -360,7 +361,7 @@ impl<S> Conn<S> {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
 
-    /// Whether everything is sent but close_notify.
+    /// Whether everything except close_notify is sent.
     pub(super) fn must_send_close(&self) -> bool {
         self.secure.as_ref().is_some_and(|secure| !secure.is_closed) && self.is_flushed()
     }

@@ -47,7 +47,7 @@ pub struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// TLS with this configuration, to the server `name`, which its certificate must have.
+    /// TLS with this configuration. The server's certificate must be valid for `name`.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
         Self { config, name }

@@ -19,7 +19,7 @@ use super::server_name;
 /// Maximum ciphertext that is kept until a record or a handshake message is complete. A record has
 /// at most 16 KiB + 261 bytes (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 const MAX_UNUSED: usize = 18 * 1024;
-/// The same during the handshake: the largest client hello, certificate chain included.
+/// The same during the handshake. It limits the size of a client hello or a certificate chain.
 const MAX_HANDSHAKE: usize = 16 * 1024 + 512;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
@@ -28,7 +28,7 @@ const FIRST_RECORD: usize = 1300;
 /// small.
 const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
 
-/// Why a TLS connection can't go on. The alert is in the output.
+/// Why a TLS connection can't go on. An alert for the peer may be in the output.
 #[derive(Debug)]
 pub(crate) enum TlsError {
     /// The peer broke the protocol, or nothing that it offers is acceptable.
@@ -94,7 +94,7 @@ pub(crate) struct Tls {
     server_name: Option<Box<str>>,
 }
 
-// Both are about as large.
+// Both variants have about the same size.
 enum Side {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
@@ -195,7 +195,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If the connection can't go on. `out` has an alert for the peer then.
+    /// If the connection can't go on. `out` may then have an alert for the peer.
     pub(crate) fn read(
         &mut self,
         input: &mut [u8],
@@ -347,8 +347,8 @@ fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what `write` writes to a slice. It is called again with more room if it returns how much
-/// it needs. Returns whether it succeeded.
+/// Appends what `write` writes to a slice. If `write` returns how much room it needs, it is called
+/// again with that much. Returns whether `write` succeeded.
 fn append(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,

@@ -33,8 +33,8 @@ impl Handshakes {
         may
     }
 
-    /// The handshake of `key` begins. `is_in_progress` says whether another one still is. Returns
-    /// the one to close, if there are too many.
+    /// The handshake of `key` begins. `is_in_progress` says whether the handshake of another key is
+    /// still in progress. Returns the connection to close, if there are too many handshakes.
     pub(crate) fn begin(
         &mut self,
         key: Key,

@@ -8,7 +8,7 @@
 //! | `server_name` | the name that a client asks for |
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `limits` | sizes of records |
-//! | `no_tls` | replaces `connection`, `acceptor` and `server_name` without the feature `tls` |
+//! | `no_tls` | without the feature `tls`, replaces `connection`, `acceptor` and `server_name` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
 //! records are appended to an output that is lent for that. How the shard shakes hands, decrypts

@@ -18,7 +18,7 @@ pub(crate) struct Secure {
     pub(crate) tls: Tls,
     /// The session is to be made when the handshake is complete: we have accepted the connection.
     pub(crate) opens_session: bool,
-    /// Ciphertext to send; never present and empty.
+    /// Ciphertext to send. `None` if there is none.
     pub(crate) out: Option<Box<Output>>,
     /// The driver has ciphertext.
     pub(crate) is_sending: bool,
@@ -52,8 +52,8 @@ impl Secure {
         }
     }
 
-    /// Whether the client's first bytes, `input`, are those of a protocol without TLS: a letter,
-    /// where a handshake has a type of record.
+    /// Whether the client's first bytes, `input`, begin a protocol without TLS. The first one is a
+    /// letter then. In TLS, it is the type of a record, which is never a letter.
     pub(crate) fn is_not_tls(&self, input: &[u8]) -> bool {
         self.opens_session
             && !self.tls.has_begun()

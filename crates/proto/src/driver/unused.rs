@@ -1,7 +1,7 @@
 //! Input that a protocol has not used: the only input that is copied.
 
-/// Unused input. Owns no memory while it is empty, and is then as small as a pointer: most
-/// connections have none most of the time.
+/// Unused input. As small as a pointer. Owns no memory while it is empty: most connections have no
+/// unused input most of the time.
 #[derive(Debug, Default)]
 pub(super) struct Unused(Option<Box<Rest>>);
 
@@ -26,7 +26,7 @@ impl Unused {
         self.0.as_ref().map_or(&[], |rest| &rest.bytes[rest.start..])
     }
 
-    /// Appends bytes, of which there are some.
+    /// Appends `bytes`, which must not be empty.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let rest = self.0.get_or_insert_default();
         if rest.start > 0 {
