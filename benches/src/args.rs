@@ -30,7 +30,7 @@ Usage: sockeye-benches [OPTIONS]
   --help            this text
 ";
 
-/// The range of `--seconds`. A shorter run measures its start.
+/// The range of `--seconds`. A shorter run would mostly measure its own start.
 const MIN_SECONDS: f64 = 0.1;
 const MAX_SECONDS: f64 = 3600.0;
 
@@ -95,7 +95,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             _ => return Err(format!("unknown option {flag}; --help lists the options").into()),
         }
     }
-    // A comparison that leaves out one of two builds in silence is read wrongly.
+    // A comparison that silently left out one of two builds would be misread.
     if args.before.is_none()
         && args.servers.len() < Kind::ALL.len()
         && args.servers.contains(&Kind::Before)

@@ -18,7 +18,7 @@ const COLUMNS: usize = 2;
 /// The gap between columns.
 const GUTTER: f64 = 28.0;
 const COLUMN: f64 = (WIDTH - 2.0 * MARGIN - GUTTER) / COLUMNS as f64;
-/// Where bars begin in a column, to the right of the names, and where the longest ends.
+/// Where bars begin in a column, to the right of the names, and the length of the longest bar.
 const LEFT: f64 = 112.0;
 const LONGEST: f64 = COLUMN - LEFT - 44.0;
 /// The distance between bars, and the height of one.

@@ -85,7 +85,7 @@ impl Run {
         self.server >= SATURATED
     }
 
-    /// Whether the client was saturated, so that the server could do more.
+    /// Whether the client was saturated, and the server could have done more.
     pub(crate) fn limited_by_client(&self) -> bool {
         !self.saturated() && self.client >= SATURATED
     }
@@ -191,7 +191,7 @@ impl ServerRow<'_> {
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         let Some(server) = self.start()? else { return Ok(None) };
         let plan = self.row.plan()?;
-        // It knows the responses, and reports any that differ.
+        // The client expects the responses of this probe, and reports any that differ.
         let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
         let share = Share::all(&plan);
         let mut client = Worker::new(Arc::new(plan), &probe, share)?;
@@ -284,7 +284,7 @@ impl ServerRow<'_> {
             };
             let right = match (load, load.file()) {
                 (_, Some(file)) => response.body == content(file.size),
-                // The limit always sends the same response.
+                // The query has the sum 55. The later requests add the 20 in their bodies.
                 (Shape::Mix, _) => response.body == if at == 0 { b"55" } else { b"75" },
                 (Shape::Message { .. }, _) => response.body.ends_with(FOUND),
                 _ => !response.body.is_empty(),

@@ -57,8 +57,8 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 pub(crate) struct Spent {
     /// Time on a core.
     pub(crate) ran: Duration,
-    /// Time ready to run while something else was on the core. Zero with several threads, because
-    /// they wait for each other.
+    /// Time ready to run while something else was on the core. Zero if several threads are busy,
+    /// because they wait for each other.
     pub(crate) waited: Duration,
 }
 

@@ -12,8 +12,8 @@
 //!
 //! [`counts`] and [`cliffs`] describe the last two.
 //!
-//! The limit parses nothing: it looks for the blank line, or counts bytes if all requests have the
-//! same length, and sends a constant response, equal to Sockeye's. Its cost is that of the kernel.
+//! The limit parses nothing: it looks for the blank line, or counts bytes if it knows the requests'
+//! lengths, and sends constant responses, equal to Sockeye's. The limit's cost is the kernel's.
 //! The main figure is a server's CPU time per request divided by the limit's in the same round,
 //! which depends less on the machine than requests per second.
 //!
@@ -26,8 +26,8 @@
 //!   response's, except for the date, and the length must be exact. Content is compared once.
 //! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So
 //!   there are many rounds, and the ratio is their median with a confidence interval ([`stats`]).
-//! - Requests per second are shown only if the server was saturated; otherwise the client limits
-//!   them.
+//! - Requests per second have a note if the server was not saturated, because then they don't show
+//!   what the server can do.
 //!
 //! Latency, several cores, and networks with loss or delay are not measured.
 
@@ -96,7 +96,7 @@ fn run() -> Result<ExitCode> {
     if cfg!(debug_assertions) && !args.quick {
         return Err("figures of an unoptimised build mean nothing: add --release".into());
     }
-    // Report files that can't be written before measuring.
+    // Open the report files before measuring, to fail early if one can't be written.
     let open = |path: &Option<PathBuf>| path.as_deref().map(open).transpose();
     let (json, svg) = (open(&args.json)?, open(&args.svg)?);
     let report = compare::run(&args)?;

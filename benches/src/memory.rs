@@ -21,7 +21,7 @@ const OTHER_DESCRIPTORS: u64 = 100;
 /// A server's memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Resident memory before the first request, including shared pages of code.
+    /// Resident memory before the idle connections are opened, including shared pages of code.
     pub(crate) start: u64,
     /// Private memory per idle connection.
     pub(crate) per_connection: f64,

@@ -34,8 +34,8 @@ pub(crate) enum Shape {
     Pages,
     /// A small response, with an access log.
     Logged,
-    /// A small response to a browser's head. `alike` heads are all equal; others come from several
-    /// browsers in turn.
+    /// A small response to a browser's head. If `alike`, all heads are equal; otherwise, they
+    /// come from several browsers in turn.
     Browser { alike: bool },
     /// 64 bytes are sent and come back.
     Echo,

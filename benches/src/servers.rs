@@ -37,7 +37,7 @@ pub(crate) struct Setup {
     /// The temporary folder, which is removed at the end.
     dir: PathBuf,
     sockeye: Option<PathBuf>,
-    /// Another build of it.
+    /// Another build of Sockeye.
     before: Option<PathBuf>,
     /// The output of `nginx -V`.
     nginx: Option<String>,
@@ -125,7 +125,7 @@ impl Setup {
         self.dir.join("files").join(name)
     }
 
-    /// The path of a server's access log, after removing an old one.
+    /// Creates a server's access log, or empties an old one. Returns the path.
     fn fresh_log(&self, kind: Kind) -> Result<PathBuf> {
         let path = self.dir.join(format!("{}-access.log", kind.name()));
         fs::File::create(&path)?;

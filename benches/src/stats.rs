@@ -30,8 +30,8 @@ pub(crate) struct Estimate {
 }
 
 /// Estimates the median of `values`; `None` if there are none. The ends of the interval are two of
-/// the sorted values. It holds for any distribution, because each value is above the true median
-/// with a probability of one half.
+/// the sorted values. The interval is valid for any distribution, because each value is above the
+/// true median with a probability of one half.
 pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);

@@ -15,7 +15,8 @@ use crate::{
 
 /// Maximum number of other servers in one table.
 const OTHERS: usize = 2;
-/// A ratio is marked as rough if its interval, divided by the ratio, is wider than this.
+/// A ratio is marked as rough if an end of its interval differs from the ratio by more than this
+/// share of the ratio.
 const ROUGH: f64 = 0.10;
 
 /// Writes the tables and their explanations.

@@ -27,7 +27,7 @@ pub(super) struct Strain {
     thread: Option<Thread>,
 }
 
-/// A thread that runs until this is dropped.
+/// A thread that runs until [`Strain::end`] stops it.
 #[derive(Debug)]
 struct Thread {
     stop: Arc<AtomicBool>,
@@ -116,7 +116,7 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             for socket in part {
                 match socket.read(&mut buffer) {
                     Ok(_) => {}
-                    // Cut connections are counted by the server's descriptors.
+                    // The number of the server's open sockets shows how many connections were cut.
                     Err(error)
                         if matches!(
                             error.kind(),

@@ -152,7 +152,7 @@ fn measure_kind(fixture: &mut Fixture, kind: &ResponseKind) -> Result<WireRow> {
         before = before.or_else(|| client.segments());
     }
     let responses = if kind.last { 1 } else { TIMED - 1 };
-    // With a connection per response, only the last one is known.
+    // With a connection per response, only the last connection's segments are known.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
     let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);

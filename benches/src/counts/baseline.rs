@@ -48,8 +48,8 @@ impl Baseline {
         self.0.get(name).map(|entry| entry.figure)
     }
 
-    /// The stated ceiling of `name`. If none is stated: the figure plus a tolerance for calls and
-    /// allocations, and `None` for everything else.
+    /// The stated ceiling of `name`. If none is stated: for calls and allocations, the figure
+    /// plus a tolerance; for everything else, `None`.
     fn ceiling(name: &str, entry: Entry) -> Option<f64> {
         let is_own_ceiling = name.ends_with(".calls") || name.ends_with(".allocations");
         entry.at_most.or(is_own_ceiling.then_some(entry.figure + NOISE))

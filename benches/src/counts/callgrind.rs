@@ -25,8 +25,8 @@ pub(super) struct Costs {
 
 /// Counts the costs of a request in a [`scene`].
 ///
-/// Callgrind counts instructions within the counted turns only, but calls from the start of the
-/// program. So the allocations of a run with one turn are subtracted.
+/// Callgrind counts instructions only within the counted turns, but it counts function calls from
+/// the start of the program. So the allocations of a run with one turn are subtracted.
 pub(super) fn count(name: &str) -> Result<Costs> {
     let run = |turns| -> Result<_> {
         let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;

@@ -132,8 +132,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to learn the length of its response. It ends when nothing arrives
-    /// for some turns, because the first response may wait for a lookup on another thread.
+    /// Makes each request once, to learn the length of its response. A response ends when nothing
+    /// arrives for some turns, because the first response may wait for a lookup on another thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.prepared.len() {
             self.peers[0].write_all(&self.prepared[at])?;
@@ -186,7 +186,7 @@ impl Scene {
             peer.read_exact(&mut response)?;
             peer.set_nonblocking(true)?;
         }
-        // Clients with different heads keep their own.
+        // If clients start with different requests, each client always repeats its own.
         self.next = if self.staggered { 0 } else { (self.next + 1) % count };
         Ok(self.peers.len() * self.depth)
     }

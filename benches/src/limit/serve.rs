@@ -97,7 +97,7 @@ fn turn<P: Peer>(
 ) -> io::Result<()> {
     let slot = &mut conns[index as usize];
     let Some(conn) = slot else { return Ok(()) };
-    // A reset only ends the connection.
+    // An error, such as a reset, ends only this connection.
     let next = conn.peer.ready(&conn.socket, scratch).unwrap_or(Next::Close);
     if next == Next::Close {
         *slot = None;

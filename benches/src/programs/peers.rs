@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::cargo::{cargo, target_dir};
 use crate::{Result, kind::Kind};
 
-/// The source of their versions.
+/// The versions of the crates that the small servers use.
 const LOCK: &str = include_str!("../../peers/Cargo.lock");
 
 /// The path of a small server's program.

@@ -57,7 +57,7 @@ impl Setup {
     pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
-        // All responses with a file are equal.
+        // If a load requests only one file, all its responses are equal.
         let exchanges =
             if load.file().is_some() { &exchanges[..exchanges.len().min(1)] } else { exchanges };
         let mut paths = Vec::new();

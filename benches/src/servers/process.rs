@@ -26,8 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` on the server's core, with its stderr in `log`. Its address is `known`, or
-    /// it prints it on stdout.
+    /// Starts `command` on the server's core, with its stderr in `log`. The server's address
+    /// is `known`. If `known` is `None`, the server prints its address on stdout.
     pub(super) fn start(
         mut command: Command,
         cores: Cores,
@@ -72,7 +72,8 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server accepts connections. Returns `false` if it ended instead.
+    /// Waits until the server accepts connections. Returns `false` if it ends, or accepts
+    /// none within five seconds.
     fn is_listening(&mut self, address: SocketAddr) -> bool {
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {

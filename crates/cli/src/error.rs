@@ -36,7 +36,7 @@ impl Error {
         Self::Usage(error)
     }
 
-    /// The same error with `flag` in front, whose value caused it.
+    /// The same error, prefixed with the flag whose value caused it.
     pub(crate) fn of_flag(self, flag: &'static str) -> Self {
         match self {
             Self::Usage(error) => Self::Usage(error.context(flag)),

@@ -142,7 +142,7 @@ struct Section {
 
 /// The sections of the text that ends the help. A line that ends with a colon is a title, and
 /// `Exit codes: text` a section of one paragraph. Other paragraphs are about environment variables
-/// if they begin so, and notes if not.
+/// if they begin with `Environment`, else they are notes.
 fn sections(command: &Command) -> Vec<Section> {
     let text = command.get_after_long_help().or(command.get_after_help());
     let text = text.map(ToString::to_string).unwrap_or_default();

@@ -86,8 +86,9 @@ impl Log {
             .with(Limiter(self.clone()))
     }
 
-    /// Logs panics. A panic in a connection ends only that connection, so its message is an
-    /// ordinary line: it may contain text from the peer, and must not wait for a terminal.
+    /// Logs panics. A panic in a connection ends only that connection, so the panic's message is an
+    /// ordinary line. The message may contain text from the peer, and the thread that panicked must
+    /// not wait for a terminal.
     pub(crate) fn install_panic_hook(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {

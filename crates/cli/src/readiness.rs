@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{env, io};
 
-/// Sends that the server is ready to the socket of `NOTIFY_SOCKET`, if the supervisor waits for that.
+/// Tells the supervisor that the server is ready, if `NOTIFY_SOCKET` names a socket for that.
 pub(crate) fn announce() {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket) {

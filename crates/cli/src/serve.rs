@@ -87,7 +87,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         budgets.set_open_files(info.files_in_flight());
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The site is also the service: its deadline closes files that are no longer requested.
+        // The service has the deadline of the site, which closes files that nobody requests again.
         (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
     });
     access.into_iter().for_each(AccessLog::finish);
@@ -144,7 +144,7 @@ struct ServerInfo {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
     workers: usize,
-    /// The file descriptors that connections leave for files, jobs and logs.
+    /// How many file descriptors are reserved for files, jobs and logs.
     descriptors: usize,
 }
 

@@ -56,7 +56,7 @@ impl TerminalText {
         show_text(&String::from_utf8_lossy(rest), shown);
     }
 
-    /// Appends an incomplete character at the end, escaped.
+    /// Appends the incomplete character that [`TerminalText::push`] kept, if any, escaped.
     pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
         show_bytes(&mem::take(&mut self.partial), shown);
     }

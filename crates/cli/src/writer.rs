@@ -46,7 +46,7 @@ impl Queue {
     }
 
     /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there.
-    /// Returns whether it did. Waits only for others that append.
+    /// Returns whether it did. Waits only for threads that append, or that take what is queued.
     pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }

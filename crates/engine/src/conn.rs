@@ -93,7 +93,7 @@ pub(crate) struct Conn<S> {
     pub(crate) readable: bool,
     /// The socket may have failed; input from before that may still be unread.
     pub(crate) failed: bool,
-    /// Its client is charged for the output that it holds.
+    /// The client is charged for the output that this connection holds.
     pub(crate) charged: bool,
     /// In `ShardResources::dirty`.
     dirty: bool,
@@ -128,7 +128,8 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Schedules a flush and reading if the session needs them. Call this after calls into it.
+    /// Schedules a flush and reading if the session needs them. To be called after calls into the
+    /// session.
     #[inline(always)] // Runs for each request.
     pub(crate) fn schedule(&mut self, resources: &mut ShardResources) {
         if !self.session.take_changed() {
@@ -162,7 +163,8 @@ impl<S> Conn<S> {
         matches!(self.stage, Stage::Lingering(_))
     }
 
-    /// Charges its client for the output that it holds. Ends the charge if that is little.
+    /// Charges the client for the output that this connection holds. Ends the charge if this
+    /// connection holds little.
     #[cold]
     pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
         let (key, held) = (self.session.key(), self.session.held());
@@ -174,7 +176,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// The client that is charged for the output that it holds.
+    /// The client that is charged for the output that this connection holds.
     pub(crate) fn client(&self) -> Client {
         Client::of(self.session.peer().address)
     }

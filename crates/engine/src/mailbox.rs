@@ -2,9 +2,9 @@
 //! connections that another shard accepted for it.
 //!
 //! Their size is bounded. An envelope belongs to a promise, or is one of the few messages that a
-//! session's remotes may send before it takes them. A connection has one wake-up and one read in
-//! progress at most. Commands to drain or stop come from the owner of the server, one per call; a
-//! command to evict is answered before the next. Connections in the inbox count as open.
+//! session's remotes may send before the session takes them. A connection has one wake-up and one
+//! read in progress at most. Commands to drain or stop come from the owner of the server, one per
+//! call; a command to evict is answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

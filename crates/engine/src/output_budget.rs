@@ -17,7 +17,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Budget, Client, Permit, Time};
 use tracing::warn;
 
-/// A connection that holds at most this much is not charged, in bytes: a response or two.
+/// In bytes. A connection that holds at most this much (a response or two) is not charged.
 pub(crate) const UNCHARGED_BYTES: usize = 40 * 1024;
 
 /// The minimum time between two trims because of released output: a trim takes a thread many
@@ -57,8 +57,8 @@ pub(crate) struct OutputBudget {
     /// charges or releases something, and at the end of a turn while `may_trim` is set. What other
     /// shards release counts from then on.
     must_check_clients: bool,
-    /// Whether a trim may become due: this shard has charged a client, and since then most of what
-    /// all shards held is still held, or the last trim was too recent.
+    /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
+    /// turn when little is held, unless a trim is needed and the last one was too recent.
     may_trim: bool,
     /// By connection, for those that are charged.
     permits: HashMap<Key, Permit>,

@@ -25,7 +25,7 @@ impl Reads {
         Self { spawn, mailbox, waiters: HashMap::new() }
     }
 
-    /// Runs a job that is not a read on the pool.
+    /// Runs `job`, which is not a read, on the pool.
     pub(crate) fn spawn(&self, job: Job) -> Result<(), Job> {
         self.spawn.spawn(job)
     }

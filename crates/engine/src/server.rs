@@ -66,7 +66,7 @@ impl Server {
         &self.addresses
     }
 
-    /// How many descriptors connections leave for everything else: files, jobs, logs.
+    /// How many descriptors are reserved for everything except connections: files, jobs, logs.
     #[must_use]
     pub fn reserved_descriptors(&self) -> usize {
         self.reserved_descriptors

@@ -39,9 +39,9 @@
 //!
 //! What it guarantees:
 //!
-//! - Nothing outside the folder, and those of [`Disk::links_into`], is ever served, whatever the
-//!   path, and however symbolic links change ([`RequestPath`]). A symbolic link to a hidden name is
-//!   hidden, too.
+//! - Only what is in the folder, or in the folders of [`Disk::links_into`], is ever served,
+//!   whatever the path, and however symbolic links change ([`RequestPath`]). A symbolic link to a
+//!   hidden name is hidden, too.
 //! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up
 //!   at most once in that time.
 //! - No response mixes two contents of a file: small files are read whole and checked again; large
@@ -50,7 +50,7 @@
 //!   only if the client's ETag or date is that of the current content.
 //! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
 //!   request, up to 1 MiB, and is never cached.
-//! - A cached small file is sent without a system call and without an allocation.
+//! - For a cached small file, this crate makes no system call and no allocation.
 //!
 //! Features: `compression` (on by default) adds the encoders and decoders of zstd, brotli and gzip.
 //! Without it every file is sent uncompressed, since precompressed files can't be checked either.

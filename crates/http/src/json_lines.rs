@@ -43,7 +43,7 @@ pub(crate) enum Input {
     Reads(bool),
 }
 
-/// Fields as bytes, and their positions in these.
+/// The bytes of fields, and the positions of the names and values in them.
 #[derive(Default)]
 pub(crate) struct Section {
     bytes: Vec<u8>,

@@ -12,7 +12,7 @@ use crate::response::{Extent, RequestContext, Response, ResponseReader, reader};
 use crate::state::{ClosedConnection, WorkerState};
 use crate::stats::Stats;
 
-/// Requests of this many bytes are sent without a copy, and sending them counts as progress.
+/// Requests of at least this many bytes are sent without a copy. Sending them counts as progress.
 const LARGE_REQUEST: usize = 16 * 1024;
 /// Kernel timers are imprecise, so when a request is due within this time, its connection checks
 /// the time in every turn.
@@ -20,8 +20,8 @@ const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
 
 /// How long a server may take to close a connection after it has announced that (RFC 9112, 9.6).
 /// The side that closes first keeps the port for a minute (TIME_WAIT), and a client would run out
-/// of ports. Once a server has exceeded this time, the worker closes such connections itself, at
-/// once.
+/// of ports. Once a server has exceeded this time, the worker closes each connection itself, when
+/// the server has announced the close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub(crate) struct ExpectedResponse {
     pub(crate) template: Option<HeadTemplate>,
     /// The header with its length, for messages.
     pub(crate) header: Bytes,
-    /// The content, if others are compared with it.
+    /// The content, if the content of other responses is compared with it.
     pub(crate) content: Option<Bytes>,
     pub(crate) content_len: u64,
     /// The server keeps the connection open, for messages.

@@ -48,7 +48,7 @@ impl Failure {
 }
 
 /// Requests that failed, counted by kind, with a description of the first. A connection that failed
-/// before it sent a request counts once.
+/// while no request was pending counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(BTreeMap<Failure, (u64, String)>);
 

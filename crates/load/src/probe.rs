@@ -115,8 +115,8 @@ fn send_once(
     };
     let total = requests.len() as u64;
     // If the server closes the connection early, the next one starts with the first request again.
-    // The caller sends the requests that got no response by themselves. Nothing waits for the
-    // server to close the connection after the last response.
+    // The caller sends each request without a response again, on a connection of its own. Nothing
+    // waits for the server to close the connection after the last response.
     let keep_running = |responses, failures| (failures == 0 || responses > 0) && responses < total;
     let time_left = time.map(|time| time.saturating_sub(started.elapsed()));
     worker.run(time_left, keep_running).map_err(socket_error)?;

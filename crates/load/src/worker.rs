@@ -22,8 +22,8 @@ use crate::stats::Stats;
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
-/// A load with a number of requests is abandoned when this many connections in a row, times the
-/// worker's connections, have ended without a response.
+/// Limit on connections in a row that end without a response, for each of the worker's connections.
+/// Above it, a load with a number of requests is abandoned.
 const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.
@@ -117,7 +117,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Makes [`Worker::run`] call its `keep_running`, from any thread.
+    /// A waker with which any thread can make [`Worker::run`] call its `keep_running`.
     pub(crate) fn waker(&self) -> Arc<dyn Wake> {
         self.shard.driver().waker()
     }
@@ -232,7 +232,7 @@ impl Worker {
     /// Reopens connections that have ended, at once or after a delay.
     fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // Taken first: `open` puts a connection that can't be opened back into this list.
+        // Taken first: if a connection can't be opened, `open` adds it to this list.
         let closed = self.state.closed.take();
         if self.state.is_finishing() {
             self.delayed.clear();

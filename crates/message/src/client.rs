@@ -1,6 +1,6 @@
 //! The client's side of a connection of frames, as a [`Protocol`].
 //!
-//! It reads while it writes: a server may answer or refuse a request before it has read all of it.
+//! It reads while it writes: a server may answer or refuse a request that it has only partly read.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -73,7 +73,8 @@ impl<H: ClientHandler> Client<H> {
         }
     }
 
-    /// Writes requests while there is room, and ends the connection if none is left.
+    /// Writes requests while there is room. Ends the connection if no request is in flight and no
+    /// more will be sent.
     fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if !matches!(self.state, ClientState::Open) {
             return Ok(());
@@ -283,8 +284,8 @@ impl<H: ClientHandler> Client<H> {
     }
 }
 
-/// Describes a server that sends no frames but HTTP, TLS or another protocol, from which the first
-/// bytes are quoted. `None` if `input` begins like a frame, or has fewer than three bytes.
+/// Describes a server that sends HTTP, TLS or another protocol instead of frames. Quotes the first
+/// bytes, except of TLS. `None` if `input` begins like a frame, or has fewer than three bytes.
 ///
 /// The errors of [`frame::read`] are for the opposite case: a client that has connected to the
 /// wrong port.

@@ -139,7 +139,7 @@ impl<H: Handler> Server<H> {
         let responder = Responder::frames(turn, &self.peer, &mut incoming.request);
         let answer = self.handler.on_settled(ticket, body, responder);
         incoming.resume(&self.limits, turn);
-        // More content may make more promises.
+        // When more content arrives, the handler may make more promises.
         let Some(response) = answer.into_response(true) else { return Ok(()) };
         let Some(mut incoming) = self.state.take_incoming() else { return Ok(()) };
         let fault = self.write(response, &incoming.request, turn);

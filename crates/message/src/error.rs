@@ -48,7 +48,7 @@ impl ErrorResponse {
     /// The code of a response that [`error_response`] wrote, found at its end without parsing it.
     pub(super) fn code_at_end(content: &[u8]) -> Option<&str> {
         let rest = content.strip_suffix(b"\"}}")?;
-        // Inside a string these quotes would have a backslash in front.
+        // Text inside a JSON string can't match: its quotes have a backslash in front.
         let before = rest.iter().rposition(|byte| *byte == b'"')? + 1;
         let (rest, code) = rest.split_at(before);
         rest.ends_with(b", \"error\": {\"code\": \"").then(|| std::str::from_utf8(code).ok())?

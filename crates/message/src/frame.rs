@@ -30,7 +30,7 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
             "a frame begins with the length of its header, not with 0",
         ));
     }
-    // Checked before the length, so that a client of another protocol gets a helpful error.
+    // Checked before the limit, so that a client of another protocol gets a helpful error.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         return Err(Refusal::bad_header(match first {

@@ -21,8 +21,8 @@ pub struct Header {
     /// Length of the content, in bytes. For chunked content over HTTP, whose length is not known
     /// yet, this is the limit.
     pub content_length: u64,
-    /// The id of the request, which its response repeats. `None` if the value is neither a string
-    /// nor an integer.
+    /// The id of the request, which its response repeats. `None` if there is none, or if the value
+    /// is not a valid [`Id`].
     pub id: Option<Id>,
     /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
@@ -113,8 +113,8 @@ impl Header {
         let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
             members.values;
         required("byteorder", byteorder)?;
-        // Without keep-alive an id is ignored like an unknown key: old peers may put anything
-        // there.
+        // Without keep-alive an invalid id is ignored like an unknown key: old peers may put
+        // anything there.
         let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
         let id = id.and_then(Id::read);
         if keep_alive && id.is_none() {

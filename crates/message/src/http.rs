@@ -209,7 +209,7 @@ impl<H: Handler> HttpRequest<H> {
         pending: Box<PendingMessage>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        // More content may make more promises.
+        // When more content arrives, the handler may make more promises.
         let has_promise = pending.content.is_some() || !pending.request.tickets.is_empty();
         let Some(Response { message, fault }) = answer.into_response(has_promise) else {
             let reads = pending.content.as_ref().is_some_and(|content| !content.paused);
@@ -257,7 +257,7 @@ fn send(
     responder.send(status, &fields.and(more), Body::Shared(&message.content))
 }
 
-/// The fields of a response with content of this type, which may be empty.
+/// The fields of a response. If `content_type` is empty, there is no Content-Type.
 fn fields(content_type: &str) -> Result<Fields, BadField> {
     let fields = Fields::new().with("X-Content-Type-Options", b"nosniff")?;
     match content_type {
@@ -268,8 +268,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. The status of an error depends on its code.
 fn response_status(message: &Message) -> Status {
-    // Parses only content that begins like that of `error_response`. Of large content, which may be
-    // a peer's own, only the end is read.
+    // Parses only content that begins like that of `error_response`. Of large content, only the end
+    // is read: the response may repeat what the peer sent.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
@@ -383,7 +383,7 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
-            // A promise of an earlier message, which was answered before it was settled.
+            // The promise belongs to an earlier message that was answered before.
             return self.continue_with(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };

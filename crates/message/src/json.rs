@@ -1,5 +1,5 @@
 //! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: `, ` and `: ` between items,
-//! and characters that are not ASCII unescaped.
+//! and no escapes for characters that are not ASCII.
 
 use std::{fmt, io};
 

@@ -25,7 +25,7 @@ impl AllowedOrigins {
         self
     }
 
-    /// Adds a sentence to refusals, without its full stop, that says how to allow an origin.
+    /// Adds a sentence to refusals that says how to allow an origin. `hint` has no full stop.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();

@@ -1,4 +1,4 @@
-//! The service of the Python server: searches in a dictionary.
+//! The service of the Python server that this protocol comes from: searches in a dictionary.
 //!
 //! Where the Python server closes the connection without a response, this one sends an error.
 
@@ -24,7 +24,7 @@ const ENTRIES: [(&str, &str); 3] = [
 /// The type of a response to content that is not JSON.
 const BINARY: &str = "binary/custom-server-binary-type";
 
-/// Bytes of such content that the response repeats.
+/// Maximum number of bytes that the response repeats of content that is not JSON.
 const MAX_REPEATED: usize = 10;
 
 /// Python does not convert integers with more digits.
@@ -88,7 +88,7 @@ impl Reference {
         let Some(action) = python_text(raw_action).map_err(Refusal::not_json)? else {
             return Ok(refused_value("action", raw_action));
         };
-        // The string "search", and no other value that Python prints the same way.
+        // The only valid action is the string "search".
         if action != "search" || !raw_action.starts_with('"') {
             return Ok(result(&format!("Error: invalid action '{action}'.")));
         }

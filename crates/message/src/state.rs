@@ -59,13 +59,14 @@ impl State {
         }
     }
 
-    /// When the state times out if nothing arrives, or the deadline of its request passes.
+    /// When the state times out if nothing arrives, or the deadline of its request if that is
+    /// earlier.
     pub(super) fn until(&self) -> Time {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
             Self::ExpectContent(incoming) => incoming.until(),
-            // Promises are always settled, and the engine's write timeout makes room or ends the
-            // connection.
+            // Promises are always settled, and the engine's write timeout ends a connection that
+            // gets no room.
             Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
         }
     }

@@ -178,8 +178,8 @@ impl Budget {
         permit.resize(amount).then_some(permit)
     }
 
-    /// Counts a request that found the budget exhausted. Returns the number of such requests if it
-    /// is time to log it: see [`ReportLimiter::report`].
+    /// Counts a request that found the budget exhausted. Returns the number of such requests since
+    /// the last report, if a report is due: see [`ReportLimiter::report`].
     pub fn report(&self, now: Time) -> Option<u64> {
         self.reports.report(now)
     }

@@ -1,8 +1,8 @@
 //! Echo (RFC 862): the smallest protocol, and the one to read first.
 //!
-//! Sends all input back. When the peer closes its sending side, the remaining output is sent and
-//! ours is closed, too. The engine does everything else: it stops reading from a peer that doesn't
-//! read, and closes the connection when the write timeout passes.
+//! Sends all input back. When the peer closes its sending side, the remaining output is sent, and
+//! then our sending side is closed, too. The engine does everything else: it stops reading from a
+//! peer that doesn't read, and closes the connection when the write timeout passes.
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         self.check() == Validity::Valid
     }
 
-    /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].
+    /// How to send the file without blocking. This call never blocks. Default: [`Access::Direct`].
     fn access(&self) -> Access {
         Access::Direct
     }

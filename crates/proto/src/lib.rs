@@ -3,7 +3,7 @@
 //! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This
 //! crate opens no socket, reads no clock, starts no thread and touches no file. A *driver* does
 //! that: the engine on TCP and Unix sockets, the simulator on a network in memory, the harness in a
-//! test. It calls the protocol and acts on what the protocol wrote and asked for:
+//! test. The driver calls the protocol and acts on what the protocol wrote and asked for:
 //!
 //! ```text
 //!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
@@ -62,7 +62,7 @@
 
 #![forbid(unsafe_code)]
 
-// Here, because every other crate stops if this one does.
+// This check is here, because no other crate compiles if this one doesn't.
 #[cfg(not(target_os = "linux"))]
 compile_error!(
     "Sockeye runs on Linux only (5.10 or later). On macOS and Windows, build and run it in a Linux \

@@ -68,7 +68,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output with more pieces is full, however few bytes they hold.
+    /// An output with this many pieces is full, however few bytes they hold.
     pub const MAX_PIECES: usize = 1024;
 
     /// An output with this many unsent ranges of files is full, since each keeps a file open.
@@ -96,8 +96,8 @@ impl Output {
         }
     }
 
-    /// Appends what `fill` appends to the vector, which may hold earlier output: `fill` must not
-    /// change that.
+    /// Appends what `fill` appends to the vector. The vector may hold earlier output, which `fill`
+    /// must not change.
     pub fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
@@ -171,8 +171,8 @@ impl Output {
 
     /// What is at the front. A driver may send at most `max` bytes of a file.
     ///
-    /// If that includes the end of the range, this checks whether the file has changed. For an
-    /// unread part, the thread that reads it does.
+    /// If these bytes include the end of the range, this checks whether the file has changed. For
+    /// an unread part, the thread that reads it checks that.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {

@@ -33,7 +33,7 @@ pub trait Protocol {
     /// # Errors
     ///
     /// A [`Fault`] ends the connection. To tell the peer, write to [`Turn::out`] before returning
-    /// it: that is still sent.
+    /// the fault: the output is still sent.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
     /// Takes an event: anything that happens to the connection, other than input.
@@ -50,8 +50,8 @@ pub trait Protocol {
     /// and clients expect that idle connections may be closed. `None` if it isn't idle, or if
     /// silence doesn't mean idleness in this protocol. Default: `None`.
     ///
-    /// At its limit on connections, the engine closes the one that has been idle longest for each
-    /// new one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). It calls this method only then.
+    /// At its limit on connections, the engine closes the longest-idle connection to make room for
+    /// a new one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). It calls this method only then.
     fn idle_since(&self) -> Option<Time> {
         None
     }
@@ -132,7 +132,7 @@ pub(crate) struct Effects {
     pub(crate) resume: bool,
     /// [`Turn::want_room`].
     pub(crate) want_room: bool,
-    /// [`Turn::end`]: the last in the order of [`End`], of several.
+    /// [`Turn::end`]. Of several calls, the one with the last variant of [`End`] counts.
     pub(crate) end: Option<End>,
     /// [`Turn::mark`].
     pub(crate) mark: Option<Mark>,
@@ -175,7 +175,7 @@ impl fmt::Debug for ShardHandles {
 
 /// What a protocol has during a call: its output, the time, and ways to act on its connection.
 pub struct Turn<'a> {
-    /// What will be sent, after what was written before.
+    /// The output. What is written now is sent after what was written before.
     pub out: &'a mut Output,
     pub(crate) context: Context<'a>,
     pub(crate) key: Key,
@@ -246,8 +246,8 @@ impl<'a> Turn<'a> {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent. In a turn
-    /// of a [`driver::Stream`](crate::driver::Stream), no such event follows.
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until all of it is sent. In
+    /// a turn of a [`driver::Stream`](crate::driver::Stream), no [`Event::Sent`] follows.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);

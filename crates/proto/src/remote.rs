@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The number of a connection in its shard, which the owner of its session chooses.
+/// The number of a connection in its shard. The owner of the connection's session chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 
@@ -59,7 +59,8 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was fulfilled or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message, which took the credit of one message. The session gives it back.
+    /// A remote sent a message, which took the credit of one message. The session gives the credit
+    /// back.
     Sent(Message, Arc<Credit>),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
@@ -253,7 +254,7 @@ impl Remote {
     /// # Errors
     ///
     /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] on the
-    /// thread of an event loop, so in every call into a protocol.
+    /// thread of an event loop, where every call into a protocol runs.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
@@ -282,8 +283,8 @@ impl Remote {
     /// fails. If the connection has ended, this does nothing.
     ///
     /// Several calls may lead to one event. None is lost: a call is always followed by an event, in
-    /// which the protocol sees what the caller wrote before it. So write to something shared, wake,
-    /// and read it in the event:
+    /// which the protocol sees what the caller wrote before the call. So write to something shared,
+    /// wake, and read it in the event:
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};

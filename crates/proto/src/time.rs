@@ -32,7 +32,8 @@ impl Time {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time `before` earlier. `None` if that is before the origin, and for [`Time::NEVER`].
+    /// This time minus `before`. `None` if the result is before the origin, or for
+    /// [`Time::NEVER`].
     #[must_use]
     pub fn checked_sub(self, before: Duration) -> Option<Self> {
         if self == Self::NEVER {
@@ -42,7 +43,7 @@ impl Time {
     }
 }
 
-/// A value with a deadline. Its owner calls [`Timed::on_deadline`] then.
+/// A value with a deadline. Its owner calls [`Timed::on_deadline`] at the deadline.
 pub trait Timed {
     /// When [`Timed::on_deadline`] is due; `None` while there is nothing to do. Called often, so it
     /// should be cheap.
@@ -75,7 +76,7 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        // As with `as_nanos`, without its 128 bits.
+        // The same as `after.as_nanos()`, but without 128-bit arithmetic.
         let secs = after.as_secs().saturating_mul(1_000_000_000);
         let nanos = secs.saturating_add(u64::from(after.subsec_nanos()));
         Self(self.0.saturating_add(nanos))

@@ -40,7 +40,7 @@ impl Net {
         let from = &self.endpoints[endpoint.0];
         let Some(peer) = from.peer else { return };
         let to = &self.endpoints[peer.0];
-        // An endpoint that has failed gets nothing more, because the bytes before it are lost.
+        // An endpoint that has failed gets nothing more, because earlier bytes are lost.
         if from.black_holed || !from.has_undelivered() || to.failure().is_some() {
             return;
         }
@@ -173,8 +173,8 @@ impl Net {
             }
             ConnectionState::Established => self.finish(endpoint),
         }
-        // The peer may wait for space here. Its bytes are now delivered to a closed socket, so
-        // that it gets a reset.
+        // The peer may wait for space in this endpoint's buffer. The peer's bytes are now delivered
+        // to a closed socket, so that the peer gets a reset.
         peer.into_iter().for_each(|peer| self.dispatch(peer));
     }
 

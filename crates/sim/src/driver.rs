@@ -179,7 +179,7 @@ impl Driver for SimDriver {
 
     fn block_new_clients(&mut self, listener: &mut SimListener) {
         // The kernel drops SYN packets here, and the client's retry is refused. The simulation
-        // refuses it at once.
+        // refuses the first attempt.
         self.net.borrow_mut().listeners[listener.listener].open = false;
     }
 
@@ -314,7 +314,7 @@ impl Driver for SimDriver {
         if let Owner::Driver { key: Some(key), .. } = net.endpoints[socket.endpoint.0].owner
             && net.rng.chance(500)
         {
-            // Otherwise, readiness is reported after the close, as a kernel may do within one
+            // Without this, readiness is reported after the close, as a kernel may do within one
             // batch.
             net.pollers[self.poller].forget(key);
         }

@@ -115,8 +115,8 @@ impl Endpoint {
         buffer.saturating_sub(self.in_flight.len())
     }
 
-    /// Whether the socket is reported as writable after a send has blocked. Like a kernel, it waits
-    /// until a third of the buffer is free.
+    /// Whether the socket is reported as writable after a send has blocked. As in a kernel, it is
+    /// writable when a third of the buffer is free.
     pub(crate) fn has_enough_space(&self, buffer: usize) -> bool {
         self.in_flight.len() < buffer && self.in_flight.len() <= buffer * 2 / 3
     }

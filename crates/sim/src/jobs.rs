@@ -1,4 +1,4 @@
-//! Jobs of connections. They run on the same thread, at a later virtual time.
+//! Jobs of connections. They run on the simulation's only thread, at a later virtual time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

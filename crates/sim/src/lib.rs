@@ -34,7 +34,7 @@
 //! connection ended, and every shard's memory is as it was before its first connection. A shard
 //! that wakes up repeatedly without progress fails the run.
 //!
-//! Sockets of the kernel and threads are not simulated.
+//! Threads and the kernel's sockets are not simulated.
 
 #![forbid(unsafe_code)]
 

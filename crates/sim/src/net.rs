@@ -184,7 +184,7 @@ impl Net {
         Some(None)
     }
 
-    /// May handle an event that is due soon in the middle of a turn, as in a real network.
+    /// May handle an event that is due soon. In a real network, too, events occur during a turn.
     pub(crate) fn mid_turn_event(&mut self) {
         const SOON: Duration = Duration::from_millis(1);
         let mid_turn_event = self.faults.mid_turn_event;

@@ -83,7 +83,8 @@ impl Script {
         self.then(Step::Read(Reading::Nothing))
     }
 
-    /// Reads everything as it arrives. The default, and the opposite of the other two.
+    /// Reads everything as it arrives. This is the default. After [`Script::stop_reading`] or
+    /// [`Script::read_slowly`], this returns to it.
     #[must_use]
     pub fn read_all(self) -> Self {
         self.then(Step::Read(Reading::All))
@@ -124,7 +125,7 @@ impl Script {
 pub enum Outcome {
     /// The other side closed its sending side.
     Ended,
-    /// It was reset or refused.
+    /// The connection was reset or refused.
     Failed(io::ErrorKind),
 }
 

@@ -372,7 +372,7 @@ impl ShardState {
         self.spin_check.expect_turn();
     }
 
-    /// Gives the shard a turn, if it may have something to do. Returns whether it did.
+    /// Gives the shard a turn, if it may have something to do. Returns whether it got one.
     fn turn(&mut self, net: &Shared) -> bool {
         let wants =
             self.spin_check.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now);

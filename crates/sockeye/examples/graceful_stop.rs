@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM stop the server without losing a response. A second one stops it at once.
+//! Ctrl-C and SIGTERM stop the server without losing a response. A second signal stops it at once.
 //!
 //! ```console
 //! $ cargo run --example graceful_stop 127.0.0.1:8080 &

@@ -7,7 +7,7 @@
 //! data: Hello
 //! ```
 //!
-//! A slow client delays nobody. One that is more than [`MAX_LOG`] events behind misses the rest.
+//! A slow client delays nobody. One that is more than [`MAX_LOG`] events behind misses the oldest.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -21,7 +21,8 @@ use sockeye::http::{self, Body, Options, Reply, Request, Serving, StatusCode};
 const MAX_NOTE: u64 = 64 * 1024; // bytes
 const MAX_NOTES: usize = 10_000;
 
-/// All workers share the notes. Nothing blocks while it holds the lock, so handlers may wait for it.
+/// All workers share the notes. No code blocks while it holds the lock, so handlers may wait for
+/// the lock.
 type Notes = Arc<Mutex<BTreeMap<u64, Value>>>;
 
 fn error(status: StatusCode, text: &str) -> Reply {

@@ -29,13 +29,13 @@
 //! }
 //! ```
 //!
-//! [`http`] has request bodies, streams and server-sent events; [`message`] does the same for
-//! messages.
+//! [`http`] also has request bodies, streams and server-sent events. [`message`] answers messages
+//! with a closure.
 //!
 //! # An axum app in ten lines
 //!
-//! The crate `sockeye-tower` runs it, or any other `tower::Service`. The program also depends on
-//! `axum = "0.8"` and `tokio = { version = "1", features = ["rt-multi-thread"] }`:
+//! The crate `sockeye-tower` runs an axum app or any other `tower::Service`. The program also
+//! depends on `axum = "0.8"` and `tokio = { version = "1", features = ["rt-multi-thread"] }`:
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -101,9 +101,10 @@
 //! # Don't block the event loop
 //!
 //! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker,
-//! which serves thousands of connections. While one of them blocks (sleeps, waits for a lock or a
-//! channel, reads a file, computes for long), the others wait. If a turn of the loop takes more
-//! than 100 ms, the server logs a warning, at most every 10 s per worker. Use instead:
+//! which serves thousands of connections. While a protocol or a closure blocks (sleeps, waits for a
+//! lock or a channel, reads a file, computes for long), all these connections wait. If a turn
+//! of the loop takes more than 100 ms, the server logs a warning, at most every 10 s per worker.
+//! Use instead:
 //!
 //! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
 //! |---|---|---|---|

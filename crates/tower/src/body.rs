@@ -24,8 +24,8 @@ pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 192 KiB, and slows down a client that sends faster than it is polled. If it is
-/// dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
+/// It buffers up to 192 KiB, and slows down a client that sends faster than the service polls. If
+/// it is dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
     /// Number of bytes that have not been polled yet, if known.
@@ -48,7 +48,7 @@ struct State {
     buffered: usize,
     end: Option<Result<HeaderMap, Incomplete>>,
     waker: Option<Waker>,
-    /// The promise to keep when there is room.
+    /// The promise to fulfill when there is room.
     room: Option<Promise>,
     /// Whether the [`RequestBody`] was dropped.
     dropped: bool,
@@ -113,8 +113,8 @@ impl BodyWriter {
         })
     }
 
-    /// Keeps the promise `room` when the body is polled and has room. Abandons it when the body is
-    /// dropped.
+    /// Fulfills the promise `room` when the body is polled and has room. Abandons the promise when
+    /// the body is dropped.
     pub(crate) fn notify_when_room(&self, room: Promise) {
         self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }

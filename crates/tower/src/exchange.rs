@@ -1,5 +1,5 @@
-//! Connects one request's task with its connection. The event loop writes the request's body to the
-//! task, and writes what the task returns to the client.
+//! Connects one request's task with its connection. The event loop passes the request's body to the
+//! task, and sends the task's response to the client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -212,7 +212,7 @@ impl ActiveRequest {
     }
 
     /// Handles the message that the request's body has room. If its promise was abandoned, the
-    /// service has dropped the body. Returns whether this was that message.
+    /// service has dropped the body. Returns whether `ticket` was that of this message.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;

@@ -46,10 +46,10 @@
 //! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of its
 //!   `ConnectInfo`. For code that needs the latter, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
-//! - A URL may contain characters that clients send although RFC 3986 has none of them, such as
-//!   `|`. Those that `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are
-//!   percent-encoded; then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give
-//!   the same values for both.
+//! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
+//!   `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are percent-encoded;
+//!   then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give the same values
+//!   with and without the encoding.
 //! - The body is streamed with backpressure, and with trailers.
 //!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
 //!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
@@ -83,7 +83,7 @@
 //!   last piece of the request's body arrives.
 //! - If the service panics or returns an error, the client gets a 500. If the response has already
 //!   started, the connection is closed instead, so that the client notices. A body that returns
-//!   1,024 empty frames in a row closes it, too. The log says why.
+//!   1,024 empty frames in a row closes the connection, too. The log says why.
 //! - On shutdown, the server ends responses of `text/event-stream` as complete. Others may take
 //!   until the drain deadline.
 //! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists, so a `Date` or

@@ -41,7 +41,7 @@ use tokio::runtime::Handle;
 /// The future is dropped at its next `await` when the client resets its connection, or gets a 503
 /// after [`Limits::response_timeout`](sockeye::http::Limits::response_timeout). If it panics, or
 /// `runtime` has shut down, the client gets a 500. Something has to drive `runtime`: see [the
-/// runtime](crate#the-runtime); here, no warning is logged if nothing does.
+/// runtime](crate#the-runtime). Here, no warning is logged if nothing drives it.
 pub fn spawn<R: Into<Reply>>(
     runtime: &Handle,
     future: impl Future<Output = R> + Send + 'static,

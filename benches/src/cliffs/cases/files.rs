@@ -28,7 +28,8 @@ const LARGE: usize = 100_000;
 const CACHED: usize = 4_000;
 /// Number of files that the cache can't hold.
 const UNCACHED: usize = 20_000;
-/// Requests per second during expensive ones. They don't saturate the server.
+/// Requests per second while another load makes expensive requests. This rate doesn't saturate the
+/// server.
 const RATE: f64 = 2_000.0;
 
 pub(super) const CASES: &[Case] = &[
@@ -107,7 +108,7 @@ fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     (0..count).map(request).collect()
 }
 
-/// A load on many files, whose connections start at different ones.
+/// A load on many files. Each connection starts with a different file.
 fn spread_load(fixture: &Fixture, folder: usize, count: usize) -> Result<Scene> {
     let name = fixture.folder_of(folder)?;
     let mut plan = load(BUSY, spread(folder, count)?)?;

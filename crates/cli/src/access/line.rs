@@ -32,7 +32,7 @@ pub(super) const MAX_END_LEN: usize = 256;
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_FIELD: usize = 1024;
 const MAX_CODE: usize = 64;
-/// On a terminal.
+/// The same for a method on a terminal.
 const MAX_SHORT_METHOD: usize = 16;
 
 /// The notes begin with the position at which [`end`] inserts the status, in this many bytes.
@@ -356,8 +356,8 @@ fn write_json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Ve
     line.push(b'"');
 }
 
-/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become
-/// the replacement character.
+/// Escapes quotes and backslashes. Writes everything else that is not printable ASCII as UTF-16
+/// units: `\u001b`. Bytes that are not UTF-8 become the replacement character.
 fn write_json_escaped(value: &[u8], line: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -1,8 +1,8 @@
 //! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has its own lane of the [`Queue`], so it never waits. Only lines for a terminal share
-//! one, which keeps them in order. The first line after a pause is written at once; the lines after it
-//! are gathered and written together.
+//! Each worker has its own lane of the [`Queue`], so it never waits. Lines for a terminal all
+//! share one lane, which keeps them in order. The first line after a pause is written at once; the
+//! lines after it are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -17,11 +17,11 @@ use crate::writer::{self, Queue, count_lines};
 
 /// Maximum number of bytes in a buffer of a worker: the lines of about 250 ms at full load.
 const MAX_QUEUED: usize = 1024 * 1024;
-/// The same for a terminal: some hundred lines at once, of which nobody reads more.
+/// The same for a terminal: some hundred lines, because nobody reads more at once.
 const MAX_QUEUED_FOR_TERMINAL: usize = 64 * 1024;
 /// How long lines are gathered after a write, so that few requests wake the thread.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
-/// The same for a terminal, where it is seen.
+/// The same for a terminal, where people notice a delay.
 const TERMINAL_BATCH_DELAY: Duration = Duration::from_millis(50);
 /// The minimum time between two warnings about lost lines.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -45,8 +45,8 @@ pub(super) struct Lines {
 struct Mode {
     /// What the lines are, for warnings.
     what: &'static str,
-    /// Whether the lines of all workers are written in the order in which their requests ended. A
-    /// worker waits while another one appends a line, then.
+    /// Whether the lines of all workers are written in the order in which their requests ended. If
+    /// so, a worker waits while another one appends a line.
     in_order: bool,
     max_queued: usize,
     batch_delay: Duration,
@@ -88,8 +88,9 @@ impl Lines {
                 // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
             }
-            // Such a write may block until the end. Others leave what can't be written in the batch,
-            // which is counted then: counting each line twice would cost more than writing it.
+            // A write that may block can last until the program exits, so its lines are counted
+            // before. Other writes leave unwritten lines in the batch, which is counted after the
+            // write. Counting each line twice would cost more than writing it.
             if sink.may_block() {
                 own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             }

@@ -88,7 +88,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether a write may block: a terminal may be stopped, and a pipe full.
+    /// Whether a write may block: a terminal may be stopped, or standard error may be a full pipe.
     pub(super) fn may_block(&self) -> bool {
         matches!(self, Self::Stderr | Self::Terminal)
     }
@@ -169,7 +169,7 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
     }
 }
 
-/// Like `write_all`, but removes what was written from `lines`. After an error within a line (a
+/// Like `write_all`, but removes the written bytes from `lines`. After an error within a line (a
 /// full disk, the limit on file sizes), the next call starts a new line. If writing would block,
 /// calls `has_room`, and returns if that returns false.
 fn write_whole<W: Write>(

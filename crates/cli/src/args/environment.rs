@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 const PREFIX: &str = "SOCKEYE_";
 
-/// The Jaro similarity from which a name counts as misspelled. That of equal names is 1.
+/// A name counts as a misspelling of a variable from this Jaro similarity. Equal names have 1.
 const MIN_SIMILARITY: f64 = 0.8;
 
 /// Lets an environment variable set a flag.
@@ -67,7 +67,8 @@ pub(super) fn warnings(
     warnings
 }
 
-/// Makes an error about a value name the variable that has set it, if `line` doesn't have the flag.
+/// Puts a variable's name in place of the flag in an error about a value, if the variable has set
+/// the value and `line` doesn't have the flag.
 pub(super) fn name_variable(
     mut error: clap::Error,
     line: &[OsString],

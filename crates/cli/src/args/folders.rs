@@ -218,7 +218,7 @@ fn stored_encoding(text: &str) -> Result<StoredEncoding, String> {
     Ok(StoredEncoding { pattern: pattern.to_owned(), coding })
 }
 
-/// A header to send with every file, or without a value, a default header to remove.
+/// A header to send with every file. Without a value, the default header of this name is removed.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderRule {
     pub(crate) name: String,

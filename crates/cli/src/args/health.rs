@@ -40,7 +40,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Refuses a socket for a target that isn't a URL.
+    /// Refuses `--unix-socket` for a target that isn't an `http://` URL.
     pub(super) fn check(&self) -> Result<(), String> {
         match (&self.unix_socket, &self.target) {
             (Some(_), Target::Tcp(..) | Target::Unix(_) | Target::Message(..)) => {

@@ -38,8 +38,8 @@ pub(super) fn parse(text: &str, schemes: &[&str], port: u16) -> Result<ListenAdd
     })
 }
 
-/// The address of a host without a port, with `port`: of a name, an IPv4 address, or an IPv6
-/// address with or without brackets. `None` if `text` has a port or is no host.
+/// Adds `port` to a host without a port: a name, an IPv4 address, or an IPv6 address with or
+/// without brackets. `None` if `text` has a port or is no host.
 fn host(text: &str, port: u16) -> Option<ListenAddr> {
     // A zone follows after `%`: fe80::1%eth0.
     let is_ipv6 =

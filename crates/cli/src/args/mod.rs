@@ -27,7 +27,7 @@ pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The commands whose flags environment variables set.
+/// The commands whose flags can be set by environment variables.
 const SERVERS: [&str; 4] = ["http", "explain", "echo", "message"];
 
 /// Serve a folder over HTTP, run message and echo servers, send to servers, and load-test them.
@@ -122,7 +122,7 @@ impl CommandLine {
     }
 }
 
-/// The flags under this heading of the help that the command line sets, as typed: `--flag`.
+/// Of the flags under this heading in the help, those set on the command line, as `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)

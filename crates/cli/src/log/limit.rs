@@ -186,7 +186,7 @@ impl Limits {
         }
     }
 
-    /// The key of a line's count, which it shares with others if there is no room.
+    /// The key of a line's count. If there are too many counts, the line shares one with others.
     fn key(&mut self, kind: Kind, cause: Cause, now: Instant) -> (Kind, Cause) {
         let key = (kind, cause);
         if self.counts.len() < MAX_COUNTS || self.counts.contains_key(&key) {
@@ -232,8 +232,8 @@ pub(super) struct Suppressed {
 }
 
 impl Suppressed {
-    /// Logs it at the level of the suppressed lines. Returns it if these are written at every
-    /// level.
+    /// Logs how many lines were suppressed, at their level. If they are written at every level,
+    /// returns the text to print instead.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { reason, .. }, count, .. } = self;
         let reason = (!reason.is_empty()).then(|| display(reason));

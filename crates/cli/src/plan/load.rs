@@ -65,7 +65,7 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
     plan.until = Until::Time(timeout.0);
     // Only the time of the whole plan matters.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
-    // The request says that the connection ends with it, so that its end is no surprise.
+    // The request announces that it is the last one, so that the server may close the connection.
     plan.per_connection = Some(NonZeroU64::MIN);
     Ok(Health { plan, addresses, target })
 }

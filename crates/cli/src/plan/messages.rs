@@ -20,7 +20,7 @@ use crate::text;
 /// The type of content that isn't JSON. The reference client uses this name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
-/// Maximum size of a content. All connections share it in memory.
+/// Maximum size of a content. All connections share one copy in memory.
 const MAX_CONTENT: u64 = 1 << 30;
 
 /// The values of `--type` and `--encoding`.

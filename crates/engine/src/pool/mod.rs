@@ -26,8 +26,7 @@ use crate::driver::trim_heaps;
 use crate::stats::JobStats;
 use queue::{Limits, Queue};
 
-/// How many lookups, or jobs of users, may wait: one for each connection of the default
-/// limit.
+/// How many lookups, or jobs of users, may wait: as many as the default limit on connections.
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;

@@ -35,8 +35,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// By [`JobGroup::root`]. Clients can cause a root to have many groups: none of them is checked
-    /// while the root has no free thread.
+    /// By [`JobGroup::root`]. Clients can cause a root to have many groups, so the groups are not
+    /// checked while their root has no free thread.
     roots: RoundRobin<u32, RoundRobin<JobGroup, RoundRobin<Client, VecDeque<WaitingJob>>>>,
     waiting: usize,
     waiting_by_client: Counts<Client>,
@@ -98,8 +98,9 @@ impl<K: Copy + Eq + Hash, V: Default + IsEmpty> RoundRobin<K, V> {
         })
     }
 
-    /// Calls `take` with each item in turn that `may_run` allows, until it returns something. That
-    /// item's next turn is after all others; the items before it keep their turns.
+    /// Calls `take` with the items that `may_run` allows, in the order of their turns, until `take`
+    /// returns something. That item's next turn is after all others; the items before it keep their
+    /// turns.
     fn take<T>(
         &mut self,
         may_run: impl Fn(K) -> bool,

@@ -22,8 +22,8 @@ use crate::mailbox::Command;
 const MIN_IDLE: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Shard<D> {
-    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one
-    /// was closed.
+    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether a
+    /// connection of this shard was closed.
     pub(super) fn evict(&mut self) -> bool {
         if !std::mem::replace(&mut self.eviction.is_logged, true) {
             warn!(

@@ -1,8 +1,8 @@
 //! One core's event loop.
 //!
-//! A shard owns its driver, its listeners and its connections. With other shards it shares only the
-//! [`ConnectionCounts`](crate::ConnectionCounts), which it updates when a connection opens or
-//! closes. It runs turns:
+//! A shard owns its driver, its listeners and its connections. It shares the
+//! [`ConnectionCounts`](crate::ConnectionCounts) with other shards, and updates them when a
+//! connection opens or closes. It runs turns:
 //!
 //! ```text
 //! wait ─▶ now ─▶ events ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush ─▶ watch
@@ -11,8 +11,9 @@
 //!  └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A connection that stopped because its buffer or quantum was used up gets no new edge from the
-//! kernel. It stays in the ready list or among the dirty ones, and the next wait returns at once.
+//! A connection may stop because its input filled the buffer, or because it sent a quantum (the
+//! most bytes of one send). It then gets no new edge from the kernel. It stays in the ready list or
+//! among the dirty ones, and the next wait returns at once.
 //!
 //! | file | what |
 //! |---|---|

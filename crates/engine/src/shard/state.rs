@@ -111,8 +111,9 @@ pub(super) struct ListenerState<L> {
     pub(super) ready: bool,
 }
 
-/// A pause in accepting. It ends at a time at the latest: connections that are already in the
-/// listeners' queues cause no new event. At the limit on connections, it also ends when one closes.
+/// A pause in accepting. It ends at `until` at the latest, because connections that are already in
+/// the listeners' queues cause no new event. At the limit on connections, it also ends when a
+/// connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AcceptPause {
     pub(super) until: Time,

@@ -71,7 +71,7 @@ struct State {
 /// What is known about compressing a content.
 #[derive(Clone, Copy, Debug)]
 struct History {
-    /// How often it was compressed since this time.
+    /// How often it was compressed since the time in `since`.
     times: u32,
     since: Time,
     not_smaller: bool,

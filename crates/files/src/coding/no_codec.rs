@@ -1,4 +1,4 @@
-//! Replaces `codec.rs` without the feature `compression`. [`super::encoder`] then offers no
+//! Without the feature `compression`, replaces `codec.rs`. [`super::encoder`] then offers no
 //! encodings, so nothing here is called.
 
 use std::io::{self, Read, Write};

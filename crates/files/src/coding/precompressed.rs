@@ -41,9 +41,9 @@ impl Precompressed {
     }
 
     /// Looks for the precompressed files beside `file`. Blocks, unless the reader's scope is
-    /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup;
-    /// any other file that is smaller than the original is compared with it, unless `checks` has
-    /// the result.
+    /// [`ReadScope::Cached`]. `known` has the results of an earlier lookup. A file that is not
+    /// among them and is smaller than the original is compared with the original, unless `checks`
+    /// has the result.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// The original in this coding, if the found file is that.
+    /// The original's representation in this coding. `None` if the found file can't be sent as it.
     fn checked(
         self,
         reader: &Reader<'_>,

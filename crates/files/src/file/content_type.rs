@@ -40,7 +40,7 @@ impl ContentType {
         if let Some(coding) = coding
             && reader.start(content, coding.magic().len())? == coding.magic()
         {
-            // The text itself isn't known, and so not claimed to be UTF-8.
+            // The decompressed text isn't known. The type doesn't claim that it is UTF-8.
             let kind = named.with_start(b"").value(false);
             return Ok(Self { kind, coding: Some(coding) });
         }

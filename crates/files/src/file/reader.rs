@@ -1,4 +1,4 @@
-//! Reads files for a lookup. Blocks.
+//! Reads files for a lookup. Blocks, unless the scope is [`ReadScope::Cached`].
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::store::traits::{OpenFile, Store};
 /// The most that is read of a file whose size is not that of its content, in bytes.
 pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 
-/// How much is read at a time of such a file. Some give their whole content in one read only, so it
-/// is much.
+/// How much is read at a time of such a file. Some return their whole content in one read only, so
+/// the buffer is large.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
 /// How much is read of an empty file to find out whether it is empty, in bytes.

@@ -189,8 +189,8 @@ impl Representation {
 }
 
 /// An ETag: of the digest, or of size and modification time if the content was not read. If the
-/// latter is not settled, the ETag is never used again, since two contents may have the same time.
-/// `now` was read before the identity.
+/// modification time is not settled, the ETag is never used again, since two contents may have the
+/// same time. `now` was read before the identity.
 pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, now: Stamp) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {

@@ -130,7 +130,7 @@ mod tests {
     use crate::store::absent::Absent;
     use crate::store::identity::Stamp;
 
-    /// A file whose identities are those in the list, one for each look, the last one for ever.
+    /// A file with a list of identities. Each call gets the next one. The last one is repeated.
     #[derive(Debug)]
     struct Changing(Mutex<Vec<Identity>>);
 

@@ -7,8 +7,8 @@ use sockeye_proto::{Budget, Client, Permit};
 
 /// Memory for the result of one client's request, freed when it is dropped.
 ///
-/// A result that clients share only counts against the total ([`Lease::share`]); each client that
-/// reads it is charged separately.
+/// A result that several clients share counts only against the total ([`Lease::share`]); each
+/// client that reads it is charged separately.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Counts against the total.

@@ -6,8 +6,8 @@ pub(super) const SCRIPT: &str = include_str!("script.js");
 pub(super) const HOST_SCRIPT: &str = include_str!("host.js");
 pub(super) const ICONS: &str = include_str!("icons.svg");
 
-/// The `Content-Security-Policy` of a listing: it allows the style and scripts, by hashes that a
-/// test checks, images from this server and the page's icon, and the form.
+/// The `Content-Security-Policy` of a listing. It allows the style and scripts (by hashes, which a
+/// test checks), images from this server, the page's icon, and the form.
 pub(crate) const POLICY: &str = "default-src 'none'; img-src 'self' data:; \
     style-src 'sha256-soOQwccdyxIBt0KhLSojp+wezwC1ZLsUCSGMupmcYn0='; \
     script-src 'sha256-UqU8W7IxhaOXwE64XZPR3Zz5ITVe/8BDXVjoBTxEwbY=' \

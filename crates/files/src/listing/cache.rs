@@ -119,7 +119,7 @@ impl ListingCache {
         })
     }
 
-    /// Drops listings and manifests that are stale at `now`.
+    /// Drops listings, pages and manifests that are stale at `now`.
     pub(crate) fn remove_stale(&self, now: Stamp) {
         self.listings.remove_stale(now);
         self.pages.remove_stale(now);

@@ -9,8 +9,9 @@
 //!
 //! The counts are those of all pages. If the listing is paged, `page` and `pages` come before
 //! `complete`. `complete` is true if all entries of the folder are listed, except hidden ones and
-//! links to them. It is false if the folder has more entries than can be listed, or if there are
-//! any in `omitted`: the numbers of those that can't be served, by the codes of [`Omission`].
+//! links to them. It is false if the folder has more entries than can be listed, or if `omitted` is
+//! not empty. `omitted` has the numbers of entries that can't be served, by the codes of
+//! [`Omission`].
 //! `size` is in bytes. `url` is exact, and relative to the URL of the folder. In `name`, a byte
 //! that is not UTF-8 becomes U+FFFD.
 //!

@@ -85,7 +85,7 @@ impl<T> FolderCache<T> {
     }
 }
 
-/// Whether a value that was read at `at` may be used at `now`: not if the clock was set back.
+/// Whether a value that was read at `at` is fresh at `now`. It is not if the clock was set back.
 fn is_fresh(at: Stamp, now: Stamp) -> bool {
     let until = Stamp { secs: at.secs.saturating_add(FRESH.as_secs() as i64), nanos: at.nanos };
     at <= now && now < until

@@ -1,5 +1,5 @@
-//! The entries of a page as a grid, which shows images as they are. The browser loads those that are
-//! in sight, or nearly.
+//! The entries of a page as a grid, which shows images as they are. The browser loads only the
+//! images that are in sight, or nearly.
 
 use super::human::{Count, Size};
 use super::icon::{icon, is_image};

@@ -5,7 +5,8 @@
 //!
 //! - HTML in the text is shown as text.
 //! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Anything else is only text.
-//! - An image is relative. One from elsewhere, which the page's policy blocks, is a link to it.
+//! - An image has a relative URL. An image from another server becomes a link to it, because the
+//!   page's policy would block it.
 //! - Headings are below those of the page. Their IDs have a prefix, so that none is one of ours.
 //!
 //! Time and memory are limited by [`memory`], and so are the output and its nesting.
@@ -122,9 +123,10 @@ struct Renderer {
     open: Vec<&'static str>,
     /// Whether a text was left out because it is too long.
     is_full: bool,
-    /// The length of `open` around an image, in which tags are not written: it has only a text.
+    /// Set inside an image, where no tags are written, because its `alt` attribute is text. The
+    /// value is the length of `open` before the image.
     text_only: Option<usize>,
-    /// Whether a link is open: there is none in another.
+    /// Whether a link is open. A link inside another one is not written.
     in_link: bool,
     heading: Option<Heading>,
     /// How often a heading has had this ID.
@@ -335,7 +337,7 @@ impl Renderer {
     }
 }
 
-/// Where a URL leads that may be in the output.
+/// Where a URL that is allowed in the output leads.
 enum Target {
     /// Somewhere on this server.
     Relative,
@@ -361,7 +363,7 @@ fn target(url: &str) -> Option<Target> {
     }
 }
 
-/// A URL for an attribute. What no URL has is percent-encoded.
+/// A URL for an attribute. Bytes that are not allowed in a URL are percent-encoded.
 fn escaped(url: &str) -> String {
     let url = url.trim_matches(' ');
     let mut escaped = String::with_capacity(url.len() + ID_PREFIX.len());

@@ -114,9 +114,9 @@ impl Page {
     /// The page for a response to `client`, compressed in `coding` if that is possible. `now` is
     /// when the request arrived. Blocks.
     ///
-    /// A page with a filter or paging is not compressed: few requests share it, and a filter is
-    /// text of the request beside names of files, so that the compressed length would tell whether
-    /// they are alike (BREACH).
+    /// A page with a filter or paging is not compressed, because few requests share it. A filter is
+    /// also text of the request on the same page as file names: the compressed length would reveal
+    /// whether the filter and a name are alike (BREACH).
     pub(crate) fn content(
         self: &Arc<Self>,
         budget: &Arc<Budget>,
@@ -159,10 +159,10 @@ impl Page {
     }
 }
 
-/// The owner of a response's content, which each part of it keeps.
+/// Owns the content of a response. Each part of the content keeps this alive.
 struct Held {
     bytes: Bytes,
-    /// The page, whose memory it is.
+    /// The page, if `bytes` is its memory. `None` for compressed content.
     _page: Option<Arc<Page>>,
     _charge: Arc<Permit>,
 }

@@ -406,7 +406,7 @@ mod tests {
         ] {
             assert_eq!(prefers_html(accept.map(str::as_bytes)), expected, "{accept:?}");
         }
-        // No weight: HTML only by default.
+        // With a weight of 0, HTML is the format only because no other is accepted.
         assert!(!prefers_html(Some(b"text/html;q=0")));
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Listing {
     pub(crate) rows: Rows,
     /// Whether there are more than [`MAX_ENTRIES`].
     pub(crate) truncated: bool,
-    /// The other entries of the folder.
+    /// The entries that are left out, counted by reason.
     pub(crate) omitted: Omitted,
     _held: Permit,
 }
@@ -34,7 +34,8 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] also if `lease` can't be resized for it, or `cancel` is set.
+    /// The error of the store, or [`Absent::Exhausted`] if there is not enough memory, `lease`
+    /// can't be resized for the entries, or `cancel` is set.
     pub(crate) fn read(
         store: &dyn Store,
         folder: &[u8],

@@ -66,7 +66,7 @@ impl Readme {
             #[cfg(feature = "markdown")]
             Content::Rendered(html) => html.capacity(),
         };
-        // Less than before.
+        // This makes the lease smaller, which can't fail.
         let _ = lease.resize(memory);
         Self { name, content, is_truncated, _lease: lease }
     }

@@ -79,8 +79,8 @@ impl Rows {
         Row { name, kind, size, modified }
     }
 
-    /// Sorts only as much as `part` needs: it holds the same rows, in the same order, as if all
-    /// were sorted. The order of the other rows is unspecified.
+    /// Sorts only as much as `part` needs: afterwards, `part` has the same rows in the same order
+    /// as if all rows were sorted. The order of the other rows is unspecified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
         let name = |row: &CompactRow| &names[row.start as usize..][..usize::from(row.len)];

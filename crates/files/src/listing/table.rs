@@ -30,8 +30,8 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         sort_link(view, sort, out);
         put!(out, "</th>");
     }
-    // The style leaves the layout of rows that are out of sight to be done later. A screen reader
-    // may miss what is in them, so that is only done where it saves much.
+    // With this class, browsers lay out a row only when it comes into sight. A screen reader may
+    // miss the text of the other rows, so only long tables have the class.
     let many = if view.rows().len() > MAX_LAID_OUT { " class=\"many\"" } else { "" };
     put!(out, "</tr></thead>\n<tbody role=\"rowgroup\"{many}>\n");
     if has_parent {
@@ -44,8 +44,8 @@ pub(super) fn opening(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A link to the same entries in another order: in this one, or if it is the current one, in the
-/// reverse one.
+/// A link to the same entries, sorted by `sort`; in the reverse order if they are sorted by `sort`
+/// already.
 pub(super) fn sort_link(view: &View, sort: Sort, out: &mut Vec<u8>) {
     let (is_current, descending) = (view.query.sort == sort, view.query.descending);
     // Sizes and dates are sorted with the largest and latest first.

@@ -1,10 +1,11 @@
 //! Writes file names into HTML, URLs, JSON and plain text.
 //!
-//! A file name can be any bytes. Invisible characters are escaped where names are shown, so that a
-//! name is never markup, never moves the cursor and never reverses the text: `\x0a` for a control
-//! character, `\xff` for a byte that is not UTF-8, `\u{202e}` for a character that sets the
-//! direction. A backslash that would look like the beginning of such an escape is `\x5c`, any other
-//! is shown as it is, so escapes are unambiguous.
+//! A file name can be any bytes. In HTML, special characters are escaped, so that a name is never
+//! markup. Invisible characters are escaped where names are shown, so that a name never moves the
+//! cursor and never reverses the text: `\x0a` for a control character, `\xff` for a byte that is
+//! not UTF-8, `\u{202e}` for a character that sets the direction. A backslash that would look like
+//! the beginning of such an escape is `\x5c`, any other is shown as it is, so escapes are
+//! unambiguous.
 
 /// Formats into a `Vec<u8>`, which can't fail.
 macro_rules! put {

@@ -35,7 +35,8 @@ pub(crate) struct View {
     _lease: Lease,
 }
 
-/// The rows of the response. If these are all, sorted by name, they are shared with the listing.
+/// The rows of the response. If the response has all rows, sorted by name, it shares them with the
+/// listing.
 #[derive(Debug)]
 enum ViewRows {
     Shared(Arc<Listing>),
@@ -129,8 +130,8 @@ impl View {
         Ok(view)
     }
 
-    /// Notes that a page has only the first `count` of its rows. The next page has as many, and
-    /// begins after them, or repeats some of them: no name is between two pages.
+    /// Notes that a page has only the first `count` of its rows. The next page has as many
+    /// rows. It begins right after these, or repeats some of them, so that no row is skipped.
     pub(super) fn cut_after(&mut self, count: usize) {
         // A page has at most 10,000 rows, and a listing less than 2^32.
         let count = (count as u32).clamp(1, MAX_PER_PAGE);

@@ -17,8 +17,8 @@ use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
-/// finds a change, the file is looked up again. If what was promised changes during a response, the
-/// response is cut.
+/// finds a change, the file is looked up again. If the content that a response has announced
+/// changes while it is sent, the response is cut.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The approximate memory of an entry besides its key and content, in bytes: its fields, its
@@ -128,9 +128,9 @@ impl LookupCache {
         cached.is_fresh(now).then_some(&cached.entry)
     }
 
-    /// Inserts the result of a lookup that started at `looked_up`, which may be used for `max_age`,
-    /// unless the result of a later one is cached. Evicts other entries to make room. A result that
-    /// doesn't fit even then is dropped.
+    /// Inserts the result of a lookup that started at `looked_up`, unless the result of a later
+    /// lookup is cached. The result may be used for `max_age`. Evicts other entries to make room. A
+    /// result that doesn't fit even then is dropped.
     pub(crate) fn put(
         &mut self,
         key: &[u8],

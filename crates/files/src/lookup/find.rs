@@ -22,8 +22,8 @@ use crate::store::absent::Absent;
 use crate::store::identity::{Identity, Stamp};
 use crate::store::traits::{OpenFile, Opened};
 
-/// How often a name is looked up again whose root changes, and a file is read again that changes
-/// while it is read. After that, the file may grow meanwhile.
+/// How often a name is looked up if the root changes during each lookup, and how often a file is
+/// read if it changes during each read. After that, the file is read once more, and may grow.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The file that is sent for a folder.
@@ -217,8 +217,8 @@ impl Lookup<'_> {
     }
 
     /// Opens the file `name`, and reads it if its content is to be cached or hashed. Tries again if
-    /// it changes meanwhile. Of one that always grows, such as a busy log, only the bytes are
-    /// taken that it had when it was opened. `None` if `name` is a folder.
+    /// it changes meanwhile. If it grows each time, as a busy log does, only the bytes that it
+    /// had when it was opened are used. `None` if `name` is a folder.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..MAX_ATTEMPTS {
             match self.load_once(name, rule, &self.reader) {

@@ -24,7 +24,7 @@ const CLEANUP_THRESHOLD: usize = 256;
 pub(crate) enum JobResult {
     /// The entry, and when the job was started.
     Found { entry: Arc<Entry>, started: Time },
-    /// The job has to read a whole file, which it may not.
+    /// The job would have to read a whole file, and is not allowed to.
     NeedsFullRead,
     /// The job was refused.
     Refused,

@@ -1,10 +1,11 @@
 //! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`,
 //! `assets/index-BxYz12ab.css`. A file with such a name never changes, so caches may keep it.
 //!
-//! A false match is cached for a year after its content has changed; a miss costs a 304 per use. So
-//! only the patterns that bundlers write by default match: which separator, alphabet and length go
-//! together depends on the kind of file. In a photo's name, a dash and hexadecimal digits come from
-//! a camera, not from a bundler. What could be words, dates, versions or ids doesn't match.
+//! A false match may stay in caches for a year after its content changed; a miss costs a 304 per
+//! use. So only the patterns that bundlers write by default match: which separator, alphabet and
+//! length go together depends on the kind of file. In a photo's name, a dash and hexadecimal digits
+//! come from a camera, not from a bundler. What could be words, dates, versions or ids doesn't
+//! match.
 
 /// The kinds of files that bundlers write. Pages and documents have no hash in their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,8 +234,8 @@ fn has_upper_or_digit_within(text: &[u8]) -> bool {
 struct Words {
     /// A group of letters is pronounceable or a known abbreviation, and has three letters or more.
     word: bool,
-    /// How many letters are in groups that can't be words, since they are neither. The first letter
-    /// of each group is not counted.
+    /// How many letters are in groups that are neither pronounceable nor a known abbreviation. The
+    /// first letter of each group is not counted.
     impossible: usize,
 }
 
@@ -298,7 +299,8 @@ const ABBREVIATIONS: &[&[u8]] = &[
     b"xml", b"xs", b"zh",
 ];
 
-/// Whether a group of letters in lower case can be a word: it has a vowel, and begins as words do.
+/// Whether a group of letters in lower case can be a word: it has a vowel and begins as words do,
+/// or it is a known abbreviation.
 fn is_word(group: &[u8]) -> bool {
     let vowel = group.iter().position(|byte| b"aeiouy".contains(byte));
     let begins_well = |at: usize| at < 2 || ONSETS.contains(&&group[..at]);

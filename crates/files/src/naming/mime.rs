@@ -106,7 +106,7 @@ fn by_whole_name(name: &str) -> Option<&'static str> {
     match name {
         "README" | "LICENSE" | "COPYING" | "AUTHORS" | "CHANGELOG" | "NOTICE" | "Makefile"
         | "Dockerfile" => Some("text/plain"),
-        // Links a website to apps of iOS, which don't read it as another type.
+        // Links a website to iOS apps. iOS doesn't read this file if it has another type.
         "apple-app-site-association" => Some("application/json"),
         _ => None,
     }

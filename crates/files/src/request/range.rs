@@ -2,7 +2,7 @@
 //!
 //! At most [`MAX_RANGES`] ranges are allowed, and ranges that overlap or are near each other are
 //! merged. So no byte of the file is sent twice, and the headers between two parts are shorter than
-//! the bytes between them.
+//! the part of the file between them.
 
 use std::ops::Range;
 
@@ -196,7 +196,7 @@ mod tests {
             ("bytes=0-,0-,0-,0-", "0+1000"),
             ("bytes=0-9,500-509,5-502", "0+510"),
             ("bytes=900-909,500-509,0-9,505-600", "900+10 500+101 0+10"),
-            // What can't be parsed is ignored, whole.
+            // A field that can't be parsed is ignored: the whole file is sent.
             ("", "whole"),
             ("bytes", "whole"),
             ("bytes=", "whole"),

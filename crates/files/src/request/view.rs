@@ -106,8 +106,8 @@ impl<'a> RequestView<'a> {
         accepted
     }
 
-    /// Whether the request is for a page: its path is that of a page, and it is a browser's
-    /// navigation or, if the client doesn't say, it accepts HTML.
+    /// Whether the request is for a page: its path is that of a page, and `Sec-Fetch-Mode` is
+    /// `navigate`. If this field is absent or repeated, the client must accept HTML instead.
     pub(crate) fn is_navigation(self) -> bool {
         is_page(self.path())
             && match self.single(FieldName::SecFetchMode) {

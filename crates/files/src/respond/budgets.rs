@@ -83,8 +83,8 @@ impl Budgets {
     }
 
     /// A permit of `client` for a file that is open while it waits for a job. `None` once half of
-    /// the budget is used, so that files that are sent find the other half: the job opens the file
-    /// again.
+    /// the budget is used, so that the other half is left for files that are being sent. Without a
+    /// permit, the job opens the file again.
     pub(crate) fn take_waiting_file(&self, client: Client) -> Option<Permit> {
         let has_room = self.open_files.used() < self.open_files.total() / 2;
         has_room.then(|| self.open_files.take(client, 1)).flatten()

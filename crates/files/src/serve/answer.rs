@@ -213,9 +213,9 @@ impl Site {
         })
     }
 
-    /// Which slash of the requested path, counted from 1, ends the nearest folder above that has a
-    /// page or is listed. Without such a folder, the first slash; `None` for `/`. Never waits for a
-    /// disk.
+    /// Which slash of the requested path, counted from 1, ends the path of the nearest parent
+    /// folder with a page or a listing. Without such a folder, the first slash; `None` for `/`.
+    /// Never waits for a disk.
     fn nearest_folder(&self, view: RequestView<'_>, now: Time) -> Option<usize> {
         if view.path() == b"/" {
             return None;
@@ -231,8 +231,8 @@ impl Site {
         Some(nearest.map_or(1, |(_, slash)| slash))
     }
 
-    /// Redirects to the same path with a final slash, which relative links in a folder need, or,
-    /// for a page, without one; and with one slash wherever it has several in a row.
+    /// Redirects to the same path, with one slash wherever the path has several in a row. `slash`
+    /// adds a final slash, which relative links in a folder need, or drops it from a page's path.
     fn redirect(
         &self,
         slash: Option<Slash>,

@@ -53,7 +53,7 @@ pub struct Explanation {
     /// The file or folder for which this process lacks a permission: relative to the folder, or
     /// absolute in another one.
     pub denied: Option<PathBuf>,
-    /// The last folder that exists on the way to a name in a folder, if there is no such file:
+    /// If a name in a subfolder does not exist, the last folder that exists on the way to it:
     /// relative to the folder, or absolute in another one.
     pub nearest: Option<PathBuf>,
     /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or
@@ -224,8 +224,8 @@ impl Mounts {
 }
 
 impl Explanation {
-    /// Adds where the links lead on the way to the name that is explained. `failed` is the name
-    /// that the reason is about, if it is known.
+    /// Adds the symbolic links on the way to the explained name, and where they lead. `failed` is
+    /// the name that the reason is about, if that name is known.
     fn add_links(
         &mut self,
         entry: &Entry,
@@ -280,8 +280,8 @@ impl Failures {
         result
     }
 
-    /// The last name that couldn't be opened for this reason. `None` if it doesn't exist: then the
-    /// reason is about the requested name, however many names were tried for it.
+    /// The last name that couldn't be opened for this reason. `None` for [`Absent::Missing`], which
+    /// is about the requested name, however many other names were tried for it.
     fn name_of(&self, absent: Option<Absent>) -> Option<Vec<u8>> {
         let absent = absent.filter(|absent| *absent != Absent::Missing)?;
         let failures = lock(&self.0);

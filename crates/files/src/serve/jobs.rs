@@ -106,8 +106,8 @@ impl Site {
         }
     }
 
-    /// Looks up on the event loop, if the kernel has everything in memory that it takes, and on a
-    /// thread otherwise.
+    /// Looks up on the event loop if the kernel has everything that the lookup needs in memory,
+    /// otherwise on a thread.
     pub(super) fn look_up_here_or_wait<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
@@ -138,8 +138,8 @@ impl Site {
         }
     }
 
-    /// Whether the folder `key` has a page or is listed, as far as that is known, from an earlier
-    /// lookup of any age, or the kernel has everything in memory that it takes.
+    /// Whether the folder `key` has a page or is listed. False if that is unknown: no
+    /// earlier result is cached, and the event loop may not look it up or would block.
     pub(super) fn shows_something(&self, key: &[u8], now: Time) -> bool {
         let shows = |entry: &Arc<Entry>| matches!(entry.target, Target::File(..) | Target::Listing);
         let fresh = self.inner.cache.borrow_mut().get_fresh(key, now).map(Arc::clone);

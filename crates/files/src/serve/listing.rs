@@ -234,7 +234,7 @@ impl PendingListing {
         ListingBody::archive(writer, files, self.job_group, charged).write(stream)
     }
 
-    /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
+    /// The headers and the ranges of the response; or the answer, if it has sent a 304, 412 or 416.
     fn evaluate<'r, 't>(
         &self,
         noun: &'static str,
@@ -308,7 +308,7 @@ impl<'s> ListingTarget<'s> {
     }
 }
 
-/// Answers with an error about the query or the format. The folder itself can be seen.
+/// Answers with an error about the query or the format. An error page links to the folder itself.
 fn send_error(
     status: Status,
     text: &str,

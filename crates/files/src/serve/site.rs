@@ -107,7 +107,7 @@ impl Site {
     }
 
     /// A listing was read at `now`. Sets when stale listings are dropped, unless a time is set
-    /// already: it is stale after [`FRESH`], and dropped after as long again.
+    /// already. A listing is stale after [`FRESH`], and dropped after as long again.
     pub(super) fn set_listings_deadline(&self, now: Time) {
         if self.inner.listings_deadline.get().is_none() {
             self.inner.listings_deadline.set(Some(now + 2 * FRESH));

@@ -40,7 +40,7 @@ pub enum Absent {
     TooManyOpenFiles(OpenFilesOf),
     /// Too many files of its file system wait to be closed: the file system hangs.
     ClosingHangs,
-    /// A required system call is forbidden, probably by a sandbox. Its name.
+    /// The system call with this name is required and forbidden, probably by a sandbox.
     Forbidden(&'static str),
     /// The file system failed with this error number.
     Failed(i32),
@@ -64,7 +64,7 @@ pub enum OpenFilesOf {
 pub enum Permission {
     /// Passing through a folder (`x`).
     Traverse,
-    /// Reading a file (`r`).
+    /// Reading a file, or listing a folder (`r`).
     Read,
 }
 
@@ -145,8 +145,8 @@ impl Absent {
         matches!(self, Self::Missing | Self::BrokenLink)
     }
 
-    /// Whether the server lacks a resource or permission. That doesn't depend on the name, so it is
-    /// not cached.
+    /// Whether the server lacks a resource, or a system call is forbidden. Neither depends on the
+    /// name, so such a result is not cached.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

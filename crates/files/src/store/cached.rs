@@ -34,8 +34,8 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV)
     .union(ResolveFlags::CACHED);
 
-/// How long lookups are left to threads after one that took longer than [`SLOW_READ`]: some other
-/// process may have to allow that a file is opened (fanotify), such as a virus scanner.
+/// How long lookups are left to threads after one that took longer than [`SLOW_READ`]: another
+/// process, such as a virus scanner, may have to allow each opening of a file (fanotify).
 const PAUSE: Duration = Duration::from_secs(600);
 
 /// Makes an open file of a descriptor.
@@ -54,7 +54,7 @@ enum State {
     Known(RootId, Arc<Device>),
     /// A lookup was slow. Event loops do none until this time of the monotonic clock.
     Slow(Duration),
-    /// The kernel doesn't support it, or a sandbox forbids it.
+    /// The kernel doesn't support `RESOLVE_CACHED`, or a sandbox forbids `openat2`.
     Unsupported,
 }
 

@@ -90,9 +90,9 @@ impl Digests {
         lock(&self.summaries).get(identity).copied()
     }
 
-    /// The summary of the first `identity.size` bytes of an open file, which is read unless its
-    /// summary is known; `None` if there are fewer, or if `is_same` is false for the identity of
-    /// the file after reading it.
+    /// The summary of the first `identity.size` bytes of an open file. Reads the file unless its
+    /// identity is settled and its summary is known. `None` if the file is shorter, if its identity
+    /// can't be read afterwards, or if `is_same` is false for that identity.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
 //! can be switched to a new site; responses in progress keep their files. `links` keeps names
-//! inside the root, and the folders that links may lead into.
+//! inside the root and the folders that links may lead into.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};

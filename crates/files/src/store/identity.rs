@@ -56,8 +56,8 @@ impl Identity {
     /// Whether any later write will change the modification time, unless a program sets that. `now`
     /// was read before the identity.
     ///
-    /// This holds for a file whose metadata only were changed just now, and for one whose
-    /// modification time was set to one in the future.
+    /// This is also true if only the metadata were changed just now, and if the modification time
+    /// was set, in an earlier tick, to a time in the future.
     pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }

@@ -1,4 +1,4 @@
-//! Opens names inside a folder that may be, or contain, symbolic links.
+//! Opens names inside a folder. A name may be a symbolic link, or contain links.
 //!
 //! [`Roots::open`] opens a name without following links. Only if there is one (`ELOOP`),
 //! [`Roots::follow`] walks along the name as the system would, with absolute links and links that
@@ -8,10 +8,10 @@
 //! checked, and is then opened without following links. So even if links change meanwhile, the
 //! opened file is beneath a root and not hidden.
 //!
-//! Nothing discloses what exists outside the roots: whatever fails there, the link leads out. So
-//! does a link in a root that goes into a folder outside and up again
-//! (`/private/../srv/site/page`): otherwise whoever can create links could find out which folders
-//! exist.
+//! Nothing discloses what exists outside the roots: if a lookup fails there, the error says only
+//! that the link leads out. The same error is returned for a link in a root that goes into a folder
+//! outside and up again (`/private/../srv/site/page`): otherwise whoever can create links could
+//! find out which folders exist.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -208,7 +208,8 @@ impl<'a> Walk<'a> {
         let mut rest = name.to_vec();
         // How many bytes at the end of `rest` were requested. The others are from links.
         let mut requested = rest.len();
-        // How many are not from links outside, whose owners know what is there.
+        // How many were requested or are from links in the roots. The others are from links
+        // outside, whose owners know what is there.
         let mut from_roots = rest.len();
         let mut segments = 0;
         while !rest.is_empty() {
@@ -273,7 +274,7 @@ impl<'a> Walk<'a> {
         Some((root, name.strip_prefix(b"/").unwrap_or(name)))
     }
 
-    /// Whether it is in a folder outside that is not above a root where it was.
+    /// Whether the walk is outside the roots, in a folder that is not above a root it has been in.
     fn is_elsewhere(&self) -> bool {
         self.position().is_none() && self.name.len() > self.known_above
     }

@@ -41,8 +41,8 @@ impl Omission {
         (!name.starts_with(b".")).then_some(Self::TooLong)
     }
 
-    /// The reason why a name is left out that leads to `absent`. `None` if that stays unsaid: the
-    /// name is hidden, or gone.
+    /// The reason why a name that leads to `absent` is left out. `None` if the reason is not
+    /// reported, because the name is hidden or gone.
     pub(crate) fn of(absent: Absent) -> Option<Self> {
         match absent {
             Absent::Missing | Absent::Hidden => None,
@@ -67,7 +67,7 @@ impl Omission {
         }
     }
 
-    /// The words for people, after the number one or another number.
+    /// The words for people: singular and plural.
     const fn words(self) -> [&'static str; 2] {
         match self {
             Self::Unreadable => ["unreadable", "unreadable"],

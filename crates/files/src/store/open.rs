@@ -40,7 +40,7 @@ pub(crate) const MAX_ATTEMPTS: usize = 16;
 pub(crate) enum Error {
     /// A symbolic link leads to a hidden name.
     Hidden,
-    /// A symbolic link leads to a name in a root that doesn't exist.
+    /// A symbolic link leads into a root, to a name that doesn't exist.
     BrokenLink,
     /// A sandbox forbids the system call of this name.
     Forbidden(&'static str),
@@ -60,8 +60,8 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, FOLDER_FLAGS, NO_MODE)
 }
 
-/// Opens `root` as names beneath it are opened. Fails if that is forbidden, or if this process may
-/// not traverse the folder.
+/// Opens `root` with the call that opens names beneath it. Fails if that is forbidden, or if this
+/// process may not traverse the folder.
 pub(crate) fn root_itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", FOLDER_FLAGS, NO_MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", FOLDER_FLAGS, NO_MODE)?),

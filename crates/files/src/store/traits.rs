@@ -1,4 +1,4 @@
-//! The interface to a file system. [`crate::Disk`] implements it, and a store in memory for tests.
+//! The interface to a file system. [`crate::Disk`] and a store in memory for tests implement it.
 //!
 //! Jobs call stores on threads, since they may block.
 
@@ -135,8 +135,8 @@ pub enum Kind {
     File,
 }
 
-/// An open file. It is sent as a version of it, which knows what was promised, so stores don't
-/// implement [`FileSource::check`].
+/// An open file. A response sends it through a `FileVersion`, which checks what was promised, so
+/// stores don't implement [`FileSource::check`].
 pub trait OpenFile: FileSource {
     /// Its identity now.
     ///
@@ -146,7 +146,7 @@ pub trait OpenFile: FileSource {
     fn identity(&self) -> Result<Identity, Absent>;
 
     /// As [`FileSource::read_at`], but fails with `WouldBlock` if that would wait for a disk.
-    /// Default: `read_at`, which never waits for one.
+    /// Default: `read_at`, for stores that never wait for a disk.
     ///
     /// # Errors
     ///
@@ -169,8 +169,8 @@ impl dyn OpenFile + '_ {
     }
 }
 
-/// Fills `buffer` with as many calls of `read` as it takes, each with the number of bytes before
-/// it.
+/// Fills `buffer` with as many calls of `read` as it takes. Each call gets the number of bytes
+/// that are filled already.
 fn fill(
     buffer: &mut [u8],
     mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,

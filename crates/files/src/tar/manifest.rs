@@ -241,7 +241,7 @@ fn add_note(
         return Ok(None);
     }
     let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
-    // In lower case: some file systems don't distinguish it.
+    // In lower case, since some file systems ignore case.
     let lowercase = items.iter().map(|item| name(item).to_ascii_lowercase());
     let taken: HashSet<_> = lowercase.filter(|name| name.starts_with(b"omitted")).collect();
     let numbered = (2..).map(|number| format!("OMITTED-{number}.txt"));
@@ -250,7 +250,7 @@ fn add_note(
     // Each item takes at most one of them.
     let note_name = free.expect("one name is free");
     let text = format!("Not in this archive: {omitted}.\n").into_bytes();
-    // The same for the same files, so that the archive is the same.
+    // The same files yield the same time, so that the archive is the same.
     let modified = items.iter().map(|item| item.identity.modified).max().unwrap_or_default();
     let identity = Identity { size: text.len() as u64, modified, ..Identity::default() };
     let start = u32::try_from(names.len()).map_err(|_| ArchiveError::TooMany)?;

@@ -41,9 +41,9 @@ impl H1Exchange {
         }
     }
 
-    /// Decides, before a response is written, whether the connection persists. It doesn't if more
-    /// than `discard` bytes of the request's content would have to be discarded. It doesn't matter
-    /// how much of the content has arrived, so a response doesn't depend on how the request was cut
+    /// Decides, before a response is written, whether the connection persists. It closes if more
+    /// than `discard` bytes of the request's content would have to be discarded. How much of the
+    /// content has arrived doesn't matter, so a response doesn't depend on how the request was cut
     /// into packets. The handler of a streamed response may still read the content; if it doesn't,
     /// the connection closes without a `Connection: close`.
     #[inline(always)]

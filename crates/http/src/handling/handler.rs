@@ -26,7 +26,7 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 
 /// Answers one request.
 ///
-/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for:
+/// [`Handler::on_request`] is called first. Each answer says what the handler waits for:
 /// content, room in the output, or messages. Content and room are delivered only if it waits for
 /// them, messages at any time. The handler is dropped when the response is complete, or can't be
 /// completed, for example because the client has left.

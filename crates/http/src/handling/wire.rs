@@ -144,8 +144,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends 100 (Continue) if the wire has it: the client waits for it before it sends the content
-    /// (RFC 9110, 10.1.1).
+    /// Sends 100 (Continue) if the wire has interim responses. The client waits for a 100 before it
+    /// sends the content (RFC 9110, 10.1.1).
     pub(crate) fn send_continue(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),

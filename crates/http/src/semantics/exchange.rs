@@ -65,7 +65,7 @@ pub(crate) enum Outgoing {
 /// What a response's head says about the length of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentLength {
-    /// Nothing: its status has no content, or the response is to HEAD, and the length of the
+    /// Nothing: its status has no content, or it is a response to HEAD and the length of the
     /// response to GET is unknown.
     Absent,
     Known(u64),

@@ -222,7 +222,7 @@ mod tests {
             (b"", &[]),
             (b"A: 1\r\nB:2 \r\nC: 3", &[("A", "1"), ("B", "2")]),
             (b"A: 1\r\nA: 2\r\n\r\nB: 3\r\n", &[("A", "1"), ("A", "2")]),
-            // Fields after a line that is no field count, too: a proxy may have added them.
+            // Fields after a malformed line are found, too: a proxy may have added them.
             (b"A: 1\r\nb\r\n: c\r\nd : e\r\nB: 2\r\n", &[("A", "1"), ("B", "2")]),
             (b"A: 1\r\nB: \x01,2\r\nC: 3\r\n", &[("A", "1"), ("B", "\x01,2"), ("C", "3")]),
             // A folded field is one field.

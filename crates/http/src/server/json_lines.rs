@@ -25,8 +25,8 @@ use crate::{
 const MAX_STREAMS: usize = 100;
 /// Maximum number of bytes of a stream that are sent before the next stream's turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Maximum number of bytes in a stream's output, which is full then; also of content that waits for
-/// the handler. If a client sends more content, its stream is aborted.
+/// Maximum number of bytes in a stream's output, and of content that waits for the handler. A
+/// stream's output is full at this size. If a client sends more content, its stream is aborted.
 const MAX_BUFFERED: usize = 64 * 1024;
 
 const WRONG_LENGTH: Refusal<'static> =
@@ -45,7 +45,7 @@ pub struct JsonLines<S: Handlers> {
     deadline: Time,
 }
 
-/// A stream whose response is not completely moved to the output.
+/// A stream whose response is not completely moved to the connection's output.
 struct ActiveStream<H> {
     id: NonZeroU32,
     stream: Stream,
@@ -53,8 +53,8 @@ struct ActiveStream<H> {
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     buffered: Vec<u8>,
-    /// Number of bytes of the request's content that have not arrived; `None` if it announced no
-    /// length.
+    /// Number of bytes of the request's content that have not arrived; `None` if the request
+    /// announced no length.
     remaining: Option<u64>,
     /// The trailers, if the end of the content has arrived.
     end: Option<Section>,
@@ -126,7 +126,7 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Gives the handler's last answer again. Waits for room only if `room` is set.
+    /// Waits again for what the handler last waited for, but for room only if `room` is set.
     fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;

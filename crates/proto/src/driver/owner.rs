@@ -1,4 +1,4 @@
-//! The interface of a session to its owner: the engine, or the test harness.
+//! The interface of a session to its owner, such as the engine or the test harness.
 
 use crate::protocol::Context;
 use crate::{Output, Peer};

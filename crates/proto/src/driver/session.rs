@@ -24,7 +24,7 @@ pub struct Session {
     pub(super) reason: Option<Box<Reason>>,
     pub(super) deadline: Time,
     pub(super) unused: Unused,
-    /// Unsent output; never present and empty.
+    /// Unsent output. `None` instead of an empty output.
     pub(super) output: Option<Box<Output>>,
     pub(super) in_flight: InFlight,
     /// Bytes sent.
@@ -76,7 +76,7 @@ pub(super) enum InputState {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     pub(super) bytes: u64,
-    // 32 bits keep sessions small. They saturate, which counts as full.
+    // 32 bits keep sessions small. A number that doesn't fit saturates, and counts as full.
     held: u32,
     ranges: u32,
 }
@@ -99,7 +99,7 @@ impl InFlight {
     }
 
     /// How many more bytes the output may hold before it is full, if the output and this may hold
-    /// `max` bytes together. None while [`Output::MAX_FILE_RANGES`] are in flight.
+    /// `max` bytes together. 0 while [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn remaining_room(&self, max: usize) -> usize {
         let may_add_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -299,7 +299,7 @@ impl Session {
         self.output.take()
     }
 
-    /// Notes that the driver still sends the output that was taken. Until then it counts as unsent.
+    /// Sets how much of the taken output the driver still sends. That part counts as unsent.
     #[inline]
     pub fn set_in_flight(&mut self, in_flight: InFlight) {
         self.in_flight = in_flight;

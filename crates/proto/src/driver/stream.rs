@@ -10,8 +10,8 @@ use crate::{Mark, Output, Turn};
 /// One of several streams of a session. It has an output of its own.
 ///
 /// The session's protocol makes a turn of the stream with [`Stream::turn`], and moves the stream's
-/// output into the session's with [`Stream::move_to`] as there is room. A message of a promise or
-/// remote that a stream's turn made comes to the protocol in a turn with the stream's number:
+/// output into the session's with [`Stream::move_to`] as there is room. If a promise or remote was
+/// made in a stream's turn, the protocol gets its messages in a turn with the stream's number:
 /// [`Turn::stream`].
 ///
 /// [`Turn::end`], [`Turn::resume`] and [`Turn::switch_to`] do nothing in a stream's turn, and

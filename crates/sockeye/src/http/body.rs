@@ -74,8 +74,8 @@ impl Body {
     /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
     /// client that sends faster than `receiver` takes the pieces is slowed down.
     ///
-    /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` is no
-    /// limit.
+    /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` means
+    /// no limit.
     pub fn receive(self, limit: u64, receiver: impl BodyReceiver) -> Reply {
         Reply(ReplyKind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
     }

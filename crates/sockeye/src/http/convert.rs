@@ -19,7 +19,7 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 ///
 /// Fields of the same name keep their order. Names are in lower case. All values and the target
 /// share one allocation, which lives as long as any of them. If [`Uri`] refuses the
-/// target, characters of it are percent-encoded, and the extensions contain the
+/// target, the characters that it refuses are percent-encoded, and the extensions contain the
 /// [`RawTarget`](crate::http::RawTarget).
 ///
 /// # Errors

@@ -49,8 +49,8 @@
 //! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
 //! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
-//! A URL may contain characters that clients send although RFC 3986 has none of them, such as `|`.
-//! Those that [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
+//! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
+//! [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
 //!
 //! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
 //! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop). The

@@ -9,8 +9,9 @@ use sockeye_http as http_core;
 ///
 /// Some clients send `"`, `<`, `>` and backquotes in a URL as they are, and [`Uri`] refuses them:
 /// `<`, `>` and backquotes in a path, `"`, `<` and `>` in a query. Then the request's [`Uri`] has
-/// them percent-encoded, and its extensions contain the raw target. They contain it, too, if
-/// [`Uri`] refuses the host of `http://HOST/PATH`, and has only the path and the query.
+/// them percent-encoded, and its extensions contain the raw target. If [`Uri`] refuses the
+/// host of `http://HOST/PATH`, the extensions contain the raw target, too, and the [`Uri`] has only
+/// the path and the query.
 ///
 /// ```
 /// use sockeye::http::{Body, RawTarget, Request};
@@ -33,8 +34,8 @@ const REFUSED_IN_PATH: &[u8] = b"<>`";
 /// The characters of request targets that [`Uri`] refuses in a query.
 const REFUSED_IN_QUERY: &[u8] = b"\"<>";
 
-/// Converts a target that [`Uri`] refuses: with the characters percent-encoded that it refuses; if
-/// that isn't enough, only the path and the query.
+/// Converts a target that [`Uri`] refuses: percent-encodes the characters that are refused. If that
+/// isn't enough, converts only the path and the query.
 #[cold]
 pub(super) fn encoded(request: &http_core::Request<'_>) -> Result<(Uri, RawTarget), InvalidUri> {
     let target = request.target();

@@ -422,7 +422,7 @@ impl<T> BodyWaiter<T> {
 impl<T> Drop for BodyWaiter<T> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            // The panic hook reports a panic. It is no reason to end the connection.
+            // The panic hook reports a panic. A panic here must not end the connection.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.on_incomplete)(inner)));
         }
     }

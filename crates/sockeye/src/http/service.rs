@@ -1,4 +1,4 @@
-//! Runs a closure that answers requests as a service of the engine.
+//! Makes a service of the engine from a closure that answers requests.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// Returns the content of a response, piece by piece, whenever there is room for more. It is
-/// dropped when the client leaves.
+/// Returns the content of a response, piece by piece, whenever there is room for more. The
+/// source is dropped when the client leaves.
 pub trait BodySource: Send + 'static {
     /// Returns the next piece. The result also contains the source, so that a job can own it
     /// meanwhile.
@@ -21,9 +21,9 @@ pub enum SourceNext {
     /// 1,024 of them in a row abort the response.
     Piece(Bytes, Box<dyn BodySource>),
     /// Nothing yet. The source is called again after
-    /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without it. Only a source of
-    /// [`Reply::follow`](super::Reply::follow) may return this. Any other response is aborted,
-    /// since nothing could wake its source.
+    /// [`SourceWaker::wake`](super::SourceWaker::wake), and sometimes without a wake-up. Only a
+    /// source of [`Reply::follow`](super::Reply::follow) may return this. Any other response is
+    /// aborted, since nothing could wake its source.
     Wait(Box<dyn BodySource>),
     /// Run this work on the pool, and continue with its result: see [`SourceNext::run`].
     Run(Box<dyn FnOnce() -> Self + Send>),

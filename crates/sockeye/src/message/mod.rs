@@ -43,7 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Over HTTP, Content-Type has the message's type and encoding, and the body is its content.
+//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on

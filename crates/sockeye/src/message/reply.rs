@@ -36,8 +36,8 @@ impl Reply {
     }
 
     /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
-    /// response is the error `internal` if `work` panics, or if 100,000 jobs already wait for a
-    /// thread.
+    /// response is the error `internal` if `work` panics, or if too many jobs wait already:
+    /// 100,000, or a quarter of that for this client.
     pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
         Self(ReplyKind::Run(Box::new(work)))
     }
@@ -73,7 +73,7 @@ impl fmt::Debug for Reply {
 pub struct PendingReply(pub(super) Promise);
 
 impl PendingReply {
-    /// Sends the response. If [`Request::time_left`] has passed, it is dropped.
+    /// Sends the response. If [`Request::time_left`] has passed, the response is dropped.
     pub fn send(self, response: Result<Message, Error>) {
         self.0.fulfill(Box::new(response));
     }

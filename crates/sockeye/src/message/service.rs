@@ -1,4 +1,4 @@
-//! Runs a closure that answers messages as a service of the engine.
+//! Makes a service of the engine from a closure that answers messages.
 
 use std::rc::Rc;
 use std::sync::Arc;

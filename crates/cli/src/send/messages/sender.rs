@@ -147,7 +147,7 @@ fn error_text(error: &ErrorResponse) -> String {
 pub(super) struct Connection {
     sender: Rc<RefCell<Sender>>,
     run: Rc<Run>,
-    /// The sender's number of the first message on this connection.
+    /// How many messages of the sender had a response before this connection.
     first: usize,
     /// Messages that were sent on this connection.
     sent: usize,

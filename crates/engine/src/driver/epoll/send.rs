@@ -25,7 +25,8 @@ const MAX_TAIL: u64 = 4 * 1024;
 const MAX_SLICES: usize = 64;
 
 impl Epoll {
-    /// Sends an output that has only plain bytes, as most have. `None` if it has others.
+    /// Sends an output that has only plain bytes, as most have. `None` if the output also has
+    /// shared bytes or file ranges.
     pub(super) fn send_plain(
         &mut self,
         fd: &OwnedFd,
@@ -130,7 +131,7 @@ impl Epoll {
         }
     }
 
-    /// As `sendfile`, and reports the time it took to the file.
+    /// As `sendfile`, and tells the file's source how long that took.
     fn sendfile_timed(
         &mut self,
         fd: &OwnedFd,

@@ -209,8 +209,8 @@ impl<S: Handlers> Server<S> {
                     self.end_connection(true, turn);
                     return Ok(ReadOutcome::Stop);
                 }
-                // More content doesn't extend it: a client could hold the connection for weeks, and
-                // only idle ones are closed when there are too many.
+                // More content doesn't extend the deadline. Otherwise a client could hold the
+                // connection for weeks: only idle ones are closed when there are too many.
                 let deadline = self.connection.content_deadline(turn.now());
                 self.discard_content(UnreadContent { decoder, limit, deadline }, input, turn)
             }

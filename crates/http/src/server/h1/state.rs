@@ -26,7 +26,7 @@ pub(super) enum State<H> {
     ExpectHead { deadline: Time, progress: Progress },
     /// What the handler of this request waits for: content, room in the output, or a message.
     ExpectAnswer(Box<InFlight<H, H1Exchange>>),
-    /// The rest of the content of a request that is answered.
+    /// The rest of the content of a request that was already answered.
     ExpectUnreadContent(Box<UnreadContent>),
     /// Room in the output, before another request is read.
     ExpectRoom,

@@ -76,7 +76,7 @@ impl Exchange {
                 }
                 SourceNext::Wait(source) => match &mut self.follow {
                     Some(follow) if follow.draining => next = SourceNext::End,
-                    // It was woken after it had found nothing to send.
+                    // The source was woken before it began to wait. It may have content now.
                     Some(follow) if follow.woken => {
                         follow.woken = false;
                         next = source.next();
