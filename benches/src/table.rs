@@ -186,8 +186,8 @@ fn legend(report: &Report) -> String {
          requests per second, which the server limits only if it is saturated. One worker on one core, \
          the client on {}. ÷ limit: divided by the cost of a bare server that parses nothing and \
          sends the same bytes, in the same round: the median over the rounds, and its 95 % confidence \
-         interval (with a ? the range, because there are too few rounds). ≈ marks a single figure whose \
-         interval is wider than a tenth, or unknown.\n",
+         interval (with a ? the range, because there are too few rounds). ≈ marks a ratio that is \
+         shown without its interval, which is wider than a tenth of it, or unknown.\n",
         date_and_machine(),
         if report.rounds == 1 {
             "one round".to_owned()
@@ -222,8 +222,8 @@ fn legend(report: &Report) -> String {
     if disturbed > 0 {
         let _ = writeln!(
             text,
-            "\nThe machine was not quiet: other work disturbed {disturbed} of {} runs, also when they \
-             were repeated. They count only where there are no others.",
+            "\nThe machine was not quiet: other work disturbed {disturbed} of {} runs, even after \
+             repeating them. Such a run counts only where a server has no other.",
             runs.count()
         );
     }

@@ -78,7 +78,7 @@ fn links_lead_only_where_they_may() {
     assert_eq!(rendered(&long), "<p>a</p>\n");
 }
 
-/// Texts of which parsers made too much, in time or in memory.
+/// Texts on which parsers have spent too much time or memory.
 fn heavy_texts() -> Vec<String> {
     let repeated = |unit: &str| unit.repeat(MAX_LEN / unit.len());
     let halves = |a: &str, b: &str| {
