@@ -126,7 +126,7 @@ impl<H: Handler> ActiveStream<H> {
         });
     }
 
-    /// Waits again for what the handler last waited for, except for room only if `room` is set.
+    /// Waits again for what the handler last waited for. For room, only if `room` is set.
     fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, _, _| {
             let wait_for = in_flight.exchange.wait_for;
