@@ -4,7 +4,8 @@
 //!   once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
 //!   Otherwise it reads the file of `--answers` again, or reopens the file of `--access-log`.
-//!   Without these files it stops a server on a terminal, and others (a service, `nohup`) ignore it.
+//!   Without these files it stops a server on a terminal, and others (a service, `nohup`) ignore
+//!   it.
 //! - SIGUSR1: like SIGHUP, since it reopens the logs of nginx. Ignored without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 

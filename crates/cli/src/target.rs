@@ -1,4 +1,5 @@
-//! The servers that `sockeye send`, `sockeye load` and `sockeye health` connect to, as they are typed.
+//! The servers that `sockeye send`, `sockeye load` and `sockeye health` connect to, as they are
+//! typed.
 
 use std::fmt;
 use std::io;

@@ -94,7 +94,8 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     quoted
 }
 
-/// A path as a shell reads it: in quotes, if it has blanks or other characters that a shell changes.
+/// A path as a shell reads it: in quotes, if it has blanks or other characters that a shell
+/// changes.
 pub(crate) fn shell_word(path: &Path) -> String {
     let text = escape_controls(&path.display().to_string());
     let is_plain = |c: char| c.is_alphanumeric() || "/._-=+,@%:".contains(c);

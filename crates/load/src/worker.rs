@@ -22,8 +22,8 @@ use crate::stats::Stats;
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
-/// Limit on connections in a row that end without a response, for each of the worker's connections.
-/// Above it, a load with a number of requests is abandoned.
+/// A load with a number of requests is abandoned when more connections of a worker in a row end
+/// without a response than this, times the number of its connections.
 const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.

@@ -95,8 +95,9 @@
 //! ```
 //!
 //! A protocol uses all input that is complete; what is left is offered again only together with new
-//! bytes. [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature `harness`,
-//! tests a protocol byte by byte, without sockets. With [`Remote`], connections notify each other.
+//! bytes. [`Protocol`] lists what the engine guarantees. `proto::harness`, with the feature
+//! `harness`, tests a protocol byte by byte, without sockets. With [`Remote`], connections notify
+//! each other.
 //!
 //! # Don't block the event loop
 //!

@@ -1,4 +1,5 @@
-//! Runs an axum `Router`, any other [`tower::Service`](Service), or async blocks, on Sockeye's engine.
+//! Runs an axum `Router`, any other [`tower::Service`](Service), or async blocks, on Sockeye's
+//! engine.
 //!
 //! ```toml
 //! [dependencies]
@@ -43,8 +44,8 @@
 //!
 //! # Requests
 //!
-//! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of its
-//!   `ConnectInfo`. For code that needs the latter, add a layer that calls
+//! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of
+//!   its `ConnectInfo`. For code that needs the latter, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
 //!   `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are percent-encoded;

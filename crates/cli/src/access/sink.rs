@@ -1,5 +1,5 @@
-//! Where the access log is written: a file, a pipe (FIFO), standard error, or a terminal on standard
-//! output.
+//! Where the access log is written: a file, a pipe (FIFO), standard error, or a terminal on
+//! standard output.
 //!
 //! The reader of a pipe may be missing, exit, or be slow. So a pipe is opened and written without
 //! blocking. Without a reader, lines are lost, and later writes try to open the pipe again. While

@@ -1,5 +1,5 @@
-//! The line of a request on a terminal: method, path, status, size, time, and how it ended unless it
-//! is complete. The columns are aligned, and longer paths are cut so that a line fits the width.
+//! The line of a request on a terminal: method, path, status, size, time, and how it ended unless
+//! it is complete. The columns are aligned, and longer paths are cut so that a line fits the width.
 //!
 //! ```text
 //! GET  /                                               200     1.2 KiB     <1 ms

@@ -91,10 +91,10 @@ pub(crate) struct Http {
     /// Log each finished request to this file, or to standard error with -.
     ///
     /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is
-    /// read too slowly, are dropped and counted. off turns it off. Default: off, but if standard output is
-    /// a terminal, it shows a line for each request: method, path, status, size and time, and how
-    /// the request ended unless it is complete. --log warn turns that off, and the environment
-    /// variable NO_COLOR its colours.
+    /// read too slowly, are dropped and counted. off turns it off. Default: off, but if standard
+    /// output is a terminal, it shows a line for each request: method, path, status, size and time,
+    /// and how the request ended unless it is complete. --log warn turns that off, and the
+    /// environment variable NO_COLOR its colours.
     #[arg(long, value_name = "FILE", help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 

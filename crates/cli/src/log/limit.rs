@@ -58,7 +58,7 @@ enum Cause {
 pub(super) struct Line {
     kind: Kind,
     cause: Cause,
-    /// `None` for a line that is written at every level.
+    /// `None` for a line that is written whatever `--log` is.
     level: Option<Level>,
     message: String,
 }
@@ -73,7 +73,7 @@ impl Line {
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
-    /// A line that is written at every level.
+    /// A line that is written whatever `--log` is.
     pub(super) fn of_text(call_site: &'static str, message: &str) -> Self {
         let kind = Kind { call_site, reason: String::new() };
         Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
@@ -232,7 +232,7 @@ pub(super) struct Suppressed {
 }
 
 impl Suppressed {
-    /// Logs how many lines were suppressed, at their level. If they are written at every level,
+    /// Logs how many lines were suppressed, at their level. If they have none,
     /// returns the text to print instead.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { reason, .. }, count, .. } = self;

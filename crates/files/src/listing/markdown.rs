@@ -4,7 +4,8 @@
 //! this file writes:
 //!
 //! - HTML in the text is shown as text.
-//! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Anything else is only text.
+//! - A link leads to an `http`, `https` or `mailto` URL, or is relative. Anything else is only
+//!   text.
 //! - An image has a relative URL. An image from another server becomes a link to it, because the
 //!   page's policy would block it.
 //! - Headings are below those of the page. Their IDs have a prefix, so that none is one of ours.
@@ -28,7 +29,8 @@ pub(super) const MAX_HTML: usize = 1024 * 1024;
 /// The most memory for rendering a text, in bytes.
 pub(super) const MAX_MEMORY: usize = 24 * 1024 * 1024;
 
-/// The most lists and quotes that begin in one line. The parser's time is quadratic in their number.
+/// The most lists and quotes that begin in one line. The parser's time is quadratic in their
+/// number.
 const MAX_CONTAINERS: usize = 32;
 
 /// What may be before and after the marker of a list or quote.

@@ -26,8 +26,8 @@ const ROWS_PER_CHECK: usize = 1024;
 pub(crate) struct Page {
     pub(super) html: Bytes,
     pub(super) etag: String,
-    /// Whether it shows all entries of the folder. A folder has few such pages, which differ in their
-    /// order, and many requests share each: it is worth keeping.
+    /// Whether it shows all entries of the folder. A folder has few such pages, which differ in
+    /// their order, and many requests share each: it is worth keeping.
     pub(crate) has_all_entries: bool,
     /// The charge of each client to which the page is being sent, for each form.
     charges: Mutex<HashMap<Form, Weak<Permit>>>,

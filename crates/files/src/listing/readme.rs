@@ -106,8 +106,8 @@ impl Readme {
 }
 
 /// The content of a README with this name, and whether it is only the beginning. `None` if it can't
-/// be read, or if it is Markdown that is not UTF-8, too long, or more than the renderer takes. Fails
-/// if `lease` can't be resized for it.
+/// be read, or if it is Markdown that is not UTF-8, too long, or more than the renderer takes.
+/// Fails if `lease` can't be resized for it.
 fn content(
     readme: &[u8],
     file: &dyn OpenFile,

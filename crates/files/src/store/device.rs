@@ -157,7 +157,7 @@ impl Device {
 
     /// Where a job that reads the file with this inode may get stuck.
     pub(crate) fn job_group(&self, inode: u64) -> JobGroup {
-        // The top bit distinguishes devices from mounts, whose numbers are small.
+        // The top bit distinguishes devices from served folders, whose numbers are small.
         let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
         JobGroup { root, part: (inode % PARTS) as u32 }
     }

@@ -19,8 +19,8 @@ use crate::store::absent::Absent;
 use crate::store::digest::Digests;
 use crate::store::traits::{Kind, Opened, Store};
 
-/// The bytes of a batch: less than twice as many, and at least this many unless a file range
-/// follows them or the part ends.
+/// A batch has at least this many bytes, unless a file range follows them or the part ends, and
+/// always less than twice this many.
 pub(crate) const BATCH: usize = 128 * 1024;
 
 /// The part of an archive that is not sent yet.

@@ -1,8 +1,8 @@
 //! An HTTP service from a closure.
 //!
 //! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or a value that
-//! converts into one. It is called for every request, by all workers, so it must be `Fn`, `Send` and
-//! `Sync`: state that it shares is in an `Arc`.
+//! converts into one. It is called for every request, by all workers, so it must be `Fn`, `Send`
+//! and `Sync`: state that it shares is in an `Arc`.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -66,8 +66,8 @@
 //!
 //! # Limitations
 //!
-//! There is no router: use `match` for a few paths (the example `json_api` matches parts of
-//! paths), and axum with `sockeye-tower` for many. For compression, cookies and forms, use crates that work
+//! There is no router: use `match` for a few paths (the example `json_api` matches parts of paths),
+//! and axum with `sockeye-tower` for many. For compression, cookies and forms, use crates that work
 //! with the types of the `http` crate. HTTP/2 and TLS are not supported.
 
 mod body;

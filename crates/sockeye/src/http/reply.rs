@@ -98,8 +98,8 @@ impl Reply {
         Self(ReplyKind::Page(status, text.into()))
     }
 
-    /// Responds with `value` as JSON. If it can't be written as JSON, the response is a 500, and the
-    /// log says why.
+    /// Responds with `value` as JSON. If it can't be written as JSON, the response is a 500, and
+    /// the log says why.
     ///
     /// ```
     /// use sockeye::http::{Reply, StatusCode};

@@ -73,8 +73,8 @@ impl Drop for Guard {
     }
 }
 
-/// A service that responds only at `/`. It reports on the returned channels that a task was polled, and
-/// that its future was dropped.
+/// A service that responds only at `/`. It reports on the returned channels that a task was polled,
+/// and that its future was dropped.
 fn serve_never(
     limits: Limits,
 ) -> ((Serving, Client, Runtime), mpsc::Receiver<()>, mpsc::Receiver<()>) {

@@ -94,7 +94,7 @@ pub(super) fn with_tips(
         if let Some(command) = meant.or_else(|| program.find_subcommand(&lower).map(|_| lower)) {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
         }
-        // Not for `sockeye help none`.
+        // Not for `sockeye help WORD`: nobody meant a folder.
         if word != "help" {
             tips.push(format!(
                 "there is no folder or file '{word}' here: sockeye FOLDER serves one, and sockeye . \

@@ -1,7 +1,8 @@
 //! The effect of every flag of every command: the program runs without the flag, with the flag, and
 //! with the flag's environment variable.
 //!
-//! To add a flag, add a row to [`rows`]. The tests fail while `--help-all` lists a flag without a row.
+//! To add a flag, add a row to [`rows`]. The tests fail while `--help-all` lists a flag without a
+//! row.
 
 mod clients;
 mod rows;
