@@ -102,6 +102,6 @@ def sizes_that_lie(checks, browser):
             out = clients.run("wget", "--quiet", "--output-document=-", server.url + "/uuid")
             expect(out not in seen and len(out) == 37, True, f"wget: {out}")
         if browser:
-            visit(browser, server.url + "/")
+            visit(browser, server.url + "/uuid")
             again = "fetch('/uuid').then((response) => response.text())"
             expect(len({browser.run(again) for _ in range(3)}), 3, "Chromium, different:")
