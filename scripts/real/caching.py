@@ -95,7 +95,8 @@ def sizes_that_lie(checks, browser):
                 assert len(response.content) >= len(wanted) // 2, "the end is missing"
                 expect((response.etag, response.last_modified), (None, None), get.__name__)
     with checks.check("/proc/sys/kernel/random/uuid: another one each time"), \
-            checks.start("http", "/proc/sys/kernel/random", "--listen", "127.0.0.1:0") as server:
+            checks.start("http", "/proc/sys/kernel/random", "--listen", "127.0.0.1:0",
+                         "--content-type", "*: text/plain") as server:
         seen = {curl(server.url + "/uuid").content for _ in range(5)}
         expect((len(seen), {len(one) for one in seen}), (5, {37}))
         if clients.has("wget"):
