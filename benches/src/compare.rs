@@ -21,8 +21,8 @@ use crate::{
     servers::{self, Server, Setup},
 };
 
-/// The pause before the second attempt. It doubles with each further attempt, because other work,
-/// such as a build, takes a while.
+/// The pause before the second attempt. Each further pause is longer by this much, because other
+/// work, such as a build, takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
 /// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;

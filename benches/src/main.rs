@@ -15,7 +15,7 @@
 //! The limit parses nothing: it looks for the blank line, or counts bytes if it knows the requests'
 //! lengths, and sends constant responses, equal to Sockeye's. The limit's cost is the kernel's.
 //! The main figure is a server's CPU time per request divided by the limit's in the same round,
-//! which depends less on the machine than requests per second.
+//! which depends less on the machine than requests per second do.
 //!
 //! How it measures:
 //!

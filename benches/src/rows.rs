@@ -66,7 +66,7 @@ pub(crate) const FILES: [File; 6] = [
     File { name: "10m.bin", size: 10 << 20 },
 ];
 
-/// The limit uses sendfile from this size, where it becomes cheaper.
+/// The server `limit` uses sendfile from this size, where sendfile becomes cheaper.
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {

@@ -48,7 +48,7 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
     let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
-/// The costs of the limit and of our server, and the ratios of the others.
+/// The costs of the limit and of our server, and the ratios of our server and of the others.
 fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Result, cpu, memory};
 
-/// The pause before the second attempt. It doubles with each further attempt.
+/// The pause before the second attempt. Before each further attempt, it is longer by this much.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;

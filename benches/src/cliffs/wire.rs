@@ -1,4 +1,4 @@
-//! System calls and segments of each kind of response, and whether one waits for a delayed
+//! System calls and segments of each kind of response, and whether the response waits for a delayed
 //! acknowledgement.
 //!
 //! A head should be sent with the first bytes of its content, and a response in as few segments as

@@ -80,7 +80,7 @@ fn load(name: &str) -> Option<Shape> {
 #[inline(never)]
 fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
     let result = shard.turn();
-    // Without a body of its own, the compiler could merge it with the shard's function.
+    // If this function only called `turn`, the compiler could merge the two functions.
     std::hint::black_box(&result);
     result
 }

@@ -1,4 +1,4 @@
-//! Starts the servers of this tree: the program, the handler of the row `mix`, and the limit.
+//! Starts the servers of this tree: the program, the handler of the row `mix`, and `limit`.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command};
 
@@ -53,7 +53,7 @@ impl Setup {
         Ok(command)
     }
 
-    /// The limit, which sends the responses of `exchanges`.
+    /// The server `limit`, which sends the responses of `exchanges`.
     pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");

@@ -12,7 +12,7 @@ use crate::{load, text};
 ///
 /// # Errors
 ///
-/// There is no complete response in time, or it is an error.
+/// No complete response arrives in time, or the response is an error.
 pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
     let Health { plan, addresses, target } = health;
     let probe = sockeye_load::probe(&plan, &addresses);

@@ -4,9 +4,10 @@
 //!   once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
 //!   Otherwise it reads the file of `--answers` again, or reopens the file of `--access-log`.
-//!   Without these files it stops a server on a terminal, and others (a service, `nohup`) ignore
-//!   it.
-//! - SIGUSR1: like SIGHUP, since it reopens the logs of nginx. Ignored without these files.
+//!   Without these files it stops a server on a terminal, and other servers (a service, `nohup`)
+//!   ignore it.
+//! - SIGUSR1: reads or reopens these files, because nginx reopens its logs on this signal. Ignored
+//!   without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
@@ -77,7 +78,7 @@ pub(crate) fn watch(
     let stopped = Arc::<StoppedBy>::default();
     let stopped_by = Arc::clone(&stopped);
     let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
-    // A terminal that is closed is a terminal no more.
+    // After a terminal was closed, `is_terminal` returns false.
     let has_terminal = io::stderr().is_terminal();
     let act = move || {
         let mut count = 0;

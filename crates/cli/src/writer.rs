@@ -22,7 +22,7 @@ type Buffer = Mutex<Vec<u8>>;
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the
-    /// other one free.
+    /// other buffer free.
     lanes: Box<[[Buffer; 2]]>,
     /// How long the thread waits after a write, to write more at once.
     batch_delay: Duration,

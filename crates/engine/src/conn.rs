@@ -142,8 +142,8 @@ impl<S> Conn<S> {
         self.queue_if_readable(resources);
     }
 
-    /// Queues it for reading if it wants input and there may be some: it may have been paused
-    /// before, or its output may have been full.
+    /// Queues the connection for reading if it wants input and there may be some. Input may have
+    /// arrived earlier, while the session was paused or its output was full.
     #[inline]
     pub(crate) fn queue_if_readable(&mut self, resources: &mut ShardResources) {
         if self.readable && self.wants_input(&resources.config) {

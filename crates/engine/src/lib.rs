@@ -10,8 +10,8 @@
 //! ```
 //!
 //! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs one for
-//! connections that we open. The engine names no [`Protocol`](sockeye_proto::Protocol). An echo
-//! server, and a client:
+//! connections that we open. The engine depends on no particular
+//! [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
 //!
 //! ```
 //! use std::num::NonZeroUsize;

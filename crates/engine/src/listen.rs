@@ -194,8 +194,8 @@ fn parse_port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Whether it is an IPv4 address or a possible host name. The last label of a name is not a number:
-/// `256.0.0.1` is an error. The resolver decides about characters outside ASCII.
+/// Whether `text` is an IPv4 address or a possible host name. The last label of a name is not a
+/// number: `256.0.0.1` is an error. The resolver decides about characters outside ASCII.
 fn is_host(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
     let name = text.strip_suffix('.').unwrap_or(text);

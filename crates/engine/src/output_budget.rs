@@ -54,8 +54,8 @@ pub(crate) struct OutputBudget {
     /// The total of the budget, which doesn't change.
     total: u64,
     /// Whether so much is held that the clients' shares must be checked. Updated when this shard
-    /// charges or releases something, and at the end of a turn while `may_trim` is set. What other
-    /// shards release counts from then on.
+    /// charges or releases something, and at the end of a turn while `may_trim` is set. Releases
+    /// by other shards take effect here at the next update.
     must_check_clients: bool,
     /// Whether a trim may become due. Set when this shard charges a client. Cleared at the end of a
     /// turn when little is held, unless a trim is needed and the last one was too recent.

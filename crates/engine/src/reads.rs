@@ -93,7 +93,7 @@ impl Drop for ResultSender {
 }
 
 /// The kind of the job that reads the first `max` bytes of `range`. Verifying may read the whole
-/// file, which would keep a thread for lookups too long.
+/// file, which would occupy a lookup thread for too long.
 fn kind(range: &FileRange, max: u64) -> JobKind {
     let FileRange { source, len, .. } = range;
     let must_verify =

@@ -180,7 +180,7 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
 
 /// A running server.
 ///
-/// When this is dropped, the server drains, but nothing waits for that: if the process ends, it
+/// When this is dropped, the server drains, but nothing waits for that: the end of the process
 /// closes the remaining connections. [`Running::join`] waits for the end, [`Running::stopped`] does
 /// so in async code, and [`Running::detach`] keeps the server running.
 #[derive(Debug)]

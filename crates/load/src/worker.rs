@@ -22,8 +22,8 @@ use crate::stats::Stats;
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
-/// A load with a number of requests is abandoned when more connections of a worker in a row end
-/// without a response than this, times the number of its connections.
+/// A load with a number of requests is abandoned after too many consecutive connections without a
+/// response: in one worker, more than this times the worker's number of connections.
 const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.

@@ -107,7 +107,7 @@ impl<'r, 't> Responder<'r, 't> {
         ticket
     }
 
-    /// Runs `job` on another thread: see [`Turn::spawn`]. It returns its result by a
+    /// Runs `job` on another thread: see [`Turn::spawn`]. The job returns its result by a
     /// [`Responder::promise`].
     ///
     /// # Errors

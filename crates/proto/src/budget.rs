@@ -1,8 +1,8 @@
 //! Budgets: how much of a resource may be held at a time, in total and by each client.
 //!
 //! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the
-//! permit returns it. When a budget is exhausted, requests get a cheaper response (uncompressed, or
-//! a 503). Nothing waits for a budget.
+//! permit returns its amount to the budget. When a budget is exhausted, requests get a cheaper
+//! response (uncompressed, or a 503). Nothing waits for a budget.
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it
 //! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]).
@@ -38,7 +38,7 @@ struct State {
 /// The minimum time between two reports of the same event.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Limits how often an event that many requests cause is logged: at once, and then once a minute
+/// Limits how often an event caused by many requests is logged: at once, and then once a minute
 /// with the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how
 /// many were counted since the last report.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ pub enum Blame {
     Ours,
 }
 
-/// A protocol can't go on. If the peer is told why, that response is in the output already.
+/// A protocol can't go on. If the peer is told why, the output already has the error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Who caused it.

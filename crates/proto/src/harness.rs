@@ -13,9 +13,9 @@
 //! assert_eq!(peer.fault().map(|fault| fault.code), Some("idle_timeout"));
 //! ```
 //!
-//! It keeps the guarantees that [`Protocol`] states, as the engine does. It has no socket, and only
-//! one limit: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on
-//! the test's thread. A panic of the protocol ends the test.
+//! The harness keeps the guarantees that [`Protocol`] states, as the engine does. It has no socket,
+//! and only one limit: an output is full at [`Harness::ROOM`] bytes. Jobs run in
+//! [`Harness::run_jobs`], on the test's thread. A panic of the protocol ends the test.
 
 use std::cell::Cell;
 use std::io::IoSlice;

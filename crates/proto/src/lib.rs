@@ -54,11 +54,12 @@
 //! assert!(peer.finished());
 //! ```
 //!
-//! [`echo`] is as small and complete, with a deadline. `sockeye-http` and `sockeye-message` are
-//! larger protocols.
+//! [`echo`] is another small and complete protocol, with a deadline. `sockeye-http` and
+//! `sockeye-message` are larger protocols.
 //!
 //! The feature `harness` adds the module `harness`, for tests. [`driver`] is for drivers only.
-//! Limits on connections and the write deadline are the engine's; files come from `sockeye-files`.
+//! The engine enforces the write deadline and limits on connections. Files come from
+//! `sockeye-files`.
 
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,7 @@ pub(crate) struct EndpointId(pub usize);
 /// What owns an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The queue of a listener: it waits to be accepted.
+    /// The queue of a listener: the endpoint waits to be accepted.
     Queue,
     /// A driver's socket. It has a key once it is attached.
     Driver { poller: usize, key: Option<Key> },

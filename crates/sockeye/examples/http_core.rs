@@ -1,4 +1,4 @@
-//! For services that count allocations: a handler of [`sockeye::http_core`], which borrows the head
+//! For services that avoid allocations: a handler of [`sockeye::http_core`], which borrows the head
 //! of a request instead of copying it, and sees the fields in order, as they were sent.
 //!
 //! ```console

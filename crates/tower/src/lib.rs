@@ -152,8 +152,8 @@ use self::watch::Watchdog;
 /// Answers requests at `addresses` with clones of `service`, in tasks of `runtime`.
 ///
 /// The service runs until [`Serving::handle`] stops it or the returned value is dropped. `runtime`
-/// must outlive it: a request whose task the runtime drops gets a 500. See also [the
-/// runtime](crate#the-runtime).
+/// must outlive the service: if the runtime drops a request's task, the client gets a 500. See also
+/// [the runtime](crate#the-runtime).
 ///
 /// # Errors
 ///

@@ -127,7 +127,7 @@ fn misses(fixture: &Fixture, side: Side) -> Result<Scene> {
     spread_load(fixture, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
 }
 
-/// Another load on its own thread, at full speed.
+/// Another load on its own thread, as fast as `plan` allows.
 fn other_load(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
     let probe = learn(server, &plan)?;
     Ok(Strain::thread(move |stop| {

@@ -13,7 +13,7 @@ use crate::{
 
 /// Number of connections.
 const BUSY: usize = 64;
-/// Number of different heads, which come in turn.
+/// Number of different heads, which are sent in turn.
 const HEADS: usize = 64;
 /// Size of a browser's head with many cookies, in bytes.
 const LONG: usize = 1536;

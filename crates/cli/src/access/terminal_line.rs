@@ -88,7 +88,7 @@ fn color_of(status: Option<Status>) -> Option<u8> {
     })
 }
 
-/// Appends what `write` appends, in a colour if there is one.
+/// Appends what `write_text` appends, in `color` if there is one.
 fn paint(color: Option<u8>, line: &mut Vec<u8>, write_text: impl FnOnce(&mut Vec<u8>)) {
     let Some(color) = color else { return write_text(line) };
     write(line, format_args!("\x1b[{color}m"));

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 const PREFIX: &str = "SOCKEYE_";
 
-/// A name counts as a misspelling of a variable from this Jaro similarity. Equal names have 1.
+/// The minimum Jaro similarity of a misspelled name to a variable's name. Equal names have 1.
 const MIN_SIMILARITY: f64 = 0.8;
 
 /// Lets an environment variable set a flag.
@@ -121,7 +121,7 @@ impl Variables {
         Self(command.get_arguments().filter(is_set).filter_map(variable).collect())
     }
 
-    /// Adds to an error the variables of the flags that it names, and of an address that it names.
+    /// Appends the names of the variables that set a flag or a listen address named in `error`.
     pub(crate) fn explain(&self, error: &str) -> String {
         let words = error.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let is_about = |variable: &&Variable| {

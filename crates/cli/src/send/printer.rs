@@ -1,9 +1,9 @@
 //! Writes to standard output, which may be slower than the network.
 //!
-//! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the
-//! queue full pauses, so that its peer has to wait, and leaves a promise, which the thread fulfills
-//! when there is room. Writing on the event loop would delay every deadline: when the reader of
-//! standard output (`less`) continues after a pause, all peers would seem silent.
+//! Received bytes are queued, up to a limit, and written by a thread. If the queue is full, the
+//! connection pauses, so that its peer has to wait. The connection stores a promise, which the
+//! thread fulfills when there is room. Writing on the event loop would delay every deadline: when
+//! the reader of standard output (`less`) continues after a pause, all peers would seem silent.
 
 use std::io::{self, Write};
 use std::mem;

@@ -16,9 +16,9 @@ pub fn return_freed_memory() {
     }
 }
 
-/// Returns free memory between used blocks to the kernel: many small buffers leave it behind. It
-/// takes some milliseconds per 100 MiB, so it must run on a job's thread. Without glibc, this does
-/// nothing.
+/// Returns to the kernel the free memory between used blocks, which many small buffers leave
+/// behind. The call takes some milliseconds per 100 MiB, so it must run on a job's thread. Without
+/// glibc, this does nothing.
 #[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
 pub(crate) fn trim_heaps() {
     #[cfg(target_env = "gnu")]

@@ -32,7 +32,7 @@ const MAX_WAITING: usize = 100_000;
 const MAX_WAITING_LONG: usize = 1024;
 /// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;
-/// How many of these threads the jobs of one served folder, or the reads from one device, may use.
+/// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
 const MAX_LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// How long a thread waits for work before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);

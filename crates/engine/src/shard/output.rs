@@ -98,7 +98,7 @@ impl<D: Driver> Active<'_, D> {
             if conn.send == SendState::Blocked {
                 self.set_write_deadline();
             } else {
-                // The kernel took the whole quantum, and gets the next one in the next turn. How
+                // The kernel took all that one turn sends, and gets more in the next turn. How
                 // much the peer has acknowledged matters only when the deadline passes.
                 conn.write_deadline = resources.now + resources.config.write_timeout;
                 conn.unacknowledged = u64::MAX;

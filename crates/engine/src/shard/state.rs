@@ -191,7 +191,7 @@ pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S
 
 /// The connection that is being served, and what it needs from its shard.
 ///
-/// A method that returns an error ends the connection for this reason: [`Shard::serve`] closes it.
+/// If a method returns an error, [`Shard::serve`] closes the connection, with the error as reason.
 pub(super) struct Active<'a, D: Driver> {
     pub(super) conn: &'a mut Conn<D::Socket>,
     pub(super) driver: &'a mut D,

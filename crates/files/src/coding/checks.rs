@@ -89,7 +89,7 @@ impl PrecompressedChecks {
     /// decompresses.
     ///
     /// If neither file has changed in the last moments, the result is cached, and a warning is
-    /// logged if the file may not be sent. If a file can't be read or changes meanwhile, if memory
+    /// logged if the result is false. If a file can't be read or changes meanwhile, if memory
     /// is short, or if nobody waits any more, it returns false, and nothing is cached or logged.
     pub(crate) fn check(
         &self,

@@ -7,8 +7,8 @@
 //! - brotli 5: 30 to 60 MB/s, 7–32 %
 //! - zstd 9: 45 to 110 MB/s, 7–33 %
 //!
-//! Two levels higher save about a percent and take up to twice as long. The highest levels are for
-//! precompressed files.
+//! Levels higher by two save about a percent and take up to twice as long. The highest levels are
+//! for precompressed files.
 
 use std::io::{self, BufReader, Read, Write};
 

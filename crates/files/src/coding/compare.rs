@@ -50,8 +50,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit`
-/// bytes were the same.
+/// Decodes `compressed` and compares the result with `original`, until they differ or more than
+/// `limit` bytes were the same.
 ///
 /// # Errors
 ///
@@ -213,7 +213,8 @@ mod tests {
         for coding in Coding::ALL {
             let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
             if coding != Coding::Gzip {
-                // These two take only some kilobytes. Padding shows that not all of it is read.
+                // A bomb in another coding has only some kilobytes. Padding shows that not all of
+                // it is read.
                 bomb.resize(1024 * 1024, 0);
             }
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());

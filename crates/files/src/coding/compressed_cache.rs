@@ -32,7 +32,8 @@ pub(crate) const MAX_FILE_SIZE: u64 = 8 * 1024 * 1024;
 /// The approximate overhead of a cached content, in bytes.
 const CONTENT_OVERHEAD: u64 = 256;
 
-/// How often a content is compressed within [`REPEAT_PERIOD`]. After that it is sent uncompressed.
+/// The maximum number of times that a content is compressed within [`REPEAT_PERIOD`]. For the rest
+/// of that period, the content is sent uncompressed unless it is cached.
 const MAX_REPEATS: u32 = 2;
 
 /// The time over which [`MAX_REPEATS`] is counted.

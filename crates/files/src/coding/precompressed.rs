@@ -91,7 +91,8 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// The original's representation in this coding. `None` if the found file can't be sent as it.
+    /// The original's representation in this coding. `None` if the found file can't be sent for the
+    /// original.
     fn checked(
         self,
         reader: &Reader<'_>,

@@ -16,9 +16,9 @@ pub(crate) enum Offer {
 /// Selects a coding; `None` is the uncompressed file. A client that accepts no available
 /// representation gets the uncompressed file, too: a 406 would be no more useful.
 ///
-/// Of codings with equal weights, precompressed files come first, the shortest before the others:
-/// they are usually compressed best. Then come the codings on demand, in the order of
-/// [`Coding::ALL`].
+/// Of codings with equal weights, precompressed files come first, because they are usually
+/// compressed best. The shortest precompressed file comes before the others. Then come the codings
+/// on demand, in the order of [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
     let min_weight = accepted.identity().max(1);
     let mut best = None;

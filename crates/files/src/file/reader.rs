@@ -16,11 +16,11 @@ use crate::store::traits::{OpenFile, Store};
 /// The most that is read of a file whose size is not that of its content, in bytes.
 pub(crate) const MAX_UNSIZED: usize = 1024 * 1024;
 
-/// How much is read at a time of such a file. Some return their whole content in one read only, so
-/// the buffer is large.
+/// How much is read at a time of a file whose size is not that of its content, in bytes. Some such
+/// files return their whole content in one read only, so the buffer is large.
 const UNSIZED_CHUNK: usize = 128 * 1024;
 
-/// How much is read of an empty file to find out whether it is empty, in bytes.
+/// How much is read of a file of size 0 to find out whether it is empty, in bytes.
 const EMPTY_PROBE: u64 = 4096;
 
 /// Which files a lookup may read.
@@ -86,7 +86,7 @@ impl LoadError {
 }
 
 impl ReadScope<'_> {
-    /// What stops reading: it is set when nobody waits for the result any more.
+    /// The token that stops reading: it is set when nobody waits for the result any more.
     pub(crate) fn cancel(self) -> CancelToken {
         match self {
             Self::Cached | Self::SmallFiles => CancelToken::default(),

@@ -8,7 +8,8 @@
 //!   text.
 //! - An image has a relative URL. An image from another server becomes a link to it, because the
 //!   page's policy would block it.
-//! - Headings are below those of the page. Their IDs have a prefix, so that none is one of ours.
+//! - Headings are below those of the page. Their IDs have a prefix, so that none equals an
+//!   ID of the page.
 //!
 //! Time and memory are limited by [`memory`], and so are the output and its nesting.
 
@@ -79,7 +80,7 @@ fn containers(line: &str) -> usize {
     }
 }
 
-/// The most elements in one another. Browsers are slow with thousands.
+/// The maximum depth of nested elements. Browsers are slow with thousands.
 pub(super) const MAX_DEPTH: usize = 24;
 
 /// The most bytes of a link.
@@ -390,7 +391,7 @@ fn is_comment(html: &str) -> bool {
     inner.is_some_and(|inner| !inner.contains("-->"))
 }
 
-/// The level of a heading below that of the section, which has 2.
+/// The level in the page of a heading in the text. The heading of the text's section has level 2.
 fn shifted(level: HeadingLevel) -> u8 {
     (level as u8 + 2).min(6)
 }

@@ -17,8 +17,8 @@ use super::entry::{Entry, Target};
 use crate::limits::clock_map::ClockMap;
 
 /// How long a cached descriptor is used without checking that its file is unchanged. If the check
-/// finds a change, the file is looked up again. If the content that a response has announced
-/// changes while it is sent, the response is cut.
+/// finds a change, the file is looked up again. If a file changes while a response sends it, the
+/// response is cut.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The approximate memory of an entry besides its key and content, in bytes: its fields, its

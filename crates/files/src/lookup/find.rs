@@ -44,14 +44,14 @@ pub(crate) enum Unfinished {
     WouldBlock,
 }
 
-/// A file that a lookup opened for the next one, which reads it.
+/// A file that a lookup opened for the next lookup, which reads it.
 pub(crate) struct OpenedEarlier {
     name: Box<[u8]>,
     file: Arc<dyn OpenFile>,
     identity: Identity,
     /// The clock of the store, read before the file was opened.
     now: Stamp,
-    /// The descriptor is charged to a client while it waits.
+    /// The descriptor is charged to a client while the file waits to be read.
     permit: Option<Permit>,
 }
 

@@ -36,8 +36,8 @@ impl Utf8As {
     const NONE: Self = Self { html: false, xml: false, css: false, plain: false };
     const ALL: Self = Self { html: true, xml: true, css: true, plain: true };
 
-    /// Checks the start of a content. `is_whole`: whether that is all of the content. If it isn't,
-    /// its last character may be incomplete.
+    /// Checks the start of a content. `is_whole`: whether `start` is all of the content. If it
+    /// isn't, the last character of `start` may be incomplete.
     pub(crate) fn of(start: &[u8], is_whole: bool) -> Self {
         let mut check = Utf8Check::new();
         check.write(start);

@@ -270,7 +270,7 @@ mod tests {
             // One pass only: a name that is encoded twice keeps one level of escapes.
             ("/%252e%252e/x", "%2e%2e/x"),
             ("/%252fetc", "%2fetc"),
-            // No separator, but part of a name.
+            // Part of a name, not a separator.
             ("/a%5Cb", "a\\b"),
             ("/%5c%5chost/share", "\\\\host/share"),
             ("/a/b%5c..%5c", "a/b\\..\\"),

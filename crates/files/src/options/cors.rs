@@ -43,19 +43,19 @@ const EXPOSED_HEADERS: &str = "Accept-Ranges, Content-Encoding, Content-Range, E
 const MAX_AGE: &[u8] = b"86400";
 
 impl Cors {
-    /// No other site may read them.
+    /// No other site's scripts may read the files.
     #[must_use]
     pub const fn none() -> Self {
         Self(AllowedOrigins::None)
     }
 
-    /// Every site may read them.
+    /// Every site's scripts may read the files.
     #[must_use]
     pub const fn any() -> Self {
         Self(AllowedOrigins::Any)
     }
 
-    /// The sites with these origins may read them; `*` allows every site.
+    /// Scripts of these origins may read the files; `*` allows every site.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The headers that are sent with all files, or with all pages. An owner may change or remove each.
+//! The headers that are sent with all files, or with all pages. Each can be changed or removed.
 
 use sockeye_http::{BadField, Fields};
 
@@ -10,8 +10,8 @@ use sockeye_http::{BadField, Fields};
 ///   type is that of a script.
 /// - `Referrer-Policy: strict-origin-when-cross-origin` with pages: other sites learn which site a
 ///   visitor comes from, not which page. It is the default of current browsers.
-/// - `X-Frame-Options: SAMEORIGIN` with pages: no other site can show the page in a frame, to catch
-///   clicks. A `Content-Security-Policy` with `frame-ancestors` overrides it.
+/// - `X-Frame-Options: SAMEORIGIN` with pages: no other site can show the page in a frame, as
+///   clickjacking does. A `Content-Security-Policy` with `frame-ancestors` overrides it.
 ///
 /// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: they are only
 /// sent if they are set.

@@ -97,7 +97,7 @@ impl Budgets {
         }
     }
 
-    /// Logs that a request of `client` found one of these budgets spent, at most once a minute.
+    /// Logs, at most once a minute, that a request of `client` found one of these budgets spent.
     pub(crate) fn log_spent(&self, budget: &Budget, client: Client, now: Time) {
         match budget.report(now) {
             Some(requests) => self.warn(budget, Some(client), requests),
@@ -131,7 +131,7 @@ impl Budgets {
         self.charged().iter().for_each(|budget| self.lower_reports_due(budget.reports().due()));
     }
 
-    /// Reports the requests that were not reported yet. A shard calls it when it ends.
+    /// Reports the requests that were not reported yet. Each shard calls this at its end.
     pub(crate) fn report_rest(&self) {
         self.report(ReportLimiter::take);
     }

@@ -9,7 +9,7 @@ use crate::coding::file_entry::Selected;
 use crate::options::fields::{value, with, without};
 use crate::request::range::Part;
 
-/// The boundary between the parts: 128 random bits, chosen when a site is made. Only somebody who
+/// The boundary between the parts: 128 random bits, chosen when a `Site` is made. Only somebody who
 /// reads responses and writes files could put it into a file. Its length is fixed, so that the
 /// length of a response is known in advance.
 #[derive(Debug)]

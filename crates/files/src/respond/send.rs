@@ -89,7 +89,7 @@ pub(crate) fn send(
 struct BudgetSpent;
 
 /// Charges the client for the resources that are held until the response is sent: a descriptor, or
-/// the bytes of a large content that is compressed or of a volatile file. Smaller contents are
+/// the bytes of large content that is compressed or from a volatile file. Smaller contents are
 /// limited by the output limit of each connection.
 #[inline]
 fn charge(

@@ -41,7 +41,7 @@ const POLICY: &str = "default-src 'none'; \
 /// The most bytes of a requested path that a page shows.
 const MAX_PATH: usize = 400;
 
-/// The most folders that a link leads upwards; from deeper paths, it leads to `/`.
+/// Maximum number of `../` in a link. A link that needs more leads to `/` instead.
 const MAX_LEVELS: usize = 32;
 
 /// The fields that error pages and plain text share. Made once.

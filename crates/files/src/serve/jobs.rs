@@ -191,7 +191,7 @@ impl Site {
             return Progress::Answered(self.finish(lookup, entry, responder));
         }
         // HEAD compresses nothing. With conditions, `finish` evaluates them with the ETag of the
-        // original. Without, length and ETag are left out: only compressing shows them.
+        // original. Without, length and ETag are left out: they are unknown before compressing.
         if view.is_head() {
             return Progress::Answered(
                 if purpose == Purpose::Requested && view.is_unconditional() {
@@ -337,7 +337,7 @@ impl Site {
     }
 }
 
-/// The name of a job for `key`. No key contains a NUL, so it differs from the names of lookups.
+/// The name of a job for `key`. No key contains a NUL, so the name differs from those of lookups.
 fn job_name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

@@ -67,7 +67,7 @@ pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option
 }
 
 impl PendingListing {
-    /// Starts the job that reads the folder. Returns `None` for the job if it responded at once.
+    /// Starts the job that reads the folder. Returns `None` if it sent an error instead.
     pub(crate) fn start(
         mounts: &Mounts,
         request: OwnedRequest,
@@ -234,7 +234,7 @@ impl PendingListing {
         ListingBody::archive(writer, files, self.job_group, charged).write(stream)
     }
 
-    /// The headers and the ranges of the response; or the answer, if it has sent a 304, 412 or 416.
+    /// The headers and the ranges of the response; or the answer, if this sent a 304, 412 or 416.
     fn evaluate<'r, 't>(
         &self,
         noun: &'static str,

@@ -36,7 +36,7 @@ type ArchiveFiles = (Arc<dyn Store>, Arc<Digests>);
 #[derive(Debug)]
 pub(crate) struct ArchiveBody {
     files: ArchiveFiles,
-    /// Where its jobs may get stuck.
+    /// The group of its jobs: those that may block on the same thing, such as a file system.
     job_group: JobGroup,
     /// The client that is charged for the jobs.
     client: Client,

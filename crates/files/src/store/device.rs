@@ -37,8 +37,8 @@ const QUICK_READ: Duration = Duration::from_millis(10);
 const MIN_SLOW_CLOSE: u64 = 64 * 1024 * 1024;
 /// The most files of one device that may wait to be closed. Beyond it, no file is opened there.
 const MAX_WAITING_TO_CLOSE: usize = 256;
-/// The files of a device are divided into this many groups, so that one that hangs doesn't block
-/// the threads for all others.
+/// The files of a device are divided into this many groups, so that a file that hangs doesn't block
+/// the threads for the other groups.
 const PARTS: u64 = 16;
 
 /// File systems in memory.

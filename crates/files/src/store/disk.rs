@@ -1,6 +1,6 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link
+//! Each lookup opens the root once, for all names that it tries, so a root that is a symbolic link
 //! can be switched to a new site; responses in progress keep their files. `links` keeps names
 //! inside the root and the folders that links may lead into.
 
@@ -51,7 +51,7 @@ pub enum OpenError {
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
-    /// Symbolic links can lead only into a folder, which it is not.
+    /// It is not a folder, and symbolic links can lead only into folders.
     NotAFolder(PathBuf),
     /// A required system call is forbidden, probably by a sandbox. Its name.
     Forbidden(&'static str),

@@ -38,7 +38,7 @@ pub struct Identity {
 
 impl Stamp {
     /// Whether the clock has passed it, so that no later change has this time. `now` was read
-    /// before it.
+    /// before this stamp.
     fn is_past(self, now: Self) -> bool {
         // A time without a fraction: the file system may store times in steps of two seconds.
         let tick = if self.nanos == 0 { 2 } else { 0 };

@@ -2,8 +2,8 @@
 //!
 //! [`Roots::open`] opens a name without following links. Only if there is one (`ELOOP`),
 //! [`Roots::follow`] walks along the name as the system would, with absolute links and links that
-//! lead out of the folder and back in. Where the walk arrives in the folder again, it is recognised
-//! by its device and inode, so the path by which it was named doesn't matter. The result is a name
+//! lead out of the folder and back in. Where the walk arrives in the folder again, the folder is
+//! recognised by its device and inode, whichever path leads to it. The result is a name
 //! beneath the folder, or beneath another folder that links may lead into. It has no links, is
 //! checked, and is then opened without following links. So even if links change meanwhile, the
 //! opened file is beneath a root and not hidden.

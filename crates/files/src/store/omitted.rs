@@ -115,7 +115,7 @@ impl Omitted {
         self.counts.iter().sum()
     }
 
-    /// The reasons that there are, and how many entries each has.
+    /// Each reason that has entries, and how many.
     pub fn by_reason(&self) -> impl Iterator<Item = (Omission, u64)> + '_ {
         let counts = Omission::ALL.into_iter().zip(self.counts);
         counts.filter(|(_, count)| *count > 0)

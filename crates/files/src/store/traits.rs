@@ -1,6 +1,6 @@
 //! The interface to a file system. [`crate::Disk`] and a store in memory for tests implement it.
 //!
-//! Jobs call stores on threads, since they may block.
+//! Stores may block, so jobs call them on threads.
 
 use std::fmt;
 use std::io;

@@ -247,7 +247,7 @@ fn add_note(
     let numbered = (2..).map(|number| format!("OMITTED-{number}.txt"));
     let mut names_of_note = std::iter::once(NOTE_NAME.to_owned()).chain(numbered);
     let free = names_of_note.find(|note| !taken.contains(note.to_ascii_lowercase().as_bytes()));
-    // Each item takes at most one of them.
+    // Each item takes at most one of these names, and there are more names than items.
     let note_name = free.expect("one name is free");
     let text = format!("Not in this archive: {omitted}.\n").into_bytes();
     // The same files yield the same time, so that the archive is the same.

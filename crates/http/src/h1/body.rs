@@ -194,8 +194,8 @@ impl Decoder {
     }
 }
 
-/// The number of bytes at the start of `input` that are content, up to `remaining`, which it
-/// reduces.
+/// Returns how many bytes at the start of `input` are content: at most `remaining`. Subtracts this
+/// number from `remaining`.
 fn take_piece(remaining: &mut u64, input: &[u8]) -> usize {
     let piece =
         usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));

@@ -46,9 +46,9 @@ impl<'a> Request<'a> {
         self.control.version
     }
 
-    /// The target as it was sent. It contains only visible ASCII characters, no `#`, and no backslash
-    /// before the query. RFC 3986 allows fewer: clients may send ``"<>^`{|}`` as they are.
-    /// So escape a target before you write it to a log, a page or a field.
+    /// The target as it was sent. It contains only visible ASCII characters, no `#`, and no
+    /// backslash before the query. RFC 3986 allows fewer: clients may send ``"<>^`{|}`` as they
+    /// are. So escape a target before you write it to a log, a page or a field.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.control.target.whole().of(self.head)

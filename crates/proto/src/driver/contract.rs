@@ -92,7 +92,8 @@ impl Session {
     }
 
     /// Sends [`Event::Deadline`]: [`Session::deadline`] has passed. Returns whether the protocol
-    /// has set a different one. The same one is removed, or it would expire again and again.
+    /// has set a different deadline. If not, the deadline is removed: otherwise it would expire
+    /// again and again.
     pub fn expire<O: Owner>(&mut self, owner: &mut O) -> bool {
         let before = self.deadline;
         self.send_event(Event::Deadline, owner);

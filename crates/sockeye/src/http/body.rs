@@ -42,8 +42,8 @@ impl Body {
     ///
     /// Collected bodies are charged to a budget,
     /// [`Options::collected`](super::Options::collected), until their requests are answered and the
-    /// work for that has ended. When the budget is spent, the request gets 503 with Retry-After,
-    /// and its body is not read.
+    /// work that makes the responses has ended. When the budget is spent, the request gets 503 with
+    /// Retry-After, and its body is not read.
     ///
     /// If the body is incomplete, `then` is dropped and not called: see [`Body::try_collect`].
     pub fn collect<R: Into<Reply>>(
@@ -58,8 +58,8 @@ impl Body {
         })
     }
 
-    /// As [`Body::collect`], but also calls `then` if the body is incomplete. The server has
-    /// answered the request itself by then, if it could, so the result of `then` is dropped. This
+    /// As [`Body::collect`], but also calls `then` if the body is incomplete. In that case the
+    /// server has already answered the request, if it could, and drops the result of `then`. The
     /// call may run on the event loop: don't block.
     pub fn try_collect<R: Into<Reply>>(
         self,

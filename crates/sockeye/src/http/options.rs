@@ -16,7 +16,7 @@ pub struct Options {
     /// Number of threads, each with an event loop of its own. Default: the number of cores that
     /// this process may use.
     pub workers: NonZeroUsize,
-    /// Limits and deadlines of requests, and [`Limits::response_timeout`].
+    /// Limits and timeouts of requests, such as [`Limits::response_timeout`].
     pub limits: Limits,
     /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each body
     /// is charged for its bytes above 64 KiB, until its response begins and the work that makes the

@@ -80,7 +80,7 @@ pub(super) enum ReplyKind {
     },
 }
 
-/// Where content comes from that is sent piece by piece.
+/// The source of content that is sent piece by piece.
 pub(super) enum ContentSource {
     Sender {
         /// The content has no end of its own.

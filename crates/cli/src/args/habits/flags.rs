@@ -4,7 +4,7 @@
 /// The meaning of a flag that the command doesn't have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meaning {
-    /// This flag, with the same value.
+    /// It means this flag of the command, with the same value.
     Flag(&'static str),
     /// Its value is a folder.
     Folder,

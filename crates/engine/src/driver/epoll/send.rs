@@ -49,7 +49,7 @@ impl Epoll {
     }
 
     /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
-    #[inline(never)] // Inlined, it would slow down `send_plain`: its loops need many registers.
+    #[inline(never)] // Inlined, its loops would slow down `send_plain`: they need many registers.
     pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, SendStatus) {
         let mut count = 0;
         // How many bytes at the front are known to be in the page cache.
@@ -156,8 +156,8 @@ impl Epoll {
         sendfile(fd, file, Some(&mut offset), len).map_err(|error| self.failure_of(fd, error))
     }
 
-    /// Whether the file or the socket caused the `error` of a `sendfile`. If the code doesn't show
-    /// it, an empty send does: it fails if the socket has failed.
+    /// Whether the file or the socket caused the `error` of a `sendfile`. If the error code doesn't
+    /// show which, an empty send does: that send fails if the socket has failed.
     fn failure_of(&mut self, fd: &OwnedFd, error: Errno) -> Failure {
         match error {
             Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOBUFS => {
