@@ -75,7 +75,7 @@ mod tests {
 
     /// Has a copy of the ceilings, so that none is changed by accident.
     #[test]
-    fn the_baseline_has_these_ceilings_and_as_many_figures() {
+    fn the_baseline_has_these_ceilings_and_this_number_of_other_figures() {
         let baseline = Baseline::read(include_str!("../../baseline.txt")).unwrap();
         let stated: Vec<_> = baseline
             .0

@@ -29,7 +29,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Longer names of clients and reasons are truncated.
 const MAX_TEXT: usize = 96;
 
-/// The target of the events that report suppressed lines, which are not limited.
+/// The target of the events that report suppressed lines. These events are not limited.
 pub(super) const TARGET: &str = "sockeye::suppressed";
 
 /// Lines that are counted together, by client.
