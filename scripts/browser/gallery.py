@@ -132,6 +132,18 @@ def take(browser, url, pictures, expect):
                         browser.run(f"({IMAGES_LOADED})()")
                         browser.picture(pictures / f"listing-readme-{screen}-{scheme}.png")
                     expect(browser.errors(), [])
+    for screen, width, height, is_phone in SCREENS:
+        for scheme in ("light", "dark"):
+            browser.screen(width, height, is_phone, scheme == "dark")
+            browser.open(f"{url}/forty/nothing.html")
+            # The style applies, though the page's policy allows no other one.
+            expect(browser.run("getComputedStyle(document.querySelector('.path')).borderTopStyle"), "solid")
+            # To the folder, or to / where only a thread can look it up.
+            back = "'/forty/'.startsWith(document.querySelector('a.back').pathname)"
+            expect(browser.run(back), True)
+            expect(browser.run("document.documentElement.scrollWidth <= innerWidth"), True)
+            browser.picture(pictures / f"error-404-{screen}-{scheme}.png")
+            browser.errors()  # Chromium reports each 404.
 
 
 # Resolves when the images in sight have loaded.
