@@ -87,7 +87,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         budgets.set_open_files(info.files_in_flight());
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The service has the deadline of the site, which closes files that nobody requests again.
+        // The site is the service, too: its deadline closes files that nobody requests any more.
         (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
     });
     access.into_iter().for_each(AccessLog::finish);

@@ -53,7 +53,7 @@ pub(crate) struct OutputBudget {
     budget: Arc<Budget>,
     /// The total of the budget, which doesn't change.
     total: u64,
-    /// Whether so much is held that the clients' shares must be checked. Updated when this shard
+    /// Whether the clients' shares must be checked, since much is held. Updated when this shard
     /// charges or releases something, and at the end of a turn while `may_trim` is set. Releases
     /// by other shards take effect here at the next update.
     must_check_clients: bool,
@@ -72,7 +72,7 @@ impl OutputBudget {
         Self { budget, total, must_check_clients: false, may_trim: false, permits, trimmer }
     }
 
-    /// Whether so much is held that the clients' shares must be checked.
+    /// Whether the clients' shares must be checked, since much is held.
     pub(crate) fn must_check_clients(&self) -> bool {
         self.must_check_clients
     }
