@@ -114,6 +114,7 @@ impl Scene {
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
+            tls: [].into(),
         })?;
         let mut peers = Vec::new();
         while peers.len() < PEERS {

@@ -35,6 +35,7 @@ pub fn run_client(
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
+        tls: [].into(),
     })?;
     for (via, (target, protocol)) in connections.into_iter().enumerate() {
         shard.connect(&target, protocol, u32::try_from(via).unwrap_or(u32::MAX));

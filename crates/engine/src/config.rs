@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sockeye_proto::Address;
 
-use crate::Network;
+use crate::{Network, TlsAcceptor};
 
 /// Limits and deadlines of an engine. A protocol has more of its own, such as idle timeouts.
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How to close a connection whose peer may still be sending.
     pub linger: Linger,
+    /// TLS for accepted connections, at all addresses. Default: none.
+    pub tls: Option<TlsAcceptor>,
+    /// How long a TLS handshake may take. Default: 10 s.
+    pub handshake_timeout: Duration,
     /// How many jobs of [`Turn::run`](sockeye_proto::Turn::run) and
     /// [`Turn::spawn`](sockeye_proto::Turn::spawn), and of what is built on them, run at a time,
     /// each on a thread of its own. The others wait, and clients take turns. Choose more for jobs
@@ -87,6 +91,8 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             linger: Linger::default(),
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
             job_threads: None,
         }
     }

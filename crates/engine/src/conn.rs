@@ -10,11 +10,17 @@ use sockeye_proto::driver::{Context, Key, Owner, Session, ShardHandles};
 use sockeye_proto::{Client, Output, Peer, Protocol, Time, WallTime};
 
 use crate::Config;
+use crate::driver::QUANTUM;
 use crate::output_budget::{OutputBudget, UNCHARGED_BYTES};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
 use crate::stats::Stats;
 use crate::timers::Timers;
+use crate::tls::{Handshakes, Secure};
+
+/// Maximum size of a read while the client's share of the output budget is exhausted: no more than
+/// a connection may hold without being charged.
+const SMALL_READ: u64 = 32 * 1024;
 
 /// The resources of a shard that its connections use.
 #[derive(Debug)]
@@ -35,6 +41,10 @@ pub(crate) struct ShardResources {
     pub(crate) dirty: Vec<Key>,
     /// Connections to read from without waiting for an event: there may be input already.
     pub(crate) ready: Vec<Key>,
+    pub(crate) handshakes: Handshakes,
+    /// Connections whose TLS handshake is complete, or whose client doesn't speak TLS, and whose
+    /// session is not open yet.
+    pub(crate) handshaken: Vec<Key>,
 }
 
 /// How far a connection is.
@@ -42,6 +52,8 @@ pub(crate) struct ShardResources {
 pub(crate) enum Stage {
     /// It is being established, and fails at `until`.
     Connecting { until: Time },
+    /// Its TLS handshake is in progress, and fails at `until`. The session is not open yet.
+    Handshaking { until: Time },
     /// The session is running.
     Established,
     /// We have sent the FIN, and wait for the peer's.
@@ -79,6 +91,8 @@ pub(crate) enum SendState {
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
     pub(crate) session: Session,
+    /// For TLS.
+    pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
     pub(crate) write_deadline: Time,
     /// Bytes that the peer had not acknowledged when the write deadline was set. `u64::MAX` if the
@@ -113,6 +127,7 @@ impl<S> Conn<S> {
         Self {
             socket,
             session: Session::new(protocol, key, peer),
+            secure: None,
             stage,
             write_deadline: Time::NEVER,
             unacknowledged: 0,
@@ -155,12 +170,13 @@ impl<S> Conn<S> {
     #[inline]
     pub(crate) fn wants_input(&self, config: &Config) -> bool {
         self.session.wants_input(config.max_buffered_output)
-            || (self.lingers() && !self.session.is_at_end_of_input())
+            || (self.reads_for_itself() && !self.session.is_at_end_of_input())
     }
 
-    #[cold] // Few connections linger, and none for long.
-    fn lingers(&self) -> bool {
-        matches!(self.stage, Stage::Lingering(_))
+    /// Whether the engine reads, not the session.
+    #[cold] // Few connections linger or shake hands, and none for long.
+    fn reads_for_itself(&self) -> bool {
+        matches!(self.stage, Stage::Lingering(_) | Stage::Handshaking { .. })
     }
 
     /// Charges the client for the output that this connection holds. Ends the charge if this
@@ -203,7 +219,7 @@ impl<S> Conn<S> {
     fn stage_deadline(&self) -> Time {
         match &self.stage {
             Stage::Established | Stage::Finished => self.write_deadline,
-            Stage::Connecting { until } => *until,
+            Stage::Connecting { until } | Stage::Handshaking { until } => *until,
             Stage::Lingering(lingering) => lingering.until.min(lingering.quiet_until),
         }
     }
@@ -228,6 +244,16 @@ impl<S> Conn<S> {
 
     pub(crate) fn unqueue_read(&mut self) {
         self.read_queued = false;
+    }
+}
+
+impl ShardResources {
+    /// How many bytes of files, or of output to be encrypted, to read into memory for a connection
+    /// of `client` at a time.
+    pub(crate) fn max_read(&self, client: Client) -> u64 {
+        let budget = &self.output_budget;
+        let is_exhausted = budget.must_check_clients() && budget.is_exhausted(client);
+        if is_exhausted { SMALL_READ } else { QUANTUM }
     }
 }
 

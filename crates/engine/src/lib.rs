@@ -58,6 +58,7 @@ mod shard;
 mod stats;
 mod stopped;
 mod timers;
+mod tls;
 
 pub use client::run_client;
 pub use config::{Config, Linger};
@@ -73,6 +74,7 @@ pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
 pub use stats::{JobStats, Stats};
 pub use stopped::Stopped;
+pub use tls::{TlsAcceptor, TlsConnector};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all}
 use crate::stopped::{RunningWorkers, Stopped};
 use crate::{
     Config, ConnectionCounts, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard,
-    ShardParts, Stats, raise_descriptor_limit,
+    ShardParts, Stats, TlsAcceptor, raise_descriptor_limit,
 };
 
 /// Descriptors for everything except connections: files, pollers, logs. A quarter of the limit, if
@@ -27,6 +27,8 @@ pub struct Server {
     reserved_descriptors: usize,
     /// By shard.
     listeners: Vec<Vec<(u32, Listener)>>,
+    /// By listener.
+    tls: Vec<Option<TlsAcceptor>>,
 }
 
 impl Server {
@@ -56,7 +58,8 @@ impl Server {
                 shard.push((via as u32, listener));
             }
         }
-        Ok(Self { config, addresses: bound, reserved_descriptors: reserve, listeners })
+        let tls = vec![config.tls.clone(); bound.len()];
+        Ok(Self { config, addresses: bound, reserved_descriptors: reserve, listeners, tls })
     }
 
     /// The addresses that it listens on, with the ports that replaced 0. A peer's
@@ -64,6 +67,17 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
+    }
+
+    /// Accepts connections without TLS at the address with this index in [`Server::addresses`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such address.
+    #[must_use]
+    pub fn without_tls(mut self, via: usize) -> Self {
+        self.tls[via] = None;
+        self
     }
 
     /// How many descriptors are reserved for everything except connections: files, jobs, logs.
@@ -120,6 +134,7 @@ impl Server {
         let pool = Arc::new(pool);
         let (config, counts) = (Arc::new(self.config), Arc::new(ConnectionCounts::default()));
         let make = Arc::new(make);
+        let tls: Arc<[_]> = self.tls.into();
 
         let handle = Handle::new(mailboxes.clone().into(), Arc::clone(&counts));
         let (running_workers, guards) = RunningWorkers::of(workers, &handle);
@@ -134,6 +149,7 @@ impl Server {
             drivers.into_iter().zip(mailboxes).zip(self.listeners).zip(guards).enumerate()
         {
             let (config, counts) = (Arc::clone(&config), Arc::clone(&counts));
+            let tls = Arc::clone(&tls);
             let (pool, make): (Arc<dyn Spawn>, _) = (pool.clone(), Arc::clone(&make));
             let handover =
                 hands_over.then(|| Handover { inboxes: Arc::clone(&inboxes), own, next: own });
@@ -150,6 +166,7 @@ impl Server {
                     mailbox,
                     spawn: pool,
                     handover,
+                    tls,
                 })
                 .and_then(run);
                 if let Err(error) = &result {

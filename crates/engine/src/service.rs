@@ -23,6 +23,14 @@ pub trait Service {
     /// Makes the protocol for a connection with `peer`.
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
+    /// Makes the protocol for a connection on which `peer` should have begun a TLS handshake, but
+    /// whose first byte is a letter: that of a plain HTTP request, say. `None` closes the
+    /// connection. Default: `None`.
+    fn open_plain(&mut self, peer: &Peer) -> Option<Box<dyn Protocol>> {
+        let _ = peer;
+        None
+    }
+
     /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in
     /// each turn of the loop.
     fn deadline(&self) -> Option<Time> {

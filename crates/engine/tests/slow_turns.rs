@@ -218,6 +218,7 @@ fn code_that_blocks_the_loop_is_reported_at_most_every_ten_seconds() {
         mailbox,
         spawn: Arc::new(NoThreads),
         handover: None,
+        tls: [].into(),
     })
     .unwrap();
     let due = |blocks: Duration| {

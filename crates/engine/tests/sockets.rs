@@ -338,6 +338,7 @@ fn turn_until_without_events_ends_at_the_given_time() {
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
+        tls: [].into(),
     })
     .unwrap();
     let until = shard.driver().now() + Duration::from_millis(5);
@@ -373,6 +374,7 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
                 mailbox,
                 spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
                 handover: Some(Handover { inboxes: Arc::clone(&inboxes), own, next: 1 }),
+                tls: [].into(),
             })
             .unwrap()
         }

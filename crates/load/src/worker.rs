@@ -99,6 +99,7 @@ impl Worker {
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
+            tls: [].into(),
         })?;
         let Share { first, connections, requests } = share;
         let expected = Arc::clone(&probe.expected);

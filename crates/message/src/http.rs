@@ -141,7 +141,7 @@ impl<H: Handler> http_core::Handlers for Http<H> {
     type Handler = HttpRequest<H>;
 
     fn handler(&self, peer: &Peer) -> HttpRequest<H> {
-        HttpRequest { shared: Rc::clone(&self.shared), peer: *peer, pending: None }
+        HttpRequest { shared: Rc::clone(&self.shared), peer: peer.clone(), pending: None }
     }
 }
 

@@ -39,7 +39,7 @@ impl<H: Handler> Server<H> {
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         Self {
             limits,
-            peer: Peer { address: Address::Unix, via: 0 },
+            peer: Peer::new(Address::Unix, 0),
             state: State::ExpectFrame { until: Time::NEVER },
             pending: Vec::new(),
             next_number: 0,
@@ -336,7 +336,7 @@ impl<H: Handler> Protocol for Server<H> {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(peer) => {
-                self.peer = *peer;
+                self.peer = peer.clone();
                 self.begin_grace(turn);
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
             }

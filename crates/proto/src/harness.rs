@@ -126,7 +126,7 @@ impl Harness {
             wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
         };
-        let session = Session::new(Box::new(protocol), Key(1), Peer { address, via: 0 });
+        let session = Session::new(Box::new(protocol), Key(1), Peer::new(address, 0));
         let mut harness = Self { session, owner, envelopes, jobs };
         harness.call(Session::open);
         harness

@@ -86,6 +86,7 @@ mod peer;
 mod protocol;
 mod remote;
 mod time;
+mod tls;
 
 pub use budget::{Budget, Permit, ReportLimiter};
 pub use client::Client;
@@ -98,6 +99,7 @@ pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
 pub use time::{Time, Timed, WallTime};
+pub use tls::TlsInfo;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::TlsInfo;
 
 /// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,11 +31,21 @@ impl From<SocketAddr> for Address {
 }
 
 /// The peer of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub address: Address,
     /// The index of the listener that accepted the connection. For a connection that we opened, the
     /// number that was given when it was opened.
     pub via: u32,
+    /// What the TLS handshake has agreed on. `None` without TLS.
+    pub tls: Option<Arc<TlsInfo>>,
+}
+
+impl Peer {
+    /// A peer without TLS.
+    #[must_use]
+    pub fn new(address: Address, via: u32) -> Self {
+        Self { address, via, tls: None }
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use sockeye_engine::driver::{Driver, IoEvent, Received, Sending, Target, Wake};
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, WallTime};
+use sockeye_proto::{Access, Address, FileRange, Output, Time, WallTime};
 
 use crate::endpoint::{ConnectionState, Endpoint, EndpointId, Owner};
 use crate::net::{Acceptor, Net, ScheduledEvent, Shared};
@@ -259,7 +259,13 @@ impl Driver for SimDriver {
         let Some((count, more)) = net.receive(socket.endpoint, &mut self.receive_buffer)? else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        Ok(Received { bytes: &self.receive_buffer[..count], more })
+        Ok(Received { bytes: &mut self.receive_buffer[..count], more })
+    }
+
+    fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let max = buffer.len().min(usize::try_from(range.len).unwrap_or(usize::MAX));
+        let is_direct = range.source.access() == Access::Direct;
+        is_direct.then(|| range.source.read_at(range.offset, &mut buffer[..max]))
     }
 
     fn send(&mut self, socket: &mut SimSocket, out: Box<Output>) -> Sending {

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
-use sockeye_engine::{Config, ConnectionCounts, Footprint, Mailbox, Service, Shard, ShardParts};
+use sockeye_engine::{
+    Config, ConnectionCounts, Footprint, Mailbox, Service, Shard, ShardParts, TlsAcceptor,
+};
 use sockeye_proto::{Job, Protocol, Time};
 
 use crate::jobs::Jobs;
@@ -41,6 +43,8 @@ pub struct World {
     /// Jobs that started and never finish.
     hanging: Vec<Job>,
     shards: Vec<ShardState>,
+    /// TLS of the listeners of the next shard.
+    tls: Vec<Option<TlsAcceptor>>,
 }
 
 struct ShardState {
@@ -57,7 +61,7 @@ impl World {
     pub fn new(seed: u64, faults: Faults) -> Self {
         let net = Rc::new(RefCell::new(Net::new(seed, faults)));
         let (jobs, hanging, shards) = (Arc::default(), Vec::new(), Vec::new());
-        Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, shards }
+        Self { net, jobs, dropped_jobs: 0, hanging_jobs: 0, hanging, shards, tls: Vec::new() }
     }
 
     /// From now on, drops this number of jobs per thousand, as if they had panicked.
@@ -90,6 +94,20 @@ impl World {
         service: impl Service + 'static,
     ) -> ShardId {
         self.shard_state(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
+    }
+
+    /// Like [`World::server`], with TLS on all its listeners.
+    pub fn server_with_tls(
+        &mut self,
+        targets: &[Target],
+        tls: &TlsAcceptor,
+        config: Config,
+        service: impl Service + 'static,
+    ) -> ShardId {
+        self.tls = vec![Some(tls.clone()); targets.len()];
+        let server = self.server(targets, config, service);
+        self.tls.clear();
+        server
     }
 
     /// Like [`World::server`], with a limit on its descriptors, including its listeners.
@@ -141,6 +159,7 @@ impl World {
             driver,
             listeners,
             handover: None,
+            tls: self.tls.clone().into(),
             service,
             config: Arc::new(config),
             counts,

@@ -178,6 +178,7 @@
 //! | `files` | yes | [`files`] |
 //! | `compression` | yes | zstd, brotli and gzip for [`files`]; needs a C compiler to build |
 //! | `harness` | no | `proto::harness`, which drives a protocol or an HTTP service in a test |
+//! | `tls` | no | `tls`, for [`Config::tls`]; needs a C compiler to build |
 //!
 //! A service that serves no folder builds faster with `default-features = false`. The program
 //! `sockeye` is the crate `sockeye-cli`.
@@ -194,16 +195,18 @@ pub use sockeye_engine as engine;
 pub use sockeye_files as files;
 pub use sockeye_http as http_core;
 pub use sockeye_proto as proto;
+#[cfg(feature = "tls")]
+pub use sockeye_tls as tls;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
     BadListenAddr, BadNetwork, Config, Handle, JobStats, Linger, ListenAddr, Network, Running,
-    Server, Service, Stats, Stopped, run_client, usable_cores,
+    Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client, usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,
     Job, JobKind, Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError,
-    Ticket, Time, Timed, Turn, WallTime, echo,
+    Ticket, Time, Timed, TlsInfo, Turn, WallTime, echo,
 };
 
 /// Compiles the examples of the README.

@@ -82,7 +82,7 @@ where
         };
         let (request_body, body) = body::body(request.content());
         let mut service_request = head.map(|()| body);
-        service_request.extensions_mut().insert(self.peer);
+        service_request.extensions_mut().insert(self.peer.clone());
 
         // A client that expects `100 Continue` gets it when the service first polls the body.
         let has_body = request.content() != Content::None;

@@ -187,7 +187,7 @@ where
         let config = Rc::new(options.server_config(bound));
         ((watchdog, ending), move |_: &Peer| {
             let shard = Rc::clone(&shard);
-            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&shard), *peer);
+            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone());
             http_core::Server::new(Rc::clone(&config), handlers)
         })
     })

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, WallTime};
+use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, SendStatus, Sending, Sent, Target, Wake, bind};
@@ -263,7 +263,7 @@ impl Driver for Epoll {
             match recv(&socket.fd, &mut self.receive_buffer[..], RecvFlags::empty()) {
                 Ok((len, _)) => {
                     let more = len == self.receive_buffer.len();
-                    return Ok(Received { bytes: &self.receive_buffer[..len], more });
+                    return Ok(Received { bytes: &mut self.receive_buffer[..len], more });
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -288,6 +288,10 @@ impl Driver for Epoll {
             }
         }
         Sending::Done(Sent { out, count, status })
+    }
+
+    fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        self.read_cached(range, buffer)
     }
 
     fn unacknowledged(&self, socket: &Socket) -> io::Result<u64> {

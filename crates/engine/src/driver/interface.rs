@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, WallTime};
+use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
 /// Does the I/O of one shard.
 ///
@@ -96,6 +96,13 @@ pub trait Driver {
     /// `out`.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
+    /// Reads the beginning of `range` into `buffer` without waiting for a disk, at most as much as
+    /// fits. `None` if that might block: a thread reads then. Default: `None`.
+    fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let _ = (range, buffer);
+        None
+    }
+
     /// Bytes that were sent and not acknowledged by the peer.
     ///
     /// # Errors
@@ -153,8 +160,8 @@ pub enum IoEvent {
 /// Bytes that were received.
 #[derive(Debug)]
 pub struct Received<'a> {
-    /// The bytes; empty at the end of input.
-    pub bytes: &'a [u8],
+    /// The bytes; empty at the end of input. The caller may overwrite them.
+    pub bytes: &'a mut [u8],
     /// There may be more, which no new [`IoEvent::Ready`] reports.
     pub more: bool,
 }

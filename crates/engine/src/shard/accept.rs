@@ -13,6 +13,7 @@ use super::state::{
 use crate::conn::{Conn, Stage, catch_panic};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Accepted;
+use crate::tls::TlsConnector;
 
 /// Maximum number of connections that a turn accepts from one listener.
 const ACCEPT_BATCH: i32 = 64;
@@ -148,11 +149,15 @@ impl<D: Driver> Shard<D> {
     /// Opens a connection that `admit` has counted.
     pub(super) fn open(&mut self, accepted: Accepted<D::Socket>) {
         let Accepted { mut socket, address, via } = accepted;
-        let peer = Peer { address, via };
+        let peer = Peer::new(address, via);
         let key = self.next_key();
         self.driver.set_key(&mut socket, key);
-        let service = &mut self.service;
         self.resources.stats.accepted += 1;
+        if let Some(Some(tls)) = self.tls.get(via as usize) {
+            let tls = tls.accept();
+            return self.accept_tls(socket, key, peer, tls);
+        }
+        let service = &mut self.service;
         match catch_panic(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
@@ -205,11 +210,32 @@ impl<D: Driver> Shard<D> {
     /// protocol gets only [`Event::Closed`](sockeye_proto::Event::Closed). `via` becomes
     /// [`Peer::via`]: a number by which a protocol can tell its connections apart.
     pub fn connect(&mut self, target: &Target, protocol: Box<dyn Protocol>, via: u32) {
+        self.connect_with(target, None, protocol, via);
+    }
+
+    /// As [`Shard::connect`], with TLS.
+    pub fn connect_tls(
+        &mut self,
+        target: &Target,
+        tls: &TlsConnector,
+        protocol: Box<dyn Protocol>,
+        via: u32,
+    ) {
+        self.connect_with(target, Some(tls), protocol, via);
+    }
+
+    fn connect_with(
+        &mut self,
+        target: &Target,
+        tls: Option<&TlsConnector>,
+        protocol: Box<dyn Protocol>,
+        via: u32,
+    ) {
         let address = match target {
             Target::Ip(address) => Address::Ip(*address),
             Target::Unix(_) => Address::Unix,
         };
-        let peer = Peer { address, via };
+        let peer = Peer::new(address, via);
         let key = self.next_key();
         self.resources.now = self.driver.now();
         let now = self.resources.now;
@@ -217,7 +243,11 @@ impl<D: Driver> Shard<D> {
             Ok(socket) => {
                 let stage =
                     Stage::Connecting { until: now + self.resources.config.connect_timeout };
-                self.insert(key, Conn::new(socket, key, peer, stage, protocol, now));
+                let mut conn = Conn::new(socket, key, peer, stage, protocol, now);
+                if let Some(tls) = tls {
+                    conn.secure_with(tls.connect(), false);
+                }
+                self.insert(key, conn);
                 self.serve(key, |_| Ok(()));
             }
             Err(error) => {
@@ -233,8 +263,11 @@ impl<D: Driver> Shard<D> {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
-                conn.stage = Stage::Established;
                 self.resources.stats.connected += 1;
+                if conn.secure.is_some() {
+                    return self.begin_handshake(key);
+                }
+                conn.stage = Stage::Established;
                 self.start_session(key);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -243,7 +276,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Opens the session of an established connection.
-    fn start_session(&mut self, key: Key) {
+    pub(super) fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
             active.conn.session.open(active.resources);
             if active.conn.readable {
@@ -264,7 +297,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
-    fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
+    pub(super) fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the key was made for the vacant slot");
     }

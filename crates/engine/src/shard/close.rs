@@ -38,8 +38,14 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
+        if let Some(out) = conn.secure.take().and_then(|secure| secure.out) {
+            self.resources.outputs.take_back(out);
+        }
         if conn.charged {
             self.resources.output_budget.release(key);
+        }
+        if conn.counted && matches!(conn.stage, Stage::Handshaking { .. }) {
+            self.resources.handshakes.end();
         }
         if conn.counted {
             self.counts.remove(conn.session.peer().address);
@@ -146,6 +152,8 @@ impl<D: Driver> Shard<D> {
         }
         self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
+            // Its session gets the event when it opens.
+            Stage::Connecting { .. } | Stage::Handshaking { .. } => Ok(()),
             _ if !is_draining => {
                 active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind};
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Event, Reason};
+use sockeye_proto::{Event, Fault, Reason};
 
 use super::state::{Active, Shard, find};
 use crate::conn::{ShardResources, Stage};
@@ -66,6 +66,9 @@ impl<D: Driver> Active<'_, D> {
         if !conn.readable || !conn.wants_input(&resources.config) {
             return Ok(());
         }
+        if conn.secure.is_some() && !conn.may_take_step(resources) {
+            return Ok(());
+        }
         let received = match driver.receive(&mut conn.socket) {
             Ok(received) => received,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -93,10 +96,15 @@ impl<D: Driver> Active<'_, D> {
                 }
                 lingering.quiet_until = resources.now + resources.config.linger.quiet;
             }
+            Stage::Handshaking { .. } if len == 0 => {
+                let what = "closed the connection during the TLS handshake";
+                return Err(Reason::Fault(Fault::peer("tls_cut", what)));
+            }
             _ if len == 0 => {
                 conn.readable = false;
                 conn.session.end_of_input(resources);
             }
+            _ if conn.secure.is_some() => conn.decrypt(received.bytes, resources),
             _ => {
                 conn.session.input(received.bytes, resources);
             }

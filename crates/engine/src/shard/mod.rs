@@ -32,6 +32,7 @@ mod evict;
 mod input;
 mod output;
 mod read;
+mod secure;
 mod slow;
 mod state;
 mod turn;

@@ -30,8 +30,11 @@ impl<D: Driver> Shard<D> {
             return self.resources.outputs.take_back(sent.out);
         }
         self.serve(key, |active| {
-            active.conn.session.set_in_flight(InFlight::default());
             active.conn.mark_dirty(active.resources);
+            if active.conn.secure.is_some() {
+                return active.count_sent_secure(sent);
+            }
+            active.conn.session.set_in_flight(InFlight::default());
             active.count_sent(sent)
         });
     }
@@ -46,7 +49,8 @@ impl<D: Driver> Active<'_, D> {
         self.conn.queue_if_readable(self.resources);
         match (self.conn.session.end(), &self.conn.stage) {
             (_, Stage::Lingering(_)) => Ok(()),
-            (Some(end), _) if self.conn.session.is_flushed() => self.end(end),
+            (Some(_), _) if self.conn.must_send_close() => self.send_close(),
+            (Some(end), _) if self.conn.is_flushed() => self.end(end),
             _ => Ok(()),
         }
     }
@@ -54,6 +58,9 @@ impl<D: Driver> Active<'_, D> {
     /// Sends once.
     fn send(&mut self) -> Result<(), Reason> {
         let conn = &mut *self.conn;
+        if conn.secure.is_some() {
+            return self.send_secure();
+        }
         if conn.send != SendState::Ready || conn.session.has_in_flight() {
             return Ok(());
         }
@@ -108,7 +115,7 @@ impl<D: Driver> Active<'_, D> {
     }
 
     /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
-    fn set_write_deadline(&mut self) {
+    pub(super) fn set_write_deadline(&mut self) {
         self.conn.write_deadline = self.resources.now + self.resources.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }

@@ -1,6 +1,6 @@
 //! Reading files on threads of the pool, because `sendfile` might block the event loop.
 //!
-//! A connection has at most one read in progress, of at most [`QUANTUM`] bytes. The read is a job
+//! A connection has at most one read in progress, of at most [`QUANTUM`](crate::driver::QUANTUM) bytes. The read is a job
 //! of the pool, which is cancelled when the connection closes. The result comes through the
 //! mailbox, replaces the beginning of the file range at the front of the output, and is flushed in
 //! the same turn. During a read the connection sends nothing, and its write deadline is that of the
@@ -12,16 +12,12 @@ use sockeye_proto::{Output, Reason, Time};
 
 use super::state::{Active, Shard};
 use crate::conn::SendState;
-use crate::driver::{Driver, QUANTUM};
+use crate::driver::Driver;
 use crate::mailbox::{ReadDone, ReadError};
 use crate::output_budget::UNCHARGED_BYTES;
 
 /// How long a read may take, including its wait for a thread.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Maximum size of a read while the client's share of the output budget is exhausted: no more than
-/// a connection may hold without being charged.
-const SMALL_READ: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
     /// Handles the result of a read. If its connection has closed, the result is dropped.
@@ -40,9 +36,7 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         };
         let client = conn.client();
-        let is_exhausted = resources.output_budget.must_check_clients()
-            && resources.output_budget.is_exhausted(client);
-        let max = if is_exhausted { SMALL_READ } else { QUANTUM };
+        let max = resources.max_read(client);
         resources.reads.start(conn.session.key(), client, range.clone(), max)?;
         conn.send = SendState::Reading;
         conn.write_deadline = resources.now + READ_TIMEOUT;

@@ -16,7 +16,8 @@ use crate::outputs::Outputs;
 use crate::reads::Reads;
 use crate::stats::Stats;
 use crate::timers::Timers;
-use crate::{Config, ConnectionCounts, Service};
+use crate::tls::Handshakes;
+use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 
 /// How long accepting pauses when there is a shortage.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,6 +41,8 @@ pub struct ShardParts<D: Driver> {
     pub spawn: Arc<dyn Spawn>,
     /// Set on all shards if a listener has only one socket, whose shard accepts for all.
     pub handover: Option<Handover<D::Socket>>,
+    /// TLS of the listeners, by [`Peer::via`](sockeye_proto::Peer::via).
+    pub tls: Arc<[Option<TlsAcceptor>]>,
 }
 
 /// Distributes the connections that this shard accepts over all shards.
@@ -69,6 +72,8 @@ pub struct Footprint {
     pub reads: usize,
     /// Connections that are charged for the output that they hold.
     pub charged: usize,
+    /// TLS handshakes with clients in progress.
+    pub handshakes: usize,
     /// Timers, stale ones included.
     pub timers: usize,
 }
@@ -84,6 +89,7 @@ pub struct Shard<D: Driver> {
     pub(super) index: usize,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) handover: Option<Handover<D::Socket>>,
+    pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     pub(super) listeners: Vec<ListenerState<D::Listener>>,
     pub(super) accept_pause: Option<AcceptPause>,
     /// An accepted connection that waits because there are too many. Nothing else is accepted
@@ -214,6 +220,7 @@ impl<D: Driver> Shard<D> {
             mailbox,
             spawn,
             handover,
+            tls,
         } = parts;
         let mut listeners = Vec::with_capacity(given.len());
         for (id, (via, mut listener)) in given.into_iter().enumerate() {
@@ -236,6 +243,8 @@ impl<D: Driver> Shard<D> {
             stats: Stats::default(),
             dirty: Vec::new(),
             ready: Vec::new(),
+            handshakes: Handshakes::default(),
+            handshaken: Vec::new(),
         };
         Ok(Self {
             driver,
@@ -245,6 +254,7 @@ impl<D: Driver> Shard<D> {
             index,
             mailbox,
             handover,
+            tls,
             listeners,
             accept_pause: None,
             waiting: None,
@@ -295,6 +305,7 @@ impl<D: Driver> Shard<D> {
             ready: self.resources.ready.len(),
             reads: self.resources.reads.len(),
             charged: self.resources.output_budget.len(),
+            handshakes: self.resources.handshakes.in_progress(),
             timers: self.resources.timers.len(),
         }
     }

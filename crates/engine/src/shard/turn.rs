@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use sockeye_proto::driver::Envelope;
-use sockeye_proto::{Client, Job, JobKind, Reason, Time};
+use sockeye_proto::{Client, Fault, Job, JobKind, Reason, Time};
 use tracing::error;
 
 use super::state::{Active, Phase, Shard, find};
@@ -41,6 +41,7 @@ impl<D: Driver> Shard<D> {
         self.accept();
         self.queue_accepted();
         self.read_ready();
+        self.open_handshaken();
         self.run_timers();
         self.flush_dirty();
         self.watch_accepted();
@@ -71,6 +72,7 @@ impl<D: Driver> Shard<D> {
         }
         self.slow_turns.begin(self.resources.now);
         self.resources.wall = self.driver.wall();
+        self.resources.handshakes.begin_turn();
         Ok(())
     }
 
@@ -208,6 +210,10 @@ impl<D: Driver> Active<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
+            Stage::Handshaking { .. } => Err(Reason::Fault(Fault::peer(
+                "handshake_timeout",
+                "did not complete the TLS handshake in time",
+            ))),
             Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),

@@ -31,7 +31,7 @@ impl Connection {
     /// The connection is established.
     pub(crate) fn open(&mut self, peer: &Peer) {
         let config = &self.config;
-        let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), *peer));
+        let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), peer.clone()));
         self.log = log.map(Box::new);
         self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }

@@ -167,7 +167,7 @@ impl Session {
 
 impl Session {
     fn notify_open<O: Owner>(&mut self, owner: &mut O) {
-        let peer = self.peer;
+        let peer = self.peer.clone();
         self.send_event(Event::Open(&peer), owner);
     }
 
@@ -317,7 +317,8 @@ impl Session {
         Reoffer::AfterSwitch
     }
 
-    fn fail(&mut self, fault: Fault) {
+    /// Ends the session because of a fault.
+    pub fn fail(&mut self, fault: Fault) {
         self.reason = Some(Box::new(Reason::Fault(fault)));
         self.end = Some(End::Linger);
         self.stop_calling();

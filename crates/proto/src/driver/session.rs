@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::owner::Owner;
 use super::unused::Unused;
 use crate::remote::{Credit, Key};
-use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};
+use crate::{End, Mark, Output, Peer, Protocol, Reason, Time, TlsInfo};
 
 /// A protocol instance with its unused input and unsent output.
 pub struct Session {
@@ -82,6 +82,13 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// `bytes` bytes in memory.
+    #[must_use]
+    pub fn of_bytes(bytes: usize) -> Self {
+        let held = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { bytes: bytes as u64, held, ranges: 0 }
+    }
+
     /// All of `output`.
     #[must_use]
     pub fn of(output: &Output) -> Self {
@@ -158,6 +165,11 @@ impl Session {
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Sets [`Peer::tls`], before [`Session::open`].
+    pub fn set_tls(&mut self, tls: Arc<TlsInfo>) {
+        self.peer.tls = Some(tls);
     }
 
     /// Whether it was opened, and has neither failed nor asked to be closed.

@@ -65,7 +65,7 @@ impl Protocol for Streams {
             let mut owner = StreamOwner(turn.context);
             if *kind == b'+' {
                 let protocol = Tens { id: *id, left: 0, log: Rc::clone(&self.log) };
-                let mut session = Session::new(Box::new(protocol), turn.key, *turn.peer());
+                let mut session = Session::new(Box::new(protocol), turn.key, turn.peer().clone());
                 session.open(&mut owner);
                 self.streams.insert(*id, Stream { session, window: 0 });
             }

@@ -1,38 +1,46 @@
 //! Input that a protocol has not used: the only input that is copied.
 
-/// Unused input. Owns no memory while it is empty.
+/// Unused input. Owns no memory while it is empty, and is then as small as a pointer: most
+/// connections have none most of the time.
 #[derive(Debug, Default)]
-pub(super) struct Unused {
+pub(super) struct Unused(Option<Box<Rest>>);
+
+/// The rest of some input; never empty.
+#[derive(Debug, Default)]
+struct Rest {
     bytes: Vec<u8>,
-    // Invariant: start < bytes.len(), or both are 0.
+    // Invariant: start < bytes.len().
     start: usize,
 }
 
 impl Unused {
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.bytes().len()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        self.0.as_ref().map_or(&[], |rest| &rest.bytes[rest.start..])
     }
 
+    /// Appends bytes, of which there are some.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        let rest = self.0.get_or_insert_default();
+        if rest.start > 0 {
+            rest.bytes.drain(..rest.start);
+            rest.start = 0;
         }
-        self.bytes.extend_from_slice(bytes);
+        rest.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn consume(&mut self, count: usize) {
-        self.start += count;
-        if self.start == self.bytes.len() {
-            *self = Self::default();
+        let Some(rest) = &mut self.0 else { return };
+        rest.start += count;
+        if rest.start == rest.bytes.len() {
+            self.0 = None;
         }
     }
 }
@@ -51,6 +59,6 @@ mod tests {
         assert_eq!((unused.bytes(), unused.len()), (&b"/ HTTP/1.1"[..], 10));
         unused.consume(10);
         assert!(unused.is_empty());
-        assert_eq!(unused.bytes.capacity(), 0);
+        assert!(unused.0.is_none());
     }
 }

@@ -18,6 +18,7 @@ mod message_port;
 mod messages;
 mod services;
 mod slow_peers;
+mod tls;
 mod turn_methods;
 
 use std::time::Duration;

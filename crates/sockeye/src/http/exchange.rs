@@ -124,7 +124,7 @@ impl Handler for Exchange {
             return convert::refuse_unsupported(responder);
         };
         let mut request = head.map(|()| Body { content: request.content() });
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.peer.clone());
         let reply = (self.shard.request_fn)(request);
         self.carry_out(reply, responder)
     }

@@ -49,7 +49,7 @@ impl HttpService {
     /// Makes the handlers of a connection's requests.
     pub fn handlers(&self) -> impl Handlers + use<> {
         let shard = Rc::clone(&self.shard);
-        move |peer: &Peer| Exchange::new(Rc::clone(&shard), *peer)
+        move |peer: &Peer| Exchange::new(Rc::clone(&shard), peer.clone())
     }
 }
 

@@ -55,7 +55,7 @@ impl Handler for ClosureHandler {
     ) -> Answer {
         let deadline = Some(responder.deadline()).filter(|deadline| *deadline != Time::NEVER);
         let time_left = deadline.map(|deadline| deadline - responder.now());
-        let request = Request { message, peer: *peer, time_left };
+        let request = Request { message, peer: peer.clone(), time_left };
         if request.message.content.len() > LARGE_CONTENT {
             let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
             let work = move || match answer(request).0 {

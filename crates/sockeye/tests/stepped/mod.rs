@@ -24,6 +24,7 @@ pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAdd
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
+        tls: [].into(),
     });
     (shard.unwrap(), address)
 }

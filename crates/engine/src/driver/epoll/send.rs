@@ -172,6 +172,35 @@ impl Epoll {
         }
     }
 
+    /// Reads the beginning of `range`, if it is in the page cache or reading it never blocks.
+    pub(super) fn read_cached(
+        &mut self,
+        range: &FileRange,
+        buffer: &mut [u8],
+    ) -> Option<io::Result<usize>> {
+        let max = buffer.len().min(usize::try_from(range.len).unwrap_or(usize::MAX));
+        let buffer = &mut buffer[..max];
+        match (range.source.access(), range.source.descriptor()) {
+            (Access::Direct, _) if range.source.is_timed() => {
+                let start = self.now();
+                let read = range.source.read_at(range.offset, buffer);
+                range.source.note_send(self.now().since(start));
+                Some(read)
+            }
+            (Access::Direct, _) => Some(range.source.read_at(range.offset, buffer)),
+            (Access::Thread, _) | (Access::Probe, None) => None,
+            (Access::Probe, Some(file)) => {
+                self.calls.probe += 1;
+                let slices = &mut [IoSliceMut::new(buffer)];
+                match preadv2(file, slices, range.offset, ReadWriteFlags::NOWAIT) {
+                    Ok(read) => Some(Ok(read)),
+                    Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => None,
+                    Err(error) => Some(Err(error.into())),
+                }
+            }
+        }
+    }
+
     /// Whether the byte at `offset` can be read without waiting for a disk. True after the end.
     fn is_resident(&mut self, file: BorrowedFd<'_>, offset: u64) -> bool {
         self.calls.probe += 1;

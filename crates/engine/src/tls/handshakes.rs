@@ -1,0 +1,105 @@
+//! Limits on the handshakes of a shard: how many are in progress, and how much they do in a turn.
+
+use std::collections::VecDeque;
+
+use sockeye_proto::driver::Key;
+
+/// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
+/// hello. Above this, the one that began first is closed for each new one: a client that takes this
+/// long under such a load is either far away or an attacker.
+const MAX_IN_PROGRESS: usize = 4096;
+/// Maximum number of steps in one turn. One of the two steps of a handshake signs, which takes from
+/// 20 µs (P-256) to a millisecond (RSA), while all other connections of the shard wait.
+const MAX_STEPS_PER_TURN: u32 = 4;
+
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    /// Those with clients in the order in which they began, and some that have ended.
+    started: VecDeque<Key>,
+    in_progress: usize,
+    steps: u32,
+}
+
+impl Handshakes {
+    /// A turn begins.
+    pub(crate) fn begin_turn(&mut self) {
+        self.steps = 0;
+    }
+
+    /// Whether one more step may be done in this turn.
+    pub(crate) fn take_step(&mut self) -> bool {
+        let may = self.steps < MAX_STEPS_PER_TURN;
+        self.steps += u32::from(may);
+        may
+    }
+
+    /// The handshake of `key` begins. `is_in_progress` says whether another one still is. Returns
+    /// the one to close, if there are too many.
+    pub(crate) fn begin(
+        &mut self,
+        key: Key,
+        mut is_in_progress: impl FnMut(Key) -> bool,
+    ) -> Option<Key> {
+        self.started.push_back(key);
+        self.in_progress += 1;
+        if self.started.len() > 2 * MAX_IN_PROGRESS {
+            self.started.retain(|key| is_in_progress(*key));
+        }
+        if self.in_progress <= MAX_IN_PROGRESS {
+            return None;
+        }
+        while let Some(key) = self.started.pop_front() {
+            if is_in_progress(key) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// How many handshakes with clients are in progress.
+    pub(crate) fn in_progress(&self) -> usize {
+        self.in_progress
+    }
+
+    /// A handshake with a client is complete, has failed, or its connection closes.
+    pub(crate) fn end(&mut self) {
+        self.in_progress -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn above_the_limit_the_first_that_is_in_progress_is_closed() {
+        let mut handshakes = Handshakes::default();
+        let max = MAX_IN_PROGRESS as u64;
+        for key in 0..max {
+            assert_eq!(handshakes.begin(Key(key), |_| true), None);
+        }
+        assert_eq!(handshakes.begin(Key(max), |key| key != Key(0)), Some(Key(1)));
+        handshakes.end();
+        handshakes.end();
+        assert_eq!(handshakes.begin(Key(max + 1), |_| true), None);
+    }
+
+    #[test]
+    fn those_that_have_ended_are_forgotten() {
+        let mut handshakes = Handshakes::default();
+        for key in 0..10 * MAX_IN_PROGRESS as u64 {
+            assert_eq!(handshakes.begin(Key(key), |other| other == Key(key)), None);
+            handshakes.end();
+            assert!(handshakes.started.len() <= 2 * MAX_IN_PROGRESS);
+        }
+    }
+
+    #[test]
+    fn a_turn_does_few_steps() {
+        let mut handshakes = Handshakes::default();
+        for _ in 0..2 {
+            handshakes.begin_turn();
+            assert_eq!((0..9).filter(|_| handshakes.take_step()).count(), 4);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Replaces the files that use rustls without the feature `tls`. Nothing makes a [`TlsAcceptor`] or
+//! [`TlsConnector`] then, so nothing here is called.
+
+use std::fmt;
+
+use sockeye_proto::{Fault, TlsInfo};
+
+/// TLS for the connections of a listener. Needs the feature `tls`.
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor(());
+
+/// TLS for connections to a server. Needs the feature `tls`.
+#[derive(Clone, Debug)]
+pub struct TlsConnector(());
+
+pub(crate) struct Tls;
+
+#[derive(Debug)]
+pub(crate) struct TlsError;
+
+impl TlsAcceptor {
+    pub(crate) fn accept(&self) -> Result<Tls, TlsError> {
+        Ok(Tls)
+    }
+}
+
+impl TlsConnector {
+    pub(crate) fn connect(&self) -> Result<Tls, TlsError> {
+        Ok(Tls)
+    }
+}
+
+impl Tls {
+    pub(crate) fn has_begun(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn info(&self) -> TlsInfo {
+        TlsInfo::default()
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        _: &mut [u8],
+        _: &mut Vec<u8>,
+        _: impl FnMut(&[u8]),
+    ) -> Result<(), TlsError> {
+        Err(TlsError)
+    }
+
+    pub(crate) fn seal(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), TlsError> {
+        Err(TlsError)
+    }
+
+    pub(crate) fn close(&mut self, _: &mut Vec<u8>) {}
+}
+
+impl TlsError {
+    pub(crate) fn fault(&self) -> Fault {
+        Fault::ours("no_tls", self.to_string())
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("were built without TLS")
+    }
+}
