@@ -13,6 +13,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::error::Error;
+use crate::provider::provider;
 
 /// A certificate with its chain and key, which fit together.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ impl Certificate {
         key: PrivateKeyDer<'static>,
         first: &Parsed,
     ) -> Result<Self, rustls::Error> {
-        let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
+        let key = provider().key_provider.load_private_key(key)?;
         let key = CertifiedKey::new(chain, key);
         match key.keys_match() {
             // A key that can't be compared.

@@ -18,12 +18,14 @@ mod certificate;
 mod error;
 mod files;
 mod names;
+mod provider;
 mod self_signed;
 mod settings;
 
 pub use certificate::Certificate;
 pub use error::Error;
 pub use files::CertificateFiles;
+pub use provider::provider;
 pub use self_signed::self_signed;
 pub use settings::{Settings, UnknownName};
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::ring;
 
 use crate::Certificate;
 use crate::error::Error;
 use crate::names::ByName;
+use crate::provider::{provider, ticketer};
 
 /// What a client gets that asks for a name which no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +45,12 @@ impl Settings {
     pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
         let has_default = self.unknown_name == UnknownName::FirstCertificate;
         let names = ByName::new(&certificates, has_default);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(names));
         config.alpn_protocols.clone_from(&self.alpn);
-        config.ticketer = ring::Ticketer::new()?;
+        config.ticketer = ticketer()?;
         Ok(config)
     }
 }
