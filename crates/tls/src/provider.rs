@@ -23,3 +23,16 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub(crate) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn aws_lc_rs_is_used_if_its_feature_is_enabled() {
+        let is_post_quantum = provider().kx_groups[0].name() == NamedGroup::X25519MLKEM768;
+        assert_eq!(is_post_quantum, cfg!(feature = "aws-lc-rs"));
+    }
+}
