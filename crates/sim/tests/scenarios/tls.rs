@@ -319,3 +319,36 @@ fn handshakes_count_by_the_clients_address() {
     assert_eq!(world.shard(server).footprint().handshakes, 2);
     world.finish();
 }
+
+#[test]
+fn a_handshake_that_completes_while_the_server_drains_opens_one_session_at_once() {
+    seeds(0..400, |seed| {
+        let mut rng = Rng::new(seed ^ 0xF1A1);
+        let faults = Faults {
+            would_block: 500,
+            read_size: 64,
+            delay: Duration::from_millis(1),
+            ..Faults::none()
+        };
+        let mut world = World::new(seed, faults);
+        let (echoes, at_server) = service(|_| Echo::default());
+        let lame_duck = Duration::from_micros(rng.below(2) as u64 * 500);
+        let config = Config { lame_duck, ..Config::default() };
+        let server = world.server_with_tls(&[here()], &TLS.0, config, echoes);
+        let client = world.client(Config::default(), None);
+        let (protocol, _) = checked(SendClient::then_read(b"Hello over TLS"));
+        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.run(Duration::from_micros(rng.below(8000) as u64));
+        if rng.below(2) == 0 {
+            world.drain_between_turns(server);
+        } else {
+            world.drain(server);
+        }
+        let begin = world.now();
+        world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+        assert!(world.now().since(begin) < secs(9), "{:?}", world.now().since(begin));
+        assert!(at_server.borrow().len() <= 1);
+        world.finish();
+        assert_no_violations(&at_server.borrow());
+    });
+}
