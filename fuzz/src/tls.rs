@@ -46,6 +46,10 @@ struct Run {
     /// Plaintext that was accepted.
     accepted: Vec<u8>,
     has_failed: bool,
+    /// The network has changed something.
+    is_changed: bool,
+    /// The connection has sent close_notify.
+    has_closed: bool,
 }
 
 impl Run {
@@ -64,7 +68,16 @@ impl Run {
             ),
         };
         let (in_flight, sent, accepted) = (Vec::new(), Vec::new(), Vec::new());
-        let mut run = Self { tested, peer, in_flight, sent, accepted, has_failed: false };
+        let mut run = Self {
+            tested,
+            peer,
+            in_flight,
+            sent,
+            accepted,
+            has_failed: false,
+            is_changed: false,
+            has_closed: false,
+        };
         // Makes the hello of a client.
         run.read(&mut []);
         run
@@ -72,6 +85,7 @@ impl Run {
 
     /// Does one step. Returns the rest of the input.
     fn step<'a>(&mut self, op: u8, rest: &'a [u8]) -> &'a [u8] {
+        self.is_changed |= (0x40..0xC0).contains(&op);
         match op {
             // The network delivers bytes of the peer: all, or some.
             0 => self.deliver(usize::MAX),
@@ -112,6 +126,7 @@ impl Run {
             0xF0.. => {
                 let mut out = Vec::new();
                 self.tested.close(&mut out);
+                self.has_closed = true;
                 assert!(!self.has_failed || out.is_empty(), "nothing follows an error");
                 self.answer_peer(&out);
             }
@@ -133,6 +148,11 @@ impl Run {
     }
 
     fn read(&mut self, bytes: &mut [u8]) {
+        if self.has_closed && self.is_changed {
+            // In builds for debugging, rustls asserts that no alert follows close_notify. The
+            // engine catches that, and other builds send the alert.
+            return;
+        }
         let (mut out, accepted) = (Vec::new(), &mut self.accepted);
         let result = self.tested.read(bytes, &mut out, |plain| accepted.extend(plain));
         assert!(self.sent.starts_with(&self.accepted), "the peer has not sent this");
