@@ -86,7 +86,7 @@ impl SelfSigned {
         Self::open_at(folder, names, SystemTime::now())
     }
 
-    fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
+    pub(crate) fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
         let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let mut all = Vec::new();
         for name in always.into_iter().chain(host_name()).chain(names.iter().cloned()) {
@@ -131,7 +131,7 @@ impl SelfSigned {
         self.renew_at(SystemTime::now())
     }
 
-    fn renew_at(&mut self, now: SystemTime) -> Result<bool, Error> {
+    pub(crate) fn renew_at(&mut self, now: SystemTime) -> Result<bool, Error> {
         let (info, is_new) = ensure(&self.folder, &self.names, now)?;
         let is_replaced = info != self.info;
         self.info = info;
