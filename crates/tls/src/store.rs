@@ -55,12 +55,8 @@ pub struct CertificateStore {
     reader: Reader,
     /// Which pairs have been loaded. Only the others may be missing.
     present: Vec<bool>,
-    /// What was read when certificates or an error were returned last.
+    /// What was read last.
     seen: [u8; 32],
-    /// What was seen had something wrong.
-    is_faulty: bool,
-    /// What was read last, if it had something wrong that was not returned yet.
-    pending: Option<[u8; 32]>,
     /// When a certificate that was not valid yet begins to be.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] has returned a certificate.
@@ -116,8 +112,6 @@ impl CertificateStore {
             reader,
             present: loaded.present,
             seen,
-            is_faulty: false,
-            pending: None,
             valid_from: None,
             reported: HashMap::new(),
         })
@@ -148,14 +142,14 @@ impl CertificateStore {
         &self.warnings
     }
 
-    /// Reads the files again: to be called every few seconds. If one has changed, all are checked, and
-    /// then used for new connections. Returns `None` if there is nothing to report.
+    /// Reads the files again: to be called every few seconds. If one has changed since the last call,
+    /// all are checked, and then used for new connections. Returns `None` if nothing has changed.
     ///
     /// # Errors
     ///
-    /// If a file has something wrong, everything stays as it was. The error is returned once, by the
-    /// second call that finds the same: a certificate and its key are seldom written at the same
-    /// moment.
+    /// If a file has something wrong, everything stays as it was. The error is returned once, until a
+    /// file changes again. It may be over at the next call: a certificate and its key are seldom
+    /// written at the same moment.
     pub fn reload(&mut self) -> Option<Result<(), Error>> {
         self.reload_at(SystemTime::now())
     }
@@ -164,41 +158,11 @@ impl CertificateStore {
         let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
         let digest = contents.digest();
         let is_valid_now = self.valid_from.is_some_and(|time| time <= now);
-        if digest == self.seen && self.pending != Some(digest) && !is_valid_now {
-            self.pending = None;
+        if digest == self.seen && !is_valid_now {
             return None;
         }
-        let was_pending = self.pending == Some(digest);
-        let result = self.replace(contents, now);
-        if result.is_err() && !was_pending {
-            self.pending = Some(digest);
-            return None;
-        }
-        self.note(digest, result.is_err());
-        Some(result)
-    }
-
-    /// As [`CertificateStore::reload`], for a user who asks for it, by a signal for example: an error is
-    /// returned at once, and again if it was returned before.
-    ///
-    /// # Errors
-    ///
-    /// If a file has something wrong, everything stays as it was.
-    pub fn reload_now(&mut self) -> Option<Result<(), Error>> {
-        let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
-        let digest = contents.digest();
-        if digest == self.seen && !self.is_faulty {
-            self.pending = None;
-            return None;
-        }
-        let result = self.replace(contents, SystemTime::now());
-        self.note(digest, result.is_err());
-        Some(result)
-    }
-
-    /// The result for these contents is returned.
-    fn note(&mut self, digest: [u8; 32], is_faulty: bool) {
-        (self.seen, self.is_faulty, self.pending) = (digest, is_faulty, None);
+        self.seen = digest;
+        Some(self.replace(contents, now))
     }
 
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
@@ -229,7 +193,7 @@ impl CertificateStore {
         let digest = contents.digest();
         let result = self.replace(contents, SystemTime::now());
         match result {
-            Ok(()) => self.note(digest, false),
+            Ok(()) => self.seen = digest,
             Err(_) => self.settings = before,
         }
         result
