@@ -65,7 +65,7 @@ fn each_mistake_is_named() {
         (
             CERT.as_bytes(),
             ENCRYPTED.as_bytes(),
-            "the key in key.pem is encrypted: decrypt it with openssl pkey -in key.pem -out key.pem",
+            "the key in key.pem is encrypted: decrypt it with openssl pkey -in key.pem -out new-key.pem",
         ),
         (
             CERT.as_bytes(),
@@ -75,7 +75,7 @@ fn each_mistake_is_named() {
         (
             &der,
             key,
-            "cert.pem is in DER, not PEM: convert it with openssl x509 -in cert.pem -out cert.pem",
+            "cert.pem is in DER, not PEM: convert it with openssl x509 -in cert.pem -out new-cert.pem",
         ),
         (
             CERT.as_bytes(),
@@ -160,4 +160,14 @@ fn files_that_cannot_be_read_are_named() {
     std::os::unix::fs::symlink(&pair[0], &pair[0]).unwrap();
     let error = Certificate::from_files(&pair[0], &pair[1]).unwrap_err().to_string();
     assert!(error.contains("Too many levels of symbolic links"), "{error}");
+}
+
+#[test]
+fn commands_can_be_pasted() {
+    let folder = Folder::new();
+    let key = folder.file("my friend's key.pem", ENCRYPTED);
+    let cert = folder.file("cert.pem", CERT);
+    let error = Certificate::from_files(&cert, &key).unwrap_err().to_string();
+    let quoted = format!("-in '{}/my friend'\\''s key.pem' -out new-key.pem", folder.0.display());
+    assert!(error.ends_with(&quoted), "{error}");
 }
