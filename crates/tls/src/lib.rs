@@ -20,12 +20,14 @@ mod files;
 mod names;
 mod self_signed;
 mod settings;
+mod subject;
 
 pub use certificate::Certificate;
 pub use error::Error;
 pub use files::CertificateFiles;
 pub use self_signed::self_signed;
 pub use settings::{Settings, UnknownName};
+pub use subject::subject;
 
 #[cfg(test)]
 mod tests;
