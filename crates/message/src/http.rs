@@ -317,7 +317,9 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         request: &Request<'_>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        if let Some(what) = self.shared.rules.origins.refusal(request) {
+        if let Some(what) =
+            self.shared.rules.origins.refusal(request, responder.peer().tls.is_some())
+        {
             return HttpError::new("forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
