@@ -33,7 +33,7 @@ use anyhow::Context;
 use sockeye::engine::driver::return_freed_memory;
 
 use crate::args::{Command, CommandLine};
-use crate::error::{Error, OrUsage};
+use crate::error::Error;
 use crate::log::Log;
 use crate::stdout::Stdout;
 use crate::target::Target;
@@ -62,7 +62,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
         Command::Echo(flags) => {
-            let plan = plan::serve(flags.listen, &flags.serve).or_usage()?;
+            let plan = plan::serve(flags.listen, &flags.serve, &flags.tls, &[])?;
             serve::echo(plan, flags.idle_timeout.0, log)
         }
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),

@@ -25,7 +25,8 @@ use crate::start_screen::Screen;
 use crate::{hosts, listening_process, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
-    let screen = Screen { heading: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
+    let screen =
+        Screen { heading: vec!["Echoing at".into()], schemes: ["tcp", "tls"], notes: Vec::new() };
     run(plan, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
@@ -35,7 +36,11 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
-    let screen = Screen { heading: vec!["Answering messages at".into()], scheme: "message", notes };
+    let screen = Screen {
+        heading: vec!["Answering messages at".into()],
+        schemes: ["message", "message+tls"],
+        notes,
+    };
     let service = answers.service.clone();
     let access = start_access_log(access, &Proxies::default(), &serve)?;
     let worker_log = access.clone();
@@ -69,7 +74,8 @@ fn start_access_log(
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, folders, limits, access, proxies, hosts } = plan;
-    let screen = Screen { heading: heading(&folders), scheme: "http", notes: notes(&folders) };
+    let screen =
+        Screen { heading: heading(&folders), schemes: ["http", "https"], notes: notes(&folders) };
     let (mounts, budgets) = (folders.mounts, folders.budgets);
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
@@ -171,12 +177,19 @@ fn run<S: Service + 'static>(
 ) -> Result<ExitCode, Error> {
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot set up signals")?;
-    let server = Server::bind(&plan.listen, plan.workers, plan.config)
+    let is_tls = plan.config.tls.is_some();
+    let mut server = Server::bind(&plan.listen, plan.workers, plan.config)
         .map_err(|error| cannot_listen(error, &plan.listen))?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
     }
     let bound = server.addresses().to_vec();
+    for (via, address) in bound.iter().enumerate() {
+        // A proxy on this machine.
+        if matches!(address, Bound::Unix(_)) {
+            server = server.without_tls(via);
+        }
+    }
     if plan.loopback_only {
         check_loopback(&bound)?;
     }
@@ -187,7 +200,7 @@ fn run<S: Service + 'static>(
     let handle = running.handle();
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
-    screen.show(&plan.listen, &bound).context("cannot start a thread")?;
+    screen.show(&plan.listen, &bound, is_tls).context("cannot start a thread")?;
     readiness::announce();
 
     let stats = running.join().context("the server failed")?;

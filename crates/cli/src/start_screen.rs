@@ -20,8 +20,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) struct Screen {
     /// The lines before the URLs: what is served.
     pub(crate) heading: Vec<String>,
-    /// The scheme of the URLs: `http`, `message` or `tcp`.
-    pub(crate) scheme: &'static str,
+    /// The scheme of the URLs: `http`, `message` or `tcp`; and the one with TLS.
+    pub(crate) schemes: [&'static str; 2],
     /// The lines after the URLs.
     pub(crate) notes: Vec<String>,
 }
@@ -29,8 +29,13 @@ pub(crate) struct Screen {
 impl Screen {
     /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
     /// by Ctrl-S, delays neither serving nor the end of the process.
-    pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
-        let text = self.text(listen, bound, outward_addresses);
+    pub(crate) fn show(
+        &self,
+        listen: &[ListenAddr],
+        bound: &[Bound],
+        is_tls: bool,
+    ) -> io::Result<()> {
+        let text = self.text(listen, bound, is_tls, outward_addresses);
         let (done, written) = channel();
         thread::Builder::new().name("start-screen".into()).spawn(move || {
             let mut out = io::stdout().lock();
@@ -47,15 +52,17 @@ impl Screen {
         &self,
         listen: &[ListenAddr],
         bound: &[Bound],
+        is_tls: bool,
         outward: impl Fn() -> Vec<IpAddr>,
     ) -> String {
         let mut lines = self.heading.clone();
+        let scheme = self.schemes[usize::from(is_tls)];
         for bound in bound {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
                 Bound::Ip(address) => {
                     let hosts = reachable_hosts(*address, listen, &outward);
-                    lines.extend(hosts.iter().map(|host| format!("{}://{host}", self.scheme)));
+                    lines.extend(hosts.iter().map(|host| format!("{scheme}://{host}")));
                 }
             }
         }
@@ -121,10 +128,13 @@ mod tests {
                 None => Bound::Ip(text.parse().unwrap()),
             })
             .collect();
-        let screen =
-            Screen { heading: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
+        let screen = Screen {
+            heading: vec!["Serving".into()],
+            schemes: ["http", "https"],
+            notes: vec!["Note.".into()],
+        };
         let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
-        screen.text(&listen, &bound, outward)
+        screen.text(&listen, &bound, false, outward)
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod listen;
 mod load;
 mod send;
 mod serve;
+mod tls;
 
 use std::ffi::OsString;
 
@@ -25,6 +26,7 @@ pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
+pub(crate) use self::tls::Tls;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The commands whose flags can be set by environment variables.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sockeye::engine::{Config, ListenAddr, usable_cores};
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol::{self, AllowedOrigins};
@@ -68,7 +68,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let folders = Folders::of(flags.folders, listing)?;
     let proxies = Proxies::new(flags.trusted_proxy);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
-    let mut serve = serve(flags.listen, &flags.serve).or_usage()?;
+    let mut serve = serve(flags.listen, &flags.serve, &flags.tls, &[b"http/1.1"])?;
     serve.config.unlimited_networks = proxies.networks.clone();
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
@@ -138,21 +138,28 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         }
         origins = origins.allow(&origin);
     }
-    let serve = serve(flags.listen, &flags.serve).or_usage()?;
+    let serve = serve(flags.listen, &flags.serve, &flags.tls, &[])?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
     Ok(Message { serve, answers, access, limits, frames_only, hosts, origins })
 }
 
-pub(crate) fn serve(listen: Vec<ListenAddr>, flags: &args::Serve) -> anyhow::Result<Serve> {
+pub(crate) fn serve(
+    listen: Vec<ListenAddr>,
+    flags: &args::Serve,
+    tls: &args::Tls,
+    alpn: &[&[u8]],
+) -> Result<Serve, Error> {
     for (at, address) in listen.iter().enumerate() {
         let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
         if !picks_a_port && listen[..at].contains(address) {
-            bail!("--listen {address} is given twice");
+            return Err(Error::usage(format!("--listen {address} is given twice")));
         }
     }
     let workers = match flags.workers {
-        Some(count) => NonZeroUsize::new(count.into()).context("--workers must be at least 1")?,
+        Some(count) => {
+            NonZeroUsize::new(count.into()).context("--workers must be at least 1").or_usage()?
+        }
         None => usable_cores(),
     };
     let config = Config {
@@ -162,6 +169,7 @@ pub(crate) fn serve(listen: Vec<ListenAddr>, flags: &args::Serve) -> anyhow::Res
         write_timeout: flags.write_timeout.0,
         lame_duck: flags.lame_duck.0,
         drain_timeout: flags.drain_timeout.0,
+        tls: super::tls::tls(tls, alpn)?,
         ..Config::default()
     };
     Ok(Serve { listen, workers, config, loopback_only: false })
