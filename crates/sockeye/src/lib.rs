@@ -127,6 +127,7 @@
 //! | `background_work`, `async_handlers` | what to do instead of blocking |
 //! | `axum_app` | an axum app with state |
 //! | `graceful_stop` | signals, and a stop that loses no response |
+//! | `https` | TLS: certificates that are reloaded, and those of clients |
 //! | `http_events`, `upload` | server-sent events; bodies of any size |
 //! | `line_protocol`, `chat` | a protocol of your own; connections that notify each other |
 //! | `http_core` | a handler that copies nothing |

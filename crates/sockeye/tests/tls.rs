@@ -8,13 +8,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{fs, process};
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
 use sockeye::tls::{CertificateStore, Settings, self_signed};
 use sockeye::{Config, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores};
+
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../examples/https.rs"]
+mod https;
 
 /// Timeout of each read of a test: far longer than any should take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,16 +67,18 @@ fn tls() -> (TlsAcceptor, Arc<ClientConfig>) {
 
 /// A client that trusts this certificate in PEM.
 fn client(pem: &str) -> Arc<ClientConfig> {
+    let mut client = builder(pem).with_no_client_auth();
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(client)
+}
+
+fn builder(pem: &str) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut client = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(sockeye::tls::provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(client)
 }
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
@@ -116,6 +124,34 @@ fn a_handler_knows_what_the_handshake_has_agreed_on() {
         String::from_utf8_lossy(content(&response)),
         "TLSv1.3 TLS13_AES_256_GCM_SHA384 Some(\"http/1.1\") Some(\"localhost\")"
     );
+    serving.handle().drain();
+    serving.join().unwrap();
+}
+
+#[test]
+fn the_example_knows_its_clients_certificate() {
+    let files = Files::new();
+    let root = files.write();
+    let pair = ["cert.pem", "key.pem"].map(|name| files.0.join(name));
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let client_ca = files.0.join("clients.pem");
+    fs::write(&client_ca, params.self_signed(&key).unwrap().pem()).unwrap();
+    let authority = Issuer::new(params, key);
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "ann");
+    let key = KeyPair::generate().unwrap();
+    let chain = vec![params.signed_by(&key, &authority).unwrap().der().clone()];
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let (serving, _store) = https::serve(any_port(), pair, Some(client_ca)).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    let nobody = get(&mut connect(&client(&root), address), "/").unwrap();
+    assert!(content(&nobody).ends_with(b", no client certificate\n"));
+    let somebody = builder(&root).with_client_auth_cert(chain, key).unwrap();
+    let somebody = get(&mut connect(&Arc::new(somebody), address), "/").unwrap();
+    let text = String::from_utf8_lossy(content(&somebody));
+    assert!(text.starts_with("TLSv1.3 with TLS") && text.ends_with(", CN=ann\n"), "{text}");
     serving.handle().drain();
     serving.join().unwrap();
 }

@@ -35,6 +35,8 @@ pub use certificate::{Certificate, CertificateInfo};
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
+/// For configurations of your own, in the version that the engine uses.
+pub use rustls;
 pub use self_signed::self_signed;
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
