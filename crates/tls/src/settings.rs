@@ -13,7 +13,7 @@ use crate::client_ca::{self, Verifier};
 use crate::error::Error;
 use crate::names::ByName;
 use crate::provider::provider;
-use crate::read::Content;
+use crate::read::{Content, read};
 use crate::tickets::Tickets;
 
 /// The protocol in which a CA validates names by TLS (RFC 8737).
@@ -76,6 +76,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// A configuration with these certificates, which are not read again. Its tickets are its own.
+    ///
+    /// # Errors
+    ///
+    /// If the file of [`Settings::client_ca`] has something wrong, or there is no randomness for the
+    /// keys of tickets.
+    pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
+        let client_ca = self.client_ca.as_ref().map(|ca| read(&ca.path)).transpose()?;
+        let (config, _) = self.config(certificates, client_ca.as_ref(), None)?;
+        Ok(config)
+    }
+
     /// The configuration for these certificates. Tickets from `before` stay valid if the rules for
     /// client certificates are the same.
     pub(crate) fn config(
