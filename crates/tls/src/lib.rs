@@ -37,7 +37,7 @@ pub use fingerprint::Fingerprint;
 pub use provider::provider;
 /// For configurations of your own, in the version that the engine uses.
 pub use rustls;
-pub use self_signed::self_signed;
+pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use subject::subject;

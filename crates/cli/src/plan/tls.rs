@@ -1,11 +1,11 @@
 //! The certificates of a server.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use sockeye::TlsAcceptor;
-use sockeye::tls::{CertificateStore, Settings};
+use sockeye::tls::{Certificate, Settings};
 
 use crate::args;
 use crate::error::Error;
@@ -16,11 +16,16 @@ pub(super) fn tls(flags: &args::Tls, alpn: &[&[u8]]) -> Result<Option<TlsAccepto
     if flags.tls.is_empty() {
         return Ok(None);
     }
-    let pairs = flags.tls.iter().map(|value| pair(value)).collect();
+    let read = |value: &OsString| {
+        let [chain, key] = pair(value);
+        Certificate::from_files(&chain, &key)
+    };
+    let certificates = flags.tls.iter().map(read).collect::<Result<_, _>>();
     let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let store = CertificateStore::open(pairs, Settings { alpn, ..Settings::default() });
-    let store = store.map_err(|error| Error::Failure(anyhow::anyhow!("--tls: {error}")))?;
-    Ok(Some(store.acceptor()))
+    let settings = Settings { alpn, ..Settings::default() };
+    let config = certificates.and_then(|all| settings.server_config(all));
+    let config = config.map_err(|error| Error::Failure(anyhow::anyhow!("--tls: {error}")))?;
+    Ok(Some(TlsAcceptor::new(&config)))
 }
 
 /// The files of the certificate and of its key; one file twice if it has both. A path may contain
