@@ -58,14 +58,15 @@ impl<D: Driver> Shard<D> {
         let (peer, received, sent) =
             (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.resources.now.since(conn.opened).as_millis();
+        let code = reason.code();
         match &reason {
             Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
-                error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                error!(target: "sockeye", %peer, received, sent, ms, %code, %reason, "closed");
             }
             reason if reason.is_orderly() => {
-                debug!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                debug!(target: "sockeye", %peer, received, sent, ms, %code, %reason, "closed");
             }
-            reason => info!(target: "sockeye", %peer, received, sent, ms, %reason, "closed"),
+            reason => info!(target: "sockeye", %peer, received, sent, ms, %code, %reason, "closed"),
         }
         self.driver.close(conn.socket);
     }
