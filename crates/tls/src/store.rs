@@ -11,6 +11,8 @@ use sockeye_engine::TlsAcceptor;
 
 use crate::certificate::Source;
 use crate::fingerprint::{Fingerprint, sha256};
+use crate::names::ByName;
+use crate::provider::provider;
 use crate::read::{Content, read};
 use crate::tickets::Tickets;
 use crate::{Certificate, CertificateInfo, Error, Settings, Warning, WarningKind};
@@ -48,6 +50,7 @@ pub struct CertificateStore {
     settings: Settings,
     config: Arc<ServerConfig>,
     acceptor: TlsAcceptor,
+    names: Arc<ByName>,
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
@@ -60,6 +63,7 @@ pub struct CertificateStore {
 /// What was read and checked, and is not in use yet.
 struct Loaded {
     config: ServerConfig,
+    names: Arc<ByName>,
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
@@ -86,6 +90,7 @@ impl CertificateStore {
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
+            names: loaded.names,
             certificates: loaded.certificates,
             warnings: loaded.warnings,
             tickets: loaded.tickets,
@@ -115,6 +120,16 @@ impl CertificateStore {
         &self.certificates
     }
 
+    /// The certificate that a client gets that asks for `name` (SNI), or for none, and can verify
+    /// every kind of signature. `None`: its handshake is refused.
+    #[must_use]
+    pub fn certificate_for(&self, name: Option<&str>) -> Option<&CertificateInfo> {
+        let schemes = provider().signature_verification_algorithms.supported_schemes();
+        let key = self.names.find(name, &schemes)?;
+        let fingerprint = Fingerprint::of(key.cert.first()?);
+        self.certificates.iter().find(|info| info.fingerprint == fingerprint)
+    }
+
     /// What is doubtful about the certificates in use and their files.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
@@ -142,6 +157,7 @@ impl CertificateStore {
         let loaded = load(&self.pairs, &self.settings, contents, Some(&self.tickets))?;
         self.acceptor.replace(&loaded.config);
         self.config = Arc::new(loaded.config);
+        self.names = loaded.names;
         self.certificates = loaded.certificates;
         self.warnings = loaded.warnings;
         self.tickets = loaded.tickets;
@@ -248,6 +264,6 @@ fn load(
     warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
     let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
     let client_ca = contents.client_ca.transpose()?;
-    let (config, tickets) = settings.config(certificates, client_ca.as_ref(), before)?;
-    Ok(Loaded { config, certificates: infos, warnings, tickets })
+    let (config, names, tickets) = settings.config(certificates, client_ca.as_ref(), before)?;
+    Ok(Loaded { config, names, certificates: infos, warnings, tickets })
 }

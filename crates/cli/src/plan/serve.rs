@@ -76,7 +76,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
     let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names)?;
-    let redirects = tls::redirects(&flags, certificates.as_ref())?;
+    let redirects = tls::redirects(&flags)?;
     let folders = Folders::of(flags.folders, listing)?;
     let pairs = certificates.as_ref().map(Certificates::pairs);
     tls::check_keys(pairs.unwrap_or_default(), &folders)?;

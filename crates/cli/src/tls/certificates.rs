@@ -2,6 +2,7 @@
 //! them again.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -106,6 +107,16 @@ impl Certificates {
 
     fn is_self_signed(&self, info: &CertificateInfo) -> bool {
         self.self_signed.as_ref().is_some_and(|own| own.pair()[0] == info.path)
+    }
+
+    /// What answers clients that ask for `host`: the certificate, and whether it is for that host.
+    /// `None`: their handshake is refused.
+    pub(crate) fn explain(&self, host: &str, now: SystemTime) -> Option<(String, bool)> {
+        let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        // Clients send no address.
+        let info = self.store.certificate_for((!is_ip).then_some(host))?;
+        let text = format!("{}, for {}; {}", info.path.display(), names(info), expiry(info, now));
+        Some((text, info.is_for(host)))
     }
 
     /// Starts the thread that loads the files again when they change, and warns before certificates
