@@ -6,7 +6,7 @@
 //!     -addext subjectAltName=DNS:localhost
 //! $ cargo run --features tls --example https 127.0.0.1:8443 cert.pem key.pem &
 //! $ curl --cacert cert.pem https://localhost:8443/
-//! TLSv1.3 with TLS13_AES_256_GCM_SHA384, no client certificate
+//! TLSv1.3 with TLS_AES_256_GCM_SHA384, no client certificate
 //! ```
 //!
 //! A fourth argument is a file with the authorities of clients' certificates.

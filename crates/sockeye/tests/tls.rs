@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
-use sockeye::tls::{CertificateStore, Settings, self_signed};
+use sockeye::tls::{CertificateStore, Settings, provider, self_signed};
 use sockeye::{Config, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores};
 
 #[expect(dead_code, reason = "its main is unused here")]
@@ -75,7 +75,7 @@ fn client(pem: &str) -> Arc<ClientConfig> {
 fn builder(pem: &str) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    ClientConfig::builder_with_provider(sockeye::tls::provider())
+    ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)

@@ -8,22 +8,24 @@ use std::time::Duration;
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use axum::{Extension, Router};
-use rustls::pki_types::pem::PemObject;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use sockeye::http::Options;
-use sockeye::tls::{self, self_signed};
-use sockeye::{Peer, TlsAcceptor};
+use sockeye::{Peer, TlsAcceptor, tls};
 
 /// Timeout of each read: far longer than any should take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A certificate and its key.
+/// A certificate, signed by itself, and its key.
 fn pair(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let (_, [certificate, key]) = self_signed(vec![name.into()]).unwrap();
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-    (certificate, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+    let mut params = CertificateParams::new(vec![name.into()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()))
 }
 
 fn roots(certificate: &CertificateDer<'static>) -> Arc<RootCertStore> {
@@ -46,7 +48,7 @@ async fn who(Extension(peer): Extension<Peer>, uri: Uri) -> Result<String, Statu
 #[test]
 fn a_handler_reads_version_alpn_name_and_client_certificate() {
     let (server, client) = (pair("localhost"), pair("client.example"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = tls::provider();
     // A configuration of the user's own, with client certificates.
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(&client.0), Arc::clone(&provider));
@@ -77,7 +79,7 @@ fn a_handler_reads_version_alpn_name_and_client_certificate() {
     let somebody = builder().with_client_auth_cert(vec![client.0], client.1).unwrap();
     for (config, expected) in [
         (nobody, "TLSv1.3 http/1.1 localhost nobody false /a?b"),
-        (somebody, "TLSv1.3  localhost CN=rcgen self signed cert false /a?b"),
+        (somebody, "TLSv1.3  localhost CN=client.example false /a?b"),
     ] {
         assert_eq!(content(config, address), expected);
     }
