@@ -172,6 +172,29 @@ fn an_end_without_close_notify_is_told() {
     stop(running);
 }
 
+#[test]
+fn close_notify_may_come_with_the_end_of_the_handshake() {
+    let (client, address, running) = serve(|_| Echo::default());
+    let mut stream = connect(&client, address);
+    stream.conn.write_tls(&mut stream.sock).unwrap();
+    while stream.conn.is_handshaking() {
+        stream.conn.read_tls(&mut stream.sock).unwrap();
+        stream.conn.process_new_packets().unwrap();
+    }
+    stream.conn.writer().write_all(b"Hello").unwrap();
+    stream.conn.send_close_notify();
+    let mut records = Vec::new();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut records).unwrap();
+    }
+    stream.sock.write_all(&records).unwrap();
+    // Our sending side stays open.
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, b"Hello");
+    stop(running);
+}
+
 /// Sends much more than a socket's buffers hold, at once.
 struct Flood;
 

@@ -338,7 +338,8 @@ fn a_handshake_that_completes_while_the_server_drains_opens_one_session_at_once(
         let config = Config { lame_duck, ..Config::default() };
         let server = world.server_with_tls(&[here()], &TLS.0, config, echoes);
         let client = world.client(Config::default(), None);
-        let (protocol, _) = checked(SendClient::then_read(b"Hello over TLS"));
+        let (protocol, _) =
+            checked(SendClient::then_read(rng.pick(&[&b""[..], b"Hello over TLS"])));
         world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
         world.run(Duration::from_micros(rng.below(250_000) as u64));
         if rng.below(2) == 0 {
@@ -401,4 +402,20 @@ fn idle_connections_close_with_close_notify() {
         assert_eq!((&log.bytes[..], log.reason.as_deref()), (&b"Hello"[..], Some("peer_closed")));
         assert!(!log.truncated, "{reason}");
     }
+}
+
+#[test]
+fn the_end_of_a_long_input_without_tls_is_not_lost() {
+    seeds(0..20, |seed| {
+        let mut world = World::new(seed, Faults { read_size: 10, ..Faults::none() });
+        let logs = Logs::default();
+        let both = Both(Rc::clone(&logs));
+        let server = world.server_with_tls(&[here()], &TLS.0, Config::default(), both);
+        let peer = world.peer(&here(), Script::new().send([b'a'; 95]).finish());
+        world.run(secs(5));
+        assert_eq!(world.peer_state(peer).bytes, [b'a'; 95]);
+        assert_eq!(world.shard(server).stats().closed_for("peer_closed"), 1);
+        world.finish();
+        assert_no_violations(&logs.borrow());
+    });
 }
