@@ -17,6 +17,7 @@
 mod certificate;
 mod chain;
 mod client_ca;
+mod config;
 mod error;
 mod fingerprint;
 mod names;
@@ -42,3 +43,6 @@ pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use subject::subject;
 pub use warning::{Warning, WarningKind};
+
+#[cfg(test)]
+mod tests;
