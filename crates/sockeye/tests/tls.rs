@@ -1,7 +1,7 @@
 //! HTTP over TLS, with rustls as the client.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,9 @@ use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, Strea
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
 use sockeye::tls::{CertificateStore, Settings, provider, self_signed};
-use sockeye::{Config, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores};
+use sockeye::{
+    Config, HandshakeStats, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores,
+};
 
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../examples/https.rs"]
@@ -174,6 +176,32 @@ fn sessions_are_resumed_by_any_worker() {
     assert_eq!(resumed, 7, "all but the first");
     serving.handle().drain();
     serving.join().unwrap();
+}
+
+#[test]
+fn handshakes_are_counted() {
+    let (acceptor, client) = tls();
+    let options = Options::default().with_tls(acceptor);
+    let serving = http::serve(&[any_port()], options, |_| "ok").unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    for _ in 0..3 {
+        get(&mut connect(&client, address), "/").unwrap();
+    }
+    // A malformed hello, the beginning of one, plain HTTP, and a port scan.
+    for sent in [&b"\x16\x03\x01\0\x05\x01\0\0\x01\0"[..], b"\x16\x03", b"GET / HTTP/1.0", b""] {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(sent).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        // The server may reset the connection.
+        let _ = socket.read_to_end(&mut Vec::new());
+    }
+    serving.handle().drain();
+    let stats = serving.join().unwrap();
+    let HandshakeStats { completed, resumed, failed } = stats.handshakes;
+    assert_eq!((completed, resumed, failed), (3, 2, 3), "{:?}", stats.closed);
+    for code in ["tls_malformed", "tls_cut", "not_tls"] {
+        assert_eq!(stats.closed_for(code), 1, "{:?}", stats.closed);
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use sockeye::tls::{provider, self_signed};
 
 use crate::support::{Folder, Running};
 
+const LOGGING: &str = include_str!("../../../../docs/logging.md");
+
 /// A folder to serve, and a certificate for a.example in another one.
 struct Site {
     folder: Folder,
@@ -87,11 +89,17 @@ fn hello(version: [u8; 2], suite: [u8; 2], extensions: &[u8]) -> Vec<u8> {
     [&[0x16, 3, 1][..], &with_len(&message)].concat()
 }
 
-/// The lines about connections that ended, each from its code on.
-fn ends(mut server: Running) -> Vec<String> {
+/// Stops a server. Returns its log.
+fn stop(mut server: Running) -> String {
     server.signal(Signal::TERM);
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0), "{stderr}");
+    stderr
+}
+
+/// The lines about connections that ended, each from its code on.
+fn ends(server: Running) -> Vec<String> {
+    let stderr = stop(server);
     let end = |line: &str| {
         line.split_once("INFO closed peer=")?.1.split_once(" code=").map(|p| p.1.to_owned())
     };
@@ -130,6 +138,9 @@ fn handshakes_that_fail_are_logged_with_their_reason() {
     codes.sort_unstable();
     expected.sort_unstable();
     assert_eq!(codes, expected, "{ends:#?}");
+    for code in codes {
+        assert!(LOGGING.contains(&format!("`{code}`")), "{code} is not in docs/logging.md");
+    }
     assert!(ends.iter().all(|end| end.contains(" reason=the peer ")), "{ends:#?}");
     assert!(ends.iter().any(|end| end.ends_with("sent the TLS alert unknown_ca")), "{ends:#?}");
 }
@@ -137,13 +148,12 @@ fn handshakes_that_fail_are_logged_with_their_reason() {
 #[test]
 fn failed_handshakes_of_each_kind_are_limited_for_each_client() {
     let site = Site::new();
-    let mut server = site.start(&[]);
+    let server = site.start(&[]);
     for _ in 0..15 {
         send(&server, &hello([3, 2], [0, 0x2f], b""));
         send(&server, b"\x16\x03\x01\0\x05\x01\0\0\x01\0");
     }
-    server.signal(Signal::TERM);
-    let (_, stderr) = server.end();
+    let stderr = stop(server);
     for code in ["tls_no_common_version", "tls_malformed"] {
         let lines = stderr.lines().filter(|line| line.contains(&format!(" code={code} ")));
         let (written, counted): (Vec<_>, Vec<_>) = lines.partition(|line| line.contains("peer="));
@@ -175,12 +185,16 @@ fn tls_to_a_plain_port_is_answered_in_http_and_named() {
 fn the_json_access_log_says_what_was_agreed_on() {
     let site = Site::new();
     let log = site.files.join("log");
-    let server = site.start(&["--access-log", &log, "--access-log-format", "json"]);
+    let json = ["--access-log", &log, "--access-log-format", "json", "--log", "debug"];
+    let server = site.start(&json);
     let config = site.client();
     for _ in 0..2 {
         get(&server, config.clone(), "a.example").unwrap();
     }
-    assert_eq!(ends(server), [""; 0]);
+    send(&server, b"\x16\x03\x01\0\x05\x01\0\0\x01\0");
+    let stderr = stop(server);
+    let counts = "DEBUG TLS handshakes completed=2 resumed=1 failed=1\n";
+    assert!(stderr.contains(counts), "{stderr}");
     let text = std::fs::read_to_string(log).unwrap();
     let lines: Vec<Map<String, Value>> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -47,8 +47,11 @@ impl<D: Driver> Shard<D> {
         if conn.charged {
             self.resources.output_budget.release(key);
         }
-        if conn.counted && matches!(conn.stage, Stage::Handshaking { .. }) {
-            self.resources.handshakes.end();
+        if matches!(conn.stage, Stage::Handshaking { .. }) {
+            self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+            if conn.counted {
+                self.resources.handshakes.end();
+            }
         }
         if conn.counted {
             self.counts.remove(conn.session.peer().address);
