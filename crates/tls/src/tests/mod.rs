@@ -8,6 +8,7 @@ mod handshake;
 mod mistakes;
 mod names;
 mod pem;
+mod random;
 mod self_signed;
 mod store;
 mod tickets;
