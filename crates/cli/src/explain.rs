@@ -119,7 +119,9 @@ fn target(url: &str) -> anyhow::Result<String> {
         Some((scheme, rest)) if is_http(scheme) => rest,
         // A query may contain `://`.
         _ if url.starts_with('/') => url,
-        _ => bail!("'{url}' is not a URL to explain: write http://HOST/PATH or /PATH"),
+        _ => bail!(
+            "'{url}' is not a URL to explain: write https://HOST/PATH, http://HOST/PATH or /PATH"
+        ),
     };
     // Browsers don't send the fragment.
     let rest = rest.split('#').next().unwrap_or_default();

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
+use sockeye::message;
 use sockeye::tls::{CertificateStore, Settings, provider, self_signed};
 use sockeye::{
     Config, HandshakeStats, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores,
@@ -202,6 +203,30 @@ fn handshakes_are_counted() {
     for code in ["tls_malformed", "tls_cut", "not_tls"] {
         assert_eq!(stats.closed_for(code), 1, "{:?}", stats.closed);
     }
+}
+
+#[test]
+fn a_message_service_knows_that_it_has_tls() {
+    let (acceptor, client) = tls();
+    let options = message::Options::default().with_tls(acceptor);
+    let serving =
+        message::serve(&[any_port()], options, |request: message::Request| request.message)
+            .unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    let help = get(&mut connect(&client, address), "/").unwrap();
+    let help = String::from_utf8_lossy(&help);
+    assert!(help.contains(" https://HOST:PORT/\n"), "{help}");
+    for (scheme, status) in [("https", "200 OK"), ("http", "403 Forbidden")] {
+        let mut client = connect(&client, address);
+        let fields = "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n";
+        let origin = format!("Host: localhost\r\nOrigin: {scheme}://localhost\r\n");
+        write!(client, "POST / HTTP/1.1\r\n{origin}{fields}\r\n{{}}").unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{response}");
+    }
+    serving.handle().drain();
+    serving.join().unwrap();
 }
 
 #[test]
