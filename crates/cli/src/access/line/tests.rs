@@ -1,6 +1,7 @@
 //! Log lines of requests to a [`Server`], which the harness drives.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,8 +18,6 @@ use super::*;
 #[derive(Debug)]
 struct MemoryLog {
     format: Format,
-    /// What connections have agreed on.
-    tls: Option<Arc<TlsInfo>>,
     lines: RefCell<Vec<u8>>,
 }
 
@@ -32,7 +31,6 @@ impl Log for MemoryLog {
     ) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let peer = &Peer { tls: self.tls.clone(), ..peer.clone() };
         let sender = Sender { client: peer.address, by_proxy: false, peer };
         begin(self.format, &date, sender, request, notes);
     }
@@ -69,9 +67,11 @@ fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
 
 /// The same on a connection that has TLS.
 fn log_over(tls: Option<TlsInfo>, format: Format, act: impl FnOnce(&mut Harness)) -> String {
-    let log = Rc::new(MemoryLog { format, tls: tls.map(Arc::new), lines: RefCell::default() });
+    let log = Rc::new(MemoryLog { format, lines: RefCell::default() });
+    let mut peer = Peer::new(SocketAddr::from(([127, 0, 0, 1], 9)).into(), 0);
+    peer.tls = tls.map(Arc::new);
     let config = ServerConfig::new(Limits::default()).logging(log.clone());
-    let mut client = Harness::new(Server::new(Rc::new(config), |_: &Peer| Hello));
+    let mut client = Harness::with_peer(Server::new(Rc::new(config), |_: &Peer| Hello), peer);
     act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);
