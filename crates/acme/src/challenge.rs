@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 
@@ -54,9 +55,6 @@ pub struct Challenge {
 /// The path before the token of http-01.
 const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// The protocol of tls-alpn-01.
-const ALPN: &[u8] = b"acme-tls/1";
-
 /// What listeners answer to an authority, shared by the thread that orders and all listeners. Only
 /// while a challenge waits, this answers anything; otherwise it costs one load.
 #[derive(Debug, Default)]
@@ -73,9 +71,6 @@ struct Waiting {
 }
 
 impl Challenges {
-    /// The value of ALPN that a configuration for TLS has to accept, as the last one.
-    pub const ALPN: &'static [u8] = ALPN;
-
     /// Answers this challenge from now on, instead of the one before.
     ///
     /// # Errors
@@ -117,14 +112,7 @@ impl Challenges {
         is_ours.then(|| challenge.key_authorization.clone())
     }
 
-    /// Whether a client hello with these protocols (ALPN) is one of tls-alpn-01: exactly
-    /// `acme-tls/1` (RFC 8737, 3). It must get the certificate of [`Challenges::tls`] or no
-    /// handshake.
-    pub fn is_validation<'a>(mut alpn: impl Iterator<Item = &'a [u8]>) -> bool {
-        alpn.next() == Some(ALPN) && alpn.next().is_none()
-    }
-
-    /// The certificate for a client hello of tls-alpn-01 that asks for this name.
+    /// The certificate that proves this name by tls-alpn-01, for a client hello that asks for it.
     #[must_use]
     pub fn tls(&self, server_name: &str) -> Option<Arc<CertifiedKey>> {
         if !self.is_waiting() {
@@ -138,6 +126,12 @@ impl Challenges {
 
     fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl sockeye_tls::Challenges for Challenges {
+    fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.tls(hello.server_name()?)
     }
 }
 
@@ -204,7 +198,6 @@ mod tests {
         challenges.present(challenge(ChallengeKind::TlsAlpn01), &sockeye_tls::provider()).unwrap();
         assert!(challenges.tls("example.org").is_none());
         let key = challenges.tls("WWW.example.org").unwrap();
-        key.keys_match().unwrap();
         let (_, parsed) = X509Certificate::from_der(&key.cert[0]).unwrap();
         let names = parsed.subject_alternative_name().unwrap().unwrap();
         assert_eq!(names.value.general_names, [GeneralName::DNSName("www.example.org")]);
@@ -215,18 +208,5 @@ mod tests {
         assert_eq!(extension.value, [&[4, 32][..], &hash[..]].concat());
         challenges.withdraw();
         assert!(challenges.tls("www.example.org").is_none());
-    }
-
-    #[test]
-    fn only_a_hello_with_no_other_protocol_is_a_validation() {
-        for (alpn, expected) in [
-            (&[&b"acme-tls/1"[..]][..], true),
-            (&[b"acme-tls/1", b"http/1.1"], false),
-            (&[b"http/1.1", b"acme-tls/1"], false),
-            (&[b"http/1.1"], false),
-            (&[], false),
-        ] {
-            assert_eq!(Challenges::is_validation(alpn.iter().copied()), expected, "{alpn:?}");
-        }
     }
 }

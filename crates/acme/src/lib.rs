@@ -10,8 +10,8 @@
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
 //! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
-//! thread of its own. Its listeners ask [`Challenges`] first: plain HTTP for
-//! [`Challenges::http`], TLS for the certificate of `tls-alpn-01`.
+//! thread of its own. Its listeners ask [`Challenges`] first: plain HTTP by [`Challenges::http`], TLS
+//! because [`sockeye_tls::Settings`] has them.
 //!
 //! Whatever an authority sends is bounded: [`Client`] has the limits.
 

@@ -115,7 +115,7 @@ fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Fa
 pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Challenge>) -> Failure {
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
     let challenges = authorization["challenges"].as_array().into_iter().flatten();
-    let failed = challenges.filter(|challenge| challenge["error"].is_object()).last();
+    let failed = challenges.filter(|challenge| challenge["error"].is_object()).next_back();
     let said = failed.and_then(|challenge| said(&challenge["error"]));
     let said = said.unwrap_or_else(|| "it gives no reason".into());
     let by = failed.and_then(|challenge| challenge["type"].as_str());

@@ -127,6 +127,9 @@ struct Entry {
     due: SystemTime,
     /// When to ask for renewal information.
     check: SystemTime,
+    /// Not before this time, whatever the authority says: a window that is always in the past
+    /// would lead to one order after the other.
+    not_before: SystemTime,
     /// In a row.
     failures: u32,
     /// What was reported since the last certificate: `None` for [`Report::Waiting`].
@@ -164,7 +167,8 @@ impl<R: Runtime> Renewer<R> {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
             let (failures, reported) = (0, None);
-            Ok(Entry { names, stored, window, due, check: now, failures, reported })
+            let (check, not_before) = (now, now);
+            Ok(Entry { names, stored, window, due, check, not_before, failures, reported })
         });
         let certificates = certificates.collect::<Result<_, Failure>>()?;
         let has_reported_terms = false;
@@ -234,7 +238,8 @@ impl<R: Runtime> Renewer<R> {
             // A new time is drawn only for a new window.
             if entry.window.is_none_or(|known| known.times != window.times) {
                 if entry.failures == 0 {
-                    entry.due = renewal::due(lifetime, Some(&window), random);
+                    let due = renewal::due(lifetime, Some(&window), random);
+                    entry.due = due.max(entry.not_before);
                 }
                 entry.window = Some(window);
             }
@@ -307,7 +312,10 @@ impl<R: Runtime> Renewer<R> {
     fn keep(&mut self, at: usize, stored: Stored) -> SystemTime {
         let now = self.runtime.now();
         let entry = &mut self.certificates[at];
+        let [start, end] = stored.lifetime;
+        let lifetime = end.duration_since(start).unwrap_or_default();
         entry.due = renewal::due(stored.lifetime, None, 0.0);
+        entry.not_before = now + (lifetime / 3).min(DEFAULT_CHECK);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
         (entry.failures, entry.reported) = (0, None);
         entry.due

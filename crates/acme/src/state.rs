@@ -21,11 +21,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
-use sockeye_tls::Certificate;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::failure::{Failure, FailureKind};
@@ -189,20 +190,10 @@ impl StateFolder {
             .and_then(|()| write(&cert, issued.chain.as_bytes()))
             .and_then(|()| sync(folder))
             .map_err(|error| failure("write", folder, &error))?;
-        let unusable = |text: String| {
-            Failure::new(
-                FailureKind::Certificate,
-                format!("the CA sent a certificate that can't be used: {text}"),
-            )
-        };
-        let certificate = Certificate::from_files(&cert, &key).map_err(|error| {
-            let text = error.to_string().replace(&*folder.join("").to_string_lossy(), "");
-            unusable(text)
-        })?;
-        if let Some(missing) = names.iter().find(|name| !certificate.names().contains(name)) {
-            return Err(unusable(format!("it isn't for {missing}")));
-        }
-        parse(issued.chain.as_bytes()).ok_or_else(|| unusable("it is malformed".into()))
+        check(names, issued).map_err(|text| {
+            let text = format!("the CA sent a certificate that can't be used: {text}");
+            Failure::new(FailureKind::Certificate, text)
+        })
     }
 
     /// Removes older versions, except the newest of them: a reader may have followed the link
@@ -236,12 +227,43 @@ impl StateFolder {
 const CERT: &str = "cert.pem";
 const KEY: &str = "key.pem";
 
+/// Checks that a certificate is for these names, and has this key. Its times are not checked: the
+/// clock of the authority may be ahead of ours.
+fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(issued.chain.as_bytes()).collect();
+    let chain = chain.map_err(|error| error.to_string())?;
+    let first = chain.first().ok_or("it has no certificate")?;
+    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| error.to_string())?;
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let alternatives = alternatives.map_or(&[][..], |found| &found.value.general_names);
+    let has = |name: &String| {
+        alternatives.iter().any(|found| {
+            matches!(found, GeneralName::DNSName(found) if found.eq_ignore_ascii_case(name))
+        })
+    };
+    if let Some(missing) = names.iter().find(|name| !has(name)) {
+        return Err(format!("it is not for {missing}"));
+    }
+    let stored = stored(first, &certificate);
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes());
+    let key = key.map_err(|error| error.to_string())?;
+    let key = sockeye_tls::provider().key_provider.load_private_key(key);
+    let key = key.map_err(|error| error.to_string())?;
+    CertifiedKey::new(chain, key).keys_match().map_err(|_| "it has another key".to_owned())?;
+    Ok(stored)
+}
+
+fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
+    let (id, lifetime) = renewal::read(certificate);
+    Stored { id, lifetime, fingerprint: Sha256::digest(der).into() }
+}
+
 /// The certificate of this PEM text, the first one of a chain.
 fn parse(pem: &[u8]) -> Option<Stored> {
     let der = CertificateDer::from_pem_slice(pem).ok()?;
     let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    let (id, lifetime) = renewal::read(&certificate);
-    Some(Stored { id, lifetime, fingerprint: Sha256::digest(&der).into() })
+    Some(stored(&der, &certificate))
 }
 
 /// The file name of a certificate: its name, or the first one with the number of the others and a
