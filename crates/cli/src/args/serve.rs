@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::folders::{FolderArgs, origin};
 use super::listen::{self, LISTEN, LISTEN_LONG};
+use super::tls::{Https, Tls};
 use crate::access::Format;
 use crate::log::level;
 use crate::proxies::TrustedProxy;
@@ -84,6 +85,12 @@ pub(crate) struct Http {
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+
+    #[command(flatten)]
+    pub(crate) https: Https,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
@@ -172,6 +179,9 @@ pub(crate) struct Echo {
     pub(super) port: Option<u16>,
 
     #[command(flatten)]
+    pub(crate) tls: Tls,
+
+    #[command(flatten)]
     pub(crate) serve: Serve,
 
     /// Close connections that send nothing for this long.
@@ -218,6 +228,9 @@ pub(crate) struct Message {
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub(crate) origin: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
 
     #[command(flatten)]
     pub(crate) serve: Serve,

@@ -121,7 +121,6 @@ const SERVER: Table = &[
     ),
     (
         &[
-            "--tls",
             "--ssl",
             "--https",
             "--cert",
