@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::challenge::{Challenge, ChallengeKind};
 use crate::directory::Directory;
-use crate::failure::{Failure, FailureKind, problem_name};
+use crate::failure::{Failure, FailureKind};
 use crate::jws::{AccountKey, base64url};
 use crate::order::{Order, Status, choose_challenge, order_failure, validation_failure};
+use crate::problem;
 use crate::request::{Method, Request, Response, checked_nonce, checked_url, url};
 
 /// What to order.
@@ -289,7 +290,7 @@ impl<'a> Issuance<'a> {
     /// An error, which ends the order unless it can be mended at once.
     fn refused(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         let problem = response.json().unwrap_or_default();
-        match problem_name(&problem) {
+        match problem::name(&problem) {
             "badNonce" => {
                 self.bad_nonces += 1;
                 if self.bad_nonces <= MAX_BAD_NONCES {
@@ -310,7 +311,7 @@ impl<'a> Issuance<'a> {
             }
             _ => {}
         }
-        Err(Failure::of(response, now))
+        Err(problem::failure(response, now))
     }
 
     fn directory_came(&mut self, response: &Response) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`Issuance`] | one certificate, from directory to download: a state machine without I/O |
-//! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773), likewise |
+//! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773), as well |
 //! | [`StateFolder`] | the account's key, certificates and their keys, and a lock |
 //! | [`Challenges`] | what listeners answer to the authority while it validates a name |
 //! | [`Renewer`] | decides what is due, and runs the state machines by a [`Runtime`] |
@@ -26,6 +26,7 @@ mod issuance;
 mod jws;
 mod names;
 mod order;
+mod problem;
 mod renewal;
 mod renewer;
 mod request;

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::challenge::{Challenge, ChallengeKind};
-use crate::failure::{Failure, FailureKind, said};
+use crate::failure::{Failure, FailureKind};
 use crate::jws::AccountKey;
+use crate::problem::said;
 use crate::request::{is_base64url, url};
 
 /// The state of an order or an authorization.
@@ -114,8 +115,8 @@ fn authorized_name(authorization: &Value, names: &[String]) -> Result<String, Fa
 /// Why an authorization is invalid: the name, the challenge and what the authority says.
 pub(crate) fn validation_failure(authorization: &Value, challenge: Option<&Challenge>) -> Failure {
     let name = authorization["identifier"]["value"].as_str().unwrap_or("a name");
-    let challenges = authorization["challenges"].as_array().into_iter().flatten();
-    let failed = challenges.filter(|challenge| challenge["error"].is_object()).next_back();
+    let mut challenges = authorization["challenges"].as_array().into_iter().flatten();
+    let failed = challenges.rfind(|challenge| challenge["error"].is_object());
     let said = failed.and_then(|challenge| said(&challenge["error"]));
     let said = said.unwrap_or_else(|| "it gives no reason".into());
     let by = failed.and_then(|challenge| challenge["type"].as_str());

@@ -11,6 +11,7 @@ use x509_parser::extensions::ParsedExtension;
 use crate::directory::Directory;
 use crate::failure::Failure;
 use crate::jws::base64url;
+use crate::problem;
 use crate::request::{Method, Request, Response};
 
 /// How often the authority is asked, whatever it says (RFC 9773, 4.3).
@@ -81,7 +82,7 @@ impl<'a> RenewalInfo<'a> {
     /// If the authority gives no answer, or one that makes no sense.
     pub fn receive(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
         if response.status != 200 {
-            return Err(Failure::of(response, now));
+            return Err(problem::failure(response, now));
         }
         self.stage = match self.stage {
             Stage::Directory => match Directory::of(response)?.renewal_info {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +86,4 @@ pub(crate) fn checked_nonce(text: &str) -> Option<String> {
 pub(crate) fn is_base64url(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=MAX_TEXT).contains(&text.len()) && text.bytes().all(allowed)
-}
-
-impl Failure {
-    pub(crate) fn malformed(text: impl Into<String>) -> Self {
-        Self::new(FailureKind::Malformed, text)
-    }
 }
