@@ -1,4 +1,3 @@
 //! TLS in servers: certificates, and plain HTTP beside it.
 
 mod redirect;
-
