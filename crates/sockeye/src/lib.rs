@@ -201,7 +201,8 @@ pub use sockeye_tls as tls;
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
     BadListenAddr, BadNetwork, Config, Handle, JobStats, Linger, ListenAddr, Network, Running,
-    Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client, usable_cores,
+    Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client, run_client_tls,
+    usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,
