@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -191,6 +191,18 @@ impl<R: Runtime> Renewer<R> {
         self.certificates.iter().map(|entry| self.state.pair(&entry.names)).collect()
     }
 
+    /// The folder of this authority.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// The file of the account's key, which may not exist yet.
+    #[must_use]
+    pub fn account_key(&self) -> PathBuf {
+        self.state.account_key_path()
+    }
+
     /// What the program has given.
     pub fn runtime(&mut self) -> &mut R {
         &mut self.runtime
@@ -279,7 +291,17 @@ impl<R: Runtime> Renewer<R> {
         if self.is_fresh(at)? {
             return Ok(());
         }
-        let stored = self.order(at, &lock)?;
+        let stored = self.order(at, &lock).map_err(|failure| match failure.kind {
+            FailureKind::Account => {
+                let key = self.state.account_key_path();
+                let text = format!(
+                    "{failure}; for a new account, correct its e-mail address or remove {}",
+                    key.display()
+                );
+                Failure { text, ..failure }
+            }
+            _ => failure,
+        })?;
         let (names, not_after) = (self.certificates[at].names.clone(), stored.lifetime[1]);
         let renewed_at = self.keep(at, stored);
         self.runtime.report(&Report::Issued { names, not_after, renewed_at });

@@ -75,6 +75,16 @@ impl StateFolder {
         Ok(Self { folder })
     }
 
+    /// The folder of this authority.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn account_key_path(&self) -> PathBuf {
+        self.folder.join("account-key.pem")
+    }
+
     /// The files of the certificate for these names, and of its key. They may not exist yet.
     #[must_use]
     pub fn pair(&self, names: &[String]) -> [PathBuf; 2] {
@@ -108,7 +118,7 @@ impl StateFolder {
     ///
     /// If it can't be read or written.
     pub fn account_key(&self, _lock: &Lock) -> Result<AccountKey, Failure> {
-        let path = self.folder.join("account-key.pem");
+        let path = self.account_key_path();
         match fs::read_to_string(&path) {
             Ok(pem) => AccountKey::from_pem(&pem).map_err(|error| {
                 let text = format!(

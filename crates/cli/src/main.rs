@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod acme;
 mod answers;
 mod args;
 mod error;

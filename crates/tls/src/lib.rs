@@ -36,6 +36,7 @@ pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, T
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
+pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;

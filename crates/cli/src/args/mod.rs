@@ -1,6 +1,7 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
+mod acme;
 mod environment;
 mod folders;
 mod generate;
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::acme::Acme;
 pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::{FolderArgs, HeaderRule};
 pub(crate) use self::generate::{Completions, Man, Shell};
@@ -156,10 +158,14 @@ impl Command {
         let (listen, port) = match self {
             Self::Http(http) => {
                 http.folders.settle_listing(matches)?;
+                let Http { acme, listen, https, port, .. } = &mut **http;
+                acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut http.listen, http.port)
             }
             Self::Explain(explain) => {
                 explain.http.folders.settle_listing(matches)?;
+                let Http { acme, listen, https, port, .. } = &mut explain.http;
+                acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut explain.http.listen, explain.http.port)
             }
             Self::Echo(echo) => (&mut echo.listen, echo.port),

@@ -110,11 +110,25 @@ impl ClientSettings {
         let invalid = |_| ClientError::InvalidName(name.to_owned());
         let name = ServerName::try_from(name.to_owned()).map_err(invalid)?;
         let last = LastRefusal::default();
+        let config = Arc::new(self.config_noting(&last)?);
+        Ok(TlsClient { connector: TlsConnector::new(config, name), last })
+    }
+
+    /// The configuration for a client that isn't on Sockeye's engine. Reads the files of [`Trust`].
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be read, or there are no authorities.
+    pub fn config(&self) -> Result<ClientConfig, ClientError> {
+        self.config_noting(&LastRefusal::default())
+    }
+
+    fn config_noting(&self, last: &LastRefusal) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(Error::from)?
             .dangerous()
-            .with_custom_certificate_verifier(self.verifier(&last)?);
+            .with_custom_certificate_verifier(self.verifier(last)?);
         let mut config = match &self.certificate {
             Some(certificate) => {
                 let key = CertifiedKey::clone(&certificate.key);
@@ -127,7 +141,7 @@ impl ClientSettings {
             true => Resumption::in_memory_sessions(SESSIONS),
             false => Resumption::disabled(),
         };
-        Ok(TlsClient { connector: TlsConnector::new(Arc::new(config), name), last })
+        Ok(config)
     }
 
     fn verifier(&self, last: &LastRefusal) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
