@@ -176,11 +176,10 @@ fn failed(
         FailureKind::RateLimited => "; for tests, use --acme-directory staging",
         _ => "",
     };
-    let minutes = retry_after.as_secs().div_ceil(60);
-    let next = match minutes {
-        ..=1 => text::count(retry_after.as_secs().max(1), "second"),
-        ..=120 => text::count(minutes, "minute"),
-        _ => text::count(minutes.div_ceil(60), "hour"),
+    let next = match retry_after.as_secs() {
+        seconds @ ..120 => text::count(seconds.max(1), "second"),
+        seconds @ ..7200 => text::count(seconds.div_ceil(60), "minute"),
+        seconds => text::count(seconds.div_ceil(3600), "hour"),
     };
     let kept = not_after.map(|end| format!("; the certificate in use expires {}", text::date(end)));
     format!(
