@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod args;
+mod client_tls;
 mod error;
 mod explain;
 mod generate;
