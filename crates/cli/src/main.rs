@@ -23,6 +23,7 @@ mod send;
 mod serve;
 mod signals;
 mod start_screen;
+mod state;
 mod stdout;
 mod target;
 mod text;
