@@ -23,7 +23,7 @@ pub(crate) struct Acme {
     renewer: Renewer<Thread>,
     challenges: Arc<Challenges>,
     retry: SyncSender<()>,
-    /// For the start screen.
+    /// Of all certificates.
     names: Vec<String>,
     host: String,
     state: PathBuf,
@@ -51,6 +51,11 @@ impl Acme {
     /// The files of the certificates and their keys, which may not exist yet.
     pub(crate) fn pairs(&self) -> Vec<[PathBuf; 2]> {
         self.renewer.pairs()
+    }
+
+    /// The names of all certificates.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The file of the account's key, which may not exist yet.

@@ -100,7 +100,10 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
-    let (checked_hosts, checked_proxies) = (hosts.clone(), proxies.clone());
+    // A certificate for a name proves that it is this server's.
+    let names = serve.acme.as_ref().map(Acme::names).unwrap_or_default();
+    let own_hosts = hosts::and(hosts.clone(), names);
+    let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
     let config = move |shard: usize| {
         let mut config = http_core::ServerConfig::new(limits.clone());
         if !proxies.is_empty() {
@@ -133,7 +136,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let result = match is_tls {
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
-            let redirects = info.redirects(&hosts);
+            let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             WithRedirects::new(open(shard, info), redirect_config(shard), redirects)
         }),
     };

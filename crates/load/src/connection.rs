@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     progress: Time,
     /// A request is due soon: the time is checked in every turn.
     polling: bool,
+    /// The input has ended without TLS's close_notify.
+    is_truncated: bool,
     /// The failure for which this side ended the connection.
     failure: Option<Failure>,
 }
@@ -97,6 +99,7 @@ impl Connection {
             next,
             progress: Time::ZERO,
             polling: false,
+            is_truncated: false,
             failure: None,
         }
     }
@@ -263,6 +266,13 @@ impl Connection {
             let worker = Rc::clone(&self.worker);
             let context = request.context(&worker);
             match self.reader.end_of_input(context) {
+                Some(response) if self.is_truncated => {
+                    let what = format!(
+                        "closed the connection without TLS's close_notify, {} of content received",
+                        response.content_len
+                    );
+                    return Err(self.fail(Failure::TruncatedContent, what, turn));
+                }
                 Some(response) => self.count(response, &mut worker.stats.borrow_mut(), turn),
                 None => {
                     let Extent { failure, text } = self.reader.extent(context);
@@ -369,6 +379,7 @@ impl Protocol for Connection {
             Event::Room | Event::Drain { .. } => self.send(turn),
             Event::Sent(_) if self.state == ConnectionState::Open => self.progress = turn.now(),
             Event::Deadline => self.on_deadline(turn)?,
+            Event::Truncated => self.is_truncated = true,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Closed(reason) => self.on_closed(reason, turn),
             _ => {}

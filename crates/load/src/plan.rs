@@ -92,8 +92,11 @@ pub struct Tls {
     /// TLS to the server.
     pub connector: TlsConnector,
     /// What to say in place of a reason for which a connection ended, if there is something better.
-    pub explain: Arc<dyn Fn(&Reason) -> Option<String> + Send + Sync>,
+    pub explain: Arc<Explain>,
 }
+
+/// A description of a reason, if there is a better one than its own.
+pub type Explain = dyn Fn(&Reason) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

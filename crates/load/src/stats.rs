@@ -44,10 +44,10 @@ pub struct Stats {
     pub tls: Option<Arc<TlsInfo>>,
     /// TLS connections that resumed an earlier session.
     pub resumed: u64,
-    /// How long it took to establish connections, with their TLS handshakes, in nanoseconds.
+    /// How long it took to establish connections, with their TLS handshakes.
     pub connect_times: Times,
-    /// Latencies of responses that aren't errors, in nanoseconds.
-    latencies: Times,
+    /// Latencies of responses that aren't errors.
+    pub latencies: Times,
 }
 
 /// A histogram of durations, from a microsecond to an hour, with three digits.
@@ -121,24 +121,6 @@ impl Stats {
         self.connect_times.merge(other.connect_times);
         self.latencies.merge(other.latencies);
     }
-
-    /// The number of recorded latencies: those of responses that aren't errors.
-    #[must_use]
-    pub fn latency_count(&self) -> u64 {
-        self.latencies.count()
-    }
-
-    /// The latency that `percent` of the measured responses did not exceed; 0 if there are none.
-    #[must_use]
-    pub fn percentile(&self, percent: f64) -> Duration {
-        self.latencies.percentile(percent)
-    }
-
-    /// The shortest, the mean and the longest latency.
-    #[must_use]
-    pub fn min_mean_max(&self) -> (Duration, Duration, Duration) {
-        self.latencies.min_mean_max()
-    }
 }
 
 #[cfg(test)]
@@ -152,11 +134,14 @@ mod tests {
             stats.count(Duration::from_micros(micros), 200, false);
         }
         stats.count(Duration::from_secs(1_000_000), 503, true);
-        assert_eq!((stats.responses, stats.latency_count()), (1001, 1000));
-        assert!(stats.min_mean_max().2 < Duration::from_millis(2), "an error has no latency");
+        assert_eq!((stats.responses, stats.latencies.count()), (1001, 1000));
+        assert!(
+            stats.latencies.min_mean_max().2 < Duration::from_millis(2),
+            "an error has no latency"
+        );
         stats.count(Duration::from_secs(1_000_000), 200, false);
         let near = |percent, micros: f64| {
-            let found = stats.percentile(percent).as_secs_f64() * 1e6;
+            let found = stats.latencies.percentile(percent).as_secs_f64() * 1e6;
             assert!((found / micros - 1.0).abs() < 0.002, "{percent} %: {found}");
         };
         near(50.0, 501.0);
@@ -167,6 +152,6 @@ mod tests {
         sum.merge(stats.clone());
         sum.merge(stats);
         assert_eq!((sum.responses, sum.statuses[2]), (2004, 2002));
-        assert!(sum.min_mean_max().0 < Duration::from_micros(2));
+        assert!(sum.latencies.min_mean_max().0 < Duration::from_micros(2));
     }
 }

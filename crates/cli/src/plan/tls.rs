@@ -97,7 +97,7 @@ fn needs_tls(flag: &str) -> Error {
 
 /// The files of the certificate and of its key; one file twice if it has both. A path may contain
 /// commas: the first comma between two files that exist separates them.
-fn pair(value: &OsStr) -> [PathBuf; 2] {
+pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
     let commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
