@@ -208,7 +208,7 @@ pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
     BadListenAddr, BadNetwork, Config, Handle, HandshakeStats, JobStats, Linger, ListenAddr,
     Network, Running, Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client,
-    usable_cores,
+    run_client_tls, usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,

@@ -9,6 +9,7 @@ use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::acme::Acme;
 use super::folders::{FolderArgs, origin};
 use super::listen::{self, LISTEN, LISTEN_LONG};
 use super::tls::{Https, Tls};
@@ -88,6 +89,9 @@ pub(crate) struct Http {
 
     #[command(flatten)]
     pub(crate) tls: Tls,
+
+    #[command(flatten)]
+    pub(crate) acme: Acme,
 
     #[command(flatten)]
     pub(crate) https: Https,

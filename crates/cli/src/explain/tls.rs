@@ -36,10 +36,10 @@ pub(super) fn outcome(
     target: &str,
 ) -> Result<Outcome, Error> {
     let redirects = tls::redirects(flags)?;
-    if flags.tls.tls.is_empty() {
+    if !tls::is_used(flags) {
         let note = match origin {
             Some(Origin { is_https: true, .. }) => {
-                "  TLS: not by this server, but by a proxy in front; or add --tls CERT,KEY\n"
+                "  TLS: not by this server, but by a proxy in front; or add --tls CERT,KEY or --acme NAME\n"
             }
             _ => "",
         };
@@ -118,12 +118,29 @@ fn plain(
 
 /// The lines about the certificate that answers `host`. `None`: the handshake is refused.
 fn certificate(flags: &args::Http, host: &str) -> Result<Option<String>, Error> {
+    let acme = || flags.acme.acme.iter().flat_map(|names| names.split(','));
+    if acme().any(|name| name.eq_ignore_ascii_case(host)) {
+        return Ok(Some(
+            "  certificate: of --acme, once it is issued, which the log says\n".into(),
+        ));
+    }
+    if flags.tls.tls.is_empty() {
+        if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
+            return Ok(None);
+        }
+        let names: Vec<_> = acme().collect();
+        let (names, host) = (text::escape_controls(&names.join(", ")), text::escape_controls(host));
+        return Ok(Some(format!(
+            "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
+             {host}\n"
+        )));
+    }
     // Explaining must not make a certificate.
     if tls::uses_self_signed(&flags.tls) {
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
         return Ok(Some(format!("  certificate: self-signed, so browsers warn{others}\n")));
     }
-    let certificates = match tls::certificates(&flags.tls, &[], &[]) {
+    let certificates = match tls::certificates(&flags.tls, &[], &[], None) {
         Ok(certificates) => certificates,
         Err(error @ Error::Usage(_)) => return Err(error),
         // The key may be readable by the server's user only.

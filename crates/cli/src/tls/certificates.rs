@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use sockeye::TlsAcceptor;
-use sockeye::tls::{CertificateInfo, CertificateStore, Error, SelfSigned, Settings};
+use sockeye::tls::{
+    CertificateInfo, CertificateStore, Error, SelfSigned, Settings, Warning, WarningKind,
+};
 use tracing::{error, info, warn};
 
 use crate::log::Log;
@@ -33,6 +35,8 @@ pub(crate) struct Certificates {
     store: CertificateStore,
     /// The certificate that this program has made, if there is one.
     self_signed: Option<SelfSigned>,
+    /// The files of the certificates that `--acme` renews.
+    ordered: Vec<[PathBuf; 2]>,
     /// Why the files can't be used as they are now.
     fault: Option<Fault>,
 }
@@ -45,13 +49,15 @@ struct Fault {
 
 impl Certificates {
     /// Reads the certificates in these pairs of files: chain and key.
+    /// `ordered` are those that `--acme` renews.
     pub(crate) fn open(
         pairs: &[[PathBuf; 2]],
+        ordered: Vec<[PathBuf; 2]>,
         settings: Settings,
         self_signed: Option<SelfSigned>,
     ) -> Result<Self, Error> {
         let store = CertificateStore::open(pairs.to_owned(), settings)?;
-        Ok(Self { pairs: pairs.to_owned(), store, self_signed, fault: None })
+        Ok(Self { pairs: pairs.to_owned(), store, self_signed, ordered, fault: None })
     }
 
     /// The files: certificate and key.
@@ -199,13 +205,22 @@ impl Certificates {
 
     /// Logs what is doubtful about the certificates in use.
     fn warn(&self) {
-        for warning in self.store.warnings() {
+        // A certificate of --acme may be missing: the line of its order says more.
+        let is_missing = |warning: &&Warning| warning.kind == WarningKind::Missing;
+        for warning in self.store.warnings().iter().filter(|warning| !is_missing(warning)) {
             warn!(target: "sockeye", "{warning}");
         }
     }
 
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
+            // `--acme` renews a certificate when a third of its lifetime is left, and says why if
+            // that fails.
+            let lifetime = info.not_after.duration_since(info.not_before).unwrap_or_default();
+            let is_ordered = self.ordered.iter().any(|[path, _]| *path == info.path);
+            if is_ordered && info.left(now).is_some_and(|left| left > lifetime / 6) {
+                continue;
+            }
             let path = info.path.display();
             warn!(
                 target: "sockeye", %path,

@@ -64,6 +64,7 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
     let refuse = tls(&["--tls-unknown-name", "refuse"]);
     let redirect = tls(&["--https-redirect"]);
     let alternative = tls(&["--listen", ":8443", "--https-redirect=:8080"]);
+    let acme = vec![site.text().to_owned(), "--acme".into(), "a.example,b.example".into()];
     let gone = [&plain[..], &["--tls".into(), "/none.pem".into()]].concat();
     for (url, flags, code, expected_texts, absent) in [
         ("https://a.example/about", &tls(&[]), 0, &["200 OK", &answered][..], "refuse it"),
@@ -91,6 +92,9 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
             &["200 OK", "certificate: unknown: --tls: "],
             "refuse it",
         ),
+        ("https://b.example/about", &acme, 0, &["200 OK", "certificate: of --acme"], "refuse it"),
+        ("https://c.example/about", &acme, 0, &["refuse it for c.example: add --acme"], "once"),
+        ("http://a.example/b", &acme, 0, &["308 ", " https://a.example/b\n"], "certificate"),
         ("https://a.example/about", &plain, 0, &["200 OK", "add --tls CERT,KEY"], "certificate"),
         ("http://a.example/about", &plain, 0, &["200 OK"], "TLS"),
     ] {
