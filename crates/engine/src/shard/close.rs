@@ -55,17 +55,23 @@ impl<D: Driver> Shard<D> {
         match &reason {
             Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
                 error!(
-                    target: "sockeye", %peer, received, sent, ms, code = %reason.code(), %reason, "closed"
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
                 );
             }
             reason if reason.is_orderly() => {
                 debug!(
-                    target: "sockeye", %peer, received, sent, ms, code = %reason.code(), %reason, "closed"
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
                 );
             }
             reason => {
                 info!(
-                    target: "sockeye", %peer, received, sent, ms, code = %reason.code(), %reason, "closed"
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
                 );
             }
         }
