@@ -14,7 +14,7 @@ use sockeye_engine::{TlsAcceptor, TlsConnector, TlsHarness};
 const MAX_UNUSED: usize = 65 * 1024;
 
 /// Runs a connection as the input says. Its first byte chooses the side that is tested, the version,
-/// and whether the handshake is complete at the beginning. Then come steps: see [`Run::step`].
+/// and whether the handshake is complete at the beginning. Then come steps: see `Run::step`.
 ///
 /// # Panics
 ///

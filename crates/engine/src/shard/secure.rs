@@ -344,6 +344,10 @@ impl<S> Conn<S> {
                 false => session.input(plain, resources),
             });
         });
+        // After close_notify, not even an alert is sent.
+        if secure.is_closed && before == 0 {
+            out.clear();
+        }
         let is_more = out.unsent() > before;
         if is_handshaking && is_more {
             resources.handshakes.count_step();
