@@ -54,12 +54,26 @@ impl<D: Driver> Shard<D> {
         let ms = self.resources.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
-                error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                error!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
             }
             reason if reason.is_orderly() => {
-                debug!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                debug!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
             }
-            reason => info!(target: "sockeye", %peer, received, sent, ms, %reason, "closed"),
+            reason => {
+                info!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
+            }
         }
         self.driver.close(conn.socket);
     }

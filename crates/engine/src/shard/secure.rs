@@ -85,7 +85,10 @@ impl<D: Driver> Shard<D> {
         let Some(secure) = &conn.secure else { return };
         let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
         if !is_plain {
-            conn.session.set_tls(Arc::new(secure.tls.info()));
+            let tls = secure.tls.info();
+            self.resources.stats.handshakes.completed += 1;
+            self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
+            conn.session.set_tls(Arc::new(tls));
         }
         if opens_session {
             let peer = conn.session.peer().clone();
@@ -140,8 +143,11 @@ impl<D: Driver> Shard<D> {
         conn: &mut Conn<D::Socket>,
         reason: &Reason,
     ) {
-        if conn.counted && matches!(conn.stage, Stage::Handshaking { .. }) {
-            self.resources.handshakes.end();
+        if matches!(conn.stage, Stage::Handshaking { .. }) {
+            self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+            if conn.counted {
+                self.resources.handshakes.end();
+            }
         }
         let is_open = matches!(conn.stage, Stage::Established) && !secure.is_closed;
         if is_open && secure.is_flushed() && reason.is_orderly() {
@@ -361,6 +367,7 @@ impl<S> Conn<S> {
                     resources.outputs.take_back(unsent);
                 }
                 if is_handshaking {
+                    resources.stats.handshakes.failed += 1;
                     if secure.opens_session {
                         resources.handshakes.end();
                     }
