@@ -48,8 +48,15 @@ const NOT_EXPLAINED: [&str; 3] = ["port", "access_log", "log"];
 const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
 
 /// The options that `sockeye load --help` leaves out.
-const SELDOM_IN_LOADS: [&str; 4] =
-    ["requests_per_connection", "max_content", "connect_timeout", "chunked"];
+const SELDOM_IN_LOADS: [&str; 7] = [
+    "requests_per_connection",
+    "max_content",
+    "connect_timeout",
+    "chunked",
+    "connect_to",
+    "cert",
+    "resume",
+];
 
 const HELP: &str = "help";
 const HELP_ALL: &str = "help-all";

@@ -14,5 +14,6 @@ mod send;
 mod servers;
 mod support;
 mod terminal;
+mod tls;
 mod tls_clients;
 mod usage;
