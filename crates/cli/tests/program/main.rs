@@ -16,4 +16,5 @@ mod support;
 mod terminal;
 mod tls;
 mod tls_logs;
+mod tls_clients;
 mod usage;
