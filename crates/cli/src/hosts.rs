@@ -19,6 +19,11 @@ pub(crate) fn allowed(names: &[String]) -> Result<AllowedHosts, BadHostName> {
     names.iter().try_fold(hosts, |hosts, name| hosts.allow(name))
 }
 
+/// Allows these host names, too.
+pub(crate) fn and(hosts: AllowedHosts, names: &[String]) -> AllowedHosts {
+    names.iter().fold(hosts, |hosts, name| hosts.clone().allow(name).unwrap_or(hosts))
+}
+
 /// Whether a listener at this address of `--listen` is on the loopback.
 pub(crate) fn is_loopback(address: &ListenAddr) -> bool {
     match address {

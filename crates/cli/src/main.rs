@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod acme;
 mod answers;
 mod args;
+mod client_tls;
 mod error;
 mod explain;
 mod generate;

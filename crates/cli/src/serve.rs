@@ -4,18 +4,21 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
-use sockeye::engine::{Config, JobStats, ListenAddr, Server, Service, Stats};
+use sockeye::engine::{Config, HandshakeStats, JobStats, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol as message;
 use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
+use sockeye_acme::Challenges;
 
 use crate::access::{self, AccessLog, Sink};
+use crate::acme::Acme;
 use crate::error::Error;
 use crate::log::Log;
 use crate::plan::{self, Folders, Listing, MountedFolder};
@@ -97,7 +100,10 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
-    let (checked_hosts, checked_proxies) = (hosts.clone(), proxies.clone());
+    // A certificate for a name proves that it is this server's.
+    let names = serve.acme.as_ref().map(Acme::names).unwrap_or_default();
+    let own_hosts = hosts::and(hosts.clone(), names);
+    let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
     let config = move |shard: usize| {
         let mut config = http_core::ServerConfig::new(limits.clone());
         if !proxies.is_empty() {
@@ -130,7 +136,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let result = match is_tls {
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
-            let redirects = info.redirects(&hosts);
+            let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             WithRedirects::new(open(shard, info), redirect_config(shard), redirects)
         }),
     };
@@ -193,6 +199,7 @@ struct ServerInfo {
     workers: usize,
     /// How many file descriptors are reserved for files, jobs and logs.
     descriptors: usize,
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl ServerInfo {
@@ -217,6 +224,7 @@ impl ServerInfo {
             checked: self.bound.iter().map(|bound| are_named || bound.is_loopback()).collect(),
             hosts: hosts.clone(),
             ips: self.bound.iter().filter_map(ip).map(|at| at.ip().to_canonical()).collect(),
+            challenges: self.challenges.clone(),
         }
     }
 
@@ -237,8 +245,9 @@ fn run<S: Service + 'static>(
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
-    let mut server = Server::bind(&requested, plan.workers, plan.config)
-        .map_err(|error| cannot_listen(error, [&plan.listen, &plan.redirects]))?;
+    let mut server = Server::bind(&requested, plan.workers, plan.config).map_err(|error| {
+        cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
+    })?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
     }
@@ -256,7 +265,9 @@ fn run<S: Service + 'static>(
         check_loopback(served)?;
     }
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
-    let info = ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors };
+    let challenges = plan.acme.as_ref().map(Acme::challenges);
+    let info =
+        ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors, challenges };
     let running = server.start(move |shard| service(shard, &info));
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();
@@ -264,6 +275,10 @@ fn run<S: Service + 'static>(
     if let Some(certificates) = plan.certificates {
         screen.add_certificates(&certificates, redirecting);
         on_hangup.push(certificates.watch(log.clone()).context("cannot start a thread")?);
+    }
+    if let Some(acme) = plan.acme {
+        screen.notes.insert(0, acme.line());
+        on_hangup.push(acme.start().context("cannot start a thread")?);
     }
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
@@ -273,6 +288,10 @@ fn run<S: Service + 'static>(
     let stats = running.join().context("the server failed")?;
     let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
+    let HandshakeStats { completed, resumed, failed } = stats.handshakes;
+    if completed + failed > 0 {
+        tracing::debug!(target: "sockeye", completed, resumed, failed, "TLS handshakes");
+    }
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
 }
@@ -326,7 +345,11 @@ fn last_line(stats: &Stats) -> String {
 }
 
 /// The error for an address on which the server can't listen: the reason, and what to do.
-fn cannot_listen(error: BindError, [listen, redirects]: [&[ListenAddr]; 2]) -> Error {
+fn cannot_listen(
+    error: BindError,
+    [listen, redirects]: [&[ListenAddr]; 2],
+    is_acme: bool,
+) -> Error {
     let BindError { address, resolved: at, source } = error;
     let flag = if redirects.contains(&address) { "--https-redirect=" } else { "--listen " };
     Error::Failure(match (source.kind(), &address) {
@@ -356,6 +379,16 @@ fn cannot_listen(error: BindError, [listen, redirects]: [&[ListenAddr]; 2]) -> E
             anyhow!(
                 "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a \
                  free one"
+            )
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
+            if is_acme && *port < 1024 =>
+        {
+            anyhow!(
+                "cannot listen on {address}: this user may not use ports below 1024, but --acme needs \
+                 443, or 80: allow it by sudo setcap cap_net_bind_service=+ep $(command -v sockeye), \
+                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or forward both ports \
+                 to this server with --listen :8443 --https-redirect=:8080"
             )
         }
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
@@ -443,7 +476,7 @@ mod tests {
                 resolved: None,
                 source: ErrorKind::PermissionDenied.into(),
             };
-            let text = cannot_listen(error, [&[], &redirects]).to_string();
+            let text = cannot_listen(error, [&[], &redirects], false).to_string();
             let start = format!("cannot listen on {address}: ");
             for part in
                 [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE)"]
@@ -458,7 +491,9 @@ mod tests {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let info = ServerInfo { bound: Vec::new(), first_redirect: 0, workers, descriptors };
+            let challenges = None;
+            let bound = Vec::new();
+            let info = ServerInfo { bound, first_redirect: 0, workers, descriptors, challenges };
             assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
         }
     }

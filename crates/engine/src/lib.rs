@@ -60,7 +60,7 @@ mod stopped;
 mod timers;
 mod tls;
 
-pub use client::run_client;
+pub use client::{run_client, run_client_tls};
 pub use config::{Config, Linger};
 pub use connection_counts::ConnectionCounts;
 pub use cores::{raise_descriptor_limit, usable_cores};
@@ -72,7 +72,7 @@ pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use stats::{JobStats, Stats};
+pub use stats::{HandshakeStats, JobStats, Stats};
 pub use stopped::Stopped;
 #[cfg(feature = "harness")]
 pub use tls::TlsHarness;

@@ -16,6 +16,7 @@
 
 mod certificate;
 mod chain;
+mod client;
 mod client_ca;
 mod config;
 mod error;
@@ -27,17 +28,23 @@ mod read;
 mod self_signed;
 mod settings;
 mod store;
+mod subject;
 mod tickets;
 mod warning;
 mod x509;
 
 pub use certificate::{Certificate, CertificateInfo};
+pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, Trust};
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
+/// For configurations of your own, in the version that the engine uses.
+pub use rustls;
+pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
+pub use subject::subject;
 pub use warning::{Warning, WarningKind};
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
+mod acme;
+mod client_tls;
 mod environment;
 mod folders;
 mod generate;
@@ -19,6 +21,8 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::acme::Acme;
+pub(crate) use self::client_tls::ClientTls;
 pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::{FolderArgs, HeaderRule};
 pub(crate) use self::generate::{Completions, Man, Shell};
@@ -99,6 +103,7 @@ impl CommandLine {
             .check(&command, matches)
             .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
         parsed.notes.extend(tip.map(|tip| format!("note: {tip}")));
+        parsed.notes.extend(parsed.command.insecure_note());
         if SERVERS.contains(&name) {
             parsed.notes.extend(environment::warnings(std::env::vars_os(), &program));
             parsed.variables = Variables::of(&command, matches);
@@ -156,10 +161,14 @@ impl Command {
         let (listen, port) = match self {
             Self::Http(http) => {
                 http.folders.settle_listing(matches)?;
+                let Http { acme, listen, https, port, .. } = &mut **http;
+                acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut http.listen, http.port)
             }
             Self::Explain(explain) => {
                 explain.http.folders.settle_listing(matches)?;
+                let Http { acme, listen, https, port, .. } = &mut explain.http;
+                acme::listen(acme, listen, &mut https.https_redirect, *port, matches);
                 (&mut explain.http.listen, explain.http.port)
             }
             Self::Echo(echo) => (&mut echo.listen, echo.port),
@@ -170,6 +179,17 @@ impl Command {
             Self::Completions(_) | Self::Man(_) => return Ok(()),
         };
         listen::apply_port(listen, port, matches)
+    }
+
+    /// What to print if `--insecure` is given.
+    fn insecure_note(&self) -> Option<String> {
+        let (tls, target) = match self {
+            Self::Send(send) => (&send.tls, &send.target),
+            Self::Load(load) => (&load.tls, load.targets.first()?),
+            Self::Health(health) => (&health.tls, &health.target),
+            _ => return None,
+        };
+        tls.note(target)
     }
 
     /// The value of `--log`.

@@ -9,6 +9,7 @@ use sockeye::http_core::AllowedHosts;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::acme::Acme;
 use super::folders::{FolderArgs, origin};
 use super::listen::{self, LISTEN, LISTEN_LONG};
 use super::tls::{Https, Tls};
@@ -94,6 +95,9 @@ pub(crate) struct Http {
     pub(crate) tls: Tls,
 
     #[command(flatten)]
+    pub(crate) acme: Acme,
+
+    #[command(flatten)]
     pub(crate) https: Https,
 
     #[command(flatten)]
@@ -158,7 +162,8 @@ pub(crate) struct Http {
 /// Explain how sockeye http answers a URL: with which file and headers, or why not.
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
-/// response are ignored.
+/// response are ignored. With --tls, it also says which certificate is for the host of an https://
+/// URL, and where an http:// URL is redirected to.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {

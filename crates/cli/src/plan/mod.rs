@@ -1,5 +1,7 @@
 //! Turns flags into plans, and checks everything that can be checked before a command starts.
 
+mod acme;
+mod client_tls;
 mod folders;
 mod listing;
 mod load;
@@ -8,7 +10,7 @@ mod send;
 mod serve;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::listing::Listing;

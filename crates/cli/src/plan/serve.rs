@@ -11,8 +11,10 @@ use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol::{self, AllowedOrigins};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::acme::acme;
 use super::{Folders, Listing, tls};
 use crate::access::{self, Sink};
+use crate::acme::Acme;
 use crate::answers::Answers;
 use crate::error::{Error, OrUsage};
 use crate::proxies::Proxies;
@@ -32,6 +34,8 @@ pub(crate) struct Serve {
     pub(crate) redirects: Vec<ListenAddr>,
     /// Don't start if a listener turns out not to be on the loopback.
     pub(crate) loopback_only: bool,
+    /// Certificates that are ordered.
+    pub(crate) acme: Option<Acme>,
 }
 
 #[derive(Debug)]
@@ -75,14 +79,17 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let listing = Listing::of(&flags, stdout);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names)?;
-    let redirects = tls::redirects(&flags, certificates.as_ref())?;
+    let redirects = tls::redirects(&flags)?;
+    let acme = acme(&flags.acme, flags.tls.state.as_deref(), !redirects.is_empty())?;
+    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names, acme.as_ref())?;
     let folders = Folders::of(flags.folders, listing)?;
-    let pairs = certificates.as_ref().map(Certificates::pairs);
-    tls::check_keys(pairs.unwrap_or_default(), &folders)?;
+    let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
+    keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
+    tls::check_keys(&keys, &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
     let mut serve = serve(flags.listen, &flags.serve, certificates)?;
     serve.redirects = redirects;
+    serve.acme = acme;
     serve.config.unlimited_networks = proxies.networks.clone();
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
@@ -154,7 +161,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     }
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    let certificates = tls::certificates(&flags.tls, &[], &names)?;
+    let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
@@ -163,7 +170,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 
 pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
-    let certificates = tls::certificates(&flags.tls, &[], &names)?;
+    let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
     serve(flags.listen, &flags.serve, certificates)
 }
 
@@ -201,5 +208,5 @@ fn serve(
         ..Config::default()
     };
     let redirects = Vec::new();
-    Ok(Serve { listen, workers, config, certificates, redirects, loopback_only: false })
+    Ok(Serve { listen, workers, config, certificates, redirects, acme: None, loopback_only: false })
 }

@@ -1,16 +1,19 @@
 //! TLS of a server.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use sockeye::engine::ListenAddr;
 use sockeye::http_core::AllowedHosts;
-use sockeye::tls::{ClientCa, Problem, SelfSigned, Settings, UnknownName};
+use sockeye::tls::{Challenges, ClientCa, Problem, SelfSigned, Settings, UnknownName};
 
 use super::Folders;
+use crate::acme::Acme;
 use crate::args::{self, Redirect};
 use crate::error::Error;
 use crate::state;
@@ -22,18 +25,24 @@ const SELF_SIGNED: &str = "self-signed";
 /// The port of `https://` URLs without a port, and of `http://` ones.
 const PORTS: [u16; 2] = [443, 80];
 
+/// Whether the certificate for development is used.
+pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
+    flags.tls.iter().any(|value| value == SELF_SIGNED)
+}
+
 /// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
 /// of `alpn`, if there is any. A self-signed certificate is for `names`, too.
-pub(super) fn certificates(
+pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
     names: &[String],
+    acme: Option<&Acme>,
 ) -> Result<Option<Certificates>, Error> {
     let args::Tls { tls, tls_unknown_name, client_ca, client_ca_optional, state } = flags;
     if *client_ca_optional && client_ca.is_none() {
         return Err(Error::usage("--client-ca-optional needs --client-ca FILE"));
     }
-    if tls.is_empty() {
+    if tls.is_empty() && acme.is_none() {
         return match (tls_unknown_name, client_ca) {
             (args::UnknownName::Refuse, _) => Err(needs_tls("--tls-unknown-name")),
             (_, Some(_)) => Err(needs_tls("--client-ca")),
@@ -47,7 +56,7 @@ pub(super) fn certificates(
             args::UnknownName::Refuse => UnknownName::Refuse,
         },
         client_ca: client_ca.clone().map(|path| ClientCa { path, required: !client_ca_optional }),
-        ..Settings::default()
+        challenges: acme.map(|acme| acme.challenges() as Arc<dyn Challenges>),
     };
     let is_self_signed = |value: &&OsString| *value == SELF_SIGNED;
     let self_signed = match tls.iter().find(is_self_signed) {
@@ -58,8 +67,9 @@ pub(super) fn certificates(
         Some(certificate) if value == SELF_SIGNED => certificate.pair(),
         _ => pair(value),
     });
-    let pairs: Vec<_> = pairs.collect();
-    let certificates = Certificates::open(&pairs, settings, self_signed);
+    let ordered = acme.map(Acme::pairs).unwrap_or_default();
+    let pairs: Vec<_> = pairs.chain(ordered.clone()).collect();
+    let certificates = Certificates::open(&pairs, ordered, settings, self_signed);
     certificates.map(Some).map_err(|error| Error::Failure(explained(error, &pairs)))
 }
 
@@ -92,7 +102,7 @@ fn needs_tls(flag: &str) -> Error {
 
 /// The files of the certificate and of its key; one file twice if it has both. A path may contain
 /// commas: the first comma between two files that exist separates them.
-fn pair(value: &OsStr) -> [PathBuf; 2] {
+pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
     let commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
@@ -119,13 +129,15 @@ pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> 
     listen.iter().filter_map(host).chain(named).collect()
 }
 
+/// Whether a server of these flags has TLS.
+pub(crate) fn is_used(flags: &args::Http) -> bool {
+    !(flags.tls.tls.is_empty() && flags.acme.acme.is_empty())
+}
+
 /// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
-pub(super) fn redirects(
-    flags: &args::Http,
-    certificates: Option<&Certificates>,
-) -> Result<Vec<ListenAddr>, Error> {
+pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
     let args::Https { https_redirect, hsts } = &flags.https;
-    if certificates.is_none() {
+    if !is_used(flags) {
         return match (https_redirect, hsts) {
             (Some(_), _) => Err(needs_tls("--https-redirect")),
             (_, Some(_)) => Err(Error::usage(
@@ -182,10 +194,18 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
+/// A path without links. The file itself need not exist yet.
+fn canonical(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
+        _ => Err(error),
+    })
+}
+
 /// Fails if a private key could be downloaded.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {
-        let Ok(found) = key.canonicalize() else { continue };
+        let Ok(found) = canonical(key) else { continue };
         let publishes = |root: &Path| {
             let Ok(root) = root.canonicalize() else { return false };
             let Ok(inside) = found.strip_prefix(root) else { return false };

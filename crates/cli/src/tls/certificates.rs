@@ -2,13 +2,16 @@
 //! them again.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use sockeye::TlsAcceptor;
-use sockeye::tls::{CertificateInfo, CertificateStore, Error, SelfSigned, Settings};
+use sockeye::tls::{
+    CertificateInfo, CertificateStore, Error, SelfSigned, Settings, Warning, WarningKind,
+};
 use tracing::{error, info, warn};
 
 use crate::log::Log;
@@ -32,6 +35,8 @@ pub(crate) struct Certificates {
     store: CertificateStore,
     /// The certificate that this program has made, if there is one.
     self_signed: Option<SelfSigned>,
+    /// The files of the certificates that `--acme` renews.
+    ordered: Vec<[PathBuf; 2]>,
     /// Why the files can't be used as they are now.
     fault: Option<Fault>,
 }
@@ -44,13 +49,15 @@ struct Fault {
 
 impl Certificates {
     /// Reads the certificates in these pairs of files: chain and key.
+    /// `ordered` are those that `--acme` renews.
     pub(crate) fn open(
         pairs: &[[PathBuf; 2]],
+        ordered: Vec<[PathBuf; 2]>,
         settings: Settings,
         self_signed: Option<SelfSigned>,
     ) -> Result<Self, Error> {
         let store = CertificateStore::open(pairs.to_owned(), settings)?;
-        Ok(Self { pairs: pairs.to_owned(), store, self_signed, fault: None })
+        Ok(Self { pairs: pairs.to_owned(), store, self_signed, ordered, fault: None })
     }
 
     /// The files: certificate and key.
@@ -106,6 +113,16 @@ impl Certificates {
 
     fn is_self_signed(&self, info: &CertificateInfo) -> bool {
         self.self_signed.as_ref().is_some_and(|own| own.pair()[0] == info.path)
+    }
+
+    /// What answers clients that ask for `host`: the certificate, and whether it is for that host.
+    /// `None`: their handshake is refused.
+    pub(crate) fn explain(&self, host: &str, now: SystemTime) -> Option<(String, bool)> {
+        let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        // Clients send no address.
+        let info = self.store.certificate_for((!is_ip).then_some(host))?;
+        let text = format!("{}, for {}; {}", info.path.display(), names(info), expiry(info, now));
+        Some((text, info.is_for(host)))
     }
 
     /// Starts the thread that loads the files again when they change, and warns before certificates
@@ -195,13 +212,22 @@ impl Certificates {
 
     /// Logs what is doubtful about the certificates in use.
     fn warn(&self) {
-        for warning in self.store.warnings() {
+        // A certificate of --acme may be missing: the line of its order says more.
+        let is_missing = |warning: &&Warning| warning.kind == WarningKind::Missing;
+        for warning in self.store.warnings().iter().filter(|warning| !is_missing(warning)) {
             warn!(target: "sockeye", "{warning}");
         }
     }
 
     fn warn_of_expiry(&mut self, now: SystemTime) {
         for info in self.store.expiring(now) {
+            // `--acme` renews a certificate when a third of its lifetime is left, and says why if
+            // that fails.
+            let lifetime = info.not_after.duration_since(info.not_before).unwrap_or_default();
+            let is_ordered = self.ordered.iter().any(|[path, _]| *path == info.path);
+            if is_ordered && info.left(now).is_some_and(|left| left > lifetime / 6) {
+                continue;
+            }
             let path = info.path.display();
             warn!(
                 target: "sockeye", %path,

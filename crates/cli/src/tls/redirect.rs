@@ -8,12 +8,14 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye::http_core::{
-    AllowedHosts, Answer, Fields, Handler, Handlers, Method, Request, Responder, Status,
+    AllowedHosts, Answer, Body, Fields, Handler, Handlers, Method, Request, Responder, Status,
 };
 use sockeye::proto::Peer;
+use sockeye_acme::Challenges;
 
 /// The port of `https://` URLs without a port.
 const HTTPS_PORT: u16 = 443;
@@ -32,6 +34,8 @@ pub(crate) struct Redirects {
     pub(crate) hosts: AllowedHosts,
     /// The IP addresses that may be redirected to, besides loopback ones.
     pub(crate) ips: Vec<IpAddr>,
+    /// What authorities ask for while they validate a name. Answered before anything else.
+    pub(crate) challenges: Option<Arc<Challenges>>,
 }
 
 /// Where a client connected to.
@@ -46,6 +50,12 @@ enum Place {
 impl Redirects {
     fn place(&self, peer: &Peer) -> Place {
         if peer.via < self.first { Place::Tls } else { Place::Redirecting }
+    }
+
+    /// What to answer an authority that validates a name by http-01.
+    fn challenge(&self, request: &Request<'_>) -> Option<String> {
+        let is_read = matches!(request.method(), Method::Get | Method::Head);
+        self.challenges.as_ref().filter(|_| is_read)?.http(request.path())
     }
 
     /// The URL to redirect a request to.
@@ -124,6 +134,11 @@ pub(crate) struct Redirect {
 impl Handler for Redirect {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let responder = responder.closing();
+        if let Some(content) = self.redirects.challenge(request) {
+            let fields = Fields::new().with("Content-Type", b"application/octet-stream");
+            let fields = fields.expect("the value is valid");
+            return responder.send(Status::OK, &fields, Body::Copied(content.as_bytes()));
+        }
         match self.redirects.location(request, &self.peer) {
             Ok(location) => {
                 // If a browser kept it, the port could never speak plain HTTP again.
@@ -202,6 +217,7 @@ mod tests {
             checked: vec![false],
             hosts: AllowedHosts::default(),
             ips: Vec::new(),
+            challenges: None,
         }
     }
 

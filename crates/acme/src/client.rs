@@ -1,0 +1,324 @@
+//! A blocking HTTPS client with limits on everything that an authority can do to it.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use sockeye_http::client::{Piece, RequestKind, ResponseReader};
+
+use crate::failure::{Failure, FailureKind};
+use crate::request::{Method, Request, Response, checked_url};
+
+/// The whole of an exchange, with connecting, after names were resolved.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// One attempt to connect to one address.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// The longest content of a response. A chain of certificates has about 5 KB. (A head may have 64
+/// KiB: [`ResponseReader`].)
+const MAX_CONTENT: usize = 256 * 1024;
+
+/// What goes into the field `User-Agent` (RFC 8555, 6.1).
+const USER_AGENT: &str = concat!("sockeye-acme/", env!("CARGO_PKG_VERSION"));
+
+/// A blocking HTTPS client. Each request has a connection of its own, which ends within 60 s, and a
+/// response of at most 256 KiB. Redirects are not followed: ACME has none.
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that trusts the roots of this configuration.
+    #[must_use]
+    pub fn new(config: Arc<ClientConfig>) -> Self {
+        Self { config }
+    }
+
+    /// Sends a request and waits for its response.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Unreachable`] or [`FailureKind::Untrusted`], or
+    /// [`FailureKind::Malformed`] if the response isn't HTTP.
+    pub fn send(&self, request: &Request) -> Result<Response, Failure> {
+        checked_url(&request.url)?;
+        let (authority, path) = split(&request.url);
+        let unreachable = |error: io::Error| unreachable(authority, &error);
+        let (host, port) = host_and_port(authority)?;
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| Failure::malformed(format!("{host} is no host name")))?;
+        let deadline = Instant::now() + DEADLINE;
+        let stream = connect(host, port, deadline).map_err(unreachable)?;
+        let tls = ClientConnection::new(Arc::clone(&self.config), name);
+        let tls = tls.map_err(|error| Failure::malformed(format!("{authority}: {error}")))?;
+        let mut stream = StreamOwned::new(tls, Timed { stream, deadline });
+        let head = head(request, authority, path);
+        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.flush());
+        sent.map_err(unreachable)?;
+        read(&mut stream, request.method, authority)
+    }
+}
+
+fn head(request: &Request, authority: &str, path: &str) -> String {
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+    };
+    let content = match request.method {
+        Method::Post => format!(
+            "Content-Type: application/jose+json\r\nContent-Length: {}\r\n",
+            request.content.len()
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {USER_AGENT}\r\n\
+         Accept: */*\r\nAccept-Language: en\r\n{content}Connection: close\r\n\r\n{}",
+        request.content
+    )
+}
+
+/// The authority and the path of an https URL. A fragment isn't sent.
+fn split(url: &str) -> (&str, &str) {
+    let rest = &url["https://".len()..];
+    let rest = rest.split('#').next().unwrap_or_default();
+    match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(&str, u16), Failure> {
+    let malformed = || Failure::malformed(format!("the URL of the CA has the host {authority:?}"));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, port.parse().map_err(|_| malformed())?)
+        }
+        _ => (authority, 443),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() || host.contains(['?', '@']) { Err(malformed()) } else { Ok((host, port)) }
+}
+
+fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()?.take(MAX_ADDRESSES) {
+        let left = deadline.saturating_duration_since(Instant::now()).min(CONNECT);
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// A stream whose reads and writes end at a deadline.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(timed_out()) } else { Ok(Some(left)) }
+    }
+}
+
+fn timed_out() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, format!("no response within {} s", DEADLINE.as_secs()))
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        let read = self.stream.read(buffer);
+        // What the kernel says after a timeout.
+        read.map_err(
+            |error| if error.kind() == ErrorKind::WouldBlock { timed_out() } else { error },
+        )
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        let written = self.stream.write(buffer);
+        written.map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => timed_out(),
+            _ => error,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Reads a response up to its end.
+fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Response, Failure> {
+    let kind = if method == Method::Head { RequestKind::Head } else { RequestKind::Other };
+    let malformed = |what: &dyn fmt::Display| Failure::malformed(format!("{authority}: {what}"));
+    let mut reader = ResponseReader::default();
+    let mut response = Response::default();
+    // The head, up to 64 KiB, or part of the content.
+    let mut input = Vec::new();
+    let mut buffer = [0; 8 * 1024];
+    loop {
+        let mut used = 0;
+        loop {
+            let (len, piece) =
+                reader.read(&input[used..], kind, None).map_err(|bad| malformed(&bad))?;
+            used += len;
+            match piece {
+                Piece::NeedMore => break,
+                Piece::Head(head) => {
+                    response.status = head.status;
+                    response.location = field(head.bytes, "location");
+                    response.nonce = field(head.bytes, "replay-nonce");
+                    response.retry_after = field(head.bytes, "retry-after");
+                }
+                Piece::Content(bytes) => {
+                    if response.content.len() + bytes.len() > MAX_CONTENT {
+                        let limit = MAX_CONTENT / 1024;
+                        return Err(malformed(&format!("sent more than {limit} KiB")));
+                    }
+                    response.content.extend_from_slice(bytes);
+                }
+                Piece::End { .. } => return Ok(response),
+            }
+        }
+        input.drain(..used);
+        match stream.read(&mut buffer).map_err(|error| unreachable(authority, &error))? {
+            0 => {
+                let complete = reader.end_of_input().map_err(|bad| malformed(&bad))?;
+                if complete {
+                    return Ok(response);
+                }
+                let closed = io::Error::new(ErrorKind::UnexpectedEof, "closed without a response");
+                return Err(unreachable(authority, &closed));
+            }
+            len => input.extend_from_slice(&buffer[..len]),
+        }
+    }
+}
+
+/// The value of a field of a head; `None` if it isn't there, or is folded or no ASCII.
+fn field(head: &[u8], name: &str) -> Option<String> {
+    let text = std::str::from_utf8(head).ok()?;
+    text.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    })
+}
+
+fn unreachable(authority: &str, error: &io::Error) -> Failure {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            let text = format!("the TLS certificate of {authority} is not trusted: {reason}");
+            Failure::new(FailureKind::Untrusted, text)
+        }
+        _ => {
+            let text = format!("cannot reach the CA at {authority}: {error}");
+            Failure::new(FailureKind::Unreachable, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads in pieces of this size.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let len = self.0.len().min(self.1);
+            buffer[..len].copy_from_slice(&self.0[..len]);
+            self.0 = &self.0[len..];
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn responses_are_read_however_they_are_cut() {
+        let response =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nLocation: https://ca/1\r\n\
+            replay-nonce:  abc \r\nRetry-After: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
+            3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
+        for size in [1, 2, 7, 8192] {
+            let read = read(&mut Pieces(response, size), Method::Post, "ca").unwrap();
+            assert_eq!(
+                read,
+                Response {
+                    status: 201,
+                    location: Some("https://ca/1".into()),
+                    nonce: Some("abc".into()),
+                    retry_after: Some("5".into()),
+                    content: b"abcd".into(),
+                }
+            );
+        }
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(read(&mut Pieces(head, 9), Method::Head, "ca").unwrap().content, b"");
+        let until_close = b"HTTP/1.0 200 OK\r\n\r\nabc";
+        assert_eq!(read(&mut Pieces(until_close, 9), Method::Get, "ca").unwrap().content, b"abc");
+    }
+
+    #[test]
+    fn what_an_authority_sends_is_bounded() {
+        let long = |length: usize| {
+            let content = vec![b'a'; length];
+            [format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes(), &content]
+                .concat()
+        };
+        let answer = |bytes: &[u8]| read(&mut Pieces(bytes, 8192), Method::Get, "ca");
+        assert_eq!(answer(&long(MAX_CONTENT)).unwrap().content.len(), MAX_CONTENT);
+        let too_long = answer(&long(MAX_CONTENT + 1)).unwrap_err();
+        assert_eq!(too_long.text, "ca: sent more than 256 KiB");
+        let endless = [b"HTTP/1.1 200 OK\r\nA: ".as_slice(), &vec![b'a'; 70_000]].concat();
+        assert_eq!(answer(&endless).unwrap_err().kind, FailureKind::Malformed);
+        for cut in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"] {
+            assert!(answer(cut).is_err());
+        }
+    }
+
+    #[test]
+    fn urls_are_split() {
+        for (url, expected) in [
+            ("https://ca.example/dir?a#b", Ok(("ca.example", 443, "/dir?a"))),
+            ("https://ca.example", Ok(("ca.example", 443, "/"))),
+            ("https://127.0.0.1:14000/dir", Ok(("127.0.0.1", 14_000, "/dir"))),
+            ("https://[::1]:14000/dir", Ok(("::1", 14_000, "/dir"))),
+            ("https://[::1]/dir", Ok(("::1", 443, "/dir"))),
+            ("https://a@b/", Err(())),
+            ("https:///", Err(())),
+            ("https://a:x/", Err(())),
+        ] {
+            let (authority, path) = split(url);
+            let found = host_and_port(authority).map(|(host, port)| (host, port, path));
+            assert_eq!(found.map_err(|_| ()), expected, "{url}");
+        }
+    }
+}

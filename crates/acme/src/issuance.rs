@@ -1,0 +1,451 @@
+//! One certificate, from the directory to the download: a state machine without I/O.
+
+use std::fmt;
+use std::mem;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use serde_json::{Value, json};
+
+use crate::challenge::{Challenge, ChallengeKind};
+use crate::directory::Directory;
+use crate::failure::{Failure, FailureKind};
+use crate::jws::{AccountKey, base64url};
+use crate::order::{Order, Status, choose_challenge, order_failure, validation_failure};
+use crate::problem;
+use crate::request::{Method, Request, Response, checked_nonce, checked_url, url};
+
+/// What to order.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The names of the certificate.
+    pub names: Vec<String>,
+    /// The challenges that can be answered, the preferred one first.
+    pub kinds: Vec<ChallengeKind>,
+    /// The e-mail addresses of the account.
+    pub emails: Vec<String>,
+    /// The certificate that this one replaces, by its identifier (RFC 9773, 4.1), if the authority
+    /// has renewal information.
+    pub replaces: Option<String>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this request, and give the response to [`Issuance::receive`].
+    Send(Request),
+    /// Answer this challenge from now on, instead of the one before.
+    Present(Challenge),
+    /// Wait before the next step.
+    Wait(Duration),
+    /// The certificate is there.
+    Done(Issued),
+}
+
+/// A certificate that was issued.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate and its chain, in PEM.
+    pub chain: String,
+    /// Its private key, in PEM.
+    pub key: String,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+/// Refused nonces in a row. An authority that has restarted refuses one; pebble refuses some on
+/// purpose.
+const MAX_BAD_NONCES: u32 = 10;
+
+/// The wait for a validation, or for the certificate, in total.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// Polls for a validation or the certificate.
+const MAX_POLLS: u32 = 60;
+
+/// The shortest and the longest wait between two polls, whatever the authority says.
+const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// One certificate, from the directory to the download. Call [`step`](Issuance::step) until it
+/// returns [`Step::Done`] or a failure. A failure ends it: begin a new one.
+#[derive(Debug)]
+pub struct Issuance<'a> {
+    directory_url: &'a str,
+    key: &'a AccountKey,
+    wanted: Wanted,
+    directory: Option<Directory>,
+    account: Option<String>,
+    order: Order,
+    /// The challenge that waits, for the text of a failure.
+    challenge: Option<Challenge>,
+    certificate_key: Option<KeyPair>,
+    nonce: Option<String>,
+    bad_nonces: u32,
+    /// Since the last progress.
+    waited: Duration,
+    polls: u32,
+    pause: Option<Duration>,
+    stage: Stage,
+}
+
+/// What is expected next.
+#[derive(Debug)]
+enum Stage {
+    /// The directory.
+    Directory,
+    /// A nonce, for the request of the stage in here.
+    Nonce(Box<Stage>),
+    /// The account.
+    Account,
+    /// The order, just made.
+    NewOrder,
+    /// An authorization of the order.
+    Authorization(String),
+    /// That the caller presents the challenge.
+    Present { authorization: String, challenge: String },
+    /// The challenge, which the authority may validate now.
+    Challenge { authorization: String, challenge: String },
+    /// The result of the validation.
+    Validation(String),
+    /// The order, with all names validated, or finalized.
+    Order,
+    /// The order, just finalized.
+    Finalize,
+    /// The certificate.
+    Download(String),
+    /// Nothing: this is the result.
+    Done(Issued),
+}
+
+impl<'a> Issuance<'a> {
+    /// Begins an order at the authority with this directory.
+    #[must_use]
+    pub fn new(directory_url: &'a str, key: &'a AccountKey, wanted: Wanted) -> Self {
+        Self {
+            directory_url,
+            key,
+            wanted,
+            directory: None,
+            account: None,
+            order: Order::default(),
+            challenge: None,
+            certificate_key: None,
+            nonce: None,
+            bad_nonces: 0,
+            waited: Duration::ZERO,
+            polls: 0,
+            pause: None,
+            stage: Stage::Directory,
+        }
+    }
+
+    /// The terms of service of the authority, once it has said where they are.
+    #[must_use]
+    pub fn terms(&self) -> Option<&str> {
+        self.directory.as_ref()?.terms.as_deref()
+    }
+
+    /// What to do next.
+    ///
+    /// # Errors
+    ///
+    /// If a request can't be signed, or the authority takes too long.
+    pub fn step(&mut self) -> Result<Step, Failure> {
+        if let Some(pause) = self.pause.take() {
+            return Ok(Step::Wait(pause));
+        }
+        match mem::replace(&mut self.stage, Stage::Directory) {
+            Stage::Directory => Ok(Step::Send(Request {
+                method: Method::Get,
+                url: self.directory_url.to_owned(),
+                content: String::new(),
+            })),
+            Stage::Present { authorization, challenge } => {
+                self.stage = Stage::Challenge { authorization, challenge };
+                let challenge = self.challenge.clone();
+                challenge.map(Step::Present).ok_or_else(|| Failure::malformed("no challenge"))
+            }
+            Stage::Done(issued) => {
+                self.stage = Stage::Done(issued.clone());
+                Ok(Step::Done(issued))
+            }
+            stage => {
+                let Some(nonce) = self.nonce.take() else {
+                    self.stage = match stage {
+                        Stage::Nonce(_) => stage,
+                        stage => Stage::Nonce(Box::new(stage)),
+                    };
+                    let url = self.directory()?.new_nonce.clone();
+                    return Ok(Step::Send(Request {
+                        method: Method::Head,
+                        url,
+                        content: String::new(),
+                    }));
+                };
+                self.stage = stage;
+                self.signed(&nonce)
+            }
+        }
+    }
+
+    /// The signed request of this stage.
+    fn signed(&mut self, nonce: &str) -> Result<Step, Failure> {
+        let (url, payload) = match &self.stage {
+            Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
+            Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()?),
+            Stage::Challenge { challenge, .. } => (challenge.clone(), "{}".into()),
+            Stage::Finalize => (self.order.finalize.clone(), self.finalize_payload()?),
+            // POST-as-GET (RFC 8555, 6.3).
+            Stage::Authorization(url) | Stage::Validation(url) | Stage::Download(url) => {
+                (url.clone(), String::new())
+            }
+            _ => (self.order.url.clone(), String::new()),
+        };
+        let content = self.key.sign(&url, nonce, self.account.as_deref(), &payload);
+        let content = content.map_err(|error| {
+            Failure::new(FailureKind::State, format!("cannot sign a request: {error}"))
+        })?;
+        Ok(Step::Send(Request { method: Method::Post, url, content }))
+    }
+
+    fn directory(&self) -> Result<&Directory, Failure> {
+        self.directory.as_ref().ok_or_else(|| Failure::malformed("there is no directory"))
+    }
+
+    /// An existing account is returned, too (RFC 8555, 7.3.1).
+    fn account_payload(&self) -> String {
+        let contact: Vec<_> =
+            self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect();
+        let mut payload = json!({ "termsOfServiceAgreed": true });
+        if !contact.is_empty() {
+            payload["contact"] = contact.into();
+        }
+        payload.to_string()
+    }
+
+    fn order_payload(&self) -> Result<String, Failure> {
+        let identifier = |name: &String| json!({ "type": "dns", "value": name });
+        let identifiers: Vec<_> = self.wanted.names.iter().map(identifier).collect();
+        let mut payload = json!({ "identifiers": identifiers });
+        if let Some(replaced) = &self.wanted.replaces
+            && self.directory()?.renewal_info.is_some()
+        {
+            payload["replaces"] = replaced.as_str().into();
+        }
+        Ok(payload.to_string())
+    }
+
+    fn finalize_payload(&mut self) -> Result<String, Failure> {
+        let failure = |error| {
+            let text = format!("cannot make a signing request: {error}");
+            Failure::new(FailureKind::Certificate, text)
+        };
+        // The key stays the same if the nonce is refused.
+        let key = match self.certificate_key.take() {
+            Some(key) => key,
+            None => KeyPair::generate().map_err(failure)?,
+        };
+        let made = || {
+            let mut params = CertificateParams::new(self.wanted.names.clone())?;
+            params.distinguished_name = DistinguishedName::new();
+            params.serialize_request(&key)
+        };
+        let request = made().map_err(failure)?;
+        self.certificate_key = Some(key);
+        Ok(json!({ "csr": base64url(request.der()) }).to_string())
+    }
+
+    /// Takes the response to the request of the last step.
+    ///
+    /// # Errors
+    ///
+    /// Why the authority gives no certificate.
+    pub fn receive(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
+        if let Some(nonce) = response.nonce.as_deref().and_then(checked_nonce) {
+            self.nonce = Some(nonce);
+        }
+        if !(200..300).contains(&response.status) {
+            return self.refused(response, now);
+        }
+        match mem::replace(&mut self.stage, Stage::Directory) {
+            Stage::Directory => self.directory_came(response),
+            Stage::Nonce(stage) => {
+                self.stage = *stage;
+                match self.nonce {
+                    Some(_) => Ok(()),
+                    None => Err(Failure::malformed("the CA gives no nonce")),
+                }
+            }
+            stage => {
+                self.bad_nonces = 0;
+                self.signed_came(stage, response, now)
+            }
+        }
+    }
+
+    /// An error, which ends the order unless it can be mended at once.
+    fn refused(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
+        let problem = response.json().unwrap_or_default();
+        match problem::name(&problem) {
+            "badNonce" => {
+                self.bad_nonces += 1;
+                if self.bad_nonces <= MAX_BAD_NONCES {
+                    return Ok(());
+                }
+            }
+            // The order before was made twice, or its certificate isn't known: RFC 9773, 5.
+            "alreadyReplaced" | "malformed" | "conflict"
+                if matches!(self.stage, Stage::NewOrder) && self.wanted.replaces.is_some() =>
+            {
+                self.wanted.replaces = None;
+                return Ok(());
+            }
+            // The names were validated, but the order doesn't know it yet.
+            "orderNotReady" if matches!(self.stage, Stage::Finalize) => {
+                (self.stage, self.certificate_key) = (Stage::Order, None);
+                return self.poll(response, now);
+            }
+            _ => {}
+        }
+        Err(problem::failure(response, now))
+    }
+
+    fn directory_came(&mut self, response: &Response) -> Result<(), Failure> {
+        let directory = Directory::of(response)?;
+        if directory.needs_external_account {
+            let text = "the CA wants an external account binding, which is not supported: use \
+                        another CA";
+            return Err(Failure::new(FailureKind::ExternalAccount, text));
+        }
+        self.directory = Some(directory);
+        self.stage = Stage::Account;
+        Ok(())
+    }
+
+    fn signed_came(
+        &mut self,
+        stage: Stage,
+        response: &Response,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
+        let location = || {
+            let location = response.location.as_deref();
+            checked_url(location.ok_or_else(|| Failure::malformed("a response has no Location"))?)
+        };
+        match stage {
+            Stage::Account => {
+                if Status::of(&response.json()?)? != Status::Valid {
+                    let text = "the account at the CA was deactivated";
+                    return Err(Failure::new(FailureKind::Account, text));
+                }
+                self.account = Some(location()?);
+                self.stage = Stage::NewOrder;
+            }
+            Stage::NewOrder => {
+                let object = response.json()?;
+                self.order = Order::of(&object, location()?, self.wanted.names.len())?;
+                self.next_authorization();
+            }
+            Stage::Authorization(url) => return self.authorization(url, &response.json()?),
+            Stage::Challenge { authorization, .. } => {
+                self.stage = Stage::Validation(authorization);
+                return self.poll(response, now);
+            }
+            Stage::Validation(url) => {
+                let object = response.json()?;
+                match Status::of(&object)? {
+                    Status::Valid => self.next_authorization(),
+                    Status::Invalid => {
+                        return Err(validation_failure(&object, self.challenge.as_ref()));
+                    }
+                    _ => {
+                        self.stage = Stage::Validation(url);
+                        return self.poll(response, now);
+                    }
+                }
+            }
+            Stage::Order | Stage::Finalize => return self.order_came(response, now),
+            Stage::Download(_) => {
+                let chain = String::from_utf8(response.content.clone()).map_err(|_| {
+                    Failure::new(
+                        FailureKind::Certificate,
+                        "the CA sent a certificate that is no PEM",
+                    )
+                })?;
+                let key = self.certificate_key.as_ref().map(KeyPair::serialize_pem);
+                self.stage = Stage::Done(Issued { chain, key: key.unwrap_or_default() });
+            }
+            Stage::Directory | Stage::Nonce(_) | Stage::Present { .. } | Stage::Done(_) => {
+                return Err(Failure::malformed("a response came to no request"));
+            }
+        }
+        Ok(())
+    }
+
+    fn next_authorization(&mut self) {
+        (self.waited, self.polls) = (Duration::ZERO, 0);
+        self.stage = match self.order.authorizations.pop() {
+            Some(url) => Stage::Authorization(url),
+            None => Stage::Order,
+        };
+    }
+
+    fn authorization(&mut self, authorization: String, object: &Value) -> Result<(), Failure> {
+        match Status::of(object)? {
+            // From an earlier order.
+            Status::Valid => {
+                self.next_authorization();
+                Ok(())
+            }
+            Status::Invalid => Err(validation_failure(object, None)),
+            _ => {
+                let Wanted { kinds, names, .. } = &self.wanted;
+                let (challenge, url) = choose_challenge(object, kinds, names, self.key)?;
+                self.challenge = Some(challenge);
+                self.stage = Stage::Present { authorization, challenge: url };
+                Ok(())
+            }
+        }
+    }
+
+    fn order_came(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
+        let object = response.json()?;
+        let status = Status::of(&object)?;
+        match status {
+            Status::Ready if self.certificate_key.is_none() => self.stage = Stage::Finalize,
+            Status::Pending | Status::Ready | Status::Processing => {
+                self.stage = Stage::Order;
+                return self.poll(response, now);
+            }
+            Status::Valid => self.stage = Stage::Download(url(&object, "certificate")?),
+            Status::Invalid => return Err(order_failure(&object)),
+        }
+        Ok(())
+    }
+
+    /// Waits, then asks again.
+    fn poll(&mut self, response: &Response, now: SystemTime) -> Result<(), Failure> {
+        let [shortest, longest] = POLL;
+        // Each wait is longer than the one before by half a second.
+        let own = shortest + Duration::from_millis(500) * self.polls;
+        let wait = response.retry_after(now).unwrap_or(own).clamp(shortest, longest);
+        self.polls += 1;
+        self.waited += wait;
+        if self.waited > MAX_WAIT || self.polls > MAX_POLLS {
+            let minutes = MAX_WAIT.as_secs() / 60;
+            let text = match (&self.stage, &self.challenge) {
+                (Stage::Validation(_), Some(Challenge { name, kind, .. })) => {
+                    format!("the CA has not validated {name} by {kind} within {minutes} minutes")
+                }
+                _ => format!("the CA has not made the certificate within {minutes} minutes"),
+            };
+            return Err(Failure::new(FailureKind::TooSlow, text));
+        }
+        self.pause = Some(wait);
+        Ok(())
+    }
+}

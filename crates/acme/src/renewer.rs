@@ -1,0 +1,422 @@
+//! Decides which certificates are due, and orders them.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::CryptoProvider;
+
+use crate::backoff;
+use crate::challenge::{ChallengeKind, Challenges};
+use crate::failure::{Failure, FailureKind};
+use crate::issuance::{Issuance, Step, Wanted};
+use crate::renewal::{self, DEFAULT_CHECK, RenewalInfo, RenewalStep, Window};
+use crate::request::{Request, Response};
+use crate::state::{Lock, StateFolder, Stored};
+
+/// What a [`Renewer`] needs from the program: a clock, a client and a log.
+pub trait Runtime {
+    /// The time.
+    fn now(&mut self) -> SystemTime;
+
+    /// Waits this long, or less.
+    fn wait(&mut self, time: Duration);
+
+    /// Sends a request to the authority: [`Client::send`](crate::Client::send).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no response.
+    fn send(&mut self, request: &Request) -> Result<Response, Failure>;
+
+    /// Something to log. After [`Report::Issued`] and [`Report::Found`], files have changed.
+    fn report(&mut self, report: &Report);
+
+    /// A random number in 0..1, so that many servers don't ask at the same time. Not secret.
+    fn random(&mut self) -> f64 {
+        f64::from(RandomState::new().hash_one(0) as u32) / f64::from(u32::MAX)
+    }
+}
+
+/// What a renewer does, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// An order begins.
+    Ordering {
+        /// The names of the certificate.
+        names: Vec<String>,
+    },
+    /// The authority has terms of service, to which an order agrees. Once per renewer.
+    Terms {
+        /// Where they are.
+        url: String,
+    },
+    /// There is a new certificate.
+    Issued {
+        /// Its names.
+        names: Vec<String>,
+        /// When it expires.
+        not_after: SystemTime,
+        /// When it is renewed.
+        renewed_at: SystemTime,
+    },
+    /// Another server has stored a new certificate in the same folder.
+    Found {
+        /// Its names.
+        names: Vec<String>,
+        /// When it expires.
+        not_after: SystemTime,
+    },
+    /// Another server that uses the same folder is ordering: its certificate will be used. Once per
+    /// certificate.
+    Waiting {
+        /// The names of the certificate.
+        names: Vec<String>,
+    },
+    /// There is no new certificate. Once for each kind, until there is one or another kind follows.
+    Failed {
+        /// The names of the certificate.
+        names: Vec<String>,
+        /// Why.
+        failure: Failure,
+        /// The next attempt is after this long.
+        retry_after: Duration,
+        /// When the certificate expires that is there.
+        not_after: Option<SystemTime>,
+    },
+}
+
+/// Settings of a [`Renewer`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL of the authority's directory.
+    pub directory: String,
+    /// The names of each certificate.
+    pub certificates: Vec<Vec<String>>,
+    /// The e-mail addresses of the account.
+    pub emails: Vec<String>,
+    /// The challenges that listeners can answer, the preferred one first. After a failed validation
+    /// the next attempt prefers another one.
+    pub kinds: Vec<ChallengeKind>,
+    /// Where everything is kept.
+    pub state: PathBuf,
+}
+
+/// Gets certificates and renews them. A thread calls [`turn`](Renewer::turn) again and again.
+pub struct Renewer<R> {
+    directory: String,
+    emails: Vec<String>,
+    kinds: Vec<ChallengeKind>,
+    state: StateFolder,
+    certificates: Vec<Entry>,
+    challenges: Arc<Challenges>,
+    provider: Arc<CryptoProvider>,
+    runtime: R,
+    has_reported_terms: bool,
+}
+
+/// One certificate.
+struct Entry {
+    names: Vec<String>,
+    stored: Option<Stored>,
+    window: Option<Window>,
+    /// When to look again whether it has to be ordered.
+    due: SystemTime,
+    /// When to ask for renewal information.
+    check: SystemTime,
+    /// Not before this time, whatever the authority says: a window that is always in the past
+    /// would lead to one order after the other.
+    not_before: SystemTime,
+    /// In a row.
+    failures: u32,
+    /// What was reported since the last certificate: `None` for [`Report::Waiting`].
+    reported: Option<Option<FailureKind>>,
+}
+
+impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewer").field("runtime", &self.runtime).finish_non_exhaustive()
+    }
+}
+
+/// The longest time between two turns: the clock may be set, and the machine may sleep.
+const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
+
+/// How long to wait while another server orders.
+const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);
+
+impl<R: Runtime> Renewer<R> {
+    /// Opens the state folder.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be created or read.
+    pub fn new(
+        settings: Settings,
+        challenges: Arc<Challenges>,
+        provider: Arc<CryptoProvider>,
+        mut runtime: R,
+    ) -> Result<Self, Failure> {
+        let Settings { directory, certificates, emails, kinds, state } = settings;
+        let state = StateFolder::open(&state, &directory)?;
+        let now = runtime.now();
+        let certificates = certificates.into_iter().map(|names| {
+            let stored = state.stored(&names)?;
+            let (due, window) = (now, None);
+            let (failures, reported) = (0, None);
+            let (check, not_before) = (now, now);
+            Ok(Entry { names, stored, window, due, check, not_before, failures, reported })
+        });
+        let certificates = certificates.collect::<Result<_, Failure>>()?;
+        let has_reported_terms = false;
+        Ok(Self {
+            directory,
+            emails,
+            kinds,
+            state,
+            certificates,
+            challenges,
+            provider,
+            runtime,
+            has_reported_terms,
+        })
+    }
+
+    /// The files of all certificates and their keys. Those that were never issued don't exist.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<[PathBuf; 2]> {
+        self.certificates.iter().map(|entry| self.state.pair(&entry.names)).collect()
+    }
+
+    /// The folder of this authority.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// The file of the account's key, which may not exist yet.
+    #[must_use]
+    pub fn account_key(&self) -> PathBuf {
+        self.state.account_key_path()
+    }
+
+    /// What the program has given.
+    pub fn runtime(&mut self) -> &mut R {
+        &mut self.runtime
+    }
+
+    /// Tries again at once what has failed.
+    pub fn retry_now(&mut self) {
+        let now = self.runtime.now();
+        for entry in self.certificates.iter_mut().filter(|entry| entry.failures > 0) {
+            entry.due = now;
+        }
+    }
+
+    /// Does what is due. Returns how long to wait until the next turn.
+    pub fn turn(&mut self) -> Duration {
+        for at in 0..self.certificates.len() {
+            if self.runtime.now() >= self.certificates[at].check {
+                self.check_renewal_info(at);
+            }
+            if self.runtime.now() >= self.certificates[at].due {
+                self.attempt(at);
+            }
+        }
+        let now = self.runtime.now();
+        let next = self.certificates.iter().map(|entry| entry.due.min(entry.check)).min();
+        let next = next.map(|next| next.duration_since(now).unwrap_or_default());
+        next.unwrap_or(LONGEST_TURN).min(LONGEST_TURN)
+    }
+
+    /// Asks the authority when it wants the certificate renewed. Without an answer, the last one
+    /// holds, or two thirds of the lifetime.
+    fn check_renewal_info(&mut self, at: usize) {
+        let stored = self.certificates[at].stored.clone();
+        let now = self.runtime.now();
+        let Some(Stored { id: Some(id), lifetime, .. }) = stored else {
+            self.certificates[at].check = now + LONGEST_TURN;
+            return;
+        };
+        let answer = self.renewal_info(&id);
+        let random = self.runtime.random();
+        let entry = &mut self.certificates[at];
+        entry.check = now + DEFAULT_CHECK;
+        if let Ok(Some(window)) = answer {
+            entry.check = now + window.check_after;
+            // A new time is drawn only for a new window.
+            if entry.window.is_none_or(|known| known.times != window.times) {
+                if entry.failures == 0 {
+                    let due = renewal::due(lifetime, Some(&window), random);
+                    entry.due = due.max(entry.not_before);
+                }
+                entry.window = Some(window);
+            }
+        }
+    }
+
+    fn renewal_info(&mut self, id: &str) -> Result<Option<Window>, Failure> {
+        let directory = self.directory.clone();
+        let mut info = RenewalInfo::new(&directory, id);
+        loop {
+            match info.step() {
+                RenewalStep::Send(request) => {
+                    let response = self.runtime.send(&request)?;
+                    info.receive(&response, self.runtime.now())?;
+                }
+                RenewalStep::Done(window) => return Ok(window),
+            }
+        }
+    }
+
+    /// Orders the certificate if it is due, and nobody else has or does.
+    fn attempt(&mut self, at: usize) {
+        if let Err(failure) = self.try_attempt(at) {
+            self.failed(at, failure);
+        }
+    }
+
+    fn try_attempt(&mut self, at: usize) -> Result<(), Failure> {
+        if self.is_fresh(at)? {
+            return Ok(());
+        }
+        let Some(lock) = self.state.try_lock()? else {
+            self.wait_for_other(at);
+            return Ok(());
+        };
+        // The one who had the lock may have just stored it.
+        if self.is_fresh(at)? {
+            return Ok(());
+        }
+        let stored = self.order(at, &lock).map_err(|failure| match failure.kind {
+            FailureKind::Account => {
+                let key = self.state.account_key_path();
+                let text = format!(
+                    "{failure}; for a new account, correct its e-mail address or remove {}",
+                    key.display()
+                );
+                Failure { text, ..failure }
+            }
+            _ => failure,
+        })?;
+        let (names, not_after) = (self.certificates[at].names.clone(), stored.lifetime[1]);
+        let renewed_at = self.keep(at, stored);
+        self.runtime.report(&Report::Issued { names, not_after, renewed_at });
+        Ok(())
+    }
+
+    /// Reads the certificate again, and returns whether it isn't due.
+    fn is_fresh(&mut self, at: usize) -> Result<bool, Failure> {
+        let now = self.runtime.now();
+        let entry = &self.certificates[at];
+        let Some(stored) = self.state.stored(&entry.names)? else { return Ok(false) };
+        if entry.stored.as_ref() != Some(&stored) {
+            let (names, not_after) = (entry.names.clone(), stored.lifetime[1]);
+            let due = self.keep(at, stored);
+            self.runtime.report(&Report::Found { names, not_after });
+            return Ok(due > now);
+        }
+        // The time of a window was drawn when the window came.
+        let due = match entry.window {
+            Some(_) => entry.due,
+            None => renewal::due(stored.lifetime, None, 0.0),
+        };
+        if due > now {
+            self.certificates[at].due = due;
+        }
+        Ok(due > now)
+    }
+
+    /// Uses a new certificate from now on. Returns when it is due.
+    fn keep(&mut self, at: usize, stored: Stored) -> SystemTime {
+        let now = self.runtime.now();
+        let entry = &mut self.certificates[at];
+        let [start, end] = stored.lifetime;
+        let lifetime = end.duration_since(start).unwrap_or_default();
+        entry.due = renewal::due(stored.lifetime, None, 0.0);
+        entry.not_before = now + (lifetime / 3).min(DEFAULT_CHECK);
+        (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
+        (entry.failures, entry.reported) = (0, None);
+        entry.due
+    }
+
+    fn wait_for_other(&mut self, at: usize) {
+        let due = self.runtime.now() + WAIT_FOR_OTHER;
+        let entry = &mut self.certificates[at];
+        entry.due = due;
+        if entry.reported != Some(None) {
+            entry.reported = Some(None);
+            self.runtime.report(&Report::Waiting { names: entry.names.clone() });
+        }
+    }
+
+    /// Orders a certificate and stores it.
+    fn order(&mut self, at: usize, lock: &Lock) -> Result<Stored, Failure> {
+        let entry = &self.certificates[at];
+        let key = self.state.account_key(lock)?;
+        let mut kinds = self.kinds.clone();
+        if !kinds.is_empty() {
+            kinds.rotate_left(entry.failures as usize % self.kinds.len());
+        }
+        let wanted = Wanted {
+            names: entry.names.clone(),
+            kinds,
+            emails: self.emails.clone(),
+            replaces: entry.stored.as_ref().and_then(|stored| stored.id.clone()),
+        };
+        let names = wanted.names.clone();
+        if entry.failures == 0 {
+            self.runtime.report(&Report::Ordering { names: names.clone() });
+        }
+        let directory = self.directory.clone();
+        let mut issuance = Issuance::new(&directory, &key, wanted);
+        let challenges = Arc::clone(&self.challenges);
+        let _withdraw = Withdraw(&challenges);
+        loop {
+            match issuance.step()? {
+                Step::Send(request) => {
+                    let response = self.runtime.send(&request)?;
+                    issuance.receive(&response, self.runtime.now())?;
+                    self.report_terms(issuance.terms());
+                }
+                Step::Present(challenge) => challenges.present(challenge, &self.provider)?,
+                Step::Wait(time) => self.runtime.wait(time),
+                Step::Done(issued) => return self.state.install(lock, &names, &issued),
+            }
+        }
+    }
+
+    fn report_terms(&mut self, terms: Option<&str>) {
+        if let Some(url) = terms.filter(|_| !self.has_reported_terms) {
+            self.has_reported_terms = true;
+            self.runtime.report(&Report::Terms { url: url.to_owned() });
+        }
+    }
+
+    fn failed(&mut self, at: usize, failure: Failure) {
+        let (now, random) = (self.runtime.now(), self.runtime.random());
+        let entry = &mut self.certificates[at];
+        entry.failures = entry.failures.saturating_add(1);
+        let not_after = entry.stored.as_ref().map(|stored| stored.lifetime[1]);
+        let left = not_after.map(|end| end.duration_since(now).unwrap_or_default());
+        let retry_after = backoff::delay(entry.failures, &failure, left, random);
+        entry.due = now + retry_after;
+        if entry.reported != Some(Some(failure.kind)) {
+            entry.reported = Some(Some(failure.kind));
+            let names = entry.names.clone();
+            self.runtime.report(&Report::Failed { names, failure, retry_after, not_after });
+        }
+    }
+}
+
+/// Ends the answers to challenges when an order ends, in any way.
+struct Withdraw<'a>(&'a Challenges);
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}

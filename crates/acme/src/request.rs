@@ -1,0 +1,89 @@
+//! Requests to an authority and its responses, as values.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A resource that needs no account.
+    Get,
+    /// A nonce.
+    Head,
+    /// Everything else, signed.
+    Post,
+}
+
+/// A request to an authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// An absolute URL.
+    pub url: String,
+    /// The content: JSON of type `application/jose+json`. Empty unless the method is POST.
+    pub content: String,
+}
+
+/// A response of an authority.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The field `Location`.
+    pub location: Option<String>,
+    /// The field `Replay-Nonce`.
+    pub nonce: Option<String>,
+    /// The field `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The content.
+    pub content: Vec<u8>,
+}
+
+/// Longer URLs and nonces are refused.
+const MAX_TEXT: usize = 2048;
+
+impl Response {
+    /// The time of `Retry-After`, which is a number of seconds or a date (RFC 9110, 10.2.3).
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let text = self.retry_after.as_deref()?.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+        }
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(now).unwrap_or_default())
+    }
+
+    pub(crate) fn json(&self) -> Result<Value, Failure> {
+        serde_json::from_slice(&self.content)
+            .map_err(|error| Failure::malformed(format!("a response is not JSON: {error}")))
+    }
+}
+
+/// The URL in this member of an object.
+pub(crate) fn url(object: &Value, member: &str) -> Result<String, Failure> {
+    let found = object[member].as_str();
+    checked_url(found.ok_or_else(|| Failure::malformed(format!("a response has no {member}")))?)
+}
+
+/// A URL that the authority sent: only by https, so that it can't be changed on the way.
+pub(crate) fn checked_url(text: &str) -> Result<String, Failure> {
+    let is_plain = text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match text.get(..8) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https://") && is_plain => Ok(text.to_owned()),
+        _ => Err(Failure::malformed(format!("a response has a URL that is not https: {text}"))),
+    }
+}
+
+/// A nonce (RFC 8555, 6.5.1): characters of base64url.
+pub(crate) fn checked_nonce(text: &str) -> Option<String> {
+    is_base64url(text).then(|| text.to_owned())
+}
+
+pub(crate) fn is_base64url(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_TEXT).contains(&text.len()) && text.bytes().all(allowed)
+}

@@ -1,0 +1,329 @@
+//! The state folder: the account's key, and certificates with their keys.
+//!
+//! ```text
+//! STATE/acme-v02.api.letsencrypt.org-directory/
+//!   lock                      held while an order is in progress
+//!   account-key.pem
+//!   example.org               a link to the folder of the newest version
+//!   .example.org.SUFFIX/
+//!     cert.pem  key.pem       the certificate with its chain, and its key
+//! ```
+//!
+//! Each file is written under another name first, and synchronised: a crash at any point leaves the
+//! old version. The link is replaced by a rename, so that the certificate and its key change
+//! together.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use crate::failure::{Failure, FailureKind};
+use crate::issuance::Issued;
+use crate::jws::AccountKey;
+use crate::renewal;
+
+/// The files of one authority in the state folder.
+#[derive(Clone, Debug)]
+pub struct StateFolder {
+    folder: PathBuf,
+}
+
+/// Only who holds it orders and writes certificates. It is released when dropped, and when the
+/// process ends in any way.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
+
+/// What the state folder knows of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The identifier for renewal information, if the certificate has one.
+    pub id: Option<String>,
+    /// From when until when it is valid.
+    pub lifetime: [SystemTime; 2],
+    /// The hash of the certificate: another one is another version.
+    pub fingerprint: [u8; 32],
+}
+
+/// The longest name of a file that isn't shortened.
+const MAX_NAME: usize = 150;
+
+impl StateFolder {
+    /// Opens the folder of the authority with this directory, and creates it if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be created.
+    pub fn open(state: &Path, directory_url: &str) -> Result<Self, Failure> {
+        let folder = state.join(file_name(directory_url.trim_start_matches("https://")));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| failure("create", &folder, &error))?;
+        Ok(Self { folder })
+    }
+
+    /// The folder of this authority.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn account_key_path(&self) -> PathBuf {
+        self.folder.join("account-key.pem")
+    }
+
+    /// The files of the certificate for these names, and of its key. They may not exist yet.
+    #[must_use]
+    pub fn pair(&self, names: &[String]) -> [PathBuf; 2] {
+        let link = self.link(names);
+        [link.join(CERT), link.join(KEY)]
+    }
+
+    fn link(&self, names: &[String]) -> PathBuf {
+        self.folder.join(certificate_name(names))
+    }
+
+    /// The lock; `None` if another process holds it.
+    ///
+    /// # Errors
+    ///
+    /// If its file can't be created.
+    pub fn try_lock(&self) -> Result<Option<Lock>, Failure> {
+        let path = self.folder.join("lock");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| failure("open", &path, &error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(failure("lock", &path, &error.into())),
+        }
+    }
+
+    /// The account's key. A new one is stored before it is used.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read or written.
+    pub fn account_key(&self, _lock: &Lock) -> Result<AccountKey, Failure> {
+        let path = self.account_key_path();
+        match fs::read_to_string(&path) {
+            Ok(pem) => AccountKey::from_pem(&pem).map_err(|error| {
+                let text = format!(
+                    "{} is no account key ({error}): remove it, and a new account is made",
+                    path.display()
+                );
+                Failure::new(FailureKind::State, text)
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let key = AccountKey::generate().map_err(|error| {
+                    Failure::new(FailureKind::State, format!("cannot make a key: {error}"))
+                })?;
+                let new = self.folder.join(format!(".account-key.{}", suffix()));
+                write(&new, key.to_pem().as_bytes())
+                    .and_then(|()| fs::rename(&new, &path))
+                    .and_then(|()| sync(&self.folder))
+                    .map_err(|error| failure("write", &path, &error))?;
+                Ok(key)
+            }
+            Err(error) => Err(failure("read", &path, &error)),
+        }
+    }
+
+    /// What is known of the certificate for these names; `None` if there is none that can be used.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read.
+    pub fn stored(&self, names: &[String]) -> Result<Option<Stored>, Failure> {
+        let [path, _] = self.pair(names);
+        match fs::read(&path) {
+            Ok(pem) => Ok(parse(&pem)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failure("read", &path, &error)),
+        }
+    }
+
+    /// Checks a certificate, and stores it with its key instead of the one before.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't for these names or this key, or the files can't be written. The one before stays.
+    pub fn install(
+        &self,
+        _lock: &Lock,
+        names: &[String],
+        issued: &Issued,
+    ) -> Result<Stored, Failure> {
+        let name = certificate_name(names);
+        let version = format!(".{name}.{}", suffix());
+        let folder = self.folder.join(&version);
+        let installed = self.write_version(&folder, names, issued).and_then(|stored| {
+            let (link, new) =
+                (self.folder.join(&name), self.folder.join(format!("{version}.link")));
+            symlink(&version, &new)
+                .and_then(|()| fs::rename(&new, &link))
+                .and_then(|()| sync(&self.folder))
+                .map_err(|error| failure("replace", &link, &error))?;
+            Ok(stored)
+        });
+        match installed {
+            Ok(_) => self.remove_versions(&name, &version),
+            Err(_) => drop(fs::remove_dir_all(&folder)),
+        }
+        installed
+    }
+
+    fn write_version(
+        &self,
+        folder: &Path,
+        names: &[String],
+        issued: &Issued,
+    ) -> Result<Stored, Failure> {
+        let (cert, key) = (folder.join(CERT), folder.join(KEY));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(folder)
+            .and_then(|()| write(&key, issued.key.as_bytes()))
+            .and_then(|()| write(&cert, issued.chain.as_bytes()))
+            .and_then(|()| sync(folder))
+            .map_err(|error| failure("write", folder, &error))?;
+        check(names, issued).map_err(|text| {
+            let text = format!("the CA sent a certificate that can't be used: {text}");
+            Failure::new(FailureKind::Certificate, text)
+        })
+    }
+
+    /// Removes older versions, except the newest of them: a reader may have followed the link
+    /// before it was replaced. Also what a crash has left.
+    fn remove_versions(&self, name: &str, current: &str) {
+        let prefix = format!(".{name}.");
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut old: Vec<_> = entries
+            .filter(|entry| {
+                let found = entry.file_name();
+                let found = found.to_string_lossy();
+                // The suffix has no dots, and a link of a version isn't needed any more.
+                let rest = found.strip_prefix(&prefix).unwrap_or(".");
+                found != current && !rest.trim_end_matches(".link").contains('.')
+            })
+            .map(|entry| (entry.metadata().and_then(|meta| meta.modified()).ok(), entry.path()))
+            .collect();
+        old.sort();
+        let (links, mut folders): (Vec<_>, Vec<_>) =
+            old.into_iter().map(|(_, path)| path).partition(|path| path.is_symlink());
+        folders.pop();
+        for path in links {
+            let _ = fs::remove_file(path);
+        }
+        for path in folders {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+const CERT: &str = "cert.pem";
+const KEY: &str = "key.pem";
+
+/// Checks that a certificate is for these names, and has this key. Its times are not checked: the
+/// clock of the authority may be ahead of ours.
+fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(issued.chain.as_bytes()).collect();
+    let chain = chain.map_err(|error| error.to_string())?;
+    let first = chain.first().ok_or("it has no certificate")?;
+    let (_, certificate) = X509Certificate::from_der(first).map_err(|error| error.to_string())?;
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let alternatives = alternatives.map_or(&[][..], |found| &found.value.general_names);
+    let has = |name: &String| {
+        alternatives.iter().any(|found| {
+            matches!(found, GeneralName::DNSName(found) if found.eq_ignore_ascii_case(name))
+        })
+    };
+    if let Some(missing) = names.iter().find(|name| !has(name)) {
+        return Err(format!("it is not for {missing}"));
+    }
+    let stored = stored(first, &certificate);
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes());
+    let key = key.map_err(|error| error.to_string())?;
+    let key = sockeye_tls::provider().key_provider.load_private_key(key);
+    let key = key.map_err(|error| error.to_string())?;
+    CertifiedKey::new(chain, key).keys_match().map_err(|_| "it has another key".to_owned())?;
+    Ok(stored)
+}
+
+fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
+    let (id, lifetime) = renewal::read(certificate);
+    Stored { id, lifetime, fingerprint: Sha256::digest(der).into() }
+}
+
+/// The certificate of this PEM text, the first one of a chain.
+fn parse(pem: &[u8]) -> Option<Stored> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Some(stored(&der, &certificate))
+}
+
+/// The file name of a certificate: its name, or the first one with the number of the others and a
+/// hash of all.
+fn certificate_name(names: &[String]) -> String {
+    match names {
+        [name] => file_name(name),
+        _ => {
+            let mut sorted = names.to_vec();
+            sorted.sort();
+            let hash = hash(&sorted.join(","));
+            let first = names.first().map_or("", String::as_str);
+            file_name(&format!("{first}+{}-{hash}", names.len().saturating_sub(1)))
+        }
+    }
+}
+
+/// Text as a file name: other characters than those of host names become `-`. Text that is too long
+/// ends with its hash instead.
+fn file_name(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    let name: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let name = name.trim_matches(['.', '-']);
+    match name.len() {
+        1..=MAX_NAME => name.to_owned(),
+        len => format!("{}-{}", &name[..len.min(MAX_NAME)], hash(text)),
+    }
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A suffix that no other process uses.
+fn suffix() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// Writes a new file that only its owner can read, to the disk.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Writes the names in a folder to the disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::new(FailureKind::State, format!("cannot {what} {}: {error}", path.display()))
+}

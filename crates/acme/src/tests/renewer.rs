@@ -1,0 +1,214 @@
+//! When certificates are ordered, with the clock of the test.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::Folder;
+use super::authority::{Authority, DIRECTORY, problem};
+use crate::*;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn renewer(folder: &Folder, ca: Authority) -> Renewer<Authority> {
+    let settings = Settings {
+        directory: DIRECTORY.into(),
+        certificates: vec![vec!["example.org".into(), "www.example.org".into()]],
+        emails: Vec::new(),
+        kinds: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
+        state: folder.0.clone(),
+    };
+    let challenges = Arc::clone(&ca.challenges);
+    Renewer::new(settings, challenges, sockeye_tls::provider(), ca).unwrap()
+}
+
+/// Runs turns for this long. Returns when orders were made, in days.
+fn run(renewer: &mut Renewer<Authority>, time: Duration) -> Vec<u64> {
+    let start = renewer.runtime().now();
+    let mut orders = Vec::new();
+    for _ in 0..1_000_000 {
+        let before = renewer.runtime().asked.len();
+        let wait = renewer.turn();
+        assert!(!renewer.runtime().challenges.is_waiting());
+        let ca = renewer.runtime();
+        let passed = ca.now.duration_since(start).unwrap();
+        if ca.asked[before..].iter().any(|path| path == "/order") {
+            orders.push(passed.as_secs() / DAY.as_secs());
+        }
+        if passed > time {
+            return orders;
+        }
+        // A turn that does nothing would be repeated at once.
+        ca.now += wait.max(Duration::from_millis(1));
+    }
+    panic!("the clock stands");
+}
+
+fn failures(reports: &[Report]) -> Vec<(FailureKind, u64)> {
+    let failure = |report: &Report| match report {
+        Report::Failed { failure, retry_after, .. } => Some((failure.kind, retry_after.as_secs())),
+        _ => None,
+    };
+    reports.iter().filter_map(failure).collect()
+}
+
+#[test]
+fn a_certificate_is_renewed_after_two_thirds_of_its_lifetime() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    assert_eq!(run(&mut renewer, 130 * DAY), [0, 59, 119]);
+    let reports = &renewer.runtime().reports;
+    assert!(matches!(
+        reports[..],
+        [
+            Report::Ordering { .. },
+            Report::Issued { .. },
+            Report::Ordering { .. },
+            Report::Issued { .. },
+            Report::Ordering { .. },
+            Report::Issued { .. },
+        ]
+    ));
+}
+
+#[test]
+fn a_certificate_of_six_days_is_renewed_after_four() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.lifetime = 6 * DAY;
+    assert_eq!(run(&mut renewer(&folder, ca), 9 * DAY), [0, 3, 7]);
+}
+
+#[test]
+fn a_certificate_is_renewed_when_the_ca_says_so() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    // The window ends 20 days after each question.
+    ca.window = Some([10 * DAY.as_secs(), 20 * DAY.as_secs()]);
+    let mut renewer = renewer(&folder, ca);
+    // The window is asked for every six hours, and always moves on: up to the last tenth.
+    assert_eq!(run(&mut renewer, 85 * DAY), [0, 80]);
+    // All certificates have to be replaced now.
+    renewer.runtime().window = Some([0, 1]);
+    let before = renewer.runtime().asked.len();
+    assert!((1..=2).contains(&run(&mut renewer, DAY / 4).len()));
+    assert!(renewer.runtime().ordered["replaces"].as_str().unwrap().contains('.'));
+    assert!(renewer.runtime().asked.len() - before < 100);
+    // One that says so of each new certificate, too, gets an order every six hours.
+    assert!((3..=4).contains(&run(&mut renewer, DAY).len()));
+}
+
+#[test]
+fn failures_are_reported_once_per_kind_and_retried_less_and_less() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.is_down = true;
+    let mut renewer = renewer(&folder, ca);
+    run(&mut renewer, 2 * DAY);
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::Unreachable, 60)]);
+    let asked = renewer.runtime().asked.len();
+    assert!((8..20).contains(&asked), "{asked}");
+    // Another kind follows.
+    renewer.runtime().is_down = false;
+    for _ in 0..2 {
+        let retry_after = Some("7200".into());
+        let limited = Response { retry_after, ..problem(429, "rateLimited", "") };
+        renewer.runtime().fault("/order", limited);
+    }
+    renewer.runtime().reports.clear();
+    renewer.retry_now();
+    renewer.turn();
+    let reported = failures(&renewer.runtime().reports);
+    assert_eq!(reported, [(FailureKind::RateLimited, 21_600)]);
+    run(&mut renewer, DAY);
+    assert_eq!(failures(&renewer.runtime().reports).len(), 1);
+    assert!(matches!(renewer.runtime().reports.last(), Some(Report::Issued { .. })));
+    // The first failure after a success is reported again, and the certificate stays.
+    renewer.runtime().is_down = true;
+    let [cert, _] = renewer.pairs().remove(0);
+    let before = std::fs::read(&cert).unwrap();
+    run(&mut renewer, 70 * DAY);
+    let last = renewer.runtime().reports.last().cloned();
+    assert!(matches!(last, Some(Report::Failed { not_after: Some(_), .. })), "{last:?}");
+    assert_eq!(std::fs::read(&cert).unwrap(), before);
+    // And it is renewed when the CA is there again.
+    renewer.runtime().is_down = false;
+    assert_eq!(run(&mut renewer, DAY).len(), 1);
+}
+
+#[test]
+fn the_other_challenge_is_tried_after_a_failed_validation() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    let path = "/challenge/example.org/tls-alpn-01";
+    renewer.runtime().fault(path, problem(400, "malformed", "no"));
+    run(&mut renewer, DAY);
+    let asked = &renewer.runtime().asked;
+    let challenges: Vec<_> =
+        asked.iter().filter(|path| path.starts_with("/challenge/example.org")).collect();
+    assert_eq!(challenges, [path, "/challenge/example.org/http-01"]);
+}
+
+#[test]
+fn a_server_that_starts_again_uses_what_is_there() {
+    let folder = Folder::new();
+    let mut first = renewer(&folder, Authority::new());
+    first.turn();
+    let key = std::fs::read(folder.0.join("ca.example-dir/account-key.pem")).unwrap();
+    let mut second = renewer(&folder, Authority::new());
+    second.turn();
+    assert_eq!(second.runtime().reports, []);
+    assert_eq!(second.runtime().asked, ["/dir"]);
+    // The account stays the same.
+    run(&mut second, 60 * DAY);
+    assert_eq!(std::fs::read(folder.0.join("ca.example-dir/account-key.pem")).unwrap(), key);
+}
+
+#[test]
+fn two_servers_with_one_folder_order_once() {
+    let folder = Folder::new();
+    let (mut first, mut second) =
+        (renewer(&folder, Authority::new()), renewer(&folder, Authority::new()));
+    let state = StateFolder::open(&folder.0, DIRECTORY).unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    // Somebody else orders.
+    for _ in 0..3 {
+        assert_eq!(second.turn(), Duration::from_secs(2));
+        second.runtime().now += Duration::from_secs(2);
+    }
+    assert!(matches!(second.runtime().reports[..], [Report::Waiting { .. }]));
+    assert_eq!(second.runtime().asked, [""; 0]);
+    drop(lock);
+    first.turn();
+    second.turn();
+    assert!(!second.runtime().asked.iter().any(|path| path == "/order"));
+    assert!(matches!(second.runtime().reports[1..], [Report::Found { .. }]));
+}
+
+#[test]
+fn the_terms_are_reported_once() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.terms = Some("https://ca.example/terms.pdf");
+    let mut renewer = renewer(&folder, ca);
+    run(&mut renewer, 100 * DAY);
+    let url = "https://ca.example/terms.pdf".into();
+    let count = |reports: &[Report]| {
+        reports
+            .iter()
+            .filter(|report| **report == Report::Terms { url: String::clone(&url) })
+            .count()
+    };
+    assert_eq!(count(&renewer.runtime().reports), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_is_noticed_within_minutes() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    renewer.turn();
+    assert!(renewer.turn() <= Duration::from_secs(600));
+    renewer.runtime().now += 80 * DAY;
+    renewer.turn();
+    assert_eq!(renewer.runtime().reports.len(), 4);
+    let _: SystemTime = renewer.runtime().now;
+}

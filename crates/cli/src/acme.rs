@@ -1,0 +1,234 @@
+//! Certificates from an authority: the thread that orders and renews them, and its log lines.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use sockeye::tls::ClientConfig;
+use sockeye_acme::{
+    Challenges, Client, Failure, FailureKind, Renewer, Report, Request, Response, Runtime, Settings,
+};
+use tracing::{error, info, warn};
+
+use crate::log::Log;
+use crate::signals::OnHangup;
+use crate::text;
+
+/// The certificates of `--acme`.
+#[derive(Debug)]
+pub(crate) struct Acme {
+    renewer: Renewer<Thread>,
+    challenges: Arc<Challenges>,
+    retry: SyncSender<()>,
+    /// Of all certificates.
+    names: Vec<String>,
+    host: String,
+    state: PathBuf,
+}
+
+impl Acme {
+    /// Opens the state folder. The authority is asked by [`Acme::start`].
+    pub(crate) fn new(settings: Settings, client: ClientConfig) -> Result<Self, Failure> {
+        let challenges = Arc::<Challenges>::default();
+        let (retry, signals) = sync_channel(1);
+        let host = settings.directory.split('/').nth(2).unwrap_or_default().to_owned();
+        let names = settings.certificates.concat();
+        let thread = Thread {
+            client: Client::new(Arc::new(client)),
+            signals,
+            retries: false,
+            host: host.clone(),
+        };
+        let provider = sockeye::tls::provider();
+        let renewer = Renewer::new(settings, Arc::clone(&challenges), provider, thread)?;
+        let state = renewer.folder().to_owned();
+        Ok(Self { renewer, challenges, retry, names, host, state })
+    }
+
+    /// The files of the certificates and their keys, which may not exist yet.
+    pub(crate) fn pairs(&self) -> Vec<[PathBuf; 2]> {
+        self.renewer.pairs()
+    }
+
+    /// The names of all certificates.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The file of the account's key, which may not exist yet.
+    pub(crate) fn account_key(&self) -> PathBuf {
+        self.renewer.account_key()
+    }
+
+    pub(crate) fn challenges(&self) -> Arc<Challenges> {
+        Arc::clone(&self.challenges)
+    }
+
+    /// The line of the start screen.
+    pub(crate) fn line(&self) -> String {
+        let names = match self.names.len() {
+            ..=3 => self.names.join(", "),
+            more => format!("{} and {} more", self.names[..2].join(", "), more - 2),
+        };
+        format!(
+            "Certificates for {names} come from {}, and are kept in {}.",
+            self.host,
+            self.state.display()
+        )
+    }
+
+    /// Starts the thread, which runs until the process ends. Calling the result tries again at once
+    /// what has failed.
+    pub(crate) fn start(self) -> io::Result<OnHangup> {
+        let Self { mut renewer, retry, .. } = self;
+        thread::Builder::new().name("acme".into()).spawn(move || {
+            loop {
+                let wait = renewer.turn();
+                renewer.runtime().wait(wait);
+                if std::mem::take(&mut renewer.runtime().retries) {
+                    renewer.retry_now();
+                }
+            }
+        })?;
+        Ok(Box::new(move |_: &Log| {
+            // If the channel is full, it is about to try again.
+            let _ = retry.try_send(());
+        }))
+    }
+}
+
+/// The clock, the network and the log of the thread.
+#[derive(Debug)]
+struct Thread {
+    client: Client,
+    signals: Receiver<()>,
+    /// A signal came during a wait.
+    retries: bool,
+    host: String,
+}
+
+impl Runtime for Thread {
+    fn now(&mut self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        match self.signals.recv_timeout(time) {
+            Ok(()) => self.retries = true,
+            Err(RecvTimeoutError::Timeout) => {}
+            // Nobody is left who could signal.
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(time),
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<Response, Failure> {
+        self.client.send(request)
+    }
+
+    fn report(&mut self, report: &Report) {
+        let host = &self.host;
+        match report {
+            Report::Ordering { names } => {
+                info!(target: "sockeye", "ordering a certificate for {} from {host}", names.join(", "));
+            }
+            Report::Terms { url } => {
+                info!(target: "sockeye", "--acme agrees to the terms of service of {host}: {url}");
+            }
+            Report::Issued { names, not_after, renewed_at } => info!(
+                target: "sockeye",
+                "{host} has issued a certificate for {}: it expires {}, and is renewed {}",
+                names.join(", "), text::date(*not_after), text::date(*renewed_at)
+            ),
+            Report::Found { names, not_after } => info!(
+                target: "sockeye",
+                "another server has stored a certificate for {}: it expires {}",
+                names.join(", "), text::date(*not_after)
+            ),
+            Report::Waiting { names } => info!(
+                target: "sockeye",
+                "another server is ordering certificates in the same folder: waiting for that for {}",
+                names.join(", ")
+            ),
+            Report::Failed { names, failure, retry_after, not_after } => {
+                let line = failed(names, failure, *retry_after, *not_after);
+                // The old certificate is in use.
+                match not_after {
+                    Some(end) if *end > SystemTime::now() => warn!(target: "sockeye", "{line}"),
+                    _ => error!(target: "sockeye", "{line}"),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The line of a failure: what happened, what to do, and what happens next.
+fn failed(
+    names: &[String],
+    failure: &Failure,
+    retry_after: Duration,
+    not_after: Option<SystemTime>,
+) -> String {
+    let advice = match failure.kind {
+        FailureKind::Untrusted => "; for a CA of your own, name its root with --acme-ca FILE",
+        FailureKind::Validation => {
+            "; the CA must reach this server by that name, at port 443 for tls-alpn-01 and 80 for \
+             http-01: check the DNS and firewalls"
+        }
+        FailureKind::RateLimited => "; for tests, use --acme-directory staging",
+        _ => "",
+    };
+    let next = match retry_after.as_secs() {
+        seconds @ ..120 => text::count(seconds.max(1), "second"),
+        seconds @ ..7200 => text::count(seconds.div_ceil(60), "minute"),
+        seconds => text::count(seconds.div_ceil(3600), "hour"),
+    };
+    let kept = not_after.map(|end| format!("; the certificate in use expires {}", text::date(end)));
+    format!(
+        "no new certificate for {}: {failure}{advice}{}; next attempt in {next}, or on SIGHUP",
+        names.join(", "),
+        kept.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_to_do_and_what_happens_next() {
+        let failure = |kind, text: &str| Failure { kind, text: text.into(), retry_after: None };
+        let names = ["a.example".to_owned(), "b.example".to_owned()];
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        for (failure, seconds, not_after, expected) in [
+            (
+                failure(FailureKind::Unreachable, "cannot reach the CA at ca:443: refused"),
+                57,
+                None,
+                "no new certificate for a.example, b.example: cannot reach the CA at ca:443: refused; \
+                 next attempt in 57 seconds, or on SIGHUP",
+            ),
+            (
+                failure(FailureKind::Untrusted, "not trusted"),
+                240,
+                Some(end),
+                "no new certificate for a.example, b.example: not trusted; for a CA of your own, name \
+                 its root with --acme-ca FILE; the certificate in use expires 2027-01-15; next \
+                 attempt in 4 minutes, or on SIGHUP",
+            ),
+            (
+                failure(FailureKind::RateLimited, "too many"),
+                86_400,
+                None,
+                "no new certificate for a.example, b.example: too many; for tests, use \
+                 --acme-directory staging; next attempt in 24 hours, or on SIGHUP",
+            ),
+        ] {
+            let line = failed(&names, &failure, Duration::from_secs(seconds), not_after);
+            assert_eq!(line, expected);
+        }
+    }
+}

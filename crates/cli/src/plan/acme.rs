@@ -1,0 +1,117 @@
+//! Certificates from an authority.
+
+use std::path::Path;
+
+use sockeye::tls::{ClientError, ClientSettings, Trust};
+use sockeye_acme::{BadName, ChallengeKind, Settings, parse_name};
+
+use crate::acme::Acme;
+use crate::args;
+use crate::error::Error;
+use crate::state;
+
+/// The most names of a certificate: Let's Encrypt's limit.
+const MAX_NAMES: usize = 100;
+
+/// The orders of `--acme`. `None` without the flag. `redirects` says that plain HTTP is answered,
+/// too.
+pub(super) fn acme(
+    flags: &args::Acme,
+    state: Option<&Path>,
+    redirects: bool,
+) -> Result<Option<Acme>, Error> {
+    let args::Acme { acme, acme_email, acme_directory, acme_ca } = flags;
+    if acme.is_empty() {
+        return Ok(None);
+    }
+    let certificates = acme.iter().map(|list| names(list, acme_directory.is_public));
+    let mut kinds = vec![ChallengeKind::TlsAlpn01];
+    if redirects {
+        kinds.push(ChallengeKind::Http01);
+    }
+    let settings = Settings {
+        directory: acme_directory.url.clone(),
+        certificates: certificates.collect::<Result<_, _>>()?,
+        emails: acme_email.iter().cloned().collect(),
+        kinds,
+        state: state::folder(state)?.join("acme"),
+    };
+    for (at, names) in settings.certificates.iter().enumerate() {
+        if settings.certificates[..at].contains(names) {
+            return Err(Error::usage(format!("--acme {} is given twice", names.join(","))));
+        }
+    }
+    let trust = acme_ca.clone().map_or(Trust::System, |path| Trust::Files(vec![path]));
+    let client = ClientSettings { trust, ..ClientSettings::default() }.config();
+    let client = client.map_err(|error| {
+        Error::Failure(match &error {
+            ClientError::NoRoots { .. } => anyhow::anyhow!(
+                "--acme: {error}; install them (Debian: apt install ca-certificates), or name the \
+                 CA's own with --acme-ca FILE"
+            ),
+            _ => anyhow::anyhow!("--acme-ca: {error}"),
+        })
+    })?;
+    let acme = Acme::new(settings, client);
+    let advice =
+        "--state FOLDER names another folder (a systemd unit needs StateDirectory=sockeye)";
+    acme.map(Some).map_err(|error| Error::Failure(anyhow::anyhow!("--acme: {error}; {advice}")))
+}
+
+/// The names of one certificate.
+fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for text in list.split(',').map(str::trim) {
+        let name = parse_name(text, is_public).map_err(|error| {
+            let instead = match error {
+                BadName::Address | BadName::NotPublic => {
+                    "; for a private network, use --tls self-signed, or --acme-directory with a CA of \
+                     your own"
+                }
+                _ => "",
+            };
+            Error::usage(format!("--acme '{text}': {error}{instead}"))
+        })?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.len() > MAX_NAMES {
+        return Err(Error::usage(format!(
+            "--acme: a certificate has at most {MAX_NAMES} names, not {}: give the flag several times",
+            names.len()
+        )));
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_that_cannot_be_ordered_is_refused_with_the_reason() {
+        assert_eq!(
+            names("a.example, B.example,a.example", true).unwrap(),
+            ["a.example", "b.example"]
+        );
+        assert_eq!(names("localhost", false).unwrap(), ["localhost"]);
+        for (text, is_public, expected) in [
+            ("*.example.org", true, "dns-01"),
+            ("*.example.org", false, "dns-01"),
+            ("localhost", true, "--tls self-signed"),
+            ("nas.local", true, "--acme-directory"),
+            ("192.0.2.1", true, "--tls self-signed"),
+            ("192.0.2.1", false, "IP addresses are not supported"),
+            ("https://example.org", true, "this is no host name"),
+            ("example.org,", true, "--acme ''"),
+        ] {
+            let error = names(text, is_public).unwrap_err();
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+            assert!(matches!(error, Error::Usage(_)));
+        }
+        let many: Vec<_> = (0..101).map(|number| format!("a{number}.example")).collect();
+        assert!(names(&many.join(","), true).is_err());
+        assert!(names(&many[..100].join(","), true).is_ok());
+    }
+}
