@@ -22,9 +22,11 @@ mod send;
 mod serve;
 mod signals;
 mod start_screen;
+mod state;
 mod stdout;
 mod target;
 mod text;
+mod tls;
 mod writer;
 
 use std::process::ExitCode;
@@ -33,7 +35,7 @@ use anyhow::Context;
 use sockeye::engine::driver::return_freed_memory;
 
 use crate::args::{Command, CommandLine};
-use crate::error::{Error, OrUsage};
+use crate::error::Error;
 use crate::log::Log;
 use crate::stdout::Stdout;
 use crate::target::Target;
@@ -62,8 +64,8 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
         Command::Echo(flags) => {
-            let plan = plan::serve(flags.listen, &flags.serve).or_usage()?;
-            serve::echo(plan, flags.idle_timeout.0, log)
+            let idle = flags.idle_timeout.0;
+            serve::echo(plan::echo(flags)?, idle, log)
         }
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::folders::{FolderArgs, origin};
 use super::listen::{self, LISTEN, LISTEN_LONG};
+use super::tls::{Https, Tls};
 use crate::access::Format;
 use crate::log::level;
 use crate::proxies::TrustedProxy;
@@ -27,6 +28,10 @@ Examples:
   sockeye http
   # Serve a site on all addresses, with an access log.
   sockeye http /srv/www --listen :80 --access-log /var/log/sockeye/access.log
+  # The same over HTTPS; http:// URLs are redirected.
+  sockeye http /srv/www --tls fullchain.pem,key.pem --listen :443 --https-redirect
+  # Try a site over HTTPS on this machine.
+  sockeye http ./site --tls self-signed
   # Share a folder on the local network, with listings.
   sockeye http ~/Shared --listen :8000 --listing
   # Serve a single-page app, and its documentation at /docs.
@@ -84,6 +89,12 @@ pub(crate) struct Http {
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+
+    #[command(flatten)]
+    pub(crate) https: Https,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
@@ -172,6 +183,9 @@ pub(crate) struct Echo {
     pub(super) port: Option<u16>,
 
     #[command(flatten)]
+    pub(crate) tls: Tls,
+
+    #[command(flatten)]
     pub(crate) serve: Serve,
 
     /// Close connections that send nothing for this long.
@@ -218,6 +232,9 @@ pub(crate) struct Message {
     #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     pub(crate) origin: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
 
     #[command(flatten)]
     pub(crate) serve: Serve,

@@ -8,9 +8,10 @@ mod send;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::listing::Listing;
 pub(crate) use self::load::{Health, Load, health, load};
 pub(crate) use self::send::{Send, SendMessages, send_bytes, send_messages};
-pub(crate) use self::serve::{Http, Message, Serve, http, message, serve};
+pub(crate) use self::serve::{Http, Message, Serve, echo, http, message};

@@ -1,0 +1,206 @@
+//! TLS of a server.
+
+use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use sockeye::engine::ListenAddr;
+use sockeye::http_core::AllowedHosts;
+use sockeye::tls::{ClientCa, Problem, SelfSigned, Settings, UnknownName};
+
+use super::Folders;
+use crate::args::{self, Redirect};
+use crate::error::Error;
+use crate::state;
+use crate::tls::Certificates;
+
+/// The value of `--tls` for a certificate for development.
+const SELF_SIGNED: &str = "self-signed";
+
+/// The port of `https://` URLs without a port, and of `http://` ones.
+const PORTS: [u16; 2] = [443, 80];
+
+/// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
+/// of `alpn`, if there is any. A self-signed certificate is for `names`, too.
+pub(super) fn certificates(
+    flags: &args::Tls,
+    alpn: &[&[u8]],
+    names: &[String],
+) -> Result<Option<Certificates>, Error> {
+    let args::Tls { tls, tls_unknown_name, client_ca, client_ca_optional, state } = flags;
+    if *client_ca_optional && client_ca.is_none() {
+        return Err(Error::usage("--client-ca-optional needs --client-ca FILE"));
+    }
+    if tls.is_empty() {
+        return match (tls_unknown_name, client_ca) {
+            (args::UnknownName::Refuse, _) => Err(needs_tls("--tls-unknown-name")),
+            (_, Some(_)) => Err(needs_tls("--client-ca")),
+            (args::UnknownName::First, None) => Ok(None),
+        };
+    }
+    let settings = Settings {
+        alpn: alpn.iter().map(|protocol| protocol.to_vec()).collect(),
+        unknown_name: match tls_unknown_name {
+            args::UnknownName::First => UnknownName::FirstCertificate,
+            args::UnknownName::Refuse => UnknownName::Refuse,
+        },
+        client_ca: client_ca.clone().map(|path| ClientCa { path, required: !client_ca_optional }),
+        ..Settings::default()
+    };
+    let is_self_signed = |value: &&OsString| *value == SELF_SIGNED;
+    let self_signed = match tls.iter().find(is_self_signed) {
+        Some(_) => Some(self_signed(state.as_deref(), names)?),
+        None => None,
+    };
+    let pairs = tls.iter().map(|value| match &self_signed {
+        Some(certificate) if value == SELF_SIGNED => certificate.pair(),
+        _ => pair(value),
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let certificates = Certificates::open(&pairs, settings, self_signed);
+    certificates.map(Some).map_err(|error| Error::Failure(explained(error, &pairs)))
+}
+
+/// Takes the self-signed certificate from the state folder, or makes it.
+fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Error> {
+    let folder = state::folder(state)?;
+    SelfSigned::open(&folder, names).map_err(|error| {
+        let advice = "--state FOLDER names another folder for it (a systemd unit needs \
+                      StateDirectory=sockeye)";
+        Error::Failure(anyhow!("--tls self-signed: {error}; {advice}"))
+    })
+}
+
+/// Adds to an error of certificates what to type.
+fn explained(error: sockeye::tls::Error, pairs: &[[PathBuf; 2]]) -> anyhow::Error {
+    use sockeye::tls::Error::File;
+    match &error {
+        File(path, Problem::CertificateInsteadOfKey)
+            if pairs.iter().any(|pair| pair.iter().all(|part| part == path)) =>
+        {
+            anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
+        }
+        _ => anyhow!("--tls: {error}"),
+    }
+}
+
+fn needs_tls(flag: &str) -> Error {
+    Error::usage(format!("{flag} needs TLS: add --tls CERT,KEY, or --tls self-signed"))
+}
+
+/// The files of the certificate and of its key; one file twice if it has both. A path may contain
+/// commas: the first comma between two files that exist separates them.
+fn pair(value: &OsStr) -> [PathBuf; 2] {
+    let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
+    let bytes = value.as_bytes();
+    let commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
+    let splits = commas.map(|at| [path(&bytes[..at]), path(&bytes[at + 1..])]);
+    let splits: Vec<_> = splits.collect();
+    let exist = |pair: &&[PathBuf; 2]| pair.iter().all(|path| path.exists());
+    match splits.iter().find(exist).or(splits.first()) {
+        Some(pair) if !path(bytes).exists() => pair.clone(),
+        _ => [value.into(), value.into()],
+    }
+}
+
+/// The names and addresses by which clients may reach a server, for a self-signed certificate.
+pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> {
+    let host = |address: &ListenAddr| match address {
+        ListenAddr::Host(host, _) => {
+            let is_specific = host.parse().is_ok_and(|ip: IpAddr| !ip.is_unspecified());
+            let is_name = !host.contains(':') && host.contains(char::is_alphabetic);
+            (is_specific || is_name).then(|| host.clone())
+        }
+        ListenAddr::Any(_) | ListenAddr::Unix(_) => None,
+    };
+    let named = hosts.names().map(|name| name.trim_matches(['[', ']']).to_owned());
+    listen.iter().filter_map(host).chain(named).collect()
+}
+
+/// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
+pub(super) fn redirects(
+    flags: &args::Http,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<ListenAddr>, Error> {
+    let args::Https { https_redirect, hsts } = &flags.https;
+    if certificates.is_none() {
+        return match (https_redirect, hsts) {
+            (Some(_), _) => Err(needs_tls("--https-redirect")),
+            (_, Some(_)) => Err(Error::usage(
+                "--hsts needs TLS: add --tls CERT,KEY; behind a proxy with TLS, write --header \
+                 'Strict-Transport-Security: max-age=31536000'",
+            )),
+            (None, None) => Ok(Vec::new()),
+        };
+    }
+    let is_hsts = |rule: &args::HeaderRule| {
+        rule.name.eq_ignore_ascii_case("strict-transport-security") && rule.value.is_some()
+    };
+    if hsts.is_some() && flags.folders.header.iter().any(is_hsts) {
+        return Err(Error::usage(
+            "--hsts and --header both set Strict-Transport-Security: remove one of them",
+        ));
+    }
+    let addresses = match https_redirect {
+        None => return Ok(Vec::new()),
+        Some(Redirect::At(address)) => vec![address.clone()],
+        Some(Redirect::Default) => {
+            let [https, http] = PORTS;
+            let usual = flags.listen.iter().filter_map(|address| match address {
+                ListenAddr::Any(port) if *port == https => Some(ListenAddr::Any(http)),
+                ListenAddr::Host(host, port) if *port == https => {
+                    Some(ListenAddr::Host(host.clone(), http))
+                }
+                _ => None,
+            });
+            usual.collect()
+        }
+    };
+    if addresses.is_empty() {
+        let listen = text_of(&flags.listen);
+        return Err(Error::usage(format!(
+            "--https-redirect listens on port 80 if TLS has port 443, but --listen is {listen}: name \
+             an address, as --https-redirect=:8080"
+        )));
+    }
+    if let Some(address) = addresses.iter().find(|address| {
+        let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
+        !picks_a_port && flags.listen.contains(address)
+    }) {
+        return Err(Error::usage(format!(
+            "--https-redirect={address} is the address of a --listen, which uses TLS: plain GET and \
+             HEAD requests are redirected there anyway; name another address, or remove the flag"
+        )));
+    }
+    Ok(addresses)
+}
+
+fn text_of(addresses: &[ListenAddr]) -> String {
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" and ")
+}
+
+/// Fails if a private key could be downloaded.
+pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
+    for [_, key] in pairs {
+        let Ok(found) = key.canonicalize() else { continue };
+        let publishes = |root: &Path| {
+            let Ok(root) = root.canonicalize() else { return false };
+            let Ok(inside) = found.strip_prefix(root) else { return false };
+            let is_served =
+                |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
+            inside.iter().all(is_served)
+        };
+        if let Some(mounted) = folders.mounted.iter().find(|mounted| publishes(&mounted.path)) {
+            return Err(Error::usage(format!(
+                "the private key {} is in the served folder {}, so that everyone could download it: \
+                 move it to another folder",
+                key.display(),
+                mounted.path.display()
+            )));
+        }
+    }
+    Ok(())
+}
