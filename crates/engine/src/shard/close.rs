@@ -47,7 +47,7 @@ impl<D: Driver> Shard<D> {
         if conn.charged {
             self.resources.output_budget.release(key);
         }
-        if conn.counted && matches!(conn.stage, Stage::Handshaking { .. }) {
+        if conn.counted && conn.is_shaking_hands() {
             self.resources.handshakes.end();
         }
         if conn.counted {
@@ -172,7 +172,7 @@ impl<D: Driver> Shard<D> {
                 active.conn.drain_handshake(active.resources)
             }
             // Its session gets the event when it opens.
-            Stage::Connecting { .. } | Stage::Handshaking { .. } => Ok(()),
+            Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::Signing(_) => Ok(()),
             _ if !is_draining => {
                 active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())

@@ -15,16 +15,14 @@ use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::limits::RECORD;
+use super::hello::is_record_whole;
+use super::limits::{MAX_FROM_CLIENT, RECORD};
 use super::{clock, server_name};
 
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
-/// the certificates of a client.
-const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
-/// The same for a client: the certificates of a server. rustls reads no larger message.
+/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
@@ -122,6 +120,16 @@ impl Tls {
     /// Whether it has read anything.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
+    }
+
+    /// Whether it is a server that has not answered a client hello yet.
+    pub(crate) fn awaits_hello(&self) -> bool {
+        matches!(&self.side, Side::Server(server) if server.protocol_version().is_none())
+    }
+
+    /// Whether `input` completes the first record of a client hello.
+    pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
+        self.awaits_hello() && is_record_whole(&self.unused, input)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {

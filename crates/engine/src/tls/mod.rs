@@ -9,12 +9,13 @@
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
+//! | `hello` | client hellos that threads read |
 //! | `limits` | sizes of records |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
 //! records are appended to an output that is lent for that. How the shard shakes hands, decrypts
-//! and seals is in `shard/secure.rs`.
+//! and seals is in `shard/secure.rs`; how it passes client hellos to threads, in `shard/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;
@@ -25,6 +26,7 @@ mod connection;
 #[cfg(feature = "tls")]
 mod error;
 mod handshakes;
+mod hello;
 mod limits;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
@@ -41,6 +43,7 @@ pub(crate) use connection::Tls;
 #[cfg(feature = "tls")]
 pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
+pub(crate) use hello::{Hello, HelloRead};
 #[cfg(not(feature = "tls"))]
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]

@@ -5,6 +5,8 @@ use std::fmt;
 
 use sockeye_proto::{Fault, TlsInfo, WallTime};
 
+use super::hello::is_record_whole;
+
 /// TLS for the connections of a listener. Needs the feature `tls`.
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor(());
@@ -39,6 +41,14 @@ impl TlsConnector {
 impl Tls {
     pub(crate) fn has_begun(&self) -> bool {
         false
+    }
+
+    pub(crate) fn awaits_hello(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
+        is_record_whole(&[], input)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
