@@ -15,7 +15,6 @@ use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::hello::is_record_whole;
 use super::limits::{MAX_FROM_CLIENT, RECORD};
 use super::{clock, server_name};
 
@@ -363,6 +362,13 @@ impl Tls {
         }));
         self.has_failed |= closed.is_err();
     }
+}
+
+/// Whether the record that begins with `unused` and goes on with `input` is whole.
+pub(super) fn is_record_whole(unused: &[u8], input: &[u8]) -> bool {
+    let mut header = unused.iter().chain(input).skip(3);
+    let (Some(high), Some(low)) = (header.next(), header.next()) else { return false };
+    unused.len() + input.len() >= 5 + usize::from(u16::from_be_bytes([*high, *low]))
 }
 
 /// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.
