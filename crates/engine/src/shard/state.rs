@@ -249,6 +249,7 @@ impl<D: Driver> Shard<D> {
             handshakes: Handshakes::default(),
             hellos,
             handshaken: Vec::new(),
+            file_piece: Vec::new(),
         };
         Ok(Self {
             driver,

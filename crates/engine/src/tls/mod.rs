@@ -11,6 +11,7 @@
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `hello` | client hellos that threads read |
 //! | `limits` | sizes of records |
+//! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
@@ -26,6 +27,8 @@ mod connection;
 #[cfg(feature = "tls")]
 mod error;
 mod handshakes;
+#[cfg(feature = "harness")]
+mod harness;
 mod hello;
 mod limits;
 #[cfg(not(feature = "tls"))]
@@ -43,6 +46,8 @@ pub(crate) use connection::Tls;
 #[cfg(feature = "tls")]
 pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
+#[cfg(feature = "harness")]
+pub use harness::TlsHarness;
 pub(crate) use hello::{Hello, HelloRead};
 #[cfg(not(feature = "tls"))]
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
