@@ -1,0 +1,53 @@
+"""A private certificate authority for tests, made with openssl."""
+
+import pathlib
+import subprocess
+
+EXTENSIONS = """\
+subjectAltName={names}
+basicConstraints=critical,CA:FALSE
+extendedKeyUsage=serverAuth
+keyUsage=critical,digitalSignature
+"""
+DAYS = "60"
+
+
+def openssl(*words):
+    return subprocess.run(["openssl", *map(str, words)], stdin=subprocess.DEVNULL, check=True,
+                          capture_output=True).stdout
+
+
+class Authority:
+    """Issues P-256 certificates. `certificate` is its own, which clients have to trust."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.certificate = self.directory / "authority.pem"
+        self._key = self._make_key("authority")
+        openssl("req", "-x509", "-new", "-key", self._key, "-subj", "/CN=Sockeye's test authority",
+                "-days", DAYS, "-out", self.certificate,
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def issue(self, *names):
+        """The files of a certificate for these DNS names and IP addresses, and of its key."""
+        key = self._make_key(names[0])
+        request, extensions, certificate = (
+            self.directory / f"{names[0]}.{kind}" for kind in ("csr", "ext", "pem"))
+        kinds = ["IP" if name.replace(".", "").isdigit() else "DNS" for name in names]
+        extensions.write_text(EXTENSIONS.format(
+            names=",".join(f"{kind}:{name}" for kind, name in zip(kinds, names))))
+        openssl("req", "-new", "-key", key, "-subj", f"/CN={names[0]}", "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
+                "-CAcreateserial", "-days", DAYS, "-extfile", extensions, "-out", certificate)
+        return certificate, key
+
+    def flags(self, *names):
+        """The flags with which `sockeye` serves such a certificate."""
+        certificate, key = self.issue(*(names or ("localhost", "127.0.0.1")))
+        return "--tls", f"{certificate},{key}"
+
+    def _make_key(self, name):
+        key = self.directory / f"{name}.key"
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+        return key
