@@ -25,6 +25,7 @@ mod start_screen;
 mod stdout;
 mod target;
 mod text;
+mod tls;
 mod writer;
 
 use std::process::ExitCode;

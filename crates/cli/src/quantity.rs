@@ -1,4 +1,4 @@
-//! Durations, sizes and rates as people write them: `10s`, `1.5m`; `8K`, `8KiB`, `65536`; `20k`.
+//! Durations, sizes and rates as people write them: `10s`, `1.5m`, `1d`; `8K`, `8KiB`, `65536`; `20k`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,8 @@ pub(crate) struct Size(pub(crate) usize);
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Units in nanoseconds, the largest first: `Display` takes the first that divides.
-const TIME_UNITS: [(&str, u128); 6] = [
+const TIME_UNITS: [(&str, u128); 7] = [
+    ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
     ("s", 1_000_000_000),
@@ -33,11 +34,16 @@ const SIZE_UNITS: [(&str, u128); 4] =
 impl Span {
     /// Reads a duration that may be zero.
     pub(crate) fn parse_with_zero(text: &str) -> Result<Self, String> {
-        const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m or 1h";
+        Self::parse_up_to(text, MAX_DURATION)
+    }
+
+    /// Reads a duration of at most `max`, which may be zero.
+    pub(crate) fn parse_up_to(text: &str, max: Duration) -> Result<Self, String> {
+        const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m, 1h or 1d";
         let scale = |unit: &str| TIME_UNITS.iter().find(|(name, _)| *name == unit);
         let nanos = parse_scaled(text, |unit| scale(unit).map(|(_, scale)| *scale)).ok_or(HELP)?;
-        if nanos > MAX_DURATION.as_nanos() {
-            return Err("it must be at most a year, 8784h".into());
+        if nanos > max.as_nanos() {
+            return Err(format!("it must be at most {}d", max.as_secs() / (24 * 60 * 60)));
         }
         // Bounded above, so it fits.
         Ok(Self(Duration::from_nanos(nanos as u64)))
@@ -100,7 +106,7 @@ impl fmt::Display for Span {
         // No minutes or hours: 60s says more of a timeout than 1m.
         let (amount, unit) = match self.0.as_nanos() {
             0 => (0, "s"),
-            nanos => in_largest_unit(nanos, &TIME_UNITS[2..]),
+            nanos => in_largest_unit(nanos, &TIME_UNITS[3..]),
         };
         write!(f, "{amount}{}{unit}", if f.alternate() { " " } else { "" })
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::slice;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -24,6 +25,8 @@ const RESERVED_DESCRIPTORS: usize = 2048;
 pub struct Server {
     config: Config,
     addresses: Vec<Bound>,
+    /// By listener: which of the addresses given to [`Server::bind`] it is for.
+    requested: Vec<usize>,
     reserved_descriptors: usize,
     /// By shard.
     listeners: Vec<Vec<(u32, Listener)>>,
@@ -50,16 +53,27 @@ impl Server {
         let reserve = RESERVED_DESCRIPTORS.min(limit / 4);
         config.max_connections = config.max_connections.min(limit - reserve).max(1);
 
-        let mut bound = Vec::new();
+        let (mut bound, mut requested) = (Vec::new(), Vec::new());
         let mut listeners: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
-        for (via, incoming) in bind_all(addresses, workers)?.into_iter().enumerate() {
-            bound.push(incoming.bound);
-            for (shard, listener) in listeners.iter_mut().zip(incoming.listeners) {
-                shard.push((via as u32, listener));
+        for (index, address) in addresses.iter().enumerate() {
+            for incoming in bind_all(slice::from_ref(address), workers)? {
+                let via = bound.len() as u32;
+                bound.push(incoming.bound);
+                requested.push(index);
+                for (shard, listener) in listeners.iter_mut().zip(incoming.listeners) {
+                    shard.push((via, listener));
+                }
             }
         }
         let tls = vec![config.tls.clone(); bound.len()];
-        Ok(Self { config, addresses: bound, reserved_descriptors: reserve, listeners, tls })
+        Ok(Self {
+            config,
+            addresses: bound,
+            requested,
+            reserved_descriptors: reserve,
+            listeners,
+            tls,
+        })
     }
 
     /// The addresses that it listens on, with the ports that replaced 0. A peer's
@@ -67,6 +81,17 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
+    }
+
+    /// Which of the addresses given to [`Server::bind`] the address with this index in
+    /// [`Server::addresses`] is for. A name such as `localhost` may have several addresses.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such address.
+    #[must_use]
+    pub fn requested(&self, via: usize) -> usize {
+        self.requested[via]
     }
 
     /// Accepts connections without TLS at the address with this index in [`Server::addresses`].

@@ -116,6 +116,17 @@ fn connections_of_a_unix_socket_are_spread_over_all_workers() {
 }
 
 #[test]
+fn each_address_belongs_to_one_that_was_requested() {
+    let requested = ["127.0.0.1:0", "localhost:0", ":0"].map(|text| text.parse().unwrap());
+    let server = Server::bind(&requested, NonZeroUsize::MIN, Config::default()).unwrap();
+    let addresses = server.addresses();
+    let of: Vec<_> = (0..addresses.len()).map(|via| server.requested(via)).collect();
+    // A name may have one address or two.
+    assert!(of == [0, 1, 2] || of == [0, 1, 1, 2], "{of:?}: {addresses:?}");
+    assert!(addresses.iter().rev().skip(1).all(Bound::is_loopback), "{addresses:?}");
+}
+
+#[test]
 fn an_ipv4_peer_of_a_dual_stack_socket_has_an_ipv4_address() {
     let server = Server::bind(&[ListenAddr::Any(0)], NonZeroUsize::MIN, Config::default()).unwrap();
     let Bound::Ip(address) = server.addresses()[0] else { panic!("not a TCP address") };

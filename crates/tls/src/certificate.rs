@@ -1,248 +1,247 @@
 //! One certificate with its chain and key.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::FromDer;
+use rustls::sign::{CertifiedKey, SigningKey};
 
-use crate::error::Error;
+use crate::chain::{self, MAX_CHAIN};
+use crate::error::{Error, Problem};
+use crate::fingerprint::Fingerprint;
+use crate::pem::Pem;
+use crate::provider::provider;
+use crate::read::{Content, read};
+use crate::warning::{Warning, WarningKind};
+use crate::x509::Facts;
 
 /// A certificate with its chain and key, which fit together.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     pub(crate) key: Arc<CertifiedKey>,
-    names: Vec<String>,
-    not_before: SystemTime,
-    not_after: SystemTime,
+    info: CertificateInfo,
+    warnings: Vec<Warning>,
 }
 
-/// What the checks need to know of a parsed certificate.
-struct Parsed {
-    subject: Vec<u8>,
-    issuer: Vec<u8>,
-    names: Vec<String>,
-    not_before: SystemTime,
-    not_after: SystemTime,
-    /// It says where its issuer's certificate can be had, as those of public authorities do.
-    names_issuer_url: bool,
+/// What a certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateInfo {
+    /// The names that it is for: DNS names in lower case, of which some may begin with `*.`, and IP
+    /// addresses.
+    pub names: Vec<String>,
+    /// When it begins to be valid.
+    pub not_before: SystemTime,
+    /// When it expires.
+    pub not_after: SystemTime,
+    /// The hash by which users recognize it.
+    pub fingerprint: Fingerprint,
+    /// Its file. Empty if it was made in memory.
+    pub path: PathBuf,
+}
+
+impl CertificateInfo {
+    fn new(der: &[u8], facts: &Facts, path: &Path) -> Self {
+        Self {
+            names: facts.names.clone(),
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            fingerprint: Fingerprint::of(der),
+            path: path.to_owned(),
+        }
+    }
+
+    /// How long it is still valid. `None`: it has expired.
+    #[must_use]
+    pub fn left(&self, now: SystemTime) -> Option<Duration> {
+        self.not_after.duration_since(now).ok().filter(|left| !left.is_zero())
+    }
+
+    /// Whether it has expired, or should have been renewed by now: less than 14 days are left, and
+    /// less than a third of its lifetime.
+    #[must_use]
+    pub fn expires_soon(&self, now: SystemTime) -> bool {
+        const DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
+        self.left(now).is_none_or(|left| left <= DAYS.min(lifetime / 3))
+    }
+}
+
+/// The files of a certificate, when they are checked, and how strictly.
+pub(crate) struct Source<'a> {
+    pub(crate) chain: (&'a Path, &'a Content),
+    pub(crate) key: (&'a Path, &'a Content),
+    pub(crate) now: SystemTime,
+    pub(crate) may_be_expired: bool,
 }
 
 impl Certificate {
     /// Reads a certificate, followed by those that lead to its root, and its private key: PEM files
-    /// as `openssl`, certbot and others write them. The key may be EC, RSA or Ed25519, in PKCS#8,
+    /// as `openssl`, certbot and others write them. The key may be ECDSA, RSA or Ed25519, in PKCS#8,
     /// SEC 1 or PKCS#1. Both may be in one file.
     ///
     /// # Errors
     ///
     /// [`Error`] says which file has what wrong.
     pub fn from_files(chain: &Path, key: &Path) -> Result<Self, Error> {
-        let (chain_pem, key_pem) = (read(chain)?, read(key)?);
-        Self::from_pem([(chain, &chain_pem), (key, &key_pem)])
-    }
-
-    /// As [`Certificate::from_files`], with the content of both files.
-    pub(crate) fn from_pem(files: [(&Path, &[u8]); 2]) -> Result<Self, Error> {
-        let [(chain, chain_pem), (key, key_pem)] = files;
-        let certificates = certificates(chain_pem, chain, key)?;
-        let parsed = certificates
-            .iter()
-            .map(|der| parse(der).ok_or_else(|| malformed(chain)))
-            .collect::<Result<Vec<_>, _>>()?;
-        check_chain(&parsed, chain)?;
-        let key_der = private_key(key_pem, key)?;
-        let made = Self::new(certificates, key_der, &parsed[0]);
-        made.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Error::invalid(
-                key,
-                format!("the key belongs to another certificate than {}", chain.display()),
-            ),
-            error => Error::invalid(key, format!("the key can't be used: {error}")),
+        let (chain_content, key_content) = (read(chain)?, read(key)?);
+        Self::load(&Source {
+            chain: (chain, &chain_content),
+            key: (key, &key_content),
+            now: SystemTime::now(),
+            may_be_expired: false,
         })
     }
 
-    /// A certificate of parts that belong together.
-    pub(crate) fn from_der(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, rustls::Error> {
-        let first = chain.first().and_then(|der| parse(der));
-        let first = first.ok_or(rustls::Error::NoCertificatesPresented)?;
-        Self::new(chain, key, &first)
-    }
-
-    fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        first: &Parsed,
-    ) -> Result<Self, rustls::Error> {
-        let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
-        let key = CertifiedKey::new(chain, key);
-        match key.keys_match() {
-            // A key that can't be compared.
-            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(error) => return Err(error),
+    /// Checks what was read.
+    pub(crate) fn load(source: &Source<'_>) -> Result<Self, Error> {
+        let ((chain_path, chain_content), (key_path, key_content)) = (source.chain, source.key);
+        let chain_pem = Pem::parse(&chain_content.bytes);
+        let key_pem = Pem::parse(&key_content.bytes);
+        let chain_pem = chain_pem.map_err(|problem| Error::file(chain_path, problem))?;
+        if chain_pem.certificates.is_empty() {
+            let is_swapped =
+                key_pem.is_ok_and(|pem| !pem.certificates.is_empty()) && chain_path != key_path;
+            return Err(Error::file(
+                chain_path,
+                match chain_pem.without_certificate() {
+                    Problem::KeyInsteadOfCertificate if is_swapped => {
+                        Problem::Swapped(key_path.to_owned())
+                    }
+                    problem => problem,
+                },
+            ));
         }
-        Ok(Self {
-            key: Arc::new(key),
-            names: first.names.clone(),
-            not_before: first.not_before,
-            not_after: first.not_after,
-        })
+        let key_pem = key_pem.map_err(|problem| Error::file(key_path, problem))?;
+        if key_pem.keys.is_empty() {
+            return Err(Error::file(key_path, key_pem.without_key()));
+        }
+        let (key, links, mut kinds) = Self::assemble(chain_pem, key_pem, source)?;
+
+        let (_, first) = &links[0];
+        check_times(first, source, &mut kinds)?;
+        check_chain(&links, source.now, &mut kinds);
+        let warning = |kind| Warning::new(chain_path, kind);
+        let mut warnings: Vec<Warning> = kinds.into_iter().map(warning).collect();
+        if key_content.is_public {
+            warnings.push(Warning::new(key_path, WarningKind::KeyIsPublic));
+        }
+        let info = CertificateInfo::new(&links[0].0, first, chain_path);
+        let chain = links.into_iter().map(|(der, _)| der).collect();
+        Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), info, warnings })
     }
 
-    /// The names that it is for: DNS names in lower case, of which some may begin with `*.`, and IP
-    /// addresses.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// When it begins to be valid.
-    #[must_use]
-    pub fn not_before(&self) -> SystemTime {
-        self.not_before
-    }
-
-    /// When it expires.
-    #[must_use]
-    pub fn not_after(&self) -> SystemTime {
-        self.not_after
-    }
-
-    /// The same with other times, for tests.
-    #[cfg(test)]
-    pub(crate) fn with_times(self, not_before: SystemTime, not_after: SystemTime) -> Self {
-        Self { not_before, not_after, ..self }
-    }
-
-    /// Whether it should be renewed by now: less than 14 days are left, and less than a third of
-    /// its lifetime.
-    #[must_use]
-    pub fn expires_soon(&self, now: SystemTime) -> bool {
-        const DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        let left = self.not_after.duration_since(now).unwrap_or_default();
-        left < DAYS.min(lifetime / 3)
-    }
-}
-
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::Unreadable(path.to_owned(), error))
-}
-
-fn malformed(path: &Path) -> Error {
-    Error::invalid(path, "a certificate is malformed")
-}
-
-fn certificates(
-    pem: &[u8],
-    path: &Path,
-    key: &Path,
-) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| malformed(path))?;
-    if !certificates.is_empty() {
-        return Ok(certificates);
-    }
-    Err(Error::invalid(
-        path,
-        if PrivateKeyDer::from_pem_slice(pem).is_ok() {
-            format!(
-                "has a private key and no certificate: name the certificate first, then its key \
-             ({},{})",
-                key.display(),
-                path.display()
-            )
-        } else if pem.first() == Some(&0x30) {
-            "has no PEM text: convert it with openssl x509 -inform der -out cert.pem -in FILE"
-                .into()
-        } else {
-            "has no certificate (a block that begins with -----BEGIN CERTIFICATE-----)".into()
-        },
-    ))
-}
-
-fn private_key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let text = String::from_utf8_lossy(pem);
-        let is_encrypted =
-            text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED");
-        Error::invalid(
-            path,
-            match is_encrypted {
-                true => "the key is encrypted: decrypt it with openssl pkey -in FILE -out key.pem",
-                false => {
-                    "has no private key (a block that begins with -----BEGIN PRIVATE KEY-----)"
+    /// Finds the certificate of a key, and puts the others into order.
+    #[allow(clippy::type_complexity)]
+    fn assemble(
+        chain_pem: Pem,
+        key_pem: Pem,
+        source: &Source<'_>,
+    ) -> Result<(Arc<dyn SigningKey>, Vec<chain::Link>, Vec<WarningKind>), Error> {
+        let ((chain_path, _), (key_path, _)) = (source.chain, source.key);
+        if chain_pem.certificates.len() > MAX_CHAIN {
+            let problem = Problem::ChainTooLong(chain_pem.certificates.len());
+            return Err(Error::file(chain_path, problem));
+        }
+        let mut links = Vec::with_capacity(chain_pem.certificates.len());
+        for der in chain_pem.certificates {
+            let Some(facts) = Facts::parse(&der) else {
+                let problem = Problem::Malformed("CERTIFICATE".into());
+                return Err(Error::file(chain_path, problem));
+            };
+            links.push((der, facts));
+        }
+        let mut is_supported = false;
+        for key in key_pem.keys {
+            let Ok(key) = provider().key_provider.load_private_key(key) else { continue };
+            is_supported = true;
+            let public = key.public_key();
+            let first = match &public {
+                Some(public) => {
+                    links.iter().position(|(_, facts)| facts.public_key == public.as_ref())
                 }
+                // It can't be compared.
+                None => Some(0),
+            };
+            if let Some(first) = first {
+                drop(public);
+                let (links, kinds) = chain::sort(links, first);
+                return Ok((key, links, kinds));
+            }
+        }
+        Err(Error::file(
+            key_path,
+            match is_supported {
+                true => Problem::KeyOfAnother(chain_path.to_owned()),
+                false => Problem::UnsupportedKey,
             },
-        )
-    })
+        ))
+    }
+
+    /// A certificate that we have made.
+    pub(crate) fn from_der(
+        der: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, Error> {
+        let key = provider().key_provider.load_private_key(key)?;
+        let facts = Facts::parse(&der)
+            .ok_or_else(|| Error::file("".as_ref(), Problem::Malformed("CERTIFICATE".into())))?;
+        let info = CertificateInfo::new(&der, &facts, "".as_ref());
+        let key = Arc::new(CertifiedKey::new(vec![der], key));
+        Ok(Self { key, info, warnings: Vec::new() })
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn info(&self) -> &CertificateInfo {
+        &self.info
+    }
+
+    /// What is doubtful about it or its files.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
 }
 
-/// Checks that the chain is in order, complete as far as can be seen, and valid now.
-fn check_chain(chain: &[Parsed], path: &Path) -> Result<(), Error> {
-    let first = &chain[0];
-    if chain.windows(2).any(|pair| pair[0].issuer != pair[1].subject) {
-        let what = "the certificates are in the wrong order: the server's own comes first, and each \
-                    is followed by that of its issuer";
-        return Err(Error::invalid(path, what));
+fn check_times(
+    facts: &Facts,
+    source: &Source<'_>,
+    kinds: &mut Vec<WarningKind>,
+) -> Result<(), Error> {
+    let (path, _) = source.chain;
+    if source.now < facts.not_before {
+        return Err(Error::file(path, Problem::NotYetValid(facts.not_before)));
     }
-    if chain.len() == 1 && first.issuer != first.subject && first.names_issuer_url {
-        let what = "the intermediate certificates are missing: use the file with the full chain \
-                    (fullchain.pem)";
-        return Err(Error::invalid(path, what));
-    }
-    let now = SystemTime::now();
-    if now > first.not_after {
-        return Err(Error::invalid(path, "the certificate has expired: renew it"));
-    }
-    if now < first.not_before {
-        let what = "the certificate is not valid yet: is this machine's clock right?";
-        return Err(Error::invalid(path, what));
+    if source.now > facts.not_after {
+        if !source.may_be_expired {
+            return Err(Error::file(path, Problem::Expired(facts.not_after)));
+        }
+        kinds.push(WarningKind::Expired(facts.not_after));
     }
     Ok(())
 }
 
-fn parse(der: &[u8]) -> Option<Parsed> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let time = |seconds: i64| UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0));
-    let mut names = Vec::new();
-    let mut names_issuer_url = false;
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectAlternativeName(alternatives) => {
-                names.extend(alternatives.general_names.iter().filter_map(|name| match name {
-                    GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-                    GeneralName::IPAddress(bytes) => ip(bytes),
-                    _ => None,
-                }));
-            }
-            ParsedExtension::AuthorityInfoAccess(_) => names_issuer_url = true,
-            _ => {}
-        }
+/// What clients may not like about a chain.
+fn check_chain(links: &[chain::Link], now: SystemTime, kinds: &mut Vec<WarningKind>) {
+    let (_, first) = &links[0];
+    let has_issuer = links.iter().any(|(_, facts)| facts.subject == first.issuer);
+    if !has_issuer {
+        kinds.push(WarningKind::NoIssuer {
+            issuer: first.issuer_name.clone(),
+            is_public: first.names_issuer_url,
+        });
     }
-    Some(Parsed {
-        subject: certificate.subject().as_raw().to_vec(),
-        issuer: certificate.issuer().as_raw().to_vec(),
-        names,
-        not_before: time(certificate.validity().not_before.timestamp()),
-        not_after: time(certificate.validity().not_after.timestamp()),
-        names_issuer_url,
-    })
-}
-
-fn ip(bytes: &[u8]) -> Option<String> {
-    match bytes.len() {
-        4 => Some(std::net::IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string()),
-        16 => Some(std::net::IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
-        _ => None,
+    let intermediates = || links[1..].iter().filter(|(_, facts)| !facts.is_self_issued());
+    if let Some((_, facts)) = intermediates().find(|(_, facts)| facts.not_after < now) {
+        kinds.push(WarningKind::IntermediateExpired(facts.not_after));
+    }
+    if first.names.is_empty() {
+        kinds.push(WarningKind::NoNames);
+    }
+    // Nobody checks the signature of a root.
+    if first.is_weak || intermediates().any(|(_, facts)| facts.is_weak) {
+        kinds.push(WarningKind::WeakSignature);
     }
 }

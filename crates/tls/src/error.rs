@@ -3,41 +3,216 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-/// Why a certificate can't be used: in which file, and what to do.
+use crate::x509::utc;
+
+/// Why certificates can't be used. Displayed, it is a sentence: in which file, what is wrong, and what
+/// to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file can't be read.
-    Unreadable(PathBuf, io::Error),
-    /// A file doesn't have what it should have.
-    Invalid(PathBuf, String),
+    /// A file has something wrong.
+    File(PathBuf, Problem),
+    /// A server needs at least one certificate.
+    NoCertificates,
+    /// A certificate for development can't be made.
+    SelfSigned(String),
     /// rustls refuses the configuration.
     Config(rustls::Error),
 }
 
+/// What is wrong with a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Problem {
+    /// It can't be read.
+    Unreadable(io::Error),
+    /// It can't be written.
+    Unwritable(io::Error),
+    /// It is a folder, a device or the like.
+    NotAFile,
+    /// It is larger than 1 MiB.
+    TooLarge,
+    /// It has no content.
+    Empty,
+    /// It has no certificate, only blocks with these labels.
+    NoCertificate(Vec<String>),
+    /// It has no private key, only blocks with these labels.
+    NoKey(Vec<String>),
+    /// It has a key and no certificate, and the other file, which is named here, a certificate.
+    Swapped(PathBuf),
+    /// It has a certificate where a key is expected.
+    CertificateInsteadOfKey,
+    /// It has a key where a certificate is expected.
+    KeyInsteadOfCertificate,
+    /// It has a request for a certificate.
+    Request,
+    /// It is a certificate in DER.
+    DerCertificate,
+    /// It is a key in DER.
+    DerKey,
+    /// It is a PKCS#12 file (`.p12`, `.pfx`).
+    Pkcs12,
+    /// It has certificates in PKCS#7 (`.p7b`).
+    Pkcs7,
+    /// It is text in UTF-16.
+    Utf16,
+    /// Its line breaks are written as `\n`.
+    EscapedLineBreaks,
+    /// The end of the block with this label is missing.
+    CutOff(String),
+    /// The block with this label has invalid content.
+    Malformed(String),
+    /// The key is protected by a password.
+    EncryptedKey,
+    /// The key has a type or size that isn't supported.
+    UnsupportedKey,
+    /// The key is not that of the certificate in this file.
+    KeyOfAnother(PathBuf),
+    /// The certificate expired at this time.
+    Expired(SystemTime),
+    /// The certificate is valid from this time on.
+    NotYetValid(SystemTime),
+    /// It has this many certificates, too many for a chain.
+    ChainTooLong(usize),
+    /// It has certificates, and none is that of an authority.
+    NoAuthority,
+}
+
 impl Error {
-    pub(crate) fn invalid(path: &Path, what: impl Into<String>) -> Self {
-        Self::Invalid(path.to_owned(), what.into())
+    pub(crate) fn file(path: &Path, problem: Problem) -> Self {
+        Self::File(path.to_owned(), problem)
+    }
+
+    /// Whether a file doesn't exist.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::File(_, Problem::Unreadable(error))
+            if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Invalid(path, what) => write!(f, "{}: {what}", path.display()),
+            Self::File(path, problem) => problem.write(f, &path.display().to_string()),
+            Self::NoCertificates => f.write_str("TLS needs a certificate and its key"),
+            Self::SelfSigned(error) => write!(f, "a certificate can't be made: {error}"),
             Self::Config(error) => write!(f, "TLS can't be configured: {error}"),
         }
+    }
+}
+
+impl Problem {
+    /// Writes the sentence about the file at `path`.
+    fn write(&self, f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "cannot read {path}: {error}"),
+            Self::Unwritable(error) => write!(f, "cannot write {path}: {error}"),
+            Self::NotAFile => write!(f, "{path} is not a file"),
+            Self::TooLarge => write!(f, "{path} is larger than 1 MiB"),
+            Self::Empty => write!(f, "{path} is empty"),
+            Self::NoCertificate(found) => {
+                write!(f, "{path} has no certificate: -----BEGIN CERTIFICATE----- is missing")?;
+                write_found(f, found)
+            }
+            Self::NoKey(found) => {
+                write!(f, "{path} has no private key: -----BEGIN PRIVATE KEY----- is missing")?;
+                write_found(f, found)
+            }
+            Self::Swapped(other) => {
+                write!(f, "{path} is a key: name the certificate first, {},{path}", other.display())
+            }
+            Self::CertificateInsteadOfKey => {
+                write!(f, "{path} has a certificate and no private key: name the file of the key")
+            }
+            Self::KeyInsteadOfCertificate => {
+                write!(
+                    f,
+                    "{path} has a private key and no certificate: name the certificate's file"
+                )
+            }
+            Self::Request => write!(
+                f,
+                "{path} is a request for a certificate: name the certificate that the CA has issued"
+            ),
+            Self::DerCertificate => write!(
+                f,
+                "{path} is in DER, not PEM: convert it with openssl x509 -in {path} -out cert.pem"
+            ),
+            Self::DerKey => write!(
+                f,
+                "{path} is in DER, not PEM: convert it with openssl pkey -in {path} -out key.pem"
+            ),
+            Self::Pkcs12 => write!(
+                f,
+                "{path} is PKCS#12, not PEM: convert it with openssl pkcs12 -in {path} -nodes \
+                 -out both.pem"
+            ),
+            Self::Pkcs7 => write!(
+                f,
+                "{path} is PKCS#7: convert it with openssl pkcs7 -print_certs -in {path} \
+                 -out cert.pem"
+            ),
+            Self::Utf16 => write!(f, "{path} is text in UTF-16: save it as ASCII or UTF-8"),
+            Self::EscapedLineBreaks => {
+                write!(f, "{path} has \\n where it should have line breaks")
+            }
+            Self::CutOff(label) => {
+                write!(f, "{path} is cut off: -----END {label}----- is missing")
+            }
+            Self::Malformed(label) => {
+                write!(f, "{path} is damaged: the block {label} has invalid content")
+            }
+            Self::EncryptedKey => write!(
+                f,
+                "the key in {path} is encrypted: decrypt it with openssl pkey -in {path} -out key.pem"
+            ),
+            Self::UnsupportedKey => write!(
+                f,
+                "the type of key in {path} is not supported: use ECDSA (P-256 or P-384), Ed25519, \
+                 or RSA (2048 to 4096 bits)"
+            ),
+            Self::KeyOfAnother(certificate) => write!(
+                f,
+                "the key in {path} belongs to another certificate than that in {}",
+                certificate.display()
+            ),
+            Self::Expired(time) => {
+                write!(f, "the certificate in {path} expired at {}: renew it", utc(*time))
+            }
+            Self::NotYetValid(time) => write!(
+                f,
+                "the certificate in {path} is not valid before {}: is the clock right?",
+                utc(*time)
+            ),
+            Self::ChainTooLong(count) => write!(
+                f,
+                "{path} has {count} certificates: name the server's certificate and its \
+                 intermediates, not a bundle of authorities"
+            ),
+            Self::NoAuthority => write!(
+                f,
+                "{path} has no certificate of an authority (CA:TRUE): name the certificate of the \
+                 CA that signs those of the clients"
+            ),
+        }
+    }
+}
+
+fn write_found(f: &mut fmt::Formatter<'_>, found: &[String]) -> fmt::Result {
+    match found {
+        [] => Ok(()),
+        found => write!(f, "; it has {}", found.join(", ")),
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreadable(_, error) => Some(error),
-            Self::Invalid(..) => None,
+            Self::File(_, Problem::Unreadable(error) | Problem::Unwritable(error)) => Some(error),
             Self::Config(error) => Some(error),
+            _ => None,
         }
     }
 }

@@ -2,12 +2,12 @@
 //! name that a client asks for, and replaced while the server runs.
 //!
 //! ```no_run
-//! use sockeye_tls::{Certificate, Settings};
+//! use sockeye_tls::{CertificateStore, Settings};
 //!
-//! let certificate = Certificate::from_files("cert.pem".as_ref(), "key.pem".as_ref())?;
-//! let config = Settings::default().server_config(vec![certificate])?;
-//! let tls = sockeye_engine::TlsAcceptor::new(&config);
-//! // For `sockeye_engine::Config::tls`.
+//! let pairs = vec![["cert.pem".into(), "key.pem".into()]];
+//! let store = CertificateStore::open(pairs, Settings::default())?;
+//! let tls = store.acceptor();
+//! // For `sockeye_engine::Config::tls`. Call `store.reload()` every few seconds.
 //! # let _ = tls;
 //! # Ok::<(), sockeye_tls::Error>(())
 //! ```
@@ -15,17 +15,26 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod chain;
+mod client_ca;
 mod error;
-mod files;
+mod fingerprint;
 mod names;
+mod pem;
+mod provider;
+mod read;
 mod self_signed;
 mod settings;
+mod store;
+mod tickets;
+mod warning;
+mod x509;
 
-pub use certificate::Certificate;
-pub use error::Error;
-pub use files::CertificateFiles;
+pub use certificate::{Certificate, CertificateInfo};
+pub use error::{Error, Problem};
+pub use fingerprint::Fingerprint;
+pub use provider::provider;
 pub use self_signed::self_signed;
-pub use settings::{Settings, UnknownName};
-
-#[cfg(test)]
-mod tests;
+pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
+pub use store::CertificateStore;
+pub use warning::{Warning, WarningKind};

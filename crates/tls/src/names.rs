@@ -1,91 +1,96 @@
-//! Which certificate answers a name: exact, then wildcard, then the default or none.
+//! Which certificate answers a client: by name, exact, then wildcard, then the default or none; and
+//! of several for a name, the first that the client can verify.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{SignatureAlgorithm, SignatureScheme};
 
-use crate::Certificate;
+use crate::settings::{ACME_TLS_ALPN, Challenges};
+use crate::{Certificate, UnknownName};
+
+/// Certificates for one name: RSA after the others, because its signatures cost much more.
+type Candidates = Vec<Arc<CertifiedKey>>;
 
 /// The certificates by name.
 #[derive(Debug)]
 pub(crate) struct ByName {
     /// Wildcards without their `*`: `.example.org`.
-    names: HashMap<String, Arc<CertifiedKey>>,
-    /// For clients that ask for no name or an unknown one.
-    default: Option<Arc<CertifiedKey>>,
-    /// For clients that ask for no name: they can't be told apart.
-    nameless: Option<Arc<CertifiedKey>>,
+    names: HashMap<String, Candidates>,
+    /// For clients that ask for an unknown name.
+    default: Candidates,
+    /// For clients that ask for no name, which are those that know an IP address only.
+    nameless: Candidates,
+    challenges: Option<Arc<dyn Challenges>>,
 }
 
 impl ByName {
-    /// The first certificate that has a name is used for it. The first of all is the default, if
-    /// there is to be one.
-    pub(crate) fn new(certificates: &[Certificate], has_default: bool) -> Self {
-        let mut names = HashMap::new();
+    /// Of several certificates with the same name and type of key, the first is used.
+    pub(crate) fn new(
+        certificates: &[Certificate],
+        unknown_name: UnknownName,
+        challenges: Option<Arc<dyn Challenges>>,
+    ) -> Self {
+        let mut names: HashMap<String, Candidates> = HashMap::new();
+        let is_rsa = |key: &Arc<CertifiedKey>| key.key.algorithm() == SignatureAlgorithm::RSA;
         for certificate in certificates {
-            for name in certificate.names() {
+            for name in &certificate.info().names {
                 let name = name.strip_prefix('*').unwrap_or(name);
-                names.entry(name.to_owned()).or_insert_with(|| Arc::clone(&certificate.key));
+                names.entry(name.to_owned()).or_default().push(Arc::clone(&certificate.key));
             }
         }
-        let nameless = certificates.first().map(|first| Arc::clone(&first.key));
-        Self { names, default: nameless.clone().filter(|_| has_default), nameless }
+        for candidates in names.values_mut() {
+            candidates.sort_by_key(is_rsa);
+        }
+        // A certificate, or another one with its first name.
+        let same_name = |certificate: Option<&Certificate>| {
+            let Some(certificate) = certificate else { return Vec::new() };
+            let name = certificate.info().names.first();
+            let name = name.map(|name| name.strip_prefix('*').unwrap_or(name));
+            let candidates = name.and_then(|name| names.get(name)).cloned();
+            candidates.unwrap_or_else(|| vec![Arc::clone(&certificate.key)])
+        };
+        let first = certificates.first();
+        let is_for_address = |certificate: &&Certificate| {
+            certificate.info().names.iter().any(|name| name.parse::<IpAddr>().is_ok())
+        };
+        let default = match unknown_name {
+            UnknownName::FirstCertificate => same_name(first),
+            UnknownName::Refuse => Vec::new(),
+        };
+        let nameless = same_name(certificates.iter().find(is_for_address).or(first));
+        Self { names, default, nameless, challenges }
     }
 
-    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
-        let name = name.to_ascii_lowercase();
-        // A wildcard stands for one label.
-        let wildcard = name.find('.').and_then(|dot| self.names.get(&name[dot..]));
-        self.names.get(&name).or(wildcard).or(self.default.as_ref())
+    /// The certificate for a client that asks for `name` and verifies signatures by `schemes`.
+    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let lists: [&[Arc<CertifiedKey>]; 3] = match name {
+            Some(name) => {
+                let name = name.to_ascii_lowercase();
+                // A wildcard stands for one label.
+                let wildcard = name.find('.').map(|dot| &name[dot..]);
+                let named = |name| self.names.get(name).map_or(&[][..], Vec::as_slice);
+                [named(name.as_str()), wildcard.map_or(&[], named), &self.default]
+            }
+            None => [&self.nameless, &[], &[]],
+        };
+        let candidates = || lists.into_iter().flatten();
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
+        // If none fits, the handshake fails for that reason rather than for the name.
+        candidates().find(fits).or_else(|| candidates().next()).cloned()
     }
 }
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        match hello.server_name() {
-            Some(name) => self.find(name),
-            None => self.nameless.as_ref(),
+        if let Some(challenges) = &self.challenges
+            && hello.alpn().is_some_and(|mut offered| offered.all(|name| name == ACME_TLS_ALPN))
+        {
+            return challenges.certificate(&hello);
         }
-        .cloned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::self_signed;
-
-    fn certificate(names: &[&str]) -> Certificate {
-        self_signed(names.iter().map(|name| (*name).to_owned()).collect()).unwrap().0
-    }
-
-    #[test]
-    fn an_exact_name_comes_before_a_wildcard_and_the_default() {
-        let certificates = [
-            certificate(&["first.example"]),
-            certificate(&["*.example.org", "example.org"]),
-            certificate(&["www.example.org"]),
-        ];
-        for has_default in [true, false] {
-            let by_name = ByName::new(&certificates, has_default);
-            let found = |name: &str| {
-                let key = by_name.find(name)?;
-                certificates.iter().position(|other| Arc::ptr_eq(&other.key, key))
-            };
-            let default = has_default.then_some(0);
-            for (name, expected) in [
-                ("first.example", Some(0)),
-                ("example.org", Some(1)),
-                ("a.example.org", Some(1)),
-                ("WWW.Example.org", Some(2)),
-                ("a.b.example.org", default),
-                ("org", default),
-                ("", default),
-            ] {
-                assert_eq!(found(name), expected, "{name}, {has_default}");
-            }
-        }
+        self.find(hello.server_name(), hello.signature_schemes())
     }
 }

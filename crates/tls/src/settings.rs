@@ -1,13 +1,23 @@
 //! The configuration of a server.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::server::{ClientHello, NoClientAuth, NoServerSessionStorage};
+use rustls::sign::CertifiedKey;
 
 use crate::Certificate;
+use crate::client_ca::{self, Verifier};
 use crate::error::Error;
 use crate::names::ByName;
+use crate::provider::provider;
+use crate::read::{Content, read};
+use crate::tickets::Tickets;
+
+/// The protocol in which a CA validates names by TLS (RFC 8737).
+pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
 /// What a client gets that asks for a name which no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,42 +25,94 @@ pub enum UnknownName {
     /// The first certificate.
     #[default]
     FirstCertificate,
-    /// The alert `unrecognized_name`: no handshake.
+    /// An alert: no handshake. Clients that ask for no name get the first certificate.
     Refuse,
 }
 
+/// The authorities that sign the certificates of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCa {
+    /// A PEM file with their certificates. It is read again by
+    /// [`CertificateStore::reload`](crate::CertificateStore::reload).
+    pub path: PathBuf,
+    /// Whether a client without a certificate is refused. One with a certificate that doesn't lead to
+    /// an authority, or has expired, always is.
+    pub required: bool,
+}
+
+/// Answers the handshakes with which a CA validates names (tls-alpn-01, RFC 8737).
+pub trait Challenges: fmt::Debug + Send + Sync {
+    /// The certificate that proves the control of the name that this client hello asks for. It is
+    /// called on an event loop for clients that offer only [`ACME_TLS_ALPN`]. `None`: no validation is
+    /// expected, and the handshake is refused.
+    fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
+}
+
 /// Settings of TLS for a server. TLS 1.3 and 1.2 with rustls' cipher suites; sessions are resumed
-/// by tickets, whose keys rotate; no early data.
+/// by tickets, whose keys rotate every 6 hours; no early data.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Protocols to choose from by ALPN, the preferred one first. Default: `http/1.1`.
     pub alpn: Vec<Vec<u8>>,
     /// Default: [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
+    /// Ask clients for certificates. Default: `None`, don't.
+    pub client_ca: Option<ClientCa>,
+    /// Answers a CA that validates names. If set, pairs of files may be missing until the CA has
+    /// issued their certificates, and expired certificates are used until they are renewed.
+    /// Default: `None`.
+    pub challenges: Option<Arc<dyn Challenges>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { alpn: vec![b"http/1.1".to_vec()], unknown_name: UnknownName::default() }
+        Self {
+            alpn: vec![b"http/1.1".to_vec()],
+            unknown_name: UnknownName::default(),
+            client_ca: None,
+            challenges: None,
+        }
     }
 }
 
 impl Settings {
-    /// A configuration with these certificates, for
-    /// [`TlsAcceptor`](sockeye_engine::TlsAcceptor).
+    /// A configuration with these certificates, which are not read again. Its tickets are its own.
     ///
     /// # Errors
     ///
-    /// If there is no randomness for the keys of tickets.
+    /// If the file of [`Settings::client_ca`] has something wrong, or there is no randomness for the
+    /// keys of tickets.
     pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
-        let has_default = self.unknown_name == UnknownName::FirstCertificate;
-        let names = ByName::new(&certificates, has_default);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let client_ca = self.client_ca.as_ref().map(|ca| read(&ca.path)).transpose()?;
+        let (config, _) = self.config(certificates, client_ca.as_ref(), None)?;
+        Ok(config)
+    }
+
+    /// The configuration for these certificates. Tickets from `before` stay valid if the rules for
+    /// client certificates are the same.
+    pub(crate) fn config(
+        &self,
+        certificates: Vec<Certificate>,
+        client_ca: Option<&Content>,
+        before: Option<&Tickets>,
+    ) -> Result<(ServerConfig, Tickets), Error> {
+        let names = ByName::new(&certificates, self.unknown_name, self.challenges.clone());
+        let Verifier { verifier, rules } = match self.client_ca.as_ref().zip(client_ca) {
+            Some((ca, content)) => client_ca::verifier(ca, &content.bytes)?,
+            None => Verifier { verifier: Arc::new(NoClientAuth), rules: None },
+        };
+        let tickets = Tickets::new(rules, before)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(names));
         config.alpn_protocols.clone_from(&self.alpn);
-        config.ticketer = ring::Ticketer::new()?;
-        Ok(config)
+        if self.challenges.is_some() {
+            config.alpn_protocols.push(ACME_TLS_ALPN.to_vec());
+        }
+        // By tickets only: a cache of sessions would have to be shared and limited.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = tickets.keys();
+        Ok((config, tickets))
     }
 }

@@ -1,18 +1,114 @@
-//! The flags of TLS, which all servers have.
+//! The flags of TLS.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use sockeye::engine::ListenAddr;
 
+use super::listen;
+use crate::quantity::Span;
+
+/// The port of plain HTTP, which `--https-redirect` listens on if TLS has port 443.
+const HTTP_PORT: u16 = 80;
+
+/// The longest age of `--hsts`. Browsers cap it themselves, Chromium at a thousand days.
+const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The flags of every server.
 #[derive(Args, Debug)]
 pub(crate) struct Tls {
-    /// Serve over TLS, with a certificate and its key in PEM, as cert.pem,key.pem.
+    /// Use TLS, with a certificate and its key in PEM, as cert.pem,key.pem; or self-signed.
     ///
-    /// The certificate is followed by the intermediate ones (fullchain.pem). One file that has the
-    /// key, too, is named alone: both.pem. If a path contains commas, the comma between two files
-    /// that exist is used. Can be given several times: the certificate is chosen by the name that a
-    /// client asks for. All addresses of --listen speak TLS then, except Unix sockets. The address
-    /// doesn't change: for the port of https://, add --listen :443.
+    /// The certificate is followed by the intermediate ones (fullchain.pem). One file with both the
+    /// certificate and the key is written alone: both.pem. If a path contains commas, the first
+    /// comma between two existing files separates them. Can be given several times: clients get the
+    /// certificate for the name that they ask for, one with exactly this name before a wildcard.
+    /// self-signed makes a certificate for this machine, for development, and keeps it in --state.
+    ///
+    /// All addresses of --listen use TLS then, except Unix sockets. The address and port stay the
+    /// same, so that a certificate alone opens the server to nobody: for https:// URLs without a
+    /// port, add --listen :443. Changed files are loaded within seconds, and at once on SIGHUP; if
+    /// something is wrong with one, the old certificates stay in use. Default: no TLS.
     #[arg(long, value_name = "CERT,KEY", help_heading = "TLS")]
     pub(crate) tls: Vec<OsString>,
+
+    /// For a name that no certificate has: first sends the first certificate, refuse an alert.
+    ///
+    /// Clients that ask for no name get the first certificate.
+    #[arg(long, value_name = "WHAT", help_heading = "TLS", default_value = "first")]
+    #[arg(hide_possible_values = true)]
+    pub(crate) tls_unknown_name: UnknownName,
+
+    /// Accept only clients with a certificate of an authority in this PEM file.
+    ///
+    /// The file is loaded again like those of --tls. Sessions of before are not resumed then.
+    /// Default: clients need no certificate.
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(crate) client_ca: Option<PathBuf>,
+
+    /// With --client-ca, accept clients without a certificate, too. Others must be valid.
+    #[arg(long, help_heading = "TLS")]
+    pub(crate) client_ca_optional: bool,
+
+    /// Folder for what the server itself makes and keeps, such as the self-signed certificate.
+    ///
+    /// It is created if it is missing. Default: the environment variable STATE_DIRECTORY, which
+    /// StateDirectory= of a systemd unit sets; else $XDG_STATE_HOME/sockeye; else
+    /// ~/.local/state/sockeye.
+    #[arg(long, value_name = "FOLDER", help_heading = "TLS")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// What a client gets that asks for a name which no certificate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownName {
+    First,
+    Refuse,
+}
+
+/// The flags of `sockeye http` with TLS.
+#[derive(Args, Debug)]
+pub(crate) struct Https {
+    /// Redirect http:// URLs to https://, at this address. Default: port 80, if TLS has port 443.
+    ///
+    /// The status is 308. The host of a URL stays the same, its port becomes that of TLS. With
+    /// --host, other hosts get 421. Without a value, it listens at the hosts of --listen. A value
+    /// follows after an equals sign. (Where TLS is expected, plain GET and HEAD requests are always
+    /// redirected.)
+    #[arg(long, value_name = "ADDR", help_heading = "TLS", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "", value_parser = redirect)]
+    pub(crate) https_redirect: Option<Redirect>,
+
+    /// Tell browsers to use only HTTPS for this host, for this long. Without a value: a year.
+    ///
+    /// Adds Strict-Transport-Security to every response over TLS. Browsers can't be told otherwise
+    /// by plain HTTP until the time is over, so begin with a short one, as --hsts=1h. --hsts=0
+    /// takes it back. A value follows after an equals sign. Default: off.
+    #[arg(long, value_name = "TIME", help_heading = "TLS", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "365d", value_parser = hsts)]
+    pub(crate) hsts: Option<Span>,
+}
+
+/// Where `--https-redirect` listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    /// At port 80 of the hosts where TLS has port 443.
+    Default,
+    At(ListenAddr),
+}
+
+fn redirect(text: &str) -> Result<Redirect, String> {
+    match text {
+        "" => Ok(Redirect::Default),
+        _ => listen::parse(text, &["http"], HTTP_PORT).map(Redirect::At),
+    }
+}
+
+fn hsts(text: &str) -> Result<Span, String> {
+    match text {
+        "0" => Ok(Span(Duration::ZERO)),
+        _ => Span::parse_up_to(text, MAX_HSTS),
+    }
 }

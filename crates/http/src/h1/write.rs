@@ -1,6 +1,7 @@
 //! Writing responses as HTTP/1.1.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use sockeye_proto::{Output, Turn, WallTime};
 
@@ -11,10 +12,11 @@ use crate::semantics::exchange::ContentLength;
 use crate::semantics::status::Status;
 
 /// The start of most responses of a shard, which is formatted once a second: the status line of
-/// [`Status::OK`], `Date`, and `Server` if that is on.
+/// [`Status::OK`], `Date`, and what the configuration adds to every response.
 #[derive(Default)]
 pub(crate) struct CachedPreamble {
     pub(crate) server_header: bool,
+    pub(crate) strict_transport_security: Option<Duration>,
     second: Cell<Option<WallTime>>,
     bytes: RefCell<Vec<u8>>,
 }
@@ -27,7 +29,7 @@ impl CachedPreamble {
     fn write(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
         let mut preamble = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
-            format_preamble(now, self.server_header, &mut preamble);
+            self.format(now, &mut preamble);
         }
         if status == Status::OK {
             bytes.extend_from_slice(&preamble);
@@ -36,17 +38,22 @@ impl CachedPreamble {
             bytes.extend_from_slice(&preamble[OK_LINE.len()..]);
         }
     }
-}
 
-#[cold]
-fn format_preamble(now: WallTime, server_header: bool, preamble: &mut Vec<u8>) {
-    preamble.clear();
-    preamble.extend_from_slice(OK_LINE);
-    preamble.extend_from_slice(b"Date: ");
-    preamble.extend_from_slice(&date::format(now));
-    preamble.extend_from_slice(b"\r\n");
-    if server_header {
-        preamble.extend_from_slice(b"Server: sockeye\r\n");
+    #[cold]
+    fn format(&self, now: WallTime, preamble: &mut Vec<u8>) {
+        preamble.clear();
+        preamble.extend_from_slice(OK_LINE);
+        preamble.extend_from_slice(b"Date: ");
+        preamble.extend_from_slice(&date::format(now));
+        preamble.extend_from_slice(b"\r\n");
+        if self.server_header {
+            preamble.extend_from_slice(b"Server: sockeye\r\n");
+        }
+        if let Some(max_age) = self.strict_transport_security {
+            let max_age = max_age.as_secs();
+            let field = format!("Strict-Transport-Security: max-age={max_age}\r\n");
+            preamble.extend_from_slice(field.as_bytes());
+        }
     }
 }
 

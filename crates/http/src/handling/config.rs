@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sockeye_proto::{Client, Peer};
 
@@ -41,6 +42,15 @@ impl ServerConfig {
     #[must_use]
     pub fn server_header(mut self, server_header: bool) -> Self {
         self.preamble.server_header = server_header;
+        self
+    }
+
+    /// Adds `Strict-Transport-Security` with this age to every response (RFC 6797): browsers then
+    /// use only HTTPS for the host, for this long. Use it only for connections with TLS. Default:
+    /// off.
+    #[must_use]
+    pub fn strict_transport_security(mut self, max_age: Duration) -> Self {
+        self.preamble.strict_transport_security = Some(max_age);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Responses and connections: persistence, pipelining and half-closed clients.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use sockeye_proto::End;
 
@@ -79,6 +80,30 @@ fn a_server_can_send_a_server_field() {
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let output = text(&mut client);
     assert!(output.contains("GMT\r\nServer: sockeye\r\nContent-Length"), "{output}");
+}
+
+#[test]
+fn every_response_has_strict_transport_security_if_it_is_on() {
+    const FIELD: &str = "GMT\r\nStrict-Transport-Security: max-age=31536000\r\n";
+    let year = Duration::from_secs(31_536_000);
+    for input in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ] {
+        let output = |config: ServerConfig| {
+            let server = Server::new(Rc::new(config), |_: &Peer| Mirror::default());
+            let mut client = Harness::new(server);
+            client.input(input.as_bytes());
+            text(&mut client)
+        };
+        let on = output(ServerConfig::default().strict_transport_security(year));
+        assert_eq!(on.matches(FIELD).count(), 1, "{input}: {on}");
+        let off = output(ServerConfig::default());
+        assert!(!off.contains("Strict-Transport"), "{input}: {off}");
+    }
 }
 
 #[test]

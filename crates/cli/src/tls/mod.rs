@@ -1,0 +1,4 @@
+//! TLS in servers: certificates, and plain HTTP beside it.
+
+mod redirect;
+

@@ -1,0 +1,56 @@
+//! Puts the certificates of a file into the order of a chain.
+
+use rustls::pki_types::CertificateDer;
+
+use crate::warning::WarningKind;
+use crate::x509::Facts;
+
+/// Maximum number of certificates in a chain. A full handshake sends all of them. Chains of public
+/// authorities have up to four, and bundles of authorities more than a hundred.
+pub(crate) const MAX_CHAIN: usize = 16;
+
+/// A certificate and what is known of it.
+pub(crate) type Link = (CertificateDer<'static>, Facts);
+
+/// Sorts certificates from the server's, which is that at `first`, to the one nearest to the root.
+/// Those that don't follow are at the end, in the order of the file. Copies are left out.
+pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKind>) {
+    let mut rest: Vec<(usize, Link)> = Vec::with_capacity(links.len());
+    for (at, link) in links.into_iter().enumerate() {
+        // A copy of the server's own certificate is that at `first`, whichever comes first.
+        if !rest.iter().any(|(_, (der, _))| *der == link.0) {
+            rest.push((at, link));
+        }
+    }
+    let mut order = Vec::with_capacity(rest.len());
+    let mut sorted: Vec<Link> = Vec::with_capacity(rest.len());
+    let mut next = rest.iter().position(|(at, _)| *at == first);
+    while let Some(at) = next {
+        let (at, link) = rest.remove(at);
+        order.push(at);
+        next = match link.1.is_self_issued() {
+            true => None,
+            false => rest.iter().position(|(_, (_, other))| other.subject == link.1.issuer),
+        };
+        sorted.push(link);
+    }
+    let mut warnings = Vec::new();
+    // Alternatives of an intermediate belong to the chain, too: they have the same subject.
+    let unrelated = rest
+        .iter()
+        .filter(|(_, (_, facts))| {
+            !sorted
+                .iter()
+                .any(|(_, link)| facts.subject == link.issuer || facts.subject == link.subject)
+        })
+        .count();
+    if !order.is_sorted() || (rest.iter().any(|(at, _)| order.last() > Some(at)) && unrelated == 0)
+    {
+        warnings.push(WarningKind::Reordered);
+    }
+    if unrelated > 0 {
+        warnings.push(WarningKind::Unrelated(unrelated));
+    }
+    sorted.extend(rest.into_iter().map(|(_, link)| link));
+    (sorted, warnings)
+}

@@ -1,0 +1,253 @@
+//! The certificates of a server, which are replaced while it runs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use sockeye_engine::TlsAcceptor;
+
+use crate::certificate::Source;
+use crate::fingerprint::{Fingerprint, sha256};
+use crate::read::{Content, read};
+use crate::tickets::Tickets;
+use crate::{Certificate, CertificateInfo, Error, Settings, Warning, WarningKind};
+
+/// How often [`CertificateStore::expiring`] returns a certificate.
+const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The certificates of a server, from pairs of files: a certificate with its chain, and its key.
+/// Other programs may replace the files at any time. They are compared by content, so it doesn't
+/// matter how: by renaming a file or a link to a folder (as mounted secrets are replaced), or by
+/// writing in place.
+///
+/// ```no_run
+/// use std::time::SystemTime;
+///
+/// use sockeye_tls::{CertificateStore, Settings};
+///
+/// let pairs = vec![["cert.pem".into(), "key.pem".into()]];
+/// let mut store = CertificateStore::open(pairs, Settings::default())?;
+/// let tls = store.acceptor(); // For `sockeye_engine::Config::tls`.
+/// // Every few seconds, on a thread of its own:
+/// match store.reload() {
+///     None => {}
+///     Some(Ok(())) => println!("new certificates: {:?}", store.certificates()),
+///     Some(Err(error)) => eprintln!("keeping the old certificates: {error}"),
+/// }
+/// for certificate in store.expiring(SystemTime::now()) {
+///     eprintln!("{} expires soon", certificate.path.display());
+/// }
+/// # let _ = tls;
+/// # Ok::<(), sockeye_tls::Error>(())
+/// ```
+pub struct CertificateStore {
+    pairs: Vec<[PathBuf; 2]>,
+    settings: Settings,
+    config: Arc<ServerConfig>,
+    acceptor: TlsAcceptor,
+    certificates: Vec<CertificateInfo>,
+    warnings: Vec<Warning>,
+    tickets: Tickets,
+    /// What was read last.
+    seen: [u8; 32],
+    /// When [`CertificateStore::expiring`] has returned a certificate.
+    reported: HashMap<Fingerprint, SystemTime>,
+}
+
+/// What was read and checked, and is not in use yet.
+struct Loaded {
+    config: ServerConfig,
+    certificates: Vec<CertificateInfo>,
+    warnings: Vec<Warning>,
+    tickets: Tickets,
+}
+
+/// The content of all files, or why one can't be read.
+struct Contents {
+    pairs: Vec<Result<[Content; 2], Error>>,
+    client_ca: Option<Result<Content, Error>>,
+}
+
+impl CertificateStore {
+    /// Reads and checks the certificates in these pairs of files: chain and key, which may be the
+    /// same file. The first certificate is the default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] says which file has what wrong. There must be at least one pair, unless
+    /// [`Settings::challenges`] is set.
+    pub fn open(pairs: Vec<[PathBuf; 2]>, settings: Settings) -> Result<Self, Error> {
+        let contents = Contents::read(&pairs, &settings);
+        let seen = contents.digest();
+        let loaded = load(&pairs, &settings, contents, None)?;
+        Ok(Self {
+            acceptor: TlsAcceptor::new(&loaded.config),
+            config: Arc::new(loaded.config),
+            certificates: loaded.certificates,
+            warnings: loaded.warnings,
+            tickets: loaded.tickets,
+            pairs,
+            settings,
+            seen,
+            reported: HashMap::new(),
+        })
+    }
+
+    /// TLS with these certificates, for the listeners of a server. All clones use the certificates
+    /// that were loaded last; connections that are open keep theirs.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
+    /// The configuration in use, for a server that isn't on Sockeye's engine.
+    #[must_use]
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// The certificates in use, in the order of their pairs.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateInfo] {
+        &self.certificates
+    }
+
+    /// What is doubtful about the certificates in use and their files.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Reads the files again. If one has changed since the last call, all are checked, and then used
+    /// for new connections. Returns `None` if nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// If a file has something wrong, everything stays as it was. The error is returned once, until
+    /// a file changes again.
+    pub fn reload(&mut self) -> Option<Result<(), Error>> {
+        let contents = Contents::read(&self.pairs, &self.settings);
+        let digest = contents.digest();
+        if digest == self.seen {
+            return None;
+        }
+        self.seen = digest;
+        Some(self.replace(contents))
+    }
+
+    fn replace(&mut self, contents: Contents) -> Result<(), Error> {
+        let loaded = load(&self.pairs, &self.settings, contents, Some(&self.tickets))?;
+        self.acceptor.replace(&loaded.config);
+        self.config = Arc::new(loaded.config);
+        self.certificates = loaded.certificates;
+        self.warnings = loaded.warnings;
+        self.tickets = loaded.tickets;
+        Ok(())
+    }
+
+    /// Reads everything again, with other settings, and uses them for new connections.
+    ///
+    /// # Errors
+    ///
+    /// If something is wrong with a file, everything stays as it was.
+    pub fn reconfigure(&mut self, settings: Settings) -> Result<(), Error> {
+        let before = std::mem::replace(&mut self.settings, settings);
+        let contents = Contents::read(&self.pairs, &self.settings);
+        let digest = contents.digest();
+        match self.replace(contents) {
+            Ok(()) => self.seen = digest,
+            Err(error) => {
+                self.settings = before;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. Each is
+    /// returned once a day.
+    pub fn expiring(&mut self, now: SystemTime) -> Vec<CertificateInfo> {
+        let reported = &mut self.reported;
+        reported.retain(|_, at| now.duration_since(*at).is_ok_and(|ago| ago < EXPIRING_EVERY));
+        let mut expiring = self.certificates.clone();
+        expiring.retain(|certificate| {
+            certificate.expires_soon(now) && reported.insert(certificate.fingerprint, now).is_none()
+        });
+        expiring
+    }
+}
+
+impl fmt::Debug for CertificateStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateStore")
+            .field("pairs", &self.pairs)
+            .field("certificates", &self.certificates)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Contents {
+    fn read(pairs: &[[PathBuf; 2]], settings: &Settings) -> Self {
+        let pair = |[chain, key]: &[PathBuf; 2]| Ok([read(chain)?, read(key)?]);
+        Self {
+            pairs: pairs.iter().map(pair).collect(),
+            client_ca: settings.client_ca.as_ref().map(|ca| read(&ca.path)),
+        }
+    }
+
+    /// Is different if anything is.
+    fn digest(&self) -> [u8; 32] {
+        let mut text = Vec::new();
+        let mut add = |content: Result<&Content, &Error>| match content {
+            Ok(content) => text.extend_from_slice(&sha256(&content.bytes)),
+            Err(error) => text.extend_from_slice(&sha256(error.to_string().as_bytes())),
+        };
+        for pair in &self.pairs {
+            match pair {
+                Ok(pair) => pair.iter().for_each(|content| add(Ok(content))),
+                Err(error) => add(Err(error)),
+            }
+        }
+        if let Some(content) = &self.client_ca {
+            add(content.as_ref());
+        }
+        sha256(&text)
+    }
+}
+
+/// Checks everything, and makes a configuration of it.
+fn load(
+    pairs: &[[PathBuf; 2]],
+    settings: &Settings,
+    contents: Contents,
+    before: Option<&Tickets>,
+) -> Result<Loaded, Error> {
+    let may_be_missing = settings.challenges.is_some();
+    let mut certificates = Vec::with_capacity(pairs.len());
+    let mut warnings = Vec::new();
+    for ([chain, key], content) in pairs.iter().zip(contents.pairs) {
+        match content {
+            Ok([chain_content, key_content]) => certificates.push(Certificate::load(&Source {
+                chain: (chain, &chain_content),
+                key: (key, &key_content),
+                now: SystemTime::now(),
+                may_be_expired: may_be_missing,
+            })?),
+            Err(error) if may_be_missing && error.is_not_found() => {
+                warnings.push(Warning::new(chain, WarningKind::Missing));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if certificates.is_empty() && !may_be_missing {
+        return Err(Error::NoCertificates);
+    }
+    warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
+    let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
+    let client_ca = contents.client_ca.transpose()?;
+    let (config, tickets) = settings.config(certificates, client_ca.as_ref(), before)?;
+    Ok(Loaded { config, certificates: infos, warnings, tickets })
+}

@@ -1,0 +1,102 @@
+//! What is doubtful about a certificate that can be used.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::x509::utc;
+
+/// Something doubtful about a file that is used all the same. Displayed, it is a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The file.
+    pub path: PathBuf,
+    /// What is doubtful.
+    pub kind: WarningKind,
+}
+
+/// What is doubtful about a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// Its certificates are in another order than from the server's to the root's. They are sent in
+    /// that order.
+    Reordered,
+    /// It has this many certificates that are not of the chain. They are sent at its end.
+    Unrelated(usize),
+    /// It has only the server's certificate, and this issuer signed it.
+    NoIssuer {
+        /// The issuer's common name.
+        issuer: String,
+        /// The certificate says where its issuer's can be had, as those of public authorities do: the
+        /// issuer is an intermediate, and many clients can't do without its certificate.
+        is_public: bool,
+    },
+    /// The certificate of an intermediate expired at this time.
+    IntermediateExpired(SystemTime),
+    /// The certificate has no DNS name and no IP address as subject alternative name.
+    NoNames,
+    /// A certificate is signed with SHA-1 or MD5.
+    WeakSignature,
+    /// Every user of the machine may read the key.
+    KeyIsPublic,
+    /// The certificate expired at this time, and is used until it is renewed.
+    Expired(SystemTime),
+    /// It doesn't exist yet.
+    Missing,
+}
+
+impl Warning {
+    pub(crate) fn new(path: &Path, kind: WarningKind) -> Self {
+        Self { path: path.to_owned(), kind }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            WarningKind::Reordered => write!(
+                f,
+                "the certificates in {path} are in the wrong order, and are sent in the right one: \
+                 the server's comes first, and each is followed by its issuer's"
+            ),
+            WarningKind::Unrelated(count) => {
+                write!(f, "{path} has {count} certificates that don't belong to the chain")
+            }
+            WarningKind::NoIssuer { issuer, is_public: true } => write!(
+                f,
+                "{path} lacks the certificate of its issuer, {issuer}, which many clients need: use \
+                 the file with the full chain (fullchain.pem)"
+            ),
+            WarningKind::NoIssuer { issuer, is_public: false } => write!(
+                f,
+                "{path} has no certificate of its issuer, {issuer}: if that is an intermediate \
+                 rather than the root that clients trust, append its certificate"
+            ),
+            WarningKind::IntermediateExpired(time) => write!(
+                f,
+                "{path} has the certificate of an intermediate that expired at {}: get the current \
+                 chain from the CA",
+                utc(*time)
+            ),
+            WarningKind::NoNames => write!(
+                f,
+                "the certificate in {path} has no subject alternative name: browsers refuse it, \
+                 whatever its common name"
+            ),
+            WarningKind::WeakSignature => {
+                write!(f, "a certificate in {path} is signed with SHA-1 or MD5: clients refuse it")
+            }
+            WarningKind::KeyIsPublic => {
+                write!(f, "every user may read the key in {path}: protect it with chmod o= {path}")
+            }
+            WarningKind::Expired(time) => write!(
+                f,
+                "the certificate in {path} expired at {}, and is used until it is renewed",
+                utc(*time)
+            ),
+            WarningKind::Missing => write!(f, "{path} doesn't exist yet"),
+        }
+    }
+}
