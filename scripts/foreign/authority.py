@@ -9,7 +9,7 @@ basicConstraints=critical,CA:FALSE
 extendedKeyUsage=serverAuth
 keyUsage=critical,digitalSignature
 """
-DAYS = "60"
+DAYS = "90"
 
 
 def openssl(*words):
@@ -18,7 +18,7 @@ def openssl(*words):
 
 
 class Authority:
-    """Issues P-256 certificates. `certificate` is its own, which clients have to trust."""
+    """Issues certificates. `certificate` is its own, which clients have to trust."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -29,9 +29,10 @@ class Authority:
                 "-days", DAYS, "-out", self.certificate,
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, *names):
-        """The files of a certificate for these DNS names and IP addresses, and of its key."""
-        key = self._make_key(names[0])
+    def issue(self, *names, kind="ec"):
+        """The files of a certificate for these DNS names and IP addresses, and of its key: `ec` for
+        P-256, or `rsa` for 2,048 bits."""
+        key = self._make_key(names[0], kind)
         request, extensions, certificate = (
             self.directory / f"{names[0]}.{kind}" for kind in ("csr", "ext", "pem"))
         kinds = ["IP" if name.replace(".", "").isdigit() else "DNS" for name in names]
@@ -42,12 +43,14 @@ class Authority:
                 "-CAcreateserial", "-days", DAYS, "-extfile", extensions, "-out", certificate)
         return certificate, key
 
-    def flags(self, *names):
-        """The flags with which `sockeye` serves such a certificate."""
-        certificate, key = self.issue(*(names or ("localhost", "127.0.0.1")))
+    def flags(self, kind="ec"):
+        """The flags with which `sockeye` serves a certificate for localhost."""
+        certificate, key = self.issue("localhost", "127.0.0.1", kind=kind)
         return "--tls", f"{certificate},{key}"
 
-    def _make_key(self, name):
+    def _make_key(self, name, kind="ec"):
         key = self.directory / f"{name}.key"
-        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+        of_kind = {"ec": ("EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+                   "rsa": ("RSA", "-pkeyopt", "rsa_keygen_bits:2048")}[kind]
+        openssl("genpkey", "-algorithm", *of_kind, "-out", key)
         return key
