@@ -63,8 +63,8 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
         Command::Echo(flags) => {
-            let plan = plan::serve(flags.listen, &flags.serve, &flags.tls, &[])?;
-            serve::echo(plan, flags.idle_timeout.0, log)
+            let idle = flags.idle_timeout.0;
+            serve::echo(plan::echo(flags)?, idle, log)
         }
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
 use sockeye::engine::{Config, JobStats, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
-use sockeye::http_core;
+use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol as message;
 use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
@@ -22,12 +22,13 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
+use crate::tls::{Redirects, WithRedirects};
 use crate::{hosts, listening_process, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
-    let screen =
-        Screen { heading: vec!["Echoing at".into()], schemes: ["tcp", "tls"], notes: Vec::new() };
-    run(plan, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
+    let scheme = if plan.certificates.is_some() { "tls" } else { "tcp" };
+    let screen = Screen { scheme, ..Screen::new("Echoing at") };
+    run(plan, screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
@@ -36,15 +37,15 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
-    let screen = Screen {
-        heading: vec!["Answering messages at".into()],
-        schemes: ["message", "message+tls"],
-        notes,
-    };
+    let is_tls = serve.certificates.is_some();
+    let scheme = if is_tls { "message+tls" } else { "message" };
+    let screen = Screen { scheme, notes, ..Screen::new("Answering messages at") };
     let service = answers.service.clone();
     let access = start_access_log(access, &Proxies::default(), &serve)?;
     let worker_log = access.clone();
-    let result = run(serve, &screen, answers.on_hangup(), log, move |shard, info| {
+    let (redirect_limits, redirect_hosts) = (limits.http(), hosts.clone());
+    let on_hangup = answers.on_hangup();
+    let open = move |shard: usize, info: &ServerInfo| {
         let check = hosts::check(hosts.clone(), &info.bound, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
@@ -56,7 +57,14 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         let config = Rc::new(config);
         let service = service.clone();
         move |_: &Peer| config.open(service.clone())
-    });
+    };
+    let result = match is_tls && !frames_only {
+        false => run(serve, screen, on_hangup, log, open),
+        true => run(serve, screen, on_hangup, log, move |shard, info| {
+            let config = http_core::ServerConfig::new(redirect_limits.clone());
+            WithRedirects::new(open(shard, info), config, info.redirects(&redirect_hosts))
+        }),
+    };
     access.into_iter().for_each(AccessLog::finish);
     result
 }
@@ -73,38 +81,69 @@ fn start_access_log(
 }
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Http { serve, folders, limits, access, proxies, hosts } = plan;
-    let screen =
-        Screen { heading: heading(&folders), schemes: ["http", "https"], notes: notes(&folders) };
+    let plan::Http { serve, folders, limits, access, proxies, hosts, hsts } = plan;
+    let is_tls = serve.certificates.is_some();
+    let scheme = if is_tls { "https" } else { "http" };
+    let screen = Screen {
+        heading: heading(&folders, scheme),
+        scheme,
+        notes: notes(&folders),
+        ..Screen::default()
+    };
+    if let (Some(certificates), Some(1..)) = (&serve.certificates, hsts.map(|age| age.as_secs())) {
+        certificates.warn_of_hsts();
+    }
     let (mounts, budgets) = (folders.mounts, folders.budgets);
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
-    let result = run(serve, &screen, on_hangup, log, move |shard, info| {
-        let check = hosts::check(hosts.clone(), &info.bound, Some(proxies.clone()));
-        let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
+    let (checked_hosts, checked_proxies) = (hosts.clone(), proxies.clone());
+    let config = move |shard: usize| {
+        let mut config = http_core::ServerConfig::new(limits.clone());
         if !proxies.is_empty() {
             config = config.clients(Rc::new(proxies.clone()));
         }
-        if let Some(log) = &worker_log {
-            config = config.logging(log.worker(shard));
+        match &worker_log {
+            Some(log) => config.logging(log.worker(shard)),
+            None => config,
         }
-        let config = Rc::new(config);
+    };
+    let redirect_config = config.clone();
+    let open = move |shard: usize, info: &ServerInfo| {
+        let config = || {
+            let check =
+                hosts::check(checked_hosts.clone(), &info.bound, Some(checked_proxies.clone()));
+            config(shard).checking_hosts(check)
+        };
+        let plain = Rc::new(config());
+        let secure = hsts.map(|age| Rc::new(config().strict_transport_security(age)));
+        let secure = secure.unwrap_or_else(|| Rc::clone(&plain));
         budgets.set_open_files(info.files_in_flight());
         let descriptors = info.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site is the service, too: its deadline closes files that nobody requests any more.
-        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
-    });
+        (site.clone(), move |peer: &Peer| {
+            let config = if peer.tls.is_some() { &secure } else { &plain };
+            http_core::Server::new(Rc::clone(config), site.clone())
+        })
+    };
+    let result = match is_tls {
+        false => run(serve, screen, on_hangup, log, open),
+        true => run(serve, screen, on_hangup, log, move |shard, info| {
+            let redirects = info.redirects(&hosts);
+            WithRedirects::new(open(shard, info), redirect_config(shard), redirects)
+        }),
+    };
     access.into_iter().for_each(AccessLog::finish);
     result
 }
 
 /// The first lines of the start screen: the folders, before the URLs.
-fn heading(folders: &Folders) -> Vec<String> {
+fn heading(folders: &Folders, scheme: &str) -> Vec<String> {
+    let protocol = scheme.to_uppercase();
     match &folders.mounted[..] {
         [mounted] if mounted.prefix == "/" => {
-            vec![format!("Serving {} over HTTP at", mounted.path.display())]
+            vec![format!("Serving {} over {protocol} at", mounted.path.display())]
         }
         all => {
             let width = all.iter().map(|mounted| mounted.prefix.chars().count()).max();
@@ -112,7 +151,7 @@ fn heading(folders: &Folders) -> Vec<String> {
             let line = |mounted: &MountedFolder| {
                 format!("  {:width$}  {}", mounted.prefix, mounted.path.display())
             };
-            let first = "Serving over HTTP".to_owned();
+            let first = format!("Serving over {protocol}");
             [first].into_iter().chain(all.iter().map(line)).chain(["at".into()]).collect()
         }
     }
@@ -149,6 +188,8 @@ fn notes(folders: &Folders) -> Vec<String> {
 struct ServerInfo {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
+    /// The first of the listeners that only redirect.
+    first_redirect: usize,
     workers: usize,
     /// How many file descriptors are reserved for files, jobs and logs.
     descriptors: usize,
@@ -161,6 +202,24 @@ impl ServerInfo {
         (self.descriptors / 2) as u64
     }
 
+    /// How plain HTTP is redirected. If names are given, no other host is redirected to, and none at
+    /// loopback addresses.
+    fn redirects(&self, hosts: &AllowedHosts) -> Redirects {
+        let are_named = hosts.names().next().is_some();
+        let ip = |bound: &Bound| match bound {
+            Bound::Ip(address) => Some(*address),
+            Bound::Unix(_) => None,
+        };
+        let port = self.bound[..self.first_redirect].iter().find_map(ip).map(|at| at.port());
+        Redirects {
+            port: port.unwrap_or_default(),
+            first: self.first_redirect as u32,
+            checked: self.bound.iter().map(|bound| are_named || bound.is_loopback()).collect(),
+            hosts: hosts.clone(),
+            ips: self.bound.iter().filter_map(ip).map(|at| at.ip().to_canonical()).collect(),
+        }
+    }
+
     /// How many files each worker may keep open between requests.
     fn files_cached(&self) -> usize {
         (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
@@ -170,37 +229,45 @@ impl ServerInfo {
 /// Serves until a signal stops it.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
-    screen: &Screen,
+    mut screen: Screen,
     on_hangup: Option<OnHangup>,
     log: &Log,
     service: impl Fn(usize, &ServerInfo) -> S + Send + Sync + 'static,
 ) -> Result<ExitCode, Error> {
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot set up signals")?;
-    let is_tls = plan.config.tls.is_some();
-    let mut server = Server::bind(&plan.listen, plan.workers, plan.config)
-        .map_err(|error| cannot_listen(error, &plan.listen))?;
+    let requested = [&plan.listen[..], &plan.redirects].concat();
+    let mut server = Server::bind(&requested, plan.workers, plan.config)
+        .map_err(|error| cannot_listen(error, &requested))?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
     }
     let bound = server.addresses().to_vec();
+    let is_redirect = |via: &usize| server.requested(*via) >= plan.listen.len();
+    let first_redirect = (0..bound.len()).find(is_redirect).unwrap_or(bound.len());
     for (via, address) in bound.iter().enumerate() {
-        // A proxy on this machine.
-        if matches!(address, Bound::Unix(_)) {
+        // The clients of Unix sockets are proxies on this machine.
+        if via >= first_redirect || matches!(address, Bound::Unix(_)) {
             server = server.without_tls(via);
         }
     }
+    let (served, redirecting) = bound.split_at(first_redirect);
     if plan.loopback_only {
-        check_loopback(&bound)?;
+        check_loopback(served)?;
     }
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
-    let info = ServerInfo { bound: bound.clone(), workers, descriptors };
+    let info = ServerInfo { bound: bound.clone(), first_redirect, workers, descriptors };
     let running = server.start(move |shard| service(shard, &info));
     let running = running.context("cannot start the workers")?;
     let handle = running.handle();
+    let mut on_hangup = Vec::from_iter(on_hangup);
+    if let Some(certificates) = plan.certificates {
+        screen.add_certificates(&certificates, redirecting);
+        on_hangup.push(certificates.watch(log.clone()).context("cannot start a thread")?);
+    }
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());
     let stopped = stopped.context("cannot start a thread")?;
-    screen.show(&plan.listen, &bound, is_tls).context("cannot start a thread")?;
+    screen.show(&plan.listen, served).context("cannot start a thread")?;
     readiness::announce();
 
     let stats = running.join().context("the server failed")?;
@@ -375,7 +442,7 @@ mod tests {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let info = ServerInfo { bound: Vec::new(), workers, descriptors };
+            let info = ServerInfo { bound: Vec::new(), first_redirect: 0, workers, descriptors };
             assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
         }
     }

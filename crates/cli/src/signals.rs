@@ -3,8 +3,8 @@
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
-//!   Otherwise it reads the file of `--answers` again, or reopens the file of `--access-log`.
-//!   Without these files it stops a server on a terminal, and other servers (a service, `nohup`)
+//!   Otherwise it reads the files of `--answers` and `--tls` again, and reopens that of
+//!   `--access-log`. Without these files it stops a server on a terminal, and other servers (a service, `nohup`)
 //!   ignore it.
 //! - SIGUSR1: reads or reopens these files, because nginx reopens its logs on this signal. Ignored
 //!   without these files.
@@ -72,12 +72,15 @@ pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
     [lame_duck, drain]: [Duration; 2],
-    on_hangup: Option<OnHangup>,
+    on_hangup: Vec<OnHangup>,
     log: Log,
 ) -> io::Result<Arc<StoppedBy>> {
     let stopped = Arc::<StoppedBy>::default();
     let stopped_by = Arc::clone(&stopped);
-    let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
+    let hangups = match on_hangup.is_empty() {
+        true => None,
+        false => Some(start_hangup_thread(on_hangup, log.clone())?),
+    };
     // After a terminal was closed, `is_terminal` returns false.
     let has_terminal = io::stderr().is_terminal();
     let act = move || {
@@ -145,10 +148,10 @@ fn exit_after_timeout(signal: i32) {
     }
 }
 
-/// Runs `act` on a thread of its own, so that a disk that hangs doesn't delay the next signal.
-fn start_hangup_thread(mut act: OnHangup, log: Log) -> io::Result<SyncSender<()>> {
+/// Runs `acts` on a thread of its own, so that a disk that hangs doesn't delay the next signal.
+fn start_hangup_thread(mut acts: Vec<OnHangup>, log: Log) -> io::Result<SyncSender<()>> {
     let (sender, receiver) = sync_channel(1);
-    let work = move || receiver.iter().for_each(|()| act(&log));
+    let work = move || receiver.iter().for_each(|()| acts.iter_mut().for_each(|act| act(&log)));
     thread::Builder::new().name("hangup".into()).spawn(work)?;
     Ok(sender)
 }

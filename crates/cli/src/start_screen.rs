@@ -6,36 +6,48 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sockeye::engine::ListenAddr;
 use sockeye::engine::driver::Bound;
 
 use crate::text;
+use crate::tls::Certificates;
 
 /// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Screen {
     /// The lines before the URLs: what is served.
     pub(crate) heading: Vec<String>,
-    /// The scheme of the URLs: `http`, `message` or `tcp`; and the one with TLS.
-    pub(crate) schemes: [&'static str; 2],
+    /// The scheme of the URLs, such as `http`.
+    pub(crate) scheme: &'static str,
+    /// Hosts by which clients reach a server that listens on all addresses, besides `localhost`. If
+    /// there are none, addresses of this machine are shown.
+    pub(crate) hosts: Vec<String>,
     /// The lines after the URLs.
     pub(crate) notes: Vec<String>,
 }
 
 impl Screen {
+    /// A screen that begins with this line.
+    pub(crate) fn new(heading: &str) -> Self {
+        Self { heading: vec![heading.into()], ..Self::default() }
+    }
+
+    /// Adds what is said about certificates, and about the listeners that redirect to HTTPS.
+    pub(crate) fn add_certificates(&mut self, certificates: &Certificates, redirecting: &[Bound]) {
+        self.hosts = certificates.hosts();
+        let mut lines = certificates.lines(SystemTime::now());
+        lines.extend(redirecting.iter().map(|bound| format!("{bound} redirects to HTTPS.")));
+        self.notes.splice(0..0, lines);
+    }
+
     /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
     /// by Ctrl-S, delays neither serving nor the end of the process.
-    pub(crate) fn show(
-        &self,
-        listen: &[ListenAddr],
-        bound: &[Bound],
-        is_tls: bool,
-    ) -> io::Result<()> {
-        let text = self.text(listen, bound, is_tls, outward_addresses);
+    pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
+        let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();
         thread::Builder::new().name("start-screen".into()).spawn(move || {
             let mut out = io::stdout().lock();
@@ -52,17 +64,15 @@ impl Screen {
         &self,
         listen: &[ListenAddr],
         bound: &[Bound],
-        is_tls: bool,
         outward: impl Fn() -> Vec<IpAddr>,
     ) -> String {
         let mut lines = self.heading.clone();
-        let scheme = self.schemes[usize::from(is_tls)];
         for bound in bound {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
                 Bound::Ip(address) => {
-                    let hosts = reachable_hosts(*address, listen, &outward);
-                    lines.extend(hosts.iter().map(|host| format!("{scheme}://{host}")));
+                    let hosts = self.reachable_hosts(*address, listen, &outward);
+                    lines.extend(hosts.iter().map(|host| format!("{}://{host}", self.scheme)));
                 }
             }
         }
@@ -71,32 +81,38 @@ impl Screen {
         let lines: Vec<String> = lines.iter().map(|line| text::escape_controls(line)).collect();
         lines.join("\n") + "\n"
     }
-}
 
-/// The hosts, with ports, of URLs that reach `address`. `outward` finds the [`outward_addresses`].
-fn reachable_hosts(
-    address: SocketAddr,
-    listen: &[ListenAddr],
-    outward: impl Fn() -> Vec<IpAddr>,
-) -> Vec<String> {
-    let (ip, port) = (address.ip(), address.port());
-    if !ip.is_unspecified() {
-        return vec![SocketAddr::new(ip, port).to_string()];
+    /// The hosts, with ports, of URLs that reach `address`. `outward` finds the
+    /// [`outward_addresses`].
+    fn reachable_hosts(
+        &self,
+        address: SocketAddr,
+        listen: &[ListenAddr],
+        outward: impl Fn() -> Vec<IpAddr>,
+    ) -> Vec<String> {
+        let (ip, port) = (address.ip(), address.port());
+        if !ip.is_unspecified() {
+            return vec![SocketAddr::new(ip, port).to_string()];
+        }
+        // The listener of `:PORT` accepts both IPv6 and IPv4.
+        let dual_stack = listen.iter().any(|listen| match listen {
+            ListenAddr::Any(requested) => *requested == 0 || *requested == port,
+            _ => false,
+        });
+        let local = match ip {
+            _ if dual_stack => format!("localhost:{port}"),
+            IpAddr::V4(_) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
+        };
+        if !self.hosts.is_empty() {
+            let named = self.hosts.iter().map(|host| format!("{host}:{port}"));
+            return [local].into_iter().chain(named).collect();
+        }
+        let is_served = |outward: &IpAddr| dual_stack || outward.is_ipv4() == ip.is_ipv4();
+        let outward = outward().into_iter().filter(is_served);
+        let outward = outward.map(|ip| SocketAddr::new(ip, port).to_string());
+        [local].into_iter().chain(outward).collect()
     }
-    // The listener of `:PORT` accepts both IPv6 and IPv4.
-    let dual_stack = listen.iter().any(|listen| match listen {
-        ListenAddr::Any(requested) => *requested == 0 || *requested == port,
-        _ => false,
-    });
-    let local = match ip {
-        _ if dual_stack => format!("localhost:{port}"),
-        IpAddr::V4(_) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
-    };
-    let is_served = |outward: &IpAddr| dual_stack || outward.is_ipv4() == ip.is_ipv4();
-    let outward = outward().into_iter().filter(is_served);
-    let outward = outward.map(|ip| SocketAddr::new(ip, port).to_string());
-    [local].into_iter().chain(outward).collect()
 }
 
 /// The local addresses of this machine's outgoing connections. Other machines can most likely reach
@@ -128,13 +144,10 @@ mod tests {
                 None => Bound::Ip(text.parse().unwrap()),
             })
             .collect();
-        let screen = Screen {
-            heading: vec!["Serving".into()],
-            schemes: ["http", "https"],
-            notes: vec!["Note.".into()],
-        };
+        let screen =
+            Screen { scheme: "http", notes: vec!["Note.".into()], ..Screen::new("Serving") };
         let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
-        screen.text(&listen, &bound, false, outward)
+        screen.text(&listen, &bound, outward)
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::fmt::Write;
 use std::mem;
 use std::path::Path;
 use std::str;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sockeye::http_core;
+use sockeye::proto::WallTime;
 
 /// Whether a terminal would act on a character: control characters (C0, DEL and C1), and characters
 /// that change the direction of text.
@@ -130,6 +133,17 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// `2027-02-24`, in UTC.
+pub(crate) fn date(time: SystemTime) -> String {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // Wed, 24 Feb 2027 19:00:00 GMT
+    let date = http_core::date::format(WallTime::from_secs(seconds));
+    let date = String::from_utf8_lossy(&date);
+    let month = MONTHS.find(&date[8..11]).unwrap_or_default() / 3 + 1;
+    format!("{}-{month:02}-{}", &date[12..16], &date[5..7])
+}
+
 /// `1 connection`, `2 connections`.
 pub(crate) fn count(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -180,6 +194,18 @@ mod tests {
                 text.finish(&mut shown);
                 assert_eq!(String::from_utf8(shown).unwrap(), expected, "in pieces of {size}");
             }
+        }
+    }
+
+    #[test]
+    fn dates_are_written_in_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (1_803_513_599, "2027-02-24"),
+            (1_803_513_600, "2027-02-25"),
+            (u64::MAX >> 8, "9999-12-31"),
+        ] {
+            assert_eq!(date(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
         }
     }
 

@@ -176,7 +176,19 @@ impl<S> Conn<S> {
     /// Whether the engine reads, not the session.
     #[cold] // Few connections linger or shake hands, and none for long.
     fn reads_for_itself(&self) -> bool {
-        matches!(self.stage, Stage::Lingering(_) | Stage::Handshaking { .. })
+        match self.stage {
+            // Nothing more is read before the session opens.
+            Stage::Handshaking { .. } => {
+                self.secure.as_ref().is_some_and(|secure| secure.is_shaking_hands())
+            }
+            Stage::Lingering(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether input has arrived that was not offered to the session.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.readable || self.secure.as_ref().is_some_and(|secure| secure.tls.unused() > 0)
     }
 
     /// Charges the client for the output that this connection holds. Ends the charge if this
@@ -202,6 +214,11 @@ impl<S> Conn<S> {
     pub(crate) fn idle_since(&self) -> Option<Time> {
         if !self.counted || self.readable || self.read_queued {
             return None;
+        }
+        if matches!(self.stage, Stage::Handshaking { .. }) {
+            // One that has begun ends soon, or at its deadline.
+            let has_begun = self.secure.as_ref().is_some_and(|secure| !secure.is_silent());
+            return (!has_begun).then_some(self.opened);
         }
         catch_panic(|| self.session.idle_since()).flatten()
     }

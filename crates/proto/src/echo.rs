@@ -50,6 +50,7 @@ impl Protocol for Echo {
             | Event::Message(..)
             | Event::Woken
             | Event::HalfClosed
+            | Event::Truncated
             | Event::LameDuck
             | Event::Closed(_) => {}
         }

@@ -11,6 +11,11 @@ pub enum Event<'a> {
     /// The connection is established. The first event of every protocol, also of one that another
     /// protocol switched to.
     Open(&'a Peer),
+    /// The input ended without close_notify, the end that TLS authenticates: someone on the way may
+    /// have cut it. Comes just before [`Event::Eof`], and only with TLS. It matters to protocols
+    /// whose messages may end where the input ends, as the body of an HTTP response without a
+    /// length does: such a message is incomplete. Many clients close without close_notify.
+    Truncated,
     /// The peer closed its sending side: no more input comes. Output is still sent.
     Eof {
         /// All input was used. `false`: the peer stopped in the middle of something.

@@ -15,7 +15,7 @@ pub struct TlsInfo {
     pub server_name: Option<Box<str>>,
     /// The handshake resumed an earlier session.
     pub resumed: bool,
-    /// The client's certificate in DER, followed by those that lead to its root. Empty if it sent
-    /// none. What is here was verified.
+    /// The client's certificate in DER, which was verified. Empty if it sent none. Others that it
+    /// sent are left out, since nothing says which of them the verification used.
     pub client_certificates: Vec<Box<[u8]>>,
 }

@@ -194,6 +194,16 @@ impl World {
         self.net.borrow().scripts[peer.0].state.clone()
     }
 
+    /// The state of the script that began last, such as that of a [`World::scripted_server`].
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn last_script(&self) -> PeerState {
+        self.net.borrow().scripts.last().expect("a script has begun").state.clone()
+    }
+
     /// The number of bytes from a scripted peer that have arrived at the other side.
     #[must_use]
     pub fn arrived(&self, peer: PeerId) -> usize {

@@ -74,7 +74,7 @@ fn a_handler_knows_what_the_handshake_has_agreed_on() {
     let response = get(&mut connect(&client, "localhost", address), "/").unwrap();
     assert_eq!(
         String::from_utf8_lossy(content(&response)),
-        "TLSv1.3 TLS13_AES_256_GCM_SHA384 Some(\"http/1.1\") Some(\"localhost\")"
+        "TLSv1.3 TLS_AES_256_GCM_SHA384 Some(\"http/1.1\") Some(\"localhost\")"
     );
     serving.handle().drain();
     serving.join().unwrap();

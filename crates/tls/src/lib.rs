@@ -34,7 +34,7 @@ pub use certificate::{Certificate, CertificateInfo};
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
-pub use self_signed::self_signed;
+pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use warning::{Warning, WarningKind};

@@ -1,8 +1,40 @@
-//! A certificate for development, which no browser trusts without a warning.
+//! Certificates for development, which no browser trusts without a warning.
 
-use rustls::pki_types::PrivateKeyDer;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
-use crate::{Certificate, Error};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
+
+use crate::certificate::Source;
+use crate::error::{Error, Problem};
+use crate::fingerprint::Fingerprint;
+use crate::read::read;
+use crate::{Certificate, CertificateInfo};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// Browsers refuse longer lifetimes of certificates from public authorities, and some tools those of
+/// all.
+const LIFETIME: Duration = Duration::from_secs(397 * 24 * 60 * 60);
+/// It is renewed when less is left.
+const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Maximum number of names.
+const MAX_NAMES: usize = 32;
+
+/// Certificate and key in one file, so that they can only be replaced together.
+const PAIR: &str = "self-signed.pem";
+/// The certificate alone, for clients that shall trust it.
+const CERTIFICATE: &str = "self-signed.crt";
+const LOCK: &str = "self-signed.lock";
 
 /// Makes a certificate for these names, signed by itself. Returns it and, in PEM, the certificate
 /// and its key.
@@ -11,9 +43,234 @@ use crate::{Certificate, Error};
 ///
 /// If a name is invalid, or there is no randomness.
 pub fn self_signed(names: Vec<String>) -> Result<(Certificate, [String; 2]), Error> {
-    let made = rcgen::generate_simple_self_signed(names)
-        .map_err(|error| Error::SelfSigned(error.to_string()))?;
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let certificate = Certificate::from_der(made.cert.der().clone(), key)?;
-    Ok((certificate, [made.cert.pem(), made.signing_key.serialize_pem()]))
+    let pem = make(names, SystemTime::now())?;
+    let certificate = Certificate::from_der(pem.der, pem.key_der)?;
+    Ok((certificate, [pem.certificate, pem.key]))
+}
+
+/// A certificate for development, signed by itself and kept in a folder. It is for `localhost`,
+/// `127.0.0.1`, `::1`, the name of this machine and the names that were asked for, and is made again
+/// 30 days before it expires, or when a name is missing.
+///
+/// The folder gets two files: `self-signed.pem` with the certificate and its key, which only its owner
+/// may read, and `self-signed.crt` with the certificate alone, for clients that shall trust it.
+///
+/// ```no_run
+/// use sockeye_tls::{CertificateStore, SelfSigned, Settings};
+///
+/// let mut certificate = SelfSigned::open("state".as_ref(), &["dev.example.org".into()])?;
+/// println!("SHA-256 fingerprint: {}", certificate.info().fingerprint);
+/// let mut store = CertificateStore::open(vec![certificate.pair()], Settings::default())?;
+/// // Every day or so:
+/// if certificate.renew()? {
+///     store.reload().transpose()?;
+/// }
+/// # Ok::<(), sockeye_tls::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SelfSigned {
+    folder: PathBuf,
+    names: Vec<String>,
+    info: CertificateInfo,
+    is_new: bool,
+}
+
+impl SelfSigned {
+    /// Takes the certificate from `folder`, or makes one there. `names` are DNS names and IP addresses
+    /// that it must have besides those that it always has; at most 28 of them count.
+    ///
+    /// # Errors
+    ///
+    /// If a name is invalid, or a file can't be written.
+    pub fn open(folder: &Path, names: &[String]) -> Result<Self, Error> {
+        Self::open_at(folder, names, SystemTime::now())
+    }
+
+    fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
+        let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let mut all = Vec::new();
+        for name in always.into_iter().chain(host_name()).chain(names.iter().cloned()) {
+            add(&mut all, &name);
+        }
+        let (info, is_new) = ensure(folder, &all, now)?;
+        Ok(Self { folder: folder.to_owned(), names: all, info, is_new })
+    }
+
+    /// The files of the certificate and of its key, which are the same, for
+    /// [`CertificateStore::open`](crate::CertificateStore::open).
+    #[must_use]
+    pub fn pair(&self) -> [PathBuf; 2] {
+        [self.folder.join(PAIR), self.folder.join(PAIR)]
+    }
+
+    /// The file with the certificate alone, without its key.
+    #[must_use]
+    pub fn certificate_path(&self) -> PathBuf {
+        self.folder.join(CERTIFICATE)
+    }
+
+    /// What the certificate says.
+    #[must_use]
+    pub fn info(&self) -> &CertificateInfo {
+        &self.info
+    }
+
+    /// Whether it was made just now, so that no client can trust it yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Makes it again if it expires within 30 days. Returns whether it was replaced, by this process
+    /// or another one.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written.
+    pub fn renew(&mut self) -> Result<bool, Error> {
+        self.renew_at(SystemTime::now())
+    }
+
+    fn renew_at(&mut self, now: SystemTime) -> Result<bool, Error> {
+        let (info, is_new) = ensure(&self.folder, &self.names, now)?;
+        let is_replaced = info != self.info;
+        self.info = info;
+        self.is_new |= is_new;
+        Ok(is_replaced)
+    }
+}
+
+/// Takes the certificate from the folder if it is as it should be, or makes one. Returns whether it
+/// is new.
+fn ensure(
+    folder: &Path,
+    names: &[String],
+    now: SystemTime,
+) -> Result<(CertificateInfo, bool), Error> {
+    let (path, copy) = (folder.join(PAIR), folder.join(CERTIFICATE));
+    let is_good = |info: &CertificateInfo| {
+        info.left(now).is_some_and(|left| left > RENEWED_BEFORE)
+            && names.iter().all(|name| info.names.contains(name))
+    };
+    if let Some(info) = existing(&path, now).filter(is_good)
+        && is_copy(&copy, &info)
+    {
+        return Ok((info, false));
+    }
+    let lock = lock(folder);
+    // Another process may have been faster.
+    let existing = existing(&path, now);
+    if let Some(info) = existing.clone().filter(is_good) {
+        // It is good enough without a copy, if the folder can't be written.
+        if let (Ok(_), false, Ok(pair)) = (lock, is_copy(&copy, &info), fs::read_to_string(&path)) {
+            let certificate = pair.split("-----BEGIN PRIVATE").next().unwrap_or_default();
+            let _ = write(&copy, certificate, 0o644);
+        }
+        return Ok((info, false));
+    }
+    let _lock = lock?;
+    // Servers with different names may share the folder.
+    let mut all = names.to_vec();
+    existing.iter().flat_map(|info| &info.names).for_each(|name| add(&mut all, name));
+    let made = make(all, now)?;
+    write(&path, &format!("{}{}", made.certificate, made.key), 0o600)?;
+    write(&copy, &made.certificate, 0o644)?;
+    Ok((load(&path, now)?.info().clone(), true))
+}
+
+/// Makes the folder, and lets one process in.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::file(folder, Problem::Unwritable(error)))?;
+    let path = folder.join(LOCK);
+    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    lock.and_then(|lock| lock.lock().map(|()| lock))
+        .map_err(|error| Error::file(&path, Problem::Unwritable(error)))
+}
+
+/// Whether the file at `path` has the certificate.
+fn is_copy(path: &Path, info: &CertificateInfo) -> bool {
+    let copy = fs::read(path).ok().and_then(|pem| CertificateDer::from_pem_slice(&pem).ok());
+    copy.is_some_and(|der| Fingerprint::of(&der) == info.fingerprint)
+}
+
+fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
+    let content = read(path)?;
+    let file = (path, &content);
+    Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true })
+}
+
+/// The certificate in this file. One that is damaged is made again.
+fn existing(path: &Path, now: SystemTime) -> Option<CertificateInfo> {
+    Some(load(path, now).ok()?.info().clone())
+}
+
+/// Adds a name as it is written in a certificate.
+fn add(names: &mut Vec<String>, name: &str) {
+    let name = match name.parse::<IpAddr>() {
+        Ok(ip) => ip.to_string(),
+        Err(_) => name.to_ascii_lowercase(),
+    };
+    if names.len() < MAX_NAMES && !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+/// The name of this machine, if it can be in a certificate.
+fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(DnsName::try_from(name.trim()).ok()?.to_lowercase_owned().as_ref().to_owned())
+}
+
+/// Writes a file so that no one sees a part of it. Only one process does so at a time.
+fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    let written = || {
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    written().map_err(|error| Error::file(path, Problem::Unwritable(error)))
+}
+
+struct Made {
+    der: CertificateDer<'static>,
+    key_der: PrivateKeyDer<'static>,
+    certificate: String,
+    key: String,
+}
+
+fn make(names: Vec<String>, now: SystemTime) -> Result<Made, Error> {
+    for name in &names {
+        let dns = name.strip_prefix("*.").unwrap_or(name);
+        if name.parse::<IpAddr>().is_err() && DnsName::try_from(dns).is_err() {
+            let error = format!("{name:?} is neither a DNS name nor an IP address");
+            return Err(Error::SelfSigned(error));
+        }
+    }
+    let failed = |error: rcgen::Error| Error::SelfSigned(error.to_string());
+    let mut params = CertificateParams::new(names).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Sockeye self-signed");
+    // The clocks of clients may be slow.
+    params.not_before = (now - HOUR).into();
+    params.not_after = (now - HOUR + LIFETIME).into();
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().map_err(failed)?;
+    let made = params.self_signed(&key).map_err(failed)?;
+    Ok(Made {
+        der: made.der().clone(),
+        key_der: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        certificate: made.pem(),
+        key: key.serialize_pem(),
+    })
 }

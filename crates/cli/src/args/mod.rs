@@ -20,13 +20,13 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::environment::Variables;
-pub(crate) use self::folders::FolderArgs;
+pub(crate) use self::folders::{FolderArgs, HeaderRule};
 pub(crate) use self::generate::{Completions, Man, Shell};
 pub(crate) use self::health::Health;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
-pub(crate) use self::tls::Tls;
+pub(crate) use self::tls::{Https, Redirect, Tls, UnknownName};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The commands whose flags can be set by environment variables.

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::folders::{FolderArgs, origin};
 use super::listen::{self, LISTEN, LISTEN_LONG};
-use super::tls::Tls;
+use super::tls::{Https, Tls};
 use crate::access::Format;
 use crate::log::level;
 use crate::proxies::TrustedProxy;
@@ -88,6 +88,9 @@ pub(crate) struct Http {
 
     #[command(flatten)]
     pub(crate) tls: Tls,
+
+    #[command(flatten)]
+    pub(crate) https: Https,
 
     #[command(flatten)]
     pub(crate) serve: Serve,

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use sockeye::engine::{Config, ListenAddr, usable_cores};
@@ -10,12 +11,13 @@ use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol::{self, AllowedOrigins};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Folders, Listing};
+use super::{Folders, Listing, tls};
 use crate::access::{self, Sink};
 use crate::answers::Answers;
 use crate::error::{Error, OrUsage};
 use crate::proxies::Proxies;
 use crate::stdout::Stdout;
+use crate::tls::Certificates;
 use crate::{args, hosts};
 
 /// Settings that all servers share.
@@ -24,6 +26,10 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<ListenAddr>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) config: Config,
+    /// Addresses of `listen` use TLS with these, except Unix sockets.
+    pub(crate) certificates: Option<Certificates>,
+    /// Addresses that only redirect to those of `listen`.
+    pub(crate) redirects: Vec<ListenAddr>,
     /// Don't start if a listener turns out not to be on the loopback.
     pub(crate) loopback_only: bool,
 }
@@ -36,6 +42,8 @@ pub(crate) struct Http {
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) proxies: Proxies,
     pub(crate) hosts: AllowedHosts,
+    /// The age of Strict-Transport-Security.
+    pub(crate) hsts: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -65,10 +73,14 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         )));
     }
     let listing = Listing::of(&flags, stdout);
+    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"])?;
+    let redirects = tls::redirects(&flags, certificates.as_ref())?;
     let folders = Folders::of(flags.folders, listing)?;
+    tls::check_keys(&flags.tls.tls, &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
-    let mut serve = serve(flags.listen, &flags.serve, &flags.tls, &[b"http/1.1"])?;
+    let mut serve = serve(flags.listen, &flags.serve, certificates)?;
+    serve.redirects = redirects;
     serve.config.unlimited_networks = proxies.networks.clone();
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
@@ -77,7 +89,8 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
         None => request_lines(stdout, flags.serve.log),
     };
-    Ok(Http { serve, folders, limits, access, proxies, hosts })
+    let hsts = flags.https.hsts.map(|span| span.0);
+    Ok(Http { serve, folders, limits, access, proxies, hosts, hsts })
 }
 
 /// The log of requests that a terminal shows unless the log level is above `info`.
@@ -138,23 +151,33 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         }
         origins = origins.allow(&origin);
     }
-    let serve = serve(flags.listen, &flags.serve, &flags.tls, &[])?;
+    let certificates = tls::certificates(&flags.tls, &[])?;
+    let serve = serve(flags.listen, &flags.serve, certificates)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
     Ok(Message { serve, answers, access, limits, frames_only, hosts, origins })
 }
 
-pub(crate) fn serve(
+pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {
+    serve(flags.listen, &flags.serve, tls::certificates(&flags.tls, &[])?)
+}
+
+fn serve(
     listen: Vec<ListenAddr>,
     flags: &args::Serve,
-    tls: &args::Tls,
-    alpn: &[&[u8]],
+    certificates: Option<Certificates>,
 ) -> Result<Serve, Error> {
     for (at, address) in listen.iter().enumerate() {
         let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
         if !picks_a_port && listen[..at].contains(address) {
             return Err(Error::usage(format!("--listen {address} is given twice")));
         }
+    }
+    if certificates.is_some() && listen.iter().all(|at| matches!(at, ListenAddr::Unix(_))) {
+        return Err(Error::usage(
+            "--tls needs an address to use TLS at, but --listen has only Unix sockets, which don't: \
+             add --listen 127.0.0.1:8443, or remove --tls",
+        ));
     }
     let workers = match flags.workers {
         Some(count) => {
@@ -169,8 +192,9 @@ pub(crate) fn serve(
         write_timeout: flags.write_timeout.0,
         lame_duck: flags.lame_duck.0,
         drain_timeout: flags.drain_timeout.0,
-        tls: super::tls::tls(tls, alpn)?,
+        tls: certificates.as_ref().map(Certificates::acceptor),
         ..Config::default()
     };
-    Ok(Serve { listen, workers, config, loopback_only: false })
+    let redirects = Vec::new();
+    Ok(Serve { listen, workers, config, certificates, redirects, loopback_only: false })
 }

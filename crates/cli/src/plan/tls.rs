@@ -1,31 +1,55 @@
-//! The certificates of a server.
+//! TLS of a server.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sockeye::TlsAcceptor;
-use sockeye::tls::{Certificate, Settings};
+use sockeye::engine::ListenAddr;
+use sockeye::tls::{ClientCa, Settings, UnknownName};
 
-use crate::args;
+use super::Folders;
+use crate::args::{self, Redirect};
 use crate::error::Error;
+use crate::tls::Certificates;
 
-/// Reads the certificates. `None` without `--tls`. Clients must support one of the protocols `alpn`
-/// if they name any.
-pub(super) fn tls(flags: &args::Tls, alpn: &[&[u8]]) -> Result<Option<TlsAcceptor>, Error> {
-    if flags.tls.is_empty() {
-        return Ok(None);
+/// The port of `https://` URLs without a port, and of `http://` ones.
+const PORTS: [u16; 2] = [443, 80];
+
+/// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
+/// of `alpn`, if there is any.
+pub(super) fn certificates(
+    flags: &args::Tls,
+    alpn: &[&[u8]],
+) -> Result<Option<Certificates>, Error> {
+    let args::Tls { tls, tls_unknown_name, client_ca, client_ca_optional, .. } = flags;
+    if *client_ca_optional && client_ca.is_none() {
+        return Err(Error::usage("--client-ca-optional needs --client-ca FILE"));
     }
-    let read = |value: &OsString| {
-        let [chain, key] = pair(value);
-        Certificate::from_files(&chain, &key)
+    if tls.is_empty() {
+        return match (tls_unknown_name, client_ca) {
+            (args::UnknownName::Refuse, _) => Err(needs_tls("--tls-unknown-name")),
+            (_, Some(_)) => Err(needs_tls("--client-ca")),
+            (args::UnknownName::First, None) => Ok(None),
+        };
+    }
+    let settings = Settings {
+        alpn: alpn.iter().map(|protocol| protocol.to_vec()).collect(),
+        unknown_name: match tls_unknown_name {
+            args::UnknownName::First => UnknownName::FirstCertificate,
+            args::UnknownName::Refuse => UnknownName::Refuse,
+        },
+        client_ca: client_ca.clone().map(|path| ClientCa { path, required: !client_ca_optional }),
+        ..Settings::default()
     };
-    let certificates = flags.tls.iter().map(read).collect::<Result<_, _>>();
-    let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let settings = Settings { alpn, ..Settings::default() };
-    let config = certificates.and_then(|all| settings.server_config(all));
-    let config = config.map_err(|error| Error::Failure(anyhow::anyhow!("--tls: {error}")))?;
-    Ok(Some(TlsAcceptor::new(&config)))
+    let pairs = tls.iter().map(|value| pair(value)).collect();
+    let certificates = Certificates::open(pairs, settings, false);
+    certificates
+        .map(Some)
+        .map_err(|error| Error::Failure(anyhow::Error::new(error).context("--tls")))
+}
+
+fn needs_tls(flag: &str) -> Error {
+    Error::usage(format!("{flag} needs TLS: add --tls CERT,KEY, or --tls self-signed"))
 }
 
 /// The files of the certificate and of its key; one file twice if it has both. A path may contain
@@ -41,4 +65,90 @@ fn pair(value: &OsStr) -> [PathBuf; 2] {
         Some(pair) if !path(bytes).exists() => pair.clone(),
         _ => [value.into(), value.into()],
     }
+}
+
+/// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
+pub(super) fn redirects(
+    flags: &args::Http,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<ListenAddr>, Error> {
+    let args::Https { https_redirect, hsts } = &flags.https;
+    if certificates.is_none() {
+        return match (https_redirect, hsts) {
+            (Some(_), _) => Err(needs_tls("--https-redirect")),
+            (_, Some(_)) => Err(Error::usage(
+                "--hsts needs TLS: add --tls CERT,KEY; behind a proxy with TLS, write --header \
+                 'Strict-Transport-Security: max-age=31536000'",
+            )),
+            (None, None) => Ok(Vec::new()),
+        };
+    }
+    let is_hsts = |rule: &args::HeaderRule| {
+        rule.name.eq_ignore_ascii_case("strict-transport-security") && rule.value.is_some()
+    };
+    if hsts.is_some() && flags.folders.header.iter().any(is_hsts) {
+        return Err(Error::usage(
+            "--hsts and --header both set Strict-Transport-Security: remove one of them",
+        ));
+    }
+    let addresses = match https_redirect {
+        None => return Ok(Vec::new()),
+        Some(Redirect::At(address)) => vec![address.clone()],
+        Some(Redirect::Default) => {
+            let [https, http] = PORTS;
+            let usual = flags.listen.iter().filter_map(|address| match address {
+                ListenAddr::Any(port) if *port == https => Some(ListenAddr::Any(http)),
+                ListenAddr::Host(host, port) if *port == https => {
+                    Some(ListenAddr::Host(host.clone(), http))
+                }
+                _ => None,
+            });
+            usual.collect()
+        }
+    };
+    if addresses.is_empty() {
+        let listen = text_of(&flags.listen);
+        return Err(Error::usage(format!(
+            "--https-redirect listens on port 80 if TLS has port 443, but --listen is {listen}: name \
+             an address, as --https-redirect=:8080"
+        )));
+    }
+    if let Some(address) = addresses.iter().find(|address| {
+        let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
+        !picks_a_port && flags.listen.contains(address)
+    }) {
+        return Err(Error::usage(format!(
+            "--https-redirect={address} is the address of a --listen, which uses TLS: plain GET and \
+             HEAD requests are redirected there anyway; name another address, or remove the flag"
+        )));
+    }
+    Ok(addresses)
+}
+
+fn text_of(addresses: &[ListenAddr]) -> String {
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" and ")
+}
+
+/// Fails if a private key could be downloaded.
+pub(super) fn check_keys(flags: &[OsString], folders: &Folders) -> Result<(), Error> {
+    for [_, key] in flags.iter().map(|value| pair(value)) {
+        let Ok(found) = key.canonicalize() else { continue };
+        let publishes = |root: &Path| {
+            let Ok(root) = root.canonicalize() else { return false };
+            let Ok(inside) = found.strip_prefix(root) else { return false };
+            let is_served =
+                |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
+            inside.iter().all(is_served)
+        };
+        if let Some(mounted) = folders.mounted.iter().find(|mounted| publishes(&mounted.path)) {
+            return Err(Error::usage(format!(
+                "the private key {} is in the served folder {}, so that everyone could download it: \
+                 move it to another folder",
+                key.display(),
+                mounted.path.display()
+            )));
+        }
+    }
+    Ok(())
 }

@@ -1,4 +1,9 @@
-//! TLS in servers: certificates, and plain HTTP beside it.
+//! TLS in servers: the certificates, and plain HTTP beside it.
 
+mod certificates;
+mod plain;
 mod redirect;
 
+pub(crate) use self::certificates::Certificates;
+pub(crate) use self::plain::WithRedirects;
+pub(crate) use self::redirect::Redirects;

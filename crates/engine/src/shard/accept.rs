@@ -153,7 +153,7 @@ impl<D: Driver> Shard<D> {
         let key = self.next_key();
         self.driver.set_key(&mut socket, key);
         self.resources.stats.accepted += 1;
-        if let Some(Some(tls)) = self.tls.get(via as usize) {
+        if let Some(Some(tls)) = self.tls.get_mut(via as usize) {
             let tls = tls.accept();
             return self.accept_tls(socket, key, peer, tls);
         }
@@ -279,11 +279,17 @@ impl<D: Driver> Shard<D> {
     pub(super) fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
             active.conn.session.open(active.resources);
-            if active.conn.readable {
-                active.conn.queue_read(active.resources);
-            }
             Ok(())
         });
+        self.start_reading(key);
+    }
+
+    /// Reads from a connection whose session has opened, if there may be input.
+    pub(super) fn start_reading(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        if conn.readable {
+            conn.queue_read(&mut self.resources);
+        }
         if self.phase != Phase::Serving {
             self.notify_phase(key);
         }

@@ -8,8 +8,8 @@ use sockeye_proto::{Blame, Event, Fault, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
 use super::state::{Phase, Shard, find, slot_of};
-use crate::conn::{SendState, Stage};
-use crate::driver::Driver;
+use crate::conn::{Conn, SendState, Stage};
+use crate::driver::{Driver, Sending};
 
 /// Maximum number of buffers that are read from a connection before its protocol gets
 /// [`Event::Drain`]: about as much as a socket's receive queue holds.
@@ -38,6 +38,9 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
+        if reason.is_orderly() {
+            self.say_goodbye(&mut conn);
+        }
         if let Some(out) = conn.secure.take().and_then(|secure| secure.out) {
             self.resources.outputs.take_back(out);
         }
@@ -65,6 +68,19 @@ impl<D: Driver> Shard<D> {
             reason => info!(target: "sockeye", %peer, received, sent, ms, %reason, "closed"),
         }
         self.driver.close(conn.socket);
+    }
+
+    /// Sends close_notify on a connection that closes while it is idle, if it can be sent at once.
+    #[inline]
+    fn say_goodbye(&mut self, conn: &mut Conn<D::Socket>) {
+        let Some(secure) = conn.secure.as_deref_mut() else { return };
+        if matches!(conn.stage, Stage::Established) && secure.is_flushed() && !secure.is_closed {
+            let mut out = self.resources.outputs.lend();
+            secure.close(&mut out);
+            if let Sending::Done(sent) = self.driver.send(&mut conn.socket, out) {
+                self.resources.outputs.take_back(sent.out);
+            }
+        }
     }
 
     /// Tells a protocol that its connection was never established.
@@ -152,6 +168,9 @@ impl<D: Driver> Shard<D> {
         }
         self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
+            Stage::Handshaking { .. } if is_draining => {
+                active.conn.drain_handshake(active.resources)
+            }
             // Its session gets the event when it opens.
             Stage::Connecting { .. } | Stage::Handshaking { .. } => Ok(()),
             _ if !is_draining => {
@@ -159,7 +178,7 @@ impl<D: Driver> Shard<D> {
                 Ok(())
             }
             _ => {
-                let unread = active.conn.readable;
+                let unread = active.conn.has_unread();
                 active.conn.session.drain(unread, active.resources);
                 Ok(())
             }

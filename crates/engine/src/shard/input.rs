@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind};
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Event, Fault, Reason};
+use sockeye_proto::{Event, Reason};
 
 use super::state::{Active, Shard, find};
 use crate::conn::{ShardResources, Stage};
@@ -96,13 +96,10 @@ impl<D: Driver> Active<'_, D> {
                 }
                 lingering.quiet_until = resources.now + resources.config.linger.quiet;
             }
-            Stage::Handshaking { .. } if len == 0 => {
-                let what = "closed the connection during the TLS handshake";
-                return Err(Reason::Fault(Fault::peer("tls_cut", what)));
-            }
+            Stage::Handshaking { .. } if len == 0 => return Err(conn.handshake_cut()),
             _ if len == 0 => {
                 conn.readable = false;
-                conn.session.end_of_input(resources);
+                conn.end_of_input(resources);
             }
             _ if conn.secure.is_some() => conn.decrypt(received.bytes, resources),
             _ => {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sockeye_proto::driver::{InFlight, Key, Session};
-use sockeye_proto::{Client, Consumed, Event, Fault, Part, Peer, Protocol, Reason, Time, Turn};
+use sockeye_proto::{
+    Client, Consumed, DRAIN_GRACE, Event, Fault, Part, Peer, Protocol, Reason, Time, Turn,
+};
 
 use super::input::reason_of;
 use super::state::{Active, Shard, find};
@@ -54,7 +56,7 @@ impl<D: Driver> Shard<D> {
         };
         if let Some(first) = self.resources.handshakes.begin(key, is_in_progress) {
             let what = "had not completed its TLS handshake when there were too many";
-            self.close(first, Reason::Fault(Fault::peer("handshake_limit", what)));
+            self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
         }
     }
 
@@ -73,46 +75,57 @@ impl<D: Driver> Shard<D> {
     /// Opens the sessions of connections whose handshake is complete.
     pub(super) fn open_handshaken(&mut self) {
         while let Some(key) = self.resources.handshaken.pop() {
-            let Some(conn) = find(&mut self.conns, key) else { continue };
-            let Some(secure) = &conn.secure else { continue };
-            let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
-            if !is_plain {
-                conn.session.set_tls(Arc::new(secure.tls.info()));
-            }
-            if opens_session {
-                let peer = conn.session.peer().clone();
-                let service = &mut self.service;
-                let opened = catch_panic(|| match is_plain {
-                    true => service.open_plain(&peer),
-                    false => Some(service.open(&peer)),
-                });
-                match opened {
-                    Some(Some(protocol)) => conn.session = Session::new(protocol, key, peer),
-                    Some(None) => {
-                        self.close(key, Reason::Fault(not_tls()));
-                        continue;
-                    }
-                    None => {
-                        self.close(key, Reason::Panicked);
-                        continue;
-                    }
-                }
-                self.resources.handshakes.end();
-            }
-            conn.stage = Stage::Established;
-            self.start_session(key);
-            self.serve(key, |active| {
-                let Some(secure) = active.conn.secure.as_deref_mut() else { return Ok(()) };
-                let early = std::mem::take(&mut secure.early);
-                if is_plain {
-                    active.conn.secure = None;
-                }
-                if !early.is_empty() {
-                    active.conn.session.input(&early, active.resources);
-                }
-                Ok(())
-            });
+            self.open_session(key);
         }
+    }
+
+    #[cold]
+    fn open_session(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        let Some(secure) = &conn.secure else { return };
+        let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
+        if !is_plain {
+            conn.session.set_tls(Arc::new(secure.tls.info()));
+        }
+        if opens_session {
+            let peer = conn.session.peer().clone();
+            let service = &mut self.service;
+            let opened = catch_panic(|| match is_plain {
+                true => service.open_plain(&peer),
+                false => Some(service.open(&peer)),
+            });
+            let protocol = match opened {
+                Some(Some(protocol)) => protocol,
+                Some(None) => return self.close(key, Reason::Fault(not_tls())),
+                None => return self.close(key, Reason::Panicked),
+            };
+            let is_half_closed = conn.session.is_half_closed();
+            conn.session = Session::new(protocol, key, peer);
+            if is_half_closed {
+                conn.session.half_close();
+            }
+            self.resources.handshakes.end();
+        }
+        conn.stage = Stage::Established;
+        self.serve(key, |active| {
+            let Active { conn, resources, .. } = active;
+            conn.session.open(*resources);
+            let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
+            let early = std::mem::take(&mut secure.early);
+            let is_at_end = secure.tls.is_closed_by_peer();
+            if is_plain {
+                conn.secure = None;
+            }
+            if !early.is_empty() {
+                conn.session.input(&early, *resources);
+            }
+            if is_at_end {
+                conn.session.end_of_input(*resources);
+            }
+            Ok(())
+        });
+        // After what came with the handshake: a server that drains reads more.
+        self.start_reading(key);
     }
 }
 
@@ -148,12 +161,13 @@ impl<D: Driver> Active<'_, D> {
     fn seal(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
-        if secure.tls.is_handshaking() {
+        if secure.is_closed || secure.tls.is_handshaking() {
             return Ok(());
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
         let mut out = resources.outputs.lend();
         let max = resources.max_read(Client::of(conn.session.peer().address));
+        secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {
             let left = max.saturating_sub(sealed);
@@ -261,8 +275,7 @@ impl<D: Driver> Active<'_, D> {
     pub(super) fn send_close(&mut self) -> Result<(), Reason> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
         let mut out = self.resources.outputs.lend();
-        out.write_with(|records| secure.tls.close(records));
-        secure.is_closed = true;
+        secure.close(&mut out);
         if out.is_empty() {
             self.resources.outputs.take_back(out);
         } else {
@@ -280,32 +293,40 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
-        if is_handshaking && (secure.is_plain || secure.is_not_tls(input)) {
-            if !secure.is_plain {
-                secure.is_plain = true;
-                resources.handshaken.push(session.key());
-            }
+        if is_handshaking && secure.is_not_tls(input) {
+            secure.is_plain = true;
+            resources.handshaken.push(session.key());
             return secure.early.extend_from_slice(input);
         }
+        let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
+        let before = out.unsent();
         let Secure { tls, early, .. } = &mut *secure;
         let mut result = Ok(());
         out.write_with(|records| {
-            result = tls.read(input, records, |plain| match is_handshaking {
+            result = tls.read(now, input, records, |plain| match is_handshaking {
                 true => early.extend_from_slice(plain),
                 false => session.input(plain, resources),
             });
         });
-        let is_any = !out.is_empty();
-        if is_any {
-            secure.out = Some(out);
-        } else {
+        let is_more = out.unsent() > before;
+        if is_handshaking && is_more {
+            resources.handshakes.count_step();
+        }
+        if out.is_empty() {
             resources.outputs.take_back(out);
+        } else {
+            secure.out = Some(out);
         }
         match result {
             Err(error) => {
                 session.fail(error.fault());
+                // Nothing may follow the alert.
                 secure.is_closed = true;
+                secure.early = Vec::new();
+                if let Some(unsent) = session.take_output() {
+                    resources.outputs.take_back(unsent);
+                }
                 if is_handshaking {
                     if secure.opens_session {
                         resources.handshakes.end();
@@ -313,16 +334,18 @@ impl<S> Conn<S> {
                     // The alert is sent, and then the connection closes as others do.
                     *stage = Stage::Established;
                 }
+                self.mark_dirty(resources);
             }
             Ok(()) if is_handshaking && !secure.tls.is_handshaking() => {
                 resources.handshaken.push(session.key());
             }
+            Ok(()) if is_handshaking => {}
             Ok(()) if secure.tls.is_closed_by_peer() && !session.is_at_end_of_input() => {
                 session.end_of_input(resources);
             }
             Ok(()) => {}
         }
-        if is_any {
+        if is_more {
             self.mark_dirty(resources);
         }
     }
@@ -348,11 +371,66 @@ impl<S> Conn<S> {
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
         let may =
-            !matches!(self.stage, Stage::Handshaking { .. }) || resources.handshakes.take_step();
+            !matches!(self.stage, Stage::Handshaking { .. }) || resources.handshakes.may_step();
         if !may {
             self.queue_read(resources);
         }
         may
+    }
+
+    /// Why a connection ends whose peer closes it during the handshake.
+    #[cold]
+    pub(super) fn handshake_cut(&self) -> Reason {
+        match self.has_begun_handshake() {
+            true => {
+                let what = "closed the connection during the TLS handshake";
+                Reason::Fault(Fault::peer("tls_cut", what))
+            }
+            // Port scans and health checks do that.
+            false => Reason::PeerClosed,
+        }
+    }
+
+    /// Why a connection ends whose handshake takes too long.
+    #[cold]
+    pub(super) fn handshake_expired(&self) -> Reason {
+        if self.session.is_drained() && !self.has_begun_handshake() {
+            return Reason::Drained;
+        }
+        let what = "did not complete the TLS handshake in time";
+        Reason::Fault(Fault::peer("tls_timeout", what))
+    }
+
+    /// The server is stopping: a client that has not begun a handshake is not waited for as long as
+    /// another.
+    #[cold]
+    pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
+        let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);
+        if !opens_session {
+            return Err(Reason::Drained);
+        }
+        let has_begun = self.has_begun_handshake();
+        if let Stage::Handshaking { until } = &mut self.stage
+            && !has_begun
+        {
+            *until = (*until).min(resources.now + DRAIN_GRACE);
+            self.session.drain(false, resources);
+        }
+        Ok(())
+    }
+
+    fn has_begun_handshake(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.tls.has_begun())
+    }
+
+    /// The end of input has come. Without close_notify, it may have been cut.
+    pub(super) fn end_of_input(&mut self, resources: &mut ShardResources) {
+        if let Some(secure) = &self.secure
+            && !secure.tls.is_closed_by_peer()
+        {
+            self.session.truncate();
+        }
+        self.session.end_of_input(resources);
     }
 
     /// Whether everything is sent.

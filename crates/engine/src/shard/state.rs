@@ -16,7 +16,7 @@ use crate::outputs::Outputs;
 use crate::reads::Reads;
 use crate::stats::Stats;
 use crate::timers::Timers;
-use crate::tls::Handshakes;
+use crate::tls::{Handshakes, ShardAcceptor};
 use crate::{Config, ConnectionCounts, Service, TlsAcceptor};
 
 /// How long accepting pauses when there is a shortage.
@@ -89,7 +89,8 @@ pub struct Shard<D: Driver> {
     pub(super) index: usize,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) handover: Option<Handover<D::Socket>>,
-    pub(super) tls: Arc<[Option<TlsAcceptor>]>,
+    /// By [`Peer::via`](sockeye_proto::Peer::via).
+    pub(super) tls: Vec<Option<ShardAcceptor>>,
     pub(super) listeners: Vec<ListenerState<D::Listener>>,
     pub(super) accept_pause: Option<AcceptPause>,
     /// An accepted connection that waits because there are too many. Nothing else is accepted
@@ -254,7 +255,7 @@ impl<D: Driver> Shard<D> {
             index,
             mailbox,
             handover,
-            tls,
+            tls: tls.iter().map(|tls| tls.clone().map(ShardAcceptor::new)).collect(),
             listeners,
             accept_pause: None,
             waiting: None,

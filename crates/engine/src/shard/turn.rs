@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use sockeye_proto::driver::Envelope;
-use sockeye_proto::{Client, Fault, Job, JobKind, Reason, Time};
+use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
 use super::state::{Active, Phase, Shard, find};
@@ -80,7 +80,8 @@ impl<D: Driver> Shard<D> {
         let resources = &self.resources;
         let at_once = !resources.ready.is_empty()
             || !resources.dirty.is_empty()
-            || !self.unwatched.is_empty();
+            || !self.unwatched.is_empty()
+            || !resources.handshaken.is_empty();
         if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }
@@ -210,10 +211,7 @@ impl<D: Driver> Active<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Handshaking { .. } => Err(Reason::Fault(Fault::peer(
-                "handshake_timeout",
-                "did not complete the TLS handshake in time",
-            ))),
+            Stage::Handshaking { .. } => Err(self.conn.handshake_expired()),
             Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),

@@ -1,41 +1,87 @@
 //! Which TLS configuration a connection gets.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::server::ServerConfig;
 
-use super::{Tls, TlsError, server_name};
+use super::clock::LoopClock;
+use super::server_name::Noting;
+use super::{Tls, TlsError};
 
 /// TLS for the connections of a listener. Clones share the configuration, which can be replaced
 /// while the server runs.
 #[derive(Clone)]
-pub struct TlsAcceptor(Arc<Mutex<Arc<ServerConfig>>>);
+pub struct TlsAcceptor(Arc<Shared>);
+
+struct Shared {
+    config: Mutex<Arc<ServerConfig>>,
+    /// Counts replacements.
+    generation: AtomicU64,
+}
 
 impl TlsAcceptor {
-    /// TLS with this configuration.
+    /// TLS with this configuration. Its clock is replaced by that of the event loop, and early data
+    /// is not accepted.
     #[must_use]
     pub fn new(config: &ServerConfig) -> Self {
-        Self(Arc::new(Mutex::new(server_name::noted(config))))
+        let config = Mutex::new(Arc::new(prepared(config)));
+        Self(Arc::new(Shared { config, generation: AtomicU64::new(0) }))
     }
 
     /// Replaces the configuration for connections that are accepted from now on.
     pub fn replace(&self, config: &ServerConfig) {
-        let config = server_name::noted(config);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        let config = Arc::new(prepared(config));
+        *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.0.generation.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn accept(&self) -> Result<Tls, TlsError> {
-        let config = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Tls::server(config)
+    /// A copy for one shard, so that shards share only what they must: tickets and sessions.
+    fn copy(&self) -> Arc<ServerConfig> {
+        let config = Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
+        Arc::new(ServerConfig::clone(&config))
     }
+}
+
+/// The same configuration, whose handshakes note the server's name and use the event loop's clock.
+fn prepared(config: &ServerConfig) -> ServerConfig {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Noting(config.cert_resolver));
+    config.time_provider = Arc::new(LoopClock);
+    config.max_early_data_size = 0;
+    config
 }
 
 impl fmt::Debug for TlsAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsAcceptor").finish_non_exhaustive()
+    }
+}
+
+/// A shard's access to a [`TlsAcceptor`]: it locks only when the configuration was replaced.
+pub(crate) struct ShardAcceptor {
+    acceptor: TlsAcceptor,
+    generation: u64,
+    config: Arc<ServerConfig>,
+}
+
+impl ShardAcceptor {
+    pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
+        let generation = acceptor.0.generation.load(Ordering::Acquire);
+        let config = acceptor.copy();
+        Self { acceptor, generation, config }
+    }
+
+    /// TLS for a new connection.
+    pub(crate) fn accept(&mut self) -> Result<Tls, TlsError> {
+        let generation = self.acceptor.0.generation.load(Ordering::Acquire);
+        if generation != self.generation {
+            *self = Self::new(self.acceptor.clone());
+        }
+        Tls::server(Arc::clone(&self.config))
     }
 }
 
@@ -47,10 +93,13 @@ pub struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// TLS with this configuration, to the server `name`, which its certificate must have.
+    /// TLS with this configuration, to the server `name`, which its certificate must have. The
+    /// configuration's clock is replaced by that of the event loop.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
-        Self { config, name }
+        let mut config = Arc::unwrap_or_clone(config);
+        config.time_provider = Arc::new(LoopClock);
+        Self { config: Arc::new(config), name }
     }
 
     pub(crate) fn connect(&self) -> Result<Tls, TlsError> {

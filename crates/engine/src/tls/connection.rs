@@ -1,7 +1,8 @@
 //! One TLS connection: ciphertext in, plaintext out, and back.
 
-use std::fmt;
+use std::mem;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rustls::client::{ClientConfig, UnbufferedClientConnection};
@@ -10,86 +11,46 @@ use rustls::server::{ServerConfig, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
-use rustls::{AlertDescription, CommonState, HandshakeKind, ProtocolVersion};
-use sockeye_proto::{Fault, TlsInfo};
+use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
+use sockeye_proto::{TlsInfo, WallTime};
 
+use super::error::TlsError;
 use super::limits::RECORD;
-use super::server_name;
+use super::{clock, server_name};
 
-/// Maximum ciphertext that is kept until a record or a handshake message is complete. A record has
-/// at most 16 KiB + 261 bytes (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
-const MAX_UNUSED: usize = 18 * 1024;
-/// The same during the handshake: the largest client hello, certificate chain included.
-const MAX_HANDSHAKE: usize = 16 * 1024 + 512;
+/// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
+/// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
+pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
+/// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
+/// the certificates of a client.
+const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
+/// The same for a client: the certificates of a server. rustls reads no larger message.
+const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
 /// Plaintext in small records at the beginning of a connection, while the congestion window is
 /// small.
 const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
-
-/// Why a TLS connection can't go on. The alert is in the output.
-#[derive(Debug)]
-pub(crate) enum TlsError {
-    /// The peer broke the protocol, or nothing that it offers is acceptable.
-    Failed(rustls::Error),
-    /// The peer's alert.
-    Alert(AlertDescription),
-    /// The peer sent a handshake message or record that is too large.
-    TooLarge,
-}
-
-impl TlsError {
-    /// The fault that ends the connection. Its code says what kind of error it is.
-    pub(crate) fn fault(&self) -> Fault {
-        use rustls::Error::{
-            DecryptError, General, InvalidCertificate, InvalidMessage, NoApplicationProtocol,
-            NoCertificatesPresented, PeerIncompatible,
-        };
-        let code = match self {
-            Self::Alert(_) => "tls_alert",
-            Self::TooLarge => "tls_too_large",
-            Self::Failed(InvalidMessage(_) | DecryptError) => "tls_malformed",
-            Self::Failed(PeerIncompatible(_)) => "tls_nothing_in_common",
-            Self::Failed(NoApplicationProtocol) => "tls_unknown_protocol",
-            Self::Failed(InvalidCertificate(_) | NoCertificatesPresented) => "tls_bad_certificate",
-            // The resolver has no certificate for the name.
-            Self::Failed(General(_)) => "tls_unknown_name",
-            Self::Failed(_) => "tls_failed",
-        };
-        Fault::peer(code, format!("failed the TLS handshake: {self}"))
-    }
-}
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(error) => error.fmt(f),
-            Self::Alert(alert) => write!(f, "the peer sent the alert {alert:?}"),
-            Self::TooLarge => f.write_str("a handshake message or record is too large"),
-        }
-    }
-}
-
-impl From<rustls::Error> for TlsError {
-    fn from(error: rustls::Error) -> Self {
-        match error {
-            rustls::Error::AlertReceived(alert) => Self::Alert(alert),
-            error => Self::Failed(error),
-        }
-    }
-}
+/// The alert record_overflow, before anything is encrypted.
+const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
+/// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
+/// that (RFC 6066, 3): unrecognized_name.
+const ACCESS_DENIED: [u8; 2] = [2, 49];
+const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 
 /// A TLS connection.
 pub(crate) struct Tls {
     side: Side,
-    /// Ciphertext of an incomplete record or handshake message.
-    pub(crate) unused: Vec<u8>,
-    /// Plaintext bytes sealed.
+    /// Ciphertext of an incomplete record or handshake message. rustls keeps where it is in this.
+    unused: Vec<u8>,
+    /// Plaintext bytes sealed since the beginning, or since a pause.
     sealed: u64,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
     has_begun: bool,
+    /// An error has ended the connection. rustls must not be called again.
+    has_failed: bool,
     /// The name that the client asked for. Only for servers.
     server_name: Option<Box<str>>,
 }
@@ -133,7 +94,8 @@ struct Step {
 impl Tls {
     /// The server's side of a connection.
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
-        Ok(Self::new(Side::Server(UnbufferedServerConnection::new(config)?)))
+        let connection = UnbufferedServerConnection::new(config).map_err(TlsError::Ours)?;
+        Ok(Self::new(Side::Server(connection)))
     }
 
     /// The client's side of a connection to the server `name`.
@@ -141,7 +103,8 @@ impl Tls {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, TlsError> {
-        Ok(Self::new(Side::Client(UnbufferedClientConnection::new(config, name)?)))
+        let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError::Ours)?;
+        Ok(Self::new(Side::Client(connection)))
     }
 
     fn new(side: Side) -> Self {
@@ -151,6 +114,7 @@ impl Tls {
             sealed: 0,
             peer_closed: false,
             has_begun: false,
+            has_failed: false,
             server_name: None,
         }
     }
@@ -169,48 +133,117 @@ impl Tls {
         self.peer_closed
     }
 
+    /// Bytes of incomplete records that are kept.
+    pub(crate) fn unused(&self) -> usize {
+        self.unused.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn unused_capacity(&self) -> usize {
+        self.unused.capacity()
+    }
+
     /// What the handshake has agreed on.
     pub(crate) fn info(&self) -> TlsInfo {
         let side = &*self.side;
-        let suite = side.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-        let certificates = match self.side {
-            Side::Server(_) => side.peer_certificates().unwrap_or_default(),
-            Side::Client(_) => &[],
+        let client_certificate = match self.side {
+            Side::Server(_) => side.peer_certificates().and_then(<[_]>::first),
+            Side::Client(_) => None,
         };
         let mut info = TlsInfo::default();
         info.version = match side.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
-        info.cipher_suite = suite.unwrap_or_default();
+        let suite = side.negotiated_cipher_suite().map(|suite| suite.suite());
+        info.cipher_suite = suite.map_or("", name_of_suite);
         info.alpn = side.alpn_protocol().map(Into::into);
         info.server_name.clone_from(&self.server_name);
         info.resumed = side.handshake_kind() == Some(HandshakeKind::Resumed);
-        info.client_certificates = certificates.iter().map(|der| der.as_ref().into()).collect();
+        info.client_certificates =
+            client_certificate.iter().map(|der| der.as_ref().into()).collect();
         info
     }
 
     /// Takes ciphertext from the peer, and overwrites it. Calls `on_plain` with plaintext, in
-    /// order, and appends records for the peer to `out`.
+    /// order, and appends records for the peer to `out`. After close_notify, input is dropped.
     ///
     /// # Errors
     ///
     /// If the connection can't go on. `out` has an alert for the peer then.
     pub(crate) fn read(
         &mut self,
+        now: WallTime,
         input: &mut [u8],
         out: &mut Vec<u8>,
         mut on_plain: impl FnMut(&[u8]),
     ) -> Result<(), TlsError> {
-        if !self.is_handshaking() {
-            return self.read_records(input, MAX_UNUSED, out, &mut on_plain);
+        if self.has_failed {
+            return Err(TlsError::HasFailed);
         }
-        self.has_begun = true;
-        let result = self.read_records(input, MAX_HANDSHAKE, out, &mut on_plain);
-        if let Some(name) = server_name::take() {
-            self.server_name = Some(name);
+        if self.peer_closed {
+            return Ok(());
+        }
+        clock::set(now);
+        let result = catch_unwind(AssertUnwindSafe(|| match self.is_handshaking() {
+            true => self.shake_hands(input, out, &mut on_plain),
+            false => self.read_records(input, MAX_UNUSED, out, &mut on_plain),
+        }))
+        .unwrap_or(Err(TlsError::Panicked));
+        if result.is_err() {
+            self.has_failed = true;
+        }
+        if self.has_failed || self.peer_closed {
+            self.unused = Vec::new();
         }
         result
+    }
+
+    #[cold]
+    fn shake_hands(
+        &mut self,
+        mut input: &mut [u8],
+        out: &mut Vec<u8>,
+        on_plain: &mut impl FnMut(&[u8]),
+    ) -> Result<(), TlsError> {
+        let max = match self.side {
+            Side::Server(_) => MAX_FROM_CLIENT,
+            Side::Client(_) => MAX_FROM_SERVER,
+        };
+        self.has_begun = true;
+        // What a connection that panicked may have left.
+        server_name::take();
+        loop {
+            // No more than `max`, so that a large message is refused however it arrives.
+            let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
+            let is_new = self.side.protocol_version().is_none();
+            let before = out.len();
+            let mut result = self.read_records(now, max, out, on_plain);
+            if result.is_ok() && self.unused.len() == max {
+                result = Err(TlsError::TooLarge);
+                if is_new {
+                    out.extend(RECORD_OVERFLOW);
+                }
+            }
+            if let Some(asked) = server_name::take() {
+                self.server_name = asked.name;
+                if result.is_err() && asked.is_unknown {
+                    result = Err(TlsError::UnknownName);
+                    if out.len() > before && out.ends_with(&ACCESS_DENIED) {
+                        out.truncate(out.len() - ACCESS_DENIED.len());
+                        out.extend(UNRECOGNIZED_NAME);
+                    }
+                }
+            }
+            result?;
+            if later.is_empty() || self.peer_closed {
+                return Ok(());
+            }
+            input = later;
+            if !self.is_handshaking() {
+                return self.read_records(input, MAX_UNUSED, out, on_plain);
+            }
+        }
     }
 
     fn read_records(
@@ -222,30 +255,29 @@ impl Tls {
     ) -> Result<(), TlsError> {
         if self.unused.is_empty() {
             let used = self.process(input, out, on_plain)?;
-            self.keep(&input[used..], max)
-        } else {
-            // Rare: a record that arrived in parts.
-            let mut unused = std::mem::take(&mut self.unused);
-            unused.extend_from_slice(input);
-            let used = self.process(&mut unused, out, on_plain)?;
-            unused.drain(..used);
-            if unused.len() > max {
-                return Err(TlsError::TooLarge);
-            }
-            if !unused.is_empty() {
-                self.unused = unused;
-            }
-            Ok(())
+            return self.keep(&input[used..], max);
         }
+        // Rare: a record that arrived in parts.
+        let mut unused = mem::take(&mut self.unused);
+        unused.reserve_exact(input.len());
+        unused.extend_from_slice(input);
+        let used = self.process(&mut unused, out, on_plain)?;
+        if used > 0 || unused.capacity() > max {
+            return self.keep(&unused[used..], max);
+        }
+        self.unused = unused;
+        Ok(())
     }
 
+    /// Keeps ciphertext until more comes, in no more memory than it needs.
     fn keep(&mut self, rest: &[u8], max: usize) -> Result<(), TlsError> {
+        if self.peer_closed || rest.is_empty() {
+            return Ok(());
+        }
         if rest.len() > max {
             return Err(TlsError::TooLarge);
         }
-        if !rest.is_empty() {
-            self.unused = rest.to_vec();
-        }
+        self.unused = rest.to_vec();
         Ok(())
     }
 
@@ -269,9 +301,10 @@ impl Tls {
                     }
                 }
                 Err(error) => {
-                    // The error has queued an alert.
-                    while process!(self.side, &mut [], |status| advance(status, out, on_plain))
-                        .is_ok_and(|step| !step.is_done)
+                    // The error has queued an alert. Without one, rustls would go on reading.
+                    while self.side.wants_write()
+                        && process!(self.side, &mut [], |status| advance(status, out, on_plain))
+                            .is_ok()
                     {}
                     return Err(error.into());
                 }
@@ -283,8 +316,18 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If the keys are used up and can't be renewed.
-    pub(crate) fn seal(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+    /// If the keys are used up and can't be renewed, or the connection has failed.
+    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        if self.has_failed {
+            return Err(TlsError::HasFailed);
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| self.seal_records(plain, out)))
+            .unwrap_or(Err(TlsError::Panicked));
+        self.has_failed |= result.is_err();
+        result
+    }
+
+    fn seal_records(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
         while !plain.is_empty() {
             let max = if self.sealed < SENT_IN_FIRST_RECORDS { FIRST_RECORD } else { RECORD };
             let (record, rest) = plain.split_at(plain.len().min(max));
@@ -295,9 +338,34 @@ impl Tls {
         Ok(())
     }
 
-    /// Appends close_notify: no more plaintext follows.
+    /// The next records are small again: nothing was sent for a while, so the congestion window may
+    /// be small.
+    pub(crate) fn begin_again(&mut self) {
+        self.sealed = 0;
+    }
+
+    /// Appends close_notify: no more plaintext follows. Nothing if the connection has failed.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
-        process!(self.side, &mut self.unused, |status| close(status, out));
+        if self.has_failed {
+            return;
+        }
+        let Self { side, unused, .. } = self;
+        let closed = catch_unwind(AssertUnwindSafe(|| {
+            process!(*side, unused, |status| close(status, out));
+        }));
+        self.has_failed |= closed.is_err();
+    }
+}
+
+/// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.
+fn name_of_suite(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS13_AES_128_CCM_SHA256 => "TLS_AES_128_CCM_SHA256",
+        CipherSuite::TLS13_AES_128_CCM_8_SHA256 => "TLS_AES_128_CCM_8_SHA256",
+        suite => suite.as_str().unwrap_or_default(),
     }
 }
 

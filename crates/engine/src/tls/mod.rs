@@ -5,10 +5,12 @@
 //! | `connection` | one connection: records in and out; the only file that uses rustls' connections |
 //! | `secure` | what a connection with TLS has besides its session |
 //! | `acceptor` | the configurations of servers and clients |
+//! | `error` | why a connection can't go on, and the codes for it |
 //! | `server_name` | the name that a client asks for |
+//! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `limits` | sizes of records |
-//! | `no_tls` | replaces `connection`, `acceptor` and `server_name` without the feature `tls` |
+//! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
 //! records are appended to an output that is lent for that. How the shard shakes hands, decrypts
@@ -17,7 +19,11 @@
 #[cfg(feature = "tls")]
 mod acceptor;
 #[cfg(feature = "tls")]
+mod clock;
+#[cfg(feature = "tls")]
 mod connection;
+#[cfg(feature = "tls")]
+mod error;
 mod handshakes;
 mod limits;
 #[cfg(not(feature = "tls"))]
@@ -27,15 +33,19 @@ mod secure;
 mod server_name;
 
 #[cfg(feature = "tls")]
+pub(crate) use acceptor::ShardAcceptor;
+#[cfg(feature = "tls")]
 pub use acceptor::{TlsAcceptor, TlsConnector};
 #[cfg(feature = "tls")]
-pub(crate) use connection::{Tls, TlsError};
+pub(crate) use connection::Tls;
+#[cfg(feature = "tls")]
+pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
 #[cfg(not(feature = "tls"))]
-pub(crate) use no_tls::{Tls, TlsError};
+pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]
 pub use no_tls::{TlsAcceptor, TlsConnector};
 pub(crate) use secure::{FileError, Secure};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 mod tests;

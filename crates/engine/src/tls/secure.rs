@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
-use sockeye_proto::{FileRange, Output};
+use sockeye_proto::{FileRange, Output, Time};
 
 use super::limits::RECORD;
 use super::{Tls, TlsError};
@@ -11,6 +12,8 @@ use crate::driver::Driver;
 
 /// The most bytes of a file that are read and sealed at a time.
 const FILE_PIECE: usize = 4 * RECORD;
+/// After this long without output, the congestion window may be small again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The most slices of memory that one record is made of.
 const MAX_SLICES: usize = 16;
 
@@ -26,6 +29,8 @@ pub(crate) struct Secure {
     pub(crate) is_closed: bool,
     /// Bytes of plaintext in `out` or with the driver.
     pub(crate) sealed: u64,
+    /// When plaintext was sealed last.
+    last_sealed: Time,
     /// Plaintext that came with the end of the handshake, or what came instead of one.
     pub(crate) early: Vec<u8>,
     /// The client doesn't speak TLS.
@@ -47,6 +52,7 @@ impl Secure {
             is_sending: false,
             is_closed: false,
             sealed: 0,
+            last_sealed: Time::ZERO,
             early: Vec::new(),
             is_plain: false,
         }
@@ -58,6 +64,30 @@ impl Secure {
         self.opens_session
             && !self.tls.has_begun()
             && input.first().is_some_and(u8::is_ascii_alphabetic)
+    }
+
+    /// Plaintext is to be sealed. After a pause, the first records are small again.
+    pub(crate) fn begin_sealing(&mut self, now: Time) {
+        if now.since(self.last_sealed) >= PAUSE {
+            self.tls.begin_again();
+        }
+        self.last_sealed = now;
+    }
+
+    /// Appends close_notify to `out`. No more records follow.
+    pub(crate) fn close(&mut self, out: &mut Output) {
+        out.write_with(|records| self.tls.close(records));
+        self.is_closed = true;
+    }
+
+    /// Whether the handshake needs more input.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        self.tls.is_handshaking() && !self.is_plain
+    }
+
+    /// Whether nothing was read.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.tls.has_begun() && !self.is_plain
     }
 
     /// Whether all ciphertext is sent.

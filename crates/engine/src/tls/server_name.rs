@@ -6,23 +6,31 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 thread_local! {
-    /// The name in the client hello that was read last on this thread, until it is taken.
-    static NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+    /// What the last client hello that was read on this thread asked for, until it is taken.
+    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
 }
 
-/// Notes the name, and asks another resolver for the certificate.
+/// What a client hello asked for.
+pub(super) struct Asked {
+    pub(super) name: Option<Box<str>>,
+    /// There is no certificate for it.
+    pub(super) is_unknown: bool,
+}
+
+/// Notes what is asked for, and asks another resolver for the certificate.
 #[derive(Debug)]
-struct Noting(Arc<dyn ResolvesServerCert>);
+pub(super) struct Noting(pub(super) Arc<dyn ResolvesServerCert>);
 
 impl ResolvesServerCert for Noting {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(|name| name.to_ascii_lowercase().into());
-        NAME.with(|noted| *noted.borrow_mut() = name);
-        self.0.resolve(hello)
+        let key = self.0.resolve(hello);
+        ASKED.set(Some(Asked { name, is_unknown: key.is_none() }));
+        key
     }
 
     fn only_raw_public_keys(&self) -> bool {
@@ -30,14 +38,7 @@ impl ResolvesServerCert for Noting {
     }
 }
 
-/// The same configuration, whose handshakes note the name for [`take`].
-pub(super) fn noted(config: &ServerConfig) -> Arc<ServerConfig> {
-    let mut config = config.clone();
-    config.cert_resolver = Arc::new(Noting(config.cert_resolver));
-    Arc::new(config)
-}
-
-/// The name in the client hello that this thread has just read, if there was one.
-pub(super) fn take() -> Option<Box<str>> {
-    NAME.with(|noted| noted.borrow_mut().take())
+/// What the client hello asked for that this thread has just read, if it has read one.
+pub(super) fn take() -> Option<Asked> {
+    ASKED.take()
 }

@@ -75,6 +75,11 @@ impl AllowedHosts {
         self
     }
 
+    /// The names that were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
     /// Whether `host`, a valid value of a `Host` field, is allowed.
     #[must_use]
     pub fn allows(&self, host: &[u8]) -> bool {

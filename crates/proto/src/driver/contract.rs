@@ -172,6 +172,13 @@ impl Session {
     }
 
     fn notify_end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        if self.is_truncated
+            && self.input_state == InputState::Ended
+            && self.expects == Expects::Input
+        {
+            self.is_truncated = false;
+            self.send_event(Event::Truncated, owner);
+        }
         if self.input_state == InputState::Ended && self.expects == Expects::Input {
             self.input_state = InputState::EofSent;
             let clean = self.unused.is_empty();

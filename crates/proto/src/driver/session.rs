@@ -38,6 +38,8 @@ pub struct Session {
     /// Bytes were sent since the last call of `progress`.
     pub(super) sent_some: bool,
     pub(super) is_drained: bool,
+    /// The input may have been cut: [`Event::Truncated`](crate::Event::Truncated) is due.
+    pub(super) is_truncated: bool,
     pub(super) is_changed: bool,
 }
 
@@ -149,6 +151,7 @@ impl Session {
             wants_room: false,
             sent_some: false,
             is_drained: false,
+            is_truncated: false,
             is_changed: false,
         }
     }
@@ -272,6 +275,11 @@ impl Session {
     #[inline]
     pub fn half_close(&mut self) {
         self.input_state = self.input_state.max(InputState::HalfClosed);
+    }
+
+    /// Notes that the input ends without an authenticated end, before [`Session::end_of_input`].
+    pub fn truncate(&mut self) {
+        self.is_truncated = true;
     }
 
     /// Whether the peer has closed its sending side.

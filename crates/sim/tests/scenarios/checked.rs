@@ -17,6 +17,8 @@ pub(crate) struct Log {
     pub(crate) reason: Option<String>,
     /// Number of `Event::Drain`.
     pub(crate) drains: usize,
+    /// Whether its input ended with `Event::Truncated`.
+    pub(crate) truncated: bool,
     /// Rules of the contract that the engine has violated.
     pub(crate) violations: Vec<String>,
 }
@@ -135,6 +137,11 @@ impl Protocol for Checked {
                 self.expect(!self.eof, "Eof comes once");
                 self.expect(*clean == self.unused.is_empty(), "Eof input what is left over");
                 self.eof = true;
+            }
+            Event::Truncated => {
+                self.expect(!self.eof, "Truncated comes before Eof");
+                let again = std::mem::replace(&mut self.log.borrow_mut().truncated, true);
+                self.expect(!again, "Truncated comes once");
             }
             Event::HalfClosed => {
                 self.expect(!self.eof, "HalfClosed comes before Eof");

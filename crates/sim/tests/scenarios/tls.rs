@@ -2,23 +2,30 @@
 //! randomness); events repeat from the seed.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sockeye_engine::{Config, TlsAcceptor, TlsConnector};
+use sockeye_engine::{Config, Service, TlsAcceptor, TlsConnector};
 use sockeye_proto::echo::Echo;
+use sockeye_proto::{Peer, Protocol};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
-use crate::checked::{SendClient, SharedLog, assert_no_violations, checked, service};
+use crate::checked::{Logs, SendClient, SharedLog, assert_no_violations, checked, service};
 use crate::{here, secs};
 
 /// TLS for `localhost`, and a client that trusts only that.
-static TLS: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+static TLS: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| tls(|_| ()));
+
+fn tls(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (TlsAcceptor, TlsConnector) {
+    // Its signatures have all the same length, so that runs repeat.
+    let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    change(&mut params);
+    let certificate = params.self_signed(&signing_key).unwrap().der().clone();
+    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -35,10 +42,26 @@ static TLS: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     (TlsAcceptor::new(&server), TlsConnector::new(Arc::new(client), name))
+}
+
+/// A client hello, as it is sent.
+static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut world = World::new(1, Faults::none());
+    world.scripted_server(&here(), Script::new());
+    let client = world.client(Config::default(), None);
+    let (protocol, _) = checked(SendClient::then_finish(b""));
+    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.run(secs(1));
+    world.last_script().bytes
 });
 
 /// Runs some clients of an echo server over TLS. Returns the bytes that each sent, and their logs.
 fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>) {
+    let (inputs, logs, _) = echo_of(seed, faults);
+    (inputs, logs)
+}
+
+fn echo_of(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>, Logs) {
     let mut rng = Rng::new(seed ^ 0x715);
     let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 300 } else { 40_000 };
     let mut world = World::new(seed, faults);
@@ -61,17 +84,21 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<SharedLog>) {
     world.finish();
     assert_no_violations(&logs);
     assert_no_violations(&at_server.borrow());
-    (inputs, logs)
+    (inputs, logs, at_server)
 }
 
 #[test]
 fn the_echo_over_tls_does_not_depend_on_faults() {
     seeds(0..150, |seed| {
         let faults = Faults { no_descriptor: 0, ..Faults::lossless(&mut Rng::new(seed)) };
-        let (inputs, logs) = echo(seed, faults);
+        let (inputs, logs, at_server) = echo_of(seed, faults);
+        for log in &*at_server.borrow() {
+            assert!(!log.borrow().truncated, "the client has sent close_notify");
+        }
         for (input, log) in inputs.iter().zip(&logs) {
             let log = log.borrow();
             assert_eq!(log.reason.as_deref(), Some("peer_closed"));
+            assert!(!log.truncated, "the server has sent close_notify");
             assert!(log.bytes == *input, "{} of {} bytes", log.bytes.len(), input.len());
         }
     });
@@ -123,8 +150,9 @@ fn handshakes_that_are_no_tls_cut_or_never_finished_end() {
         (Script::new().send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "not_tls"),
         (Script::new().send(b"\0\0\0\0\0\0\0\0"), "tls_malformed"),
         (Script::new().send(b"\x16\x03\x01\x02").finish(), "tls_cut"),
-        (Script::new().send(b"\x16\x03\x01\x02\x00\x01"), "handshake_timeout"),
-        (Script::new(), "handshake_timeout"),
+        (Script::new().finish(), "peer_closed"),
+        (Script::new().send(b"\x16\x03\x01\x02\x00\x01"), "tls_timeout"),
+        (Script::new(), "tls_timeout"),
     ] {
         let mut world = World::new(1, Faults::none());
         let (echoes, logs) = service(|_| Echo::default());
@@ -135,4 +163,159 @@ fn handshakes_that_are_no_tls_cut_or_never_finished_end() {
         world.finish();
         assert!(logs.borrow().is_empty(), "no protocol was made");
     }
+}
+
+#[test]
+fn a_handshake_that_is_cut_anywhere_ends() {
+    let hello = HELLO.as_slice();
+    for cut in 0..=hello.len() {
+        let begun = Script::new().send(&hello[..cut]);
+        for script in
+            [begun.clone(), begun.clone().finish(), begun.clone().close(), begun.clone().reset()]
+        {
+            let mut world = World::new(cut as u64, Faults { split: 500, ..Faults::none() });
+            let (echoes, logs) = service(|_| Echo::default());
+            world.server_with_tls(&[here()], &TLS.0, Config::default(), echoes);
+            world.peer(&here(), script);
+            world.finish();
+            assert!(logs.borrow().is_empty(), "no protocol was made");
+        }
+    }
+}
+
+#[test]
+fn runs_over_tls_repeat_from_the_seed() {
+    seeds(0..40, |seed| {
+        let run = || {
+            let (_, logs) = echo(seed, Faults::lossy(&mut Rng::new(seed)));
+            logs.iter().map(|log| format!("{:?}", log.borrow())).collect::<Vec<_>>()
+        };
+        assert_eq!(run(), run());
+    });
+}
+
+#[test]
+fn certificates_are_valid_on_the_virtual_clock() {
+    // The clock of a world begins in October 2015.
+    for (from, is_valid) in [(2014, false), (2015, true), (2016, false), (2026, false)] {
+        let (acceptor, connector) = tls(|params| {
+            params.not_before = rcgen::date_time_ymd(from, 2, 1);
+            params.not_after = rcgen::date_time_ymd(from + 1, 2, 1);
+        });
+        let mut world = World::new(1, Faults::none());
+        let (echoes, logs) = service(|_| Echo::default());
+        world.server_with_tls(&[here()], &acceptor, Config::default(), echoes);
+        let client = world.client(Config::default(), None);
+        let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
+        world.shard_mut(client).connect_tls(&here(), &connector, protocol, 0);
+        world.settle();
+        let expected = if is_valid { "peer_closed" } else { "tls_bad_certificate" };
+        assert_eq!(log.borrow().reason.as_deref(), Some(expected), "{from}");
+        if !is_valid {
+            let reason = logs.borrow().first().and_then(|log| log.borrow().reason.clone());
+            assert!(reason.is_none_or(|reason| reason == "tls_alert"), "no session is opened");
+        }
+        world.finish();
+    }
+}
+
+/// Echoes, with or without TLS.
+struct Both(Logs);
+
+impl Service for Both {
+    fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
+        let (protocol, log) = checked(Echo::default());
+        self.0.borrow_mut().push(log);
+        protocol
+    }
+
+    fn open_plain(&mut self, peer: &Peer) -> Option<Box<dyn Protocol>> {
+        assert_eq!(peer.tls, None);
+        Some(self.open(peer))
+    }
+}
+
+#[test]
+fn a_client_without_tls_gets_a_protocol_of_its_own() {
+    seeds(0..150, |seed| {
+        let mut rng = Rng::new(seed ^ 0x91A1);
+        let faults = Faults {
+            no_descriptor: 0,
+            late_send: 0,
+            would_block: 0,
+            short_read: 0,
+            ..Faults::lossless(&mut rng)
+        };
+        let mut world = World::new(seed, faults);
+        let logs = Logs::default();
+        let server = world.server_with_tls(
+            &[here()],
+            &TLS.0,
+            Config { handshake_timeout: secs(300), ..Config::default() },
+            Both(Rc::clone(&logs)),
+        );
+        let peers = [(); 3].map(|()| {
+            let script = Script::new().send(b"GET / or what comes").send(b" without TLS").finish();
+            world.peer(&here(), script)
+        });
+        // Nothing that has arrived is lost, whenever the server drains.
+        let drains = rng.below(2) == 0;
+        world.run(Duration::from_millis(rng.below(100) as u64));
+        let sent = peers.map(|peer| world.arrived(peer));
+        if drains && rng.below(2) == 0 {
+            world.drain_between_turns(server);
+        } else if drains {
+            world.drain(server);
+        }
+        world.settle();
+        for (peer, sent) in peers.into_iter().zip(sent) {
+            let bytes = world.peer_state(peer).bytes;
+            let whole = b"GET / or what comes without TLS";
+            assert!(whole.starts_with(&bytes), "{:?}", String::from_utf8_lossy(&bytes));
+            assert!(bytes.len() >= if drains { sent } else { whole.len() }, "{}", bytes.len());
+        }
+        world.finish();
+        assert_no_violations(&logs.borrow());
+        assert!(logs.borrow().iter().all(|log| !log.borrow().truncated), "it has no TLS");
+    });
+}
+
+#[test]
+fn a_silent_handshake_gives_way_and_ends_soon_after_a_drain_begins() {
+    let mut world = World::new(1, Faults::none());
+    let (echoes, _) = service(|_| Echo::default());
+    let config = Config { max_connections: 4, ..Config::default() };
+    let server = world.server_with_tls(&[here()], &TLS.0, config, echoes);
+    let client = world.client(Config::default(), None);
+    for _ in 0..4 {
+        world.peer(&here(), Script::new());
+    }
+    world.run(secs(2));
+    let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
+    world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+    world.run(secs(1));
+    assert_eq!(log.borrow().bytes, b"Hello", "a silent connection was closed for it");
+    assert_eq!(world.shard(server).stats().closed_for("made_room"), 1);
+    let begin = world.now();
+    world.drain(server);
+    world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+    assert!(world.now().since(begin) < secs(2), "{:?}", world.now().since(begin));
+    assert_eq!(world.shard(server).stats().closed_for("drained"), 3);
+    world.finish();
+}
+
+#[test]
+fn handshakes_count_by_the_clients_address() {
+    let mut world = World::new(1, Faults::none());
+    let (echoes, _) = service(|_| Echo::default());
+    let config = Config { max_connections_per_address: 2, ..Config::default() };
+    let server = world.server_with_tls(&[here()], &TLS.0, config, echoes);
+    for _ in 0..5 {
+        let hello = HELLO.as_slice();
+        world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(&hello[..100]));
+    }
+    world.run(secs(1));
+    assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 3);
+    assert_eq!(world.shard(server).footprint().handshakes, 2);
+    world.finish();
 }

@@ -1,0 +1,218 @@
+//! The certificates of a server: what the start screen says about them, and the thread that loads
+//! them again.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use sockeye::TlsAcceptor;
+use sockeye::tls::{CertificateInfo, CertificateStore, Error, Settings};
+use tracing::{error, info, warn};
+
+use crate::log::Log;
+use crate::signals::OnHangup;
+use crate::text;
+
+/// How often the files are compared with what is in use.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How many names of a certificate are shown.
+const MAX_NAMES: usize = 5;
+/// How many certificates are shown.
+const MAX_CERTIFICATES: usize = 10;
+
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    store: CertificateStore,
+    /// The only certificate is one that this program has made.
+    is_self_signed: bool,
+    /// Why the files can't be used as they are now.
+    fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    text: String,
+    is_logged: bool,
+}
+
+impl Certificates {
+    /// Reads the certificates in these pairs of files: chain and key.
+    pub(crate) fn open(
+        pairs: Vec<[PathBuf; 2]>,
+        settings: Settings,
+        is_self_signed: bool,
+    ) -> Result<Self, Error> {
+        let store = CertificateStore::open(pairs, settings)?;
+        Ok(Self { store, is_self_signed, fault: None })
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.store.acceptor()
+    }
+
+    /// Warns that Strict-Transport-Security is dangerous with a self-signed certificate.
+    pub(crate) fn warn_of_hsts(&self) {
+        if self.is_self_signed {
+            warn!(
+                target: "sockeye",
+                "--hsts with a self-signed certificate: a browser that trusts it will refuse every \
+                 http:// URL of this host, such as localhost, at any port"
+            );
+        }
+    }
+
+    /// The host names of URLs that clients can use without a warning.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        if self.is_self_signed {
+            return Vec::new();
+        }
+        let names = self.store.certificates().iter().flat_map(|info| &info.names);
+        let is_host = |name: &&String| !name.starts_with('*') && name.contains(char::is_alphabetic);
+        names.filter(is_host).filter(|name| !name.contains(':')).take(MAX_NAMES).cloned().collect()
+    }
+
+    /// The lines of the start screen.
+    pub(crate) fn lines(&self, now: SystemTime) -> Vec<String> {
+        let certificates = self.store.certificates();
+        if let (true, [info]) = (self.is_self_signed, certificates) {
+            return vec![
+                format!("Certificate: self-signed, for {}; {}.", names(info), expiry(info, now)),
+                format!("It is in {}, for clients that can trust it.", info.path.display()),
+                "Browsers warn that the connection is not private. Go on if the SHA-256 fingerprint is"
+                    .into(),
+                info.fingerprint.to_string(),
+            ];
+        }
+        let line = |info| format!("Certificate: {}; {}.", names(info), expiry(info, now));
+        let mut lines: Vec<_> = certificates.iter().take(MAX_CERTIFICATES).map(line).collect();
+        if let Some(more @ 1..) = certificates.len().checked_sub(MAX_CERTIFICATES) {
+            lines.push(format!("And {} more.", text::count(more as u64, "certificate")));
+        }
+        lines
+    }
+
+    /// Starts the thread that loads the files again when they change, and warns before certificates
+    /// expire. Calling the result loads them at once; dropping it ends the thread.
+    pub(crate) fn watch(mut self, log: Log) -> io::Result<OnHangup> {
+        let (sender, receiver) = sync_channel(1);
+        let work = move || {
+            self.warn();
+            loop {
+                self.warn_of_expiry(SystemTime::now());
+                match receiver.recv_timeout(INTERVAL) {
+                    Ok(()) => self.load_now(&log),
+                    Err(RecvTimeoutError::Timeout) => self.load(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        };
+        thread::Builder::new().name("certificates".into()).spawn(work)?;
+        // If the channel is full, the files are about to be read, which serves this signal, too.
+        Ok(Box::new(move |_: &Log| {
+            let _ = sender.try_send(());
+        }))
+    }
+
+    /// Loads the files after a signal, and says what has come of it, whatever `--log` is.
+    fn load_now(&mut self, log: &Log) {
+        match self.store.reload() {
+            Some(Ok(())) => {
+                self.fault = None;
+                log.print(self.loaded());
+                self.warn();
+            }
+            Some(Err(error)) => {
+                let fault = self.fault.insert(Fault { text: kept(&error), is_logged: true });
+                log.print(&fault.text);
+            }
+            None => match &mut self.fault {
+                Some(fault) => {
+                    fault.is_logged = true;
+                    log.print(&fault.text);
+                }
+                None => log.print("the certificates have not changed"),
+            },
+        }
+    }
+
+    /// Loads the files if they have changed. A fault is logged once it has lasted for [`INTERVAL`]:
+    /// the files of a certificate and of its key can't be replaced at the same time.
+    fn load(&mut self) {
+        match self.store.reload() {
+            Some(Ok(())) => {
+                self.fault = None;
+                info!(target: "sockeye", "{}", self.loaded());
+                self.warn();
+            }
+            Some(Err(error)) => {
+                self.fault = Some(Fault { text: kept(&error), is_logged: false });
+            }
+            None => {
+                if let Some(fault) = self.fault.as_mut().filter(|fault| !fault.is_logged) {
+                    fault.is_logged = true;
+                    error!(target: "sockeye", "{}", fault.text);
+                }
+            }
+        }
+    }
+
+    /// Logs what is doubtful about the certificates in use.
+    fn warn(&self) {
+        for warning in self.store.warnings() {
+            warn!(target: "sockeye", "{warning}");
+        }
+    }
+
+    fn warn_of_expiry(&mut self, now: SystemTime) {
+        for info in self.store.expiring(now) {
+            let path = info.path.display();
+            warn!(
+                target: "sockeye", %path,
+                "renew the certificate for {}: {}", names(&info), expiry(&info, now)
+            );
+        }
+    }
+
+    /// The line after the files were loaded.
+    fn loaded(&self) -> String {
+        let now = SystemTime::now();
+        let certificates = self.store.certificates();
+        let shown = certificates.iter().take(MAX_CERTIFICATES);
+        let shown = shown.map(|info| format!("{} ({})", names(info), expiry(info, now)));
+        let mut line = format!("loaded the certificates: {}", shown.collect::<Vec<_>>().join("; "));
+        if let Some(more @ 1..) = certificates.len().checked_sub(MAX_CERTIFICATES) {
+            line += &format!("; and {more} more");
+        }
+        line
+    }
+}
+
+fn kept(error: &Error) -> String {
+    format!("still using the old certificates: {error}")
+}
+
+fn names(info: &CertificateInfo) -> String {
+    match &info.names[..] {
+        [] => format!("no name ({})", info.path.display()),
+        names if names.len() <= MAX_NAMES => names.join(", "),
+        names => {
+            format!("{} and {} more", names[..MAX_NAMES].join(", "), names.len() - MAX_NAMES)
+        }
+    }
+}
+
+/// `expires 2027-02-24, in 90 days`.
+fn expiry(info: &CertificateInfo, now: SystemTime) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let date = text::date(info.not_after);
+    match info.left(now).map(|left| left.as_secs()) {
+        None => format!("expired {date}"),
+        Some(left @ ..DAY) => {
+            format!("expires {date}, in {}", text::count(left.div_ceil(3600), "hour"))
+        }
+        Some(left) => format!("expires {date}, in {}", text::count(left / DAY, "day")),
+    }
+}

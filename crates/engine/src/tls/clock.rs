@@ -1,0 +1,28 @@
+//! The time that rustls sees, for certificates and tickets: that of the event loop.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use sockeye_proto::WallTime;
+
+thread_local! {
+    /// The time at which this thread reads records now.
+    static NOW: Cell<WallTime> = const { Cell::new(WallTime::from_secs(0)) };
+}
+
+/// Tells the time that [`set`] was given.
+#[derive(Debug)]
+pub(super) struct LoopClock;
+
+impl TimeProvider for LoopClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(NOW.get().as_secs())))
+    }
+}
+
+/// Sets this thread's time. To be called before a connection reads.
+pub(super) fn set(now: WallTime) {
+    NOW.set(now);
+}
