@@ -5,7 +5,9 @@ import ctypes
 import ctypes.util
 import hashlib
 import hmac
+import os
 import pathlib
+import socket
 import ssl
 import tempfile
 
@@ -32,16 +34,17 @@ def hello(tls, name="localhost"):
 class Client:
     """The client's side of a connection, whose socket is `socket`."""
 
-    def __init__(self, tls, plain):
+    def __init__(self, authority, plain):
+        # Not shared with other threads: two that write keys at once wait for each other forever.
+        tls = ssl.create_default_context(cafile=authority)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_3
         with tempfile.TemporaryDirectory() as directory:
             keys = pathlib.Path(directory) / "keys"
             tls.keylog_filename = keys
-            tls.minimum_version = ssl.TLSVersion.TLSv1_3
             # Kept, because its end would close the socket.
             self._handshaken = tls.wrap_socket(plain, server_hostname="localhost")
-            tls.keylog_filename = None
             lines = [line.split() for line in keys.read_text().splitlines()]
-        self.socket = plain.__class__(fileno=_duplicate(self._handshaken))
+        self.socket = socket.socket(fileno=os.dup(self._handshaken.fileno()))
         self.socket.settimeout(self._handshaken.gettimeout())
         if self._handshaken.cipher()[0] != "TLS_AES_256_GCM_SHA384":
             raise RuntimeError(f"unexpected: {self._handshaken.cipher()}")
@@ -70,11 +73,6 @@ class Client:
     def close(self):
         self.socket.close()
         self._handshaken.close()
-
-
-def _duplicate(connection):
-    import os
-    return os.dup(connection.fileno())
 
 
 def expand(secret, label, length):
