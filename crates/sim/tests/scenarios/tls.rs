@@ -10,7 +10,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sockeye_engine::{Config, Service, TlsAcceptor, TlsConnector};
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Peer, Protocol};
+use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::checked::{Logs, SendClient, SharedLog, assert_no_violations, checked, service};
@@ -135,8 +135,10 @@ fn a_drain_ends_handshakes_and_connections_over_tls() {
         world.run(Duration::from_millis(rng.below(200) as u64));
         world.drain(server);
         world.settle();
+        let is_cut = world.shard(server).stats().closed_for("cut") > 0;
         for log in &logs {
             assert!(log.borrow().reason.is_some(), "a client is notified of the end in any case");
+            assert!(is_cut || !log.borrow().truncated, "the server has sent close_notify");
         }
         world.finish();
         assert_no_violations(&logs);
@@ -318,4 +320,102 @@ fn handshakes_count_by_the_clients_address() {
     assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 3);
     assert_eq!(world.shard(server).footprint().handshakes, 2);
     world.finish();
+}
+
+#[test]
+fn a_handshake_that_completes_while_the_server_drains_opens_one_session_at_once() {
+    seeds(0..400, |seed| {
+        let mut rng = Rng::new(seed ^ 0xF1A1);
+        let faults = Faults {
+            would_block: 800,
+            read_size: 16,
+            delay: Duration::from_millis(1),
+            ..Faults::none()
+        };
+        let mut world = World::new(seed, faults);
+        let (echoes, at_server) = service(|_| Echo::default());
+        let lame_duck = Duration::from_micros(rng.below(2) as u64 * 500);
+        let config = Config { lame_duck, ..Config::default() };
+        let server = world.server_with_tls(&[here()], &TLS.0, config, echoes);
+        let client = world.client(Config::default(), None);
+        let (protocol, _) =
+            checked(SendClient::then_read(rng.pick(&[&b""[..], b"Hello over TLS"])));
+        world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+        world.run(Duration::from_micros(rng.below(250_000) as u64));
+        if rng.below(2) == 0 {
+            world.drain_between_turns(server);
+        } else {
+            world.drain(server);
+        }
+        let begin = world.now();
+        world.run_until(secs(60), |world| world.shard(server).connections() == 0);
+        assert!(world.now().since(begin) < secs(9), "{:?}", world.now().since(begin));
+        assert!(at_server.borrow().len() <= 1);
+        world.finish();
+        assert_no_violations(&at_server.borrow());
+    });
+}
+
+/// Is always idle.
+struct Idle;
+
+impl Protocol for Idle {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        turn.out.write(input);
+        Ok(Consumed::more(input.len()))
+    }
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+    fn idle_since(&self) -> Option<Time> {
+        Some(Time::ZERO)
+    }
+}
+
+#[test]
+fn idle_connections_close_with_close_notify() {
+    for is_evicted in [true, false] {
+        let mut world = World::new(1, Faults::none());
+        let config = Config { max_connections: 4, ..Config::default() };
+        let server = match is_evicted {
+            true => world.server_with_tls(&[here()], &TLS.0, config, service(|_| Idle).0),
+            false => {
+                world.server_with_tls(&[here()], &TLS.0, config, service(|_| Echo::default()).0)
+            }
+        };
+        let client = world.client(Config::default(), None);
+        let mut logs = Vec::new();
+        for _ in 0..5 {
+            let (protocol, log) = checked(SendClient::then_read(b"Hello"));
+            world.shard_mut(client).connect_tls(&here(), &TLS.1, protocol, 0);
+            logs.push(log);
+            world.run(secs(2));
+        }
+        let reason = if is_evicted { "made_room" } else { "idle_timeout" };
+        world.run_until(secs(100), |world| world.shard(server).stats().closed_for(reason) > 0);
+        world.run(secs(1));
+        let ended = logs.iter().find(|log| log.borrow().reason.is_some());
+        let log = ended.expect("one has ended").borrow();
+        assert_eq!((&log.bytes[..], log.reason.as_deref()), (&b"Hello"[..], Some("peer_closed")));
+        assert!(!log.truncated, "{reason}");
+    }
+}
+
+#[test]
+fn the_end_of_a_long_input_without_tls_is_not_lost() {
+    seeds(0..20, |seed| {
+        let mut world = World::new(seed, Faults { read_size: 10, ..Faults::none() });
+        let logs = Logs::default();
+        let both = Both(Rc::clone(&logs));
+        let server = world.server_with_tls(&[here()], &TLS.0, Config::default(), both);
+        let peer = world.peer(&here(), Script::new().send([b'a'; 95]).finish());
+        world.run(secs(5));
+        assert_eq!(world.peer_state(peer).bytes, [b'a'; 95]);
+        assert_eq!(world.shard(server).connections(), 0, "it has seen the end");
+        world.finish();
+        assert_no_violations(&logs.borrow());
+    });
 }
