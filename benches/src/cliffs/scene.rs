@@ -138,7 +138,7 @@ pub(super) fn measure(
         ran: own.ran,
         others: others.as_secs_f64() / seconds,
         resident,
-        latency: stats.percentile(99.0),
+        latency: stats.latencies.percentile(99.0),
         counts: strain.end()?,
     })
 }

@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod args;
+mod client_tls;
 mod error;
 mod explain;
 mod generate;
@@ -22,6 +23,7 @@ mod send;
 mod serve;
 mod signals;
 mod start_screen;
+mod state;
 mod stdout;
 mod target;
 mod text;

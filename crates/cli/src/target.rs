@@ -8,22 +8,36 @@ use std::path::PathBuf;
 
 use sockeye::engine::{ListenAddr, driver};
 
-/// A server, with its protocol. Hosts are names or addresses, without brackets.
+/// A server, with its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Bytes over TCP.
-    Tcp(String, u16),
+    /// Bytes.
+    Tcp(Server),
     /// Bytes over a Unix domain socket.
     Unix(PathBuf),
-    /// Messages over TCP.
-    Message(String, u16),
-    /// A URL's host, port, and path with query.
-    Http { host: String, port: u16, path: String },
+    /// Messages.
+    Message(Server),
+    /// A URL's server, and its path with query.
+    Http { server: Server, path: String },
 }
 
-const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
-const LOAD_FORMS: &str =
-    "a target is http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// A name or an address, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) has_tls: bool,
+}
+
+const SEND_FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, \
+                          tls://HOST:PORT or message+tls://HOST:PORT";
+const LOAD_FORMS: &str = "a target is http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, \
+                          tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, \
+                          tls://HOST:PORT or message+tls://HOST:PORT";
+
+/// The default ports of URLs, without and with TLS.
+const HTTP_PORTS: [u16; 2] = [80, 443];
 
 /// Parses a target of `sockeye send`: everything except a URL.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
@@ -33,6 +47,11 @@ pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
 /// Parses a target of `sockeye load` or `sockeye health`.
 pub(crate) fn target_of_load(text: &str) -> Result<Target, String> {
     parse(text, true)
+}
+
+/// Parses `HOST:PORT`.
+pub(crate) fn address(text: &str) -> Result<Target, String> {
+    authority(text, false).map(Target::Tcp)
 }
 
 /// Parses a path or abstract name, without `unix:`.
@@ -51,23 +70,29 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
         };
     }
     let Some((_, rest)) = text.split_once("://") else {
-        let http = if allows_http { format!("http://{text}/, ") } else { String::new() };
-        return Err(match authority(text) {
-            Ok(_) => format!("did you mean {http}tcp://{text} or message://{text}?"),
+        return Err(match authority(text, false) {
+            Ok(server) if allows_http => {
+                let http = if server.port == HTTP_PORTS[1] { "https" } else { "http" };
+                format!("did you mean {http}://{text}/, tcp://{text} or message://{text}?")
+            }
+            Ok(_) => format!("did you mean tcp://{text} or message://{text}?"),
             Err(_) => forms.into(),
         });
     };
-    let server = || authority(rest.strip_suffix('/').unwrap_or(rest));
+    let server = |has_tls| authority(rest.strip_suffix('/').unwrap_or(rest), has_tls);
     match &*scheme.to_ascii_lowercase() {
-        "tcp" => server().map(|(host, port)| Target::Tcp(host, port)),
-        "message" => server().map(|(host, port)| Target::Message(host, port)),
-        "http" if allows_http => url(rest),
+        "tcp" => server(false).map(Target::Tcp),
+        "tls" => server(true).map(Target::Tcp),
+        "message" => server(false).map(Target::Message),
+        "message+tls" => server(true).map(Target::Message),
+        "http" if allows_http => url(rest, false),
+        "https" if allows_http => url(rest, true),
         _ => Err(format!("'{scheme}' is not supported; {forms}")),
     }
 }
 
-/// Parses what follows `http://`.
-fn url(rest: &str) -> Result<Target, String> {
+/// Parses what follows `http://` or `https://`.
+fn url(rest: &str, has_tls: bool) -> Result<Target, String> {
     let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = path.split('#').next().unwrap_or_default();
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -77,18 +102,20 @@ fn url(rest: &str) -> Result<Target, String> {
             .into());
     }
     let has_port = server.rsplit(']').next().unwrap_or(server).contains(':');
-    let (host, port) = authority(&if has_port { server.into() } else { format!("{server}:80") })?;
-    Ok(Target::Http { host, port, path: format!("{slash}{path}") })
+    let port = HTTP_PORTS[usize::from(has_tls)];
+    let server = if has_port { server.into() } else { format!("{server}:{port}") };
+    let server = authority(&server, has_tls)?;
+    Ok(Target::Http { server, path: format!("{slash}{path}") })
 }
 
 /// Parses the host and the port, in the form of an address to listen on.
-fn authority(text: &str) -> Result<(String, u16), String> {
+fn authority(text: &str, has_tls: bool) -> Result<Server, String> {
     if text.contains("://") {
         return Err("there is more than one scheme: write HOST:PORT after the first".into());
     }
     match text.parse() {
         Ok(ListenAddr::Host(_, 0)) => Err("port 0 is not in the range from 1 to 65535".into()),
-        Ok(ListenAddr::Host(host, port)) => Ok((host, port)),
+        Ok(ListenAddr::Host(host, port)) => Ok(Server { host, port, has_tls }),
         Ok(ListenAddr::Any(_) | ListenAddr::Unix(_)) => Err("a host is missing: HOST:PORT".into()),
         Err(error) => Err(error.reason().to_owned()),
     }
@@ -97,14 +124,12 @@ fn authority(text: &str) -> Result<(String, u16), String> {
 impl Target {
     /// The server's addresses, in the order to try them.
     pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
-        let (host, port) = match self {
+        let Server { host, port, .. } = match self {
             Self::Unix(path) => return Ok(vec![driver::Target::Unix(path.clone())]),
-            Self::Tcp(host, port) | Self::Message(host, port) | Self::Http { host, port, .. } => {
-                (host.as_str(), *port)
-            }
+            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => server,
         };
         let mut found: Vec<driver::Target> = Vec::new();
-        for address in (host, port).to_socket_addrs()? {
+        for address in (host.as_str(), *port).to_socket_addrs()? {
             let target = driver::Target::Ip(address);
             if !found.contains(&target) {
                 found.push(target);
@@ -116,32 +141,79 @@ impl Target {
     /// Whether this is the server of `other`, with the same protocol.
     pub(crate) fn has_server_of(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Http { host, port, .. }, Self::Http { host: theirs, port: at, .. }) => {
-                (host, port) == (theirs, at)
-            }
+            (Self::Http { server, .. }, Self::Http { server: others, .. }) => server == others,
             _ => self == other,
         }
     }
 
-    /// The value of the `Host` header: without port 80. Empty for a Unix socket.
+    /// The value of the `Host` header: without the default port. Empty for a Unix socket.
     pub(crate) fn authority(&self) -> String {
-        let (host, port) = match self {
-            Self::Unix(_) => return String::new(),
-            Self::Tcp(host, port) | Self::Message(host, port) => (host, Some(*port)),
-            Self::Http { host, port, .. } => (host, Some(*port).filter(|port| *port != 80)),
-        };
+        let Some(Server { host, port, has_tls }) = self.server() else { return String::new() };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        port.map_or(host.clone(), |port| format!("{host}:{port}"))
+        let default = HTTP_PORTS[usize::from(*has_tls)];
+        match self {
+            Self::Http { .. } if *port == default => host,
+            _ => format!("{host}:{port}"),
+        }
+    }
+
+    /// Where the server is. `None` for a Unix socket.
+    fn server(&self) -> Option<&Server> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => Some(server),
+        }
+    }
+
+    /// The host whose certificate is expected: without the zone of an IPv6 address. `None` without
+    /// TLS.
+    pub(crate) fn tls_host(&self) -> Option<&str> {
+        let server = self.server().filter(|server| server.has_tls)?;
+        Some(match server.host.split_once('%') {
+            Some((address, _)) if address.contains(':') => address,
+            _ => &server.host,
+        })
+    }
+
+    /// The same with TLS: the default port becomes that of `https://`. `None` for a Unix socket.
+    pub(crate) fn with_tls(&self) -> Option<Self> {
+        let mut target = self.clone();
+        match &mut target {
+            Self::Unix(_) => return None,
+            Self::Tcp(server) | Self::Message(server) => server.has_tls = true,
+            Self::Http { server, .. } => {
+                server.has_tls = true;
+                if server.port == HTTP_PORTS[0] {
+                    server.port = HTTP_PORTS[1];
+                }
+            }
+        }
+        Some(target)
+    }
+
+    /// The same without TLS, at the same port.
+    pub(crate) fn without_tls(&self) -> Self {
+        let mut target = self.clone();
+        match &mut target {
+            Self::Unix(_) => {}
+            Self::Tcp(server) | Self::Message(server) | Self::Http { server, .. } => {
+                server.has_tls = false;
+            }
+        }
+        target
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_tls = self.server().is_some_and(|server| server.has_tls);
+        let of = |plain, tls| if has_tls { tls } else { plain };
+        let authority = self.authority();
         match self {
             Self::Unix(path) => ListenAddr::Unix(path.clone()).fmt(f),
-            Self::Tcp(..) => write!(f, "tcp://{}", self.authority()),
-            Self::Message(..) => write!(f, "message://{}", self.authority()),
-            Self::Http { path, .. } => write!(f, "http://{}{path}", self.authority()),
+            Self::Tcp(_) => write!(f, "{}://{authority}", of("tcp", "tls")),
+            Self::Message(_) => write!(f, "{}://{authority}", of("message", "message+tls")),
+            Self::Http { path, .. } => write!(f, "{}://{authority}{path}", of("http", "https")),
         }
     }
 }
@@ -152,8 +224,9 @@ mod tests {
 
     #[test]
     fn targets_are_parsed_and_displayed() {
-        let tcp = |host: &str, port| Target::Tcp(host.into(), port);
-        let message = |host: &str, port| Target::Message(host.into(), port);
+        let server = |host: &str, port, has_tls| Server { host: host.into(), port, has_tls };
+        let tcp = |host: &str, port| Target::Tcp(server(host, port, false));
+        let message = |host: &str, port| Target::Message(server(host, port, false));
         let table = [
             ("tcp://127.0.0.1:65432", tcp("127.0.0.1", 65432), "tcp://127.0.0.1:65432"),
             ("tcp://localhost:1/", tcp("localhost", 1), "tcp://localhost:1"),
@@ -164,6 +237,8 @@ mod tests {
             ("UNIX:@a", Target::Unix("\0a".into()), "unix:@a"),
             ("TCP://localhost:1", tcp("localhost", 1), "tcp://localhost:1"),
             ("Message://h:1", message("h", 1), "message://h:1"),
+            ("tls://h:443", Target::Tcp(server("h", 443, true)), "tls://h:443"),
+            ("Message+TLS://h:1", Target::Message(server("h", 1, true)), "message+tls://h:1"),
             ("tcp://[::ffff:127.0.0.1]:1", tcp("127.0.0.1", 1), "tcp://127.0.0.1:1"),
             ("tcp://[fe80::1%lo]:1", tcp("fe80::1%lo", 1), "tcp://[fe80::1%lo]:1"),
         ];
@@ -184,6 +259,11 @@ mod tests {
             ("http://[::1]/a:b", "http://[::1]/a:b"),
             ("HTTP://localhost/A", "http://localhost/A"),
             ("http://[::ffff:127.0.0.1]:8000", "http://127.0.0.1:8000/"),
+            ("https://h", "https://h/"),
+            ("https://h:443/a", "https://h/a"),
+            ("https://h:80/a", "https://h:80/a"),
+            ("http://h:443/a", "http://h:443/a"),
+            ("HTTPS://[::1]?b", "https://[::1]/?b"),
         ] {
             assert_eq!(target_of_load(text).map(|target| target.to_string()), Ok(back.into()));
         }
@@ -194,13 +274,18 @@ mod tests {
         let either = [target_of_send, target_of_load];
         let (send, load) = (&either[..1], &either[1..]);
         let table = [
-            (send, "", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT"),
-            (send, "localhost", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT"),
+            (send, "", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, tls://HOST"),
+            (send, "localhost", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS"),
             (send, "localhost:80", "did you mean tcp://localhost:80 or message://localhost:80?"),
             (load, "localhost:80", "did you mean http://localhost:80/, tcp://localhost:80 or"),
+            (load, "localhost:443", "did you mean https://localhost:443/, tcp://localhost:443 or"),
             (send, "http://localhost:80", "'http' is not supported"),
             (send, "HTTP://localhost:80", "'HTTP' is not supported"),
-            (load, "https://localhost/", "'https' is not supported"),
+            (send, "https://localhost/", "'https' is not supported"),
+            (load, "ssl://localhost:1", "'ssl' is not supported"),
+            (load, "https://h:0/", "from 1 to 65535"),
+            (&either, "tls://localhost", "port is missing"),
+            (&either, "message+tls://:80", "host is missing"),
             (load, "ftp://localhost/", "a target is http://"),
             (load, "http://::1/", "as in [::1]:8000"),
             (load, "http://a b/", "'a b' is neither"),
@@ -233,8 +318,31 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_expected_for_the_host() {
+        for (text, host) in [
+            ("https://example.org/", Some("example.org")),
+            ("tls://[::1]:1", Some("::1")),
+            ("tls://[fe80::1%lo]:1", Some("fe80::1")),
+            ("message+tls://127.0.0.1:1", Some("127.0.0.1")),
+            ("http://example.org/", None),
+            ("unix:/s", None),
+        ] {
+            assert_eq!(target_of_load(text).unwrap().tls_host(), host, "{text}");
+        }
+        let with_tls = |text| Some(target_of_load(text).unwrap().with_tls()?.to_string());
+        assert_eq!(with_tls("http://h/a").unwrap(), "https://h/a");
+        assert_eq!(with_tls("http://h:81/a").unwrap(), "https://h:81/a");
+        assert_eq!(with_tls("tcp://h:1").unwrap(), "tls://h:1");
+        assert_eq!(with_tls("unix:/s"), None);
+        assert_eq!(
+            target_of_load("https://h/").unwrap().without_tls().to_string(),
+            "http://h:443/"
+        );
+    }
+
+    #[test]
     fn an_ip_address_is_not_looked_up() {
-        let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
+        let found = address("127.0.0.1:9").unwrap().look_up().unwrap();
         assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sockeye_proto::{Peer, Protocol};
 
 use crate::driver::{Driver, Epoll, Target};
-use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats};
+use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats, TlsConnector};
 
 /// Connects to all targets at once, and runs a protocol on each connection, on this thread, until
 /// the last one has ended. The n-th connection's peer has n as [`Peer::via`].
@@ -20,6 +20,27 @@ use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats};
 /// If the poller fails.
 pub fn run_client(
     config: Config,
+    connections: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
+) -> io::Result<Stats> {
+    run(config, None, connections)
+}
+
+/// As [`run_client`], with TLS. The protocols' connections open when the handshakes are complete.
+///
+/// # Errors
+///
+/// If the poller fails.
+pub fn run_client_tls(
+    config: Config,
+    tls: &TlsConnector,
+    connections: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
+) -> io::Result<Stats> {
+    run(config, Some(tls), connections)
+}
+
+fn run(
+    config: Config,
+    tls: Option<&TlsConnector>,
     connections: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
 ) -> io::Result<Stats> {
     let driver = Epoll::new()?;
@@ -38,7 +59,11 @@ pub fn run_client(
         tls: [].into(),
     })?;
     for (via, (target, protocol)) in connections.into_iter().enumerate() {
-        shard.connect(&target, protocol, u32::try_from(via).unwrap_or(u32::MAX));
+        let via = u32::try_from(via).unwrap_or(u32::MAX);
+        match tls {
+            Some(tls) => shard.connect_tls(&target, tls, protocol, via),
+            None => shard.connect(&target, protocol, via),
+        }
     }
     while !shard.is_done() {
         shard.turn()?;

@@ -60,7 +60,7 @@ mod stopped;
 mod timers;
 mod tls;
 
-pub use client::run_client;
+pub use client::{run_client, run_client_tls};
 pub use config::{Config, Linger};
 pub use connection_counts::ConnectionCounts;
 pub use cores::{raise_descriptor_limit, usable_cores};

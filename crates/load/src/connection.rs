@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -76,6 +77,8 @@ pub(crate) struct Connection {
     progress: Time,
     /// A request is due soon: the time is checked in every turn.
     polling: bool,
+    /// The input has ended without TLS's close_notify.
+    is_truncated: bool,
     /// The failure for which this side ended the connection.
     failure: Option<Failure>,
 }
@@ -96,6 +99,7 @@ impl Connection {
             next,
             progress: Time::ZERO,
             polling: false,
+            is_truncated: false,
             failure: None,
         }
     }
@@ -241,11 +245,17 @@ impl Connection {
         Some(self.reader.extent(request.context(&self.worker)))
     }
 
-    fn on_open(&mut self, turn: &mut Turn<'_>) {
+    fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
         self.state = ConnectionState::Open;
         self.progress = turn.now();
-        self.worker.stats.borrow_mut().connected += 1;
         let slot = &mut self.worker.slots.borrow_mut()[self.number];
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.connected += 1;
+        stats.connect_times.record(turn.now().since(slot.opened));
+        if let Some(tls) = &peer.tls {
+            stats.resumed += u64::from(tls.resumed);
+            stats.tls.get_or_insert_with(|| Arc::clone(tls));
+        }
         slot.established = true;
         // A connection that is opened again keeps its schedule.
         slot.schedule = slot.schedule.or_else(|| self.worker.schedule(self.number, turn.now()));
@@ -256,6 +266,13 @@ impl Connection {
             let worker = Rc::clone(&self.worker);
             let context = request.context(&worker);
             match self.reader.end_of_input(context) {
+                Some(response) if self.is_truncated => {
+                    let what = format!(
+                        "closed the connection without TLS's close_notify, {} of content received",
+                        response.content_len
+                    );
+                    return Err(self.fail(Failure::TruncatedContent, what, turn));
+                }
                 Some(response) => self.count(response, &mut worker.stats.borrow_mut(), turn),
                 None => {
                     let Extent { failure, text } = self.reader.extent(context);
@@ -291,9 +308,10 @@ impl Connection {
         self.worker.stats.borrow_mut().unanswered += self.pending.len() as u64;
         let what = match extent {
             Some(extent) => format!("the connection was open, {}", extent.text),
-            None if self.state == ConnectionState::Connecting => {
-                "the connection was not established".into()
-            }
+            None if self.state == ConnectionState::Connecting => match self.worker.plan.tls {
+                None => "the connection was not established".into(),
+                Some(_) => "the TLS connection was not established".into(),
+            },
             None => return,
         };
         self.worker.unfinished.replace(Some(what));
@@ -302,13 +320,20 @@ impl Connection {
     fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
         let extent = self.extent();
         self.return_unsent(turn);
+        let explain = || self.worker.plan.explain(reason);
         let failure = match (self.state, reason) {
             (ConnectionState::Closed | ConnectionState::ServerClosing, _) => None,
             (_, Reason::Drained | Reason::Cut) => {
                 self.record_unfinished(extent);
                 None
             }
-            (ConnectionState::Connecting, _) => Some((Failure::Connect, reason.to_string())),
+            // Of the TLS handshake, or an alert that came soon after it.
+            (ConnectionState::Connecting | ConnectionState::Open, Reason::Fault(_))
+                if self.failure.is_none() && self.worker.plan.tls.is_some() =>
+            {
+                Some((Failure::Tls, explain()))
+            }
+            (ConnectionState::Connecting, _) => Some((Failure::Connect, explain())),
             (ConnectionState::Open, Reason::Reset) => {
                 let text = extent.map(|extent| format!(" {}", extent.text)).unwrap_or_default();
                 Some((Failure::Reset, format!("{reason}{text}")))
@@ -347,13 +372,14 @@ impl Protocol for Connection {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(_) => {
-                self.on_open(turn);
+            Event::Open(peer) => {
+                self.on_open(peer, turn);
                 self.send(turn);
             }
             Event::Room | Event::Drain { .. } => self.send(turn),
             Event::Sent(_) if self.state == ConnectionState::Open => self.progress = turn.now(),
             Event::Deadline => self.on_deadline(turn)?,
+            Event::Truncated => self.is_truncated = true,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Closed(reason) => self.on_closed(reason, turn),
             _ => {}

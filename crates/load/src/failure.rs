@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Failure {
     /// A connection was not established.
     Connect,
+    /// TLS failed: the handshake was not completed, the certificate refused, or an alert received.
+    Tls,
     /// The server closed the connection before the first byte of a pending final response.
     Closed,
     /// The server closed the connection in the middle of a response's head.
@@ -34,6 +36,7 @@ impl Failure {
     pub fn code(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Closed => "closed",
             Self::TruncatedHead => "cut_head",
             Self::TruncatedContent => "cut_content",
@@ -83,6 +86,7 @@ mod tests {
     fn codes_are_stable() {
         for (failure, code) in [
             (Failure::Connect, "connect"),
+            (Failure::Tls, "tls"),
             (Failure::Closed, "closed"),
             (Failure::TruncatedHead, "cut_head"),
             (Failure::TruncatedContent, "cut_content"),

@@ -1,10 +1,14 @@
 //! What a load sends, on how many connections, and for how long.
 
+use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sockeye_engine::TlsConnector;
 use sockeye_message::{Header, Id, Message, frame};
+use sockeye_proto::Reason;
 
 /// A load. It always ends, even with [`Until::Requests`] and a server that has stopped.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Maximum time to connect. Default: 10 s.
     pub connect_timeout: Duration,
+    /// Use TLS. [`Plan::connect_timeout`] is also the maximum time of a handshake. Default: no TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Plan {
@@ -64,12 +70,37 @@ impl Plan {
             max_content: 1 << 30,
             timeout: SECONDS,
             connect_timeout: SECONDS,
+            tls: None,
         }
+    }
+
+    /// Why a connection ended, for people.
+    pub(crate) fn explain(&self, reason: &Reason) -> String {
+        let explained = self.tls.as_ref().and_then(|tls| (tls.explain)(reason));
+        explained.unwrap_or_else(|| reason.to_string())
     }
 
     /// Maximum number of requests that one connection sends.
     pub(crate) fn max_per_connection(&self) -> u64 {
         self.per_connection.map_or(u64::MAX, NonZeroU64::get)
+    }
+}
+
+/// TLS of a load's connections.
+#[derive(Clone)]
+pub struct Tls {
+    /// TLS to the server.
+    pub connector: TlsConnector,
+    /// What to say in place of a reason for which a connection ended, if there is something better.
+    pub explain: Arc<Explain>,
+}
+
+/// A description of a reason, if there is a better one than its own.
+pub type Explain = dyn Fn(&Reason) -> Option<String> + Send + Sync;
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("connector", &self.connector).finish_non_exhaustive()
     }
 }
 

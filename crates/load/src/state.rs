@@ -43,6 +43,8 @@ pub(crate) struct WorkerState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) established: bool,
+    /// When it was last opened.
+    pub(crate) opened: Time,
     /// When its requests are due, if there is a rate. `None` until it is first established.
     pub(crate) schedule: Option<Schedule>,
 }

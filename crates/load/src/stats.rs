@@ -1,12 +1,15 @@
 //! The counts of a load, and its latencies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use sockeye_proto::TlsInfo;
+
 use crate::failure::Failures;
 
-/// The range and precision of latencies, in nanoseconds and decimal digits. The histogram takes
+/// The range and precision of times, in nanoseconds and decimal digits. The histogram takes
 /// about 190 KiB.
 const MIN: u64 = 1_000;
 const MAX: u64 = 3_600_000_000_000;
@@ -37,16 +40,53 @@ pub struct Stats {
     pub unanswered: u64,
     /// Failures, by kind.
     pub failures: Failures,
-    /// Latencies of responses that aren't errors, in nanoseconds.
-    latencies: Latencies,
+    /// What the first TLS handshake agreed on.
+    pub tls: Option<Arc<TlsInfo>>,
+    /// TLS connections that resumed an earlier session.
+    pub resumed: u64,
+    /// How long it took to establish connections, with their TLS handshakes.
+    pub connect_times: Times,
+    /// Latencies of responses that aren't errors.
+    pub latencies: Times,
 }
 
+/// A histogram of durations, from a microsecond to an hour, with three digits.
 #[derive(Clone, Debug)]
-struct Latencies(Histogram<u64>);
+pub struct Times(Histogram<u64>);
 
-impl Default for Latencies {
+impl Default for Times {
     fn default() -> Self {
         Self(Histogram::new_with_bounds(MIN, MAX, DIGITS).expect("the bounds are valid"))
+    }
+}
+
+impl Times {
+    pub(crate) fn record(&mut self, time: Duration) {
+        self.0.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(MAX));
+    }
+
+    fn merge(&mut self, other: Self) {
+        // Never fails: they have the same bounds.
+        let _ = self.0.add(other.0);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The time that `percent` of them did not exceed; 0 if there are none.
+    #[must_use]
+    pub fn percentile(&self, percent: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_percentile(percent))
+    }
+
+    /// The shortest, the mean and the longest.
+    #[must_use]
+    pub fn min_mean_max(&self) -> (Duration, Duration, Duration) {
+        let mean = Duration::from_nanos(self.0.mean() as u64);
+        (Duration::from_nanos(self.0.min()), mean, Duration::from_nanos(self.0.max()))
     }
 }
 
@@ -59,8 +99,7 @@ impl Stats {
         if is_error {
             return;
         }
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(MAX);
-        self.latencies.0.saturating_record(nanos);
+        self.latencies.record(latency);
     }
 
     /// Adds the counts and latencies of another worker.
@@ -77,28 +116,10 @@ impl Stats {
         self.unsent_unconnected += other.unsent_unconnected;
         self.unanswered += other.unanswered;
         self.failures.merge(other.failures);
-        // Never fails: they have the same bounds.
-        let _ = self.latencies.0.add(other.latencies.0);
-    }
-
-    /// The number of recorded latencies: those of responses that aren't errors.
-    #[must_use]
-    pub fn latency_count(&self) -> u64 {
-        self.latencies.0.len()
-    }
-
-    /// The latency that `percent` of the measured responses did not exceed; 0 if there are none.
-    #[must_use]
-    pub fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_nanos(self.latencies.0.value_at_percentile(percent))
-    }
-
-    /// The shortest, the mean and the longest latency.
-    #[must_use]
-    pub fn min_mean_max(&self) -> (Duration, Duration, Duration) {
-        let mean = Duration::from_nanos(self.latencies.0.mean() as u64);
-        let (least, most) = (self.latencies.0.min(), self.latencies.0.max());
-        (Duration::from_nanos(least), mean, Duration::from_nanos(most))
+        self.tls = self.tls.take().or(other.tls);
+        self.resumed += other.resumed;
+        self.connect_times.merge(other.connect_times);
+        self.latencies.merge(other.latencies);
     }
 }
 
@@ -113,11 +134,14 @@ mod tests {
             stats.count(Duration::from_micros(micros), 200, false);
         }
         stats.count(Duration::from_secs(1_000_000), 503, true);
-        assert_eq!((stats.responses, stats.latency_count()), (1001, 1000));
-        assert!(stats.min_mean_max().2 < Duration::from_millis(2), "an error has no latency");
+        assert_eq!((stats.responses, stats.latencies.count()), (1001, 1000));
+        assert!(
+            stats.latencies.min_mean_max().2 < Duration::from_millis(2),
+            "an error has no latency"
+        );
         stats.count(Duration::from_secs(1_000_000), 200, false);
         let near = |percent, micros: f64| {
-            let found = stats.percentile(percent).as_secs_f64() * 1e6;
+            let found = stats.latencies.percentile(percent).as_secs_f64() * 1e6;
             assert!((found / micros - 1.0).abs() < 0.002, "{percent} %: {found}");
         };
         near(50.0, 501.0);
@@ -128,6 +152,6 @@ mod tests {
         sum.merge(stats.clone());
         sum.merge(stats);
         assert_eq!((sum.responses, sum.statuses[2]), (2004, 2002));
-        assert!(sum.min_mean_max().0 < Duration::from_micros(2));
+        assert!(sum.latencies.min_mean_max().0 < Duration::from_micros(2));
     }
 }

@@ -227,7 +227,14 @@ impl Worker {
     fn open(&mut self, number: usize) {
         let connection = Connection::new(Rc::clone(&self.state), number);
         let via = u32::try_from(number).unwrap_or(u32::MAX);
-        self.shard.connect(&self.target, Box::new(connection), via);
+        self.state.slots.borrow_mut()[number].opened = self.shard.driver().now();
+        match &self.state.plan.tls {
+            Some(tls) => {
+                let connection = Box::new(connection);
+                self.shard.connect_tls(&self.target, &tls.connector, connection, via);
+            }
+            None => self.shard.connect(&self.target, Box::new(connection), via),
+        }
     }
 
     /// Reopens connections that have ended, at once or after a delay.
@@ -255,6 +262,7 @@ impl Worker {
 fn config(plan: &Plan) -> Config {
     Config {
         connect_timeout: plan.connect_timeout,
+        handshake_timeout: plan.connect_timeout,
         drain_timeout: match plan.until {
             Until::Time(_) => plan.timeout.min(MAX_FINISH_TIME),
             Until::Requests(_) => plan.timeout,

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::http::{self, Body, Options, Request};
-use sockeye::tls::{Settings, self_signed};
+use sockeye::tls::{Settings, provider, self_signed};
 use sockeye::{Config, ListenAddr, Peer, Serving, TlsAcceptor, http_core, usable_cores};
 
 /// Timeout of each read of a test: far longer than any should take.
@@ -22,8 +22,7 @@ fn tls(name: &str) -> (TlsAcceptor, Arc<ClientConfig>) {
     let config = Settings::default().server_config(vec![certificate]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut client = ClientConfig::builder_with_provider(provider)
+    let mut client = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
@@ -135,8 +134,7 @@ fn a_replaced_certificate_is_for_new_connections() {
     drop(second);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let second = ClientConfig::builder_with_provider(provider)
+    let second = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)

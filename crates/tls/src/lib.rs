@@ -16,6 +16,7 @@
 
 mod certificate;
 mod chain;
+mod client;
 mod client_ca;
 mod error;
 mod fingerprint;
@@ -31,6 +32,7 @@ mod warning;
 mod x509;
 
 pub use certificate::{Certificate, CertificateInfo};
+pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, Trust};
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;

@@ -1,12 +1,19 @@
-//! The cryptography that rustls uses here.
+//! The cryptography of TLS: ring or aws-lc-rs, by the features of these names.
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as chosen;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
 use rustls::crypto::ring as chosen;
 use rustls::server::ProducesTickets;
 
-/// The cryptography of this build, for configurations of servers and clients.
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+compile_error!("TLS needs cryptography: enable the feature `ring` or `aws-lc-rs`");
+
+/// The cryptography of this build, for configurations of servers and clients: aws-lc-rs if the
+/// feature `aws-lc-rs` is enabled, else ring.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())
@@ -15,4 +22,17 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// Keys of tickets, which rotate.
 pub(crate) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn aws_lc_rs_is_used_if_its_feature_is_enabled() {
+        let is_post_quantum = provider().kx_groups[0].name() == NamedGroup::X25519MLKEM768;
+        assert_eq!(is_post_quantum, cfg!(feature = "aws-lc-rs"));
+    }
 }

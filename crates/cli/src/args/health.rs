@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::client_tls::ClientTls;
 use crate::quantity::Span;
-use crate::target::{Target, target_of_load, unix_socket};
+use crate::target::{Target, address, target_of_load, unix_socket};
 
 const EXAMPLES: &str = "\
 Exit codes: 0 healthy, 1 an error or no response in time, 2 wrong command line.
@@ -14,18 +15,25 @@ Examples:
   # A small file, within two seconds.
   sockeye health http://127.0.0.1:8000/index.html --timeout 2s
   # A message server.
-  sockeye health message://127.0.0.1:65432";
+  sockeye health message://127.0.0.1:65432
+  # Over TLS, here without a look at the certificate, which has another name than the address.
+  sockeye health https://127.0.0.1:8443/
+  # The same, and the certificate must be valid for example.org.
+  sockeye health https://example.org/ --connect-to 127.0.0.1:8443";
 
 /// Check that a server responds: for containers and supervisors.
 ///
-/// Sends one GET request to http://HOST[:PORT]/PATH, or to the path / at unix:PATH. A status below
-/// 400 is healthy, also a redirect, which isn't followed. message://HOST:PORT is sent a message,
-/// and tcp://HOST:PORT, an echo server, 64 bytes. Prints one line: to standard output if the server
-/// is healthy, otherwise to standard error.
+/// Sends one GET request to http:// or https://HOST[:PORT]/PATH, or to the path / at unix:PATH. A
+/// status below 400 is healthy, also a redirect, which isn't followed. message:// and
+/// message+tls://HOST:PORT are sent a message, and tcp:// and tls://HOST:PORT, echo servers, 64
+/// bytes. Prints one line: to standard output if the server is healthy, otherwise to standard error.
+///
+/// With TLS, the certificate is verified, unless the URL's host is localhost or a loopback address:
+/// certificates are for other names, and nobody is on the way. With --ca it is always verified.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {
-    /// http://HOST[:PORT]/PATH, or unix:PATH.
+    /// http[s]://HOST[:PORT]/PATH, or unix:PATH.
     #[arg(value_name = "URL", value_parser = target_of_load)]
     #[arg(default_value = "http://127.0.0.1:8000/")]
     pub(crate) target: Target,
@@ -37,14 +45,22 @@ pub(crate) struct Health {
     /// Connect to a Unix socket, not the URL's host: a path, or @NAME if abstract.
     #[arg(long, value_name = "PATH", value_parser = unix_socket)]
     pub(crate) unix_socket: Option<Target>,
+
+    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address, conflicts_with = "unix_socket")]
+    pub(crate) connect_to: Option<Target>,
+
+    #[command(flatten)]
+    pub(crate) tls: ClientTls,
 }
 
 impl Health {
-    /// Refuses `--unix-socket` for a target that isn't an `http://` URL.
+    /// Refuses `--unix-socket` for a target that isn't a URL, and flags of TLS for one without it.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.tls.check(&self.target)?;
         match (&self.unix_socket, &self.target) {
             (Some(_), Target::Tcp(..) | Target::Unix(_) | Target::Message(..)) => {
-                Err(format!("--unix-socket is for http://HOST[:PORT]/PATH, not {}", self.target))
+                Err(format!("--unix-socket is for http[s]://HOST[:PORT]/PATH, not {}", self.target))
             }
             _ => Ok(()),
         }

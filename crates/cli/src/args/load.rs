@@ -7,9 +7,10 @@ use clap::{Args, value_parser};
 use sockeye::engine::Config;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::client_tls::{ClientTls, check_tls};
 use crate::log::level;
 use crate::quantity::{Size, Span, rate};
-use crate::target::{Target, target_of_load, unix_socket};
+use crate::target::{Target, address, target_of_load, unix_socket};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,18 +20,23 @@ Examples:
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
   # 1,000 requests, each on a connection of its own.
   sockeye load http://127.0.0.1:8000/ --requests 1000 --close
+  # 1,000 TLS handshakes, with a certificate of an authority of yours.
+  sockeye load https://127.0.0.1:8443/ --ca ca.pem --requests 1000 --close
   # An echo server, checking every byte.
   sockeye load tcp://127.0.0.1:65432 --verify";
 
 /// Send requests to a server over and over, and report how fast it responds.
 ///
-/// http://HOST[:PORT]/PATH is requested by HTTP/1.1; with several paths of one server, each
-/// connection requests them in turn. Servers at tcp://HOST:PORT and unix:PATH must be echo servers.
-/// message://HOST:PORT is sent messages.
+/// http:// and https://HOST[:PORT]/PATH are requested by HTTP/1.1; with several paths of one server,
+/// each connection requests them in turn. Servers at tcp:// and tls://HOST:PORT and unix:PATH must be
+/// echo servers. message:// and message+tls://HOST:PORT are sent messages.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
 /// above, an error message, and a connection that ends before its response are errors. Only
 /// responses without errors have latencies. A percentile is shown if there are enough latencies.
+///
+/// With TLS, every connection makes a full handshake, unless --resume is given. A response that ends
+/// with the connection must end with TLS's close_notify, else it counts as cut.
 ///
 /// --duration starts with the first request. At its end, requests in flight have 1s more, and are
 /// then counted as unanswered. If a response ends its connection, the server has 100ms to close it
@@ -45,7 +51,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
-    /// http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
+    /// http[s]://HOST[:PORT]/PATH, tcp:// or tls://HOST:PORT, unix:PATH, message[+tls]://HOST:PORT.
     #[arg(required = true, value_name = "TARGET", value_parser = target_of_load)]
     pub(crate) targets: Vec<Target>,
 
@@ -96,7 +102,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
 
-    /// Maximum time to connect.
+    /// Maximum time to connect, and then for the TLS handshake.
     #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 
@@ -108,6 +114,13 @@ pub(crate) struct Load {
     #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,
+
+    #[command(flatten)]
+    pub(crate) tls: ClientTls,
+
+    /// Resume sessions of earlier connections with the server's tickets.
+    #[arg(long, help_heading = "TLS")]
+    pub(crate) resume: bool,
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,
@@ -141,6 +154,10 @@ pub(crate) struct RequestFlags {
     /// Connect to a Unix socket, not the target's host: a path, or @NAME if abstract.
     #[arg(long, value_name = "PATH", value_parser = unix_socket)]
     pub(crate) unix_socket: Option<Target>,
+
+    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address, conflicts_with = "unix_socket")]
+    pub(crate) connect_to: Option<Target>,
 }
 
 impl Load {
@@ -150,6 +167,8 @@ impl Load {
         if let Some(other) = others.iter().find(|other| !other.has_server_of(first)) {
             return Err(format!("{first} and {other} are two servers; give paths of one server"));
         }
+        self.tls.check(first)?;
+        check_tls(&[("--resume", self.resume)], first)?;
         let flags = &self.request;
         let given = [
             ("--method", flags.method.is_some()),
@@ -158,7 +177,7 @@ impl Load {
         ];
         for (flag, given) in given {
             if given && !matches!(first, Target::Http { .. }) {
-                return Err(format!("{flag} is for http://HOST[:PORT]/PATH, not {first}"));
+                return Err(format!("{flag} is for http[s]://HOST[:PORT]/PATH, not {first}"));
             }
         }
         if flags.chunked && flags.body.is_none() && flags.body_file.is_none() {

@@ -1,6 +1,7 @@
 //! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
 //! [`crate::plan`] checks everything else.
 
+mod client_tls;
 mod environment;
 mod folders;
 mod generate;
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use self::client_tls::ClientTls;
 pub(crate) use self::environment::Variables;
 pub(crate) use self::folders::{FolderArgs, HeaderRule};
 pub(crate) use self::generate::{Completions, Man, Shell};
@@ -99,6 +101,7 @@ impl CommandLine {
             .check(&command, matches)
             .map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
         parsed.notes.extend(tip.map(|tip| format!("note: {tip}")));
+        parsed.notes.extend(parsed.command.insecure_note());
         if SERVERS.contains(&name) {
             parsed.notes.extend(environment::warnings(std::env::vars_os(), &program));
             parsed.variables = Variables::of(&command, matches);
@@ -170,6 +173,17 @@ impl Command {
             Self::Completions(_) | Self::Man(_) => return Ok(()),
         };
         listen::apply_port(listen, port, matches)
+    }
+
+    /// What to print if `--insecure` is given.
+    fn insecure_note(&self) -> Option<String> {
+        let (tls, target) = match self {
+            Self::Send(send) => (&send.tls, &send.target),
+            Self::Load(load) => (&load.tls, load.targets.first()?),
+            Self::Health(health) => (&health.tls, &health.target),
+            _ => return None,
+        };
+        tls.note(target)
     }
 
     /// The value of `--log`.

@@ -9,9 +9,10 @@ use sockeye::engine::Config;
 use sockeye::message::protocol::Limits;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::client_tls::ClientTls;
 use crate::log::level;
 use crate::quantity::{Size, Span};
-use crate::target::{Target, target_of_send};
+use crate::target::{Target, address, target_of_send};
 
 /// The help heading of the flags that are only for message://.
 pub(super) const MESSAGES: &str = "Messages";
@@ -22,19 +23,22 @@ Examples:
   sockeye send tcp://127.0.0.1:65432 hello --connections 2
   # Send standard input, end our side, and print the whole response.
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockeye send tcp://127.0.0.1:8000 --half-close
+  # Talk to an HTTPS server by hand.
+  printf 'GET / HTTP/1.1\\r\\nHost: example.org\\r\\nConnection: close\\r\\n\\r\\n' |
+    sockeye send tls://example.org:443 --half-close
   # Send a message, and print its response.
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'";
 
 /// Send bytes or messages to a server, and print what it sends back.
 ///
-/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an
+/// To tcp://HOST:PORT, tls://HOST:PORT and unix:PATH, each connection sends all contents as bytes. It expects an
 /// echo server, and closes when as many bytes have come back; with other servers, use --half-close
 /// to print everything they send. The bytes of a single connection are printed unchanged, but on a
 /// terminal control characters are escaped. With several connections, each received piece is
 /// printed as a line with its connection's number. Without contents, standard input is sent as it
 /// is read.
 ///
-/// To message://HOST:PORT, each content and each --file is a message, of type text/json if it is
+/// To message://HOST:PORT and message+tls://HOST:PORT, each content and each --file is a message, of type text/json if it is
 /// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its
 /// own (see --keep-alive). Text in responses is printed as UTF-8 with a line break; binary content
 /// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error,
@@ -43,7 +47,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Send {
-    /// tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
+    /// tcp:// or tls://HOST:PORT, unix:PATH, message:// or message+tls://HOST:PORT.
     #[arg(value_parser = target_of_send)]
     pub(crate) target: Target,
 
@@ -57,7 +61,7 @@ pub(crate) struct Send {
 
     /// End our side (FIN) after sending, and read until the server ends its side.
     ///
-    /// For tcp:// and unix:. Without it, our side stays open until as many bytes have come back as
+    /// For tcp://, tls:// and unix:. Without it, our side stays open until as many bytes have come back as
     /// were sent, since some servers stop sending when their client ends its side.
     #[arg(long)]
     pub(crate) half_close: bool,
@@ -66,14 +70,21 @@ pub(crate) struct Send {
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: Span,
 
-    /// Maximum time to connect.
+    /// Maximum time to connect, and then for the TLS handshake.
     #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
+
+    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) connect_to: Option<Target>,
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
     #[arg(value_parser = level())]
     pub(crate) log: LevelFilter,
+
+    #[command(flatten)]
+    pub(crate) tls: ClientTls,
 
     #[command(flatten)]
     pub(crate) message: MessageFlags,
@@ -120,10 +131,11 @@ impl Send {
     /// Refuses flags that don't apply to the target. `given` are the typed flags for messages.
     pub(super) fn check(&self, given: &[String]) -> Result<(), String> {
         let target = &self.target;
+        self.tls.check(target)?;
         let is_message = matches!(target, Target::Message(..));
         if self.half_close && is_message {
             return Err(format!(
-                "--half-close is for tcp://HOST:PORT and unix:PATH; {target} takes messages, and \
+                "--half-close is for tcp:// and tls://HOST:PORT and unix:PATH; {target} takes messages, and \
                  their responses have a length"
             ));
         }

@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sockeye_load::{Outcome, Plan, Progress, Stats, Until};
+use sockeye::TlsInfo;
+use sockeye_load::{Outcome, Plan, Progress, Stats, Times, Until};
 
 use crate::target::Target;
 use crate::text;
 
-/// The percentiles in the report, each with the minimum number of latencies that it needs: with
+/// The percentiles in the report, each with the minimum number of times that it needs: with
 /// fewer, the percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
@@ -69,12 +70,18 @@ impl Report<'_> {
         if stats.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(stats.connected as f64));
         }
-        if stats.latency_count() > 0 {
-            let (min, mean, max) = stats.min_mean_max();
-            let [min, mean, max] = [min, mean, max].map(text::time);
+        if let Some(tls) = &stats.tls {
+            let full = text::count(stats.connected - stats.resumed, "full handshake");
+            let resumed = grouped(stats.resumed as f64);
+            let TlsInfo { version, cipher_suite, .. } = &**tls;
+            row("tls", format!("{version}, {cipher_suite}; {full}, {resumed} resumed"));
+            row("connect", min_mean_max(stats.connect_times.min_mean_max()));
+        }
+        if stats.latencies.count() > 0 {
+            let times = min_mean_max(stats.latencies.min_mean_max());
             let left_out = if errors.is_empty() { "" } else { "; without errors" };
-            row("latency", format!("min {min}, mean {mean}, max {max}{left_out}"));
-            for (percent, latency) in self.percentiles() {
+            row("latency", format!("{times}{left_out}"));
+            for (percent, latency) in percentiles(&stats.latencies) {
                 row(&format!("  {percent} %"), text::time(latency));
             }
         } else if stats.responses > 0 {
@@ -101,15 +108,7 @@ impl Report<'_> {
 
     /// The number of responses that are errors. Their latencies are not in the statistics.
     fn error_responses(&self) -> u64 {
-        self.outcome.stats.responses - self.outcome.stats.latency_count()
-    }
-
-    /// The percentiles with enough latencies.
-    fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
-        let stats = &self.outcome.stats;
-        let enough = move |(_, least): &(f64, u64)| stats.latency_count() >= *least;
-        let of = move |(percent, _)| (percent, stats.percentile(percent));
-        PERCENTILES.into_iter().filter(enough).map(of)
+        self.outcome.stats.responses - self.outcome.stats.latencies.count()
     }
 
     /// Why requests that were due were not sent.
@@ -150,17 +149,27 @@ impl Report<'_> {
     pub(super) fn json(&self) -> String {
         let Outcome { stats, time, stopped } = self.outcome;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let (min, mean, max) = stats.min_mean_max();
-        let mut latency = Map::new();
-        if stats.latency_count() > 0 {
-            latency.insert("count".into(), json!(stats.latency_count()));
-            latency.insert("min".into(), json!(micros(min)));
-            latency.insert("mean".into(), json!(micros(mean)));
-            for (percent, value) in self.percentiles() {
-                latency.insert(format!("p{percent}"), json!(micros(value)));
+        let times = |times: &Times| {
+            let mut map = Map::new();
+            if times.count() > 0 {
+                let (min, mean, max) = times.min_mean_max();
+                map.insert("count".into(), json!(times.count()));
+                map.insert("min".into(), json!(micros(min)));
+                map.insert("mean".into(), json!(micros(mean)));
+                for (percent, value) in percentiles(times) {
+                    map.insert(format!("p{percent}"), json!(micros(value)));
+                }
+                map.insert("max".into(), json!(micros(max)));
             }
-            latency.insert("max".into(), json!(micros(max)));
-        }
+            map
+        };
+        let tls = stats.tls.as_ref().map(|tls| {
+            json!({
+                "version": tls.version,
+                "cipher_suite": tls.cipher_suite,
+                "resumed": stats.resumed,
+            })
+        });
         let failures: Map<String, Value> = stats
             .failures
             .iter()
@@ -199,11 +208,25 @@ impl Report<'_> {
             "unsent": stats.unsent,
             "unsent_unconnected": stats.unsent_unconnected,
             "statuses": statuses,
-            "latency_us": latency,
+            "tls": tls,
+            "connect_us": times(&stats.connect_times),
+            "latency_us": times(&stats.latencies),
             "errors": failures,
         });
         format!("{report:#}\n")
     }
+}
+
+/// The percentiles with enough times.
+fn percentiles(times: &Times) -> impl Iterator<Item = (f64, Duration)> {
+    let enough = move |(_, least): &(f64, u64)| times.count() >= *least;
+    let of = move |(percent, _)| (percent, times.percentile(percent));
+    PERCENTILES.into_iter().filter(enough).map(of)
+}
+
+fn min_mean_max((min, mean, max): (Duration, Duration, Duration)) -> String {
+    let [min, mean, max] = [min, mean, max].map(text::time);
+    format!("min {min}, mean {mean}, max {max}")
 }
 
 fn per_second(count: u64, time: Duration) -> f64 {

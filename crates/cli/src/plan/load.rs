@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sockeye::engine::driver;
 use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
 
+use super::client_tls::{client_tls, health_tls, of_load};
 use super::messages::{self, TypeFlags};
 use super::send::{addresses, reserve_descriptors};
 use crate::args;
@@ -43,7 +44,8 @@ pub(crate) struct Health {
 }
 
 pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
-    let args::Health { target, timeout, unix_socket } = flags;
+    let args::Health { target, timeout, unix_socket, connect_to, tls } = flags;
+    let tls = health_tls(&tls, &target)?;
     let (host, path) = match &target {
         Target::Http { path, .. } => (target.authority(), path.as_str()),
         _ => ("localhost".into(), "/"),
@@ -60,9 +62,10 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
         Target::Message(..) => (LoadKind::Messages, prepared_message(SEARCH.into())?),
         Target::Tcp(..) => (LoadKind::Echo, PreparedRequest::bytes(Bytes::from_static(&ECHO))),
     };
-    let addresses = addresses(unix_socket.as_ref().unwrap_or(&target))?;
+    let addresses = addresses(unix_socket.as_ref().or(connect_to.as_ref()).unwrap_or(&target))?;
     let mut plan = sockeye_load::Plan::new(kind, vec![request]);
     plan.until = Until::Time(timeout.0);
+    plan.tls = tls.map(of_load);
     // Only the time of the whole plan matters.
     (plan.timeout, plan.connect_timeout) = (2 * timeout.0, 2 * timeout.0);
     // The request announces that it is the last one, so that the server may close the connection.
@@ -77,7 +80,9 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
         Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
         Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
     };
-    let addresses = addresses(flags.request.unix_socket.as_ref().unwrap_or(first))?;
+    let elsewhere = flags.request.unix_socket.as_ref().or(flags.request.connect_to.as_ref());
+    let tls = client_tls(&flags.tls, first, flags.resume)?;
+    let addresses = addresses(elsewhere.unwrap_or(first))?;
     let connections = NonZeroUsize::new(flags.connections as usize);
     let threads = NonZeroUsize::new(flags.threads.into());
     let mut plan = sockeye_load::Plan::new(kind, requests);
@@ -95,6 +100,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     plan.max_content = flags.max_content.bytes();
     plan.timeout = flags.timeout.0;
     plan.connect_timeout = flags.connect_timeout.0;
+    plan.tls = tls.map(of_load);
     let others = u64::from(flags.threads) * DESCRIPTORS_PER_THREAD + OTHER_DESCRIPTORS;
     reserve_descriptors(flags.connections.into(), others)?;
     Ok(Load { plan, addresses, targets: flags.targets, json: flags.json })

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use sockeye::engine::{Config, Linger, driver, raise_descriptor_limit};
 use sockeye::message::protocol::Message;
 
+use super::client_tls::client_tls;
 use super::messages::{self, TypeFlags};
 use crate::args;
+use crate::client_tls::ClientTls;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
@@ -27,6 +29,7 @@ pub(crate) struct Client {
     /// How long a server may make no progress.
     pub(crate) timeout: Duration,
     pub(crate) config: Config,
+    pub(crate) tls: Option<ClientTls>,
 }
 
 /// Bytes to send.
@@ -104,8 +107,9 @@ pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Resu
     Ok(())
 }
 
-fn client(flags: &args::Send) -> anyhow::Result<Client> {
-    let addresses = addresses(&flags.target)?;
+fn client(flags: &args::Send) -> Result<Client, Error> {
+    let tls = client_tls(&flags.tls, &flags.target, false)?;
+    let addresses = addresses(flags.connect_to.as_ref().unwrap_or(&flags.target))?;
     reserve_descriptors(flags.connections.into(), OTHER_DESCRIPTORS)?;
     Ok(Client {
         addresses,
@@ -113,6 +117,7 @@ fn client(flags: &args::Send) -> anyhow::Result<Client> {
         timeout: flags.timeout.0,
         config: Config {
             connect_timeout: flags.connect_timeout.0,
+            handshake_timeout: flags.connect_timeout.0,
             // The connections have a timeout of their own, which doesn't count while they wait for
             // standard output.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
@@ -120,5 +125,6 @@ fn client(flags: &args::Send) -> anyhow::Result<Client> {
             linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
             ..Config::default()
         },
+        tls,
     })
 }

@@ -73,12 +73,14 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         )));
     }
     let listing = Listing::of(&flags, stdout);
-    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"])?;
+    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
+    let names = tls::names(&flags.listen, &hosts);
+    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names)?;
     let redirects = tls::redirects(&flags, certificates.as_ref())?;
     let folders = Folders::of(flags.folders, listing)?;
-    tls::check_keys(&flags.tls.tls, &folders)?;
+    let pairs = certificates.as_ref().map(Certificates::pairs);
+    tls::check_keys(pairs.unwrap_or_default(), &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
-    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut serve = serve(flags.listen, &flags.serve, certificates)?;
     serve.redirects = redirects;
     serve.config.unlimited_networks = proxies.networks.clone();
@@ -140,7 +142,6 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
             "--host and --origin are for HTTP, which --frames-only turns off",
         ));
     }
-    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut origins =
         AllowedOrigins::default().hint("To allow an origin, start sockeye with --origin URL");
     for origin in flags.origin {
@@ -151,7 +152,9 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         }
         origins = origins.allow(&origin);
     }
-    let certificates = tls::certificates(&flags.tls, &[])?;
+    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
+    let names = tls::names(&flags.listen, &hosts);
+    let certificates = tls::certificates(&flags.tls, &[], &names)?;
     let serve = serve(flags.listen, &flags.serve, certificates)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
@@ -159,7 +162,9 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 }
 
 pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {
-    serve(flags.listen, &flags.serve, tls::certificates(&flags.tls, &[])?)
+    let names = tls::names(&flags.listen, &AllowedHosts::default());
+    let certificates = tls::certificates(&flags.tls, &[], &names)?;
+    serve(flags.listen, &flags.serve, certificates)
 }
 
 fn serve(

@@ -1,27 +1,35 @@
 //! TLS of a server.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use sockeye::engine::ListenAddr;
-use sockeye::tls::{ClientCa, Settings, UnknownName};
+use sockeye::http_core::AllowedHosts;
+use sockeye::tls::{ClientCa, Problem, SelfSigned, Settings, UnknownName};
 
 use super::Folders;
 use crate::args::{self, Redirect};
 use crate::error::Error;
+use crate::state;
 use crate::tls::Certificates;
+
+/// The value of `--tls` for a certificate for development.
+const SELF_SIGNED: &str = "self-signed";
 
 /// The port of `https://` URLs without a port, and of `http://` ones.
 const PORTS: [u16; 2] = [443, 80];
 
 /// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
-/// of `alpn`, if there is any.
+/// of `alpn`, if there is any. A self-signed certificate is for `names`, too.
 pub(super) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
+    names: &[String],
 ) -> Result<Option<Certificates>, Error> {
-    let args::Tls { tls, tls_unknown_name, client_ca, client_ca_optional, .. } = flags;
+    let args::Tls { tls, tls_unknown_name, client_ca, client_ca_optional, state } = flags;
     if *client_ca_optional && client_ca.is_none() {
         return Err(Error::usage("--client-ca-optional needs --client-ca FILE"));
     }
@@ -41,11 +49,41 @@ pub(super) fn certificates(
         client_ca: client_ca.clone().map(|path| ClientCa { path, required: !client_ca_optional }),
         ..Settings::default()
     };
-    let pairs = tls.iter().map(|value| pair(value)).collect();
-    let certificates = Certificates::open(pairs, settings, false);
-    certificates
-        .map(Some)
-        .map_err(|error| Error::Failure(anyhow::Error::new(error).context("--tls")))
+    let is_self_signed = |value: &&OsString| *value == SELF_SIGNED;
+    let self_signed = match tls.iter().find(is_self_signed) {
+        Some(_) => Some(self_signed(state.as_deref(), names)?),
+        None => None,
+    };
+    let pairs = tls.iter().map(|value| match &self_signed {
+        Some(certificate) if value == SELF_SIGNED => certificate.pair(),
+        _ => pair(value),
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let certificates = Certificates::open(&pairs, settings, self_signed);
+    certificates.map(Some).map_err(|error| Error::Failure(explained(error, &pairs)))
+}
+
+/// Takes the self-signed certificate from the state folder, or makes it.
+fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Error> {
+    let folder = state::folder(state)?;
+    SelfSigned::open(&folder, names).map_err(|error| {
+        let advice = "--state FOLDER names another folder for it (a systemd unit needs \
+                      StateDirectory=sockeye)";
+        Error::Failure(anyhow!("--tls self-signed: {error}; {advice}"))
+    })
+}
+
+/// Adds to an error of certificates what to type.
+fn explained(error: sockeye::tls::Error, pairs: &[[PathBuf; 2]]) -> anyhow::Error {
+    use sockeye::tls::Error::File;
+    match &error {
+        File(path, Problem::CertificateInsteadOfKey)
+            if pairs.iter().any(|pair| pair.iter().all(|part| part == path)) =>
+        {
+            anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
+        }
+        _ => anyhow!("--tls: {error}"),
+    }
 }
 
 fn needs_tls(flag: &str) -> Error {
@@ -54,7 +92,7 @@ fn needs_tls(flag: &str) -> Error {
 
 /// The files of the certificate and of its key; one file twice if it has both. A path may contain
 /// commas: the first comma between two files that exist separates them.
-fn pair(value: &OsStr) -> [PathBuf; 2] {
+pub(super) fn pair(value: &OsStr) -> [PathBuf; 2] {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     let bytes = value.as_bytes();
     let commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
@@ -65,6 +103,20 @@ fn pair(value: &OsStr) -> [PathBuf; 2] {
         Some(pair) if !path(bytes).exists() => pair.clone(),
         _ => [value.into(), value.into()],
     }
+}
+
+/// The names and addresses by which clients may reach a server, for a self-signed certificate.
+pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> {
+    let host = |address: &ListenAddr| match address {
+        ListenAddr::Host(host, _) => {
+            let is_specific = host.parse().is_ok_and(|ip: IpAddr| !ip.is_unspecified());
+            let is_name = !host.contains(':') && host.contains(char::is_alphabetic);
+            (is_specific || is_name).then(|| host.clone())
+        }
+        ListenAddr::Any(_) | ListenAddr::Unix(_) => None,
+    };
+    let named = hosts.names().map(|name| name.trim_matches(['[', ']']).to_owned());
+    listen.iter().filter_map(host).chain(named).collect()
 }
 
 /// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
@@ -131,8 +183,8 @@ fn text_of(addresses: &[ListenAddr]) -> String {
 }
 
 /// Fails if a private key could be downloaded.
-pub(super) fn check_keys(flags: &[OsString], folders: &Folders) -> Result<(), Error> {
-    for [_, key] in flags.iter().map(|value| pair(value)) {
+pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
+    for [_, key] in pairs {
         let Ok(found) = key.canonicalize() else { continue };
         let publishes = |root: &Path| {
             let Ok(root) = root.canonicalize() else { return false };

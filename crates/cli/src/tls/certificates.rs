@@ -5,10 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sockeye::TlsAcceptor;
-use sockeye::tls::{CertificateInfo, CertificateStore, Error, Settings};
+use sockeye::tls::{CertificateInfo, CertificateStore, Error, SelfSigned, Settings};
 use tracing::{error, info, warn};
 
 use crate::log::Log;
@@ -18,6 +18,9 @@ use crate::text;
 /// How often the files are compared with what is in use.
 const INTERVAL: Duration = Duration::from_secs(2);
 
+/// How often the self-signed certificate is renewed, if that is due.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// How many names of a certificate are shown.
 const MAX_NAMES: usize = 5;
 /// How many certificates are shown.
@@ -25,9 +28,10 @@ const MAX_CERTIFICATES: usize = 10;
 
 #[derive(Debug)]
 pub(crate) struct Certificates {
+    pairs: Vec<[PathBuf; 2]>,
     store: CertificateStore,
-    /// The only certificate is one that this program has made.
-    is_self_signed: bool,
+    /// The certificate that this program has made, if there is one.
+    self_signed: Option<SelfSigned>,
     /// Why the files can't be used as they are now.
     fault: Option<Fault>,
 }
@@ -41,12 +45,17 @@ struct Fault {
 impl Certificates {
     /// Reads the certificates in these pairs of files: chain and key.
     pub(crate) fn open(
-        pairs: Vec<[PathBuf; 2]>,
+        pairs: &[[PathBuf; 2]],
         settings: Settings,
-        is_self_signed: bool,
+        self_signed: Option<SelfSigned>,
     ) -> Result<Self, Error> {
-        let store = CertificateStore::open(pairs, settings)?;
-        Ok(Self { store, is_self_signed, fault: None })
+        let store = CertificateStore::open(pairs.to_owned(), settings)?;
+        Ok(Self { pairs: pairs.to_owned(), store, self_signed, fault: None })
+    }
+
+    /// The files: certificate and key.
+    pub(crate) fn pairs(&self) -> &[[PathBuf; 2]] {
+        &self.pairs
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -55,7 +64,7 @@ impl Certificates {
 
     /// Warns that Strict-Transport-Security is dangerous with a self-signed certificate.
     pub(crate) fn warn_of_hsts(&self) {
-        if self.is_self_signed {
+        if self.self_signed.is_some() {
             warn!(
                 target: "sockeye",
                 "--hsts with a self-signed certificate: a browser that trusts it will refuse every \
@@ -66,10 +75,8 @@ impl Certificates {
 
     /// The host names of URLs that clients can use without a warning.
     pub(crate) fn hosts(&self) -> Vec<String> {
-        if self.is_self_signed {
-            return Vec::new();
-        }
-        let names = self.store.certificates().iter().flat_map(|info| &info.names);
+        let all = self.store.certificates().iter().filter(|info| !self.is_self_signed(info));
+        let names = all.flat_map(|info| &info.names);
         let is_host = |name: &&String| !name.starts_with('*') && name.contains(char::is_alphabetic);
         names.filter(is_host).filter(|name| !name.contains(':')).take(MAX_NAMES).cloned().collect()
     }
@@ -77,21 +84,28 @@ impl Certificates {
     /// The lines of the start screen.
     pub(crate) fn lines(&self, now: SystemTime) -> Vec<String> {
         let certificates = self.store.certificates();
-        if let (true, [info]) = (self.is_self_signed, certificates) {
-            return vec![
-                format!("Certificate: self-signed, for {}; {}.", names(info), expiry(info, now)),
-                format!("It is in {}, for clients that can trust it.", info.path.display()),
-                "Browsers warn that the connection is not private. Go on if the SHA-256 fingerprint is"
-                    .into(),
-                info.fingerprint.to_string(),
-            ];
-        }
-        let line = |info| format!("Certificate: {}; {}.", names(info), expiry(info, now));
+        let line = |info| {
+            let by = if self.is_self_signed(info) { "self-signed, for " } else { "" };
+            format!("Certificate: {by}{}; {}.", names(info), expiry(info, now))
+        };
         let mut lines: Vec<_> = certificates.iter().take(MAX_CERTIFICATES).map(line).collect();
+        if let Some(certificate) = &self.self_signed {
+            lines.extend([
+                format!(
+                    "Browsers warn of it; curl accepts it with --cacert {}. SHA-256:",
+                    text::shell_word(&certificate.certificate_path())
+                ),
+                certificate.info().fingerprint.to_string(),
+            ]);
+        }
         if let Some(more @ 1..) = certificates.len().checked_sub(MAX_CERTIFICATES) {
             lines.push(format!("And {} more.", text::count(more as u64, "certificate")));
         }
         lines
+    }
+
+    fn is_self_signed(&self, info: &CertificateInfo) -> bool {
+        self.self_signed.as_ref().is_some_and(|own| own.pair()[0] == info.path)
     }
 
     /// Starts the thread that loads the files again when they change, and warns before certificates
@@ -100,8 +114,13 @@ impl Certificates {
         let (sender, receiver) = sync_channel(1);
         let work = move || {
             self.warn();
+            let mut renewed = Instant::now();
             loop {
                 self.warn_of_expiry(SystemTime::now());
+                if renewed.elapsed() >= RENEWAL_INTERVAL {
+                    renewed = Instant::now();
+                    self.renew();
+                }
                 match receiver.recv_timeout(INTERVAL) {
                     Ok(()) => self.load_now(&log),
                     Err(RecvTimeoutError::Timeout) => self.load(),
@@ -156,6 +175,14 @@ impl Certificates {
                     error!(target: "sockeye", "{}", fault.text);
                 }
             }
+        }
+    }
+
+    /// Makes the self-signed certificate again if it is about to expire. It is then loaded as any
+    /// other that has changed.
+    fn renew(&mut self) {
+        if let Some(Err(error)) = self.self_signed.as_mut().map(SelfSigned::renew) {
+            error!(target: "sockeye", "cannot renew the self-signed certificate: {error}");
         }
     }
 

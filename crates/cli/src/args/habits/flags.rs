@@ -8,8 +8,17 @@ pub(super) enum Meaning {
     Flag(&'static str),
     /// Its value is a folder.
     Folder,
+    /// Its value is the certificate, or the key, of `--tls CERT,KEY`.
+    TlsPart(TlsPart),
     /// The flag is refused. The text says what to type instead, or that Sockeye lacks the feature.
     Advice(&'static str),
+}
+
+/// A part of the value of `--tls`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlsPart {
+    Certificate,
+    Key,
 }
 
 use Meaning::{Advice, Flag, Folder};
@@ -20,10 +29,10 @@ const LISTING: Meaning = Advice("to list folders, write --listing");
 const INDEX: Meaning = Advice(
     "index.html is the index page of a folder; to list folders without one, write --listing",
 );
-const TLS: Meaning = Advice(
-    "Sockeye has no TLS yet; put a proxy with TLS in front, such as Caddy or nginx, and start \
-     sockeye http with --trusted-proxy and the proxy's address",
-);
+const TLS: Meaning =
+    Advice("write --tls cert.pem,key.pem, or --tls self-signed for a certificate for development");
+const CERTIFICATE: Meaning = Meaning::TlsPart(TlsPart::Certificate);
+const KEY: Meaning = Meaning::TlsPart(TlsPart::Key);
 const NO_PASSWORDS: Meaning = Advice(
     "there are no users and passwords; put a proxy that asks for them in front, such as Caddy or \
      nginx",
@@ -82,7 +91,10 @@ const SERVER: Table = &[
         &["-a"],
         Advice("to listen at an address, write --listen ADDR; there are no users and passwords"),
     ),
-    (&["-S"], Advice("to listen at an address, write --listen ADDR; Sockeye has no TLS yet")),
+    (
+        &["-S"],
+        Advice("for TLS, write --tls cert.pem,key.pem; to listen at an address, --listen ADDR"),
+    ),
     (&["--unix", "--socket", "--unix-socket", "--sock"], Advice("write --listen unix:PATH")),
     (&["-P"], Advice("to listen at a port, write --port PORT")),
     (&["--config", "--conf", "--configuration"], Advice(CONFIG)),
@@ -121,17 +133,44 @@ const SERVER: Table = &[
     ),
     (
         &[
-            "--ssl",
-            "--https",
             "--cert",
-            "--key",
+            "--certificate",
+            "--certfile",
+            "--cert-file",
             "--tls-cert",
-            "--tls-key",
+            "--tls-certificate",
             "--ssl-cert",
+            "--ssl-certfile",
+            "--ssl-certificate",
+            "--ssl_certificate",
+            "--http2-tls-cert",
+        ],
+        CERTIFICATE,
+    ),
+    (
+        &[
+            "--key",
+            "--private-key",
+            "--keyfile",
+            "--key-file",
+            "--tls-key",
             "--ssl-key",
+            "--ssl-keyfile",
+            "--ssl-certificate-key",
+            "--ssl_certificate_key",
+            "--http2-tls-key",
             "-K",
         ],
-        TLS,
+        KEY,
+    ),
+    (&["--ssl", "--https", "--secure"], TLS),
+    (
+        &["--client-certificate", "--ssl-client-certificate", "--mtls", "--ssl-ca-certs"],
+        Advice("write --client-ca FILE, with the certificates of the authorities"),
+    ),
+    (
+        &["--ssl-pass", "--key-pass", "--passphrase"],
+        Advice("keys are not encrypted: openssl pkey -in key.pem -out new.pem decrypts one"),
     ),
     (
         &[
@@ -233,7 +272,7 @@ const FOLDERS: Table = &[
         ),
     ),
     (&["-u"], Advice("folders are served read-only; to compress nothing, write --compress none")),
-    (&["-C"], Advice("for other sites, write --cors '*'; Sockeye has no TLS yet")),
+    (&["-C"], Advice("for other sites, write --cors '*'; for TLS, --tls cert.pem,key.pem")),
     (&["--cache", "--max-age", "--cache-time"], CACHE),
     (&["--no-cache", "--nocache", "--disable-cache", "--no-store"], NO_CACHE),
     (

@@ -5,8 +5,10 @@
 //! the flags of other programs.
 
 mod flags;
+mod paths;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +19,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use self::flags::{Meaning, meaning};
+pub(super) use self::paths::folder_named_like_command;
+use self::paths::{exists, several_files, unquoted_blanks};
+use self::tls::TlsParts;
+use crate::quantity::Span;
 use crate::text;
 
 /// Why a line is refused.
@@ -29,9 +35,6 @@ pub(super) struct Refusal {
 
 /// The flags of the program itself, which need no command.
 const PROGRAM_FLAGS: [&str; 5] = ["-h", "--help", "--help-all", "-V", "--version"];
-
-/// The most blanks of a path that is recognized without its quotes.
-const MAX_BLANKS: usize = 16;
 
 /// Commands of other programs and likely guesses, with Sockeye's command for them.
 const COMMANDS: &[(&[&str], &str)] = &[
@@ -68,7 +71,7 @@ const OF_SERVICES: &[(&[&str], &str)] = &[
     (
         &["reload", "reopen"],
         "changes of flags need a restart: systemctl restart sockeye; kill -HUP PID reopens the \
-         access log",
+         access log and loads changed certificates",
     ),
     (&["logs"], "journalctl -u sockeye shows the log; --access-log FILE logs requests"),
     (
@@ -221,6 +224,7 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
     let Some(command) = program.find_subcommand(&*name) else { return Ok(Vec::new()) };
     let refusal = |text: String| Refusal { command: name.to_string(), text };
     let mut words = Vec::new();
+    let mut tls = TlsParts::default();
     let mut args = line[2..].iter().cloned();
     while let Some(arg) = args.next() {
         if arg == "--" {
@@ -247,6 +251,11 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
                     words.push(Word::Positional(folder?));
                     continue;
                 }
+                Some(Meaning::TlsPart(part)) => {
+                    let file = flag.value.map(OsString::from).or_else(|| args.next());
+                    tls.set(part, &flag.name, file).map_err(refusal)?;
+                    continue;
+                }
                 Some(Meaning::Advice(text)) => {
                     let flag = flag.name;
                     let text = format!("'{flag}' is not a flag of sockeye {name}: {text}");
@@ -257,7 +266,19 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
             }
             known = flag.find(command);
         }
-        let takes_value = known.is_some_and(|arg| arg.get_action().takes_values());
+        // A value that is optional is part of the same argument for clap.
+        if known.is_some_and(Arg::is_require_equals_set)
+            && flag.value.is_none()
+            && let Some(next) = args.clone().next()
+            && is_optional_value(&flag.name, &next)
+        {
+            args.next();
+            flag.value = Some(next.to_string_lossy().into_owned());
+            words.push(Word::Flag(flag.text()));
+            continue;
+        }
+        let takes_value = known
+            .is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set());
         let value = match flag.value.clone() {
             Some(value) => Some(OsString::from(value)),
             None if takes_value => args.clone().next(),
@@ -273,7 +294,20 @@ fn words(line: &[OsString], program: &Command) -> Result<Vec<Word>, Refusal> {
             words.extend(args.next().map(Word::Value));
         }
     }
+    if let Some(value) = tls.value().map_err(refusal)? {
+        words.extend([Word::Flag("--tls".into()), Word::Value(value)]);
+    }
     Ok(words)
+}
+
+/// Whether an argument after a flag with an optional value is that value.
+fn is_optional_value(flag: &str, next: &OsStr) -> bool {
+    let Some(text) = next.to_str().filter(|_| !exists(next)) else { return false };
+    match flag {
+        "--hsts" => text == "0" || text.parse::<Span>().is_ok(),
+        "--https-redirect" => flag_for(text).is_some(),
+        _ => false,
+    }
 }
 
 /// A flag with its value, if that is in the same argument.
@@ -335,6 +369,20 @@ fn wrong_value(arg: &Arg, value: Option<&OsStr>) -> Option<String> {
                     .into(),
             )
         }
+        "tls" => {
+            let folder = value.filter(|value| Path::new(value).is_dir());
+            let problem = match folder {
+                Some(folder) => format!("{} is a folder", text::shell_word(Path::new(folder))),
+                None if value.is_none_or(|value| value.as_bytes().starts_with(b"-")) => {
+                    "it needs a certificate and its key".into()
+                }
+                None => return None,
+            };
+            Some(format!(
+                "--tls: {problem}: write --tls cert.pem,key.pem, or --tls self-signed for a \
+                 certificate for development"
+            ))
+        }
         "log" => {
             let value = value?.to_str().filter(|value| value.contains(['.', '/']))?;
             Some(format!(
@@ -365,10 +413,6 @@ fn is_served(argument: &OsStr) -> bool {
         || exists(argument)
         || argument.to_str().is_some_and(is_mount)
         || argument.to_str().is_some_and(|it| flag_for(it).is_some())
-}
-
-fn exists(path: &OsStr) -> bool {
-    !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
 }
 
 /// The flag for a port, `8080`, or an address, `:8080` or `0.0.0.0`.
@@ -423,64 +467,17 @@ fn positional(name: &str, argument: OsString) -> Result<Vec<OsString>, Refusal> 
     }
 }
 
-/// Refuses the path of a file or folder with blanks, typed without quotes: the shell has made
-/// several arguments of it.
 fn refuse_unquoted_blanks(typed: &[OsString]) -> Result<(), Refusal> {
-    let is_flag = |word: &&OsString| word.as_bytes().starts_with(b"-");
-    let Some((first, rest)) = typed.split_first().filter(|(first, _)| !is_flag(first)) else {
-        return Ok(());
-    };
-    if exists(first) {
-        return Ok(());
-    }
-    let mut path = first.clone();
-    for word in rest.iter().take(MAX_BLANKS).take_while(|word| !is_flag(word)) {
-        path.push(" ");
-        path.push(word);
-        if exists(&path) {
-            let quoted = text::shell_word(Path::new(&path));
-            let text = format!("a path with spaces needs quotes: write sockeye {quoted}");
-            return Err(Refusal { command: "http".into(), text });
-        }
-    }
-    Ok(())
+    let refusal = |text| Refusal { command: "http".into(), text };
+    unquoted_blanks(typed).map_or(Ok(()), |text| Err(refusal(text)))
 }
 
-/// Refuses several files, as from `*.jpg`, and says how to serve them.
 fn refuse_several_files(name: &str, words: &[Word]) -> Result<(), Refusal> {
     let paths = words.iter().filter_map(|word| match word {
         Word::Positional(path) => Some(Path::new(path)),
         _ => None,
     });
     let paths: Vec<&Path> = paths.collect();
-    let [first, second, ..] = paths[..] else { return Ok(()) };
-    if name != "http" || !paths.iter().all(|path| path.is_file()) {
-        return Ok(());
-    }
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent != Path::new("") => text::shell_word(parent),
-        _ => ".".into(),
-    };
-    let at = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().display();
-        text::shell_word(Path::new(&format!("/{name}={}", path.display())))
-    };
-    Err(Refusal {
-        command: name.to_owned(),
-        text: format!(
-            "{} files can't all be served at /: serve their folder with sockeye http {} --listing, \
-             or each at a path of its own with sockeye http {} {}",
-            paths.len(),
-            parent(first),
-            at(first),
-            at(second),
-        ),
-    })
-}
-
-/// A tip if the line is only a command, and a folder with that name exists: it may have been meant.
-pub(super) fn folder_named_like_command(line: &[OsString], program: &Command) -> Option<String> {
-    let [_, name] = line else { return None };
-    let name = name.to_str().filter(|name| program.find_subcommand(name).is_some())?;
-    Path::new(name).is_dir().then(|| format!("to serve the folder {name}, write sockeye ./{name}"))
+    let refusal = |text| Refusal { command: name.to_owned(), text };
+    several_files(&paths).filter(|_| name == "http").map_or(Ok(()), |text| Err(refusal(text)))
 }

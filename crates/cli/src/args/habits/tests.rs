@@ -92,6 +92,17 @@ fn habits_are_understood() {
         ("sockeye http --single src", "sockeye http --spa src"),
         ("sockeye http src tests", "sockeye http src tests"),
         ("sockeye docs=src", "sockeye http /docs=src"),
+        // TLS.
+        ("sockeye --cert a.pem --key b.pem src", "sockeye http src --tls a.pem,b.pem"),
+        ("sockeye http --key=b --spa --cert=a", "sockeye http --spa --tls a,b"),
+        ("sockeye message --ssl-certfile a --ssl-keyfile b", "sockeye message --tls a,b"),
+        ("sockeye http --hsts 1h src", "sockeye http --hsts=1h src"),
+        ("sockeye http --hsts src", "sockeye http --hsts src"),
+        ("sockeye http --hsts=0 src", "sockeye http --hsts=0 src"),
+        ("sockeye http --https-redirect :80 src", "sockeye http --https-redirect=:80 src"),
+        ("sockeye http --https-redirect src", "sockeye http --https-redirect src"),
+        ("sockeye http --https-redirect --spa", "sockeye http --https-redirect --spa"),
+        ("sockeye http -https-redirect 80", "sockeye http --https-redirect=80"),
         // What operators know from nginx.
         ("sockeye http --worker-connections 9", "sockeye http --max-connections 9"),
         ("sockeye http --set-real-ip-from ::1", "sockeye http --trusted-proxy ::1"),
@@ -103,15 +114,17 @@ fn habits_are_understood() {
 #[test]
 fn other_habits_are_answered_with_what_to_type() {
     for (line, expected) in [
-        (
-            "sockeye http --tls",
-            "http: '--tls' is not a flag of sockeye http: Sockeye has no TLS yet",
-        ),
-        (
-            "sockeye --cert a.pem",
-            "http: '--cert' is not a flag of sockeye http: Sockeye has no TLS",
-        ),
-        ("sockeye http --https", "proxy with TLS in front"),
+        ("sockeye http --tls", "http: --tls: it needs a certificate and its key: write --tls"),
+        ("sockeye http --tls --spa", "or --tls self-signed for a certificate for development"),
+        ("sockeye http --tls src", "http: --tls: src is a folder: write --tls cert.pem,key.pem"),
+        ("sockeye --cert a.pem", "http: '--cert' needs the key, too: write --tls a.pem,KEY, or"),
+        ("sockeye --ssl-key=k.pem", "'--ssl-key' needs the certificate, too: write --tls CERT,k"),
+        ("sockeye http --tls-cert --spa", "'--tls-cert' needs a file: write --tls cert.pem,key"),
+        ("sockeye --cert a --cert b --key c", "'--cert' is given twice: for several"),
+        ("sockeye http --https", "'--https' is not a flag of sockeye http: write --tls cert.pem"),
+        ("sockeye echo -S", "echo: '-S' is not a flag of sockeye echo: for TLS, write --tls"),
+        ("sockeye http -C a.pem -K b.pem", "for TLS, --tls cert.pem,key.pem"),
+        ("sockeye http --mtls ca.pem", "write --client-ca FILE"),
         ("sockeye --config f", "there is no configuration file"),
         ("sockeye http -c f", "set environment variables, as SOCKEYE_LISTEN for --listen"),
         ("sockeye echo --config=f", "echo: '--config' is not a flag of sockeye echo"),
@@ -197,7 +210,7 @@ fn the_table_of_flags_names_flags_that_exist() {
             }
             let text = match meaning {
                 Meaning::Flag(own) | Meaning::Advice(own) => own,
-                Meaning::Folder => continue,
+                Meaning::Folder | Meaning::TlsPart(_) => continue,
             };
             let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             for word in words.filter(|word| word.starts_with("--")) {

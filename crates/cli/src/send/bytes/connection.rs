@@ -73,6 +73,8 @@ pub(super) struct Connection {
     state: State,
     /// The source is at its end.
     all_written: bool,
+    /// The peer's side has ended without TLS's close_notify.
+    is_truncated: bool,
     written: u64,
     sent: u64,
     received: u64,
@@ -97,6 +99,7 @@ impl Connection {
             settings,
             state: State::Connecting,
             all_written: false,
+            is_truncated: false,
             written: 0,
             sent: 0,
             received: 0,
@@ -222,6 +225,13 @@ impl Connection {
         let Self { received, written, .. } = *self;
         let all_sent = self.all_written && turn.unsent() == 0;
         drop_unsent(turn);
+        if self.settings.half_close && all_sent && self.is_truncated {
+            let what = format!(
+                "closed the connection after {received} bytes without TLS's close_notify: what it \
+                 sent may be incomplete"
+            );
+            return Err(Fault::peer("tls_truncated", what));
+        }
         if self.settings.half_close && all_sent {
             self.state = State::Done;
             turn.end(End::Close);
@@ -362,6 +372,7 @@ impl Protocol for Connection {
             }
             Event::Room => self.write_more(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn)?,
+            Event::Truncated => self.is_truncated = true,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
                 drop_unsent(turn);

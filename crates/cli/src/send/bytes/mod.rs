@@ -17,7 +17,6 @@ use std::time::Instant;
 use anyhow::Context;
 use bytes::Bytes;
 use sockeye::engine::driver;
-use sockeye::proto::Protocol;
 
 use self::connection::{Connection, Settings, Source, Style};
 use self::input::PIECE;
@@ -93,13 +92,11 @@ fn run_connections(
             inputs.context("cannot start a thread")?.into_iter().map(Source::Input).collect()
         }
     };
-    let connections = sources.into_iter().enumerate().map(|(at, source)| {
-        let connection = Connection::new(at + 1, source, settings.clone());
-        (address.clone(), Box::new(connection) as Box<dyn Protocol>)
-    });
-    sockeye::engine::run_client(plan.client.config.clone(), connections)
-        .context("the event loop failed")?;
-    Ok(())
+    let connections = sources.into_iter().enumerate();
+    let connections =
+        connections.map(|(at, source)| Connection::new(at + 1, source, settings.clone()));
+    let client = &plan.client;
+    super::run_connections(client.config.clone(), client.tls.as_ref(), address, connections)
 }
 
 /// Cuts contents into pieces of at most [`PIECE`] bytes.

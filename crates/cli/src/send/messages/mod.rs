@@ -19,13 +19,12 @@ use std::time::Instant;
 use anyhow::Context;
 use sockeye::engine::{Config, driver};
 use sockeye::message::protocol::{Client, ClientConfig, ConnectionMode, Limits};
-use sockeye::proto::Protocol;
 
 use self::sender::{Connection, Run, Sender};
 use self::show::Style;
 use self::summary::Summary;
-use super::finish;
 use super::printer::Printer;
+use super::{finish, run_connections};
 use crate::log::Log;
 use crate::plan::SendMessages;
 
@@ -56,6 +55,7 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
             max_buffered_output: usize::MAX,
             ..plan.client.config
         },
+        tls: plan.client.tls,
         limits: Limits { content: plan.max_content, ..Limits::default() },
         total: plan.messages.len().saturating_mul(plan.count),
         messages: plan.messages,
@@ -89,14 +89,11 @@ fn send_all(
 ) -> anyhow::Result<()> {
     while let [address, others @ ..] = addresses {
         let unfinished = senders.iter().filter(|sender| sender.borrow().has_more(run));
-        let connections: Vec<_> = unfinished
-            .map(|sender| (address.clone(), Box::new(open(run, sender)) as Box<dyn Protocol>))
-            .collect();
+        let connections: Vec<_> = unfinished.map(|sender| open(run, sender)).collect();
         if connections.is_empty() {
             break;
         }
-        sockeye::engine::run_client(run.config.clone(), connections)
-            .context("the event loop failed")?;
+        run_connections(run.config.clone(), run.tls.as_ref(), address, connections)?;
         if senders.iter().any(|sender| sender.borrow().connected) {
             addresses = &addresses[..1];
         } else if !others.is_empty() {

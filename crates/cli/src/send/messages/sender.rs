@@ -15,6 +15,7 @@ use sockeye::proto::{Abandoned, Ticket, Turn};
 
 use super::show::{Style, show};
 use super::summary::Summary;
+use crate::client_tls::ClientTls;
 use crate::quantity::Span;
 use crate::send::printer::{PrintResult, Printer};
 use crate::text;
@@ -22,6 +23,7 @@ use crate::text;
 /// What all senders share.
 pub(super) struct Run {
     pub(super) config: Config,
+    pub(super) tls: Option<ClientTls>,
     pub(super) limits: Limits,
     /// The messages of each sender, at least one, repeated until it has sent `total`.
     pub(super) messages: Vec<Message>,

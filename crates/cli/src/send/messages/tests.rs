@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockeye::message::protocol::{ClientEnd, ClientHandler, Message};
 use sockeye::proto::harness::Harness;
-use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
+use sockeye::proto::{Consumed, Event, Fault, Protocol, Time, Turn};
 
 use super::*;
 use crate::send::printer::tests::FULL_QUEUE;
@@ -21,6 +21,7 @@ impl TestSender {
         let warnings = Rc::new(RefCell::new(Vec::new()));
         let message = |content: &&'static str| Message::binary("a/b", *content);
         let run = Run {
+            tls: None,
             config: Config::default(),
             limits: Limits { content: 16 << 20, ..Limits::default() },
             messages: contents.iter().map(message).collect(),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -117,10 +118,10 @@ fn ends_of_handshakes_have_typed_reasons() {
             .with_single_cert(vec![certificate.der.clone()], certificate.key.clone_key())
             .unwrap();
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut suites = rustls::crypto::ring::default_provider();
+        let mut suites = CryptoProvider::clone(&super::provider());
         suites.cipher_suites.truncate(1);
         let client = match client_versions {
-            Some(versions) => ClientConfig::builder_with_provider(self::provider())
+            Some(versions) => ClientConfig::builder_with_provider(super::provider())
                 .with_protocol_versions(versions),
             None => {
                 ClientConfig::builder_with_provider(suites.into()).with_protocol_versions(tls13)
@@ -137,7 +138,7 @@ fn ends_of_handshakes_have_typed_reasons() {
         };
         (result.unwrap_err().fault().code, alert)
     };
-    let mut other = rustls::crypto::ring::default_provider();
+    let mut other = CryptoProvider::clone(&provider());
     other.cipher_suites.remove(0);
     let other = Arc::new(other);
     assert_eq!(

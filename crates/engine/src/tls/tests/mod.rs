@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use sockeye_proto::WallTime;
+use sockeye_tls::provider;
 
 use super::acceptor::{ShardAcceptor, TlsAcceptor};
 use super::{Tls, TlsError};
@@ -27,10 +28,6 @@ fn certificate(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Certificat
     let key = rcgen::KeyPair::generate().unwrap();
     let der = params.self_signed(&key).unwrap().der().clone();
     Certificate { der, key: PrivateKeyDer::Pkcs8(key.serialize_der().into()) }
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 fn roots(certificate: &Certificate) -> Arc<RootCertStore> {

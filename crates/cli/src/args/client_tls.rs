@@ -1,0 +1,60 @@
+//! The flags of TLS that all clients have.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::target::Target;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct ClientTls {
+    /// Trust the authorities in this PEM file instead of the system's. Can be given several times.
+    ///
+    /// A certificate in the file is also trusted as the server's own, as a self-signed one is. It
+    /// must have the server's name and be valid. Default: the authorities of the system, or those in
+    /// $SSL_CERT_FILE and $SSL_CERT_DIR.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Vec<PathBuf>,
+
+    /// Accept every certificate. Others on the way could then read and change everything.
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) insecure: bool,
+
+    /// Send this certificate if the server asks for one: PEM files, as cert.pem,key.pem.
+    ///
+    /// One file with both the certificate and the key is written alone: both.pem.
+    #[arg(long, value_name = "CERT,KEY")]
+    pub(crate) cert: Option<OsString>,
+}
+
+impl ClientTls {
+    /// Refuses the flags for a target without TLS.
+    pub(super) fn check(&self, target: &Target) -> Result<(), String> {
+        let given = [
+            ("--ca", !self.ca.is_empty()),
+            ("--insecure", self.insecure),
+            ("--cert", self.cert.is_some()),
+        ];
+        check_tls(&given, target)
+    }
+
+    /// What to print each time, since it is easily forgotten.
+    pub(super) fn note(&self, target: &Target) -> Option<String> {
+        let text = format!("--insecure: the certificate of {target} is not verified");
+        self.insecure.then_some(text)
+    }
+}
+
+/// Refuses flags of TLS for a target without it. `flags` says which are given.
+pub(super) fn check_tls(flags: &[(&str, bool)], target: &Target) -> Result<(), String> {
+    let Some((flag, _)) = flags.iter().find(|(_, given)| *given) else { return Ok(()) };
+    if target.tls_host().is_some() {
+        return Ok(());
+    }
+    Err(match target.with_tls() {
+        Some(with_tls) => format!("{flag} is for TLS, and {target} has none: write {with_tls}"),
+        None => format!("{flag} is for TLS, and {target} has none"),
+    })
+}

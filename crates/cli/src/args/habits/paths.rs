@@ -1,0 +1,70 @@
+//! Paths that were typed in a way that needs an answer.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use clap::Command;
+
+use crate::text;
+
+/// The most blanks of a path that is recognized without its quotes.
+const MAX_BLANKS: usize = 16;
+
+pub(super) fn exists(path: &OsStr) -> bool {
+    !path.is_empty() && Path::new(path).symlink_metadata().is_ok()
+}
+
+/// Why the path of a file or folder with blanks, typed without quotes, is refused: the shell has made
+/// several arguments of it.
+pub(super) fn unquoted_blanks(typed: &[OsString]) -> Option<String> {
+    let is_flag = |word: &&OsString| word.as_bytes().starts_with(b"-");
+    let (first, rest) = typed.split_first().filter(|(first, _)| !is_flag(first))?;
+    if exists(first) {
+        return None;
+    }
+    let mut path = first.clone();
+    for word in rest.iter().take(MAX_BLANKS).take_while(|word| !is_flag(word)) {
+        path.push(" ");
+        path.push(word);
+        if exists(&path) {
+            let quoted = text::shell_word(Path::new(&path));
+            return Some(format!("a path with spaces needs quotes: write sockeye {quoted}"));
+        }
+    }
+    None
+}
+
+/// Why several files, as from `*.jpg`, are refused, and how to serve them.
+pub(super) fn several_files(paths: &[&Path]) -> Option<String> {
+    let [first, second, ..] = *paths else { return None };
+    if !paths.iter().all(|path| path.is_file()) {
+        return None;
+    }
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent != Path::new("") => text::shell_word(parent),
+        _ => ".".into(),
+    };
+    let at = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().display();
+        text::shell_word(Path::new(&format!("/{name}={}", path.display())))
+    };
+    Some(format!(
+        "{} files can't all be served at /: serve their folder with sockeye http {} --listing, \
+             or each at a path of its own with sockeye http {} {}",
+        paths.len(),
+        parent(first),
+        at(first),
+        at(second),
+    ))
+}
+
+/// A tip if the line is only a command, and a folder with that name exists: it may have been meant.
+pub(in crate::args) fn folder_named_like_command(
+    line: &[OsString],
+    program: &Command,
+) -> Option<String> {
+    let [_, name] = line else { return None };
+    let name = name.to_str().filter(|name| program.find_subcommand(name).is_some())?;
+    Path::new(name).is_dir().then(|| format!("to serve the folder {name}, write sockeye ./{name}"))
+}

@@ -1,0 +1,61 @@
+//! The flags of programs that have one for the certificate and one for the key.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::flags::TlsPart;
+use crate::text;
+
+/// The certificate and the key of programs that have a flag for each.
+#[derive(Debug, Default)]
+pub(super) struct TlsParts {
+    certificate: Option<(String, OsString)>,
+    key: Option<(String, OsString)>,
+}
+
+impl TlsParts {
+    pub(super) fn set(
+        &mut self,
+        part: TlsPart,
+        flag: &str,
+        file: Option<OsString>,
+    ) -> Result<(), String> {
+        let slot = match part {
+            TlsPart::Certificate => &mut self.certificate,
+            TlsPart::Key => &mut self.key,
+        };
+        match (slot.is_some(), file) {
+            (false, Some(file)) if !file.as_bytes().starts_with(b"-") => {
+                *slot = Some((flag.to_owned(), file));
+                Ok(())
+            }
+            (false, _) => Err(format!("'{flag}' needs a file: write --tls cert.pem,key.pem")),
+            (true, _) => Err(format!(
+                "'{flag}' is given twice: for several certificates, write --tls cert.pem,key.pem \
+                 for each"
+            )),
+        }
+    }
+
+    /// The value for `--tls`.
+    pub(super) fn value(self) -> Result<Option<OsString>, String> {
+        match (self.certificate, self.key) {
+            (None, None) => Ok(None),
+            (Some((_, mut value)), Some((_, key))) => {
+                value.push(",");
+                value.push(key);
+                Ok(Some(value))
+            }
+            (Some((flag, file)), None) => Err(format!(
+                "'{flag}' needs the key, too: write --tls {0},KEY, or --tls {0} if the key is in the \
+                 same file",
+                text::shell_word(Path::new(&file))
+            )),
+            (None, Some((flag, file))) => Err(format!(
+                "'{flag}' needs the certificate, too: write --tls CERT,{}",
+                text::shell_word(Path::new(&file))
+            )),
+        }
+    }
+}

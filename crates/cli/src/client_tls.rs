@@ -1,0 +1,125 @@
+//! TLS of clients: what to say when it fails.
+
+use std::borrow::Cow;
+
+use sockeye::TlsConnector;
+use sockeye::proto::{Consumed, Event, Fault, Protocol, Reason, Time, Turn};
+use sockeye::tls::{RefusalKind, TlsClient};
+
+use crate::target::Target;
+
+/// TLS to a server.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientTls {
+    pub(crate) client: TlsClient,
+    pub(crate) target: Target,
+    /// We have a certificate of our own.
+    pub(crate) has_certificate: bool,
+}
+
+impl ClientTls {
+    pub(crate) fn connector(&self) -> &TlsConnector {
+        self.client.connector()
+    }
+
+    /// The fault that says more than the reason for which a connection ended, and what to do.
+    pub(crate) fn explain(&self, reason: &Reason) -> Option<Fault> {
+        let Reason::Fault(fault) = reason else { return None };
+        let what = match fault.code {
+            "tls_bad_certificate" => self.refusal()?,
+            "tls_alert" => self.alert(&fault.what)?,
+            // What is not TLS has another first byte, which rustls takes for the type of a record.
+            "tls_malformed" if fault.what.contains("InvalidContentType") => {
+                format!("answered without TLS: try {}", self.target.without_tls())
+            }
+            "tls_malformed" if fault.what.contains("got ClientHello") => {
+                format!("sent our TLS handshake back: try {}", self.target.without_tls())
+            }
+            "tls_malformed" | "tls_cut" | "tls_timeout" => {
+                format!("{}; if it has no TLS, write {}", fault.what, self.target.without_tls())
+            }
+            _ => return None,
+        };
+        Some(Fault { blame: fault.blame, code: fault.code, what: Cow::Owned(what) })
+    }
+
+    fn refusal(&self) -> Option<String> {
+        let refusal = self.client.last_refusal()?;
+        let advice = match refusal.kind {
+            RefusalKind::UnknownIssuer => {
+                "--ca FILE trusts an authority, or this certificate, from a PEM file; --insecure \
+                 accepts every certificate"
+            }
+            RefusalKind::WrongName => {
+                "write a name that it has in the target (--connect-to HOST:PORT says where that is); \
+                 --insecure accepts every certificate"
+            }
+            _ => "--insecure accepts every certificate",
+        };
+        Some(format!("{refusal}: {advice}"))
+    }
+
+    /// What an alert means, if that is clear.
+    fn alert(&self, what: &str) -> Option<String> {
+        // The engine's sentence ends with the name.
+        let name = what.rsplit(' ').next()?;
+        let what = match name {
+            "certificate_required" => "requires a certificate of ours: add --cert CERT,KEY".into(),
+            "unrecognized_name" => {
+                let host = self.target.tls_host().unwrap_or_default();
+                format!("has no certificate for {host}")
+            }
+            "bad_certificate"
+            | "unsupported_certificate"
+            | "certificate_revoked"
+            | "certificate_expired"
+            | "certificate_unknown"
+            | "unknown_ca"
+            | "access_denied"
+                if self.has_certificate =>
+            {
+                "refused the certificate of --cert".into()
+            }
+            // Servers with TLS 1.2 have no better alert.
+            "handshake_failure" | "bad_certificate" if !self.has_certificate => {
+                "refused the handshake: it may require a certificate (--cert CERT,KEY), or have no \
+                 cipher suite in common with us"
+                    .into()
+            }
+            "no_application_protocol" => "has TLS, and no HTTP/1.1".into(),
+            "protocol_version" => "has neither TLS 1.3 nor 1.2".into(),
+            _ => return None,
+        };
+        Some(format!("{what} (TLS alert {name})"))
+    }
+}
+
+/// A protocol that is told why TLS has failed.
+#[derive(Debug)]
+pub(crate) struct Explained<P> {
+    pub(crate) protocol: P,
+    pub(crate) tls: ClientTls,
+}
+
+impl<P: Protocol> Protocol for Explained<P> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        self.protocol.on_bytes(input, turn)
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Closed(reason) = event
+            && let Some(fault) = self.tls.explain(reason)
+        {
+            return self.protocol.on_event(Event::Closed(&Reason::Fault(fault)), turn);
+        }
+        self.protocol.on_event(event, turn)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.protocol.deadline()
+    }
+
+    fn idle_since(&self) -> Option<Time> {
+        self.protocol.idle_since()
+    }
+}

@@ -1,0 +1,88 @@
+//! TLS of clients.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sockeye::tls::{Certificate, ClientError, ClientSettings, Trust};
+
+use super::tls::pair;
+use crate::args;
+use crate::client_tls::ClientTls;
+use crate::error::Error;
+use crate::target::Target;
+
+/// The name of HTTP/1.1 for ALPN.
+const HTTP: &[u8] = b"http/1.1";
+
+/// TLS to `target`. `None` if it has none.
+pub(super) fn client_tls(
+    flags: &args::ClientTls,
+    target: &Target,
+    resume: bool,
+) -> Result<Option<ClientTls>, Error> {
+    let trust = match flags {
+        args::ClientTls { insecure: true, .. } => Trust::Anything,
+        args::ClientTls { ca, .. } if ca.is_empty() => Trust::System,
+        args::ClientTls { ca, .. } => Trust::Files(ca.clone()),
+    };
+    with_trust(flags, target, trust, resume)
+}
+
+/// As [`client_tls`]. Without `--ca`, a certificate at a loopback address is not verified.
+pub(super) fn health_tls(
+    flags: &args::ClientTls,
+    target: &Target,
+) -> Result<Option<ClientTls>, Error> {
+    match flags.ca.is_empty() && target.tls_host().is_some_and(is_loopback) {
+        true => with_trust(flags, target, Trust::Anything, false),
+        false => client_tls(flags, target, false),
+    }
+}
+
+fn with_trust(
+    flags: &args::ClientTls,
+    target: &Target,
+    trust: Trust,
+    resume: bool,
+) -> Result<Option<ClientTls>, Error> {
+    let Some(host) = target.tls_host() else { return Ok(None) };
+    let alpn = match target {
+        Target::Http { .. } => vec![HTTP.to_vec()],
+        _ => Vec::new(),
+    };
+    let certificate = match &flags.cert {
+        None => None,
+        Some(value) => {
+            let [chain, key] = pair(value);
+            let read = Certificate::from_files(&chain, &key);
+            Some(read.map_err(|error| failure(error).of_flag("--cert"))?)
+        }
+    };
+    let has_certificate = certificate.is_some();
+    let settings = ClientSettings { alpn, trust, certificate, resume };
+    let client = settings.client(host).map_err(|error| match error {
+        ClientError::Certificate(error) if !flags.ca.is_empty() => failure(error).of_flag("--ca"),
+        ClientError::NoRoots { .. } => Error::Failure(anyhow::anyhow!(
+            "{error}: install your system's package of them (ca-certificates), or write --ca FILE"
+        )),
+        ClientError::InvalidName(_) => Error::usage(format!("{target}: {error}")),
+        error => failure(error),
+    })?;
+    Ok(Some(ClientTls { client, target: target.clone(), has_certificate }))
+}
+
+fn failure(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Failure(anyhow::Error::new(error))
+}
+
+/// TLS for a load.
+pub(super) fn of_load(tls: ClientTls) -> sockeye_load::Tls {
+    let connector = tls.connector().clone();
+    let explain = move |reason: &_| tls.explain(reason).map(|fault| fault.to_string());
+    sockeye_load::Tls { connector, explain: Arc::new(explain) }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host.eq_ignore_ascii_case("localhost")
+}

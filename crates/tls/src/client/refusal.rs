@@ -1,0 +1,138 @@
+//! Why a server's certificate was refused, for people.
+
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::x509::{Facts, utc};
+
+/// The most names of a certificate that are written.
+const MAX_NAMES: usize = 5;
+/// The most characters of a name that are written.
+const MAX_NAME: usize = 100;
+
+/// Why a client refused a server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// What kind of reason it is.
+    pub kind: RefusalKind,
+    /// The rest of a sentence that begins with "the peer". One line, without control characters.
+    pub text: String,
+}
+
+/// A kind of reason for refusing a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalKind {
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// No trusted authority has issued it.
+    UnknownIssuer,
+    /// It is for other names.
+    WrongName,
+    /// Something else.
+    Other,
+}
+
+impl Refusal {
+    /// Why `error` was found in the certificate of the server `name`, which it sent with `others`.
+    pub(super) fn new(
+        error: &CertificateError,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> Self {
+        let Some(facts) = Facts::parse(certificate) else {
+            let text = "sent something that is not a certificate".into();
+            return Self { kind: RefusalKind::Other, text };
+        };
+        let names = names(&facts.names);
+        let whose = match &names {
+            Some(names) => format!("sent a certificate for {names}"),
+            None => "sent a certificate without names".into(),
+        };
+        // Without names, it begins with other words.
+        let that = if names.is_some() { " that" } else { ", which" };
+        let is_unknown_root = facts.is_authority && matches!(error, CertificateError::Other(_));
+        let (kind, text) = match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                let time = utc(facts.not_after);
+                (RefusalKind::Expired, format!("{whose}{that} expired at {time}"))
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                let time = utc(facts.not_before);
+                (RefusalKind::NotYetValid, format!("{whose}{that} is not valid before {time}"))
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                let name = name.to_str();
+                let text = match names {
+                    Some(_) => format!("{whose}, not for {name}"),
+                    // The common name is no name for clients (RFC 9525, 2).
+                    None => format!("{whose} (subjectAltName), so it is not for {name}"),
+                };
+                (RefusalKind::WrongName, text)
+            }
+            _ if facts.is_self_issued()
+                && (is_unknown_root || matches!(error, CertificateError::UnknownIssuer)) =>
+            {
+                (RefusalKind::UnknownIssuer, format!("{whose}{that} is signed by no authority"))
+            }
+            CertificateError::UnknownIssuer => {
+                let issuer = shown(&facts.issuer_name);
+                let missing = match others {
+                    [] if facts.names_issuer_url => ", without intermediate certificates",
+                    _ => "",
+                };
+                let text = format!("{whose}{missing}, issued by {issuer}, which is not trusted");
+                (RefusalKind::UnknownIssuer, text)
+            }
+            error => {
+                let error = shown(&error.to_string());
+                (RefusalKind::Other, format!("{whose}{that} can't be verified: {error}"))
+            }
+        };
+        Self { kind, text }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether the certificate is valid at this time.
+pub(super) fn check_times(
+    certificate: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<(), rustls::Error> {
+    let facts = Facts::parse(certificate).ok_or(CertificateError::BadEncoding)?;
+    let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    if now > facts.not_after {
+        return Err(CertificateError::Expired.into());
+    }
+    if now < facts.not_before {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    Ok(())
+}
+
+/// The first names. `None` if there are none.
+fn names(names: &[String]) -> Option<String> {
+    let first: Vec<String> = names.iter().take(MAX_NAMES).map(|name| shown(name)).collect();
+    match names.len().checked_sub(MAX_NAMES) {
+        _ if names.is_empty() => None,
+        None | Some(0) => Some(first.join(", ")),
+        Some(more) => Some(format!("{} and {more} more names", first.join(", "))),
+    }
+}
+
+/// A text from the network, short and without control characters.
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
+}

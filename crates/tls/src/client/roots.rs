@@ -1,0 +1,63 @@
+//! The authorities that a client trusts.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+
+use super::settings::ClientError;
+use crate::error::{Error, Problem};
+use crate::pem::Pem;
+use crate::read::read;
+
+/// What replaces the places where rustls-native-certs looks.
+const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// The authorities that this machine trusts.
+pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if !roots.is_empty() {
+        return Ok(roots);
+    }
+    let set: Vec<String> = VARIABLES
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", env::var_os(name)?.display())))
+        .collect();
+    let mut looked_in = match &set[..] {
+        [] => "/etc/ssl, /etc/pki/tls and other usual folders".to_owned(),
+        set => set.join(" and "),
+    };
+    if let Some(error) = found.errors.first() {
+        looked_in = format!("{looked_in} ({error})");
+    }
+    Err(ClientError::NoRoots { looked_in })
+}
+
+/// The certificates in PEM files, and all of them as authorities.
+pub(super) fn of_files(
+    paths: &[PathBuf],
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
+    let mut roots = RootCertStore::empty();
+    let mut all = Vec::new();
+    for path in paths {
+        let certificates = certificates(path)?;
+        // A bundle may have an old certificate that can't be parsed.
+        if roots.add_parsable_certificates(certificates.iter().cloned()).0 == 0 {
+            return Err(Error::file(path, Problem::Malformed("CERTIFICATE".into())));
+        }
+        all.extend(certificates);
+    }
+    Ok((roots, all))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let problem = |problem| Error::file(path, problem);
+    let pem = Pem::parse(&read(path)?.bytes).map_err(problem)?;
+    match pem.certificates.is_empty() {
+        true => Err(problem(pem.without_certificate())),
+        false => Ok(pem.certificates),
+    }
+}

@@ -1,0 +1,158 @@
+//! The configuration of a client.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use sockeye_engine::TlsConnector;
+
+use super::refusal::Refusal;
+use super::roots;
+use super::verifier::{AcceptAny, LastRefusal, Noting};
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::provider::provider;
+
+/// Servers whose sessions are kept for resumption.
+const SESSIONS: usize = 32;
+
+/// Whose certificates a client accepts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the authorities that this machine trusts, or that the environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    #[default]
+    System,
+    /// Those of the authorities in these PEM files, and the certificates in them. They must have
+    /// the server's name and be valid.
+    Files(Vec<PathBuf>),
+    /// Every certificate, for every name. Someone on the way can read and change everything.
+    Anything,
+}
+
+/// Settings of TLS for a client. TLS 1.3 and 1.2 with rustls' cipher suites; no early data.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSettings {
+    /// Protocols to offer by ALPN, the preferred one first. Default: none.
+    pub alpn: Vec<Vec<u8>>,
+    /// Default: [`Trust::System`].
+    pub trust: Trust,
+    /// The certificate to send if the server asks for one. Default: none.
+    pub certificate: Option<Certificate>,
+    /// Resume sessions on later connections. Default: `false`, full handshakes.
+    pub resume: bool,
+}
+
+/// Why a client can't use TLS.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// A file can't be used, or rustls refuses the configuration.
+    Certificate(Error),
+    /// No authorities were found on this machine.
+    NoRoots {
+        /// Where they were looked for.
+        looked_in: String,
+    },
+    /// No certificate can have this name of a server.
+    InvalidName(String),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(error) => error.fmt(f),
+            Self::NoRoots { looked_in } => {
+                write!(f, "this machine has no certificates of authorities in {looked_in}")
+            }
+            Self::InvalidName(name) => {
+                write!(f, "'{name}' is not a name that a certificate can have")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Certificate(error) => Some(error),
+            Self::NoRoots { .. } | Self::InvalidName(_) => None,
+        }
+    }
+}
+
+impl From<Error> for ClientError {
+    fn from(error: Error) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+/// TLS for connections to one server. Clones share sessions and the last refusal.
+#[derive(Clone, Debug)]
+pub struct TlsClient {
+    connector: TlsConnector,
+    last: LastRefusal,
+}
+
+impl ClientSettings {
+    /// TLS for connections to the server `name`: a DNS name, or an IP address without brackets.
+    /// Reads the files of [`Trust`].
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be read, there are no authorities, or the name is invalid.
+    pub fn client(&self, name: &str) -> Result<TlsClient, ClientError> {
+        let invalid = |_| ClientError::InvalidName(name.to_owned());
+        let name = ServerName::try_from(name.to_owned()).map_err(invalid)?;
+        let last = LastRefusal::default();
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(Error::from)?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(&last)?);
+        let mut config = match &self.certificate {
+            Some(certificate) => {
+                let key = CertifiedKey::clone(&certificate.key);
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+            }
+            None => config.with_no_client_auth(),
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        config.resumption = match self.resume {
+            true => Resumption::in_memory_sessions(SESSIONS),
+            false => Resumption::disabled(),
+        };
+        Ok(TlsClient { connector: TlsConnector::new(Arc::new(config), name), last })
+    }
+
+    fn verifier(&self, last: &LastRefusal) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+        let (roots, trusted) = match &self.trust {
+            Trust::System => (roots::of_system()?, Vec::new()),
+            Trust::Files(paths) => roots::of_files(paths)?,
+            Trust::Anything => return Ok(Arc::new(AcceptAny)),
+        };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| Error::Config(rustls::Error::General(error.to_string())))?;
+        Ok(Arc::new(Noting { verifier, trusted, last: Arc::clone(last) }))
+    }
+}
+
+impl TlsClient {
+    /// For [`Shard::connect_tls`](sockeye_engine::Shard::connect_tls).
+    #[must_use]
+    pub fn connector(&self) -> &TlsConnector {
+        &self.connector
+    }
+
+    /// Why the last certificate was refused that was refused.
+    #[must_use]
+    pub fn last_refusal(&self) -> Option<Refusal> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
