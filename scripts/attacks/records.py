@@ -9,7 +9,7 @@ from program import TIMEOUT
 from tls13 import ALERT, APPLICATION_DATA, HANDSHAKE, Client, hello
 
 CONNECTIONS = 8
-FLOOD = 20_000  # records of a flood
+FLOOD = 10_000  # records of a flood
 CPU = 4  # maximum seconds of CPU time of the server for each attack
 REQUEST = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # A handshake message that says it has 16 MiB.
@@ -27,14 +27,11 @@ def run(trials):
 
 def floods(trials):
     """What a client may send again and again, as long as that costs the server little."""
-    def answered(kind, content):
-        return lambda client, _: client.record(kind, content)
-
     for name, make in {
         "empty records": lambda client, _: client.record(APPLICATION_DATA),
         "KeyUpdate, to be answered": lambda client, _: client.key_update(True),
         "KeyUpdate, not to be answered": lambda client, _: client.key_update(False),
-        "warnings": answered(ALERT, USER_CANCELED),
+        "warnings": lambda client, _: client.record(ALERT, USER_CANCELED),
         "records of one byte": lambda client, at: client.record(
             APPLICATION_DATA, b"GET /"[at:at + 1] or b"a"),
     }.items():
@@ -59,7 +56,7 @@ def flood(row, server, authority, make):
         except OSError:
             pass  # closed, or not read from: both protect the server
 
-    in_threads(CONNECTIONS, lambda left=iter(range(CONNECTIONS)): send(next(left)))
+    in_threads(range(CONNECTIONS), send)
     server.usage.wait_until_quiet(LATE)
     grown = server.usage.peak() - before
     row.expect(grown < HALF_OPEN_MIB, f"{grown:.1f} MiB more")
