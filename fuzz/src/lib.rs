@@ -9,7 +9,7 @@
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
-//! input.
+//! input. [`tls_records`] differs: its inputs are what the network does to the records of a peer.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.
@@ -27,6 +27,7 @@ mod http1_head;
 mod message;
 mod port;
 mod split_input;
+mod tls;
 
 pub use chunked_body::chunked_body;
 pub use http1::http1_stream;
@@ -34,6 +35,7 @@ pub use http1_head::head;
 pub use message::message_stream;
 pub use port::message_port;
 pub use split_input::SplitInput;
+pub use tls::tls_records;
 
 /// A target. It panics if an input is processed wrongly.
 pub type Target = fn(&[u8]);
@@ -45,4 +47,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http1_stream", http1_stream),
     ("message_port", message_port),
     ("message_stream", message_stream),
+    ("tls_records", tls_records),
 ];

@@ -74,6 +74,8 @@ pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
 pub use stats::{JobStats, Stats};
 pub use stopped::Stopped;
+#[cfg(feature = "harness")]
+pub use tls::TlsHarness;
 pub use tls::{TlsAcceptor, TlsConnector};
 
 /// Compiles the examples of the README.

@@ -191,12 +191,17 @@ impl Tls {
         }))
         .unwrap_or(Err(TlsError::Panicked));
         if result.is_err() {
-            self.has_failed = true;
-        }
-        if self.has_failed || self.peer_closed {
+            self.fail();
+        } else if self.peer_closed {
             self.unused = Vec::new();
         }
         result
+    }
+
+    /// rustls is not called again, so what it has not used is dropped.
+    fn fail(&mut self) {
+        self.has_failed = true;
+        self.unused = Vec::new();
     }
 
     #[cold]
@@ -323,7 +328,9 @@ impl Tls {
         }
         let result = catch_unwind(AssertUnwindSafe(|| self.seal_records(plain, out)))
             .unwrap_or(Err(TlsError::Panicked));
-        self.has_failed |= result.is_err();
+        if result.is_err() {
+            self.fail();
+        }
         result
     }
 
@@ -353,7 +360,9 @@ impl Tls {
         let closed = catch_unwind(AssertUnwindSafe(|| {
             process!(*side, unused, |status| close(status, out));
         }));
-        self.has_failed |= closed.is_err();
+        if closed.is_err() {
+            self.fail();
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `limits` | sizes of records |
+//! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
@@ -25,6 +26,8 @@ mod connection;
 #[cfg(feature = "tls")]
 mod error;
 mod handshakes;
+#[cfg(feature = "harness")]
+mod harness;
 mod limits;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
@@ -41,6 +44,8 @@ pub(crate) use connection::Tls;
 #[cfg(feature = "tls")]
 pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
+#[cfg(feature = "harness")]
+pub use harness::TlsHarness;
 #[cfg(not(feature = "tls"))]
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]
