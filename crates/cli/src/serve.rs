@@ -238,7 +238,7 @@ fn run<S: Service + 'static>(
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
     let mut server = Server::bind(&requested, plan.workers, plan.config)
-        .map_err(|error| cannot_listen(error, &requested))?;
+        .map_err(|error| cannot_listen(error, [&plan.listen, &plan.redirects]))?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
     }
@@ -326,8 +326,9 @@ fn last_line(stats: &Stats) -> String {
 }
 
 /// The error for an address on which the server can't listen: the reason, and what to do.
-fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
+fn cannot_listen(error: BindError, [listen, redirects]: [&[ListenAddr]; 2]) -> Error {
     let BindError { address, resolved: at, source } = error;
+    let flag = if redirects.contains(&address) { "--https-redirect=" } else { "--listen " };
     Error::Failure(match (source.kind(), &address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
             let name = address.to_string();
@@ -339,7 +340,11 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match listening_process::at(at) {
                 // The earlier listeners of this command are closed already.
-                None if listen.iter().any(|other| *other != address && has_port(other, *port)) => {
+                None if listen
+                    .iter()
+                    .chain(redirects)
+                    .any(|other| *other != address && has_port(other, *port)) =>
+                {
                     return Error::usage(format!(
                         "{address} is in use by another --listen of this command: remove one of them"
                     ));
@@ -349,17 +354,18 @@ fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
             };
             let free = with_port(&address, 0);
             anyhow!(
-                "{address} is in use by {by}: stop it, or choose another port; --listen {free} picks \
-                 a free one"
+                "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a \
+                 free one"
             )
         }
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
             if *port < 1024 =>
         {
-            let high = with_port(&address, 8000);
+            let high = with_port(&address, if *port == 443 { 8443 } else { 8000 });
             anyhow!(
                 "cannot listen on {address}: this user may not use ports below 1024; \
-                 --listen {high} is allowed (for a low port, a systemd unit needs \
+                 {flag}{high} is allowed (to allow a low port: sudo setcap \
+                 cap_net_bind_service=+ep $(command -v sockeye); in a systemd unit, \
                  AmbientCapabilities=CAP_NET_BIND_SERVICE)"
             )
         }
@@ -426,14 +432,24 @@ mod tests {
 
     #[test]
     fn a_low_port_is_refused_with_the_ways_to_listen() {
-        let error = BindError {
-            address: ":80".parse().unwrap(),
-            resolved: None,
-            source: ErrorKind::PermissionDenied.into(),
-        };
-        let text = cannot_listen(error, &[]).to_string();
-        for part in ["on :80: ", "--listen :8000 is allowed", "=CAP_NET_BIND_SERVICE)"] {
-            assert!(text.contains(part), "{text}");
+        for (address, is_redirect, allowed) in [
+            (":80", false, "--listen :8000 is allowed"),
+            ("[::1]:443", false, "--listen [::1]:8443 is allowed"),
+            (":80", true, "--https-redirect=:8000 is allowed"),
+        ] {
+            let redirects = Vec::from_iter(is_redirect.then(|| address.parse().unwrap()));
+            let error = BindError {
+                address: address.parse().unwrap(),
+                resolved: None,
+                source: ErrorKind::PermissionDenied.into(),
+            };
+            let text = cannot_listen(error, [&[], &redirects]).to_string();
+            let start = format!("cannot listen on {address}: ");
+            for part in
+                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE)"]
+            {
+                assert!(text.contains(part), "{text}");
+            }
         }
     }
 

@@ -95,7 +95,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path, problem) => problem.write(f, &path.display().to_string()),
+            Self::File(path, problem) => problem.write(f, path),
             Self::NoCertificates => f.write_str("TLS needs a certificate and its key"),
             Self::SelfSigned(error) => write!(f, "a certificate can't be made: {error}"),
             Self::Config(error) => write!(f, "TLS can't be configured: {error}"),
@@ -105,7 +105,8 @@ impl fmt::Display for Error {
 
 impl Problem {
     /// Writes the sentence about the file at `path`.
-    fn write(&self, f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+        let (path, word) = (path.display(), shell_word(path));
         match self {
             Self::Unreadable(error) => write!(f, "cannot read {path}: {error}"),
             Self::Unwritable(error) => write!(f, "cannot write {path}: {error}"),
@@ -138,21 +139,21 @@ impl Problem {
             ),
             Self::DerCertificate => write!(
                 f,
-                "{path} is in DER, not PEM: convert it with openssl x509 -in {path} -out cert.pem"
+                "{path} is in DER, not PEM: convert it with openssl x509 -in {word} -out new-cert.pem"
             ),
             Self::DerKey => write!(
                 f,
-                "{path} is in DER, not PEM: convert it with openssl pkey -in {path} -out key.pem"
+                "{path} is in DER, not PEM: convert it with openssl pkey -in {word} -out new-key.pem"
             ),
             Self::Pkcs12 => write!(
                 f,
-                "{path} is PKCS#12, not PEM: convert it with openssl pkcs12 -in {path} -nodes \
+                "{path} is PKCS#12, not PEM: convert it with openssl pkcs12 -in {word} -nodes \
                  -out both.pem"
             ),
             Self::Pkcs7 => write!(
                 f,
-                "{path} is PKCS#7: convert it with openssl pkcs7 -print_certs -in {path} \
-                 -out cert.pem"
+                "{path} is PKCS#7: convert it with openssl pkcs7 -print_certs -in {word} \
+                 -out new-cert.pem"
             ),
             Self::Utf16 => write!(f, "{path} is text in UTF-16: save it as ASCII or UTF-8"),
             Self::EscapedLineBreaks => {
@@ -166,7 +167,8 @@ impl Problem {
             }
             Self::EncryptedKey => write!(
                 f,
-                "the key in {path} is encrypted: decrypt it with openssl pkey -in {path} -out key.pem"
+                "the key in {path} is encrypted: decrypt it with openssl pkey -in {word} \
+                 -out new-key.pem"
             ),
             Self::UnsupportedKey => write!(
                 f,
@@ -197,6 +199,16 @@ impl Problem {
                  CA that signs those of the clients"
             ),
         }
+    }
+}
+
+/// A path as a word for a shell.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |char: char| char.is_alphanumeric() || "/._-+:@%,=".contains(char);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 

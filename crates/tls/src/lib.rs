@@ -18,6 +18,7 @@ mod certificate;
 mod chain;
 mod client;
 mod client_ca;
+mod config;
 mod error;
 mod fingerprint;
 mod names;
@@ -40,3 +41,6 @@ pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use warning::{Warning, WarningKind};
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
-//! Reads small files.
+//! Reads small files, which may be pipes.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Problem};
 
@@ -11,14 +13,56 @@ use crate::error::{Error, Problem};
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// A file that was read.
+#[derive(Clone)]
 pub(crate) struct Content {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<[u8]>,
     /// Every user of the machine may read it.
     pub(crate) is_public: bool,
 }
 
+/// Reads files several times. What can be read only once, such as a pipe from `<(command)`, is kept.
+#[derive(Default)]
+pub(crate) struct Reader {
+    kept: HashMap<PathBuf, Content>,
+    /// Pipes are not opened any more: that may wait forever for a writer.
+    has_read: bool,
+}
+
+impl Reader {
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Content, Error> {
+        if let Some(content) = self.kept.get(path) {
+            return Ok(content.clone());
+        }
+        // An error is found again when the file is opened.
+        let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+        if is_special && self.has_read {
+            return Err(Error::file(path, Problem::NotAFile));
+        }
+        let content = read(path)?;
+        if is_special {
+            self.kept.insert(path.to_owned(), content.clone());
+        }
+        Ok(content)
+    }
+
+    /// Reads a certificate's file and its key's, which may be the same.
+    pub(crate) fn read_pair(&mut self, [chain, key]: &[PathBuf; 2]) -> Result<[Content; 2], Error> {
+        let content = self.read(chain)?;
+        if chain == key {
+            return Ok([content.clone(), content]);
+        }
+        Ok([content, self.read(key)?])
+    }
+
+    /// All files have been read once.
+    pub(crate) fn set_has_read(&mut self) {
+        self.has_read = true;
+    }
+}
+
+/// Reads a file once.
 pub(crate) fn read(path: &Path) -> Result<Content, Error> {
-    read_file(path).map_err(|problem| Error::File(path.to_owned(), problem))
+    read_file(path).map_err(|problem| Error::file(path, problem))
 }
 
 fn read_file(path: &Path) -> Result<Content, Problem> {
@@ -32,5 +76,6 @@ fn read_file(path: &Path) -> Result<Content, Problem> {
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Problem::TooLarge);
     }
+    let bytes = bytes.into();
     Ok(Content { bytes, is_public: metadata.permissions().mode() & 0o004 != 0 })
 }

@@ -1,9 +1,9 @@
 //! Certificates for development, which no browser trusts without a warning.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
@@ -86,7 +86,7 @@ impl SelfSigned {
         Self::open_at(folder, names, SystemTime::now())
     }
 
-    fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
+    pub(crate) fn open_at(folder: &Path, names: &[String], now: SystemTime) -> Result<Self, Error> {
         let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let mut all = Vec::new();
         for name in always.into_iter().chain(host_name()).chain(names.iter().cloned()) {
@@ -131,7 +131,7 @@ impl SelfSigned {
         self.renew_at(SystemTime::now())
     }
 
-    fn renew_at(&mut self, now: SystemTime) -> Result<bool, Error> {
+    pub(crate) fn renew_at(&mut self, now: SystemTime) -> Result<bool, Error> {
         let (info, is_new) = ensure(&self.folder, &self.names, now)?;
         let is_replaced = info != self.info;
         self.info = info;
@@ -231,8 +231,6 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-        // Whatever the umask is.
-        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)

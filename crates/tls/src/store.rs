@@ -10,10 +10,11 @@ use rustls::ServerConfig;
 use sockeye_engine::TlsAcceptor;
 
 use crate::certificate::Source;
+use crate::error::{Error, Problem};
 use crate::fingerprint::{Fingerprint, sha256};
-use crate::read::{Content, read};
+use crate::read::{Content, Reader};
 use crate::tickets::Tickets;
-use crate::{Certificate, CertificateInfo, Error, Settings, Warning, WarningKind};
+use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
 /// How often [`CertificateStore::expiring`] returns a certificate.
 const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,8 +52,13 @@ pub struct CertificateStore {
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
+    reader: Reader,
+    /// Which pairs have been loaded. Only the others may be missing.
+    present: Vec<bool>,
     /// What was read last.
     seen: [u8; 32],
+    /// When a certificate that was not valid yet begins to be.
+    valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] has returned a certificate.
     reported: HashMap<Fingerprint, SystemTime>,
 }
@@ -63,6 +69,7 @@ struct Loaded {
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
+    present: Vec<bool>,
 }
 
 /// The content of all files, or why one can't be read.
@@ -80,9 +87,20 @@ impl CertificateStore {
     /// [`Error`] says which file has what wrong. There must be at least one pair, unless
     /// [`Settings::challenges`] is set.
     pub fn open(pairs: Vec<[PathBuf; 2]>, settings: Settings) -> Result<Self, Error> {
-        let contents = Contents::read(&pairs, &settings);
+        Self::open_at(pairs, settings, SystemTime::now())
+    }
+
+    pub(crate) fn open_at(
+        pairs: Vec<[PathBuf; 2]>,
+        settings: Settings,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
+        let mut reader = Reader::default();
+        let contents = Contents::read(&pairs, &settings, &mut reader);
+        reader.set_has_read();
         let seen = contents.digest();
-        let loaded = load(&pairs, &settings, contents, None)?;
+        let present = vec![false; pairs.len()];
+        let loaded = contents.check(&pairs, &settings, &present, None, now)?;
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
@@ -91,7 +109,10 @@ impl CertificateStore {
             tickets: loaded.tickets,
             pairs,
             settings,
+            reader,
+            present: loaded.present,
             seen,
+            valid_from: None,
             reported: HashMap::new(),
         })
     }
@@ -121,30 +142,43 @@ impl CertificateStore {
         &self.warnings
     }
 
-    /// Reads the files again. If one has changed since the last call, all are checked, and then used
-    /// for new connections. Returns `None` if nothing has changed.
+    /// Reads the files again: to be called every few seconds. If one has changed since the last call,
+    /// all are checked, and then used for new connections. Returns `None` if nothing has changed.
     ///
     /// # Errors
     ///
-    /// If a file has something wrong, everything stays as it was. The error is returned once, until
-    /// a file changes again.
+    /// If a file has something wrong, everything stays as it was. The error is returned once, until a
+    /// file changes again. It may be over at the next call: a certificate and its key are seldom
+    /// written at the same moment.
     pub fn reload(&mut self) -> Option<Result<(), Error>> {
-        let contents = Contents::read(&self.pairs, &self.settings);
+        self.reload_at(SystemTime::now())
+    }
+
+    pub(crate) fn reload_at(&mut self, now: SystemTime) -> Option<Result<(), Error>> {
+        let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
         let digest = contents.digest();
-        if digest == self.seen {
+        let is_valid_now = self.valid_from.is_some_and(|time| time <= now);
+        if digest == self.seen && !is_valid_now {
             return None;
         }
         self.seen = digest;
-        Some(self.replace(contents))
+        Some(self.replace(contents, now))
     }
 
-    fn replace(&mut self, contents: Contents) -> Result<(), Error> {
-        let loaded = load(&self.pairs, &self.settings, contents, Some(&self.tickets))?;
+    fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
+        let (pairs, settings) = (&self.pairs, &self.settings);
+        let loaded = contents.check(pairs, settings, &self.present, Some(&self.tickets), now);
+        self.valid_from = match &loaded {
+            Err(Error::File(_, Problem::NotYetValid(time))) => Some(*time),
+            _ => None,
+        };
+        let loaded = loaded?;
         self.acceptor.replace(&loaded.config);
         self.config = Arc::new(loaded.config);
         self.certificates = loaded.certificates;
         self.warnings = loaded.warnings;
         self.tickets = loaded.tickets;
+        self.present = loaded.present;
         Ok(())
     }
 
@@ -152,19 +186,17 @@ impl CertificateStore {
     ///
     /// # Errors
     ///
-    /// If something is wrong with a file, everything stays as it was.
+    /// If something is wrong with a file, everything stays as it was, also the settings.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.settings, settings);
-        let contents = Contents::read(&self.pairs, &self.settings);
+        let contents = Contents::read(&self.pairs, &self.settings, &mut self.reader);
         let digest = contents.digest();
-        match self.replace(contents) {
+        let result = self.replace(contents, SystemTime::now());
+        match result {
             Ok(()) => self.seen = digest,
-            Err(error) => {
-                self.settings = before;
-                return Err(error);
-            }
+            Err(_) => self.settings = before,
         }
-        Ok(())
+        result
     }
 
     /// The certificates that have expired or [soon](CertificateInfo::expires_soon) will. Each is
@@ -174,8 +206,9 @@ impl CertificateStore {
         reported.retain(|_, at| now.duration_since(*at).is_ok_and(|ago| ago < EXPIRING_EVERY));
         let mut expiring = self.certificates.clone();
         expiring.retain(|certificate| {
-            certificate.expires_soon(now) && reported.insert(certificate.fingerprint, now).is_none()
+            certificate.expires_soon(now) && !reported.contains_key(&certificate.fingerprint)
         });
+        reported.extend(expiring.iter().map(|certificate| (certificate.fingerprint, now)));
         expiring
     }
 }
@@ -190,20 +223,19 @@ impl fmt::Debug for CertificateStore {
 }
 
 impl Contents {
-    fn read(pairs: &[[PathBuf; 2]], settings: &Settings) -> Self {
-        let pair = |[chain, key]: &[PathBuf; 2]| Ok([read(chain)?, read(key)?]);
+    fn read(pairs: &[[PathBuf; 2]], settings: &Settings, reader: &mut Reader) -> Self {
         Self {
-            pairs: pairs.iter().map(pair).collect(),
-            client_ca: settings.client_ca.as_ref().map(|ca| read(&ca.path)),
+            pairs: pairs.iter().map(|pair| reader.read_pair(pair)).collect(),
+            client_ca: settings.client_ca.as_ref().map(|ca| reader.read(&ca.path)),
         }
     }
 
     /// Is different if anything is.
     fn digest(&self) -> [u8; 32] {
-        let mut text = Vec::new();
+        let mut hashes = Vec::new();
         let mut add = |content: Result<&Content, &Error>| match content {
-            Ok(content) => text.extend_from_slice(&sha256(&content.bytes)),
-            Err(error) => text.extend_from_slice(&sha256(error.to_string().as_bytes())),
+            Ok(content) => hashes.extend_from_slice(&sha256(&content.bytes)),
+            Err(error) => hashes.extend_from_slice(&sha256(error.to_string().as_bytes())),
         };
         for pair in &self.pairs {
             match pair {
@@ -214,40 +246,46 @@ impl Contents {
         if let Some(content) = &self.client_ca {
             add(content.as_ref());
         }
-        sha256(&text)
+        sha256(&hashes)
     }
-}
 
-/// Checks everything, and makes a configuration of it.
-fn load(
-    pairs: &[[PathBuf; 2]],
-    settings: &Settings,
-    contents: Contents,
-    before: Option<&Tickets>,
-) -> Result<Loaded, Error> {
-    let may_be_missing = settings.challenges.is_some();
-    let mut certificates = Vec::with_capacity(pairs.len());
-    let mut warnings = Vec::new();
-    for ([chain, key], content) in pairs.iter().zip(contents.pairs) {
-        match content {
-            Ok([chain_content, key_content]) => certificates.push(Certificate::load(&Source {
-                chain: (chain, &chain_content),
-                key: (key, &key_content),
-                now: SystemTime::now(),
-                may_be_expired: may_be_missing,
-            })?),
-            Err(error) if may_be_missing && error.is_not_found() => {
-                warnings.push(Warning::new(chain, WarningKind::Missing));
+    /// Checks everything, and makes a configuration of it. `present` says which pairs have been loaded
+    /// before.
+    fn check(
+        self,
+        pairs: &[[PathBuf; 2]],
+        settings: &Settings,
+        present: &[bool],
+        tickets: Option<&Tickets>,
+        now: SystemTime,
+    ) -> Result<Loaded, Error> {
+        let may_be_missing = settings.challenges.is_some();
+        let (mut certificates, mut warnings) = (Vec::with_capacity(pairs.len()), Vec::new());
+        let mut is_present = Vec::with_capacity(pairs.len());
+        for (([chain, key], was_present), content) in pairs.iter().zip(present).zip(self.pairs) {
+            is_present.push(content.is_ok());
+            match content {
+                Ok([chain_content, key_content]) => {
+                    certificates.push(Certificate::load(&Source {
+                        chain: (chain, &chain_content),
+                        key: (key, &key_content),
+                        now,
+                        may_be_expired: may_be_missing,
+                    })?);
+                }
+                Err(error) if may_be_missing && !was_present && error.is_not_found() => {
+                    warnings.push(Warning::new(chain, WarningKind::Missing));
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
+        if certificates.is_empty() && !may_be_missing {
+            return Err(Error::NoCertificates);
+        }
+        warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
+        let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
+        let client_ca = self.client_ca.transpose()?;
+        let (config, tickets) = settings.config(certificates, client_ca.as_ref(), tickets)?;
+        Ok(Loaded { config, certificates: infos, warnings, tickets, present: is_present })
     }
-    if certificates.is_empty() && !may_be_missing {
-        return Err(Error::NoCertificates);
-    }
-    warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
-    let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
-    let client_ca = contents.client_ca.transpose()?;
-    let (config, tickets) = settings.config(certificates, client_ca.as_ref(), before)?;
-    Ok(Loaded { config, certificates: infos, warnings, tickets })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::error::shell_word;
 use crate::x509::utc;
 
 /// Something doubtful about a file that is used all the same. Displayed, it is a sentence.
@@ -88,9 +89,11 @@ impl fmt::Display for Warning {
             WarningKind::WeakSignature => {
                 write!(f, "a certificate in {path} is signed with SHA-1 or MD5: clients refuse it")
             }
-            WarningKind::KeyIsPublic => {
-                write!(f, "every user may read the key in {path}: protect it with chmod o= {path}")
-            }
+            WarningKind::KeyIsPublic => write!(
+                f,
+                "every user may read the key in {path}: protect it with chmod o= {}",
+                shell_word(&self.path)
+            ),
             WarningKind::Expired(time) => write!(
                 f,
                 "the certificate in {path} expired at {}, and is used until it is renewed",

@@ -28,6 +28,10 @@ Examples:
   sockeye http
   # Serve a site on all addresses, with an access log.
   sockeye http /srv/www --listen :80 --access-log /var/log/sockeye/access.log
+  # The same over HTTPS; http:// URLs are redirected.
+  sockeye http /srv/www --tls fullchain.pem,key.pem --listen :443 --https-redirect
+  # Try a site over HTTPS on this machine.
+  sockeye http ./site --tls self-signed
   # Share a folder on the local network, with listings.
   sockeye http ~/Shared --listen :8000 --listing
   # Serve a single-page app, and its documentation at /docs.

@@ -61,7 +61,7 @@ fn other_lines_are_answered_with_what_to_type() {
         ("sockeye http a.jpg b.jpg", "error: 2 files can't all be served at /"),
         (
             "sockeye http --ssl",
-            "error: '--ssl' is not a flag of sockeye http: Sockeye has no TLS yet",
+            "error: '--ssl' is not a flag of sockeye http: write --tls cert.pem,key.pem, or",
         ),
         ("sockeye doc", "tip: there is no folder or file 'doc' here: sockeye FOLDER serves one"),
         ("sockeye two words", "a path with spaces needs quotes: write sockeye 'two words'"),

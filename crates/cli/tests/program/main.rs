@@ -14,4 +14,5 @@ mod send;
 mod servers;
 mod support;
 mod terminal;
+mod tls;
 mod usage;

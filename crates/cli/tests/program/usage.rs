@@ -71,7 +71,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir} --max-connections -1", "-1"),
             ("http {dir} --workers 1025", "1..=1024"),
             ("http {dir} --idle-timeout 0s", "longer than 0s"),
-            ("http {dir} --idle-timeout 9000h", "at most a year"),
+            ("http {dir} --idle-timeout 9000h", "at most 366d"),
             ("echo --max-buffered 99999999999G", "larger than any memory"),
             // Headers, proxies and logs.
             ("http {dir} --cache-control :", "a pattern is missing"),

@@ -7,6 +7,7 @@
 mod clients;
 mod rows;
 mod servers;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -114,7 +115,7 @@ impl Run<'_> {
     fn command(&self, args: &[&str]) -> Command {
         let expand = |text: &str| text.replace("{dir}", self.folder.text());
         let mut command = sockeye(&[&[self.command], args].concat());
-        command.args(self.row.base.split_whitespace());
+        command.args(self.row.base.split_whitespace().map(expand));
         command.env("SOCKEYE_LISTEN", "127.0.0.1:0");
         let value = expand(self.row.value);
         match self.by {
@@ -173,7 +174,8 @@ fn listed(command: &str) -> BTreeSet<String> {
         let is_flag = line.starts_with("      --") || line.starts_with("  -");
         let words = is_flag.then(|| line.split_whitespace())?;
         let mut flags = words.filter(|word| word.starts_with("--"));
-        flags.next().map(str::to_owned)
+        // A value that is optional: --flag[=<VALUE>].
+        flags.next()?.split('[').next().map(str::to_owned)
     });
     flags.filter(|flag| !flag.starts_with("--help")).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::clients::*;
 use super::servers::*;
+use super::tls::*;
 use super::{Row, SWITCH, row, slow_default};
 
 /// Flags of every server.
@@ -33,7 +34,19 @@ pub(super) const SERVER: &[Row] = &[
         drains_before_default,
         "1 connection cut, before the default",
     ),
+    row("--tls", "{dir}/.tls/both.pem", handshake, "not TLS", "TLS with localhost"),
+    row("--tls-unknown-name", "refuse", handshake_for_unknown_name, "its name", "fatal alert")
+        .base(TLS),
+    row("--client-ca", "{dir}/.tls/ca.pem", without_client_certificate, "accepted", "refused")
+        .base(TLS),
+    row("--client-ca-optional", SWITCH, without_client_certificate, "refused", "accepted")
+        .base(TLS_WITH_CLIENT_CA),
+    row("--state", "{dir}/.state", self_signed_certificate, "elsewhere", "in the folder")
+        .base("--tls self-signed"),
 ];
+
+const TLS: &str = "--tls {dir}/.tls/both.pem";
+const TLS_WITH_CLIENT_CA: &str = "--tls {dir}/.tls/both.pem --client-ca {dir}/.tls/ca.pem";
 
 pub(super) const HTTP: &[Row] = &[
     row("--listing", SWITCH, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
@@ -83,6 +96,9 @@ pub(super) const HTTP: &[Row] = &[
     )
     .base("--access-log -"),
     row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
+    row("--https-redirect", "127.0.0.1:0", redirect_to_https, "no redirect", "308 ").base(TLS),
+    row("--hsts", "1h", response_over_tls, "200 OK", "Strict-Transport-Security: max-age=3600")
+        .base(TLS),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[
@@ -151,6 +167,13 @@ pub(super) const EXPLAIN: &[Row] = &[
     slow_default("--access-log-format", "json", is_explained, "200 OK"),
     slow_default("--trusted-proxy", "unix", is_explained, "200 OK"),
     slow_default("--host", "www.example.org", is_explained, "200 OK"),
+    slow_default("--tls", "cert.pem,key.pem", is_explained, "200 OK"),
+    slow_default("--tls-unknown-name", "refuse", is_explained, "200 OK"),
+    slow_default("--client-ca", "ca.pem", is_explained, "200 OK"),
+    slow_default("--client-ca-optional", SWITCH, is_explained, "200 OK"),
+    slow_default("--state", "/", is_explained, "200 OK"),
+    slow_default("--https-redirect", ":80", is_explained, "200 OK"),
+    slow_default("--hsts", "1h", is_explained, "200 OK"),
 ];
 
 pub(super) const SEND: &[Row] = &[

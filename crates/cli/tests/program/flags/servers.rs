@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use super::{Run, stop};
 use crate::messages::frames::{frame, search};
 use crate::support::{Folder, Running};
+use crate::tls::certificates::write_for_flags;
 
 /// A run with a timeout of 50 ms ends before one with the default, which is longer, although that
 /// one started earlier.
@@ -48,6 +49,7 @@ pub(super) fn site() -> Folder {
     fs::create_dir(folder.join("sub")).unwrap();
     fs::create_dir(folder.join(".kept")).unwrap();
     folder.write(".kept/file", b"kept");
+    write_for_flags(&folder.path().join(".tls"));
     symlink(".kept/file", folder.join("kept.txt")).unwrap();
     folder
 }

@@ -1,0 +1,7 @@
+//! Servers with TLS.
+
+pub(crate) mod certificates;
+pub(crate) mod client;
+mod plain;
+mod reload;
+mod serve;
