@@ -1,7 +1,7 @@
 //! What is refused, and what is said of it.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 use serde_json::Value;
 
@@ -130,6 +130,9 @@ fn what_ends_without_close_notify_is_incomplete() {
             stream.conn.send_close_notify();
             let _ = stream.flush();
         }
+        // Unread input would reset the connection.
+        let _ = stream.sock.shutdown(Shutdown::Write);
+        let _ = stream.sock.read_to_end(&mut Vec::new());
     };
     let load = |server: SocketAddr| {
         let url = format!("https://{server}/");
