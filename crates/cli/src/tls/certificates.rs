@@ -313,7 +313,7 @@ mod tests {
         }
 
         fn open(&self) -> Certificates {
-            Certificates::open(&[self.pair()], Settings::default(), None).unwrap()
+            Certificates::open(&[self.pair()], Vec::new(), Settings::default(), None).unwrap()
         }
     }
 
