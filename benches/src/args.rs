@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use crate::{Result, kind::Kind, rows};
 
 pub(crate) const HELP: &str = "\
-Compares Sockeye, other servers and a bare one on this machine, in one run.
+Compares Sockeye, other servers and a bare one (`limit`), which parses nothing, in one run.
 
 Usage: sockeye-benches [OPTIONS]
        sockeye-benches counts [--check | --write]   exact costs, against benches/counts.txt
@@ -100,7 +100,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
         && args.servers.len() < Kind::ALL.len()
         && args.servers.contains(&Kind::Before)
     {
-        return Err("the server before needs --before FILE".into());
+        return Err("the server `before` needs --before FILE".into());
     }
     Ok(Some(args))
 }

@@ -1,5 +1,6 @@
 //! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
-//! cheapest first. A bar is as long as the server's cost divided by the limit's. The chart has its
+//! cheapest first. A bar is as long as the server's cost divided by that of the bare server, which
+//! `--servers` calls `limit`. The chart has its
 //! own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;

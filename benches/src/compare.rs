@@ -133,7 +133,7 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
     let mut kinds = report.kinds.clone();
     for round in 0..rounds {
         kinds.retain(|kind| {
-            let server_row = ServerRow { setup, row, kind: *kind, others: &report.kinds };
+            let server_row = ServerRow { setup, row, kind: *kind, all: &report.kinds };
             let result = if memory {
                 server_row.memory(report.idle).map(|found| measured.memory.extend(found))
             } else {
@@ -154,7 +154,8 @@ struct ServerRow<'a> {
     setup: &'a Setup,
     row: &'static Row,
     kind: Kind,
-    others: &'a [Kind],
+    /// All servers that are measured, this one included.
+    all: &'a [Kind],
 }
 
 impl ServerRow<'_> {
@@ -245,14 +246,14 @@ impl ServerRow<'_> {
         Ok(Some(server))
     }
 
-    /// The responses that the limit sends: ours, or those of another server if ours is not
-    /// measured. An echo needs none.
+    /// The responses that the bare server sends: copies of ours, or of another server's if ours is
+    /// not measured. An echo needs none.
     fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
         if load == Shape::Echo {
             return Ok(Vec::new());
         }
-        for kind in self.others.iter().filter(|kind| **kind != Kind::Limit) {
+        for kind in self.all.iter().filter(|kind| **kind != Kind::Limit) {
             if let Some(server) = self.setup.start(*kind, load, &[])? {
                 return self.check(server.address);
             }

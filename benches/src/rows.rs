@@ -224,7 +224,7 @@ impl Shape {
 /// The response to the search of [`Shape::Message`].
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
 
-/// A file's content: text, so that a configuration can contain it.
+/// A file's content: text, so that the response can stand in another server's configuration.
 pub(crate) fn content(size: usize) -> Vec<u8> {
     b"Hello, world. ".iter().copied().cycle().take(size).collect()
 }

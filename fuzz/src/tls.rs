@@ -14,7 +14,7 @@ use sockeye_engine::{TlsAcceptor, TlsConnector, TlsHarness};
 const MAX_UNUSED: usize = 65 * 1024;
 
 /// Runs a connection as the input says. Its first byte chooses the side that is tested, the version,
-/// and whether the handshake is complete at the beginning. Then come steps: see [`Run::step`].
+/// and whether the handshake is complete at the beginning. Then come steps: see `Run::step`.
 ///
 /// # Panics
 ///
@@ -50,6 +50,8 @@ struct Run {
     is_changed: bool,
     /// The connection has sent close_notify.
     has_closed: bool,
+    /// Its peer has.
+    peer_has_closed: bool,
 }
 
 impl Run {
@@ -77,6 +79,7 @@ impl Run {
             has_failed: false,
             is_changed: false,
             has_closed: false,
+            peer_has_closed: false,
         };
         // Makes the hello of a client.
         run.read(&mut []);
@@ -115,7 +118,10 @@ impl Run {
                     self.sent.extend(plain);
                 }
             }
-            0xD0..0xD8 => self.peer.send_close_notify(),
+            0xD0..0xD8 => {
+                self.peer.send_close_notify();
+                self.peer_has_closed = true;
+            }
             0xD8..0xE0 => drop(self.peer.refresh_traffic_keys()),
             0xE0..0xF0 => {
                 let mut out = Vec::new();
@@ -170,6 +176,10 @@ impl Run {
 
     /// The peer may find errors in what it gets, since its own records were changed.
     fn answer_peer(&mut self, mut records: &[u8]) {
+        // As in `read`.
+        if self.peer_has_closed && self.is_changed {
+            return;
+        }
         // After close_notify, it reads nothing.
         while !records.is_empty() && self.peer.read_tls(&mut records).is_ok_and(|read| read > 0) {
             if self.peer.process_new_packets().is_err() {

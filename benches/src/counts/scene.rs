@@ -133,8 +133,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to learn the length of its response. A response ends when nothing
-    /// arrives for some turns, because the first response may wait for a lookup on another thread.
+    /// Makes each request once, to learn the length of its response, which ends when nothing more
+    /// arrives. That takes some turns: a response may wait for a lookup on another thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.prepared.len() {
             self.peers[0].write_all(&self.prepared[at])?;

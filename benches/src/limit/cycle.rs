@@ -6,7 +6,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::{
     echo::send_some,
-    serve::{Next, Peer},
+    serve::{Connection, Next},
 };
 
 /// The maximum number of bytes that one connection sends in a turn, as in
@@ -59,7 +59,7 @@ impl CycleConnection<'_> {
     }
 }
 
-impl Peer for CycleConnection<'_> {
+impl Connection for CycleConnection<'_> {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
         if self.sent.is_some() {
             return self.send_rest(socket);

@@ -8,7 +8,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send},
 };
 
-use super::serve::{Next, Peer};
+use super::serve::{Connection, Next};
 
 /// An echo connection. It reads nothing while it holds bytes that the kernel didn't accept.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Echo {
     unsent: Vec<u8>,
 }
 
-impl Peer for Echo {
+impl Connection for Echo {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
         if !self.unsent.is_empty() {
             let sent = send_some(socket, &self.unsent)?;

@@ -11,7 +11,7 @@ use rustix::{
 
 use super::{
     echo::send_some,
-    serve::{Next, Peer},
+    serve::{Connection, Next},
 };
 
 /// Number of copies of a small response that can be sent at once.
@@ -145,7 +145,7 @@ impl ResponseConnection<'_> {
     }
 }
 
-impl Peer for ResponseConnection<'_> {
+impl Connection for ResponseConnection<'_> {
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
         if self.unsent > 0 {
             return self.send_rest(socket);

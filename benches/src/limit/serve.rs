@@ -16,7 +16,7 @@ use rustix::{
 use crate::Result;
 
 /// One connection.
-pub(super) trait Peer {
+pub(super) trait Connection {
     /// Makes progress as far as possible. `scratch` is a buffer for received bytes.
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next>;
 }
@@ -41,7 +41,7 @@ type Conns<P> = Vec<Option<Conn<P>>>;
 const LISTENER: u64 = u64::MAX;
 
 /// Serves each connection with a handler of its own, until the process is killed.
-pub(super) fn serve<P: Peer>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
+pub(super) fn serve<P: Connection>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     listener.set_nonblocking(true)?;
     // Accepted sockets inherit this, which saves a call per connection.
@@ -67,7 +67,7 @@ pub(super) fn serve<P: Peer>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
     }
 }
 
-fn accept<P: Peer>(
+fn accept<P: Connection>(
     listener: &TcpListener,
     poll: &OwnedFd,
     conns: &mut Conns<P>,
@@ -89,7 +89,7 @@ fn accept<P: Peer>(
     }
 }
 
-fn turn<P: Peer>(
+fn turn<P: Connection>(
     index: u64,
     poll: &OwnedFd,
     conns: &mut Conns<P>,

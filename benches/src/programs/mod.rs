@@ -1,4 +1,5 @@
-//! Finds, builds or installs the programs of servers.
+//! Finds, builds or installs the programs of servers. Those in `benches/peers` are small servers
+//! of ours on other libraries, to compare with.
 
 mod cargo;
 mod peers;

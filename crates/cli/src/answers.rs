@@ -1,5 +1,5 @@
-//! The answers of `sockeye message` to searches: the built-in ones of the reference service, or a
-//! file.
+//! The answers of `sockeye message` to searches: those of the tutorial's server, which are built
+//! in, or a file's.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::text;
 /// Maximum size of a file of answers.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// The answers to searches. Default: those of the reference service.
+/// The answers to searches. Default: those of the tutorial's server.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) service: Reference,

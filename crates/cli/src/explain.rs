@@ -1,5 +1,7 @@
 //! `sockeye explain`: how `sockeye http` would answer a URL.
 
+mod tls;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -7,6 +9,7 @@ use anyhow::bail;
 use sockeye::files::Absent;
 use sockeye::http_core::Status;
 
+use self::tls::{Origin, Outcome};
 use crate::error::{Error, OrUsage};
 use crate::plan::{Folders, Listing};
 use crate::proxies::TrustedProxy;
@@ -17,6 +20,7 @@ use crate::{args, hosts, text};
 pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
     let target = target(&flags.url).or_usage()?;
     let refused = refused_host(&flags.url, &flags.http).or_usage()?;
+    let outcome = tls::outcome(&flags.http, origin(&flags.url), &target)?;
     // The server may run elsewhere than on this terminal.
     let listing = Listing::of(&flags.http, Stdout::Other);
     let on_terminal = Listing::of(&flags.http, Stdout::Terminal { color: false });
@@ -28,8 +32,15 @@ pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
         let _ = write!(out, "{text}");
         return Ok(ExitCode::FAILURE);
     }
+    let more = match outcome {
+        Outcome::Folders(more) => more,
+        Outcome::Instead(text, is_success) => {
+            let _ = write!(out, "{text}");
+            return Ok(if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    };
     let explanation = mounts.explain(&target);
-    let _ = write!(out, "{explanation}");
+    let _ = write!(out, "{explanation}{more}");
     if explanation.absent == Some(Absent::Outside) {
         let _ = writeln!(out, "  fix: allow links into another folder with --links-into FOLDER");
     }
@@ -86,6 +97,17 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
+/// The scheme, host and port of `url`.
+fn origin(url: &str) -> Option<Origin<'_>> {
+    let is_https = url.split_once("://")?.0.eq_ignore_ascii_case("https");
+    let authority = host(url)?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    Some(Origin { is_https, host, port: port.unwrap_or(if is_https { 443 } else { 80 }) })
+}
+
 /// Schemes are case-insensitive (RFC 3986, 3.1).
 fn is_http(scheme: &str) -> bool {
     ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
@@ -97,7 +119,9 @@ fn target(url: &str) -> anyhow::Result<String> {
         Some((scheme, rest)) if is_http(scheme) => rest,
         // A query may contain `://`.
         _ if url.starts_with('/') => url,
-        _ => bail!("'{url}' is not a URL to explain: write http://HOST/PATH or /PATH"),
+        _ => bail!(
+            "'{url}' is not a URL to explain: write https://HOST/PATH, http://HOST/PATH or /PATH"
+        ),
     };
     // Browsers don't send the fragment.
     let rest = rest.split('#').next().unwrap_or_default();
@@ -146,6 +170,16 @@ mod tests {
         ] {
             assert_eq!(host(url), expected, "{url}");
         }
+        for (url, is_https, host, port) in [
+            ("https://a.example/b", true, "a.example", 443),
+            ("HTTP://a.example:8000", false, "a.example", 8000),
+            ("http://[::1]", false, "[::1]", 80),
+            ("https://[::1]:8443/", true, "[::1]", 8443),
+            ("http://a:", false, "a", 80),
+        ] {
+            assert_eq!(origin(url), Some(Origin { is_https, host, port }), "{url}");
+        }
+        assert_eq!(origin("/a"), None);
         for bad in ["", "about", "ftp://a/b", "localhost:8000/a"] {
             assert!(target(bad).unwrap_err().to_string().contains("/PATH"), "{bad}");
         }

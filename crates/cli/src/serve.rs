@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
-use sockeye::engine::{Config, JobStats, ListenAddr, Server, Service, Stats};
+use sockeye::engine::{Config, HandshakeStats, JobStats, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol as message;
@@ -288,6 +288,10 @@ fn run<S: Service + 'static>(
     let stats = running.join().context("the server failed")?;
     let JobStats { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
+    let HandshakeStats { completed, resumed, failed } = stats.handshakes;
+    if completed + failed > 0 {
+        tracing::debug!(target: "sockeye", completed, resumed, failed, "TLS handshakes");
+    }
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
 }

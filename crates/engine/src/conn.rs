@@ -45,6 +45,8 @@ pub(crate) struct ShardResources {
     /// Connections whose TLS handshake is complete, or whose client doesn't speak TLS, and whose
     /// session is not open yet.
     pub(crate) handshaken: Vec<Key>,
+    /// A piece of a file that is being encrypted. Empty before the first one.
+    pub(crate) file_piece: Vec<u8>,
 }
 
 /// How far a connection is.

@@ -72,7 +72,7 @@ pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use stats::{JobStats, Stats};
+pub use stats::{HandshakeStats, JobStats, Stats};
 pub use stopped::Stopped;
 #[cfg(feature = "harness")]
 pub use tls::TlsHarness;

@@ -21,10 +21,33 @@ pub struct Stats {
     pub cut: u64,
     /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,
+    /// TLS handshakes, with clients and with servers.
+    pub handshakes: HandshakeStats,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
     /// Jobs of the pool, which all shards share. Zero in the stats of one shard.
     pub jobs: JobStats,
+}
+
+/// Counters of TLS handshakes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandshakeStats {
+    /// Handshakes that were completed.
+    pub completed: u64,
+    /// Those in `completed` that resumed an earlier session, which costs no signature.
+    pub resumed: u64,
+    /// Handshakes that were not completed, for a reason that isn't orderly
+    /// ([`Reason::is_orderly`]): [`Stats::closed`] has the reasons. So a client that closes its
+    /// connection before it sends a byte isn't counted.
+    pub failed: u64,
+}
+
+impl HandshakeStats {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.completed += other.completed;
+        self.resumed += other.resumed;
+        self.failed += other.failed;
+    }
 }
 
 /// Counters of the pool's jobs.
@@ -86,6 +109,7 @@ impl Stats {
         self.sent += other.sent;
         self.cut += other.cut;
         self.unread += other.unread;
+        self.handshakes.add(&other.handshakes);
         for (code, count) in &other.closed {
             *self.closed.entry(code).or_default() += count;
         }

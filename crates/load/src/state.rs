@@ -27,7 +27,8 @@ pub(crate) struct WorkerState {
     pub(crate) last_failure: Cell<Time>,
     /// Connections in a row that ended without a response.
     pub(crate) unresponsive: Cell<u64>,
-    /// The server does not close connections in time: the client closes them.
+    /// The server has announced the end of a connection, but did not close it soon: from then on,
+    /// the client closes such connections.
     pub(crate) client_closes: Cell<bool>,
     /// What a connection was waiting for when the load ended.
     pub(crate) unfinished: RefCell<Option<String>>,

@@ -5,6 +5,7 @@
 
 use sockeye_proto::{Output, Permit};
 
+use super::peer_protocol::PeerProtocol;
 use super::{Header, Limits, Refusal};
 
 /// Bytes of the length in front of a header.
@@ -33,9 +34,11 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     // Checked before the limit, so that a client of another protocol gets a helpful error.
     let Some(first) = rest.first() else { return Ok(None) };
     if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
+        if PeerProtocol::detect(input) == Some(PeerProtocol::Tls) {
+            return Err(Refusal::tls());
+        }
         return Err(Refusal::bad_header(match first {
             b'A'..=b'Z' => "this port speaks frames with a JSON header, and not HTTP",
-            0..=4 => "this port speaks frames with a JSON header, and not TLS",
             _ => "a header begins with '{', after two bytes with its length",
         }));
     }

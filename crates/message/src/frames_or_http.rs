@@ -12,50 +12,10 @@ use sockeye_http as http_core;
 use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::http::HttpRules;
+use super::peer_protocol::PeerProtocol;
 use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
 use super::{AllowedOrigins, Handler, Http, Limits, Server};
-
-/// The protocol that a peer uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerProtocol {
-    /// Frames, valid or not.
-    Frames,
-    /// HTTP, valid or not.
-    Http,
-    /// TLS, which is not supported here. The HTTP server answers it with an error.
-    Tls,
-}
-
-impl PeerProtocol {
-    /// Detects the protocol by the first bytes of a connection; `None` if more are needed. Three
-    /// are always enough.
-    ///
-    /// - Three characters of a token (RFC 9110, 5.6.2) start the method of an HTTP request. They
-    ///   can't be a frame: its third byte is a `{` or white space.
-    /// - A TLS record of type 22, major version 3 and a minor version below 5 is TLS.
-    /// - Anything else is a frame, even a blank line in front of an HTTP request.
-    ///
-    /// ```
-    /// use sockeye_message::PeerProtocol;
-    ///
-    /// assert_eq!(PeerProtocol::detect(b"PO"), None); // Or a length of 20,559.
-    /// assert_eq!(PeerProtocol::detect(b"POS"), Some(PeerProtocol::Http));
-    /// assert_eq!(PeerProtocol::detect(b"PO{"), Some(PeerProtocol::Frames));
-    /// assert_eq!(PeerProtocol::detect(b"\0"), Some(PeerProtocol::Frames));
-    /// ```
-    #[must_use]
-    pub fn detect(first: &[u8]) -> Option<Self> {
-        let is_token = |bytes: &[u8]| bytes.iter().all(|byte| http_core::is_token_byte(*byte));
-        match first {
-            [] | [0x16] | [0x16, 3] => None,
-            [0x16, 3, 0..5, ..] => Some(Self::Tls),
-            [a, b, c, ..] if is_token(&[*a, *b, *c]) => Some(Self::Http),
-            [_] | [_, _] if is_token(first) => None,
-            _ => Some(Self::Frames),
-        }
-    }
-}
 
 /// The configuration that the connections of one shard share.
 #[derive(Debug)]

@@ -27,18 +27,28 @@ use super::{
     Refusal, Responder, Settled, error_response,
 };
 
-/// The response to `GET /`.
-const HELP: &str = "\
+macro_rules! help {
+    ($scheme:literal) => {
+        concat!(
+            "\
 This port answers messages, over HTTP and in frames.
 
 Over HTTP, POST a message to /. Its Content-Type is the message's type (for JSON,
 application/json or text/json), and the body is its content:
 
-    curl -H 'content-type: application/json' -d '{\"some\": \"JSON\"}' http://HOST:PORT/
+    curl -H 'content-type: application/json' -d '{\"some\": \"JSON\"}' ",
+            $scheme,
+            "://HOST:PORT/
 
 An invalid message gets a status of 400 or above and a JSON object:
 \"result\" is a sentence for people, \"error\".\"code\" a code for programs.
-";
+"
+        )
+    };
+}
+
+/// The response to `GET /`, without and with TLS.
+const HELP: [&str; 2] = [help!("http"), help!("https")];
 
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
@@ -317,7 +327,9 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
         request: &Request<'_>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        if let Some(what) = self.shared.rules.origins.refusal(request) {
+        if let Some(what) =
+            self.shared.rules.origins.refusal(request, responder.peer().tls.is_some())
+        {
             return HttpError::new("forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
@@ -327,7 +339,10 @@ impl<H: Handler> http_core::Handler for HttpRequest<H> {
             }
             (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
-                Ok(fields) => responder.send(Status::OK, &fields, Body::Static(HELP.as_bytes())),
+                Ok(fields) => {
+                    let help = HELP[usize::from(responder.peer().tls.is_some())];
+                    responder.send(Status::OK, &fields, Body::Static(help.as_bytes()))
+                }
                 Err(_) => unexpected(responder),
             },
             (Method::Options, b"/" | b"*") => {

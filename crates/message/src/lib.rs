@@ -22,8 +22,8 @@
 //! An invalid frame gets an error response at the first byte that shows that it is invalid:
 //! `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input
-//! ended inside a frame) and `internal` (the server's fault); HTTP and handlers add their own
-//! codes.
+//! ended inside a frame), `tls_on_plain_port` and `internal` (the server's fault); HTTP and handlers
+//! add their own codes.
 //!
 //! A server that sends every message back:
 //!
@@ -69,6 +69,7 @@ mod limits;
 mod media;
 mod message;
 mod origin;
+mod peer_protocol;
 mod receive;
 #[cfg(feature = "reference")]
 pub mod reference;
@@ -85,13 +86,14 @@ pub use answer::Answer;
 pub use client::{Client, other_protocol};
 pub use client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
 pub use error::{ErrorResponse, error_response};
-pub use frames_or_http::{FramesOrHttp, PeerProtocol, ServerConfig};
+pub use frames_or_http::{FramesOrHttp, ServerConfig};
 pub use handler::{ContentMode, Flow, Handler, Settled};
 pub use header::{Header, Id};
 pub use http::{Http, HttpRequest};
 pub use limits::{LARGE_CONTENT, Limits};
 pub use message::{JSON, Message};
 pub use origin::AllowedOrigins;
+pub use peer_protocol::PeerProtocol;
 pub use refusal::Refusal;
 pub use responder::Responder;
 pub use server::Server;

@@ -32,8 +32,8 @@ impl AllowedOrigins {
         self
     }
 
-    /// Why `request` is refused; `None` if it is allowed.
-    pub(super) fn refusal(&self, request: &Request<'_>) -> Option<String> {
+    /// Why `request` is refused; `None` if it is allowed. `tls`: its connection has TLS.
+    pub(super) fn refusal(&self, request: &Request<'_>, tls: bool) -> Option<String> {
         let is_cross_site = || {
             request.fields_named("sec-fetch-site").any(|v| v.eq_ignore_ascii_case(b"cross-site"))
         };
@@ -44,7 +44,7 @@ impl AllowedOrigins {
             Some(origin) if self.origins.iter().any(|known| is_same(known.as_bytes(), origin)) => {
                 return None;
             }
-            Some(origin) if is_own(origin, request.host()) && !is_cross_site() => return None,
+            Some(origin) if is_own(origin, request.host(), tls) && !is_cross_site() => return None,
             Some(_) => "a page of another origin",
         };
         let hint = match &*self.hint {
@@ -55,9 +55,12 @@ impl AllowedOrigins {
     }
 }
 
+/// The default port of `https://`.
+const HTTPS_PORT: &[u8] = b":443";
+
 /// The default port of an origin's scheme, such as `:80`, and its host.
 fn parts(origin: &[u8]) -> Option<(&'static [u8], &[u8])> {
-    const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", b":443")];
+    const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", HTTPS_PORT)];
     SCHEMES.into_iter().find_map(|(scheme, port)| {
         let (front, host) = origin.split_at_checked(scheme.len())?;
         front.eq_ignore_ascii_case(scheme).then_some((port, host))
@@ -73,10 +76,13 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether `origin` is that of the server with the name `host`. Either scheme counts: a proxy in
-/// front of the server may use TLS.
-fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
-    parts(origin).zip(host).is_some_and(|((port, origin), host)| is_same_host(origin, host, port))
+/// Whether `origin` is that of the server with the name `host`. Without TLS, either scheme counts: a
+/// proxy in front of the server may use TLS. With it, a page that came over `http://` is another
+/// origin, and may be anybody's.
+fn is_own(origin: &[u8], host: Option<&[u8]>, tls: bool) -> bool {
+    parts(origin).zip(host).is_some_and(|((port, origin), host)| {
+        (!tls || port == HTTPS_PORT) && is_same_host(origin, host, port)
+    })
 }
 
 /// Whether two hosts and their ports are the same. `port` is the default.
@@ -94,7 +100,25 @@ mod tests {
     fn is_allowed(origins: &AllowedOrigins, line: &str, fields: &str) -> bool {
         let head = format!("{line}\r\n{fields}\r\n");
         let request = OwnedRequest::read(head.as_bytes()).unwrap();
-        origins.refusal(&request.view()).is_none()
+        origins.refusal(&request.view(), false).is_none()
+    }
+
+    #[test]
+    fn over_tls_only_pages_that_came_over_tls_are_the_servers_own() {
+        let origins = AllowedOrigins::default().allow("http://app.example");
+        for (origin, allowed) in [
+            ("https://a.example", true),
+            ("https://a.example:443", true),
+            ("http://a.example", false),
+            ("http://a.example:80", false),
+            ("http://a.example:443", false),
+            ("http://app.example", true),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a.example\r\nOrigin: {origin}\r\n\r\n");
+            let request = OwnedRequest::read(head.as_bytes()).unwrap();
+            let is_allowed = origins.refusal(&request.view(), true).is_none();
+            assert_eq!(is_allowed, allowed, "{origin}");
+        }
     }
 
     #[test]

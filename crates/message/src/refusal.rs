@@ -10,7 +10,8 @@ use sockeye_proto::Fault;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
-    /// `unsupported_encoding`, `bad_content`, `busy`, `timeout` or `incomplete`.
+    /// `unsupported_encoding`, `bad_content`, `busy`, `timeout`, `incomplete` or
+    /// `tls_on_plain_port`.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
     pub reason: Cow<'static, str>,
@@ -23,6 +24,13 @@ impl Refusal {
 
     pub(super) fn bad_header(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new("bad_header", reason)
+    }
+
+    /// The peer sent a TLS client hello. Its TLS library can't read the answer, and says so at once.
+    pub(super) fn tls() -> Self {
+        let what = "this port speaks frames with a JSON header, and not TLS: connect without TLS, or \
+                    turn TLS on (sockeye message --tls)";
+        Self::new("tls_on_plain_port", what)
     }
 
     pub(super) fn unknown_encoding(name: &str) -> Self {

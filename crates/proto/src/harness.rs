@@ -118,15 +118,20 @@ impl Harness {
 
     /// Opens a connection with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
     pub fn new(protocol: impl Protocol + 'static) -> Self {
-        let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
+        Self::with_peer(protocol, Peer::new(address, 0))
+    }
+
+    /// As [`Harness::new`], with another peer, such as one that has TLS ([`Peer::tls`]).
+    pub fn with_peer(protocol: impl Protocol + 'static, peer: Peer) -> Self {
+        let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let owner = TestOwner {
             handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
             wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
         };
-        let session = Session::new(Box::new(protocol), Key(1), Peer::new(address, 0));
+        let session = Session::new(Box::new(protocol), Key(1), peer);
         let mut harness = Self { session, owner, envelopes, jobs };
         harness.call(Session::open);
         harness

@@ -127,6 +127,7 @@
 //! | `background_work`, `async_handlers` | what to do instead of blocking |
 //! | `axum_app` | an axum app with state |
 //! | `graceful_stop` | signals, and a stop that loses no response |
+//! | `https` | TLS: certificates that are reloaded, and those of clients |
 //! | `http_events`, `upload` | server-sent events; bodies of any size |
 //! | `line_protocol`, `chat` | a protocol of your own; connections that notify each other |
 //! | `http_core` | a handler that copies nothing |
@@ -205,9 +206,9 @@ pub use sockeye_tls as tls;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
-    BadListenAddr, BadNetwork, Config, Handle, JobStats, Linger, ListenAddr, Network, Running,
-    Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client, run_client_tls,
-    usable_cores,
+    BadListenAddr, BadNetwork, Config, Handle, HandshakeStats, JobStats, Linger, ListenAddr,
+    Network, Running, Server, Service, Stats, Stopped, TlsAcceptor, TlsConnector, run_client,
+    run_client_tls, usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,

@@ -1,5 +1,6 @@
 //! One certificate with its chain and key.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -50,6 +51,20 @@ impl CertificateInfo {
             fingerprint: Fingerprint::of(der),
             path: path.to_owned(),
         }
+    }
+
+    /// Whether it is for a host, a name or an IP address: one of its names is the same, or is a
+    /// wildcard in place of its first label.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
+        let wildcard = host.split_once('.').map(|(_, rest)| rest);
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        self.names.iter().any(|name| match (ip, name.strip_prefix("*.")) {
+            (Some(ip), _) => name.parse() == Ok(ip),
+            (None, Some(rest)) => wildcard.is_some_and(|host| host.eq_ignore_ascii_case(rest)),
+            (None, None) => name.eq_ignore_ascii_case(host),
+        })
     }
 
     /// How long it is still valid. `None`: it has expired.

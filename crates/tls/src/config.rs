@@ -23,7 +23,7 @@ impl Settings {
     /// keys of tickets.
     pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
         let client_ca = self.client_ca.as_ref().map(|ca| read(&ca.path)).transpose()?;
-        let (config, _) = self.config(certificates, client_ca.as_ref(), None)?;
+        let (config, ..) = self.config(certificates, client_ca.as_ref(), None)?;
         Ok(config)
     }
 
@@ -34,8 +34,9 @@ impl Settings {
         certificates: Vec<Certificate>,
         client_ca: Option<&Content>,
         before: Option<&Tickets>,
-    ) -> Result<(ServerConfig, Tickets), Error> {
+    ) -> Result<(ServerConfig, Arc<ByName>, Tickets), Error> {
         let names = ByName::new(&certificates, self.unknown_name, self.challenges.clone());
+        let names = Arc::new(names);
         let Verifier { verifier, rules } = match self.client_ca.as_ref().zip(client_ca) {
             Some((ca, content)) => client_ca::verifier(ca, &content.bytes)?,
             None => Verifier { verifier: Arc::new(NoClientAuth), rules: None },
@@ -44,7 +45,7 @@ impl Settings {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(names));
+            .with_cert_resolver(Arc::clone(&names) as _);
         config.alpn_protocols.clone_from(&self.alpn);
         if self.challenges.is_some() {
             config.alpn_protocols.push(ACME_TLS_ALPN.to_vec());
@@ -52,6 +53,6 @@ impl Settings {
         // By tickets only: a cache of sessions would have to be shared and limited.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = tickets.keys();
-        Ok((config, tickets))
+        Ok((config, names, tickets))
     }
 }

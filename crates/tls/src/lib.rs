@@ -28,6 +28,7 @@ mod read;
 mod self_signed;
 mod settings;
 mod store;
+mod subject;
 mod tickets;
 mod warning;
 mod x509;
@@ -37,10 +38,13 @@ pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, T
 pub use error::{Error, Problem};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
+/// For configurations of your own, in the version that the engine uses.
+pub use rustls;
 pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};
 pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
+pub use subject::subject;
 pub use warning::{Warning, WarningKind};
 
 #[cfg(test)]

@@ -66,7 +66,11 @@ impl ByName {
     }
 
     /// The certificate for a client that asks for `name` and verifies signatures by `schemes`.
-    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    pub(crate) fn find(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         let lists: [&[Arc<CertifiedKey>]; 3] = match name {
             Some(name) => {
                 let name = name.to_ascii_lowercase();

@@ -12,6 +12,8 @@ use sockeye_engine::TlsAcceptor;
 use crate::certificate::Source;
 use crate::error::{Error, Problem};
 use crate::fingerprint::{Fingerprint, sha256};
+use crate::names::ByName;
+use crate::provider::provider;
 use crate::read::{Content, Reader};
 use crate::tickets::Tickets;
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
@@ -49,6 +51,7 @@ pub struct CertificateStore {
     settings: Settings,
     config: Arc<ServerConfig>,
     acceptor: TlsAcceptor,
+    names: Arc<ByName>,
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
@@ -66,6 +69,7 @@ pub struct CertificateStore {
 /// What was read and checked, and is not in use yet.
 struct Loaded {
     config: ServerConfig,
+    names: Arc<ByName>,
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
@@ -104,6 +108,7 @@ impl CertificateStore {
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
+            names: loaded.names,
             certificates: loaded.certificates,
             warnings: loaded.warnings,
             tickets: loaded.tickets,
@@ -134,6 +139,16 @@ impl CertificateStore {
     #[must_use]
     pub fn certificates(&self) -> &[CertificateInfo] {
         &self.certificates
+    }
+
+    /// The certificate that a client gets that asks for `name` (SNI), or for none, and can verify
+    /// every kind of signature. `None`: its handshake is refused.
+    #[must_use]
+    pub fn certificate_for(&self, name: Option<&str>) -> Option<&CertificateInfo> {
+        let schemes = provider().signature_verification_algorithms.supported_schemes();
+        let key = self.names.find(name, &schemes)?;
+        let fingerprint = Fingerprint::of(key.cert.first()?);
+        self.certificates.iter().find(|info| info.fingerprint == fingerprint)
     }
 
     /// What is doubtful about the certificates in use and their files.
@@ -175,6 +190,7 @@ impl CertificateStore {
         let loaded = loaded?;
         self.acceptor.replace(&loaded.config);
         self.config = Arc::new(loaded.config);
+        self.names = loaded.names;
         self.certificates = loaded.certificates;
         self.warnings = loaded.warnings;
         self.tickets = loaded.tickets;
@@ -285,7 +301,9 @@ impl Contents {
         warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
         let infos = certificates.iter().map(|certificate| certificate.info().clone()).collect();
         let client_ca = self.client_ca.transpose()?;
-        let (config, tickets) = settings.config(certificates, client_ca.as_ref(), tickets)?;
-        Ok(Loaded { config, certificates: infos, warnings, tickets, present: is_present })
+        let (config, names, tickets) =
+            settings.config(certificates, client_ca.as_ref(), tickets)?;
+        let (certificates, present) = (infos, is_present);
+        Ok(Loaded { config, names, certificates, warnings, tickets, present })
     }
 }

@@ -47,6 +47,9 @@
 //! - A request's extensions contain the [`Peer`], so axum's `Extension<Peer>` takes the place of
 //!   its `ConnectInfo`. For code that needs the latter, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
+//! - With [`Options::with_tls`], [`Peer::tls`] says what the handshake has agreed on: version,
+//!   cipher suite, ALPN, SNI, and the client's certificates. The URI has no scheme, as in hyper:
+//!   it is `https` if `peer.tls` is `Some`.
 //! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
 //!   `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are percent-encoded;
 //!   then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give the same values
@@ -118,7 +121,7 @@
 //!
 //! # Limitations
 //!
-//! HTTP/2, TLS, `hyper::upgrade` (axum's WebSockets) and interim responses other than
+//! HTTP/2, `hyper::upgrade` (axum's WebSockets) and interim responses other than
 //! `100 Continue` are not supported. If the service returns a 101, the client gets a 500.
 
 #![forbid(unsafe_code)]

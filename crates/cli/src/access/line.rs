@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use sockeye::http_core::{FieldName, Outcome, Request, RequestHead, UnparsedHead, Version, date};
-use sockeye::proto::{Address, WallTime};
+use sockeye::proto::{Address, Peer, TlsInfo, WallTime};
+use sockeye::tls;
 
 use super::escape::{UNESCAPED, truncated, write_escaped, write_hex};
 use super::terminal_line;
@@ -78,27 +79,29 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
     }
 }
 
-/// The addresses of a request.
+/// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Addresses {
+pub(super) struct Sender<'a> {
     pub(super) client: Address,
-    /// The connection's peer, if there are trusted proxies.
-    pub(super) peer: Option<Address>,
+    /// Whether its address may be one that a proxy named: there are trusted proxies.
+    pub(super) by_proxy: bool,
+    /// The connection's peer.
+    pub(super) peer: &'a Peer,
 }
 
 /// Appends the parts of a line that are known when a request starts.
 pub(super) fn begin(
     format: Format,
     date: &[u8],
-    addresses: Addresses,
+    sender: Sender<'_>,
     request: RequestHead<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
     notes.extend_from_slice(&[0; OFFSET_LEN]);
     let status_offset = match format {
-        Format::Combined => begin_combined(date, addresses.client, request, notes),
-        Format::Json => begin_json(date, addresses, request, notes),
+        Format::Combined => begin_combined(date, sender.client, request, notes),
+        Format::Json => begin_json(date, sender, request, notes),
         Format::Terminal { .. } => begin_for_terminal(request, notes),
     };
     // Values are truncated far below 4 GiB.
@@ -194,18 +197,18 @@ fn begin_combined(
 /// Returns the position of the status: the end.
 fn begin_json(
     date: &[u8],
-    addresses: Addresses,
+    sender: Sender<'_>,
     request: RequestHead<'_>,
     notes: &mut Vec<u8>,
 ) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    write_address(addresses.client, notes);
+    write_address(sender.client, notes);
     notes.push(b'"');
-    if let Some(peer) = addresses.peer {
+    if sender.by_proxy {
         notes.extend_from_slice(b",\"by\":\"");
-        write_address(peer, notes);
+        write_address(sender.peer.address, notes);
         notes.push(b'"');
     }
     match request {
@@ -230,7 +233,26 @@ fn begin_json(
     write_json_member("host", host, MAX_FIELD, notes);
     write_json_member("referer", referer, MAX_FIELD, notes);
     write_json_member("user_agent", user_agent, MAX_FIELD, notes);
+    if let Some(tls) = &sender.peer.tls {
+        write_json_tls(tls, notes);
+    }
     notes.len()
+}
+
+#[cold]
+fn write_json_tls(info: &TlsInfo, notes: &mut Vec<u8>) {
+    write_json_member("tls_version", Some(info.version.as_bytes()), MAX_CODE, notes);
+    write_json_member("tls_cipher", Some(info.cipher_suite.as_bytes()), MAX_CODE, notes);
+    let resumed: &[u8] = if info.resumed { b"true" } else { b"false" };
+    notes.extend_from_slice(b",\"tls_resumed\":");
+    notes.extend_from_slice(resumed);
+    if let Some(name) = &info.server_name {
+        write_json_member("tls_server_name", Some(name.as_bytes()), MAX_FIELD, notes);
+    }
+    if let Some(certificate) = info.client_certificates.first() {
+        let subject = tls::subject(certificate);
+        write_json_member("tls_client", subject.as_deref().map(str::as_bytes), MAX_FIELD, notes);
+    }
 }
 
 /// Returns the position at which the method ends and the target begins.

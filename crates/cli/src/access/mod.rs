@@ -26,7 +26,7 @@ use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
-use self::line::{Addresses, DateCache};
+use self::line::{DateCache, Sender};
 use self::queue::Lines;
 pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
@@ -92,14 +92,13 @@ impl Log for Worker {
         let AccessLog { format, proxies, .. } = &self.log;
         let mut dates = self.dates.borrow_mut();
         let date = dates.of(when, *format);
-        let peer = peer.address;
         let client = match request {
-            _ if proxies.is_empty() => peer,
-            RequestHead::Parsed(request) => proxies.client_of(peer, request),
-            RequestHead::Unparsed(head) => proxies.client_of_unparsed(peer, &head),
+            _ if proxies.is_empty() => peer.address,
+            RequestHead::Parsed(request) => proxies.client_of(peer.address, request),
+            RequestHead::Unparsed(head) => proxies.client_of_unparsed(peer.address, &head),
         };
-        let addresses = Addresses { client, peer: (!proxies.is_empty()).then_some(peer) };
-        line::begin(*format, date, addresses, request, notes);
+        let sender = Sender { client, by_proxy: !proxies.is_empty(), peer };
+        line::begin(*format, date, sender, request, notes);
     }
 
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {

@@ -109,6 +109,7 @@ impl Sink {
                 return io::stderr().lock().write_all(lines).map(|()| lines.clear());
             }
             Self::Terminal => {
+                // Lines are as wide as the terminal, whose window may have changed.
                 stdout::measure();
                 return io::stdout().lock().write_all(lines).map(|()| lines.clear());
             }

@@ -162,7 +162,8 @@ pub(crate) struct Http {
 /// Explain how sockeye http answers a URL: with which file and headers, or why not.
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
-/// response are ignored.
+/// response are ignored. With --tls, it also says which certificate is for the host of an https://
+/// URL, and where an http:// URL is redirected to.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {

@@ -33,10 +33,12 @@ const MAX_TEXT: usize = 96;
 pub(super) const TARGET: &str = "sockeye::suppressed";
 
 /// Lines that are counted together, by client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// The place in the program that logs them; empty for the count that all further kinds share.
     call_site: &'static str,
+    /// The code of their reason; empty for most lines.
+    code: String,
     /// The text of their reason before the first value (a number, or text in quotes or after a
     /// colon). Values differ between lines, and clients may choose them.
     reason: String,
@@ -67,15 +69,15 @@ impl Line {
     pub(super) fn of(event: &Event<'_>) -> Self {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Fields { message, reason, client } = fields;
-        let kind = Kind { call_site: event.metadata().name(), reason: reason_kind(&reason) };
+        let Fields { message, code, reason, client } = fields;
+        let kind = Kind { call_site: event.metadata().name(), code, reason: reason_kind(&reason) };
         let cause = if client.is_empty() { Cause::None } else { Cause::Client(client_of(client)) };
         Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
     /// A line that is written whatever `--log` is.
     pub(super) fn of_text(call_site: &'static str, message: &str) -> Self {
-        let kind = Kind { call_site, reason: String::new() };
+        let kind = Kind { call_site, ..Kind::default() };
         Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
     }
 }
@@ -84,6 +86,7 @@ impl Line {
 #[derive(Debug, Default)]
 struct Fields {
     message: String,
+    code: String,
     reason: String,
     client: String,
 }
@@ -92,6 +95,7 @@ impl Fields {
     fn record(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let to = match field.name() {
             "message" => &mut self.message,
+            "code" => &mut self.code,
             "reason" | "why" | "error" => &mut self.reason,
             "client" | "peer" => &mut self.client,
             _ => return,
@@ -203,7 +207,7 @@ impl Limits {
         if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&others) {
             return others;
         }
-        (Kind { call_site: "", reason: String::new() }, Cause::Others)
+        (Kind::default(), Cause::Others)
     }
 
     /// When suppressed lines must be reported next; `None` if there are none.
@@ -235,13 +239,13 @@ impl Suppressed {
     /// Logs how many lines were suppressed, at their level. If they have none,
     /// returns the text to print instead.
     pub(super) fn log(&self) -> Option<String> {
-        let Self { kind: Kind { reason, .. }, count, .. } = self;
-        let reason = (!reason.is_empty()).then(|| display(reason));
+        let Self { kind: Kind { code, reason, .. }, count, .. } = self;
+        let [code, reason] = [code, reason].map(|text| (!text.is_empty()).then(|| display(text)));
         match count.level {
             None => return Some(self.to_string()),
-            Some(Level::ERROR) => error!(target: TARGET, reason, "{self}"),
-            Some(Level::WARN) => warn!(target: TARGET, reason, "{self}"),
-            Some(_) => info!(target: TARGET, reason, "{self}"),
+            Some(Level::ERROR) => error!(target: TARGET, code, reason, "{self}"),
+            Some(Level::WARN) => warn!(target: TARGET, code, reason, "{self}"),
+            Some(_) => info!(target: TARGET, code, reason, "{self}"),
         }
         None
     }

@@ -10,7 +10,7 @@ mod send;
 mod serve;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 
 pub(crate) use self::folders::{Folders, MountedFolder};
 pub(crate) use self::listing::Listing;

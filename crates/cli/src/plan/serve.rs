@@ -79,8 +79,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let listing = Listing::of(&flags, stdout);
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    let is_tls = !(flags.tls.tls.is_empty() && flags.acme.acme.is_empty());
-    let redirects = tls::redirects(&flags, is_tls)?;
+    let redirects = tls::redirects(&flags)?;
     let acme = acme(&flags.acme, flags.tls.state.as_deref(), !redirects.is_empty())?;
     let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names, acme.as_ref())?;
     let folders = Folders::of(flags.folders, listing)?;

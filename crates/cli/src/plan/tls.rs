@@ -25,9 +25,14 @@ const SELF_SIGNED: &str = "self-signed";
 /// The port of `https://` URLs without a port, and of `http://` ones.
 const PORTS: [u16; 2] = [443, 80];
 
+/// Whether the certificate for development is used.
+pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
+    flags.tls.iter().any(|value| value == SELF_SIGNED)
+}
+
 /// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
 /// of `alpn`, if there is any. A self-signed certificate is for `names`, too.
-pub(super) fn certificates(
+pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
     names: &[String],
@@ -124,10 +129,15 @@ pub(super) fn names(listen: &[ListenAddr], hosts: &AllowedHosts) -> Vec<String> 
     listen.iter().filter_map(host).chain(named).collect()
 }
 
+/// Whether a server of these flags has TLS.
+pub(crate) fn is_used(flags: &args::Http) -> bool {
+    !(flags.tls.tls.is_empty() && flags.acme.acme.is_empty())
+}
+
 /// Checks the flags that only `sockeye http` has. Returns the addresses that redirect.
-pub(super) fn redirects(flags: &args::Http, is_tls: bool) -> Result<Vec<ListenAddr>, Error> {
+pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
     let args::Https { https_redirect, hsts } = &flags.https;
-    if !is_tls {
+    if !is_used(flags) {
         return match (https_redirect, hsts) {
             (Some(_), _) => Err(needs_tls("--https-redirect")),
             (_, Some(_)) => Err(Error::usage(

@@ -2,6 +2,7 @@
 //! them again.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -114,6 +115,16 @@ impl Certificates {
         self.self_signed.as_ref().is_some_and(|own| own.pair()[0] == info.path)
     }
 
+    /// What answers clients that ask for `host`: the certificate, and whether it is for that host.
+    /// `None`: their handshake is refused.
+    pub(crate) fn explain(&self, host: &str, now: SystemTime) -> Option<(String, bool)> {
+        let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        // Clients send no address.
+        let info = self.store.certificate_for((!is_ip).then_some(host))?;
+        let text = format!("{}, for {}; {}", info.path.display(), names(info), expiry(info, now));
+        Some((text, info.is_for(host)))
+    }
+
     /// Starts the thread that loads the files again when they change, and warns before certificates
     /// expire. Calling the result loads them at once; dropping it ends the thread.
     pub(crate) fn watch(mut self, log: Log) -> io::Result<OnHangup> {
@@ -129,7 +140,14 @@ impl Certificates {
                 }
                 match receiver.recv_timeout(INTERVAL) {
                     Ok(()) => self.load_now(&log),
-                    Err(RecvTimeoutError::Timeout) => self.load(),
+                    Err(RecvTimeoutError::Timeout) => match self.load() {
+                        None => {}
+                        Some(Ok(line)) => {
+                            info!(target: "sockeye", "{line}");
+                            self.warn();
+                        }
+                        Some(Err(line)) => error!(target: "sockeye", "{line}"),
+                    },
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
@@ -163,23 +181,23 @@ impl Certificates {
         }
     }
 
-    /// Loads the files if they have changed. A fault is logged once it has lasted for [`INTERVAL`]:
-    /// the files of a certificate and of its key can't be replaced at the same time.
-    fn load(&mut self) {
+    /// Loads the files if they have changed. Returns the line to log: what was loaded, or a fault.
+    /// A fault is logged at the second call that finds it: the files of a certificate and of its key
+    /// can't be replaced at the same time.
+    fn load(&mut self) -> Option<Result<String, String>> {
         match self.store.reload() {
             Some(Ok(())) => {
                 self.fault = None;
-                info!(target: "sockeye", "{}", self.loaded());
-                self.warn();
+                Some(Ok(self.loaded()))
             }
             Some(Err(error)) => {
                 self.fault = Some(Fault { text: kept(&error), is_logged: false });
+                None
             }
             None => {
-                if let Some(fault) = self.fault.as_mut().filter(|fault| !fault.is_logged) {
-                    fault.is_logged = true;
-                    error!(target: "sockeye", "{}", fault.text);
-                }
+                let fault = self.fault.as_mut().filter(|fault| !fault.is_logged)?;
+                fault.is_logged = true;
+                Some(Err(fault.text.clone()))
             }
         }
     }
@@ -256,5 +274,101 @@ fn expiry(info: &CertificateInfo, now: SystemTime) -> String {
             format!("expires {date}, in {}", text::count(left.div_ceil(3600), "hour"))
         }
         Some(left) => format!("expires {date}, in {}", text::count(left / DAY, "day")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sockeye::tls::self_signed;
+
+    use super::*;
+
+    /// A temporary folder, deleted on drop.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("sockeye-certificates-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn pair(&self) -> [PathBuf; 2] {
+            ["cert.pem", "key.pem"].map(|file| self.0.join(file))
+        }
+
+        /// Writes a new certificate and its key, or only a part of them.
+        fn issue(&self, names: &[&str], parts: [bool; 2]) {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let (_, pem) = self_signed(names).unwrap();
+            for ((path, pem), is_written) in self.pair().iter().zip(pem).zip(parts) {
+                if is_written {
+                    fs::write(path, pem).unwrap();
+                }
+            }
+        }
+
+        fn open(&self) -> Certificates {
+            Certificates::open(&[self.pair()], Vec::new(), Settings::default(), None).unwrap()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_fault_is_logged_once_if_it_lasts() {
+        let folder = Folder::new("fault");
+        folder.issue(&["a.example"], [true, true]);
+        let mut certificates = folder.open();
+        assert_eq!(certificates.load(), None);
+        // The certificate is written before its key.
+        folder.issue(&["b.example"], [true, false]);
+        assert_eq!(certificates.load(), None);
+        folder.issue(&["c.example"], [true, true]);
+        let line = certificates.load().unwrap().unwrap();
+        assert!(line.starts_with("loaded the certificates: c.example (expires "), "{line}");
+        assert_eq!(certificates.load(), None);
+        folder.issue(&["d.example"], [false, true]);
+        assert_eq!(certificates.load(), None);
+        let line = certificates.load().unwrap().unwrap_err();
+        assert!(line.starts_with("still using the old certificates: the key in "), "{line}");
+        assert_eq!([certificates.load(), certificates.load()], [None, None]);
+        // Another fault.
+        fs::remove_file(&folder.pair()[1]).unwrap();
+        assert_eq!(certificates.load(), None);
+        let line = certificates.load().unwrap().unwrap_err();
+        assert!(line.contains("key.pem"), "{line}");
+        assert_eq!(certificates.load(), None);
+    }
+
+    #[test]
+    fn many_names_and_the_time_that_is_left_are_shortened() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let folder = Folder::new("names");
+        let all: Vec<String> = (0..7).map(|number| format!("a{number}.example")).collect();
+        folder.issue(&all.iter().map(String::as_str).collect::<Vec<_>>(), [true, true]);
+        let certificates = folder.open();
+        let [info] = certificates.store.certificates() else { panic!("one certificate") };
+        let names = "a0.example, a1.example, a2.example, a3.example, a4.example and 2 more";
+        let date = text::date(info.not_after);
+        for (now, expected) in [
+            (info.not_after - 2 * DAY, format!("expires {date}, in 2 days")),
+            (info.not_after - DAY, format!("expires {date}, in 1 day")),
+            (info.not_after - DAY / 2, format!("expires {date}, in 12 hours")),
+            (info.not_after - DAY / 1000, format!("expires {date}, in 1 hour")),
+            (info.not_after + DAY, format!("expired {date}")),
+        ] {
+            assert_eq!(certificates.lines(now), [format!("Certificate: {names}; {expected}.")]);
+        }
+        assert_eq!(certificates.hosts(), all[..MAX_NAMES]);
+        assert_eq!(Path::new(&info.path), folder.pair()[0]);
     }
 }

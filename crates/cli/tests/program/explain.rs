@@ -48,6 +48,67 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
 }
 
 #[test]
+fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() {
+    let (site, files) = (Folder::new(), Folder::new());
+    site.write("about.html", b"about");
+    let names = ["a.example".into(), "*.b.example".into()];
+    let (_, [certificate, key]) = sockeye::tls::self_signed(names.into()).unwrap();
+    let pem = files.join("both.pem");
+    files.write("both.pem", (certificate + &key).as_bytes());
+    let tls = |flags: &[&'static str]| {
+        let own = [site.text(), "--listen", ":443", "--host", "a.example", "--tls", &pem];
+        [&own[..], flags].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let answered = format!("  certificate: {pem}, for a.example, *.b.example; expires ");
+    let plain = vec![site.text().to_owned(), "--listen".into(), ":80".into()];
+    let refuse = tls(&["--tls-unknown-name", "refuse"]);
+    let redirect = tls(&["--https-redirect"]);
+    let alternative = tls(&["--listen", ":8443", "--https-redirect=:8080"]);
+    let acme = vec![site.text().to_owned(), "--acme".into(), "a.example,b.example".into()];
+    let gone = [&plain[..], &["--tls".into(), "/none.pem".into()]].concat();
+    for (url, flags, code, expected_texts, absent) in [
+        ("https://a.example/about", &tls(&[]), 0, &["200 OK", &answered][..], "refuse it"),
+        ("https://x.b.example/about", &tls(&[]), 0, &[&answered], "refuse it"),
+        ("https://c.example/about", &tls(&[]), 0, &[&answered, "refuse it for c.example"], "308"),
+        ("https://c.example/about", &refuse, 1, &["No response", "unrecognized_name"], "200 OK"),
+        ("https://a.example/none", &tls(&[]), 1, &["404 Not Found", &answered], "fix: "),
+        (
+            "https://a.example/about",
+            &tls(&["--hsts=1h"]),
+            0,
+            &["  Strict-Transport-Security: max-age=3600\n"],
+            "fix: ",
+        ),
+        ("/about", &tls(&["--hsts=1h"]), 0, &["max-age=3600\n"], "certificate: "),
+        ("http://a.example:443/?a", &tls(&[]), 0, &["308 ", ": https://a.example/?a\n"], "200"),
+        ("http://a.example/b", &tls(&[]), 1, &["No response: this server has no port 80"], "200"),
+        ("http://a.example/b", &redirect, 0, &["308 ", " https://a.example/b\n"], "certificate"),
+        ("http://a.example:8080", &alternative, 0, &["308 ", " https://a.example/\n"], "200"),
+        ("http://a.example:8443", &alternative, 0, &[" https://a.example:8443/\n"], "200"),
+        (
+            "https://a.example/about",
+            &gone,
+            0,
+            &["200 OK", "certificate: unknown: --tls: "],
+            "refuse it",
+        ),
+        ("https://b.example/about", &acme, 0, &["200 OK", "certificate: of --acme"], "refuse it"),
+        ("https://c.example/about", &acme, 0, &["refuse it for c.example: add --acme"], "once"),
+        ("http://a.example/b", &acme, 0, &["308 ", " https://a.example/b\n"], "certificate"),
+        ("https://a.example/about", &plain, 0, &["200 OK", "add --tls CERT,KEY"], "certificate"),
+        ("http://a.example/about", &plain, 0, &["200 OK"], "TLS"),
+    ] {
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let (ended, printed) = explain(url, &flags);
+        assert_eq!(ended, code, "{url}: {printed}");
+        assert!(!printed.contains(absent), "{url}: {absent} is in {printed}");
+        for expected_text in expected_texts {
+            assert!(printed.contains(expected_text), "{url}: {expected_text} is not in {printed}");
+        }
+    }
+}
+
+#[test]
 fn a_missing_permission_is_named_and_logged_as_a_warning() {
     const NOBODY: u32 = 65534;
     let as_nobody = |args: &[&str]| {

@@ -15,4 +15,5 @@ mod servers;
 mod support;
 mod terminal;
 mod tls;
+mod tls_logs;
 mod usage;

@@ -279,17 +279,17 @@ impl<D: Driver> Shard<D> {
     pub(super) fn start_session(&mut self, key: Key) {
         self.serve(key, |active| {
             active.conn.session.open(active.resources);
+            if active.conn.readable {
+                active.conn.queue_read(active.resources);
+            }
             Ok(())
         });
-        self.start_reading(key);
+        self.catch_up(key);
     }
 
-    /// Reads from a connection whose session has opened, if there may be input.
-    pub(super) fn start_reading(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        if conn.readable {
-            conn.queue_read(&mut self.resources);
-        }
+    /// Tells a session that has just opened if the server is stopping.
+    #[inline]
+    pub(super) fn catch_up(&mut self, key: Key) {
         if self.phase != Phase::Serving {
             self.notify_phase(key);
         }

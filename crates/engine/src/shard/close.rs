@@ -8,8 +8,8 @@ use sockeye_proto::{Blame, Event, Fault, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
 use super::state::{Phase, Shard, find, slot_of};
-use crate::conn::{Conn, SendState, Stage};
-use crate::driver::{Driver, Sending};
+use crate::conn::{SendState, Stage};
+use crate::driver::Driver;
 
 /// Maximum number of buffers that are read from a connection before its protocol gets
 /// [`Event::Drain`]: about as much as a socket's receive queue holds.
@@ -38,17 +38,11 @@ impl<D: Driver> Shard<D> {
             self.resources.reads.remove(key);
         }
         conn.session.close(&reason, &mut self.resources);
-        if reason.is_orderly() {
-            self.say_goodbye(&mut conn);
-        }
-        if let Some(out) = conn.secure.take().and_then(|secure| secure.out) {
-            self.resources.outputs.take_back(out);
+        if let Some(secure) = conn.secure.take() {
+            self.close_secure(*secure, &mut conn, &reason);
         }
         if conn.charged {
             self.resources.output_budget.release(key);
-        }
-        if conn.counted && matches!(conn.stage, Stage::Handshaking { .. }) {
-            self.resources.handshakes.end();
         }
         if conn.counted {
             self.counts.remove(conn.session.peer().address);
@@ -60,27 +54,28 @@ impl<D: Driver> Shard<D> {
         let ms = self.resources.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked | Reason::Fault(Fault { blame: Blame::Ours, .. }) => {
-                error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                error!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
             }
             reason if reason.is_orderly() => {
-                debug!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+                debug!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
             }
-            reason => info!(target: "sockeye", %peer, received, sent, ms, %reason, "closed"),
+            reason => {
+                info!(
+                    target: "sockeye",
+                    %peer, received, sent, ms, code = %reason.code(), %reason,
+                    "closed"
+                );
+            }
         }
         self.driver.close(conn.socket);
-    }
-
-    /// Sends close_notify on a connection that closes while it is idle, if it can be sent at once.
-    #[inline]
-    fn say_goodbye(&mut self, conn: &mut Conn<D::Socket>) {
-        let Some(secure) = conn.secure.as_deref_mut() else { return };
-        if matches!(conn.stage, Stage::Established) && secure.is_flushed() && !secure.is_closed {
-            let mut out = self.resources.outputs.lend();
-            secure.close(&mut out);
-            if let Sending::Done(sent) = self.driver.send(&mut conn.socket, out) {
-                self.resources.outputs.take_back(sent.out);
-            }
-        }
     }
 
     /// Tells a protocol that its connection was never established.
@@ -132,6 +127,8 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.notify_phase(key);
         }
+        // This may be the end of a turn, or between two.
+        self.open_handshaken();
     }
 
     /// Stops listening and cuts all connections now.

@@ -85,7 +85,10 @@ impl<D: Driver> Shard<D> {
         let Some(secure) = &conn.secure else { return };
         let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
         if !is_plain {
-            conn.session.set_tls(Arc::new(secure.tls.info()));
+            let tls = secure.tls.info();
+            self.resources.stats.handshakes.completed += 1;
+            self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
+            conn.session.set_tls(Arc::new(tls));
         }
         if opens_session {
             let peer = conn.session.peer().clone();
@@ -122,10 +125,41 @@ impl<D: Driver> Shard<D> {
             if is_at_end {
                 conn.session.end_of_input(*resources);
             }
+            if conn.readable {
+                conn.queue_read(resources);
+            }
             Ok(())
         });
         // After what came with the handshake: a server that drains reads more.
-        self.start_reading(key);
+        self.catch_up(key);
+    }
+
+    /// Closes the TLS of a connection. One that was idle gets close_notify, if that can be sent at
+    /// once.
+    #[cold]
+    pub(super) fn close_secure(
+        &mut self,
+        mut secure: Secure,
+        conn: &mut Conn<D::Socket>,
+        reason: &Reason,
+    ) {
+        if matches!(conn.stage, Stage::Handshaking { .. }) {
+            self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+            if conn.counted {
+                self.resources.handshakes.end();
+            }
+        }
+        let is_open = matches!(conn.stage, Stage::Established) && !secure.is_closed;
+        if is_open && secure.is_flushed() && reason.is_orderly() {
+            let mut out = self.resources.outputs.lend();
+            secure.close(&mut out);
+            if let Sending::Done(sent) = self.driver.send(&mut conn.socket, out) {
+                self.resources.outputs.take_back(sent.out);
+            }
+        }
+        if let Some(out) = secure.out {
+            self.resources.outputs.take_back(out);
+        }
     }
 }
 
@@ -180,7 +214,8 @@ impl<D: Driver> Active<'_, D> {
                 Part::Unread(_) => break Ok(true),
                 Part::Memory => secure.seal_memory(&plain, left as usize, &mut out),
                 Part::File(range) => {
-                    match secure.seal_file(*driver, range, left as usize, &mut out) {
+                    let piece = &mut resources.file_piece;
+                    match secure.seal_file(*driver, range, left as usize, piece, &mut out) {
                         None => break Ok(true),
                         // The file ends before its range does.
                         Some(Ok(0)) => break Err(Reason::FileChanged),
@@ -309,6 +344,10 @@ impl<S> Conn<S> {
                 false => session.input(plain, resources),
             });
         });
+        // After close_notify, not even an alert is sent.
+        if secure.is_closed && before == 0 {
+            out.clear();
+        }
         let is_more = out.unsent() > before;
         if is_handshaking && is_more {
             resources.handshakes.count_step();
@@ -328,6 +367,7 @@ impl<S> Conn<S> {
                     resources.outputs.take_back(unsent);
                 }
                 if is_handshaking {
+                    resources.stats.handshakes.failed += 1;
                     if secure.opens_session {
                         resources.handshakes.end();
                     }

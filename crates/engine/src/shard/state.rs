@@ -246,6 +246,7 @@ impl<D: Driver> Shard<D> {
             ready: Vec::new(),
             handshakes: Handshakes::default(),
             handshaken: Vec::new(),
+            file_piece: Vec::new(),
         };
         Ok(Self {
             driver,

@@ -80,8 +80,7 @@ impl<D: Driver> Shard<D> {
         let resources = &self.resources;
         let at_once = !resources.ready.is_empty()
             || !resources.dirty.is_empty()
-            || !self.unwatched.is_empty()
-            || !resources.handshaken.is_empty();
+            || !self.unwatched.is_empty();
         if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }

@@ -48,6 +48,8 @@ fn code_of(error: &Error) -> &'static str {
             Incompatible::ServerDoesNotSupportTls12Or13
             | Incompatible::ServerTlsVersionIsDisabledByOurConfig
             | Incompatible::SupportedVersionsExtensionRequired
+            // rustls finds this first: only clients of older versions leave it out.
+            | Incompatible::SignatureAlgorithmsExtensionRequired
             | Incompatible::Tls12NotOffered
             | Incompatible::Tls12NotOfferedOrEnabled,
         ) => "tls_no_common_version",
@@ -74,7 +76,18 @@ impl fmt::Display for TlsError {
             Self::Failed(Error::NoApplicationProtocol) => {
                 f.write_str("offered only unknown application protocols (ALPN)")
             }
-            Self::Failed(error) => write!(f, "failed in TLS: {error}"),
+            Self::Failed(error) => match (error, code_of(error)) {
+                (Error::PeerIncompatible(what), "tls_no_common_version") => {
+                    write!(f, "has no TLS version in common with us, 1.2 or 1.3: {what:?}")
+                }
+                (Error::PeerIncompatible(what), "tls_no_common_suite") => {
+                    write!(
+                        f,
+                        "has no TLS cipher suite, curve or signature in common with us: {what:?}"
+                    )
+                }
+                _ => write!(f, "failed in TLS: {error}"),
+            },
             Self::Alert(alert) => match name_of(*alert) {
                 Some(name) => write!(f, "sent the TLS alert {name}"),
                 None => write!(f, "sent the TLS alert {}", u8::from(*alert)),

@@ -118,17 +118,19 @@ impl Secure {
         }
     }
 
-    /// Reads the beginning of a range of a file, at most `max` bytes, and seals it. `None` if
-    /// reading might block. Returns how many bytes were sealed; 0 at the end of the file.
+    /// Reads the beginning of a range of a file into `piece`, at most `max` bytes, and seals it.
+    /// `None` if reading might block. Returns how many bytes were sealed; 0 at the end of the file.
     pub(crate) fn seal_file<D: Driver>(
         &mut self,
         driver: &mut D,
         range: &FileRange,
         max: usize,
+        piece: &mut Vec<u8>,
         out: &mut Output,
     ) -> Option<Result<usize, FileError>> {
-        let mut piece = vec![0; max.min(FILE_PIECE)];
-        Some(match driver.read_resident(range, &mut piece)? {
+        piece.resize(FILE_PIECE, 0);
+        let piece = &mut piece[..max.min(FILE_PIECE)];
+        Some(match driver.read_resident(range, piece)? {
             Ok(read) => self.seal(&piece[..read], out).map_err(FileError::Tls),
             Err(error) => Err(FileError::File(error)),
         })

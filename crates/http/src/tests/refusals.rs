@@ -227,7 +227,7 @@ fn other_protocols_get_a_helpful_error() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
     let (output, client) = output_for(hello);
-    for part in ["a TLS client hello", "use http:// instead", "put a TLS proxy in front"] {
+    for part in ["a TLS client hello", "use http:// instead", "turn TLS on"] {
         assert!(output.contains(part) && client.fault().unwrap().what.contains(part), "{output}");
     }
 }

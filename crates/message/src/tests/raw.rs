@@ -48,7 +48,8 @@ fn faults_are_answered_with_their_codes() {
     let mut cases: Vec<(Vec<u8>, &str)> = vec![
         (b"\0\0".to_vec(), "bad_header"),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "bad_header"),
-        (b"\x16\x03\x01\x02\x00".to_vec(), "bad_header"),
+        (b"\x16\x03\x01\x02\x00".to_vec(), "tls_on_plain_port"),
+        (b"\x16\x04\x01\x02\x00".to_vec(), "bad_header"),
         (framed("{\"byteorder\": ", b""), "bad_header"),
         (framed("[1, 2, 3]", b""), "bad_header"),
         (framed("{} {}", b""), "bad_header"),
@@ -91,10 +92,14 @@ fn a_length_of_zero_is_refused_after_two_bytes_and_other_protocols_after_three()
     client.drip(b"\0");
     assert_eq!(error_code(&client.output()), "bad_header");
 
-    for start in [&b"GET"[..], b"\x16\x03\x01", b"\x01\x00x"] {
+    for (start, code) in [
+        (&b"GET"[..], "bad_header"),
+        (b"\x16\x03\x01", "tls_on_plain_port"),
+        (b"\x01\x00x", "bad_header"),
+    ] {
         let mut client = reference_server();
         client.drip(start);
-        assert_eq!(client.fault().unwrap().code, "bad_header");
+        assert_eq!(client.fault().unwrap().code, code);
     }
 }
 

@@ -26,7 +26,7 @@ fn tls(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (TlsAcceptor, TlsC
     change(&mut params);
     let certificate = params.self_signed(&signing_key).unwrap().der().clone();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let provider = sockeye_tls::provider();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -49,6 +49,9 @@
 //! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
 //! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
+//! The URI has no scheme and no host, since clients send only a path. With [`Options::with_tls`], the
+//! peer says what the handshake has agreed on: [`Peer::tls`](crate::Peer::tls).
+//!
 //! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
 //! [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
 //!
@@ -68,7 +71,7 @@
 //!
 //! There is no router: use `match` for a few paths (the example `json_api` matches parts of paths),
 //! and axum with `sockeye-tower` for many. For compression, cookies and forms, use crates that work
-//! with the types of the `http` crate. HTTP/2 and TLS are not supported.
+//! with the types of the `http` crate. HTTP/2 is not supported.
 
 mod body;
 pub mod convert;

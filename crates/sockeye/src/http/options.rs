@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sockeye_engine::driver::Bound;
-use sockeye_engine::{Config, usable_cores};
+use sockeye_engine::{Config, TlsAcceptor, usable_cores};
 use sockeye_http::{AllowedHosts, Limits, ServerConfig};
 use sockeye_proto::Budget;
 
@@ -35,6 +35,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// Makes all addresses speak TLS: sets [`Config::tls`].
+    ///
+    /// A [`TlsAcceptor`] has the certificates of `sockeye::tls`, which is there with the feature
+    /// `tls`, or a configuration of rustls: [`TlsAcceptor::new`].
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsAcceptor) -> Self {
+        self.config.tls = Some(tls);
+        self
+    }
+
     /// The configuration of HTTP for a worker whose listeners are bound to `bound`.
     #[must_use]
     pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {

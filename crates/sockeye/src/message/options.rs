@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use sockeye_engine::driver::Bound;
-use sockeye_engine::{Config, usable_cores};
+use sockeye_engine::{Config, TlsAcceptor, usable_cores};
 use sockeye_http::AllowedHosts;
 use sockeye_message::{AllowedOrigins, Limits, ServerConfig};
 
@@ -31,6 +31,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Makes all addresses speak TLS: see
+    /// [`http::Options::with_tls`](crate::http::Options::with_tls).
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsAcceptor) -> Self {
+        self.config.tls = Some(tls);
+        self
+    }
+
     /// The configuration of the protocol for a worker whose listeners are bound to `bound`.
     #[must_use]
     pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {

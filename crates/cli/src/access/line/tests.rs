@@ -1,7 +1,9 @@
 //! Log lines of requests to a [`Server`], which the harness drives.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use sockeye::http_core::{
@@ -29,8 +31,8 @@ impl Log for MemoryLog {
     ) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let addresses = Addresses { client: peer.address, peer: None };
-        begin(self.format, &date, addresses, request, notes);
+        let sender = Sender { client: peer.address, by_proxy: false, peer };
+        begin(self.format, &date, sender, request, notes);
     }
 
     fn on_end(&self, notes: &[u8], outcome: &Outcome) {
@@ -60,9 +62,16 @@ fn log_of(format: Format, input: &[u8]) -> String {
 
 /// The log after the client has done `act`.
 fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
+    log_over(None, format, act)
+}
+
+/// The same on a connection that has TLS.
+fn log_over(tls: Option<TlsInfo>, format: Format, act: impl FnOnce(&mut Harness)) -> String {
     let log = Rc::new(MemoryLog { format, lines: RefCell::default() });
+    let mut peer = Peer::new(SocketAddr::from(([127, 0, 0, 1], 9)).into(), 0);
+    peer.tls = tls.map(Arc::new);
     let config = ServerConfig::new(Limits::default()).logging(log.clone());
-    let mut client = Harness::new(Server::new(Rc::new(config), |_: &Peer| Hello));
+    let mut client = Harness::with_peer(Server::new(Rc::new(config), |_: &Peer| Hello), peer);
     act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);
@@ -116,6 +125,49 @@ fn a_json_line_always_has_the_same_members() {
     // The whole first line of a head that is not valid.
     assert_eq!(line["unread"], "GET /\u{1f600}\u{fffd} HTTP/1.1");
     assert_eq!((&line["target"], &line["status"]), (&serde_json::Value::Null, &400.into()));
+}
+
+/// A client's certificate, with the subject `O=Example`, `CN=ann`.
+const CERTIFICATE: &str = "\
+    3081fa3081ad02140dfcf476073e34a0b3b8224ea5f17cc3758e22c4300506032b657030203110300e060355\
+    040a0c074578616d706c65310c300a06035504030c03616e6e301e170d3236313132363230353432355a170d\
+    3336313132333230353432355a30203110300e060355040a0c074578616d706c65310c300a06035504030c03\
+    616e6e302a300506032b6570032100272acd180f2dd99afebbc616cfba4c280710f16eca46155b81d9dd0067\
+    412864300506032b6570034100e5a91f79e7b1fd46536964400ae458bd6b1fd67d250130f90260500f534d14\
+    2939194994c8c817e960a2b23a6ce2563aaebab2ac5fa619bc10f4518d0092e202";
+
+#[test]
+fn a_json_line_says_what_tls_has_agreed_on() {
+    let mut tls = TlsInfo::default();
+    (tls.version, tls.cipher_suite) = ("TLSv1.3", "TLS_AES_128_GCM_SHA256");
+    let line = |tls: &TlsInfo, format| {
+        log_over(Some(tls.clone()), format, |client| client.input(REQUEST.as_bytes()))
+    };
+    let members = |tls: &TlsInfo| {
+        let line: serde_json::Value = serde_json::from_str(&line(tls, Format::Json)).unwrap();
+        assert_eq!(line["ended"], "complete");
+        let line = line.as_object().unwrap().clone();
+        serde_json::Value::from_iter(line.into_iter().filter(|(name, _)| name.starts_with("tls")))
+    };
+    let expected = serde_json::json!({
+        "tls_version": "TLSv1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256", "tls_resumed": false,
+    });
+    assert_eq!(members(&tls), expected);
+    let byte = |at| u8::from_str_radix(&CERTIFICATE[at..at + 2], 16).unwrap();
+    let certificate: Vec<u8> = (0..CERTIFICATE.len()).step_by(2).map(byte).collect();
+    tls.client_certificates = vec![certificate.into()];
+    (tls.resumed, tls.server_name) = (true, Some("a.example".into()));
+    let expected = serde_json::json!({
+        "tls_version": "TLSv1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256", "tls_resumed": true,
+        "tls_server_name": "a.example", "tls_client": "CN=ann,O=Example",
+    });
+    assert_eq!(members(&tls), expected);
+    tls.client_certificates = vec![(*b"nonsense").into()];
+    assert_eq!(members(&tls)["tls_client"], serde_json::Value::Null);
+    // Formats for people, and for tools that read those of other servers, are the same with TLS.
+    for format in [Format::Combined, Format::Terminal { color: false }] {
+        assert_eq!(line(&tls, format), log_of(format, REQUEST.as_bytes()));
+    }
 }
 
 #[test]

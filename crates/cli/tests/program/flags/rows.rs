@@ -175,13 +175,17 @@ pub(super) const EXPLAIN: &[Row] = &[
     slow_default("--access-log-format", "json", is_explained, "200 OK"),
     slow_default("--trusted-proxy", "unix", is_explained, "200 OK"),
     slow_default("--host", "www.example.org", is_explained, "200 OK"),
-    slow_default("--tls", "cert.pem,key.pem", is_explained, "200 OK"),
-    slow_default("--tls-unknown-name", "refuse", is_explained, "200 OK"),
-    slow_default("--client-ca", "ca.pem", is_explained, "200 OK"),
-    slow_default("--client-ca-optional", SWITCH, is_explained, "200 OK"),
+    row("--tls", "{dir}/.tls/both.pem", https_explained, "by a proxy", "  certificate: "),
+    row("--tls-unknown-name", "refuse", https_explained, "browsers refuse", "unrecognized_name")
+        .base(TLS),
+    row("--client-ca", "{dir}/.tls/ca.pem", is_explained, "200 OK", "certificate: required")
+        .base(TLS),
+    row("--client-ca-optional", SWITCH, is_explained, ": required", ": optional")
+        .base(TLS_WITH_CLIENT_CA),
     slow_default("--state", "/", is_explained, "200 OK"),
-    slow_default("--https-redirect", ":80", is_explained, "200 OK"),
-    slow_default("--hsts", "1h", is_explained, "200 OK"),
+    row("--https-redirect", ":80", |run| explain(run, "http://localhost/"), "no port 80", "308 ")
+        .base(TLS),
+    row("--hsts", "1h", is_explained, "200 OK", "Security: max-age=3600").base(TLS),
     slow_default("--acme", "a.example", is_explained, "200 OK"),
     slow_default("--acme-email", "me@example.org", is_explained, "200 OK").base("--acme a.example"),
     slow_default("--acme-directory", "staging", is_explained, "200 OK").base("--acme a.example"),

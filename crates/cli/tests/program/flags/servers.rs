@@ -107,6 +107,11 @@ pub(super) fn is_explained(run: &Run<'_>) -> String {
     explain(run, "/about")
 }
 
+/// A URL whose name no certificate has.
+pub(super) fn https_explained(run: &Run<'_>) -> String {
+    explain(run, "https://other.localhost/about")
+}
+
 pub(super) fn security_headers(run: &Run<'_>) -> String {
     presence(&get(run, "/about"), "nosniff", "has none", "has nosniff")
 }

@@ -56,6 +56,8 @@ fn plain_http_is_redirected_to_https() {
         assert!(response.contains(&format!("\r\nLocation: {location}\r\n")), "{response}");
         assert!(!response.contains("Strict-Transport"), "{response}");
     }
+    let connected = Client::new().connect(redirecting(&server), "localhost");
+    assert!(connected.is_err(), "a port that redirects doesn't speak TLS");
     // The URL of a redirect works.
     let response = Client::new().get(server.address(), "localhost", "/a?b=c").unwrap();
     assert!(response.ends_with("\r\n\r\ncontent"), "{response}");

@@ -1,0 +1,117 @@
+//! The subject of a certificate as text.
+
+use std::fmt::Write;
+
+use x509_parser::asn1_rs::ToDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::AttributeTypeAndValue;
+
+/// The names of attributes that have one (RFC 4514, 3, and `emailAddress`, as OpenSSL writes it).
+const NAMES: [(&str, &str); 10] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "street"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+];
+
+/// The subject of a certificate in DER, such as a client's in
+/// `TlsInfo::client_certificates`: as text
+/// (RFC 4514), the last part first: `CN=Ann,O=Example`. Commas and other special characters in a
+/// value are escaped, so no value looks like several parts. Empty if the certificate has no subject
+/// but only alternative names. `None` if it can't be parsed.
+#[must_use]
+pub fn subject(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let mut text = String::new();
+    let parts: Vec<_> = certificate.subject().iter_rdn().collect();
+    for (at, part) in parts.iter().rev().enumerate() {
+        for (number, attribute) in part.iter().enumerate() {
+            text.push_str(match (at, number) {
+                (0, 0) => "",
+                (_, 0) => ",",
+                _ => "+",
+            });
+            push(attribute, &mut text);
+        }
+    }
+    Some(text)
+}
+
+fn push(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
+    let kind = attribute.attr_type().to_id_string();
+    let name = NAMES.iter().find(|(id, _)| *id == kind).map(|(_, name)| *name);
+    text.push_str(name.unwrap_or(&kind));
+    text.push('=');
+    let Ok(value) = attribute.as_str() else {
+        text.push('#');
+        for byte in attribute.attr_value().to_der_vec().unwrap_or_default() {
+            // Writing to a string doesn't fail.
+            let _ = write!(text, "{byte:02X}");
+        }
+        return;
+    };
+    let last = value.chars().count().saturating_sub(1);
+    for (at, char) in value.chars().enumerate() {
+        let is_edge = char == ' ' && (at == 0 || at == last) || char == '#' && at == 0;
+        if is_edge || matches!(char, '"' | '+' | ',' | ';' | '<' | '>' | '\\') {
+            text.push('\\');
+        }
+        text.push(char);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
+
+    use super::*;
+
+    fn of(parts: &[(DnType, &str)]) -> String {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in parts {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let key = KeyPair::generate().unwrap();
+        subject(params.self_signed(&key).unwrap().der()).unwrap()
+    }
+
+    #[test]
+    fn a_subject_is_written_as_rfc_4514_says() {
+        use DnType::{CommonName, CountryName, CustomDnType, OrganizationName};
+        let special = "a,b+c\"d\\e<f>g;h";
+        for (parts, expected) in [
+            (&[][..], ""),
+            (&[(CommonName, "ann")], "CN=ann"),
+            (
+                &[(CountryName, "DE"), (OrganizationName, "Ex"), (CommonName, "A B")],
+                "CN=A B,O=Ex,C=DE",
+            ),
+            // Not two parts.
+            (&[(CommonName, "ann,CN=admin")], "CN=ann\\,CN=admin"),
+            (&[(CommonName, special)], "CN=a\\,b\\+c\\\"d\\\\e\\<f\\>g\\;h"),
+            (&[(CommonName, " #a ")], "CN=\\ #a\\ "),
+            (&[(CommonName, "#")], "CN=\\#"),
+            (&[(CommonName, "Z\u{fc}rich")], "CN=Z\u{fc}rich"),
+            (&[(CustomDnType(vec![2, 5, 4, 97]), "x")], "2.5.4.97=x"),
+        ] {
+            assert_eq!(of(parts), expected);
+        }
+        // A value that is no string here: its encoding.
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        let value = DnValue::BmpString("A".try_into().unwrap());
+        params.distinguished_name.push(CommonName, value);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(subject(certificate.der()).unwrap(), "CN=#1E020041");
+        assert_eq!(subject(b""), None);
+        assert_eq!(subject(b"\x30\x03abc"), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! An axum app over TLS: its handlers know what the handshake has agreed on.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{StatusCode, Uri};
+use axum::routing::get;
+use axum::{Extension, Router};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use sockeye::http::Options;
+use sockeye::{Peer, TlsAcceptor, tls};
+
+/// Timeout of each read: far longer than any should take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A certificate, signed by itself, and its key.
+fn pair(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut params = CertificateParams::new(vec![name.into()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+}
+
+fn roots(certificate: &CertificateDer<'static>) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    Arc::new(roots)
+}
+
+/// What a handler says about its client.
+async fn who(Extension(peer): Extension<Peer>, uri: Uri) -> Result<String, StatusCode> {
+    let tls = peer.tls.as_deref().ok_or(StatusCode::FORBIDDEN)?;
+    let alpn = tls.alpn.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let name = tls.server_name.as_deref().unwrap_or_default();
+    let client = tls.client_certificates.first().and_then(|certificate| tls::subject(certificate));
+    let client = client.unwrap_or_else(|| "nobody".into());
+    let resumed = tls.resumed;
+    Ok(format!("{} {alpn} {name} {client} {resumed} {uri}", tls.version))
+}
+
+#[test]
+fn a_handler_reads_version_alpn_name_and_client_certificate() {
+    let (server, client) = (pair("localhost"), pair("client.example"));
+    let provider = tls::provider();
+    // A configuration of the user's own, with client certificates.
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots(&client.0), Arc::clone(&provider));
+    let verifier = verifier.allow_unauthenticated().build().unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![server.0.clone()], server.1)
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let app = Router::new().route("/{*path}", get(who));
+    let addresses = ["127.0.0.1:0".parse().unwrap()];
+    let options = Options::default().with_tls(TlsAcceptor::new(&config));
+    let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+
+    let builder = || {
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots(&server.0))
+    };
+    let mut nobody = builder().with_no_client_auth();
+    nobody.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let somebody = builder().with_client_auth_cert(vec![client.0], client.1).unwrap();
+    for (config, expected) in [
+        (nobody, "TLSv1.3 http/1.1 localhost nobody false /a?b"),
+        (somebody, "TLSv1.3  localhost CN=client.example false /a?b"),
+    ] {
+        assert_eq!(content(config, address), expected);
+    }
+    serving.handle().drain();
+    serving.join().unwrap();
+    runtime.shutdown_background();
+}
+
+/// The content that `GET /a?b` gets.
+fn content(config: ClientConfig, address: SocketAddr) -> String {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(connection, socket);
+    write!(stream, "GET /a?b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, content) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    content.to_owned()
+}
