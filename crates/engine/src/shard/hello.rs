@@ -36,10 +36,10 @@ impl<S> Conn<S> {
         resources: &mut ShardResources,
     ) -> Result<(), Reason> {
         let Stage::Signing(signing) = &self.stage else { return Ok(()) };
-        self.stage = Stage::Handshaking { until: signing.until };
         let Some(HelloRead { mut secure, records, result }) = read else {
             return Err(Reason::Panicked);
         };
+        self.stage = Stage::Handshaking { until: signing.until };
         let is_more = !records.is_empty();
         if is_more {
             let mut out = resources.outputs.lend();
