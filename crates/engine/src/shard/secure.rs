@@ -368,6 +368,9 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
+        if is_handshaking && !secure.tls.awaits_hello() {
+            resources.handshakes.note_signature(secure.tls.signs_slowly());
+        }
         match result {
             Err(error) => {
                 session.fail(error.fault());
