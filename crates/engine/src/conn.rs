@@ -295,8 +295,8 @@ impl ShardResources {
 }
 
 impl ShardResources {
-    /// Whether a thread is to answer a client hello: the event loop has done so in this turn, or
-    /// other connections wait for the end of the turn.
+    /// Whether a thread is to answer a client hello: the event loop has done so in this turn, other
+    /// connections wait for the end of the turn, or the key is likely to be RSA.
     pub(crate) fn must_sign_elsewhere(&self) -> bool {
         !self.dirty.is_empty() || !self.handshakes.may_sign()
     }

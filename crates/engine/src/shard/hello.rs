@@ -20,6 +20,20 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<S> Conn<S> {
+    /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
+    /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
+    /// it need not wait.
+    #[cold]
+    pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
+        let may = !matches!(self.stage, Stage::Handshaking { .. })
+            || resources.handshakes.may_step()
+            || self.secure.as_ref().is_some_and(|secure| secure.tls.awaits_hello());
+        if !may {
+            self.queue_read(resources);
+        }
+        may
+    }
+
     /// Passes the client hello, and what it has for TLS, to a thread.
     #[cold]
     pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
@@ -36,10 +50,10 @@ impl<S> Conn<S> {
         resources: &mut ShardResources,
     ) -> Result<(), Reason> {
         let Stage::Signing(signing) = &self.stage else { return Ok(()) };
-        self.stage = Stage::Handshaking { until: signing.until };
         let Some(HelloRead { mut secure, records, result }) = read else {
             return Err(Reason::Panicked);
         };
+        self.stage = Stage::Handshaking { until: signing.until };
         let is_more = !records.is_empty();
         if is_more {
             let mut out = resources.outputs.lend();

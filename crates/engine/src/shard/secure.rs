@@ -374,6 +374,9 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
+        if is_handshaking && !secure.tls.awaits_hello() {
+            resources.handshakes.note_signature(secure.tls.signs_slowly());
+        }
         match result {
             Err(error) => {
                 session.fail(error.fault());
@@ -421,20 +424,6 @@ impl<S> Conn<S> {
                 false
             }
         }
-    }
-
-    /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
-    /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
-    /// it need not wait.
-    #[cold]
-    pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
-        let may = !matches!(self.stage, Stage::Handshaking { .. })
-            || resources.handshakes.may_step()
-            || self.secure.as_ref().is_some_and(|secure| secure.tls.awaits_hello());
-        if !may {
-            self.queue_read(resources);
-        }
-        may
     }
 
     /// Why a connection ends whose peer closes it during the handshake.

@@ -46,6 +46,8 @@ pub(crate) struct Tls {
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
     has_begun: bool,
+    /// It is a server, and its key for this connection is RSA.
+    signs_slowly: bool,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
     /// The name that the client asked for. Only for servers.
@@ -111,6 +113,7 @@ impl Tls {
             sealed: 0,
             peer_closed: false,
             has_begun: false,
+            signs_slowly: false,
             has_failed: false,
             server_name: None,
         }
@@ -124,6 +127,11 @@ impl Tls {
     /// Whether it is a server that has not answered a client hello yet.
     pub(crate) fn awaits_hello(&self) -> bool {
         matches!(&self.side, Side::Server(server) if server.protocol_version().is_none())
+    }
+
+    /// Whether the server has answered a client hello with an RSA key.
+    pub(crate) fn signs_slowly(&self) -> bool {
+        self.signs_slowly
     }
 
     /// Whether `input` completes the first record of a client hello.
@@ -239,6 +247,7 @@ impl Tls {
             }
             if let Some(asked) = server_name::take() {
                 self.server_name = asked.name;
+                self.signs_slowly = asked.signs_slowly;
                 if result.is_err() && asked.is_unknown {
                     result = Err(TlsError::UnknownName);
                     if out.len() > before && out.ends_with(&ACCESS_DENIED) {

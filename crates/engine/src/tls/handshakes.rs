@@ -21,6 +21,8 @@ pub(crate) struct Handshakes {
     in_progress: usize,
     steps: u32,
     signatures: u32,
+    /// The last answer to a client hello was signed with an RSA key.
+    signs_slowly: bool,
 }
 
 impl Handshakes {
@@ -30,9 +32,15 @@ impl Handshakes {
         self.signatures = 0;
     }
 
-    /// Whether the event loop may answer one more client hello in this turn.
+    /// Whether the event loop may answer one more client hello in this turn. Which key it takes is
+    /// unknown, but most servers have one kind.
     pub(crate) fn may_sign(&self) -> bool {
-        self.signatures < MAX_SIGNATURES_PER_TURN
+        self.signatures < MAX_SIGNATURES_PER_TURN && !self.signs_slowly
+    }
+
+    /// A client hello was answered. `signs_slowly`: with an RSA key.
+    pub(crate) fn note_signature(&mut self, signs_slowly: bool) {
+        self.signs_slowly = signs_slowly;
     }
 
     /// The event loop answers a client hello.

@@ -45,6 +45,10 @@ impl Tls {
         false
     }
 
+    pub(crate) fn signs_slowly(&self) -> bool {
+        false
+    }
+
     pub(crate) fn completes_hello(&self, _: &[u8]) -> bool {
         false
     }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use rustls::SignatureAlgorithm;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -19,6 +20,8 @@ pub(super) struct Asked {
     pub(super) name: Option<Box<str>>,
     /// There is no certificate for it.
     pub(super) is_unknown: bool,
+    /// Its key is RSA: signing takes several times as long as with others.
+    pub(super) signs_slowly: bool,
 }
 
 /// Notes what is asked for, and asks another resolver for the certificate.
@@ -29,7 +32,9 @@ impl ResolvesServerCert for Noting {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(|name| name.to_ascii_lowercase().into());
         let key = self.0.resolve(hello);
-        ASKED.set(Some(Asked { name, is_unknown: key.is_none() }));
+        let signs_slowly =
+            key.as_ref().is_some_and(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
+        ASKED.set(Some(Asked { name, is_unknown: key.is_none(), signs_slowly }));
         key
     }
 

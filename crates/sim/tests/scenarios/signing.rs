@@ -31,6 +31,11 @@ fn many_hellos(tls: &TlsAcceptor, jobs: impl FnOnce(&mut World)) -> (World, Shar
     (world, server)
 }
 
+fn rsa() -> (TlsAcceptor, TlsConnector) {
+    let key = rcgen::KeyPair::from_pem(include_str!("../keys/rsa2048.pem")).unwrap();
+    tls_with_key(key, |_| ())
+}
+
 /// Clients of an echo server that begin at the same time.
 fn echo(world: &mut World, connector: &TlsConnector) -> Vec<SharedLog> {
     let client = world.client(Config::default(), Some(IpAddr::from([192, 0, 2, 1])));
@@ -81,6 +86,23 @@ fn one_handshake_at_a_time_needs_no_thread() {
         assert_eq!(log.borrow().bytes, b"Hello");
     }
     assert_eq!(world.handshake_jobs(), 0);
+    world.finish();
+}
+
+#[test]
+fn after_the_first_rsa_signature_threads_make_the_others() {
+    let (acceptor, connector) = rsa();
+    let mut world = World::new(1, Faults::none());
+    let (echoes, _) = service(|_| Echo::default());
+    world.server_with_tls(&[here()], &acceptor, Config::default(), echoes);
+    let client = world.client(Config::default(), None);
+    for on_threads in 0..3 {
+        let (protocol, log) = checked(SendClient::then_finish(b"Hello"));
+        world.shard_mut(client).connect_tls(&here(), &connector, protocol, 0);
+        world.run(secs(1));
+        assert_eq!(log.borrow().bytes, b"Hello");
+        assert_eq!(world.handshake_jobs(), on_threads);
+    }
     world.finish();
 }
 
@@ -211,8 +233,7 @@ fn a_panic_on_a_thread_ends_one_connection() {
 
 #[test]
 fn rsa_handshakes_succeed_on_threads_and_if_too_many_wait_for_them() {
-    let key = rcgen::KeyPair::from_pem(include_str!("../keys/rsa2048.pem")).unwrap();
-    let (acceptor, connector) = tls_with_key(key, |_| ());
+    let (acceptor, connector) = rsa();
     for is_full in [false, true] {
         let mut world = World::new(1, Faults::none());
         world.refuse_jobs(is_full);

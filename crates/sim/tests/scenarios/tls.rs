@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sockeye_engine::{Config, Service, TlsAcceptor, TlsConnector};
@@ -41,11 +42,13 @@ pub(crate) fn tls_with_key(
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
+    let mut client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // Sessions of other tests, which run at the same time, would change what is sent.
+    client.resumption = Resumption::disabled();
     let name = ServerName::try_from("localhost").unwrap();
     (TlsAcceptor::new(&server), TlsConnector::new(Arc::new(client), name))
 }
