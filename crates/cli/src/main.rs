@@ -7,6 +7,7 @@ mod access;
 mod acme;
 mod answers;
 mod args;
+mod bind_error;
 mod client_tls;
 mod error;
 mod explain;

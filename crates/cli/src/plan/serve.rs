@@ -102,7 +102,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     Ok(Http { serve, folders, limits, access, proxies, hosts, hsts })
 }
 
-/// The log of requests that a terminal shows unless the log level is above `info`.
+/// The log of requests that a terminal shows at log level `info` and the more verbose ones.
 fn request_lines(stdout: Stdout, level: LevelFilter) -> Option<(Sink, access::Format)> {
     match stdout {
         Stdout::Terminal { color } if level >= LevelFilter::INFO => {

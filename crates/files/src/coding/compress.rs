@@ -100,8 +100,8 @@ mod tests {
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
-            // If the content grew, only the stated length is compressed. Callers detect the growth
-            // by the file's identity.
+            // If the content grew, only the stated length is compressed. Callers notice the growth:
+            // the file's size and times are not those of before.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }
