@@ -26,6 +26,7 @@ pub(crate) struct Acme {
     /// Of all certificates.
     names: Vec<String>,
     host: String,
+    email: Option<String>,
     state: PathBuf,
 }
 
@@ -36,6 +37,7 @@ impl Acme {
         let (retry, signals) = sync_channel(1);
         let host = settings.directory.split('/').nth(2).unwrap_or_default().to_owned();
         let names = settings.certificates.concat();
+        let email = settings.emails.first().cloned();
         let thread = Thread {
             client: Client::new(Arc::new(client)),
             signals,
@@ -45,7 +47,7 @@ impl Acme {
         let provider = sockeye::tls::provider();
         let renewer = Renewer::new(settings, Arc::clone(&challenges), provider, thread)?;
         let state = renewer.folder().to_owned();
-        Ok(Self { renewer, challenges, retry, names, host, state })
+        Ok(Self { renewer, challenges, retry, names, host, email, state })
     }
 
     /// The files of the certificates and their keys, which may not exist yet.
@@ -73,9 +75,11 @@ impl Acme {
             ..=3 => self.names.join(", "),
             more => format!("{} and {} more", self.names[..2].join(", "), more - 2),
         };
+        let account = self.email.as_ref().map(|email| format!(" (account: {email})"));
         format!(
-            "Certificates for {names} come from {}, and are kept in {}.",
+            "Certificates for {names} come from {}{}, and are kept in {}.",
             self.host,
+            account.unwrap_or_default(),
             self.state.display()
         )
     }

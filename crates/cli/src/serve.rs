@@ -465,10 +465,11 @@ mod tests {
 
     #[test]
     fn a_low_port_is_refused_with_the_ways_to_listen() {
-        for (address, is_redirect, allowed) in [
-            (":80", false, "--listen :8000 is allowed"),
-            ("[::1]:443", false, "--listen [::1]:8443 is allowed"),
-            (":80", true, "--https-redirect=:8000 is allowed"),
+        for (address, is_redirect, is_acme, allowed) in [
+            (":80", false, false, "--listen :8000 is allowed"),
+            ("[::1]:443", false, false, "--listen [::1]:8443 is allowed"),
+            (":80", true, false, "--https-redirect=:8000 is allowed"),
+            (":443", false, true, "--listen :8443 --https-redirect=:8080"),
         ] {
             let redirects = Vec::from_iter(is_redirect.then(|| address.parse().unwrap()));
             let error = BindError {
@@ -476,10 +477,10 @@ mod tests {
                 resolved: None,
                 source: ErrorKind::PermissionDenied.into(),
             };
-            let text = cannot_listen(error, [&[], &redirects], false).to_string();
+            let text = cannot_listen(error, [&[], &redirects], is_acme).to_string();
             let start = format!("cannot listen on {address}: ");
             for part in
-                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE)"]
+                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE"]
             {
                 assert!(text.contains(part), "{text}");
             }

@@ -35,6 +35,8 @@ pub(super) struct Authority {
     /// The window of renewal information: seconds from now.
     pub(super) window: Option<[u64; 2]>,
     pub(super) terms: Option<&'static str>,
+    /// The contact of the account.
+    pub(super) contact: Value,
     /// The payload of the last new order.
     pub(super) ordered: Value,
     issuer: Issuer<'static, KeyPair>,
@@ -66,6 +68,7 @@ impl Authority {
             lifetime: Duration::from_secs(90 * 24 * 60 * 60),
             window: None,
             terms: None,
+            contact: Value::Null,
             ordered: Value::Null,
             issuer,
             nonces: HashSet::new(),
@@ -122,6 +125,7 @@ impl Authority {
             "/nonce" => reply(200, &Value::Null),
             "/account" => {
                 assert_eq!(payload["termsOfServiceAgreed"], true);
+                self.contact = payload["contact"].clone();
                 located(201, "/account/1", &json!({ "status": "valid" }))
             }
             "/order" => {

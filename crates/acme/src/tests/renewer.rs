@@ -13,7 +13,7 @@ fn renewer(folder: &Folder, ca: Authority) -> Renewer<Authority> {
     let settings = Settings {
         directory: DIRECTORY.into(),
         certificates: vec![vec!["example.org".into(), "www.example.org".into()]],
-        emails: Vec::new(),
+        emails: vec!["me@example.org".into()],
         kinds: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
         state: folder.0.clone(),
     };
@@ -56,6 +56,7 @@ fn a_certificate_is_renewed_after_two_thirds_of_its_lifetime() {
     let folder = Folder::new();
     let mut renewer = renewer(&folder, Authority::new());
     assert_eq!(run(&mut renewer, 130 * DAY), [0, 59, 119]);
+    assert_eq!(renewer.runtime().contact[0], "mailto:me@example.org");
     let reports = &renewer.runtime().reports;
     assert!(matches!(
         reports[..],

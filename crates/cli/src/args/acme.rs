@@ -105,6 +105,7 @@ pub(super) fn listen(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{Command, CommandLine};
 
     #[test]
     fn a_directory_is_a_url_or_a_word() {
@@ -121,6 +122,29 @@ mod tests {
             ["", "production", "http://ca.example/dir", "https://", "https:///dir", "https://a b/"]
         {
             assert!(directory(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_listens_where_authorities_connect_unless_told_otherwise() {
+        for (flags, listen, redirects) in [
+            ("", "127.0.0.1:8000", None),
+            ("--acme a.example", ":443", Some(Redirect::Default)),
+            ("--acme a.example --port 8443", ":8443", None),
+            ("--acme a.example --listen :8443", ":8443", None),
+            ("--acme a.example --listen :443", ":443", None),
+            (
+                "--acme a.example --https-redirect=:8080",
+                ":443",
+                Some(Redirect::At(ListenAddr::Any(8080))),
+            ),
+        ] {
+            let line = format!("sockeye http . {flags}");
+            let parsed = CommandLine::read(line.split_whitespace()).unwrap();
+            let Command::Http(http) = parsed.command else { panic!("{line}") };
+            let found: Vec<_> = http.listen.iter().map(ToString::to_string).collect();
+            assert_eq!(found, [listen], "{line}");
+            assert_eq!(http.https.https_redirect, redirects, "{line}");
         }
     }
 

@@ -64,7 +64,8 @@ fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
     for text in list.split(',').map(str::trim) {
         let name = parse_name(text, is_public).map_err(|error| {
             let instead = match error {
-                BadName::Address | BadName::NotPublic => {
+                BadName::Address => "; for a private network, use --tls self-signed",
+                BadName::NotPublic => {
                     "; for a private network, use --tls self-signed, or --acme-directory with a CA of \
                      your own"
                 }

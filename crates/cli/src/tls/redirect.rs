@@ -207,6 +207,8 @@ mod tests {
     use sockeye::http_core::{Server, ServerConfig};
     use sockeye::proto::harness::Harness;
 
+    use sockeye_acme::{Challenge, ChallengeKind};
+
     use super::*;
 
     /// At a port that only redirects, to a server with TLS at port 8443.
@@ -239,6 +241,36 @@ mod tests {
 
     fn get(target: &str, host: &str) -> String {
         format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+    }
+
+    #[test]
+    fn a_challenge_is_answered_before_hosts_and_redirects_and_only_while_it_waits() {
+        let challenges = Arc::<Challenges>::default();
+        // Every host is checked, and none is allowed.
+        let redirects = Redirects {
+            checked: vec![true],
+            challenges: Some(Arc::clone(&challenges)),
+            ..redirecting()
+        };
+        let request = get("/.well-known/acme-challenge/token", "a.example");
+        assert_eq!(outcome(&redirects, &request), (421, None));
+        let challenge = Challenge {
+            kind: ChallengeKind::Http01,
+            name: "a.example".into(),
+            token: "token".into(),
+            key_authorization: "token.key".into(),
+        };
+        challenges.present(challenge, &sockeye::tls::provider()).unwrap();
+        assert!(response(&redirects, &request).ends_with("\r\n\r\ntoken.key"));
+        for other in [
+            get("/.well-known/acme-challenge/other", "a.example"),
+            get("/", "a.example"),
+            request.replace("GET", "PUT"),
+        ] {
+            assert_eq!(outcome(&redirects, &other), (421, None), "{other}");
+        }
+        challenges.withdraw();
+        assert_eq!(outcome(&redirects, &request), (421, None));
     }
 
     #[test]

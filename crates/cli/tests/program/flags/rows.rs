@@ -99,6 +99,14 @@ pub(super) const HTTP: &[Row] = &[
     row("--https-redirect", "127.0.0.1:0", redirect_to_https, "no redirect", "308 ").base(TLS),
     row("--hsts", "1h", response_over_tls, "200 OK", "Strict-Transport-Security: max-age=3600")
         .base(TLS),
+    // The defaults would ask Let's Encrypt.
+    slow_default("--acme", "a.example", acme_screen, "Certificates for a.example come from"),
+    row("--acme-email", "me@example.org", acme_screen, "come from", "(account: me@example.org)")
+        .base("--acme a.example"),
+    slow_default("--acme-directory", "https://127.0.0.1:2/dir", acme_screen, "from 127.0.0.1:2")
+        .base("--acme a.example"),
+    row("--acme-ca", "{dir}/missing.pem", acme_screen, "come from", "missing.pem")
+        .base("--acme a.example"),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[
@@ -178,6 +186,10 @@ pub(super) const EXPLAIN: &[Row] = &[
     row("--https-redirect", ":80", |run| explain(run, "http://localhost/"), "no port 80", "308 ")
         .base(TLS),
     row("--hsts", "1h", is_explained, "200 OK", "Security: max-age=3600").base(TLS),
+    slow_default("--acme", "a.example", is_explained, "200 OK"),
+    slow_default("--acme-email", "me@example.org", is_explained, "200 OK").base("--acme a.example"),
+    slow_default("--acme-directory", "staging", is_explained, "200 OK").base("--acme a.example"),
+    slow_default("--acme-ca", "ca.pem", is_explained, "200 OK").base("--acme a.example"),
 ];
 
 pub(super) const SEND: &[Row] = &[

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::Run;
+use super::{Run, SetBy};
 use crate::support::Running;
 use crate::tls::client::Client;
 
@@ -45,6 +45,20 @@ pub(super) fn self_signed_certificate(run: &Run<'_>) -> String {
         (false, true) => "elsewhere".into(),
         both => format!("{both:?}"),
     }
+}
+
+/// The start screen of a server that orders certificates where nobody listens, or its error.
+pub(super) fn acme_screen(run: &Run<'_>) -> String {
+    let mut server = run.server();
+    let is_given = server.get_envs().any(|(name, _)| name == "SOCKEYE_ACME_DIRECTORY");
+    if !is_given && !server.get_args().any(|arg| arg == "--acme-directory") {
+        server.env("SOCKEYE_ACME_DIRECTORY", "https://127.0.0.1:1/dir");
+    }
+    server.env("SOCKEYE_STATE", run.folder.join(".state"));
+    if run.row.flag == "--acme-ca" && run.by != SetBy::Nothing {
+        return String::from_utf8(server.output().unwrap().stderr).unwrap();
+    }
+    Running::start_by(&mut server).screen.join("\n")
 }
 
 /// The response of the address that redirects.
