@@ -13,6 +13,7 @@ mod explain;
 mod generate;
 mod health;
 mod hosts;
+mod listening;
 mod listening_process;
 mod load;
 mod log;

@@ -1,15 +1,13 @@
 //! The servers: HTTP, messages and an echo. They run until a signal stops them.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use sockeye::engine::driver::{BindError, Bound};
-use sockeye::engine::{Config, HandshakeStats, JobStats, ListenAddr, Server, Service, Stats};
+use sockeye::engine::driver::Bound;
+use sockeye::engine::{Config, HandshakeStats, JobStats, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol as message;
@@ -26,7 +24,7 @@ use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
 use crate::tls::{Redirects, WithRedirects};
-use crate::{hosts, listening_process, readiness, signals, text};
+use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
     let scheme = if plan.certificates.is_some() { "tls" } else { "tcp" };
@@ -246,7 +244,7 @@ fn run<S: Service + 'static>(
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
     let mut server = Server::bind(&requested, plan.workers, plan.config).map_err(|error| {
-        cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
+        listening::cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
     })?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
@@ -344,100 +342,6 @@ fn last_line(stats: &Stats) -> String {
     }
 }
 
-/// The error for an address on which the server can't listen: the reason, and what to do.
-fn cannot_listen(
-    error: BindError,
-    [listen, redirects]: [&[ListenAddr]; 2],
-    is_acme: bool,
-) -> Error {
-    let BindError { address, resolved: at, source } = error;
-    let flag = if redirects.contains(&address) { "--https-redirect=" } else { "--listen " };
-    Error::Failure(match (source.kind(), &address) {
-        (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
-            let name = address.to_string();
-            let by = listening_process::at_socket(name.trim_start_matches("unix:"));
-            let by = by.unwrap_or_else(|| "another process".into());
-            anyhow!("{address} is in use by {by}: stop it, or choose another path or name")
-        }
-        (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
-            let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
-            let by = match listening_process::at(at) {
-                // The earlier listeners of this command are closed already.
-                None if listen
-                    .iter()
-                    .chain(redirects)
-                    .any(|other| *other != address && has_port(other, *port)) =>
-                {
-                    return Error::usage(format!(
-                        "{address} is in use by another --listen of this command: remove one of them"
-                    ));
-                }
-                None => format!("another process (`ss -ltnp sport = :{port}` as root shows which)"),
-                Some(by) => by,
-            };
-            let free = with_port(&address, 0);
-            anyhow!(
-                "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a \
-                 free one"
-            )
-        }
-        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
-            if is_acme && *port < 1024 =>
-        {
-            anyhow!(
-                "cannot listen on {address}: this user may not use ports below 1024, but --acme needs \
-                 443, or 80: allow it by sudo setcap cap_net_bind_service=+ep $(command -v sockeye), \
-                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or forward both ports \
-                 to this server with --listen :8443 --https-redirect=:8080"
-            )
-        }
-        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
-            if *port < 1024 =>
-        {
-            let high = with_port(&address, if *port == 443 { 8443 } else { 8000 });
-            anyhow!(
-                "cannot listen on {address}: this user may not use ports below 1024; \
-                 {flag}{high} is allowed (to allow a low port: sudo setcap \
-                 cap_net_bind_service=+ep $(command -v sockeye); in a systemd unit, \
-                 AmbientCapabilities=CAP_NET_BIND_SERVICE)"
-            )
-        }
-        (ErrorKind::AddrNotAvailable, _) => {
-            anyhow!("cannot listen on {address}: this machine has no such address")
-        }
-        (ErrorKind::NotFound, ListenAddr::Unix(path)) if let Some(folder) = path.parent() => {
-            let folder = folder.display();
-            return Error::usage(format!(
-                "cannot listen on {address}: there is no folder {folder}; mkdir -p {folder} creates \
-                 it"
-            ));
-        }
-        (ErrorKind::PermissionDenied, ListenAddr::Unix(path)) => {
-            let folder = path.parent().unwrap_or(path).display();
-            anyhow!(
-                "cannot listen on {address}: this user may not create files in {folder} (a systemd \
-                 unit needs RuntimeDirectory=sockeye, for unix:/run/sockeye/http.sock)"
-            )
-        }
-        (_, ListenAddr::Unix(_)) => {
-            return Error::of_path(source, format!("cannot listen on {address}"));
-        }
-        _ => anyhow!("cannot listen on {address}: {source}"),
-    })
-}
-
-fn has_port(address: &ListenAddr, wanted: u16) -> bool {
-    matches!(address, ListenAddr::Any(port) | ListenAddr::Host(_, port) if *port == wanted)
-}
-
-fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
-    match address {
-        ListenAddr::Any(_) => ListenAddr::Any(port),
-        ListenAddr::Host(host, _) => ListenAddr::Host(host.clone(), port),
-        ListenAddr::Unix(path) => ListenAddr::Unix(path.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,30 +365,6 @@ mod tests {
         let refused = check_loopback(&[bound("127.0.0.1:80"), bound("192.0.2.2:80")]).unwrap_err();
         assert!(refused.to_string().starts_with("192.0.2.2:80 is not a loopback address"));
         assert!(check_loopback(&[Bound::Unix("/s".into())]).is_err());
-    }
-
-    #[test]
-    fn a_low_port_is_refused_with_the_ways_to_listen() {
-        for (address, is_redirect, is_acme, allowed) in [
-            (":80", false, false, "--listen :8000 is allowed"),
-            ("[::1]:443", false, false, "--listen [::1]:8443 is allowed"),
-            (":80", true, false, "--https-redirect=:8000 is allowed"),
-            (":443", false, true, "--listen :8443 --https-redirect=:8080"),
-        ] {
-            let redirects = Vec::from_iter(is_redirect.then(|| address.parse().unwrap()));
-            let error = BindError {
-                address: address.parse().unwrap(),
-                resolved: None,
-                source: ErrorKind::PermissionDenied.into(),
-            };
-            let text = cannot_listen(error, [&[], &redirects], is_acme).to_string();
-            let start = format!("cannot listen on {address}: ");
-            for part in
-                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE"]
-            {
-                assert!(text.contains(part), "{text}");
-            }
-        }
     }
 
     #[test]

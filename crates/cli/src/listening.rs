@@ -1,0 +1,134 @@
+//! Why a server can't listen at an address, and what to do.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use sockeye::engine::ListenAddr;
+use sockeye::engine::driver::BindError;
+
+use crate::error::Error;
+use crate::listening_process;
+
+/// The error for an address on which the server can't listen: the reason, and what to do.
+pub(crate) fn cannot_listen(
+    error: BindError,
+    [listen, redirects]: [&[ListenAddr]; 2],
+    is_acme: bool,
+) -> Error {
+    let BindError { address, resolved: at, source } = error;
+    let flag = if redirects.contains(&address) { "--https-redirect=" } else { "--listen " };
+    Error::Failure(match (source.kind(), &address) {
+        (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
+            let name = address.to_string();
+            let by = listening_process::at_socket(name.trim_start_matches("unix:"));
+            let by = by.unwrap_or_else(|| "another process".into());
+            anyhow!("{address} is in use by {by}: stop it, or choose another path or name")
+        }
+        (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
+            let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
+            let by = match listening_process::at(at) {
+                // The earlier listeners of this command are closed already.
+                None if listen
+                    .iter()
+                    .chain(redirects)
+                    .any(|other| *other != address && has_port(other, *port)) =>
+                {
+                    return Error::usage(format!(
+                        "{address} is in use by another --listen of this command: remove one of them"
+                    ));
+                }
+                None => format!("another process (`ss -ltnp sport = :{port}` as root shows which)"),
+                Some(by) => by,
+            };
+            let free = with_port(&address, 0);
+            anyhow!(
+                "{address} is in use by {by}: stop it, or choose another port; {flag}{free} picks a \
+                 free one"
+            )
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
+            if is_acme && *port < 1024 =>
+        {
+            anyhow!(
+                "cannot listen on {address}: this user may not use ports below 1024, but --acme needs \
+                 443, or 80: allow it by sudo setcap cap_net_bind_service=+ep $(command -v sockeye), \
+                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or forward both ports \
+                 to this server with --listen :8443 --https-redirect=:8080"
+            )
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
+            if *port < 1024 =>
+        {
+            let high = with_port(&address, if *port == 443 { 8443 } else { 8000 });
+            anyhow!(
+                "cannot listen on {address}: this user may not use ports below 1024; \
+                 {flag}{high} is allowed (to allow a low port: sudo setcap \
+                 cap_net_bind_service=+ep $(command -v sockeye); in a systemd unit, \
+                 AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+            )
+        }
+        (ErrorKind::AddrNotAvailable, _) => {
+            anyhow!("cannot listen on {address}: this machine has no such address")
+        }
+        (ErrorKind::NotFound, ListenAddr::Unix(path)) if let Some(folder) = path.parent() => {
+            let folder = folder.display();
+            return Error::usage(format!(
+                "cannot listen on {address}: there is no folder {folder}; mkdir -p {folder} creates \
+                 it"
+            ));
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Unix(path)) => {
+            let folder = path.parent().unwrap_or(path).display();
+            anyhow!(
+                "cannot listen on {address}: this user may not create files in {folder} (a systemd \
+                 unit needs RuntimeDirectory=sockeye, for unix:/run/sockeye/http.sock)"
+            )
+        }
+        (_, ListenAddr::Unix(_)) => {
+            return Error::of_path(source, format!("cannot listen on {address}"));
+        }
+        _ => anyhow!("cannot listen on {address}: {source}"),
+    })
+}
+
+fn has_port(address: &ListenAddr, wanted: u16) -> bool {
+    matches!(address, ListenAddr::Any(port) | ListenAddr::Host(_, port) if *port == wanted)
+}
+
+fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
+    match address {
+        ListenAddr::Any(_) => ListenAddr::Any(port),
+        ListenAddr::Host(host, _) => ListenAddr::Host(host.clone(), port),
+        ListenAddr::Unix(path) => ListenAddr::Unix(path.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_port_is_refused_with_the_ways_to_listen() {
+        for (address, is_redirect, is_acme, allowed) in [
+            (":80", false, false, "--listen :8000 is allowed"),
+            ("[::1]:443", false, false, "--listen [::1]:8443 is allowed"),
+            (":80", true, false, "--https-redirect=:8000 is allowed"),
+            (":443", false, true, "--listen :8443 --https-redirect=:8080"),
+        ] {
+            let redirects = Vec::from_iter(is_redirect.then(|| address.parse().unwrap()));
+            let error = BindError {
+                address: address.parse().unwrap(),
+                resolved: None,
+                source: ErrorKind::PermissionDenied.into(),
+            };
+            let text = cannot_listen(error, [&[], &redirects], is_acme).to_string();
+            let start = format!("cannot listen on {address}: ");
+            for part in
+                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE"]
+            {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+}
