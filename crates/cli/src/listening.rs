@@ -125,7 +125,7 @@ mod tests {
             let text = cannot_listen(error, [&[], &redirects], is_acme).to_string();
             let start = format!("cannot listen on {address}: ");
             for part in
-                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE)"]
+                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE"]
             {
                 assert!(text.contains(part), "{text}");
             }
