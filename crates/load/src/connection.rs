@@ -268,7 +268,7 @@ impl Connection {
             match self.reader.end_of_input(context) {
                 Some(response) if self.is_truncated => {
                     let what = format!(
-                        "closed the connection without TLS's close_notify, {} of content received",
+                        "closed the connection without TLS's close_notify after {} bytes of content",
                         response.content_len
                     );
                     return Err(self.fail(Failure::TruncatedContent, what, turn));

@@ -10,21 +10,21 @@ use crate::target::Target;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct ClientTls {
-    /// Trust the authorities in this PEM file instead of the system's. Can be given several times.
+    /// Trust the authorities in this PEM file, not the system's.
     ///
-    /// A certificate in the file is also trusted as the server's own, as a self-signed one is. It
+    /// Can be given several times. A certificate in the file is also trusted as the server's own, as a self-signed one is. It
     /// must have the server's name and be valid. Default: the authorities of the system, or those in
     /// $SSL_CERT_FILE and $SSL_CERT_DIR.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Vec<PathBuf>,
 
-    /// Accept every certificate. Others on the way could then read and change everything.
+    /// Accept every certificate: others on the way can read and change everything.
     #[arg(long, conflicts_with = "ca")]
     pub(crate) insecure: bool,
 
-    /// Send this certificate if the server asks for one: PEM files, as cert.pem,key.pem.
+    /// Certificate to send to servers that ask for one: cert.pem,key.pem.
     ///
-    /// One file with both the certificate and the key is written alone: both.pem.
+    /// PEM files. One file with both the certificate and the key is written alone: both.pem.
     #[arg(long, value_name = "CERT,KEY")]
     pub(crate) cert: Option<OsString>,
 }

@@ -46,7 +46,7 @@ pub(crate) struct Health {
     #[arg(long, value_name = "PATH", value_parser = unix_socket)]
     pub(crate) unix_socket: Option<Target>,
 
-    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    /// Connect to this address. Names and certificates stay those of the target.
     #[arg(long, value_name = "HOST:PORT", value_parser = address, conflicts_with = "unix_socket")]
     pub(crate) connect_to: Option<Target>,
 

@@ -47,9 +47,16 @@ const NOT_EXPLAINED: [&str; 3] = ["port", "access_log", "log"];
 /// The groups of options that `--help` of `echo` and `message` leaves out.
 const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
 
-/// The options that `sockeye load --help` leaves out.
-const SELDOM_IN_LOADS: [&str; 4] =
-    ["requests_per_connection", "max_content", "connect_timeout", "chunked"];
+/// The options that `--help` of clients leaves out.
+const SELDOM_IN_CLIENTS: [&str; 7] = [
+    "requests_per_connection",
+    "max_content",
+    "connect_timeout",
+    "chunked",
+    "connect_to",
+    "cert",
+    "resume",
+];
 
 const HELP: &str = "help";
 const HELP_ALL: &str = "help-all";
@@ -58,7 +65,7 @@ const HELP_ALL: &str = "help-all";
 pub(super) fn add_flags(command: Command) -> Command {
     let count = command.get_arguments().filter(|arg| arg.get_long().is_some()).count();
     let all = match command.get_name() {
-        "http" | "explain" | "echo" | "message" | "load" => {
+        "http" | "explain" | "echo" | "message" | "send" | "load" => {
             format!("Print all {count} options, with details")
         }
         _ => "Print this help with details".into(),
@@ -75,8 +82,8 @@ pub(super) fn shorten(command: Command) -> Command {
     command.mut_subcommands(|command| match command.get_name() {
         "http" => command.mut_args(|arg| show_first(arg, &[])),
         "explain" => command.mut_args(|arg| show_first(arg, &NOT_EXPLAINED)),
-        "load" => command.mut_args(|arg| {
-            let is_seldom = SELDOM_IN_LOADS.contains(&arg.get_id().as_str());
+        "send" | "load" => command.mut_args(|arg| {
+            let is_seldom = SELDOM_IN_CLIENTS.contains(&arg.get_id().as_str());
             arg.hide_short_help(is_seldom)
         }),
         _ => command.mut_args(|arg| {

@@ -20,8 +20,6 @@ Examples:
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
   # 1,000 requests, each on a connection of its own.
   sockeye load http://127.0.0.1:8000/ --requests 1000 --close
-  # 1,000 TLS handshakes, with a certificate of an authority of yours.
-  sockeye load https://127.0.0.1:8443/ --ca ca.pem --requests 1000 --close
   # An echo server, checking every byte.
   sockeye load tcp://127.0.0.1:65432 --verify";
 
@@ -51,7 +49,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
-    /// http[s]://HOST[:PORT]/PATH, tcp:// or tls://HOST:PORT, unix:PATH, message[+tls]://HOST:PORT.
+    /// http[s]://HOST[:PORT]/PATH, tcp|tls|message|message+tls://HOST:PORT or unix:PATH.
     #[arg(required = true, value_name = "TARGET", value_parser = target_of_load)]
     pub(crate) targets: Vec<Target>,
 
@@ -155,7 +153,7 @@ pub(crate) struct RequestFlags {
     #[arg(long, value_name = "PATH", value_parser = unix_socket)]
     pub(crate) unix_socket: Option<Target>,
 
-    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    /// Connect to this address. Names and certificates stay those of the target.
     #[arg(long, value_name = "HOST:PORT", value_parser = address, conflicts_with = "unix_socket")]
     pub(crate) connect_to: Option<Target>,
 }

@@ -23,9 +23,8 @@ Examples:
   sockeye send tcp://127.0.0.1:65432 hello --connections 2
   # Send standard input, end our side, and print the whole response.
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockeye send tcp://127.0.0.1:8000 --half-close
-  # Talk to an HTTPS server by hand.
-  printf 'GET / HTTP/1.1\\r\\nHost: example.org\\r\\nConnection: close\\r\\n\\r\\n' |
-    sockeye send tls://example.org:443 --half-close
+  # The same over TLS, with a request from a file.
+  sockeye send tls://example.org:443 --half-close < request
   # Send a message, and print its response.
   sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'";
 
@@ -74,7 +73,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 
-    /// Connect to this address instead of the URL's. The certificate must still have the URL's host.
+    /// Connect to this address. Names and certificates stay those of the target.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(crate) connect_to: Option<Target>,
 

@@ -44,8 +44,8 @@ fn a_server_is_healthy_if_it_responds_without_an_error() {
         ),
         (vec!["localhost"], 2, "a target is http://HOST[:PORT]/PATH"),
         (vec![&http.url()[7..]], 0, "/ is healthy ("),
-        (vec!["https://localhost/"], 2, "'https' is not supported"),
-        (vec![&*socket, "--unix-socket", &none], 2, "--unix-socket is for http://"),
+        (vec!["ftp://localhost/"], 2, "'ftp' is not supported"),
+        (vec![&*socket, "--unix-socket", &none], 2, "--unix-socket is for http[s]://"),
         (vec![http.url(), "--timeout", "0s"], 2, "longer than 0s"),
     ] {
         let output = health(&args);

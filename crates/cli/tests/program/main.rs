@@ -15,5 +15,6 @@ mod servers;
 mod support;
 mod terminal;
 mod tls;
+mod tls_clients;
 mod tls_logs;
 mod usage;

@@ -139,7 +139,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("load http://127.0.0.1:{closed}/ --chunked", "--chunked needs content"),
             ("load http://127.0.0.1:{closed}/ --body-file {dir}/missing", "cannot send"),
             ("load tcp://127.0.0.1:{closed} --body=", "at least one byte"),
-            ("load tcp://127.0.0.1:{closed} -X GET", "is for http://"),
+            ("load tcp://127.0.0.1:{closed} -X GET", "is for http[s]://"),
             ("load http://127.0.0.1:{closed}/ --rate 0", "requests per second"),
         ],
     );

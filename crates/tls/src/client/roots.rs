@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::settings::ClientError;
+use super::error::ClientError;
 use crate::error::{Error, Problem};
 use crate::pem::Pem;
 use crate::read::read;

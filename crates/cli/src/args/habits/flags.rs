@@ -350,6 +350,25 @@ const LOAD: Table = &[
     (&["-d", "-z"], Flag("--duration")),
 ];
 
+/// Flags of TLS of curl, wget, h2load and oha.
+const CLIENT_TLS: Table = &[
+    (
+        &["-k", "--no-check-certificate", "--no-verify", "--skip-verify", "--tls-skip-verify"],
+        Flag("--insecure"),
+    ),
+    (&["--cacert", "--ca-certificate", "--cafile", "--ca-file", "-CAfile"], Flag("--ca")),
+    (&["-E", "--certificate", "--client-cert"], Flag("--cert")),
+    (&["--key", "--private-key"], Advice("write both files in one flag: --cert cert.pem,key.pem")),
+    (
+        &["--sni", "--servername", "-servername", "--resolve", "--tls-name", "--server-name"],
+        Advice("write the server's name in the target, and the address in --connect-to HOST:PORT"),
+    ),
+    (
+        &["--tls", "--ssl", "--https", "--secure"],
+        Advice("write the target with https://, tls:// or message+tls://"),
+    ),
+];
+
 /// Flags of `sockeye health`.
 const HEALTH: Table = &[(
     &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
@@ -361,9 +380,9 @@ pub(super) fn tables(command: &str) -> &'static [Table] {
     match command {
         "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
         "echo" | "message" => &[SERVER, LOGGING],
-        "load" => &[LOAD, LOGGING],
-        "send" => &[LOGGING],
-        "health" => &[HEALTH],
+        "load" => &[LOAD, CLIENT_TLS, LOGGING],
+        "send" => &[CLIENT_TLS, LOGGING],
+        "health" => &[HEALTH, CLIENT_TLS],
         _ => &[],
     }
 }

@@ -13,6 +13,7 @@ use super::Run;
 use super::servers::BEFORE_DEFAULT;
 use crate::messages::frames::{frame, read_frame};
 use crate::support::Running;
+use crate::tls_clients::peers::Authority;
 
 fn echo() -> Running {
     Running::start(&["echo", "--listen", "127.0.0.1:0"])
@@ -207,4 +208,37 @@ pub(super) fn load_socket(run: &Run<'_>) -> String {
     let unix = format!("unix:{}", run.folder.join("socket"));
     let _server = Running::start(&["http", run.folder.text(), "--listen", &unix]);
     run.run(&["http://127.0.0.1:1/about"])
+}
+
+/// An echo server with TLS, whose authority is in the run's folder.
+fn tls_echo(run: &Run<'_>, needs_certificate: bool) -> SocketAddr {
+    let authority = Authority::new("Root");
+    fs::write(run.folder.join("ca.pem"), authority.pem()).unwrap();
+    authority.issue(&["client"]).write(run.folder.join("client.pem"));
+    let client_ca = needs_certificate.then_some(&authority);
+    authority.issue(&["127.0.0.1", "example.org"]).serve(client_ca, |mut stream| {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let _ = stream.write_all(&buffer[..count]);
+        }
+    })
+}
+
+/// Runs a client of an echo server with TLS.
+pub(super) fn to_tls(run: &Run<'_>, scheme: &str, contents: &[&str]) -> String {
+    let target = format!("{scheme}://{}", tls_echo(run, false));
+    run.run(&[&[&*target], contents].concat())
+}
+
+/// As [`to_tls`], with a name that is not a loopback address.
+pub(super) fn to_tls_by_name(run: &Run<'_>, scheme: &str, contents: &[&str]) -> String {
+    let address = tls_echo(run, false).to_string();
+    let target = format!("{scheme}://example.org:1");
+    run.run(&[&[&*target, "--connect-to", &address], contents].concat())
+}
+
+/// Runs a client of an echo server with TLS that requires a certificate.
+pub(super) fn to_tls_with_client_ca(run: &Run<'_>, scheme: &str, contents: &[&str]) -> String {
+    let target = format!("{scheme}://{}", tls_echo(run, true));
+    run.run(&[&[&*target], contents].concat())
 }

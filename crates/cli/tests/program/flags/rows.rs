@@ -223,6 +223,29 @@ pub(super) const SEND: &[Row] = &[
     row("--count", "3", |run| to_messages(run, &["x"]), "1 message: 1 answered", "3 messages"),
     row("--output", "{dir}/out", output_of_message, "no file", "binary/custom"),
     row("--max-content", "1", |run| to_messages(run, &["x"]), "exit code Some(0)", "Some(1)"),
+    row("--connect-to", "127.0.0.1:1", |run| to_echo(run, &["hi"]), "1 finished", "refused"),
+    row(
+        "--ca",
+        "{dir}/ca.pem",
+        |run| to_tls(run, "tls", &["hi"]),
+        "which is not trusted",
+        "1 finished",
+    ),
+    row(
+        "--insecure",
+        SWITCH,
+        |run| to_tls(run, "tls", &["hi"]),
+        "which is not trusted",
+        "1 finished",
+    ),
+    row(
+        "--cert",
+        "{dir}/client.pem",
+        |run| to_tls_with_client_ca(run, "tls", &["hi"]),
+        "add --cert",
+        "1 finished",
+    )
+    .base("--insecure"),
 ];
 
 /// Short loads with a JSON report.
@@ -268,6 +291,33 @@ pub(super) const LOAD: &[Row] = &[
     row("--chunked", SWITCH, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
         .base("--requests 1 --connections 1 --body probe"),
     row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
+    row("--connect-to", "127.0.0.1:1", load_echo, "exit code Some(0)", "refused").base(SHORT),
+    row(
+        "--ca",
+        "{dir}/ca.pem",
+        |run| to_tls(run, "tls", &[]),
+        "which is not trusted",
+        "exit code Some(0)",
+    )
+    .base(SHORT),
+    row(
+        "--insecure",
+        SWITCH,
+        |run| to_tls(run, "tls", &[]),
+        "which is not trusted",
+        "exit code Some(0)",
+    )
+    .base(SHORT),
+    row(
+        "--cert",
+        "{dir}/client.pem",
+        |run| to_tls_with_client_ca(run, "tls", &[]),
+        "add --cert",
+        "exit code Some(0)",
+    )
+    .base("--insecure --json --requests 30"),
+    row("--resume", SWITCH, |run| to_tls(run, "tls", &[]), "\"resumed\": 0", "\"resumed\": 4")
+        .base("--insecure --close --json --requests 4 --connections 1"),
 ];
 
 pub(super) const HEALTH: &[Row] = &[
@@ -278,4 +328,27 @@ pub(super) const HEALTH: &[Row] = &[
         BEFORE_DEFAULT,
     ),
     row("--unix-socket", "{dir}/socket", load_socket, "refused", "is healthy"),
+    row("--connect-to", "127.0.0.1:1", load_echo, "is healthy", "refused"),
+    row(
+        "--ca",
+        "{dir}/ca.pem",
+        |run| to_tls_by_name(run, "tls", &[]),
+        "which is not trusted",
+        "is healthy",
+    ),
+    row(
+        "--insecure",
+        SWITCH,
+        |run| to_tls_by_name(run, "tls", &[]),
+        "which is not trusted",
+        "is healthy",
+    ),
+    row(
+        "--cert",
+        "{dir}/client.pem",
+        |run| to_tls_with_client_ca(run, "tls", &[]),
+        "add --cert",
+        "is healthy",
+    )
+    .base("--insecure"),
 ];
