@@ -1,6 +1,7 @@
 //! Measures every server in turn, round by round.
 
 use std::{
+    io::Write,
     net::SocketAddr,
     sync::Arc,
     thread,
@@ -19,6 +20,7 @@ use crate::{
     probe::{self, Response},
     rows::{FOUND, ROWS, Row, Shape, content},
     servers::{self, Server, Setup},
+    tls::{self, Client, Handshakes, Stream},
 };
 
 /// The pause before the second attempt. Each further pause is longer by this much, because other
@@ -163,7 +165,8 @@ impl ServerRow<'_> {
         let Some(server) = self.start()? else { return Ok(None) };
         let prepared = self.row.load.prepared()?;
         let request = prepared.first().ok_or("the row has no request")?.wire(false);
-        let memory = memory::measure(server.pid(), server.address, request, idle)?;
+        let tls = self.tls()?;
+        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), request, idle)?;
         Ok(Some((self.kind, memory)))
     }
 
@@ -191,7 +194,8 @@ impl ServerRow<'_> {
 
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         let Some(server) = self.start()? else { return Ok(None) };
-        let plan = self.row.plan()?;
+        let tls = self.tls()?;
+        let plan = self.row.plan(tls.as_ref())?;
         // The client expects the responses of this probe, and reports any that differ.
         let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
         let share = Share::all(&plan);
@@ -211,9 +215,13 @@ impl ServerRow<'_> {
             Ok((server, client, Busy::of(self.setup.cores)?))
         };
         let begin = Instant::now();
-        let before = account()?;
+        let missed = || tls.as_ref().map_or(0, Client::missed);
+        let (before, missed_before) = (account()?, missed());
         let responses = run(length)?;
         let after = account()?;
+        if (missed() - missed_before) * 100 > responses {
+            return Err("more than 1 % of the connections had no ticket".into());
+        }
         let seconds = begin.elapsed().as_secs_f64();
         if responses == 0 {
             return Err("there was no response".into());
@@ -246,6 +254,38 @@ impl ServerRow<'_> {
         Ok(Some(server))
     }
 
+    /// A client with TLS that knows no session yet, if the row uses TLS.
+    fn tls(&self) -> Result<Option<Client>> {
+        self.setup.certificate.client_for(self.row.load)
+    }
+
+    fn stream(&self, tls: Option<&Client>, address: SocketAddr) -> Result<Box<dyn Stream>> {
+        let socket = probe::connect(address)?;
+        Ok(match tls {
+            None => Box::new(socket),
+            Some(client) => {
+                let mut connection = client.connect(socket)?;
+                // Makes the handshake.
+                connection.flush()?;
+                tls::check(&connection.conn, Handshakes::Full)?;
+                Box::new(connection)
+            }
+        })
+    }
+
+    /// Checks that the server resumes sessions.
+    fn check_resumption(&self, address: SocketAddr) -> Result<()> {
+        let Some(client) = self.tls()? else { return Ok(()) };
+        let prepared = self.row.load.prepared()?;
+        let request = prepared.first().ok_or("the row has no request")?.wire(true);
+        for wanted in [Handshakes::Full, Handshakes::Resumed, Handshakes::Resumed] {
+            let mut connection = client.connect(probe::connect(address)?)?;
+            probe::exchange(&mut connection, request)?;
+            tls::check(&connection.conn, wanted)?;
+        }
+        Ok(())
+    }
+
     /// The responses that the bare server sends: copies of ours, or of another server's if ours is
     /// not measured. An echo needs none.
     fn limit_responses(&self) -> Result<Vec<servers::ExpectedExchange>> {
@@ -272,7 +312,11 @@ impl ServerRow<'_> {
         let load = self.row.load;
         let last = load.max_requests() == Some(1);
         let mut exchanges = Vec::new();
-        let mut socket = probe::connect(address)?;
+        if load.tls() == Some(Handshakes::Resumed) {
+            self.check_resumption(address)?;
+        }
+        let tls = self.tls()?;
+        let mut socket = self.stream(tls.as_ref(), address)?;
         for (at, prepared) in load.prepared()?.iter().enumerate() {
             let request = prepared.wire(last);
             let response = match load {

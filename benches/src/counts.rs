@@ -12,7 +12,7 @@
 //!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - **bytes**: memory of the program for each of 10,000 idle connections.
+//! - **bytes**: memory of the program for each of 10,000 idle connections, with TLS in `tls-idle`.
 //!
 //! Two rows need an explanation:
 //!
@@ -25,6 +25,7 @@
 
 mod baseline;
 mod callgrind;
+mod client;
 mod record;
 mod scene;
 mod whole;
@@ -41,14 +42,14 @@ use crate::{
     Result,
     kind::Kind,
     memory,
-    rows::{ROWS, Row, SMALL, Shape},
+    rows::{ROWS, Row},
     servers::Setup,
 };
 
 /// Maximum ratio of a figure to the recorded one. Compiler releases and the names of temporary
 /// folders change figures a little.
 const GROWTH: f64 = 1.05;
-/// Number of connections in the row `idle`.
+/// Number of connections in the rows `idle` and `tls-idle`.
 const IDLE: usize = 10_000;
 /// Number of functions in a profile.
 const PROFILE_FUNCTIONS: usize = 40;
@@ -103,12 +104,15 @@ fn measure() -> Result<Counts> {
     if descriptors < IDLE {
         return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
     }
-    let idle = Shape::Idle { file: SMALL };
-    let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
-    let prepared = idle.prepared()?;
-    let request = prepared.first().ok_or("the row has no request")?.wire(false);
-    let memory = memory::measure(server.pid(), server.address, request, IDLE)?;
-    counts.set("idle", "bytes", memory.per_connection);
+    for name in ["idle", "tls-idle"] {
+        let idle = named(name)?.load;
+        let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
+        let prepared = idle.prepared()?;
+        let request = prepared.first().ok_or("the row has no request")?.wire(false);
+        let tls = setup.certificate.client_for(idle)?;
+        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), request, IDLE)?;
+        counts.set(name, "bytes", memory.per_connection);
+    }
     Ok(counts)
 }
 

@@ -53,6 +53,7 @@ mod servers;
 mod stats;
 mod sums;
 mod table;
+mod tls;
 
 use std::{
     fs::File,

@@ -11,7 +11,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-use crate::{Result, probe};
+use crate::{Result, probe, tls::Client};
 
 /// Number of connections from one source address, below the default number of ephemeral ports.
 const PER_SOURCE: usize = 20_000;
@@ -35,21 +35,26 @@ pub(crate) fn raise_descriptors() -> Result<u64> {
     Ok(limit.maximum.unwrap_or(1 << 20).saturating_sub(OTHER_DESCRIPTORS))
 }
 
-/// Opens `count` connections one after the other, makes one request on each, and measures the
-/// server's memory while all are open.
+/// Opens `count` connections one after the other, with TLS if there is a client for that, makes one
+/// request on each, and measures the server's memory while all are open.
 pub(crate) fn measure(
     pid: u32,
     target: SocketAddr,
+    tls: Option<&Client>,
     request: &[u8],
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
     // Not counted: the first request also makes the allocations that are made only once.
     let mut idle = Vec::with_capacity(count + 1);
-    idle.push(open(target, request, 0)?);
+    let open = |index| match tls {
+        None => open(target, request, index),
+        Some(client) => open_tls(client, target, request, index),
+    };
+    idle.push(open(0)?);
     let before = field(pid, "Anonymous:")?;
     for index in 0..count {
-        idle.push(open(target, request, index)?);
+        idle.push(open(index)?);
     }
     let after = field(pid, "Anonymous:")?;
     let grown = after as f64 - before as f64;
@@ -58,10 +63,27 @@ pub(crate) fn measure(
 
 /// Opens the connection with this index, and makes one request on it.
 pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
-    let mut stream = from_source(target, index / PER_SOURCE)
+    let stream = connected(target, index)?;
+    probe::exchange(&stream, request)?;
+    Ok(stream)
+}
+
+/// The same with TLS. Only the socket is kept, so that this process needs little memory.
+fn open_tls(
+    client: &Client,
+    target: SocketAddr,
+    request: &[u8],
+    index: usize,
+) -> Result<TcpStream> {
+    let mut stream = client.connect(connected(target, index)?)?;
+    probe::exchange(&mut stream, request)?;
+    Ok(stream.sock)
+}
+
+fn connected(target: SocketAddr, index: usize) -> Result<TcpStream> {
+    let stream = from_source(target, index / PER_SOURCE)
         .map_err(|error| format!("connection {index}: {error}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    probe::exchange(&mut stream, request)?;
     Ok(stream)
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Sends a request and reads the response to its last byte.
-pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Response> {
+pub(crate) fn exchange(mut socket: impl Read + Write, request: &[u8]) -> Result<Response> {
     socket.write_all(request)?;
     // There is one response, so nothing is read past it.
     let mut reader = BufReader::new(socket);

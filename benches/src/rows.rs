@@ -9,6 +9,7 @@ use crate::{
     Result,
     browser::{self, BROWSERS},
     pages::PAGES,
+    tls::{Client, Handshakes},
 };
 
 /// A row.
@@ -25,8 +26,8 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// GET with `depth` requests in flight per connection. A connection closes after
-    /// `max_requests` requests.
-    Get { file: File, depth: usize, max_requests: Option<u64> },
+    /// `max_requests` requests. With `tls`, it uses TLS 1.3.
+    Get { file: File, depth: usize, max_requests: Option<u64>, tls: Option<Handshakes> },
     /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
     /// response is the sum of all numbers, so that a server has to read everything.
     Mix,
@@ -43,7 +44,7 @@ pub(crate) enum Shape {
     /// connection per request, as older clients do.
     Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
-    Idle { file: File },
+    Idle { file: File, tls: Option<Handshakes> },
 }
 
 /// A served file.
@@ -70,8 +71,19 @@ pub(crate) const FILES: [File; 6] = [
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
-    let load = Shape::Get { file: FILES[file], depth: 1, max_requests: None };
+    let load = Shape::Get { file: FILES[file], depth: 1, max_requests: None, tls: None };
     Row { name, title, load, connections }
+}
+
+const fn tls(
+    name: &'static str,
+    title: &'static str,
+    file: usize,
+    max_requests: Option<u64>,
+    handshakes: Handshakes,
+) -> Row {
+    let load = Shape::Get { file: FILES[file], depth: 1, max_requests, tls: Some(handshakes) };
+    Row { name, title, load, connections: 64 }
 }
 
 const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
@@ -79,12 +91,12 @@ const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
 }
 
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 19] = [
+pub(crate) const ROWS: [Row; 25] = [
     get("small", "small response (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
         "small response, pipelined 16 deep",
-        Shape::Get { file: SMALL, depth: 16, max_requests: None },
+        Shape::Get { file: SMALL, depth: 16, max_requests: None, tls: None },
     ),
     get("many", "small response, 1,000 connections", 0, 1000),
     row("logged", "small response, with an access log", Shape::Logged),
@@ -98,12 +110,12 @@ pub(crate) const ROWS: [Row; 19] = [
     row(
         "ten",
         "ten requests per connection",
-        Shape::Get { file: SMALL, depth: 1, max_requests: Some(10) },
+        Shape::Get { file: SMALL, depth: 1, max_requests: Some(10), tls: None },
     ),
     row(
         "churn",
         "a connection per request",
-        Shape::Get { file: SMALL, depth: 1, max_requests: Some(1) },
+        Shape::Get { file: SMALL, depth: 1, max_requests: Some(1), tls: None },
     ),
     get("1k", "file of 1 KiB", 1, 64),
     get("16k", "file of 16 KiB", 2, 64),
@@ -122,7 +134,23 @@ pub(crate) const ROWS: [Row; 19] = [
         Shape::Message { depth: Some(16) },
     ),
     row("message-churn", "a connection per message", Shape::Message { depth: None }),
-    Row { name: "idle", title: "memory", load: Shape::Idle { file: SMALL }, connections: 1 },
+    Row {
+        name: "idle",
+        title: "memory",
+        load: Shape::Idle { file: SMALL, tls: None },
+        connections: 1,
+    },
+    tls("tls-small", "small response over TLS 1.3, 64 connections", 0, None, Handshakes::Full),
+    tls("tls-16k", "file of 16 KiB over TLS 1.3", 2, None, Handshakes::Full),
+    tls("tls-1m", "file of 1 MiB over TLS 1.3", 4, None, Handshakes::Full),
+    tls("tls-full", "a full handshake per request", 0, Some(1), Handshakes::Full),
+    tls("tls-resumed", "a resumed handshake per request", 0, Some(1), Handshakes::Resumed),
+    Row {
+        name: "tls-idle",
+        title: "memory with TLS 1.3",
+        load: Shape::Idle { file: SMALL, tls: Some(Handshakes::Full) },
+        connections: 1,
+    },
 ];
 
 /// The names of the rows.
@@ -131,12 +159,13 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Row {
-    /// The row as a plan for the load client.
-    pub(crate) fn plan(&self) -> Result<Plan> {
+    /// The row as a plan for the load client, with TLS if there is a client for that.
+    pub(crate) fn plan(&self, tls: Option<&Client>) -> Result<Plan> {
         let mut plan = Plan::new(self.load.kind(), self.load.prepared()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.max_requests().and_then(NonZeroU64::new);
+        plan.tls = tls.map(Client::load);
         // A run ends by its time.
         plan.until = Until::Requests(u64::MAX);
         Ok(plan)
@@ -155,9 +184,17 @@ impl Shape {
     /// The requested file, if there is only one.
     pub(crate) fn file(self) -> Option<File> {
         match self {
-            Self::Get { file, .. } | Self::Idle { file } => Some(file),
+            Self::Get { file, .. } | Self::Idle { file, .. } => Some(file),
             Self::Logged | Self::Browser { .. } => Some(SMALL),
             Self::Mix | Self::Pages | Self::Echo | Self::Message { .. } => None,
+        }
+    }
+
+    /// How its connections begin, if it uses TLS.
+    pub(crate) fn tls(self) -> Option<Handshakes> {
+        match self {
+            Self::Get { tls, .. } | Self::Idle { tls, .. } => tls,
+            _ => None,
         }
     }
 
@@ -188,7 +225,7 @@ impl Shape {
                 let request = PreparedRequest::message(&Message::json_text(search.into()));
                 vec![request.ok_or("the header is too long")?]
             }
-            Self::Get { file, .. } | Self::Idle { file } => {
+            Self::Get { file, .. } | Self::Idle { file, .. } => {
                 vec![get(&format!("/{}", file.name)).prepare()?]
             }
             Self::Logged => vec![get(&format!("/{}", SMALL.name)).prepare()?],

@@ -14,6 +14,7 @@ use crate::{
     probe::Response,
     programs::{self, OtherServer},
     rows::{FILES, Shape, content},
+    tls::Certificate,
 };
 
 mod config;
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     /// The available other servers.
     other_servers: Vec<OtherServer>,
     connections: usize,
+    /// The certificate of all servers, in rows with TLS.
+    pub(crate) certificate: Certificate,
     /// Maximum number of attempts of a disturbed run.
     pub(crate) tries: u32,
 }
@@ -80,7 +83,18 @@ impl Setup {
         // A quick run measures nothing, so it may be disturbed.
         let tries = if args.quick { 1 } else { TRIES };
         let cores = Cores::choose()?;
-        let setup = Self { cores, dir, sockeye, before, nginx, other_servers, connections, tries };
+        let certificate = Certificate::make(&dir)?;
+        let setup = Self {
+            cores,
+            dir,
+            sockeye,
+            before,
+            nginx,
+            other_servers,
+            connections,
+            certificate,
+            tries,
+        };
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
         }
@@ -152,7 +166,7 @@ impl Setup {
         let command = match kind {
             Kind::Limit => self.limit(load, exchanges)?,
             Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
-            Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind)?,
+            Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind, load)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),
             Kind::Nginx | Kind::Lighttpd | Kind::H2o => {
                 return self.configured(kind, load).map(Some);

@@ -22,7 +22,8 @@ const ROUGH: f64 = 0.10;
 /// Writes the tables and their explanations.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
-    let timed: Vec<_> = report.rows.iter().filter(|row| !row.runs.is_empty()).collect();
+    let timed = report.rows.iter().filter(|row| !row.runs.is_empty());
+    let (with_tls, timed): (Vec<_>, Vec<_>) = timed.partition(|row| row.row.load.tls().is_some());
     if !timed.is_empty() {
         let (own, others): (Vec<Kind>, Vec<Kind>) =
             report.kinds.iter().partition(|kind| matches!(kind, Kind::Limit | Kind::Ours));
@@ -32,6 +33,9 @@ pub(crate) fn markdown(report: &Report) -> String {
             times(&mut text, &timed, &own);
             ratios(&mut text, &timed, &report.kinds);
         }
+    }
+    if !with_tls.is_empty() {
+        tls_times(&mut text, &with_tls, &report.kinds);
     }
     for row in report.rows.iter().filter(|row| !row.memory.is_empty()) {
         header(&mut text, "", report.kinds.iter().map(|kind| kind.name().to_owned()));
@@ -79,6 +83,37 @@ fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     text.push('\n');
 }
 
+/// The costs in rows with TLS, in which there is no limit: the others are compared with ours.
+fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+    let kinds = kinds.iter().copied();
+    let kinds: Vec<Kind> =
+        kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect();
+    let cells = kinds.iter().map(|kind| match kind {
+        Kind::Ours => kind.name().to_owned(),
+        _ => format!("{}; ÷ Sockeye", kind.name()),
+    });
+    header(text, "TLS 1.3", cells);
+    for row in rows {
+        let _ = write!(text, "| {} ", row.row.title);
+        for kind in &kinds {
+            let runs = row.of(*kind);
+            let _ = match (spread(runs.iter().map(|run| run.micros)), *kind) {
+                (None, _) => write!(text, "| – "),
+                (Some(cost), Kind::Ours) => {
+                    write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs))
+                }
+                (Some(cost), kind) => {
+                    let ratio = ratio_to(row, kind, Kind::Ours);
+                    let ratio = ratio.map_or_else(|| "–".to_owned(), interval);
+                    write!(text, "| {}; {ratio} ", figures(cost, digits(cost)))
+                }
+            };
+        }
+        text.push_str("|\n");
+    }
+    text.push('\n');
+}
+
 /// The ratios of all servers.
 fn ratios(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
@@ -108,18 +143,26 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
             report.kinds.iter().map(|kind| of(kind).map_or_else(|| "–".to_owned(), cell)).collect();
         let _ = writeln!(text, "| {title} | {} |", cells.join(" | "));
     };
-    line("resident at start", &|memory| format!("{:.1} MiB", memory.start as f64 / 1_048_576.0));
-    line(&format!("each of {} idle connections", grouped(report.idle as f64)), &|memory| {
+    let tls = if row.row.load.tls().is_some() { ", with TLS" } else { "" };
+    line(&format!("resident at start{tls}"), &|memory| {
+        format!("{:.1} MiB", memory.start as f64 / 1_048_576.0)
+    });
+    line(&format!("each of {} idle connections{tls}", grouped(report.idle as f64)), &|memory| {
         format!("{} bytes", grouped(memory.per_connection))
     });
 }
 
 /// A server's cost divided by the limit's in the same round.
 pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
-    let limits = row.of(Kind::Limit);
+    ratio_to(row, kind, Kind::Limit)
+}
+
+/// A server's cost divided by that of another one in the same round.
+fn ratio_to(row: &Measured, kind: Kind, other: Kind) -> Option<Estimate> {
+    let others = row.of(other);
     estimate(row.of(kind).into_iter().filter_map(|run| {
-        let limit = limits.iter().find(|limit| limit.round == run.round)?;
-        Some(run.micros / limit.micros)
+        let other = others.iter().find(|other| other.round == run.round)?;
+        Some(run.micros / other.micros)
     }))
 }
 

@@ -156,10 +156,15 @@ def _share(work, do, threads, end):
         thread.join()
 
 
-def fetch(address, target, source=VICTIM, method="GET", timeout=TIMEOUT, content=None, **fields):
-    """Makes one request on a new connection. Returns the status, the fields and the decompressed
-    content."""
-    client = http.client.HTTPConnection(*address, timeout=timeout, source_address=(source, 0))
+def fetch(address, target, source=VICTIM, method="GET", timeout=TIMEOUT, content=None, tls=None,
+          **fields):
+    """Makes one request on a new connection, over TLS with a context `tls`. Returns the status, the
+    fields and the decompressed content."""
+    more = {"timeout": timeout, "source_address": (source, 0)}
+    if tls:
+        client = http.client.HTTPSConnection(*address, context=tls, **more)
+    else:
+        client = http.client.HTTPConnection(*address, **more)
     try:
         client.request(method, target, content, headers={
             "Connection": "close",
@@ -179,9 +184,10 @@ class Victim(threading.Thread):
     A request is a triple: the target, the expected content (or a function that checks it), and
     fields."""
 
-    def __init__(self, address, requests, pause=0.01):
+    def __init__(self, address, requests, pause=0.01, tls=None):
         super().__init__(daemon=True)
         self.address = address
+        self.tls = tls
         self.requests = itertools.cycle(requests)
         self.pause = pause
         self.requests_made = self.answered = 0
@@ -196,7 +202,7 @@ class Victim(threading.Thread):
             self.requests_made += 1
             began = time.monotonic()
             try:
-                status, _, content = fetch(self.address, target, **fields)
+                status, _, content = fetch(self.address, target, tls=self.tls, **fields)
                 if status != 200:
                     raise AssertionError(f"status {status}")
                 if not (right(content) if callable(right) else content == right):

@@ -12,6 +12,7 @@ import urllib.parse
 TIMEOUT = 20  # seconds before a wait fails
 BIG = 24 << 20
 SECRET = b"outside the folder"
+ADDRESS = r"(?:https?|tcp|tls|message(?:\+tls)?)://[\w.:\[\]-]+|unix:\S+"
 
 
 class Checks:
@@ -88,7 +89,7 @@ class Served:
 
     def _find_address(self):
         while (line := self._lines.get(timeout=TIMEOUT)) is not None:
-            if found := re.search(r"(?:http|tcp|message)://[\w.:\[\]-]+|unix:\S+", line):
+            if found := re.search(ADDRESS, line):
                 return found[0]
         raise RuntimeError(f"ended without an address: {''.join(self.errors).strip()}")
 

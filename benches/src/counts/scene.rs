@@ -2,9 +2,9 @@
 //! clients read, so every run makes the same steps.
 
 use std::{
-    io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    env, fs,
     num::NonZeroUsize,
+    process,
     rc::Rc,
     sync::Arc,
     thread,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use sockeye::{
-    Bound, Config, Peer, Protocol,
+    Bound, Config, Peer, Protocol, TlsAcceptor,
     echo::Echo,
     engine::{
         ConnectionCounts, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
@@ -29,11 +29,25 @@ use crate::{
     Result,
     rows::{FILES, ROWS, Shape, content},
     sums,
+    tls::{self, Certificate, Handshakes},
 };
 
+use super::client::Client;
+
 /// The names of the counted scenes: rows, and `browser-new`.
-pub(super) const NAMES: [&str; 10] =
-    ["small", "pipelined", "browser", NEW, "mix", "1k", "16k", "echo", "message", "message-deep"];
+pub(super) const NAMES: [&str; 11] = [
+    "small",
+    "pipelined",
+    "browser",
+    NEW,
+    "mix",
+    "1k",
+    "16k",
+    "echo",
+    "message",
+    "message-deep",
+    "tls-small",
+];
 /// The scene in which consecutive requests have different heads.
 const NEW: &str = "browser-new";
 
@@ -87,19 +101,21 @@ fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
 
 struct Scene {
     shard: Shard<Epoll>,
-    peers: Vec<TcpStream>,
+    peers: Vec<Client>,
     /// The bytes that a client writes at once, in turn. Each entry has `depth` requests.
     prepared: Vec<Vec<u8>>,
     depth: usize,
     next: usize,
     /// Whether each client starts with a different request.
     staggered: bool,
-    /// The lengths of the responses, once they are known.
+    /// The lengths of the responses on the wire, once they are known.
     response_lens: Vec<usize>,
 }
 
 impl Scene {
     fn new(load: Shape) -> Result<Self> {
+        let tls = load.tls().map(|handshakes| secure(handshakes)).transpose()?;
+        let acceptor = tls.as_ref().map(|(acceptor, _)| acceptor.clone());
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, NonZeroUsize::MIN)?.remove(0);
         let Bound::Ip(address) = bound.bound else { return Err("the address is not TCP".into()) };
@@ -114,13 +130,12 @@ impl Scene {
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
-            tls: [].into(),
+            tls: [acceptor].into(),
         })?;
         let mut peers = Vec::new();
         while peers.len() < PEERS {
-            let peer = TcpStream::connect(address)?;
-            peer.set_nonblocking(true)?;
-            peers.push(peer);
+            let client = tls.as_ref().map(|(_, client)| client.connection()).transpose()?;
+            peers.push(Client::connect(address, client)?);
             shard.turn()?;
         }
         let depth = load.depth();
@@ -129,25 +144,44 @@ impl Scene {
         let response_lens = vec![0; prepared.len()];
         let staggered = load == Shape::Browser { alike: false };
         let mut scene = Self { shard, peers, prepared, depth, next: 0, staggered, response_lens };
+        scene.handshakes()?;
         scene.learn_lengths()?;
         Ok(scene)
+    }
+
+    /// Completes the handshakes, and reads what the server sends after them.
+    fn handshakes(&mut self) -> Result<()> {
+        for at in 0..self.peers.len() {
+            let mut quiet_turns_left = 10;
+            while self.peers[at].is_handshaking()
+                || quiet_turns_left > 0 && self.peers[at].has_tls()
+            {
+                self.turn_briefly()?;
+                quiet_turns_left -= usize::from(self.peers[at].receive()?.is_none());
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_briefly(&mut self) -> Result<()> {
+        if self.shard.connections() > 0 {
+            let until = self.shard.driver().now() + Duration::from_millis(2);
+            self.shard.turn_until(until)?;
+        }
+        Ok(())
     }
 
     /// Makes each request once, to learn the length of its response, which ends when nothing more
     /// arrives. That takes some turns: a response may wait for a lookup on another thread.
     fn learn_lengths(&mut self) -> Result<()> {
         for at in 0..self.prepared.len() {
-            self.peers[0].write_all(&self.prepared[at])?;
+            self.peers[0].send(&self.prepared[at])?;
             let mut quiet_turns_left = 50;
             while quiet_turns_left > 0 {
-                if self.shard.connections() > 0 {
-                    let until = self.shard.driver().now() + Duration::from_millis(2);
-                    self.shard.turn_until(until)?;
-                }
-                match self.peers[0].read(&mut [0; 64 << 10]) {
-                    Ok(count) => self.response_lens[at] += count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => quiet_turns_left -= 1,
-                    Err(error) => return Err(error.into()),
+                self.turn_briefly()?;
+                match self.peers[0].receive()? {
+                    Some(count) => self.response_lens[at] += count,
+                    None => quiet_turns_left -= 1,
                 }
             }
             if self.response_lens[at] == 0 {
@@ -175,22 +209,29 @@ impl Scene {
         let at = |peer: usize| (next + peer * staggered) % count;
         let mut until = self.shard.stats().sent;
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.write_all(&self.prepared[at(number)])?;
+            peer.send(&self.prepared[at(number)])?;
             until += self.response_lens[at(number)] as u64;
         }
         while self.shard.stats().sent < until {
             turn(&mut self.shard)?;
         }
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            let mut response = vec![0; self.response_lens[at(number)]];
-            peer.set_nonblocking(false)?;
-            peer.read_exact(&mut response)?;
-            peer.set_nonblocking(true)?;
+            peer.receive_exact(self.response_lens[at(number)])?;
         }
         // If clients start with different requests, each client always repeats its own.
         self.next = if self.staggered { 0 } else { (self.next + 1) % count };
         Ok(self.peers.len() * self.depth)
     }
+}
+
+/// A server and a client with TLS.
+fn secure(handshakes: Handshakes) -> Result<(TlsAcceptor, tls::Client)> {
+    let dir = env::temp_dir().join(format!("sockeye-scene-{}", process::id()));
+    let certificate = Certificate::make(&dir)?;
+    let made = Ok((certificate.acceptor()?, certificate.client(handshakes)?));
+    // A leftover in the temporary folder is harmless.
+    let _ = fs::remove_dir_all(&dir);
+    made
 }
 
 fn service(load: Shape) -> Box<dyn Service> {

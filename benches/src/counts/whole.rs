@@ -11,12 +11,24 @@ use crate::{
     Result,
     rows::Row,
     servers::{Server, Setup},
+    tls::Certificate,
 };
 
 /// The rows whose calls are counted. Their responses wait for no timer and no other thread, so that
 /// each run makes the same calls.
-pub(super) const ROWS: [&str; 10] =
-    ["small", "pipelined", "logged", "browser", "mix", "churn", "1k", "16k", "echo", "message"];
+pub(super) const ROWS: [&str; 11] = [
+    "small",
+    "pipelined",
+    "logged",
+    "browser",
+    "mix",
+    "churn",
+    "1k",
+    "16k",
+    "echo",
+    "message",
+    "tls-small",
+];
 
 /// Number of requests of the longer and of the shorter run.
 const RUNS: [u64; 2] = [3_200, 800];
@@ -26,7 +38,8 @@ pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
     let mut found = Vec::new();
     for requests in RUNS {
         let out = setup.path("calls");
-        let text = run(setup.start_traced(row.load, &out)?, row, requests, &out)?;
+        let text =
+            run(setup.start_traced(row.load, &out)?, &setup.certificate, row, requests, &out)?;
         found.push(read(&text).ok_or("strace has counted nothing")? as f64);
     }
     Ok(per_request(&found))
@@ -37,7 +50,8 @@ pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Costs> {
     let (mut instructions, mut allocations) = (Vec::new(), Vec::new());
     for requests in RUNS {
         let out = setup.path("instructions");
-        let text = run(setup.start_counted(row.load, &out)?, row, requests, &out)?;
+        let text =
+            run(setup.start_counted(row.load, &out)?, &setup.certificate, row, requests, &out)?;
         let (all, allocated) = callgrind::read(&text).ok_or("callgrind has counted nothing")?;
         instructions.push(all as f64);
         allocations.push(allocated as f64);
@@ -52,8 +66,14 @@ fn per_request(found: &[f64]) -> f64 {
 }
 
 /// Makes `requests` requests and ends the server. Returns the counter's output.
-fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
-    let mut plan = row.plan()?;
+fn run(
+    server: Server,
+    certificate: &Certificate,
+    row: &Row,
+    requests: u64,
+    out: &Path,
+) -> Result<String> {
+    let mut plan = row.plan(certificate.client_for(row.load)?.as_ref())?;
     plan.connections = NonZeroUsize::MIN;
     plan.until = Until::Requests(requests);
     plan.timeout = Duration::from_secs(5);

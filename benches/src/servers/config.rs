@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::rows::{SMALL, Shape, content};
+use crate::{
+    rows::{SMALL, Shape, content},
+    tls::Certificate,
+};
 
 /// What a configuration depends on.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Options<'a> {
     pub(super) connections: usize,
     /// The output of `nginx -V`.
     pub(super) version_output: &'a str,
+    /// The certificate, if the load uses TLS.
+    pub(super) certificate: Option<&'a Certificate>,
     /// The path of the access log, if there is one.
     pub(super) log: Option<PathBuf>,
 }
@@ -24,7 +29,7 @@ pub(super) struct Options<'a> {
 impl Options<'_> {
     /// The small response comes from the configuration, not from a file, because that is fastest.
     pub(super) fn nginx(&self) -> String {
-        let Self { dir, address, load, connections, version_output, log } = self;
+        let Self { dir, address, load, connections, version_output, certificate, log } = self;
         let dir = dir.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
@@ -48,6 +53,14 @@ impl Options<'_> {
             _ => "tcp_nopush on;",
         };
         let log = log.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
+        let ssl = if certificate.is_some() { " ssl" } else { "" };
+        let tls = certificate.map_or_else(String::new, |files| {
+            format!(
+                "ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {};",
+                files.certificate.display(),
+                files.key.display()
+            )
+        });
         format!(
             "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\n\
              events {{ worker_connections {connections}; }}\n\
@@ -56,7 +69,7 @@ impl Options<'_> {
              \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
              \x20 types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; \
              text/plain txt; }}\n\
-             \x20 server {{ listen {address}; root {dir}/files; {gzip_static} {small} }}\n}}\n",
+             \x20 server {{ listen {address}{ssl}; {tls} root {dir}/files; {gzip_static} {small} }}\n}}\n",
         )
     }
 
@@ -82,13 +95,20 @@ impl Options<'_> {
     }
 
     pub(super) fn h2o(&self) -> String {
-        let Self { dir, address, connections, log, .. } = self;
+        let Self { dir, address, connections, certificate, log, .. } = self;
         let log = log
             .as_ref()
             .map_or_else(String::new, |path| format!("access-log: {}\n", path.display()));
+        let tls = certificate.map_or_else(String::new, |files| {
+            format!(
+                "  ssl:\n    certificate-file: {}\n    key-file: {}\n",
+                files.certificate.display(),
+                files.key.display()
+            )
+        });
         format!(
             "{log}num-threads: 1\nmax-connections: {connections}\nuser: {user}\n\
-             listen:\n  host: {ip}\n  port: {port}\n\
+             listen:\n  host: {ip}\n  port: {port}\n{tls}\
              hosts:\n  default:\n    paths:\n      /:\n        file.dir: {dir}/files\n\
              \x20       file.send-compressed: ON\n",
             user = std::env::var("USER").unwrap_or_else(|_| "root".into()),

@@ -8,6 +8,7 @@ use crate::{
     kind::Kind,
     programs::Program,
     rows::{SENDFILE_FROM, Shape},
+    tls::Certificate,
 };
 
 impl Setup {
@@ -48,6 +49,13 @@ impl Setup {
         };
         if load == Shape::Logged {
             command.arg("--access-log").arg(self.fresh_log(kind)?);
+        }
+        if load.tls().is_some() {
+            let Certificate { certificate, key } = &self.certificate;
+            let mut pair = certificate.clone().into_os_string();
+            pair.push(",");
+            pair.push(key);
+            command.arg("--tls").arg(pair);
         }
         command.args(["--listen", "127.0.0.1:0"]);
         Ok(command)

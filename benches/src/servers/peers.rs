@@ -8,10 +8,13 @@ use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
     /// The command that starts a small server.
-    pub(super) fn peer(&self, kind: Kind) -> Result<Command> {
+    pub(super) fn peer(&self, kind: Kind, load: Shape) -> Result<Command> {
         let mut command = Command::new(self.program(kind)?);
         if kind == Kind::Axum {
             command.arg(self.dir.join("files"));
+        }
+        if load.tls().is_some() {
+            command.args([&self.certificate.certificate, &self.certificate.key]);
         }
         Ok(command)
     }

@@ -16,6 +16,7 @@ impl Setup {
             load,
             connections: self.connections,
             version_output: self.nginx.as_deref().unwrap_or_default(),
+            certificate: load.tls().map(|_| &self.certificate),
             log: if load == Shape::Logged { Some(self.fresh_log(kind)?) } else { None },
         };
         let mut command = Command::new(kind.name());

@@ -7,10 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::{Context, Key, Owner, Session, ShardHandles};
-use sockeye_proto::{Client, Output, Peer, Protocol, Time, WallTime};
+use sockeye_proto::{Client, Output, Peer, Protocol, Time, Waiter, WallTime};
 
 use crate::Config;
 use crate::driver::QUANTUM;
+use crate::hellos::Hellos;
 use crate::output_budget::{OutputBudget, UNCHARGED_BYTES};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
@@ -42,6 +43,7 @@ pub(crate) struct ShardResources {
     /// Connections to read from without waiting for an event: there may be input already.
     pub(crate) ready: Vec<Key>,
     pub(crate) handshakes: Handshakes,
+    pub(crate) hellos: Hellos,
     /// Connections whose TLS handshake is complete, or whose client doesn't speak TLS, and whose
     /// session is not open yet.
     pub(crate) handshaken: Vec<Key>,
@@ -56,12 +58,22 @@ pub(crate) enum Stage {
     Connecting { until: Time },
     /// Its TLS handshake is in progress, and fails at `until`. The session is not open yet.
     Handshaking { until: Time },
+    /// A thread reads its client hello, and has [`Conn::secure`] meanwhile.
+    Signing(Box<Signing>),
     /// The session is running.
     Established,
     /// We have sent the FIN, and wait for the peer's.
     Finished,
     /// As `Finished`, and input is discarded.
     Lingering(Box<Lingering>),
+}
+
+/// A handshake on a thread. Dropping it cancels that.
+#[derive(Debug)]
+pub(crate) struct Signing {
+    /// The handshake fails at this time.
+    pub(crate) until: Time,
+    pub(crate) _waiter: Waiter,
 }
 
 /// The limits of lingering: the first that is reached closes the connection.
@@ -93,7 +105,7 @@ pub(crate) enum SendState {
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
     pub(crate) session: Session,
-    /// For TLS.
+    /// For TLS, except in [`Stage::Signing`].
     pub(crate) secure: Option<Box<Secure>>,
     pub(crate) stage: Stage,
     pub(crate) write_deadline: Time,
@@ -217,9 +229,9 @@ impl<S> Conn<S> {
         if !self.counted || self.readable || self.read_queued {
             return None;
         }
-        if matches!(self.stage, Stage::Handshaking { .. }) {
+        if self.is_shaking_hands() {
             // One that has begun ends soon, or at its deadline.
-            let has_begun = self.secure.as_ref().is_some_and(|secure| !secure.is_silent());
+            let has_begun = self.secure.as_ref().is_none_or(|secure| !secure.is_silent());
             return (!has_begun).then_some(self.opened);
         }
         catch_panic(|| self.session.idle_since()).flatten()
@@ -239,8 +251,14 @@ impl<S> Conn<S> {
         match &self.stage {
             Stage::Established | Stage::Finished => self.write_deadline,
             Stage::Connecting { until } | Stage::Handshaking { until } => *until,
+            Stage::Signing(signing) => signing.until,
             Stage::Lingering(lingering) => lingering.until.min(lingering.quiet_until),
         }
+    }
+
+    /// Whether its TLS handshake is in progress.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        matches!(self.stage, Stage::Handshaking { .. } | Stage::Signing(_))
     }
 
     /// Schedules a flush at the end of the turn.
@@ -273,6 +291,14 @@ impl ShardResources {
         let budget = &self.output_budget;
         let is_exhausted = budget.must_check_clients() && budget.is_exhausted(client);
         if is_exhausted { SMALL_READ } else { QUANTUM }
+    }
+}
+
+impl ShardResources {
+    /// Whether a thread is to answer a client hello: the event loop has done so in this turn, or
+    /// other connections wait for the end of the turn.
+    pub(crate) fn must_sign_elsewhere(&self) -> bool {
+        !self.dirty.is_empty() || !self.handshakes.may_sign()
     }
 }
 

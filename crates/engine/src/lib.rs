@@ -45,6 +45,7 @@ mod connection_counts;
 mod cores;
 pub mod driver;
 mod handle;
+mod hellos;
 mod listen;
 mod mailbox;
 mod network;

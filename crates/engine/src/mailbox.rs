@@ -1,9 +1,9 @@
-//! A shard's mailbox: envelopes for its connections, commands, and results of reads. And its inbox:
-//! connections that another shard accepted for it.
+//! A shard's mailbox: envelopes for its connections, commands, and results of reads and handshakes.
+//! And its inbox: connections that another shard accepted for it.
 //!
 //! Their size is bounded. An envelope belongs to a promise, or is one of the few messages that a
-//! session's remotes may send before the session takes them. A connection has one wake-up and one
-//! read in progress at most. Commands to drain or stop come from the owner of the server, one per
+//! session's remotes may send before the session takes them. A connection has one wake-up, and
+//! one read or handshake in progress at most. Commands to drain or stop come from the owner of the server, one per
 //! call; a command to evict is answered before the next. Connections in the inbox count as open.
 
 use std::cell::Cell;
@@ -17,6 +17,7 @@ use sockeye_proto::Address;
 use sockeye_proto::driver::{Envelope, Key, MailboxSender};
 
 use crate::driver::Wake;
+use crate::tls::HelloRead;
 
 /// A command from another thread to a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,14 @@ pub(crate) struct ReadDone {
     pub(crate) result: Result<Vec<u8>, ReadError>,
 }
 
+/// A thread has read the client hello of a connection.
+#[derive(Debug)]
+pub(crate) struct HelloDone {
+    pub(crate) key: Key,
+    /// `None`: it panicked, or was not run.
+    pub(crate) read: Option<HelloRead>,
+}
+
 /// Why a part of a file was not read.
 #[derive(Debug)]
 pub(crate) enum ReadError {
@@ -50,6 +59,7 @@ pub(crate) enum ReadError {
 pub(crate) struct MailboxContents {
     pub(crate) envelopes: Vec<Envelope>,
     pub(crate) reads: Vec<ReadDone>,
+    pub(crate) hellos: Vec<HelloDone>,
     pub(crate) commands: Vec<Command>,
 }
 
@@ -73,6 +83,10 @@ impl Mailbox {
 
     pub(crate) fn post_read(&self, read: ReadDone) {
         self.put(|contents| contents.reads.push(read));
+    }
+
+    pub(crate) fn post_hello(&self, hello: HelloDone) {
+        self.put(|contents| contents.hellos.push(hello));
     }
 
     /// Takes the contents, if there are any.

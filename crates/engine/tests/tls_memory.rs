@@ -27,7 +27,7 @@ fn a_thousand_half_open_handshakes_hold_less_than_20_mib() {
     const HELLO: usize = 16_000;
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = sockeye_tls::provider();
     let tls = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -33,6 +33,8 @@ pub enum JobKind {
     /// Reading a whole file, to compute its ETag, to compare it with its precompressed files, or to
     /// find out whether it has changed while it was sent.
     ReadWhole,
+    /// Answering a TLS client hello, which signs.
+    Handshake,
     /// Work of a user of the library.
     Other,
 }
@@ -93,6 +95,7 @@ impl JobKind {
             Self::Archive => "archive",
             Self::Compress => "compress",
             Self::ReadWhole => "hash",
+            Self::Handshake => "handshake",
             Self::Other => "other",
         }
     }

@@ -1,9 +1,9 @@
 //! Jobs of connections. They run on the simulation's only thread, at a later virtual time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use sockeye_proto::{Job, Spawn};
+use sockeye_proto::{Job, JobKind, Spawn};
 
 /// Collects the jobs that connections spawn. The world schedules them.
 #[derive(Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Jobs {
     spawned: Mutex<Vec<Job>>,
     /// Whether further jobs are rejected.
     pub(crate) full: AtomicBool,
+    /// How many of [`JobKind::Handshake`] were spawned.
+    pub(crate) handshakes: AtomicUsize,
 }
 
 impl Jobs {
@@ -24,6 +26,9 @@ impl Spawn for Jobs {
     fn spawn(&self, job: Job) -> Result<(), Job> {
         if self.full.load(Ordering::Relaxed) {
             return Err(job);
+        }
+        if job.kind() == JobKind::Handshake {
+            self.handshakes.fetch_add(1, Ordering::Relaxed);
         }
         self.spawned.lock().unwrap_or_else(PoisonError::into_inner).push(job);
         Ok(())

@@ -79,6 +79,12 @@ impl World {
         self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
+    /// How many TLS client hellos were given to threads.
+    #[must_use]
+    pub fn handshake_jobs(&self) -> usize {
+        self.jobs.handshakes.load(Ordering::Relaxed)
+    }
+
     /// Changes the faults. `read_size` applies only to drivers that are created later.
     pub fn set_faults(&mut self, faults: Faults) {
         self.net.borrow_mut().faults = faults;

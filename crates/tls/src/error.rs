@@ -172,8 +172,8 @@ impl Problem {
             ),
             Self::UnsupportedKey => write!(
                 f,
-                "the type of key in {path} is not supported: use ECDSA (P-256 or P-384), Ed25519, \
-                 or RSA (2048 to 4096 bits)"
+                "the key in {path} has a type or size that is not supported: use ECDSA (P-256 or \
+                 P-384), Ed25519, or RSA (2048 to 4096 bits)"
             ),
             Self::KeyOfAnother(certificate) => write!(
                 f,

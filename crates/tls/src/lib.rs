@@ -11,6 +11,34 @@
 //! # let _ = tls;
 //! # Ok::<(), sockeye_tls::Error>(())
 //! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | serve with certificates in files that others replace | [`CertificateStore`] |
+//! | make one for development, and keep it in a folder | [`SelfSigned`]; [`self_signed`] in memory |
+//! | ask clients for certificates | [`Settings::client_ca`] |
+//! | answer a CA that validates names | [`Settings::challenges`] |
+//!
+//! # Which certificate a client gets
+//!
+//! 1. One with the name that the client asks for (SNI); else one with a wildcard for it; else the
+//!    first certificate, or none, by [`UnknownName`].
+//! 2. Of several for a name, one whose signatures the client can verify: ECDSA or Ed25519 before RSA,
+//!    which costs more.
+//! 3. A client that asks for no name, because it knows only an address, gets the first certificate
+//!    for an IP address, or else the first of all.
+//!
+//! # Sessions
+//!
+//! Clients resume sessions by tickets for up to 12 hours. The keys are random, rotate every 6 hours,
+//! and are shared by all connections of a store. They survive a reload of certificates. If the rules
+//! for client certificates change, there are new keys: a ticket never replaces a certificate. A resumed
+//! session shows clients the certificate with which it began. There is no cache of sessions and no
+//! early data.
+//!
+//! # What this crate doesn't do
+//!
+//! It opens no socket and starts no thread. It doesn't check revocation.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +74,11 @@ pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use subject::subject;
 pub use warning::{Warning, WarningKind};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's
-//! examples. Prints its address.
+//! examples. Prints its address. With a certificate and a key as arguments, it uses TLS.
 
 #![forbid(unsafe_code)]
 
-use std::{convert::Infallible, error::Error};
+use std::{convert::Infallible, error::Error, sync::Arc};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -14,24 +14,58 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::{
+    ServerConfig,
+    crypto::ring::Ticketer,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
 
 const SMALL: &[u8] = b"Hello, world.";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let tls = match &words[..] {
+        [certificate, key] => Some(acceptor(certificate, key)?),
+        _ => None,
+    };
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        println!("http://{}", listener.local_addr()?);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        println!("{scheme}://{}", listener.local_addr()?);
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(serve(stream));
+            match tls.clone() {
+                None => tokio::spawn(serve(stream)),
+                Some(tls) => tokio::spawn(async move {
+                    // A failed handshake only ends the connection.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream).await;
+                    }
+                }),
+            };
         }
     })
 }
 
-async fn serve(stream: TcpStream) {
+/// TLS with rustls' defaults, and tickets as other servers send them: by default, rustls keeps 256
+/// sessions instead.
+fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, Box<dyn Error>> {
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = Ticketer::new()?;
+    Ok(Arc::new(config).into())
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
     // A reset only ends the connection.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())

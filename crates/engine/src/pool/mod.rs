@@ -1,9 +1,9 @@
 //! Threads for jobs: work that blocks or takes long.
 //!
-//! Three sub-pools of threads run independently: lookups and reads, which are short but may hang
+//! Four sub-pools of threads run independently: lookups and reads, which are short but may hang
 //! with their file system; the long jobs of serving a folder (listing, archiving, compressing,
-//! hashing), at a lower priority; and the work of the library's users. Each sub-pool schedules its
-//! jobs fairly: see [`queue`].
+//! hashing), at a lower priority; TLS handshakes, which only compute; and the work of the library's
+//! users. Each sub-pool schedules its jobs fairly: see [`queue`].
 //!
 //! A sub-pool starts a thread when a job can run and no thread is idle, up to its limit. A thread
 //! that has been idle for [`IDLE_TIMEOUT`] ends. A cancelled job is dropped when its turn comes, or
@@ -30,6 +30,8 @@ use queue::{Limits, Queue};
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
+/// How many handshakes may wait. Each holds its client hello, up to 16 KiB.
+const MAX_WAITING_HANDSHAKES: usize = 4096;
 /// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;
 /// Maximum number of these threads for the jobs of one served folder, or for reads from one device.
@@ -47,6 +49,7 @@ const NICE: i32 = 5;
 pub struct Pool {
     lookups: Arc<SubPool>,
     long_jobs: Arc<SubPool>,
+    handshakes: Arc<SubPool>,
     user_jobs: Arc<SubPool>,
 }
 
@@ -101,6 +104,15 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
+        // One per core. They hang on nothing, so that a client may use all of them for a moment; it
+        // takes turns with the others.
+        let handshakes = Limits {
+            threads: workers,
+            per_root: workers,
+            per_group: workers,
+            limits_clients: false,
+            waiting: MAX_WAITING_HANDSHAKES,
+        };
         let job_threads = job_threads.map_or(base, NonZeroUsize::get);
         let others = Limits {
             threads: job_threads,
@@ -112,6 +124,7 @@ impl Pool {
         Self {
             lookups: SubPool::new("lookups", lookups, false),
             long_jobs: SubPool::new("long jobs", long, true),
+            handshakes: SubPool::new("handshakes", handshakes, false),
             user_jobs: SubPool::new("jobs", others, false),
         }
     }
@@ -126,8 +139,8 @@ impl Pool {
         jobs
     }
 
-    fn sub_pools(&self) -> [&Arc<SubPool>; 3] {
-        [&self.lookups, &self.long_jobs, &self.user_jobs]
+    fn sub_pools(&self) -> [&Arc<SubPool>; 4] {
+        [&self.lookups, &self.long_jobs, &self.handshakes, &self.user_jobs]
     }
 
     fn sub_pool_of(&self, kind: JobKind) -> &Arc<SubPool> {
@@ -136,6 +149,7 @@ impl Pool {
             JobKind::Listing | JobKind::Archive | JobKind::Compress | JobKind::ReadWhole => {
                 &self.long_jobs
             }
+            JobKind::Handshake => &self.handshakes,
             JobKind::Other => &self.user_jobs,
         }
     }

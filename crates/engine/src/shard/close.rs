@@ -40,6 +40,8 @@ impl<D: Driver> Shard<D> {
         conn.session.close(&reason, &mut self.resources);
         if let Some(secure) = conn.secure.take() {
             self.close_secure(*secure, &mut conn, &reason);
+        } else if matches!(conn.stage, Stage::Signing(_)) {
+            self.resources.handshakes.end();
         }
         if conn.charged {
             self.resources.output_budget.release(key);
@@ -169,7 +171,7 @@ impl<D: Driver> Shard<D> {
                 active.conn.drain_handshake(active.resources)
             }
             // Its session gets the event when it opens.
-            Stage::Connecting { .. } | Stage::Handshaking { .. } => Ok(()),
+            Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::Signing(_) => Ok(()),
             _ if !is_draining => {
                 active.conn.session.send_event(Event::LameDuck, active.resources);
                 Ok(())

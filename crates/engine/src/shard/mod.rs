@@ -23,12 +23,15 @@
 //! | `evict` | closing an idle connection for a new one |
 //! | `input`, `output` | reading; flushing, and ending when all is flushed |
 //! | `read` | files that threads read |
+//! | `secure` | TLS: handshakes, decrypting, sealing |
+//! | `hello` | client hellos that threads answer |
 //! | `close` | the end of a connection; draining |
 //! | `slow` | turns that take too long |
 
 mod accept;
 mod close;
 mod evict;
+mod hello;
 mod input;
 mod output;
 mod read;

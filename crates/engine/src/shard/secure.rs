@@ -51,9 +51,7 @@ impl<D: Driver> Shard<D> {
             return;
         }
         let conns = &mut self.conns;
-        let is_in_progress = |key| {
-            find(conns, key).is_some_and(|conn| matches!(conn.stage, Stage::Handshaking { .. }))
-        };
+        let is_in_progress = |key| find(conns, key).is_some_and(|conn| conn.is_shaking_hands());
         if let Some(first) = self.resources.handshakes.begin(key, is_in_progress) {
             let what = "had not completed its TLS handshake when there were too many";
             self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
@@ -333,6 +331,12 @@ impl<S> Conn<S> {
             resources.handshaken.push(session.key());
             return secure.early.extend_from_slice(input);
         }
+        if is_handshaking && secure.completes_hello(input) {
+            if resources.must_sign_elsewhere() {
+                return self.pass_hello(input, resources);
+            }
+            resources.handshakes.count_signature();
+        }
         let now = resources.wall;
         let mut out = secure.out.take().unwrap_or_else(|| resources.outputs.lend());
         let before = out.unsent();
@@ -357,6 +361,19 @@ impl<S> Conn<S> {
         } else {
             secure.out = Some(out);
         }
+        self.handle_decrypted(result, is_more, resources);
+    }
+
+    /// Handles the result of reading ciphertext. `is_more`: there is more to send.
+    pub(super) fn handle_decrypted(
+        &mut self,
+        result: Result<(), TlsError>,
+        is_more: bool,
+        resources: &mut ShardResources,
+    ) {
+        let Self { session, secure, stage, .. } = self;
+        let Some(secure) = secure.as_deref_mut() else { return };
+        let is_handshaking = matches!(stage, Stage::Handshaking { .. });
         match result {
             Err(error) => {
                 session.fail(error.fault());
@@ -407,11 +424,13 @@ impl<S> Conn<S> {
     }
 
     /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
-    /// so in this turn. Then it is read in the next one.
+    /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
+    /// it need not wait.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
-        let may =
-            !matches!(self.stage, Stage::Handshaking { .. }) || resources.handshakes.may_step();
+        let may = !matches!(self.stage, Stage::Handshaking { .. })
+            || resources.handshakes.may_step()
+            || self.secure.as_ref().is_some_and(|secure| secure.tls.awaits_hello());
         if !may {
             self.queue_read(resources);
         }
@@ -460,7 +479,7 @@ impl<S> Conn<S> {
     }
 
     fn has_begun_handshake(&self) -> bool {
-        self.secure.as_ref().is_some_and(|secure| secure.tls.has_begun())
+        self.secure.as_ref().is_none_or(|secure| secure.tls.has_begun())
     }
 
     /// The end of input has come. Without close_notify, it may have been cut.

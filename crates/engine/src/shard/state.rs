@@ -11,6 +11,7 @@ use sockeye_proto::{Reason, Spawn, Time};
 use super::slow::SlowTurns;
 use crate::conn::{Conn, ShardResources};
 use crate::driver::{Driver, IoEvent};
+use crate::hellos::Hellos;
 use crate::mailbox::{Accepted, Inbox, Mailbox};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
@@ -232,6 +233,7 @@ impl<D: Driver> Shard<D> {
         let sender = Arc::clone(&mailbox);
         let index = counts.add_shard(Arc::clone(&mailbox));
         let output_budget = counts.output_budget(config.max_buffered_total);
+        let hellos = Hellos::new(Arc::clone(&spawn), Arc::clone(&mailbox));
         let resources = ShardResources {
             output_budget,
             config,
@@ -245,6 +247,7 @@ impl<D: Driver> Shard<D> {
             dirty: Vec::new(),
             ready: Vec::new(),
             handshakes: Handshakes::default(),
+            hellos,
             handshaken: Vec::new(),
             file_piece: Vec::new(),
         };

@@ -110,6 +110,9 @@ impl<D: Driver> Shard<D> {
         for read in contents.reads {
             self.handle_read(read);
         }
+        for hello in contents.hellos {
+            self.handle_hello(hello);
+        }
         for command in contents.commands {
             match command {
                 Command::Drain => self.drain(),
@@ -210,7 +213,7 @@ impl<D: Driver> Active<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Handshaking { .. } => Err(self.conn.handshake_expired()),
+            Stage::Handshaking { .. } | Stage::Signing(_) => Err(self.conn.handshake_expired()),
             Stage::Lingering(_) => Err(self.conn.session.orderly_reason()),
             _ if self.conn.write_deadline <= self.resources.now => match self.conn.send {
                 SendState::Reading => Err(Reason::FileTimedOut),

@@ -15,16 +15,13 @@ use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::limits::RECORD;
+use super::limits::{MAX_FROM_CLIENT, RECORD};
 use super::{clock, server_name};
 
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
-/// the certificates of a client.
-const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
-/// The same for a client: the certificates of a server. rustls reads no larger message.
+/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
@@ -122,6 +119,16 @@ impl Tls {
     /// Whether it has read anything.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
+    }
+
+    /// Whether it is a server that has not answered a client hello yet.
+    pub(crate) fn awaits_hello(&self) -> bool {
+        matches!(&self.side, Side::Server(server) if server.protocol_version().is_none())
+    }
+
+    /// Whether `input` completes the first record of a client hello.
+    pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
+        self.awaits_hello() && is_record_whole(&self.unused, input)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -364,6 +371,13 @@ impl Tls {
             self.fail();
         }
     }
+}
+
+/// Whether the record that begins with `unused` and goes on with `input` is whole.
+pub(super) fn is_record_whole(unused: &[u8], input: &[u8]) -> bool {
+    let mut header = unused.iter().chain(input).skip(3);
+    let (Some(high), Some(low)) = (header.next(), header.next()) else { return false };
+    unused.len() + input.len() >= 5 + usize::from(u16::from_be_bytes([*high, *low]))
 }
 
 /// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.

@@ -11,6 +11,8 @@ const MAX_IN_PROGRESS: usize = 4096;
 /// Maximum number of steps in one turn. One of the two steps of a handshake signs, which takes from
 /// 20 µs (P-256) to a millisecond (RSA), while all other connections of the shard wait.
 const MAX_STEPS_PER_TURN: u32 = 4;
+/// Maximum number of client hellos in one turn that the event loop answers, which signs.
+const MAX_SIGNATURES_PER_TURN: u32 = 1;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
@@ -18,12 +20,24 @@ pub(crate) struct Handshakes {
     started: VecDeque<Key>,
     in_progress: usize,
     steps: u32,
+    signatures: u32,
 }
 
 impl Handshakes {
     /// A turn begins.
     pub(crate) fn begin_turn(&mut self) {
         self.steps = 0;
+        self.signatures = 0;
+    }
+
+    /// Whether the event loop may answer one more client hello in this turn.
+    pub(crate) fn may_sign(&self) -> bool {
+        self.signatures < MAX_SIGNATURES_PER_TURN
+    }
+
+    /// The event loop answers a client hello.
+    pub(crate) fn count_signature(&mut self) {
+        self.signatures += 1;
     }
 
     /// Whether one more step may be done in this turn.

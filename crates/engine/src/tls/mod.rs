@@ -9,13 +9,14 @@
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
+//! | `hello` | client hellos that threads read |
 //! | `limits` | sizes of records |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
 //! records are appended to an output that is lent for that. How the shard shakes hands, decrypts
-//! and seals is in `shard/secure.rs`.
+//! and seals is in `shard/secure.rs`; how it passes client hellos to threads, in `shard/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;
@@ -28,6 +29,7 @@ mod error;
 mod handshakes;
 #[cfg(feature = "harness")]
 mod harness;
+mod hello;
 mod limits;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
@@ -46,6 +48,7 @@ pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
 #[cfg(feature = "harness")]
 pub use harness::TlsHarness;
+pub(crate) use hello::{Hello, HelloRead};
 #[cfg(not(feature = "tls"))]
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]

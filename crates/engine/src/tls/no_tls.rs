@@ -41,6 +41,14 @@ impl Tls {
         false
     }
 
+    pub(crate) fn awaits_hello(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn completes_hello(&self, _: &[u8]) -> bool {
+        false
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         true
     }

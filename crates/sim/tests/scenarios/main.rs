@@ -17,6 +17,7 @@ mod logs;
 mod message_port;
 mod messages;
 mod services;
+mod signing;
 mod slow_peers;
 mod tls;
 mod turn_methods;

@@ -17,11 +17,17 @@ use crate::checked::{Logs, SendClient, SharedLog, assert_no_violations, checked,
 use crate::{here, secs};
 
 /// TLS for `localhost`, and a client that trusts only that.
-static TLS: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| tls(|_| ()));
+pub(crate) static TLS: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| tls(|_| ()));
 
 fn tls(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (TlsAcceptor, TlsConnector) {
     // Its signatures have all the same length, so that runs repeat.
-    let signing_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    tls_with_key(rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(), change)
+}
+
+pub(crate) fn tls_with_key(
+    signing_key: rcgen::KeyPair,
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (TlsAcceptor, TlsConnector) {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     change(&mut params);
     let certificate = params.self_signed(&signing_key).unwrap().der().clone();
@@ -45,7 +51,7 @@ fn tls(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (TlsAcceptor, TlsC
 }
 
 /// A client hello, as it is sent.
-static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(crate) static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut world = World::new(1, Faults::none());
     world.scripted_server(&here(), Script::new());
     let client = world.client(Config::default(), None);
@@ -222,7 +228,7 @@ fn certificates_are_valid_on_the_virtual_clock() {
 }
 
 /// Echoes, with or without TLS.
-struct Both(Logs);
+pub(crate) struct Both(pub(crate) Logs);
 
 impl Service for Both {
     fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {

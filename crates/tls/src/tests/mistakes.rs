@@ -128,7 +128,7 @@ fn each_mistake_is_named() {
         (
             CERT.as_bytes(),
             SECP256K1.as_bytes(),
-            "the type of key in key.pem is not supported: use ECDSA (P-256 or P-384), Ed25519, or RSA",
+            "the key in key.pem has a type or size that is not supported: use ECDSA (P-256 or P-384), Ed25519, or RSA",
         ),
         (
             bundle.as_bytes(),

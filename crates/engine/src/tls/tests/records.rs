@@ -5,7 +5,7 @@ use std::io::Write;
 use rustls::AlertDescription;
 
 use super::{NOW, Pair, assert_is_failed, refused, server};
-use crate::tls::connection::MAX_UNUSED;
+use crate::tls::connection::{MAX_UNUSED, is_record_whole};
 use crate::tls::{Tls, TlsError};
 
 #[test]
@@ -159,4 +159,15 @@ fn records_are_small_at_the_beginning() {
     assert_eq!(lengths(&mut pair.server, 16_384).len(), 1);
     pair.server.begin_again();
     assert!(lengths(&mut pair.server, 10_000).iter().all(|len| *len < 1400));
+}
+
+#[test]
+fn a_record_is_whole_with_its_last_byte_however_it_is_split() {
+    let record: Vec<u8> = [22, 3, 1, 1, 2].into_iter().chain([7; 0x102]).collect();
+    for end in 0..=record.len() {
+        for split in [0, 1, 4, 5, 6, end] {
+            let (unused, input) = record[..end].split_at(split.min(end));
+            assert_eq!(is_record_whole(unused, input), end == record.len(), "{split} {end}");
+        }
+    }
 }

@@ -1,0 +1,54 @@
+//! Answering client hellos on threads of the pool, because signatures take long.
+//!
+//! A thread gets what a connection has for TLS, with the client hello, and gives it back through
+//! the mailbox. Meanwhile nothing is received or sent on the connection. It can fail at the
+//! deadline of its handshake, and close; what the thread gives back is dropped then.
+
+use sockeye_proto::Reason;
+
+use super::state::Shard;
+use crate::conn::{Conn, ShardResources, Signing, Stage};
+use crate::driver::Driver;
+use crate::mailbox::HelloDone;
+use crate::tls::{Hello, HelloRead};
+
+impl<D: Driver> Shard<D> {
+    /// Goes on with a connection whose client hello a thread has read.
+    pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
+        self.serve(key, |active| active.conn.take_back(read, active.resources));
+    }
+}
+
+impl<S> Conn<S> {
+    /// Passes the client hello, and what it has for TLS, to a thread.
+    #[cold]
+    pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
+        let Stage::Handshaking { until } = self.stage else { return };
+        let Some(secure) = self.secure.take() else { return };
+        let hello = Hello { secure, input: input.to_vec(), now: resources.wall };
+        let waiter = resources.hellos.start(self.session.key(), self.client(), hello);
+        self.stage = Stage::Signing(Box::new(Signing { until, _waiter: waiter }));
+    }
+
+    fn take_back(
+        &mut self,
+        read: Option<HelloRead>,
+        resources: &mut ShardResources,
+    ) -> Result<(), Reason> {
+        let Stage::Signing(signing) = &self.stage else { return Ok(()) };
+        self.stage = Stage::Handshaking { until: signing.until };
+        let Some(HelloRead { mut secure, records, result }) = read else {
+            return Err(Reason::Panicked);
+        };
+        let is_more = !records.is_empty();
+        if is_more {
+            let mut out = resources.outputs.lend();
+            out.write_with(|all| all.extend_from_slice(&records));
+            secure.out = Some(out);
+        }
+        self.secure = Some(secure);
+        self.handle_decrypted(result, is_more, resources);
+        self.queue_if_readable(resources);
+        Ok(())
+    }
+}
