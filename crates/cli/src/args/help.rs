@@ -29,7 +29,7 @@ pub(super) const FIRST: [(&str, &str); 13] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
     ("port", "Port, at the default host or at --listen HOST. 0 picks a free one"),
-    ("acme", "Serve HTTPS for this public name, with a certificate from Let's Encrypt"),
+    ("acme", "Serve HTTPS for this name, with a certificate from Let's Encrypt"),
     ("tls", "Serve HTTPS with this certificate and key, as cert.pem,key.pem"),
     ("listing", "List folders that have no index.html"),
     ("spa", "For single-page apps: serve index.html in place of missing pages"),
