@@ -372,8 +372,7 @@ mod tests {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let challenges = None;
-            let bound = Vec::new();
+            let (bound, challenges) = (Vec::new(), None);
             let info = ServerInfo { bound, first_redirect: 0, workers, descriptors, challenges };
             assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
         }
