@@ -12,7 +12,7 @@ use super::state::{Active, Shard, find};
 use crate::conn::{Conn, SendState, ShardResources, Stage, catch_panic};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
-use crate::tls::{FileError, SEALED_AT_ONCE, Secure, Tls, TlsError};
+use crate::tls::{FileError, Secure, Tls, TlsError};
 
 /// Stands for the protocol until the handshake is complete.
 struct Handshake;
@@ -185,7 +185,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Seals a part of the session's output.
+    /// Seals at most about a quantum of the session's output.
     fn seal(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
@@ -194,7 +194,7 @@ impl<D: Driver> Active<'_, D> {
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
         let mut out = resources.outputs.lend();
-        let max = resources.max_read(Client::of(conn.session.peer().address)).min(SEALED_AT_ONCE);
+        let max = resources.max_read(Client::of(conn.session.peer().address));
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {

@@ -26,8 +26,6 @@ pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
 const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
 /// The same for a client: the certificates of a server. rustls reads no larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
-/// Bytes that a record has besides its plaintext, at most: TLS 1.2 with AES-GCM (RFC 5288, 3).
-const RECORD_OVERHEAD: usize = 5 + 8 + 16;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
@@ -337,7 +335,6 @@ impl Tls {
     }
 
     fn seal_records(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
-        out.reserve(plain.len() + (plain.len() / RECORD + 1) * RECORD_OVERHEAD);
         while !plain.is_empty() {
             let max = if self.sealed < SENT_IN_FIRST_RECORDS { FIRST_RECORD } else { RECORD };
             let (record, rest) = plain.split_at(plain.len().min(max));

@@ -46,7 +46,6 @@ pub(crate) use error::TlsError;
 pub(crate) use handshakes::Handshakes;
 #[cfg(feature = "harness")]
 pub use harness::TlsHarness;
-pub(crate) use limits::SEALED_AT_ONCE;
 #[cfg(not(feature = "tls"))]
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]
