@@ -64,9 +64,9 @@ impl Certificate {
         Ok(CertificateStore::open(vec![pair], Settings::default())?.acceptor())
     }
 
-    /// A client that knows no session yet, if the load makes handshakes.
-    pub(crate) fn client_for(&self, handshakes: Option<Handshakes>) -> Result<Option<Client>> {
-        handshakes.map(|handshakes| self.client(handshakes)).transpose()
+    /// A client that knows no session yet, for a load that uses TLS; `None` for one that doesn't.
+    pub(crate) fn client_for(&self, tls: Option<Handshakes>) -> Result<Option<Client>> {
+        tls.map(|handshakes| self.client(handshakes)).transpose()
     }
 
     /// A client that trusts it, which knows no session yet.
@@ -136,7 +136,7 @@ pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes) -> Result
     if made != Some(kind) {
         return Err(format!("the handshake is {made:?} instead of {kind:?}").into());
     }
-    let group = connection.negotiated_key_exchange_group().map(<dyn SupportedKxGroup>::name);
+    let group = connection.negotiated_key_exchange_group().map(SupportedKxGroup::name);
     if group != Some(NamedGroup::X25519) {
         return Err(format!("the key exchange is {group:?}").into());
     }
