@@ -70,7 +70,8 @@ pub(crate) fn certificates(
     let ordered = acme.map(Acme::pairs).unwrap_or_default();
     let pairs: Vec<_> = pairs.chain(ordered.clone()).collect();
     let certificates = Certificates::open(&pairs, ordered, settings, self_signed);
-    certificates.map(Some).map_err(|error| Error::Failure(explained(error, &pairs)))
+    let explained = |error| Error::Failure(explained(&error, &pairs, client_ca.as_deref()));
+    certificates.map(Some).map_err(explained)
 }
 
 /// Takes the self-signed certificate from the state folder, or makes it.
@@ -84,15 +85,34 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
 }
 
 /// Adds to an error of certificates what to type.
-fn explained(error: sockeye::tls::Error, pairs: &[[PathBuf; 2]]) -> anyhow::Error {
-    use sockeye::tls::Error::File;
-    match &error {
-        File(path, Problem::CertificateInsteadOfKey)
-            if pairs.iter().any(|pair| pair.iter().all(|part| part == path)) =>
-        {
+fn explained(
+    error: &sockeye::tls::Error,
+    pairs: &[[PathBuf; 2]],
+    client_ca: Option<&Path>,
+) -> anyhow::Error {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    let sockeye::tls::Error::File(path, problem) = error else { return anyhow!("--tls: {error}") };
+    let is_alone = pairs.iter().any(|pair| pair.iter().all(|part| part == path));
+    let flag = match client_ca == Some(path) && !pairs.iter().flatten().any(|part| part == path) {
+        true => "--client-ca",
+        false => "--tls",
+    };
+    match problem {
+        Problem::CertificateInsteadOfKey if is_alone => {
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
-        _ => anyhow!("--tls: {error}"),
+        Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
+            "{flag}: {error}; shells replace ~ only where a word begins: write $HOME in its place"
+        ),
+        Problem::Unreadable(cause) if cause.kind() == NotFound && is_alone => anyhow!(
+            "--tls: {error}; write --tls cert.pem,key.pem, or --tls self-signed for a certificate \
+             for development"
+        ),
+        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => anyhow!(
+            "{flag}: {error}; the user that runs the server must be allowed to read it, and to open \
+             its folders"
+        ),
+        _ => anyhow!("{flag}: {error}"),
     }
 }
 

@@ -268,13 +268,15 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let with_ca = |file: &str| [ca.to_vec(), vec![path(file)]].concat();
     let tls = |value: &str| vec!["--tls".to_owned(), value.to_owned()];
     for (flags, expected) in [
-        (tls(&path("none.pem")), vec!["--tls", "none.pem"]),
+        (tls(&path("none.pem")), vec!["--tls: ", "none.pem", "; write --tls cert.pem,key.pem, or"]),
+        (tls("selfsigned"), vec!["--tls: cannot read selfsigned", "or --tls self-signed for"]),
+        (tls(&format!("{},~/key.pem", path("a.example.pem"))), vec!["~/key.pem", "write $HOME"]),
         (tls(&path("a.example.pem")), vec!["a.example.pem", "after a comma, --tls ", ",KEY"]),
         (tls(&swapped), vec!["a.example.key", "first"]),
         (tls(&mixed), vec!["b.example.key", "another certificate than"]),
         (tls(&path("empty")), vec!["empty"]),
-        (with_ca("none.pem"), vec!["none.pem"]),
-        (with_ca("a.example.key"), vec!["a.example.key"]),
+        (with_ca("none.pem"), vec!["--client-ca: cannot read ", "none.pem"]),
+        (with_ca("b.example.key"), vec!["--client-ca: ", "b.example.key"]),
         (
             vec!["--tls".into(), "self-signed".into(), "--state".into(), path("empty")],
             vec!["--tls self-signed: ", "empty", "--state FOLDER"],
