@@ -214,31 +214,49 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
-/// A path without links. The file itself need not exist yet.
-fn canonical(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
-        _ => Err(error),
-    })
+/// Fails if private keys are about to be made where they could be downloaded.
+pub(super) fn check_state(
+    flags: &args::Tls,
+    acme: &args::Acme,
+    folders: &Folders,
+) -> Result<(), Error> {
+    if !uses_self_signed(flags) && acme.acme.is_empty() {
+        return Ok(());
+    }
+    // Without a folder for the state, the error comes later.
+    let Ok(folder) = state::folder(flags.state.as_deref()) else { return Ok(()) };
+    let Some(mounted) = publishing(&folder, folders) else { return Ok(()) };
+    Err(Error::usage(format!(
+        "{} is in the served folder {}, so that everyone could download the private keys that are \
+         kept there: name another folder with --state FOLDER",
+        folder.display(),
+        mounted.display()
+    )))
+}
+
+/// The folder that publishes what is at `path`, which need not exist yet.
+fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
+    let path = std::path::absolute(path).ok()?;
+    let existing = path.ancestors().find(|folder| folder.exists())?;
+    let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
+    let publishes = |root: &Path| {
+        let Ok(root) = root.canonicalize() else { return false };
+        let Ok(inside) = found.strip_prefix(root) else { return false };
+        let is_served = |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
+        inside.iter().all(is_served)
+    };
+    folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
 }
 
 /// Fails if a private key could be downloaded.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {
-        let Ok(found) = canonical(key) else { continue };
-        let publishes = |root: &Path| {
-            let Ok(root) = root.canonicalize() else { return false };
-            let Ok(inside) = found.strip_prefix(root) else { return false };
-            let is_served =
-                |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
-            inside.iter().all(is_served)
-        };
-        if let Some(mounted) = folders.mounted.iter().find(|mounted| publishes(&mounted.path)) {
+        if let Some(mounted) = publishing(key, folders) {
             return Err(Error::usage(format!(
                 "the private key {} is in the served folder {}, so that everyone could download it: \
                  move it to another folder",
                 key.display(),
-                mounted.path.display()
+                mounted.display()
             )));
         }
     }

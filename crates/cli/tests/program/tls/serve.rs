@@ -295,6 +295,21 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
 }
 
 #[test]
+fn no_private_key_is_made_in_a_served_folder() {
+    let folder = Folder::new();
+    let state = folder.join("new/state");
+    for tls in [["--tls", "self-signed"], ["--acme", "www.example.org"]] {
+        let flags = ["--listen", "127.0.0.1:0", "--state", &state];
+        let output = run(&[&["http", folder.text()][..], &tls, &flags].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("is in the served folder"), "{error}");
+        assert!(error.contains("name another folder with --state FOLDER"), "{error}");
+        assert!(!folder.path().join("new").exists());
+    }
+}
+
+#[test]
 fn a_private_key_in_a_served_folder_is_refused() {
     let certificates = Certificates::of(&["a.example"]);
     let (pair, folder) = (certificates.pair("a.example"), certificates.path(""));
