@@ -24,7 +24,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::tls::{Redirects, WithRedirects};
+use crate::tls::{Certificates, Redirects, WithRedirects};
 use crate::{hosts, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
@@ -100,8 +100,9 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     // A certificate for a name proves that it is this server's.
-    let names = serve.acme.as_ref().map(Acme::names).unwrap_or_default();
-    let own_hosts = hosts::and(hosts.clone(), names);
+    let mut names = serve.certificates.as_ref().map(Certificates::hosts).unwrap_or_default();
+    names.extend_from_slice(serve.acme.as_ref().map(Acme::names).unwrap_or_default());
+    let own_hosts = hosts::and(hosts.clone(), &names);
     let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
     let config = move |shard: usize| {
         let mut config = http_core::ServerConfig::new(limits.clone());
@@ -276,7 +277,7 @@ fn run<S: Service + 'static>(
         on_hangup.push(certificates.watch(log.clone()).context("cannot start a thread")?);
     }
     if let Some(acme) = plan.acme {
-        screen.notes.insert(0, acme.line());
+        screen.add_acme(&acme);
         on_hangup.push(acme.start().context("cannot start a thread")?);
     }
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());

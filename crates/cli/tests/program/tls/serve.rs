@@ -310,6 +310,23 @@ fn no_private_key_is_made_in_a_served_folder() {
 }
 
 #[test]
+fn the_names_of_certificates_are_hosts_of_the_server() {
+    let certificates = Certificates::of(&["dev.example", "*.example"]);
+    let pairs = ["dev.example", "*.example"].map(|name| certificates.pair(name));
+    let [named, wildcard] = pairs.each_ref();
+    let (server, folder) = start_http(&["--tls", named, "--tls", wildcard]);
+    for (host, status) in [("dev.example", "200"), ("localhost", "200"), ("a.example", "421")] {
+        let mut stream = Client::new().connect(server.address(), "dev.example").unwrap();
+        let response = get(&mut stream, host, "/").unwrap();
+        assert_eq!(response.split(' ').nth(1), Some(status), "{host}: {response}");
+        let url = format!("https://{host}/");
+        let output = run(&["explain", &url, folder.text(), "--tls", named, "--tls", wildcard]);
+        assert_eq!(output.status.success(), status == "200", "{}", text(&output.stdout));
+        assert!(text(&output.stdout).contains(&format!("\n{status} ")), "{host}");
+    }
+}
+
+#[test]
 fn a_private_key_in_a_served_folder_is_refused() {
     let certificates = Certificates::of(&["a.example"]);
     let (pair, folder) = (certificates.pair("a.example"), certificates.path(""));
