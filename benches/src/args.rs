@@ -158,7 +158,7 @@ mod tests {
             ("--seconds 0", "--seconds needs 0.1 to 3600"),
             ("--seconds NaN", "--seconds needs 0.1 to 3600"),
             ("--rows 3k", "there is no row 3k; --help lists them"),
-            ("--servers ours,before", "the server before needs --before FILE"),
+            ("--servers ours,before", "the server `before` needs --before FILE"),
             ("--servers apache", "there is no server apache; --help lists them"),
             ("--fast", "unknown option --fast; --help lists the options"),
         ] {

@@ -256,7 +256,7 @@ impl ServerRow<'_> {
 
     /// A client with TLS that knows no session yet, if the row uses TLS.
     fn tls(&self) -> Result<Option<Client>> {
-        self.setup.certificate.client_for(self.row.load)
+        self.setup.certificate.client_for(self.row.load.tls())
     }
 
     fn stream(&self, tls: Option<&Client>, address: SocketAddr) -> Result<Box<dyn Stream>> {

@@ -109,7 +109,7 @@ fn measure() -> Result<Counts> {
         let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
         let prepared = idle.prepared()?;
         let request = prepared.first().ok_or("the row has no request")?.wire(false);
-        let tls = setup.certificate.client_for(idle)?;
+        let tls = setup.certificate.client_for(idle.tls())?;
         let memory = memory::measure(server.pid(), server.address, tls.as_ref(), request, IDLE)?;
         counts.set(name, "bytes", memory.per_connection);
     }

@@ -16,7 +16,7 @@ use std::{
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, StreamOwned,
     client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue},
-    crypto::{CryptoProvider, ring},
+    crypto::{CryptoProvider, SupportedKxGroup, ring},
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use sockeye::{
@@ -25,7 +25,7 @@ use sockeye::{
 };
 use sockeye_load::Tls;
 
-use crate::{Result, rows::Shape};
+use crate::Result;
 
 const NAME: &str = "localhost";
 /// Maximum number of tickets that the client keeps.
@@ -64,9 +64,9 @@ impl Certificate {
         Ok(CertificateStore::open(vec![pair], Settings::default())?.acceptor())
     }
 
-    /// A client for this load that knows no session yet, if the load uses TLS.
-    pub(crate) fn client_for(&self, load: Shape) -> Result<Option<Client>> {
-        load.tls().map(|handshakes| self.client(handshakes)).transpose()
+    /// A client that knows no session yet, if the load makes handshakes.
+    pub(crate) fn client_for(&self, handshakes: Option<Handshakes>) -> Result<Option<Client>> {
+        handshakes.map(|handshakes| self.client(handshakes)).transpose()
     }
 
     /// A client that trusts it, which knows no session yet.
@@ -136,7 +136,7 @@ pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes) -> Result
     if made != Some(kind) {
         return Err(format!("the handshake is {made:?} instead of {kind:?}").into());
     }
-    let group = connection.negotiated_key_exchange_group().map(|group| group.name());
+    let group = connection.negotiated_key_exchange_group().map(<dyn SupportedKxGroup>::name);
     if group != Some(NamedGroup::X25519) {
         return Err(format!("the key exchange is {group:?}").into());
     }

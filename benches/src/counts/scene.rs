@@ -114,7 +114,7 @@ struct Scene {
 
 impl Scene {
     fn new(load: Shape) -> Result<Self> {
-        let tls = load.tls().map(|handshakes| secure(handshakes)).transpose()?;
+        let tls = load.tls().map(secure).transpose()?;
         let acceptor = tls.as_ref().map(|(acceptor, _)| acceptor.clone());
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, NonZeroUsize::MIN)?.remove(0);

@@ -73,7 +73,7 @@ fn run(
     requests: u64,
     out: &Path,
 ) -> Result<String> {
-    let mut plan = row.plan(certificate.client_for(row.load)?.as_ref())?;
+    let mut plan = row.plan(certificate.client_for(row.load.tls())?.as_ref())?;
     plan.connections = NonZeroUsize::MIN;
     plan.until = Until::Requests(requests);
     plan.timeout = Duration::from_secs(5);

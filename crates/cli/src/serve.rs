@@ -17,7 +17,6 @@ use sockeye_acme::Challenges;
 
 use crate::access::{self, AccessLog, Sink};
 use crate::acme::Acme;
-use crate::bind_error::cannot_listen;
 use crate::error::Error;
 use crate::log::Log;
 use crate::plan::{self, Folders, Listing, MountedFolder};
@@ -25,7 +24,7 @@ use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
 use crate::tls::{Certificates, Redirects, WithRedirects};
-use crate::{hosts, readiness, signals, text};
+use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
     let scheme = if plan.certificates.is_some() { "tls" } else { "tcp" };
@@ -246,7 +245,7 @@ fn run<S: Service + 'static>(
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
     let mut server = Server::bind(&requested, plan.workers, plan.config).map_err(|error| {
-        cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
+        listening::cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
     })?;
     if let Some(warning) = few_descriptors(&server, wanted) {
         tracing::warn!("{warning}");
@@ -374,8 +373,7 @@ mod tests {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let challenges = None;
-            let bound = Vec::new();
+            let (bound, challenges) = (Vec::new(), None);
             let info = ServerInfo { bound, first_redirect: 0, workers, descriptors, challenges };
             assert_eq!((info.files_in_flight(), info.files_cached()), (sent, kept));
         }

@@ -25,10 +25,11 @@ Environment variables set the options of servers: SOCKEYE_IDLE_TIMEOUT sets --id
 
 /// The arguments that `--help` of `http` and `explain` shows, in this order, each with a text that
 /// fits on one line.
-pub(super) const FIRST: [(&str, &str); 12] = [
+pub(super) const FIRST: [(&str, &str); 13] = [
     ("folders", "Folder or file to serve; /docs=./docs serves one at /docs. Default: ."),
     ("listen", "Address: HOST, HOST:PORT, :PORT or unix:PATH. Default: 127.0.0.1:8000"),
     ("port", "Port, at the default host or at --listen HOST. 0 picks a free one"),
+    ("acme", "Serve HTTPS for this name, with a certificate from Let's Encrypt"),
     ("tls", "Serve HTTPS with this certificate and key, as cert.pem,key.pem"),
     ("listing", "List folders that have no index.html"),
     ("spa", "For single-page apps: serve index.html in place of missing pages"),
@@ -42,7 +43,7 @@ pub(super) const FIRST: [(&str, &str); 12] = [
 
 /// The arguments of [`FIRST`] that don't change the result of `explain`. Its `--help` leaves them
 /// out.
-const NOT_EXPLAINED: [&str; 3] = ["port", "access_log", "log"];
+const NOT_EXPLAINED: [&str; 4] = ["port", "acme", "access_log", "log"];
 
 /// The groups of options that `--help` of `echo` and `message` leaves out.
 const SELDOM: [&str; 2] = ["Limits", "Timeouts"];

@@ -22,7 +22,8 @@ pub(crate) struct ShardAcceptor(());
 
 impl ShardAcceptor {
     pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
-        Self(acceptor.0)
+        let TlsAcceptor(()) = acceptor;
+        Self(())
     }
 
     pub(crate) fn accept(&mut self) -> Result<Tls, TlsError> {

@@ -52,9 +52,9 @@ pub(crate) fn cannot_listen(
         {
             anyhow!(
                 "cannot listen on {address}: this user may not use ports below 1024, but --acme needs \
-                 443, or 80: allow it by sudo setcap cap_net_bind_service=+ep $(command -v sockeye), \
-                 or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or forward both ports \
-                 to this server with --listen :8443 --https-redirect=:8080"
+                 443, or 80: allow it by sudo setcap cap_net_bind_service=+ep $(command -v sockeye) \
+                 (a systemd unit needs AmbientCapabilities=CAP_NET_BIND_SERVICE); or forward both \
+                 ports to this server with --listen :8443 --https-redirect=:8080"
             )
         }
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
@@ -125,7 +125,7 @@ mod tests {
             let text = cannot_listen(error, [&[], &redirects], is_acme).to_string();
             let start = format!("cannot listen on {address}: ");
             for part in
-                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE)"]
+                [&*start, allowed, "setcap cap_net_bind_service=+ep", "=CAP_NET_BIND_SERVICE"]
             {
                 assert!(text.contains(part), "{text}");
             }
