@@ -324,6 +324,9 @@ fn the_names_of_certificates_are_hosts_of_the_server() {
         assert_eq!(output.status.success(), status == "200", "{}", text(&output.stdout));
         assert!(text(&output.stdout).contains(&format!("\n{status} ")), "{host}");
     }
+    let server = Running::start(&["message", "--listen", "127.0.0.1:0", "--tls", named]);
+    let response = Client::new().get(server.address(), "dev.example", "/").unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 #[test]
