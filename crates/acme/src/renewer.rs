@@ -208,11 +208,11 @@ impl<R: Runtime> Renewer<R> {
         &mut self.runtime
     }
 
-    /// Tries again at once what has failed.
+    /// Tries again at once what has failed. A failure is reported again, since somebody waits for it.
     pub fn retry_now(&mut self) {
         let now = self.runtime.now();
         for entry in self.certificates.iter_mut().filter(|entry| entry.failures > 0) {
-            entry.due = now;
+            (entry.due, entry.reported) = (now, None);
         }
     }
 

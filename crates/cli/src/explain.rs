@@ -73,7 +73,8 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
         .filter(|address| hosts::is_loopback(address))
         .map(ToString::to_string)
         .collect();
-    if loopback.is_empty() || hosts::allowed(&flags.hosts.host)?.allows(host.as_bytes()) {
+    let allowed = hosts::and(hosts::allowed(&flags.hosts.host)?, &tls::hosts(flags));
+    if loopback.is_empty() || allowed.allows(host.as_bytes()) {
         return Ok(None);
     }
     let always = loopback.len() == flags.listen.len()

@@ -23,7 +23,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::tls::{Redirects, WithRedirects};
+use crate::tls::{Certificates, Redirects, WithRedirects};
 use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
@@ -44,10 +44,11 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let service = answers.service.clone();
     let access = start_access_log(access, &Proxies::default(), &serve)?;
     let worker_log = access.clone();
-    let (redirect_limits, redirect_hosts) = (limits.http(), hosts.clone());
+    let own_hosts = own_hosts(&serve, &hosts);
+    let (redirect_limits, checked_hosts) = (limits.http(), own_hosts.clone());
     let on_hangup = answers.on_hangup();
     let open = move |shard: usize, info: &ServerInfo| {
-        let check = hosts::check(hosts.clone(), &info.bound, None);
+        let check = hosts::check(checked_hosts.clone(), &info.bound, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
@@ -63,11 +64,19 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
             let config = http_core::ServerConfig::new(redirect_limits.clone());
-            WithRedirects::new(open(shard, info), config, info.redirects(&redirect_hosts))
+            let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
+            WithRedirects::new(open(shard, info), config, redirects)
         }),
     };
     access.into_iter().for_each(AccessLog::finish);
     result
+}
+
+/// These hosts, and the names of certificates: one for a name proves that it is this server's.
+fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
+    let mut names = serve.certificates.as_ref().map(Certificates::hosts).unwrap_or_default();
+    names.extend_from_slice(serve.acme.as_ref().map(Acme::names).unwrap_or_default());
+    hosts::and(hosts.clone(), &names)
 }
 
 /// Starts the thread that writes the access log, if there is one.
@@ -98,9 +107,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let access = start_access_log(access, &proxies, &serve)?;
     let worker_log = access.clone();
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
-    // A certificate for a name proves that it is this server's.
-    let names = serve.acme.as_ref().map(Acme::names).unwrap_or_default();
-    let own_hosts = hosts::and(hosts.clone(), names);
+    let own_hosts = own_hosts(&serve, &hosts);
     let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
     let config = move |shard: usize| {
         let mut config = http_core::ServerConfig::new(limits.clone());
@@ -275,7 +282,7 @@ fn run<S: Service + 'static>(
         on_hangup.push(certificates.watch(log.clone()).context("cannot start a thread")?);
     }
     if let Some(acme) = plan.acme {
-        screen.notes.insert(0, acme.line());
+        screen.add_acme(&acme);
         on_hangup.push(acme.start().context("cannot start a thread")?);
     }
     let stopped = signals::watch(signals, handle, [lame_duck, drain], on_hangup, log.clone());

@@ -11,11 +11,15 @@ use std::time::{Duration, SystemTime};
 use sockeye::engine::ListenAddr;
 use sockeye::engine::driver::Bound;
 
+use crate::acme::Acme;
 use crate::text;
 use crate::tls::Certificates;
 
 /// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How many hosts are shown.
+const MAX_HOSTS: usize = 5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
@@ -39,9 +43,21 @@ impl Screen {
     /// Adds what is said about certificates, and about the listeners that redirect to HTTPS.
     pub(crate) fn add_certificates(&mut self, certificates: &Certificates, redirecting: &[Bound]) {
         self.hosts = certificates.hosts();
+        self.hosts.truncate(MAX_HOSTS);
         let mut lines = certificates.lines(SystemTime::now());
         lines.extend(redirecting.iter().map(|bound| format!("{bound} redirects to HTTPS.")));
         self.notes.splice(0..0, lines);
+    }
+
+    /// Adds what is said about `--acme`. Its names are those of the site, even before the first
+    /// certificate: by any other, such as an IP address, no browser accepts it.
+    pub(crate) fn add_acme(&mut self, acme: &Acme) {
+        for name in acme.names() {
+            if self.hosts.len() < MAX_HOSTS && !self.hosts.contains(name) {
+                self.hosts.push(name.clone());
+            }
+        }
+        self.notes.insert(0, acme.line());
     }
 
     /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped
@@ -106,7 +122,8 @@ impl Screen {
         };
         if !self.hosts.is_empty() {
             let named = self.hosts.iter().map(|host| format!("{host}:{port}"));
-            return [local].into_iter().chain(named).collect();
+            let others: Vec<_> = named.filter(|named| *named != local).collect();
+            return [local].into_iter().chain(others).collect();
         }
         let is_served = |outward: &IpAddr| dual_stack || outward.is_ipv4() == ip.is_ipv4();
         let outward = outward().into_iter().filter(is_served);
@@ -176,6 +193,20 @@ mod tests {
         );
         assert_eq!(urls("0.0.0.0:80", "0.0.0.0:80"), ["http://127.0.0.1:80", "http://10.0.0.7:80"]);
         assert_eq!(urls("[::]:80", "[::]:80"), ["http://[::1]:80", "http://[2001:db8::7]:80"]);
+    }
+
+    #[test]
+    fn names_are_shown_once_each() {
+        let hosts = ["www.example.org".to_owned(), "localhost".to_owned()].into();
+        let screen = Screen { scheme: "https", hosts, ..Screen::default() };
+        let text = screen.text(
+            &[":443".parse().unwrap()],
+            &[Bound::Ip("[::]:443".parse().unwrap())],
+            Vec::new,
+        );
+        let expected =
+            "https://localhost:443\nhttps://www.example.org:443\nPress Ctrl-C to stop.\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

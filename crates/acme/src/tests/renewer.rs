@@ -108,6 +108,12 @@ fn failures_are_reported_once_per_kind_and_retried_less_and_less() {
     assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::Unreachable, 60)]);
     let asked = renewer.runtime().asked.len();
     assert!((8..20).contains(&asked), "{asked}");
+    // Whoever asks for an attempt sees what comes of it.
+    renewer.retry_now();
+    renewer.turn();
+    assert_eq!(failures(&renewer.runtime().reports).len(), 2);
+    renewer.turn();
+    assert_eq!(failures(&renewer.runtime().reports).len(), 2);
     // Another kind follows.
     renewer.runtime().is_down = false;
     for _ in 0..2 {

@@ -116,6 +116,19 @@ fn plain(
     Outcome::Instead(what, true)
 }
 
+/// The names that the server allows because it has certificates for them.
+pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
+    let acme = flags.acme.acme.iter().flat_map(|names| names.split(','));
+    let mut names: Vec<_> = acme.map(str::to_owned).collect();
+    // Explaining must not make a certificate. What is wrong with one is said with the certificate.
+    if !tls::uses_self_signed(&flags.tls)
+        && let Ok(Some(certificates)) = tls::certificates(&flags.tls, &[], &[], None)
+    {
+        names.extend(certificates.hosts());
+    }
+    names
+}
+
 /// The lines about the certificate that answers `host`. `None`: the handshake is refused.
 fn certificate(flags: &args::Http, host: &str) -> Result<Option<String>, Error> {
     let acme = || flags.acme.acme.iter().flat_map(|names| names.split(','));

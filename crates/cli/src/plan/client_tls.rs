@@ -71,8 +71,9 @@ fn with_trust(
     Ok(Some(ClientTls { client, target: target.clone(), has_certificate }))
 }
 
-fn failure(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Failure(anyhow::Error::new(error))
+/// The text of such an error says its source already.
+fn failure(error: impl std::fmt::Display) -> Error {
+    Error::Failure(anyhow::anyhow!("{error}"))
 }
 
 /// TLS for a load.

@@ -70,7 +70,8 @@ pub(crate) fn certificates(
     let ordered = acme.map(Acme::pairs).unwrap_or_default();
     let pairs: Vec<_> = pairs.chain(ordered.clone()).collect();
     let certificates = Certificates::open(&pairs, ordered, settings, self_signed);
-    certificates.map(Some).map_err(|error| Error::Failure(explained(error, &pairs)))
+    let explained = |error| Error::Failure(explained(&error, &pairs, client_ca.as_deref()));
+    certificates.map(Some).map_err(explained)
 }
 
 /// Takes the self-signed certificate from the state folder, or makes it.
@@ -84,15 +85,34 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
 }
 
 /// Adds to an error of certificates what to type.
-fn explained(error: sockeye::tls::Error, pairs: &[[PathBuf; 2]]) -> anyhow::Error {
-    use sockeye::tls::Error::File;
-    match &error {
-        File(path, Problem::CertificateInsteadOfKey)
-            if pairs.iter().any(|pair| pair.iter().all(|part| part == path)) =>
-        {
+fn explained(
+    error: &sockeye::tls::Error,
+    pairs: &[[PathBuf; 2]],
+    client_ca: Option<&Path>,
+) -> anyhow::Error {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    let sockeye::tls::Error::File(path, problem) = error else { return anyhow!("--tls: {error}") };
+    let is_alone = pairs.iter().any(|pair| pair.iter().all(|part| part == path));
+    let flag = match client_ca == Some(path) && !pairs.iter().flatten().any(|part| part == path) {
+        true => "--client-ca",
+        false => "--tls",
+    };
+    match problem {
+        Problem::CertificateInsteadOfKey if is_alone => {
             anyhow!("--tls: {error} after a comma, --tls {},KEY", path.display())
         }
-        _ => anyhow!("--tls: {error}"),
+        Problem::Unreadable(cause) if cause.kind() == NotFound && path.starts_with("~") => anyhow!(
+            "{flag}: {error}; shells replace ~ only where a word begins: write $HOME in its place"
+        ),
+        Problem::Unreadable(cause) if cause.kind() == NotFound && is_alone => anyhow!(
+            "--tls: {error}; write --tls cert.pem,key.pem, or --tls self-signed for a certificate \
+             for development"
+        ),
+        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => anyhow!(
+            "{flag}: {error}; the user that runs the server must be allowed to read it, and to open \
+             its folders"
+        ),
+        _ => anyhow!("{flag}: {error}"),
     }
 }
 
@@ -194,31 +214,49 @@ fn text_of(addresses: &[ListenAddr]) -> String {
     texts.join(" and ")
 }
 
-/// A path without links. The file itself need not exist yet.
-fn canonical(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
-        _ => Err(error),
-    })
+/// Fails if private keys are about to be made where they could be downloaded.
+pub(super) fn check_state(
+    flags: &args::Tls,
+    acme: &args::Acme,
+    folders: &Folders,
+) -> Result<(), Error> {
+    if !uses_self_signed(flags) && acme.acme.is_empty() {
+        return Ok(());
+    }
+    // Without a folder for the state, the error comes later.
+    let Ok(folder) = state::folder(flags.state.as_deref()) else { return Ok(()) };
+    let Some(mounted) = publishing(&folder, folders) else { return Ok(()) };
+    Err(Error::usage(format!(
+        "{} is in the served folder {}, so that everyone could download the private keys that are \
+         kept there: name another folder with --state FOLDER",
+        folder.display(),
+        mounted.display()
+    )))
+}
+
+/// The folder that publishes what is at `path`, which need not exist yet.
+fn publishing<'a>(path: &Path, folders: &'a Folders) -> Option<&'a Path> {
+    let path = std::path::absolute(path).ok()?;
+    let existing = path.ancestors().find(|folder| folder.exists())?;
+    let found = existing.canonicalize().ok()?.join(path.strip_prefix(existing).ok()?);
+    let publishes = |root: &Path| {
+        let Ok(root) = root.canonicalize() else { return false };
+        let Ok(inside) = found.strip_prefix(root) else { return false };
+        let is_served = |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
+        inside.iter().all(is_served)
+    };
+    folders.mounted.iter().map(|mounted| &*mounted.path).find(|root| publishes(root))
 }
 
 /// Fails if a private key could be downloaded.
 pub(super) fn check_keys(pairs: &[[PathBuf; 2]], folders: &Folders) -> Result<(), Error> {
     for [_, key] in pairs {
-        let Ok(found) = canonical(key) else { continue };
-        let publishes = |root: &Path| {
-            let Ok(root) = root.canonicalize() else { return false };
-            let Ok(inside) = found.strip_prefix(root) else { return false };
-            let is_served =
-                |name: &OsStr| !name.as_bytes().starts_with(b".") || name == ".well-known";
-            inside.iter().all(is_served)
-        };
-        if let Some(mounted) = folders.mounted.iter().find(|mounted| publishes(&mounted.path)) {
+        if let Some(mounted) = publishing(key, folders) {
             return Err(Error::usage(format!(
                 "the private key {} is in the served folder {}, so that everyone could download it: \
                  move it to another folder",
                 key.display(),
-                mounted.path.display()
+                mounted.display()
             )));
         }
     }

@@ -80,12 +80,13 @@ impl Certificates {
         }
     }
 
-    /// The host names of URLs that clients can use without a warning.
+    /// The host names of URLs that clients can use without a warning: those of the certificates that
+    /// were given, without wildcards.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let all = self.store.certificates().iter().filter(|info| !self.is_self_signed(info));
         let names = all.flat_map(|info| &info.names);
         let is_host = |name: &&String| !name.starts_with('*') && name.contains(char::is_alphabetic);
-        names.filter(is_host).filter(|name| !name.contains(':')).take(MAX_NAMES).cloned().collect()
+        names.filter(is_host).filter(|name| !name.contains(':')).cloned().collect()
     }
 
     /// The lines of the start screen.
@@ -368,7 +369,7 @@ mod tests {
         ] {
             assert_eq!(certificates.lines(now), [format!("Certificate: {names}; {expected}.")]);
         }
-        assert_eq!(certificates.hosts(), all[..MAX_NAMES]);
+        assert_eq!(certificates.hosts(), all);
         assert_eq!(Path::new(&info.path), folder.pair()[0]);
     }
 }

@@ -64,8 +64,11 @@ const NO_RELOAD: Meaning = Advice(
 const NO_PROGRAMS: Meaning = Advice("files are sent as they are; no program or template is run");
 const NO_PROXY: Meaning = Advice("requests are answered from folders, and forwarded to no server");
 const NAMES: Meaning = Advice(
-    "every host name gets the same folders; at a loopback address, --host NAME allows a name",
+    "every host name gets the same folders; at a loopback address, --host NAME allows a name; \
+     --acme NAME gets a certificate for one",
 );
+const ACME: Meaning =
+    Advice("write --acme www.example.org, which gets a certificate from Let's Encrypt");
 
 const CONFIG: &str = "there is no configuration file; write flags, or set environment variables, \
                       as SOCKEYE_LISTEN for --listen";
@@ -163,10 +166,25 @@ const SERVER: Table = &[
         ],
         KEY,
     ),
-    (&["--ssl", "--https", "--secure"], TLS),
+    (&["--ssl", "--https", "--secure", "--self-signed", "--selfsigned"], TLS),
     (
-        &["--client-certificate", "--ssl-client-certificate", "--mtls", "--ssl-ca-certs"],
+        &[
+            "--client-certificate",
+            "--ssl-client-certificate",
+            "--mtls",
+            "--ssl-ca-certs",
+            "--ca",
+            "--cacert",
+        ],
         Advice("write --client-ca FILE, with the certificates of the authorities"),
+    ),
+    (
+        &["--tls-min", "--tls-min-version", "--ssl-protocols", "--ssl_protocols"],
+        Advice("TLS 1.3 and 1.2 are spoken, and nothing older; this can't be changed"),
+    ),
+    (
+        &["--ciphers", "--ssl-ciphers", "--ssl_ciphers"],
+        Advice("the cipher suites can't be changed; all of them are safe"),
     ),
     (
         &["--ssl-pass", "--key-pass", "--passphrase"],
@@ -334,6 +352,13 @@ const FOLDERS: Table = &[
         Advice("/about serves about.html by default; for a single-page app, write --spa"),
     ),
     (&["--domain", "--server-name", "--vhost", "--virtual-host"], NAMES),
+    (&["--letsencrypt", "--lets-encrypt", "--autocert", "--auto-https", "--certbot"], ACME),
+    (&["--email"], Flag("--acme-email")),
+    (&["--staging", "--test-cert"], Advice("write --acme-directory staging")),
+    (
+        &["--redirect", "--redirect-https", "--redirect-to-https", "--force-https", "--https-only"],
+        Advice("write --https-redirect"),
+    ),
     (&["--accesslog", "--access_log", "--request-log"], Flag("--access-log")),
     (&["--log-format"], Flag("--access-log-format")),
     (
@@ -369,6 +394,12 @@ const CLIENT_TLS: Table = &[
     ),
 ];
 
+/// Flags of `sockeye send`, which has no target with https://.
+const SEND: Table = &[(
+    &["--tls", "--ssl", "--https", "--secure"],
+    Advice("write the target with tls:// or message+tls://"),
+)];
+
 /// Flags of `sockeye health`.
 const HEALTH: Table = &[(
     &["-p", "--port", "-l", "--listen", "--host", "--url", "-u", "--address"],
@@ -381,7 +412,7 @@ pub(super) fn tables(command: &str) -> &'static [Table] {
         "http" | "explain" => &[FOLDERS, SERVER, LOGGING],
         "echo" | "message" => &[SERVER, LOGGING],
         "load" => &[LOAD, CLIENT_TLS, LOGGING],
-        "send" => &[CLIENT_TLS, LOGGING],
+        "send" => &[SEND, CLIENT_TLS, LOGGING],
         "health" => &[HEALTH, CLIENT_TLS],
         _ => &[],
     }

@@ -73,6 +73,7 @@ const OF_SERVICES: &[(&[&str], &str)] = &[
         "changes of flags need a restart: systemctl restart sockeye; kill -HUP PID reopens the \
          access log and loads changed certificates",
     ),
+    (&["https"], "sockeye http FOLDER --tls cert.pem,key.pem serves a folder over HTTPS"),
     (&["logs"], "journalctl -u sockeye shows the log; --access-log FILE logs requests"),
     (
         &["validate", "configtest", "adapt"],

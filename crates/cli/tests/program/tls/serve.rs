@@ -268,13 +268,15 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let with_ca = |file: &str| [ca.to_vec(), vec![path(file)]].concat();
     let tls = |value: &str| vec!["--tls".to_owned(), value.to_owned()];
     for (flags, expected) in [
-        (tls(&path("none.pem")), vec!["--tls", "none.pem"]),
+        (tls(&path("none.pem")), vec!["--tls: ", "none.pem", "; write --tls cert.pem,key.pem, or"]),
+        (tls("selfsigned"), vec!["--tls: cannot read selfsigned", "or --tls self-signed for"]),
+        (tls(&format!("{},~/key.pem", path("a.example.pem"))), vec!["~/key.pem", "write $HOME"]),
         (tls(&path("a.example.pem")), vec!["a.example.pem", "after a comma, --tls ", ",KEY"]),
         (tls(&swapped), vec!["a.example.key", "first"]),
         (tls(&mixed), vec!["b.example.key", "another certificate than"]),
         (tls(&path("empty")), vec!["empty"]),
-        (with_ca("none.pem"), vec!["none.pem"]),
-        (with_ca("a.example.key"), vec!["a.example.key"]),
+        (with_ca("none.pem"), vec!["--client-ca: cannot read ", "none.pem"]),
+        (with_ca("b.example.key"), vec!["--client-ca: ", "b.example.key"]),
         (
             vec!["--tls".into(), "self-signed".into(), "--state".into(), path("empty")],
             vec!["--tls self-signed: ", "empty", "--state FOLDER"],
@@ -290,6 +292,41 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
             }
         }
     }
+}
+
+#[test]
+fn no_private_key_is_made_in_a_served_folder() {
+    let folder = Folder::new();
+    let state = folder.join("new/state");
+    for tls in [["--tls", "self-signed"], ["--acme", "www.example.org"]] {
+        let flags = ["--listen", "127.0.0.1:0", "--state", &state];
+        let output = run(&[&["http", folder.text()][..], &tls, &flags].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("is in the served folder"), "{error}");
+        assert!(error.contains("name another folder with --state FOLDER"), "{error}");
+        assert!(!folder.path().join("new").exists());
+    }
+}
+
+#[test]
+fn the_names_of_certificates_are_hosts_of_the_server() {
+    let certificates = Certificates::of(&["dev.example", "*.example"]);
+    let pairs = ["dev.example", "*.example"].map(|name| certificates.pair(name));
+    let [named, wildcard] = pairs.each_ref();
+    let (server, folder) = start_http(&["--tls", named, "--tls", wildcard]);
+    for (host, status) in [("dev.example", "200"), ("localhost", "200"), ("a.example", "421")] {
+        let mut stream = Client::new().connect(server.address(), "dev.example").unwrap();
+        let response = get(&mut stream, host, "/").unwrap();
+        assert_eq!(response.split(' ').nth(1), Some(status), "{host}: {response}");
+        let url = format!("https://{host}/");
+        let output = run(&["explain", &url, folder.text(), "--tls", named, "--tls", wildcard]);
+        assert_eq!(output.status.success(), status == "200", "{}", text(&output.stdout));
+        assert!(text(&output.stdout).contains(&format!("\n{status} ")), "{host}");
+    }
+    let server = Running::start(&["message", "--listen", "127.0.0.1:0", "--tls", named]);
+    let response = Client::new().get(server.address(), "dev.example", "/").unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 #[test]
