@@ -15,8 +15,9 @@
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
-//! records are appended to an output that is lent for that. How the shard shakes hands, decrypts
-//! and seals is in `shard/secure.rs`; how it passes client hellos to threads, in `shard/hello.rs`.
+//! records are appended to an output that is lent for that. How the shard shakes hands is in
+//! `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it passes client
+//! hellos to threads, in `shard/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;
