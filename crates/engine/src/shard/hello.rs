@@ -22,12 +22,18 @@ impl<D: Driver> Shard<D> {
 impl<S> Conn<S> {
     /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
     /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
-    /// it need not wait.
+    /// it need not wait unless too many wait for threads.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
-        let may = !matches!(self.stage, Stage::Handshaking { .. })
-            || resources.handshakes.may_step()
-            || self.secure.as_ref().is_some_and(|secure| secure.tls.awaits_hello());
+        let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
+            return true;
+        };
+        let may = match secure.tls.awaits_hello() {
+            // A request for another hello is sent first. The next is read after that.
+            true if !secure.is_flushed() => return false,
+            true => !resources.hellos.is_full(),
+            false => resources.handshakes.may_step(),
+        };
         if !may {
             self.queue_read(resources);
         }
@@ -40,7 +46,9 @@ impl<S> Conn<S> {
         let Stage::Handshaking { until } = self.stage else { return };
         let Some(secure) = self.secure.take() else { return };
         let hello = Hello { secure, input: input.to_vec(), now: resources.wall };
-        let waiter = resources.hellos.start(self.session.key(), self.client(), hello);
+        let (key, client) = (self.session.key(), self.client());
+        let ShardResources { hellos, handshakes, .. } = resources;
+        let waiter = hellos.start(key, client, hello, handshakes);
         self.stage = Stage::Signing(Box::new(Signing { until, _waiter: waiter }));
     }
 

@@ -209,7 +209,7 @@ impl<S> Conn<S> {
             resources.handshaken.push(session.key());
             return secure.early.extend_from_slice(input);
         }
-        if is_handshaking && secure.completes_hello(input) {
+        if is_handshaking && secure.tls.completes_hello(input) {
             if resources.must_sign_elsewhere() {
                 return self.pass_hello(input, resources);
             }
@@ -252,8 +252,8 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
-        if is_handshaking && !secure.tls.awaits_hello() {
-            resources.handshakes.note_signature(secure.tls.signs_slowly());
+        if is_handshaking && let Some(signs_slowly) = secure.tls.take_signs_slowly() {
+            resources.handshakes.note_key(signs_slowly);
         }
         match result {
             Err(error) => {

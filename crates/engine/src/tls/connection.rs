@@ -29,6 +29,8 @@ const FIRST_RECORD: usize = 1300;
 /// Plaintext in small records at the beginning of a connection, while the congestion window is
 /// small.
 const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
+/// The type of records with handshake messages.
+const HANDSHAKE: u8 = 22;
 /// The alert record_overflow, before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
@@ -46,8 +48,8 @@ pub(crate) struct Tls {
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
     has_begun: bool,
-    /// It is a server, and its key for this connection is RSA.
-    signs_slowly: bool,
+    /// Whether the key that was found for a client hello is RSA, until that is taken.
+    signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
     /// The name that the client asked for. Only for servers.
@@ -113,7 +115,7 @@ impl Tls {
             sealed: 0,
             peer_closed: false,
             has_begun: false,
-            signs_slowly: false,
+            signs_slowly: None,
             has_failed: false,
             server_name: None,
         }
@@ -124,19 +126,28 @@ impl Tls {
         self.has_begun
     }
 
-    /// Whether it is a server that has not answered a client hello yet.
+    /// Whether it is a server that has not answered a client hello with its certificate yet. It may
+    /// have asked for another hello (RFC 8446, 4.1.4).
     pub(crate) fn awaits_hello(&self) -> bool {
-        matches!(&self.side, Side::Server(server) if server.protocol_version().is_none())
+        let Side::Server(server) = &self.side else { return false };
+        match server.protocol_version() {
+            None => true,
+            Some(ProtocolVersion::TLSv1_3) => server.negotiated_key_exchange_group().is_none(),
+            Some(_) => false,
+        }
     }
 
-    /// Whether the server has answered a client hello with an RSA key.
-    pub(crate) fn signs_slowly(&self) -> bool {
-        self.signs_slowly
+    /// Whether the key for a client hello is RSA, if one was found since this was called last.
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
+        self.signs_slowly.take()
     }
 
-    /// Whether `input` completes the first record of a client hello.
+    /// Whether `input` may complete a client hello, to which the answer signs. One that is too
+    /// large is refused without that.
     pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
-        self.awaits_hello() && is_record_whole(&self.unused, input)
+        self.awaits_hello()
+            && self.unused.len() + input.len() <= MAX_FROM_CLIENT
+            && may_complete_message(&self.unused, input)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -231,16 +242,22 @@ impl Tls {
             Side::Client(_) => MAX_FROM_SERVER,
         };
         self.has_begun = true;
+        // Nothing may follow a hello before its answer.
+        if self.awaits_hello() && self.unused.len() + input.len() > MAX_FROM_CLIENT {
+            out.extend(RECORD_OVERFLOW);
+            return Err(TlsError::TooLarge);
+        }
         // What a connection that panicked may have left.
         server_name::take();
         loop {
             // No more than `max`, so that a large message is refused however it arrives.
             let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
-            let is_new = self.side.protocol_version().is_none();
+            let is_new = self.awaits_hello() || self.side.protocol_version().is_none();
             let before = out.len();
             let mut result = self.read_records(now, max, out, on_plain);
             if result.is_ok() && self.unused.len() == max {
                 result = Err(TlsError::TooLarge);
+                // Later, an alert would have to be encrypted, which only rustls can do.
                 if is_new {
                     out.extend(RECORD_OVERFLOW);
                 }
@@ -248,7 +265,7 @@ impl Tls {
             if let Some(asked) = server_name::take() {
                 self.server_name = asked.name;
                 self.signs_slowly = asked.signs_slowly;
-                if result.is_err() && asked.is_unknown {
+                if result.is_err() && asked.signs_slowly.is_none() {
                     result = Err(TlsError::UnknownName);
                     if out.len() > before && out.ends_with(&ACCESS_DENIED) {
                         out.truncate(out.len() - ACCESS_DENIED.len());
@@ -382,11 +399,23 @@ impl Tls {
     }
 }
 
-/// Whether the record that begins with `unused` and goes on with `input` is whole.
-pub(super) fn is_record_whole(unused: &[u8], input: &[u8]) -> bool {
-    let mut header = unused.iter().chain(input).skip(3);
-    let (Some(high), Some(low)) = (header.next(), header.next()) else { return false };
-    unused.len() + input.len() >= 5 + usize::from(u16::from_be_bytes([*high, *low]))
+/// Whether the records that begin with `unused` and go on with `input` may have a whole handshake
+/// message: told from the header of the first record, and from that of the message if it is there.
+pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
+    let len = unused.len() + input.len();
+    let mut head = [0; 9];
+    for (to, from) in head.iter_mut().zip(unused.iter().chain(input)) {
+        *to = *from;
+    }
+    let [kind, _, _, high, low, _, message @ ..] = head;
+    let record = usize::from(u16::from_be_bytes([high, low]));
+    if len < 5 || len < 5 + record {
+        return false;
+    }
+    // A message may go on in other records.
+    let has_header = kind == HANDSHAKE && record >= 4;
+    let [high, middle, low] = message.map(usize::from);
+    !has_header || len >= 9 + (high << 16 | middle << 8 | low)
 }
 
 /// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.

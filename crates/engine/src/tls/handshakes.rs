@@ -21,7 +21,7 @@ pub(crate) struct Handshakes {
     in_progress: usize,
     steps: u32,
     signatures: u32,
-    /// The last answer to a client hello was signed with an RSA key.
+    /// The last key that was found for a client hello is RSA.
     signs_slowly: bool,
 }
 
@@ -35,11 +35,16 @@ impl Handshakes {
     /// Whether the event loop may answer one more client hello in this turn. Which key it takes is
     /// unknown, but most servers have one kind.
     pub(crate) fn may_sign(&self) -> bool {
-        self.signatures < MAX_SIGNATURES_PER_TURN && !self.signs_slowly
+        self.may_sign_at_all() && !self.signs_slowly
     }
 
-    /// A client hello was answered. `signs_slowly`: with an RSA key.
-    pub(crate) fn note_signature(&mut self, signs_slowly: bool) {
+    /// As [`Handshakes::may_sign`], if no thread can answer it.
+    pub(crate) fn may_sign_at_all(&self) -> bool {
+        self.signatures < MAX_SIGNATURES_PER_TURN
+    }
+
+    /// A key was found for a client hello. `signs_slowly`: it is RSA.
+    pub(crate) fn note_key(&mut self, signs_slowly: bool) {
         self.signs_slowly = signs_slowly;
     }
 

@@ -46,8 +46,8 @@ impl Tls {
         false
     }
 
-    pub(crate) fn signs_slowly(&self) -> bool {
-        false
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
+        None
     }
 
     pub(crate) fn completes_hello(&self, _: &[u8]) -> bool {

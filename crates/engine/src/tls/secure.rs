@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sockeye_proto::{FileRange, Output, Time};
 
-use super::limits::{MAX_FROM_CLIENT, RECORD};
+use super::limits::RECORD;
 use super::{Tls, TlsError};
 use crate::driver::Driver;
 
@@ -64,12 +64,6 @@ impl Secure {
         self.opens_session
             && !self.tls.has_begun()
             && input.first().is_some_and(u8::is_ascii_alphabetic)
-    }
-
-    /// Whether `input` completes the client hello, to which the answer signs. Told from its first
-    /// record, so that a hello in several records may be incomplete.
-    pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
-        input.len() <= MAX_FROM_CLIENT && self.is_flushed() && self.tls.completes_hello(input)
     }
 
     /// Plaintext is to be sealed. After a pause, the first records are small again.
