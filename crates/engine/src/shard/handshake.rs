@@ -52,6 +52,7 @@ impl<D: Driver> Shard<D> {
             let what = "had not completed its TLS handshake when there were too many";
             self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
         }
+        self.catch_up(key);
     }
 
     /// Begins the handshake of a connection that we opened.
@@ -64,6 +65,15 @@ impl<D: Driver> Shard<D> {
             active.conn.decrypt(&mut [], active.resources);
             Ok(())
         });
+    }
+
+    /// The connection closes before its handshake is complete.
+    #[cold]
+    pub(super) fn end_handshake(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
+        self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+        if conn.counted {
+            self.resources.handshakes.end();
+        }
     }
 
     /// Opens the sessions of connections whose handshake is complete.
@@ -170,7 +180,7 @@ impl<S> Conn<S> {
     }
 
     /// The server is stopping: a client that has not begun a handshake is not waited for as long as
-    /// another.
+    /// another, until it has.
     #[cold]
     pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
         let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);
@@ -187,7 +197,17 @@ impl<S> Conn<S> {
         Ok(())
     }
 
-    fn has_begun_handshake(&self) -> bool {
+    /// The handshake begins, perhaps after [`Conn::drain_handshake`].
+    #[cold]
+    pub(super) fn note_begin(&mut self, resources: &ShardResources) {
+        if let Stage::Handshaking { until } = &mut self.stage
+            && self.session.is_drained()
+        {
+            *until = self.opened + resources.config.handshake_timeout;
+        }
+    }
+
+    pub(super) fn has_begun_handshake(&self) -> bool {
         self.secure.as_ref().is_none_or(|secure| secure.tls.has_begun())
     }
 }

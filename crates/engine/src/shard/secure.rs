@@ -1,7 +1,7 @@
 //! TLS connections: decrypting, and sending ciphertext.
 
 use sockeye_proto::driver::InFlight;
-use sockeye_proto::{Client, Part, Reason, Time};
+use sockeye_proto::{Blame, Client, Part, Reason, Time};
 
 use super::input::reason_of;
 use super::state::{Active, Shard};
@@ -20,10 +20,7 @@ impl<D: Driver> Shard<D> {
         reason: &Reason,
     ) {
         if matches!(conn.stage, Stage::Handshaking { .. }) {
-            self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
-            if conn.counted {
-                self.resources.handshakes.end();
-            }
+            self.end_handshake(conn, reason);
         }
         let is_open = matches!(conn.stage, Stage::Established) && !secure.is_closed;
         if is_open && secure.is_flushed() && reason.is_orderly() {
@@ -201,9 +198,12 @@ impl<S> Conn<S> {
     /// Decrypts what has arrived, and passes it to the session.
     #[inline(never)]
     pub(super) fn decrypt(&mut self, input: &mut [u8], resources: &mut ShardResources) {
-        let Self { session, secure, stage, .. } = self;
+        let is_handshaking = matches!(self.stage, Stage::Handshaking { .. });
+        if is_handshaking && !self.has_begun_handshake() {
+            self.note_begin(resources);
+        }
+        let Self { session, secure, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
-        let is_handshaking = matches!(stage, Stage::Handshaking { .. });
         if is_handshaking && secure.is_not_tls(input) {
             secure.is_plain = true;
             resources.handshaken.push(session.key());
@@ -303,8 +303,15 @@ impl<S> Conn<S> {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
 
-    /// Whether everything is sent but close_notify.
+    /// Whether everything is sent but close_notify. It says that nothing was cut, so it isn't sent
+    /// if we are at fault: a response may be incomplete.
     pub(super) fn must_send_close(&self) -> bool {
-        self.secure.as_ref().is_some_and(|secure| !secure.is_closed) && self.is_flushed()
+        let is_cut = match self.session.reason() {
+            Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,
+            Some(_) => true,
+            None => false,
+        };
+        let is_open = self.secure.as_ref().is_some_and(|secure| !secure.is_closed);
+        is_open && !is_cut && self.is_flushed()
     }
 }
