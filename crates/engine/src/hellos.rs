@@ -7,8 +7,8 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Client, Job, JobKind, Spawn, Waiter};
 
 use crate::conn::catch_panic;
-use crate::mailbox::{HelloDone, Mailbox};
-use crate::tls::{Handshakes, Hello, HelloRead};
+use crate::mailbox::{HelloDone, Mailbox, ResultSender};
+use crate::tls::{Handshakes, Hello};
 
 /// Passes client hellos to threads.
 pub(crate) struct Hellos {
@@ -55,10 +55,15 @@ impl Hellos {
     ) -> Waiter {
         debug_assert!(!self.is_full, "a hello was received that should have waited");
         let (waiter, cancel) = Waiter::new();
-        let sender = ResultSender { mailbox: Arc::clone(&self.mailbox), key, read: None };
+        let sender = ResultSender {
+            mailbox: Arc::clone(&self.mailbox),
+            key,
+            result: None,
+            post: |mailbox, key, read| mailbox.post_hello(HelloDone { key, read }),
+        };
         let job = Job::new(JobKind::Handshake, client, move || {
             let mut sender = sender;
-            sender.read = Some(hello.read());
+            sender.result = Some(hello.read());
         });
         self.spawn(job.cancel_with(cancel), handshakes);
         waiter
@@ -82,18 +87,5 @@ impl Hellos {
 impl fmt::Debug for Hellos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hellos").field("is_full", &self.is_full).finish_non_exhaustive()
-    }
-}
-
-/// Sends the result when it is dropped, also if the job panics or never runs.
-struct ResultSender {
-    mailbox: Arc<Mailbox>,
-    key: Key,
-    read: Option<HelloRead>,
-}
-
-impl Drop for ResultSender {
-    fn drop(&mut self) {
-        self.mailbox.post_hello(HelloDone { key: self.key, read: self.read.take() });
     }
 }

@@ -206,10 +206,6 @@ impl<S> Conn<S> {
             *until = self.opened + resources.config.handshake_timeout;
         }
     }
-
-    pub(super) fn has_begun_handshake(&self) -> bool {
-        self.secure.as_ref().is_none_or(|secure| secure.tls.has_begun())
-    }
 }
 
 /// The fault of a client that doesn't speak TLS.

@@ -1,8 +1,11 @@
 //! Answering client hellos on threads of the pool, because signatures take long.
 //!
 //! A thread gets what a connection has for TLS, with the client hello, and gives it back through
-//! the mailbox. Meanwhile nothing is received or sent on the connection. It can fail at the
-//! deadline of its handshake, and close; what the thread gives back is dropped then.
+//! the mailbox. Meanwhile nothing is received or sent on the connection. If it closes, at the
+//! deadline of its handshake for example, what the thread gives back is dropped.
+//!
+//! If too many hellos wait for threads, the event loop answers one in a turn, and receives no
+//! others before the next.
 
 use sockeye_proto::Reason;
 
@@ -13,7 +16,7 @@ use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
 
 impl<D: Driver> Shard<D> {
-    /// Goes on with a connection whose client hello a thread has read.
+    /// Goes on with a connection whose client hello was read, by a thread as a rule.
     pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
         self.serve(key, |active| active.conn.take_back(read, active.resources));
     }
@@ -40,7 +43,8 @@ impl<S> Conn<S> {
         may
     }
 
-    /// Passes the client hello, and what it has for TLS, to a thread.
+    /// Passes `input`, which completes the client hello, to a thread, with all that the connection
+    /// has for TLS. There is nothing to send: see [`Conn::may_take_step`].
     #[cold]
     pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
         let Stage::Handshaking { until } = self.stage else { return };

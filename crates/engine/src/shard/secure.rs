@@ -184,11 +184,7 @@ impl<D: Driver> Active<'_, D> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
         let mut out = self.resources.outputs.lend();
         secure.close(&mut out);
-        if out.is_empty() {
-            self.resources.outputs.take_back(out);
-        } else {
-            secure.out = Some(out);
-        }
+        secure.put_out(out, &mut self.resources.outputs);
         self.conn.mark_dirty(self.resources);
         Ok(())
     }
@@ -234,11 +230,7 @@ impl<S> Conn<S> {
         if is_handshaking && is_more {
             resources.handshakes.count_step();
         }
-        if out.is_empty() {
-            resources.outputs.take_back(out);
-        } else {
-            secure.out = Some(out);
-        }
+        secure.put_out(out, &mut resources.outputs);
         self.handle_decrypted(result, is_more, resources);
     }
 

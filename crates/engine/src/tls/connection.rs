@@ -11,17 +11,20 @@ use rustls::server::{ServerConfig, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
-use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
+use super::hello::may_complete_message;
 use super::limits::{MAX_FROM_CLIENT, RECORD};
+use super::names::name_of_suite;
 use super::{clock, server_name};
 
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger message.
+/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger
+/// message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
@@ -29,8 +32,6 @@ const FIRST_RECORD: usize = 1300;
 /// Plaintext in small records at the beginning of a connection, while the congestion window is
 /// small.
 const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
-/// The type of records with handshake messages.
-const HANDSHAKE: u8 = 22;
 /// The alert record_overflow, before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
@@ -99,11 +100,13 @@ impl Tls {
         Ok(Self::new(Side::Server(connection)))
     }
 
-    /// The client's side of a connection to the server `name`.
+    /// The client's side of a connection to the server `name`, which may have a ticket.
     pub(crate) fn client(
+        now: WallTime,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, TlsError> {
+        clock::set(now);
         let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError::Ours)?;
         Ok(Self::new(Side::Client(connection)))
     }
@@ -399,37 +402,6 @@ impl Tls {
     }
 }
 
-/// Whether the records that begin with `unused` and go on with `input` may have a whole handshake
-/// message: told from the header of the first record, and from that of the message if it is there.
-pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
-    let len = unused.len() + input.len();
-    let mut head = [0; 9];
-    for (to, from) in head.iter_mut().zip(unused.iter().chain(input)) {
-        *to = *from;
-    }
-    let [kind, _, _, high, low, _, message @ ..] = head;
-    let record = usize::from(u16::from_be_bytes([high, low]));
-    if len < 5 || len < 5 + record {
-        return false;
-    }
-    // A message may go on in other records.
-    let has_header = kind == HANDSHAKE && record >= 4;
-    let [high, middle, low] = message.map(usize::from);
-    !has_header || len >= 9 + (high << 16 | middle << 8 | low)
-}
-
-/// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.
-fn name_of_suite(suite: CipherSuite) -> &'static str {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS13_AES_128_CCM_SHA256 => "TLS_AES_128_CCM_SHA256",
-        CipherSuite::TLS13_AES_128_CCM_8_SHA256 => "TLS_AES_128_CCM_8_SHA256",
-        suite => suite.as_str().unwrap_or_default(),
-    }
-}
-
 /// Handles one status of a connection.
 fn advance<Data>(
     UnbufferedStatus { discard, state }: UnbufferedStatus<'_, '_, Data>,
@@ -462,11 +434,11 @@ fn encrypt<Data>(
     out: &mut Vec<u8>,
 ) -> Result<(), TlsError> {
     let ConnectionState::WriteTraffic(mut traffic) = status.state? else {
-        return Err(TlsError::Failed(rustls::Error::HandshakeNotComplete));
+        return Err(TlsError::Ours(rustls::Error::HandshakeNotComplete));
     };
     match append(out, |room| traffic.encrypt(plain, room).map_err(required_by_encrypt)) {
         true => Ok(()),
-        false => Err(TlsError::Failed(rustls::Error::EncryptError)),
+        false => Err(TlsError::Ours(rustls::Error::EncryptError)),
     }
 }
 

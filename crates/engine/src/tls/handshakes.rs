@@ -8,8 +8,9 @@ use sockeye_proto::driver::Key;
 /// hello. Above this, the one that began first is closed for each new one: a client that takes this
 /// long under such a load is either far away or an attacker.
 const MAX_IN_PROGRESS: usize = 4096;
-/// Maximum number of steps in one turn. One of the two steps of a handshake signs, which takes from
-/// 20 µs (P-256) to a millisecond (RSA), while all other connections of the shard wait.
+/// Maximum number of steps in one turn. One of the two steps of a handshake agrees on keys and
+/// signs, which takes from 0.1 ms (P-256) to some milliseconds (RSA), while all other connections
+/// of the shard wait.
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos in one turn that the event loop answers, which signs.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;

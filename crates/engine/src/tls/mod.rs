@@ -2,10 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `connection` | one connection: records in and out; the only file that uses rustls' connections |
+//! | `connection` | one connection: records in and out; no other file uses rustls' connections |
 //! | `secure` | what a connection with TLS has besides its session |
 //! | `acceptor` | the configurations of servers and clients |
 //! | `error` | why a connection can't go on, and the codes for it |
+//! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
@@ -32,6 +33,8 @@ mod handshakes;
 mod harness;
 mod hello;
 mod limits;
+#[cfg(feature = "tls")]
+mod names;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
 mod secure;

@@ -32,7 +32,7 @@ impl ShardAcceptor {
 }
 
 impl TlsConnector {
-    pub(crate) fn connect(&self) -> Result<Tls, TlsError> {
+    pub(crate) fn connect(&self, _: WallTime) -> Result<Tls, TlsError> {
         Ok(Tls)
     }
 }

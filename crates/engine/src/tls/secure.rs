@@ -9,6 +9,7 @@ use sockeye_proto::{FileRange, Output, Time};
 use super::limits::RECORD;
 use super::{Tls, TlsError};
 use crate::driver::Driver;
+use crate::outputs::Outputs;
 
 /// The most bytes of a file that are read and sealed at a time.
 const FILE_PIECE: usize = 4 * RECORD;
@@ -27,7 +28,8 @@ pub(crate) struct Secure {
     pub(crate) is_sending: bool,
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
-    /// Bytes of plaintext in `out` or with the driver.
+    /// Bytes of plaintext in `out` or with the driver. They count as sent when all of it is: which
+    /// record is sent isn't known. So protocols hear of progress after a quantum at most.
     pub(crate) sealed: u64,
     /// When plaintext was sealed last.
     last_sealed: Time,
@@ -64,6 +66,15 @@ impl Secure {
         self.opens_session
             && !self.tls.has_begun()
             && input.first().is_some_and(u8::is_ascii_alphabetic)
+    }
+
+    /// Keeps `out` to be sent, if there is anything in it. There was nothing else.
+    pub(crate) fn put_out(&mut self, out: Box<Output>, outputs: &mut Outputs) {
+        if out.is_empty() {
+            outputs.take_back(out);
+        } else {
+            self.out = Some(out);
+        }
     }
 
     /// Plaintext is to be sealed. After a pause, the first records are small again.
