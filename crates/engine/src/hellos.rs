@@ -1,12 +1,12 @@
 //! Client hellos that threads read, for a shard: at most one for each connection.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Client, Job, JobKind, Spawn, Waiter};
 
-use crate::conn::catch_panic;
 use crate::mailbox::{HelloDone, Mailbox, ResultSender};
 use crate::tls::{Handshakes, Hello};
 
@@ -77,7 +77,7 @@ impl Hellos {
         }
         if handshakes.may_sign_at_all() {
             handshakes.count_signature();
-            let _ = catch_panic(|| job.run());
+            let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
         } else {
             self.refused = Some(job);
         }

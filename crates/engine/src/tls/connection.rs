@@ -15,8 +15,7 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::hello::may_complete_message;
-use super::limits::{MAX_FROM_CLIENT, RECORD};
+use super::limits::{MAX_FROM_CLIENT, RECORD, may_complete_message};
 use super::names::name_of_suite;
 use super::{clock, server_name};
 

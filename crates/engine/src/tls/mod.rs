@@ -11,7 +11,7 @@
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `hello` | client hellos that threads read |
-//! | `limits` | sizes of records |
+//! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!

@@ -29,7 +29,7 @@ pub(crate) struct Secure {
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
     /// Bytes of plaintext in `out` or with the driver. They count as sent when all of it is: which
-    /// record is sent isn't known. So protocols hear of progress after a quantum at most.
+    /// record is sent isn't known. Protocols learn of progress after a quantum at most.
     pub(crate) sealed: u64,
     /// When plaintext was sealed last.
     last_sealed: Time,

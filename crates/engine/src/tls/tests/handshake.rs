@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, ClientConfig, ServerConfig};
 use sockeye_proto::WallTime;
 
@@ -15,7 +16,8 @@ use super::{
     NOW, Pair, assert_is_failed, certificate, configs, configs_with, provider, roots, server,
 };
 use crate::tls::TlsError;
-use crate::tls::acceptor::{ShardAcceptor, TlsAcceptor};
+use crate::tls::acceptor::{ShardAcceptor, TlsAcceptor, TlsConnector};
+use crate::tls::clock::LoopClock;
 use crate::tls::connection::MAX_UNUSED;
 
 #[test]
@@ -318,4 +320,19 @@ fn a_configuration_that_cannot_work_is_our_fault() {
     server.max_fragment_size = Some(1);
     let error = ShardAcceptor::new(TlsAcceptor::new(&server)).accept().err().expect("an error");
     assert_eq!(error.fault().blame, sockeye_proto::Blame::Ours);
+}
+
+#[test]
+fn what_is_sealed_before_the_handshake_is_our_fault() {
+    let error = server().seal(b"early", &mut Vec::new()).unwrap_err();
+    assert_eq!(error.fault().code, "tls_failed");
+}
+
+#[test]
+fn a_client_is_made_with_the_clock_of_its_event_loop() {
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::new(Arc::new(configs().0), name);
+    connector.connect(NOW).unwrap();
+    let seen = LoopClock.current_time().unwrap();
+    assert_eq!(seen.as_secs(), NOW.as_secs());
 }

@@ -6,7 +6,7 @@ use rustls::AlertDescription;
 
 use super::{NOW, Pair, assert_is_failed, refused, server};
 use crate::tls::connection::MAX_UNUSED;
-use crate::tls::hello::may_complete_message;
+use crate::tls::limits::may_complete_message;
 use crate::tls::{Tls, TlsError};
 
 #[test]
