@@ -1,7 +1,5 @@
 //! TLS connections: handshakes, and sending ciphertext.
 
-use std::sync::Arc;
-
 use sockeye_proto::driver::{InFlight, Key, Session};
 use sockeye_proto::{
     Client, Consumed, DRAIN_GRACE, Event, Fault, Part, Peer, Protocol, Reason, Time, Turn,
@@ -80,13 +78,13 @@ impl<D: Driver> Shard<D> {
     #[cold]
     fn open_session(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
-        let Some(secure) = &conn.secure else { return };
+        let Some(secure) = &mut conn.secure else { return };
         let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
         if !is_plain {
-            let tls = secure.tls.info();
+            let tls = secure.tls.take_info();
             self.resources.stats.handshakes.completed += 1;
             self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
-            conn.session.set_tls(Arc::new(tls));
+            conn.session.set_tls(self.resources.handshakes.share(tls));
         }
         if opens_session {
             let peer = conn.session.peer().clone();
@@ -197,8 +195,8 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
-        let mut out = resources.outputs.lend();
         let max = resources.max_read(Client::of(conn.session.peer().address));
+        let mut out = resources.outputs.lend_for_records(plain.unsent().min(max));
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {
@@ -236,7 +234,7 @@ impl<D: Driver> Active<'_, D> {
         } else {
             secure.out = Some(out);
         }
-        secure.sealed = sealed;
+        secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
         // The peer may be slow to take the records, and its client may have many connections.
@@ -279,7 +277,7 @@ impl<D: Driver> Active<'_, D> {
             conn.session.set_in_flight(InFlight::default());
             if sealed > 0 {
                 let plain = conn.session.take_output().unwrap_or_else(|| resources.outputs.lend());
-                conn.session.put_back(plain, sealed, resources);
+                conn.session.put_back(plain, u64::from(sealed), resources);
                 if conn.charged {
                     conn.charge(resources);
                 }

@@ -28,7 +28,7 @@ pub(crate) struct Secure {
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
     /// Bytes of plaintext in `out` or with the driver.
-    pub(crate) sealed: u64,
+    pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
     /// Plaintext that came with the end of the handshake, or what came instead of one.
