@@ -1,7 +1,5 @@
 //! The TLS handshakes of a shard: how they begin, end and fail.
 
-use std::sync::Arc;
-
 use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Consumed, DRAIN_GRACE, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
@@ -86,13 +84,13 @@ impl<D: Driver> Shard<D> {
     #[cold]
     fn open_session(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
-        let Some(secure) = &conn.secure else { return };
+        let Some(secure) = &mut conn.secure else { return };
         let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
         if !is_plain {
-            let tls = secure.tls.info();
+            let tls = secure.tls.take_info();
             self.resources.stats.handshakes.completed += 1;
             self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
-            conn.session.set_tls(Arc::new(tls));
+            conn.session.set_tls(self.resources.handshakes.share(tls));
         }
         if opens_session {
             let peer = conn.session.peer().clone();

@@ -72,8 +72,8 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
-        let mut out = resources.outputs.lend();
         let max = resources.max_read(Client::of(conn.session.peer().address));
+        let mut out = resources.outputs.lend_for_records(plain.unsent().min(max));
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {
@@ -111,7 +111,7 @@ impl<D: Driver> Active<'_, D> {
         } else {
             secure.out = Some(out);
         }
-        secure.sealed = sealed;
+        secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
         // The peer may be slow to take the records, and its client may have many connections.
@@ -154,7 +154,7 @@ impl<D: Driver> Active<'_, D> {
             conn.session.set_in_flight(InFlight::default());
             if sealed > 0 {
                 let plain = conn.session.take_output().unwrap_or_else(|| resources.outputs.lend());
-                conn.session.put_back(plain, sealed, resources);
+                conn.session.put_back(plain, u64::from(sealed), resources);
                 if conn.charged {
                     conn.charge(resources);
                 }
@@ -173,7 +173,7 @@ impl<D: Driver> Active<'_, D> {
         if !is_left {
             conn.write_deadline = Time::NEVER;
         } else if count > 0 || conn.write_deadline == Time::NEVER {
-            self.set_write_deadline();
+            self.extend_write_deadline();
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 const FIRST_RECORD: usize = 1300;
 /// Plaintext in small records at the beginning of a connection, while the congestion window is
 /// small.
-const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
+const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// The alert record_overflow, before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
@@ -43,8 +43,8 @@ pub(crate) struct Tls {
     side: Side,
     /// Ciphertext of an incomplete record or handshake message. rustls keeps where it is in this.
     unused: Vec<u8>,
-    /// Plaintext bytes sealed since the beginning, or since a pause.
-    sealed: u64,
+    /// Plaintext bytes sealed since the beginning, or since a pause; exact until records are large.
+    sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
     has_begun: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Tls {
     signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
-    /// The name that the client asked for. Only for servers.
+    /// The name that the client asked for, until [`Tls::take_info`]. Only for servers.
     server_name: Option<Box<str>>,
 }
 
@@ -171,8 +171,8 @@ impl Tls {
         self.unused.capacity()
     }
 
-    /// What the handshake has agreed on.
-    pub(crate) fn info(&self) -> TlsInfo {
+    /// What the handshake has agreed on. It has the name of the server only once.
+    pub(crate) fn take_info(&mut self) -> TlsInfo {
         let side = &*self.side;
         let client_certificate = match self.side {
             Side::Server(_) => side.peer_certificates().and_then(<[_]>::first),
@@ -186,7 +186,7 @@ impl Tls {
         let suite = side.negotiated_cipher_suite().map(|suite| suite.suite());
         info.cipher_suite = suite.map_or("", name_of_suite);
         info.alpn = side.alpn_protocol().map(Into::into);
-        info.server_name.clone_from(&self.server_name);
+        info.server_name = self.server_name.take();
         info.resumed = side.handshake_kind() == Some(HandshakeKind::Resumed);
         info.client_certificates =
             client_certificate.iter().map(|der| der.as_ref().into()).collect();
@@ -374,7 +374,7 @@ impl Tls {
             let max = if self.sealed < SENT_IN_FIRST_RECORDS { FIRST_RECORD } else { RECORD };
             let (record, rest) = plain.split_at(plain.len().min(max));
             plain = rest;
-            self.sealed += record.len() as u64;
+            self.sealed = self.sealed.saturating_add(record.len() as u32);
             process!(self.side, &mut self.unused, |status| encrypt(status, record, out))?;
         }
         Ok(())

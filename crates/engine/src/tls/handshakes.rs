@@ -1,7 +1,9 @@
 //! Limits on the handshakes of a shard: how many are in progress, and how much they do in a turn.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use sockeye_proto::TlsInfo;
 use sockeye_proto::driver::Key;
 
 /// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
@@ -14,6 +16,8 @@ const MAX_IN_PROGRESS: usize = 4096;
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos in one turn that the event loop answers, which signs.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;
+/// Maximum number of different results of handshakes that later connections share.
+const MAX_SHARED: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
@@ -24,6 +28,8 @@ pub(crate) struct Handshakes {
     signatures: u32,
     /// The last key that was found for a client hello is RSA.
     signs_slowly: bool,
+    /// The last different results, oldest first. Most clients of a server agree on the same.
+    shared: VecDeque<Arc<TlsInfo>>,
 }
 
 impl Handshakes {
@@ -87,6 +93,22 @@ impl Handshakes {
         None
     }
 
+    /// Returns `info`, in the memory of an earlier connection with the same, if there is one.
+    pub(crate) fn share(&mut self, info: TlsInfo) -> Arc<TlsInfo> {
+        if let Some(same) = self.shared.iter().find(|shared| ***shared == info) {
+            return Arc::clone(same);
+        }
+        let info = Arc::new(info);
+        // Certificates are large, and differ.
+        if info.client_certificates.is_empty() {
+            if self.shared.len() == MAX_SHARED {
+                self.shared.pop_front();
+            }
+            self.shared.push_back(Arc::clone(&info));
+        }
+        info
+    }
+
     /// How many handshakes with clients are in progress.
     pub(crate) fn in_progress(&self) -> usize {
         self.in_progress
@@ -123,6 +145,27 @@ mod tests {
             handshakes.end();
             assert!(handshakes.started.len() <= 2 * MAX_IN_PROGRESS);
         }
+    }
+
+    #[test]
+    fn connections_that_agree_on_the_same_share_it() {
+        let info = |name: &str, certificates: &[&[u8]]| {
+            let mut info = TlsInfo::default();
+            info.server_name = Some(name.into());
+            info.client_certificates = certificates.iter().map(|der| (*der).into()).collect();
+            info
+        };
+        let mut handshakes = Handshakes::default();
+        let first = handshakes.share(info("a.example", &[]));
+        assert!(Arc::ptr_eq(&first, &handshakes.share(info("a.example", &[]))));
+        let named = handshakes.share(info("a.example", &[b"der"]));
+        assert!(!Arc::ptr_eq(&named, &handshakes.share(info("a.example", &[b"der"]))));
+        for other in 0..MAX_SHARED {
+            let name = other.to_string();
+            assert_eq!(handshakes.share(info(&name, &[])).server_name.as_deref(), Some(&*name));
+        }
+        assert_eq!(handshakes.shared.len(), MAX_SHARED);
+        assert!(!Arc::ptr_eq(&first, &handshakes.share(info("a.example", &[]))));
     }
 
     #[test]

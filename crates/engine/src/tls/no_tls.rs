@@ -66,7 +66,7 @@ impl Tls {
         0
     }
 
-    pub(crate) fn info(&self) -> TlsInfo {
+    pub(crate) fn take_info(&mut self) -> TlsInfo {
         TlsInfo::default()
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Secure {
     pub(crate) is_closed: bool,
     /// Bytes of plaintext in `out` or with the driver. They count as sent when all of it is: which
     /// record is sent isn't known. Protocols learn of progress after a quantum at most.
-    pub(crate) sealed: u64,
+    pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
     /// Plaintext that came with the end of the handshake, or what came instead of one.
