@@ -231,8 +231,7 @@ impl<S> Conn<S> {
         }
         if self.is_shaking_hands() {
             // One that has begun ends soon, or at its deadline.
-            let has_begun = self.secure.as_ref().is_none_or(|secure| !secure.is_silent());
-            return (!has_begun).then_some(self.opened);
+            return (!self.has_begun_handshake()).then_some(self.opened);
         }
         catch_panic(|| self.session.idle_since()).flatten()
     }
@@ -259,6 +258,11 @@ impl<S> Conn<S> {
     /// Whether its TLS handshake is in progress.
     pub(crate) fn is_shaking_hands(&self) -> bool {
         matches!(self.stage, Stage::Handshaking { .. } | Stage::Signing(_))
+    }
+
+    /// Whether the peer has begun the TLS handshake, or to speak without TLS.
+    pub(crate) fn has_begun_handshake(&self) -> bool {
+        self.secure.as_ref().is_none_or(|secure| !secure.is_silent())
     }
 
     /// Schedules a flush at the end of the turn.
@@ -292,9 +296,7 @@ impl ShardResources {
         let is_exhausted = budget.must_check_clients() && budget.is_exhausted(client);
         if is_exhausted { SMALL_READ } else { QUANTUM }
     }
-}
 
-impl ShardResources {
     /// Whether a thread is to answer a client hello: the event loop has done so in this turn, other
     /// connections wait for the end of the turn, or the key is likely to be RSA.
     pub(crate) fn must_sign_elsewhere(&self) -> bool {

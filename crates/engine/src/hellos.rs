@@ -1,57 +1,91 @@
 //! Client hellos that threads read, for a shard: at most one for each connection.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Client, Job, JobKind, Spawn, Waiter};
 
-use crate::mailbox::{HelloDone, Mailbox};
-use crate::tls::{Hello, HelloRead};
+use crate::mailbox::{HelloDone, Mailbox, ResultSender};
+use crate::tls::{Handshakes, Hello};
 
 /// Passes client hellos to threads.
 pub(crate) struct Hellos {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
+    /// One was refused in this turn, because too many wait.
+    is_full: bool,
+    /// The one that was refused, if the event loop has not read it: the next turn does.
+    refused: Option<Job>,
 }
 
 impl Hellos {
     pub(crate) fn new(spawn: Arc<dyn Spawn>, mailbox: Arc<Mailbox>) -> Self {
-        Self { spawn, mailbox }
+        Self { spawn, mailbox, is_full: false, refused: None }
+    }
+
+    /// Whether too many wait. Until the next turn, no more may be received.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Whether one is to be read in the next turn.
+    pub(crate) fn is_any_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// A turn begins.
+    pub(crate) fn begin_turn(&mut self, handshakes: &mut Handshakes) {
+        self.is_full = false;
+        if let Some(job) = self.refused.take() {
+            self.spawn(job, handshakes);
+        }
     }
 
     /// Has a thread read `hello`, which is a connection of `client`. If too many wait, it is read
-    /// here. The result comes through the mailbox either way. If the waiter is dropped before a
-    /// thread takes the hello, it is not read.
-    pub(crate) fn start(&self, key: Key, client: Client, hello: Hello) -> Waiter {
+    /// here, in this turn or in the next. The result comes through the mailbox either way. If the
+    /// waiter is dropped before, the hello is not read.
+    pub(crate) fn start(
+        &mut self,
+        key: Key,
+        client: Client,
+        hello: Hello,
+        handshakes: &mut Handshakes,
+    ) -> Waiter {
+        debug_assert!(!self.is_full, "a hello was received that should have waited");
         let (waiter, cancel) = Waiter::new();
-        let sender = ResultSender { mailbox: Arc::clone(&self.mailbox), key, read: None };
+        let sender = ResultSender {
+            mailbox: Arc::clone(&self.mailbox),
+            key,
+            result: None,
+            post: |mailbox, key, read| mailbox.post_hello(HelloDone { key, read }),
+        };
         let job = Job::new(JobKind::Handshake, client, move || {
             let mut sender = sender;
-            sender.read = Some(hello.read());
+            sender.result = Some(hello.read());
         });
-        if let Err(job) = self.spawn.spawn(job.cancel_with(cancel)) {
-            job.run();
-        }
+        self.spawn(job.cancel_with(cancel), handshakes);
         waiter
+    }
+
+    fn spawn(&mut self, job: Job, handshakes: &mut Handshakes) {
+        let Err(job) = self.spawn.spawn(job) else { return };
+        self.is_full = true;
+        if job.is_cancelled() {
+            return;
+        }
+        if handshakes.may_sign_at_all() {
+            handshakes.count_signature();
+            let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
+        } else {
+            self.refused = Some(job);
+        }
     }
 }
 
 impl fmt::Debug for Hellos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hellos").finish_non_exhaustive()
-    }
-}
-
-/// Sends the result when it is dropped, also if the job panics or never runs.
-struct ResultSender {
-    mailbox: Arc<Mailbox>,
-    key: Key,
-    read: Option<HelloRead>,
-}
-
-impl Drop for ResultSender {
-    fn drop(&mut self) {
-        self.mailbox.post_hello(HelloDone { key: self.key, read: self.read.take() });
+        f.debug_struct("Hellos").field("is_full", &self.is_full).finish_non_exhaustive()
     }
 }

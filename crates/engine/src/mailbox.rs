@@ -3,8 +3,9 @@
 //!
 //! Their size is bounded. An envelope belongs to a promise, or is one of the few messages that a
 //! session's remotes may send before the session takes them. A connection has one wake-up, and
-//! one read or handshake in progress at most. Commands to drain or stop come from the owner of the server, one per
-//! call; a command to evict is answered before the next. Connections in the inbox count as open.
+//! one read or handshake in progress at most. Commands to drain or stop come from the owner of the
+//! server, one per call; a command to evict is answered before the next. Connections in the inbox
+//! count as open.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -53,6 +54,21 @@ pub(crate) enum ReadError {
     /// The file is no longer the one that was opened, or has become shorter.
     Changed,
     Failed(io::Error),
+}
+
+/// Posts the result of a job when it is dropped, also if the job panics or never runs: without a
+/// result then.
+pub(crate) struct ResultSender<T> {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) key: Key,
+    pub(crate) result: Option<T>,
+    pub(crate) post: fn(&Mailbox, Key, Option<T>),
+}
+
+impl<T> Drop for ResultSender<T> {
+    fn drop(&mut self) {
+        (self.post)(&self.mailbox, self.key, self.result.take());
+    }
 }
 
 #[derive(Debug, Default)]

@@ -2,16 +2,26 @@
 
 use sockeye_proto::Output;
 
+use crate::driver::QUANTUM;
+
 /// Maximum number of unused outputs that are kept.
 const MAX_KEPT: usize = 1024;
 /// Maximum size of the buffer of plain bytes that an unused output keeps.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
+/// Room for the records of one send: what they add to each of the plaintext's bytes is small, even
+/// if each is as small as a TCP segment.
+const ROOM: usize = QUANTUM as usize + 4 * 1024;
+/// Maximum number of unused outputs with that room that are kept: about 1 MiB.
+const MAX_ROOMY: usize = 8;
 
 // Boxed, so that moving one to the driver and back moves a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
+    /// Those with room for [`ROOM`] bytes: the kernel would have to clear each page of new memory.
+    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+    roomy: Vec<Box<Output>>,
     lent: usize,
 }
 
@@ -21,14 +31,39 @@ impl Outputs {
         self.free.pop().unwrap_or_default()
     }
 
+    /// Lends one for the records of `bytes` bytes of plaintext, at most [`QUANTUM`].
+    pub(crate) fn lend_for_records(&mut self, bytes: u64) -> Box<Output> {
+        if bytes <= MAX_KEPT_BYTES as u64 {
+            return self.lend();
+        }
+        if let Some(out) = self.roomy.pop() {
+            self.lent += 1;
+            return out;
+        }
+        let mut out = self.lend();
+        out.write_with(|records| records.reserve_exact(ROOM));
+        out
+    }
+
     #[inline(always)] // The fast path; the slow one is split out below.
-    pub(crate) fn take_back(&mut self, mut out: Box<Output>) {
+    pub(crate) fn take_back(&mut self, out: Box<Output>) {
         self.lent -= 1;
-        if self.free.len() < MAX_KEPT {
-            // Most are empty and small.
-            if !out.is_empty() || out.is_oversized(MAX_KEPT_BYTES) {
-                reset(&mut out);
-            }
+        // Most are empty and small.
+        if !out.is_empty() || out.is_oversized(MAX_KEPT_BYTES) {
+            self.reset(out);
+        } else if self.free.len() < MAX_KEPT {
+            self.free.push(out);
+        }
+    }
+
+    #[cold]
+    fn reset(&mut self, mut out: Box<Output>) {
+        out.clear();
+        let is_roomy = out.is_oversized(ROOM - 1) && !out.is_oversized(ROOM);
+        if is_roomy && self.roomy.len() < MAX_ROOMY {
+            self.roomy.push(out);
+        } else if self.free.len() < MAX_KEPT {
+            out.shrink(MAX_KEPT_BYTES);
             self.free.push(out);
         }
     }
@@ -39,8 +74,29 @@ impl Outputs {
     }
 }
 
-#[cold]
-fn reset(out: &mut Output) {
-    out.clear();
-    out.shrink(MAX_KEPT_BYTES);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_outputs_keep_their_room_for_records() {
+        let mut outputs = Outputs::default();
+        let mut lent: Vec<_> =
+            (0..MAX_ROOMY + 2).map(|_| outputs.lend_for_records(QUANTUM)).collect();
+        for out in &mut lent {
+            out.write(&[0; QUANTUM as usize]);
+        }
+        for out in lent {
+            assert!(!out.is_oversized(ROOM));
+            outputs.take_back(out);
+        }
+        assert_eq!((outputs.lent(), outputs.roomy.len(), outputs.free.len()), (0, MAX_ROOMY, 2));
+        assert!(outputs.free.iter().all(|out| !out.is_oversized(MAX_KEPT_BYTES)));
+        let out = outputs.lend_for_records(QUANTUM);
+        assert!(out.is_empty() && out.is_oversized(ROOM - 1));
+        outputs.take_back(out);
+        // A small response leaves them alone.
+        assert!(!outputs.lend_for_records(200).is_oversized(MAX_KEPT_BYTES));
+        assert_eq!((outputs.lent(), outputs.roomy.len()), (1, MAX_ROOMY));
+    }
 }

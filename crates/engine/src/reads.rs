@@ -10,7 +10,7 @@ use sockeye_proto::{
     Access, CancelToken, Client, FileRange, Job, JobKind, Reason, Spawn, Validity, Waiter,
 };
 
-use crate::mailbox::{Mailbox, ReadDone, ReadError};
+use crate::mailbox::{Mailbox, ReadDone, ReadError, ResultSender};
 
 /// The reads in progress of a shard.
 pub(crate) struct Reads {
@@ -53,7 +53,11 @@ impl Reads {
         let sender = ResultSender {
             mailbox: Arc::clone(&self.mailbox),
             key,
-            result: Some(Err(abandoned())),
+            result: None,
+            post: |mailbox, key, result| {
+                let result = result.unwrap_or_else(|| Err(abandoned()));
+                mailbox.post_read(ReadDone { key, result });
+            },
         };
         let (kind, token) = (kind(&range, max), cancel.clone());
         let job = Job::new(kind, client, move || {
@@ -74,21 +78,6 @@ impl Reads {
 impl fmt::Debug for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reads").field("in_progress", &self.len()).finish_non_exhaustive()
-    }
-}
-
-/// Sends the result of a read when it is dropped, also if the job panics or never runs.
-struct ResultSender {
-    mailbox: Arc<Mailbox>,
-    key: Key,
-    result: Option<Result<Vec<u8>, ReadError>>,
-}
-
-impl Drop for ResultSender {
-    fn drop(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.mailbox.post_read(ReadDone { key: self.key, result });
-        }
     }
 }
 

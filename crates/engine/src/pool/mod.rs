@@ -30,7 +30,8 @@ use queue::{Limits, Queue};
 const MAX_WAITING: usize = 100_000;
 /// How many long jobs may wait.
 const MAX_WAITING_LONG: usize = 1024;
-/// How many handshakes may wait. Each holds its client hello, up to 16 KiB.
+/// How many handshakes may wait. Each holds its client hello, up to 16 KiB, and what else its
+/// connection has for TLS, some KiB.
 const MAX_WAITING_HANDSHAKES: usize = 4096;
 /// Threads for lookups and reads. Unless a file system hangs, only a few of them run.
 const MAX_LOOKUP_THREADS: usize = 256;

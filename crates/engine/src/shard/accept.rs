@@ -245,7 +245,7 @@ impl<D: Driver> Shard<D> {
                     Stage::Connecting { until: now + self.resources.config.connect_timeout };
                 let mut conn = Conn::new(socket, key, peer, stage, protocol, now);
                 if let Some(tls) = tls {
-                    conn.secure_with(tls.connect(), false);
+                    conn.secure_with(tls.connect(self.driver.wall()), false);
                 }
                 self.insert(key, conn);
                 self.serve(key, |_| Ok(()));

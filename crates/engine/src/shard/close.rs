@@ -41,7 +41,7 @@ impl<D: Driver> Shard<D> {
         if let Some(secure) = conn.secure.take() {
             self.close_secure(*secure, &mut conn, &reason);
         } else if matches!(conn.stage, Stage::Signing(_)) {
-            self.resources.handshakes.end();
+            self.end_handshake(&conn, &reason);
         }
         if conn.charged {
             self.resources.output_budget.release(key);

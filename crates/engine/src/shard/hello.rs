@@ -1,8 +1,11 @@
 //! Answering client hellos on threads of the pool, because signatures take long.
 //!
 //! A thread gets what a connection has for TLS, with the client hello, and gives it back through
-//! the mailbox. Meanwhile nothing is received or sent on the connection. It can fail at the
-//! deadline of its handshake, and close; what the thread gives back is dropped then.
+//! the mailbox. Meanwhile nothing is received or sent on the connection. If it closes, at the
+//! deadline of its handshake for example, what the thread gives back is dropped.
+//!
+//! If too many hellos wait for threads, the event loop answers one in a turn, and receives no
+//! others before the next.
 
 use sockeye_proto::Reason;
 
@@ -13,7 +16,7 @@ use crate::mailbox::HelloDone;
 use crate::tls::{Hello, HelloRead};
 
 impl<D: Driver> Shard<D> {
-    /// Goes on with a connection whose client hello a thread has read.
+    /// Goes on with a connection whose client hello was read, by a thread as a rule.
     pub(super) fn handle_hello(&mut self, HelloDone { key, read }: HelloDone) {
         self.serve(key, |active| active.conn.take_back(read, active.resources));
     }
@@ -22,25 +25,34 @@ impl<D: Driver> Shard<D> {
 impl<S> Conn<S> {
     /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
     /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
-    /// it need not wait.
+    /// it need not wait unless too many wait for threads.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
-        let may = !matches!(self.stage, Stage::Handshaking { .. })
-            || resources.handshakes.may_step()
-            || self.secure.as_ref().is_some_and(|secure| secure.tls.awaits_hello());
+        let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {
+            return true;
+        };
+        let may = match secure.tls.awaits_hello() {
+            // A request for another hello is sent first. The next is read after that.
+            true if !secure.is_flushed() => return false,
+            true => !resources.hellos.is_full(),
+            false => resources.handshakes.may_step(),
+        };
         if !may {
             self.queue_read(resources);
         }
         may
     }
 
-    /// Passes the client hello, and what it has for TLS, to a thread.
+    /// Passes `input`, which completes the client hello, to a thread, with all that the connection
+    /// has for TLS. There is nothing to send: see [`Conn::may_take_step`].
     #[cold]
     pub(super) fn pass_hello(&mut self, input: &[u8], resources: &mut ShardResources) {
         let Stage::Handshaking { until } = self.stage else { return };
         let Some(secure) = self.secure.take() else { return };
         let hello = Hello { secure, input: input.to_vec(), now: resources.wall };
-        let waiter = resources.hellos.start(self.session.key(), self.client(), hello);
+        let (key, client) = (self.session.key(), self.client());
+        let ShardResources { hellos, handshakes, .. } = resources;
+        let waiter = hellos.start(key, client, hello, handshakes);
         self.stage = Stage::Signing(Box::new(Signing { until, _waiter: waiter }));
     }
 

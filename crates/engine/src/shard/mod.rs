@@ -23,7 +23,8 @@
 //! | `evict` | closing an idle connection for a new one |
 //! | `input`, `output` | reading; flushing, and ending when all is flushed |
 //! | `read` | files that threads read |
-//! | `secure` | TLS: handshakes, decrypting, sealing |
+//! | `secure` | TLS: decrypting, sealing |
+//! | `handshake` | TLS: how handshakes begin, end and fail |
 //! | `hello` | client hellos that threads answer |
 //! | `close` | the end of a connection; draining |
 //! | `slow` | turns that take too long |
@@ -31,6 +32,7 @@
 mod accept;
 mod close;
 mod evict;
+mod handshake;
 mod hello;
 mod input;
 mod output;

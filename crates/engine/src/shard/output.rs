@@ -102,16 +102,21 @@ impl<D: Driver> Active<'_, D> {
             SendStatus::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
-            if conn.send == SendState::Blocked {
-                self.set_write_deadline();
-            } else {
-                // The kernel took all that one turn sends, and gets more in the next turn. How
-                // much the peer has acknowledged matters only when the deadline passes.
-                conn.write_deadline = resources.now + resources.config.write_timeout;
-                conn.unacknowledged = u64::MAX;
-            }
+            self.extend_write_deadline();
         }
         Ok(())
+    }
+
+    /// Sets the write deadline after a send that has left something.
+    pub(super) fn extend_write_deadline(&mut self) {
+        let Self { conn, resources, .. } = self;
+        if conn.send == SendState::Blocked {
+            return self.set_write_deadline();
+        }
+        // The kernel took all that one turn sends, and gets more in the next turn. How much the
+        // peer has acknowledged matters only when the deadline passes.
+        conn.write_deadline = resources.now + resources.config.write_timeout;
+        conn.unacknowledged = u64::MAX;
     }
 
     /// Sets the write deadline: the peer has made progress, or the socket has just blocked.

@@ -1,137 +1,15 @@
-//! TLS connections: handshakes, and sending ciphertext.
+//! TLS connections: decrypting, and sending ciphertext.
 
-use std::sync::Arc;
-
-use sockeye_proto::driver::{InFlight, Key, Session};
-use sockeye_proto::{
-    Client, Consumed, DRAIN_GRACE, Event, Fault, Part, Peer, Protocol, Reason, Time, Turn,
-};
+use sockeye_proto::driver::InFlight;
+use sockeye_proto::{Blame, Client, Part, Reason, Time};
 
 use super::input::reason_of;
-use super::state::{Active, Shard, find};
-use crate::conn::{Conn, SendState, ShardResources, Stage, catch_panic};
+use super::state::{Active, Shard};
+use crate::conn::{Conn, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
-use crate::tls::{FileError, Secure, Tls, TlsError};
-
-/// Stands for the protocol until the handshake is complete.
-struct Handshake;
-
-impl Protocol for Handshake {
-    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        Ok(Consumed::more(0))
-    }
-    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn deadline(&self) -> Option<Time> {
-        None
-    }
-}
-
+use crate::tls::{FileError, Secure, TlsError};
 impl<D: Driver> Shard<D> {
-    /// Begins the handshake of an accepted connection.
-    #[cold]
-    pub(super) fn accept_tls(
-        &mut self,
-        socket: D::Socket,
-        key: Key,
-        peer: Peer,
-        tls: Result<Tls, TlsError>,
-    ) {
-        let now = self.resources.now;
-        let stage = Stage::Handshaking { until: now + self.resources.config.handshake_timeout };
-        let mut conn = Conn::new(socket, key, peer, stage, Box::new(Handshake), now);
-        conn.counted = true;
-        let is_possible = conn.secure_with(tls, true);
-        self.insert(key, conn);
-        self.unwatched.push(key);
-        self.serve(key, |_| Ok(()));
-        if !is_possible {
-            return;
-        }
-        let conns = &mut self.conns;
-        let is_in_progress = |key| find(conns, key).is_some_and(|conn| conn.is_shaking_hands());
-        if let Some(first) = self.resources.handshakes.begin(key, is_in_progress) {
-            let what = "had not completed its TLS handshake when there were too many";
-            self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
-        }
-    }
-
-    /// Begins the handshake of a connection that we opened.
-    #[cold]
-    pub(super) fn begin_handshake(&mut self, key: Key) {
-        self.serve(key, |active| {
-            let until = active.resources.now + active.resources.config.handshake_timeout;
-            active.conn.stage = Stage::Handshaking { until };
-            // Makes the client hello.
-            active.conn.decrypt(&mut [], active.resources);
-            Ok(())
-        });
-    }
-
-    /// Opens the sessions of connections whose handshake is complete.
-    pub(super) fn open_handshaken(&mut self) {
-        while let Some(key) = self.resources.handshaken.pop() {
-            self.open_session(key);
-        }
-    }
-
-    #[cold]
-    fn open_session(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        let Some(secure) = &conn.secure else { return };
-        let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
-        if !is_plain {
-            let tls = secure.tls.info();
-            self.resources.stats.handshakes.completed += 1;
-            self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
-            conn.session.set_tls(Arc::new(tls));
-        }
-        if opens_session {
-            let peer = conn.session.peer().clone();
-            let service = &mut self.service;
-            let opened = catch_panic(|| match is_plain {
-                true => service.open_plain(&peer),
-                false => Some(service.open(&peer)),
-            });
-            let protocol = match opened {
-                Some(Some(protocol)) => protocol,
-                Some(None) => return self.close(key, Reason::Fault(not_tls())),
-                None => return self.close(key, Reason::Panicked),
-            };
-            let is_half_closed = conn.session.is_half_closed();
-            conn.session = Session::new(protocol, key, peer);
-            if is_half_closed {
-                conn.session.half_close();
-            }
-            self.resources.handshakes.end();
-        }
-        conn.stage = Stage::Established;
-        self.serve(key, |active| {
-            let Active { conn, resources, .. } = active;
-            conn.session.open(*resources);
-            let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
-            let early = std::mem::take(&mut secure.early);
-            let is_at_end = secure.tls.is_closed_by_peer();
-            if is_plain {
-                conn.secure = None;
-            }
-            if !early.is_empty() {
-                conn.session.input(&early, *resources);
-            }
-            if is_at_end {
-                conn.session.end_of_input(*resources);
-            }
-            if conn.readable {
-                conn.queue_read(resources);
-            }
-            Ok(())
-        });
-        // After what came with the handshake: a server that drains reads more.
-        self.catch_up(key);
-    }
-
     /// Closes the TLS of a connection. One that was idle gets close_notify, if that can be sent at
     /// once.
     #[cold]
@@ -142,10 +20,7 @@ impl<D: Driver> Shard<D> {
         reason: &Reason,
     ) {
         if matches!(conn.stage, Stage::Handshaking { .. }) {
-            self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
-            if conn.counted {
-                self.resources.handshakes.end();
-            }
+            self.end_handshake(conn, reason);
         }
         let is_open = matches!(conn.stage, Stage::Established) && !secure.is_closed;
         if is_open && secure.is_flushed() && reason.is_orderly() {
@@ -197,8 +72,8 @@ impl<D: Driver> Active<'_, D> {
             return Ok(());
         }
         let Some(mut plain) = conn.session.take_output() else { return Ok(()) };
-        let mut out = resources.outputs.lend();
         let max = resources.max_read(Client::of(conn.session.peer().address));
+        let mut out = resources.outputs.lend_for_records(plain.unsent().min(max));
         secure.begin_sealing(resources.now);
         let mut sealed = 0;
         let end = loop {
@@ -236,7 +111,7 @@ impl<D: Driver> Active<'_, D> {
         } else {
             secure.out = Some(out);
         }
-        secure.sealed = sealed;
+        secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
         // The peer may be slow to take the records, and its client may have many connections.
@@ -279,7 +154,7 @@ impl<D: Driver> Active<'_, D> {
             conn.session.set_in_flight(InFlight::default());
             if sealed > 0 {
                 let plain = conn.session.take_output().unwrap_or_else(|| resources.outputs.lend());
-                conn.session.put_back(plain, sealed, resources);
+                conn.session.put_back(plain, u64::from(sealed), resources);
                 if conn.charged {
                     conn.charge(resources);
                 }
@@ -298,7 +173,7 @@ impl<D: Driver> Active<'_, D> {
         if !is_left {
             conn.write_deadline = Time::NEVER;
         } else if count > 0 || conn.write_deadline == Time::NEVER {
-            self.set_write_deadline();
+            self.extend_write_deadline();
         }
         Ok(())
     }
@@ -309,11 +184,7 @@ impl<D: Driver> Active<'_, D> {
         let Some(secure) = self.conn.secure.as_deref_mut() else { return Ok(()) };
         let mut out = self.resources.outputs.lend();
         secure.close(&mut out);
-        if out.is_empty() {
-            self.resources.outputs.take_back(out);
-        } else {
-            secure.out = Some(out);
-        }
+        secure.put_out(out, &mut self.resources.outputs);
         self.conn.mark_dirty(self.resources);
         Ok(())
     }
@@ -323,15 +194,18 @@ impl<S> Conn<S> {
     /// Decrypts what has arrived, and passes it to the session.
     #[inline(never)]
     pub(super) fn decrypt(&mut self, input: &mut [u8], resources: &mut ShardResources) {
-        let Self { session, secure, stage, .. } = self;
+        let is_handshaking = matches!(self.stage, Stage::Handshaking { .. });
+        if is_handshaking && !self.has_begun_handshake() {
+            self.note_begin(resources);
+        }
+        let Self { session, secure, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
-        let is_handshaking = matches!(stage, Stage::Handshaking { .. });
         if is_handshaking && secure.is_not_tls(input) {
             secure.is_plain = true;
             resources.handshaken.push(session.key());
             return secure.early.extend_from_slice(input);
         }
-        if is_handshaking && secure.completes_hello(input) {
+        if is_handshaking && secure.tls.completes_hello(input) {
             if resources.must_sign_elsewhere() {
                 return self.pass_hello(input, resources);
             }
@@ -356,11 +230,7 @@ impl<S> Conn<S> {
         if is_handshaking && is_more {
             resources.handshakes.count_step();
         }
-        if out.is_empty() {
-            resources.outputs.take_back(out);
-        } else {
-            secure.out = Some(out);
-        }
+        secure.put_out(out, &mut resources.outputs);
         self.handle_decrypted(result, is_more, resources);
     }
 
@@ -374,8 +244,8 @@ impl<S> Conn<S> {
         let Self { session, secure, stage, .. } = self;
         let Some(secure) = secure.as_deref_mut() else { return };
         let is_handshaking = matches!(stage, Stage::Handshaking { .. });
-        if is_handshaking && !secure.tls.awaits_hello() {
-            resources.handshakes.note_signature(secure.tls.signs_slowly());
+        if is_handshaking && let Some(signs_slowly) = secure.tls.take_signs_slowly() {
+            resources.handshakes.note_key(signs_slowly);
         }
         match result {
             Err(error) => {
@@ -410,67 +280,6 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Uses TLS, if that is possible; else the session fails. `opens_session`: we have accepted the
-    /// connection.
-    pub(super) fn secure_with(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
-        match tls {
-            Ok(tls) => {
-                self.secure = Some(Box::new(Secure::new(tls, opens_session)));
-                true
-            }
-            Err(error) => {
-                self.session.fail(error.fault());
-                self.stage = Stage::Established;
-                false
-            }
-        }
-    }
-
-    /// Why a connection ends whose peer closes it during the handshake.
-    #[cold]
-    pub(super) fn handshake_cut(&self) -> Reason {
-        match self.has_begun_handshake() {
-            true => {
-                let what = "closed the connection during the TLS handshake";
-                Reason::Fault(Fault::peer("tls_cut", what))
-            }
-            // Port scans and health checks do that.
-            false => Reason::PeerClosed,
-        }
-    }
-
-    /// Why a connection ends whose handshake takes too long.
-    #[cold]
-    pub(super) fn handshake_expired(&self) -> Reason {
-        if self.session.is_drained() && !self.has_begun_handshake() {
-            return Reason::Drained;
-        }
-        let what = "did not complete the TLS handshake in time";
-        Reason::Fault(Fault::peer("tls_timeout", what))
-    }
-
-    /// The server is stopping: a client that has not begun a handshake is not waited for as long as
-    /// another.
-    #[cold]
-    pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
-        let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);
-        if !opens_session {
-            return Err(Reason::Drained);
-        }
-        let has_begun = self.has_begun_handshake();
-        if let Stage::Handshaking { until } = &mut self.stage
-            && !has_begun
-        {
-            *until = (*until).min(resources.now + DRAIN_GRACE);
-            self.session.drain(false, resources);
-        }
-        Ok(())
-    }
-
-    fn has_begun_handshake(&self) -> bool {
-        self.secure.as_ref().is_none_or(|secure| secure.tls.has_begun())
-    }
-
     /// The end of input has come. Without close_notify, it may have been cut.
     pub(super) fn end_of_input(&mut self, resources: &mut ShardResources) {
         if let Some(secure) = &self.secure
@@ -486,13 +295,15 @@ impl<S> Conn<S> {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
 
-    /// Whether everything is sent but close_notify.
+    /// Whether everything is sent but close_notify. It says that nothing was cut, so it isn't sent
+    /// if we are at fault: a response may be incomplete.
     pub(super) fn must_send_close(&self) -> bool {
-        self.secure.as_ref().is_some_and(|secure| !secure.is_closed) && self.is_flushed()
+        let is_cut = match self.session.reason() {
+            Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,
+            Some(_) => true,
+            None => false,
+        };
+        let is_open = self.secure.as_ref().is_some_and(|secure| !secure.is_closed);
+        is_open && !is_cut && self.is_flushed()
     }
-}
-
-/// The fault of a client that doesn't speak TLS.
-fn not_tls() -> Fault {
-    Fault::peer("not_tls", "did not begin a TLS handshake")
 }

@@ -1,8 +1,8 @@
 //! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
 //! A turn is timed with clock readings that the loop takes anyway: one at its beginning, and one
-//! before a wait that has a timeout. If the next wait is to return at once (its timeout is zero), the
-//! reading after it is used. Only a turn before a wait without a timeout costs one more reading.
+//! before a wait that has a timeout. If the next wait is to return at once (its timeout is zero),
+//! the reading after it is used. Only a turn before a wait without a timeout costs one more reading.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use sockeye_proto::{Client, Job, JobKind, Reason, Time};
 use tracing::error;
 
 use super::state::{Active, Phase, Shard, find};
-use crate::conn::{SendState, Stage, catch_panic};
+use crate::conn::{SendState, ShardResources, Stage, catch_panic};
 use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{Command, EventLoopGuard};
 
@@ -72,7 +72,9 @@ impl<D: Driver> Shard<D> {
         }
         self.slow_turns.begin(self.resources.now);
         self.resources.wall = self.driver.wall();
-        self.resources.handshakes.begin_turn();
+        let ShardResources { handshakes, hellos, .. } = &mut self.resources;
+        handshakes.begin_turn();
+        hellos.begin_turn(handshakes);
         Ok(())
     }
 
@@ -80,7 +82,8 @@ impl<D: Driver> Shard<D> {
         let resources = &self.resources;
         let at_once = !resources.ready.is_empty()
             || !resources.dirty.is_empty()
-            || !self.unwatched.is_empty();
+            || !self.unwatched.is_empty()
+            || resources.hellos.is_any_refused();
         if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }

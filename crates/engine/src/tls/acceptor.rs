@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::client::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::server::ServerConfig;
+use sockeye_proto::WallTime;
 
 use super::clock::LoopClock;
 use super::server_name::Noting;
@@ -102,7 +103,7 @@ impl TlsConnector {
         Self { config: Arc::new(config), name }
     }
 
-    pub(crate) fn connect(&self) -> Result<Tls, TlsError> {
-        Tls::client(Arc::clone(&self.config), self.name.clone())
+    pub(crate) fn connect(&self, now: WallTime) -> Result<Tls, TlsError> {
+        Tls::client(now, Arc::clone(&self.config), self.name.clone())
     }
 }

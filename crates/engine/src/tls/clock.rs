@@ -22,7 +22,8 @@ impl TimeProvider for LoopClock {
     }
 }
 
-/// Sets this thread's time. To be called before a connection reads.
+/// Sets this thread's time. To be called before a connection is made for a client, and
+/// before one reads.
 pub(super) fn set(now: WallTime) {
     NOW.set(now);
 }

@@ -11,24 +11,26 @@ use rustls::server::{ServerConfig, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
-use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::limits::{MAX_FROM_CLIENT, RECORD};
+use super::limits::{MAX_FROM_CLIENT, RECORD, may_complete_message};
+use super::names::name_of_suite;
 use super::{clock, server_name};
 
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger message.
+/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger
+/// message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
 const FIRST_RECORD: usize = 1300;
 /// Plaintext in small records at the beginning of a connection, while the congestion window is
 /// small.
-const SENT_IN_FIRST_RECORDS: u64 = 32 * 1024;
+const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// The alert record_overflow, before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
 /// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
@@ -41,16 +43,16 @@ pub(crate) struct Tls {
     side: Side,
     /// Ciphertext of an incomplete record or handshake message. rustls keeps where it is in this.
     unused: Vec<u8>,
-    /// Plaintext bytes sealed since the beginning, or since a pause.
-    sealed: u64,
+    /// Plaintext bytes sealed since the beginning, or since a pause; exact until records are large.
+    sealed: u32,
     /// The peer has sent close_notify: no more plaintext comes.
     peer_closed: bool,
     has_begun: bool,
-    /// It is a server, and its key for this connection is RSA.
-    signs_slowly: bool,
+    /// Whether the key that was found for a client hello is RSA, until that is taken.
+    signs_slowly: Option<bool>,
     /// An error has ended the connection. rustls must not be called again.
     has_failed: bool,
-    /// The name that the client asked for. Only for servers.
+    /// The name that the client asked for, until [`Tls::take_info`]. Only for servers.
     server_name: Option<Box<str>>,
 }
 
@@ -97,11 +99,13 @@ impl Tls {
         Ok(Self::new(Side::Server(connection)))
     }
 
-    /// The client's side of a connection to the server `name`.
+    /// The client's side of a connection to the server `name`, which may have a ticket.
     pub(crate) fn client(
+        now: WallTime,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, TlsError> {
+        clock::set(now);
         let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError::Ours)?;
         Ok(Self::new(Side::Client(connection)))
     }
@@ -113,7 +117,7 @@ impl Tls {
             sealed: 0,
             peer_closed: false,
             has_begun: false,
-            signs_slowly: false,
+            signs_slowly: None,
             has_failed: false,
             server_name: None,
         }
@@ -124,19 +128,28 @@ impl Tls {
         self.has_begun
     }
 
-    /// Whether it is a server that has not answered a client hello yet.
+    /// Whether it is a server that has not answered a client hello with its certificate yet. It may
+    /// have asked for another hello (RFC 8446, 4.1.4).
     pub(crate) fn awaits_hello(&self) -> bool {
-        matches!(&self.side, Side::Server(server) if server.protocol_version().is_none())
+        let Side::Server(server) = &self.side else { return false };
+        match server.protocol_version() {
+            None => true,
+            Some(ProtocolVersion::TLSv1_3) => server.negotiated_key_exchange_group().is_none(),
+            Some(_) => false,
+        }
     }
 
-    /// Whether the server has answered a client hello with an RSA key.
-    pub(crate) fn signs_slowly(&self) -> bool {
-        self.signs_slowly
+    /// Whether the key for a client hello is RSA, if one was found since this was called last.
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
+        self.signs_slowly.take()
     }
 
-    /// Whether `input` completes the first record of a client hello.
+    /// Whether `input` may complete a client hello, to which the answer signs. One that is too
+    /// large is refused without that.
     pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
-        self.awaits_hello() && is_record_whole(&self.unused, input)
+        self.awaits_hello()
+            && self.unused.len() + input.len() <= MAX_FROM_CLIENT
+            && may_complete_message(&self.unused, input)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -158,8 +171,8 @@ impl Tls {
         self.unused.capacity()
     }
 
-    /// What the handshake has agreed on.
-    pub(crate) fn info(&self) -> TlsInfo {
+    /// What the handshake has agreed on. It has the name of the server only once.
+    pub(crate) fn take_info(&mut self) -> TlsInfo {
         let side = &*self.side;
         let client_certificate = match self.side {
             Side::Server(_) => side.peer_certificates().and_then(<[_]>::first),
@@ -173,7 +186,7 @@ impl Tls {
         let suite = side.negotiated_cipher_suite().map(|suite| suite.suite());
         info.cipher_suite = suite.map_or("", name_of_suite);
         info.alpn = side.alpn_protocol().map(Into::into);
-        info.server_name.clone_from(&self.server_name);
+        info.server_name = self.server_name.take();
         info.resumed = side.handshake_kind() == Some(HandshakeKind::Resumed);
         info.client_certificates =
             client_certificate.iter().map(|der| der.as_ref().into()).collect();
@@ -231,16 +244,22 @@ impl Tls {
             Side::Client(_) => MAX_FROM_SERVER,
         };
         self.has_begun = true;
+        // Nothing may follow a hello before its answer.
+        if self.awaits_hello() && self.unused.len() + input.len() > MAX_FROM_CLIENT {
+            out.extend(RECORD_OVERFLOW);
+            return Err(TlsError::TooLarge);
+        }
         // What a connection that panicked may have left.
         server_name::take();
         loop {
             // No more than `max`, so that a large message is refused however it arrives.
             let (now, later) = input.split_at_mut(input.len().min(max - self.unused.len()));
-            let is_new = self.side.protocol_version().is_none();
+            let is_new = self.awaits_hello() || self.side.protocol_version().is_none();
             let before = out.len();
             let mut result = self.read_records(now, max, out, on_plain);
             if result.is_ok() && self.unused.len() == max {
                 result = Err(TlsError::TooLarge);
+                // Later, an alert would have to be encrypted, which only rustls can do.
                 if is_new {
                     out.extend(RECORD_OVERFLOW);
                 }
@@ -248,7 +267,7 @@ impl Tls {
             if let Some(asked) = server_name::take() {
                 self.server_name = asked.name;
                 self.signs_slowly = asked.signs_slowly;
-                if result.is_err() && asked.is_unknown {
+                if result.is_err() && asked.signs_slowly.is_none() {
                     result = Err(TlsError::UnknownName);
                     if out.len() > before && out.ends_with(&ACCESS_DENIED) {
                         out.truncate(out.len() - ACCESS_DENIED.len());
@@ -355,7 +374,7 @@ impl Tls {
             let max = if self.sealed < SENT_IN_FIRST_RECORDS { FIRST_RECORD } else { RECORD };
             let (record, rest) = plain.split_at(plain.len().min(max));
             plain = rest;
-            self.sealed += record.len() as u64;
+            self.sealed = self.sealed.saturating_add(record.len() as u32);
             process!(self.side, &mut self.unused, |status| encrypt(status, record, out))?;
         }
         Ok(())
@@ -379,25 +398,6 @@ impl Tls {
         if closed.is_err() {
             self.fail();
         }
-    }
-}
-
-/// Whether the record that begins with `unused` and goes on with `input` is whole.
-pub(super) fn is_record_whole(unused: &[u8], input: &[u8]) -> bool {
-    let mut header = unused.iter().chain(input).skip(3);
-    let (Some(high), Some(low)) = (header.next(), header.next()) else { return false };
-    unused.len() + input.len() >= 5 + usize::from(u16::from_be_bytes([*high, *low]))
-}
-
-/// The name of a cipher suite in IANA's registry: rustls calls those of TLS 1.3 `TLS13_…`.
-fn name_of_suite(suite: CipherSuite) -> &'static str {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS13_AES_128_CCM_SHA256 => "TLS_AES_128_CCM_SHA256",
-        CipherSuite::TLS13_AES_128_CCM_8_SHA256 => "TLS_AES_128_CCM_8_SHA256",
-        suite => suite.as_str().unwrap_or_default(),
     }
 }
 
@@ -433,11 +433,11 @@ fn encrypt<Data>(
     out: &mut Vec<u8>,
 ) -> Result<(), TlsError> {
     let ConnectionState::WriteTraffic(mut traffic) = status.state? else {
-        return Err(TlsError::Failed(rustls::Error::HandshakeNotComplete));
+        return Err(TlsError::Ours(rustls::Error::HandshakeNotComplete));
     };
     match append(out, |room| traffic.encrypt(plain, room).map_err(required_by_encrypt)) {
         true => Ok(()),
-        false => Err(TlsError::Failed(rustls::Error::EncryptError)),
+        false => Err(TlsError::Ours(rustls::Error::EncryptError)),
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use rustls::{AlertDescription, Error, PeerIncompatible};
 use sockeye_proto::Fault;
 
+use super::names::name_of_alert;
+
 /// Why a TLS connection can't go on. The alert for the peer, if there is one, is in the output.
 #[derive(Debug)]
 pub(crate) enum TlsError {
@@ -12,7 +14,8 @@ pub(crate) enum TlsError {
     Failed(Error),
     /// The peer's alert.
     Alert(AlertDescription),
-    /// The peer sent a handshake message that is too large.
+    /// The peer sent a handshake message that is too large. There is an alert only before a version
+    /// is agreed on: later ones are encrypted, which only rustls can do.
     TooLarge,
     /// We have no certificate for the name that the client asked for.
     UnknownName,
@@ -20,7 +23,7 @@ pub(crate) enum TlsError {
     Ours(Error),
     /// The connection has failed before.
     HasFailed,
-    /// The code for TLS panicked.
+    /// The code for TLS panicked. There is no alert then, because rustls must not be called again.
     Panicked,
 }
 
@@ -88,7 +91,7 @@ impl fmt::Display for TlsError {
                 }
                 _ => write!(f, "failed in TLS: {error}"),
             },
-            Self::Alert(alert) => match name_of(*alert) {
+            Self::Alert(alert) => match name_of_alert(*alert) {
                 Some(name) => write!(f, "sent the TLS alert {name}"),
                 None => write!(f, "sent the TLS alert {}", u8::from(*alert)),
             },
@@ -115,45 +118,4 @@ impl From<Error> for TlsError {
             error => Self::Failed(error),
         }
     }
-}
-
-/// The name of an alert in IANA's registry.
-fn name_of(alert: AlertDescription) -> Option<&'static str> {
-    Some(match u8::from(alert) {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        21 => "decryption_failed",
-        22 => "record_overflow",
-        30 => "decompression_failure",
-        40 => "handshake_failure",
-        41 => "no_certificate",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        60 => "export_restriction",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        100 => "no_renegotiation",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        111 => "certificate_unobtainable",
-        112 => "unrecognized_name",
-        113 => "bad_certificate_status_response",
-        114 => "bad_certificate_hash_value",
-        115 => "unknown_psk_identity",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => return None,
-    })
 }

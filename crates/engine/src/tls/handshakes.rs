@@ -1,18 +1,23 @@
 //! Limits on the handshakes of a shard: how many are in progress, and how much they do in a turn.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use sockeye_proto::TlsInfo;
 use sockeye_proto::driver::Key;
 
 /// Maximum number of handshakes in progress with clients. Each may hold the beginning of a client
 /// hello. Above this, the one that began first is closed for each new one: a client that takes this
 /// long under such a load is either far away or an attacker.
 const MAX_IN_PROGRESS: usize = 4096;
-/// Maximum number of steps in one turn. One of the two steps of a handshake signs, which takes from
-/// 20 µs (P-256) to a millisecond (RSA), while all other connections of the shard wait.
+/// Maximum number of steps in one turn. One of the two steps of a handshake agrees on keys and
+/// signs, which takes from 0.1 ms (P-256) to some milliseconds (RSA), while all other connections
+/// of the shard wait.
 const MAX_STEPS_PER_TURN: u32 = 4;
 /// Maximum number of client hellos in one turn that the event loop answers, which signs.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;
+/// Maximum number of different results of handshakes that later connections share.
+const MAX_SHARED: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
@@ -21,8 +26,10 @@ pub(crate) struct Handshakes {
     in_progress: usize,
     steps: u32,
     signatures: u32,
-    /// The last answer to a client hello was signed with an RSA key.
+    /// The last key that was found for a client hello is RSA.
     signs_slowly: bool,
+    /// The last different results, oldest first. Most clients of a server agree on the same.
+    shared: VecDeque<Arc<TlsInfo>>,
 }
 
 impl Handshakes {
@@ -35,11 +42,16 @@ impl Handshakes {
     /// Whether the event loop may answer one more client hello in this turn. Which key it takes is
     /// unknown, but most servers have one kind.
     pub(crate) fn may_sign(&self) -> bool {
-        self.signatures < MAX_SIGNATURES_PER_TURN && !self.signs_slowly
+        self.may_sign_at_all() && !self.signs_slowly
     }
 
-    /// A client hello was answered. `signs_slowly`: with an RSA key.
-    pub(crate) fn note_signature(&mut self, signs_slowly: bool) {
+    /// As [`Handshakes::may_sign`], if no thread can answer it.
+    pub(crate) fn may_sign_at_all(&self) -> bool {
+        self.signatures < MAX_SIGNATURES_PER_TURN
+    }
+
+    /// A key was found for a client hello. `signs_slowly`: it is RSA.
+    pub(crate) fn note_key(&mut self, signs_slowly: bool) {
         self.signs_slowly = signs_slowly;
     }
 
@@ -81,6 +93,22 @@ impl Handshakes {
         None
     }
 
+    /// Returns `info`, in the memory of an earlier connection with the same, if there is one.
+    pub(crate) fn share(&mut self, info: TlsInfo) -> Arc<TlsInfo> {
+        if let Some(same) = self.shared.iter().find(|shared| ***shared == info) {
+            return Arc::clone(same);
+        }
+        let info = Arc::new(info);
+        // Certificates are large, and differ.
+        if info.client_certificates.is_empty() {
+            if self.shared.len() == MAX_SHARED {
+                self.shared.pop_front();
+            }
+            self.shared.push_back(Arc::clone(&info));
+        }
+        info
+    }
+
     /// How many handshakes with clients are in progress.
     pub(crate) fn in_progress(&self) -> usize {
         self.in_progress
@@ -117,6 +145,27 @@ mod tests {
             handshakes.end();
             assert!(handshakes.started.len() <= 2 * MAX_IN_PROGRESS);
         }
+    }
+
+    #[test]
+    fn connections_that_agree_on_the_same_share_it() {
+        let info = |name: &str, certificates: &[&[u8]]| {
+            let mut info = TlsInfo::default();
+            info.server_name = Some(name.into());
+            info.client_certificates = certificates.iter().map(|der| (*der).into()).collect();
+            info
+        };
+        let mut handshakes = Handshakes::default();
+        let first = handshakes.share(info("a.example", &[]));
+        assert!(Arc::ptr_eq(&first, &handshakes.share(info("a.example", &[]))));
+        let named = handshakes.share(info("a.example", &[b"der"]));
+        assert!(!Arc::ptr_eq(&named, &handshakes.share(info("a.example", &[b"der"]))));
+        for other in 0..MAX_SHARED {
+            let name = other.to_string();
+            assert_eq!(handshakes.share(info(&name, &[])).server_name.as_deref(), Some(&*name));
+        }
+        assert_eq!(handshakes.shared.len(), MAX_SHARED);
+        assert!(!Arc::ptr_eq(&first, &handshakes.share(info("a.example", &[]))));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl TlsHarness {
     /// If the configuration can't work.
     #[must_use]
     pub fn client(connector: &TlsConnector) -> Self {
-        Self(connector.connect().expect("the configuration works"))
+        Self(connector.connect(Self::NOW).expect("the configuration works"))
     }
 
     /// Takes ciphertext, and appends records for the peer to `out`.

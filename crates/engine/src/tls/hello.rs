@@ -23,7 +23,7 @@ pub(crate) struct HelloRead {
 }
 
 impl Hello {
-    /// Reads it. Takes from 0.1 ms (P-256) to some milliseconds (RSA).
+    /// Reads it, and answers. Takes from 0.1 ms (P-256) to some milliseconds (RSA).
     pub(crate) fn read(self) -> HelloRead {
         let Self { mut secure, mut input, now } = self;
         let mut records = Vec::new();

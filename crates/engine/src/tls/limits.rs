@@ -1,7 +1,31 @@
-//! Sizes of records and handshakes.
+//! Sizes of records and handshake messages.
 
 /// The most bytes of plaintext in a record (RFC 8446, 5.1).
 pub(crate) const RECORD: usize = 16 * 1024;
 /// Maximum ciphertext of an incomplete handshake message that a server keeps: a client hello, or
 /// the certificates of a client.
+#[cfg(feature = "tls")]
 pub(crate) const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
+/// The type of records with handshake messages.
+#[cfg(feature = "tls")]
+const HANDSHAKE: u8 = 22;
+
+/// Whether the records that begin with `unused` and go on with `input` may have a whole handshake
+/// message: told from the header of the first record, and from that of the message if it is there.
+#[cfg(feature = "tls")]
+pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
+    let len = unused.len() + input.len();
+    let mut head = [0; 9];
+    for (to, from) in head.iter_mut().zip(unused.iter().chain(input)) {
+        *to = *from;
+    }
+    let [kind, _, _, high, low, _, message @ ..] = head;
+    let record = usize::from(u16::from_be_bytes([high, low]));
+    if len < 5 || len < 5 + record {
+        return false;
+    }
+    // A message may go on in other records.
+    let has_header = kind == HANDSHAKE && record >= 4;
+    let [high, middle, low] = message.map(usize::from);
+    !has_header || len >= 9 + (high << 16 | middle << 8 | low)
+}

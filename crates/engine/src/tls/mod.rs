@@ -2,21 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `connection` | one connection: records in and out; the only file that uses rustls' connections |
+//! | `connection` | one connection: records in and out; no other file uses rustls' connections |
 //! | `secure` | what a connection with TLS has besides its session |
 //! | `acceptor` | the configurations of servers and clients |
 //! | `error` | why a connection can't go on, and the codes for it |
+//! | `names` | names of cipher suites and alerts |
 //! | `server_name` | the name that a client asks for |
 //! | `clock` | the time that rustls sees |
 //! | `handshakes` | limits on the handshakes of a shard |
 //! | `hello` | client hellos that threads read |
-//! | `limits` | sizes of records |
+//! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
 //! | `no_tls` | replaces the files that use rustls without the feature `tls` |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
-//! records are appended to an output that is lent for that. How the shard shakes hands, decrypts
-//! and seals is in `shard/secure.rs`; how it passes client hellos to threads, in `shard/hello.rs`.
+//! records are appended to an output that is lent for that. How the shard shakes hands is in
+//! `shard/handshake.rs`; how it decrypts and seals, in `shard/secure.rs`; how it passes client
+//! hellos to threads, in `shard/hello.rs`.
 
 #[cfg(feature = "tls")]
 mod acceptor;
@@ -31,6 +33,8 @@ mod handshakes;
 mod harness;
 mod hello;
 mod limits;
+#[cfg(feature = "tls")]
+mod names;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
 mod secure;

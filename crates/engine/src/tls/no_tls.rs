@@ -32,7 +32,7 @@ impl ShardAcceptor {
 }
 
 impl TlsConnector {
-    pub(crate) fn connect(&self) -> Result<Tls, TlsError> {
+    pub(crate) fn connect(&self, _: WallTime) -> Result<Tls, TlsError> {
         Ok(Tls)
     }
 }
@@ -46,8 +46,8 @@ impl Tls {
         false
     }
 
-    pub(crate) fn signs_slowly(&self) -> bool {
-        false
+    pub(crate) fn take_signs_slowly(&mut self) -> Option<bool> {
+        None
     }
 
     pub(crate) fn completes_hello(&self, _: &[u8]) -> bool {
@@ -66,7 +66,7 @@ impl Tls {
         0
     }
 
-    pub(crate) fn info(&self) -> TlsInfo {
+    pub(crate) fn take_info(&mut self) -> TlsInfo {
         TlsInfo::default()
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sockeye_proto::{FileRange, Output, Time};
 
-use super::limits::{MAX_FROM_CLIENT, RECORD};
+use super::limits::RECORD;
 use super::{Tls, TlsError};
 use crate::driver::Driver;
+use crate::outputs::Outputs;
 
 /// The most bytes of a file that are read and sealed at a time.
 const FILE_PIECE: usize = 4 * RECORD;
@@ -27,8 +28,9 @@ pub(crate) struct Secure {
     pub(crate) is_sending: bool,
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
-    /// Bytes of plaintext in `out` or with the driver.
-    pub(crate) sealed: u64,
+    /// Bytes of plaintext in `out` or with the driver. They count as sent when all of it is: which
+    /// record is sent isn't known. Protocols learn of progress after a quantum at most.
+    pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
     /// Plaintext that came with the end of the handshake, or what came instead of one.
@@ -66,10 +68,13 @@ impl Secure {
             && input.first().is_some_and(u8::is_ascii_alphabetic)
     }
 
-    /// Whether `input` completes the client hello, to which the answer signs. Told from its first
-    /// record, so that a hello in several records may be incomplete.
-    pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
-        input.len() <= MAX_FROM_CLIENT && self.is_flushed() && self.tls.completes_hello(input)
+    /// Keeps `out` to be sent, if there is anything in it. There was nothing else.
+    pub(crate) fn put_out(&mut self, out: Box<Output>, outputs: &mut Outputs) {
+        if out.is_empty() {
+            outputs.take_back(out);
+        } else {
+            self.out = Some(out);
+        }
     }
 
     /// Plaintext is to be sealed. After a pause, the first records are small again.

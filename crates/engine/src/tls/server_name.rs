@@ -18,10 +18,9 @@ thread_local! {
 /// What a client hello asked for.
 pub(super) struct Asked {
     pub(super) name: Option<Box<str>>,
-    /// There is no certificate for it.
-    pub(super) is_unknown: bool,
-    /// Its key is RSA: signing takes several times as long as with others.
-    pub(super) signs_slowly: bool,
+    /// Whether its key is RSA: signing takes several times as long as with others. `None`: there is
+    /// no certificate for it.
+    pub(super) signs_slowly: Option<bool>,
 }
 
 /// Notes what is asked for, and asks another resolver for the certificate.
@@ -32,9 +31,8 @@ impl ResolvesServerCert for Noting {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(|name| name.to_ascii_lowercase().into());
         let key = self.0.resolve(hello);
-        let signs_slowly =
-            key.as_ref().is_some_and(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
-        ASKED.set(Some(Asked { name, is_unknown: key.is_none(), signs_slowly }));
+        let signs_slowly = key.as_ref().map(|key| key.key.algorithm() == SignatureAlgorithm::RSA);
+        ASKED.set(Some(Asked { name, signs_slowly }));
         key
     }
 

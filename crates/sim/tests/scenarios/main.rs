@@ -20,6 +20,7 @@ mod services;
 mod signing;
 mod slow_peers;
 mod tls;
+mod tls_limits;
 mod turn_methods;
 
 use std::time::Duration;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, ClientConfig, ServerConfig};
 use sockeye_proto::WallTime;
 
@@ -15,7 +16,8 @@ use super::{
     NOW, Pair, assert_is_failed, certificate, configs, configs_with, provider, roots, server,
 };
 use crate::tls::TlsError;
-use crate::tls::acceptor::{ShardAcceptor, TlsAcceptor};
+use crate::tls::acceptor::{ShardAcceptor, TlsAcceptor, TlsConnector};
+use crate::tls::clock::LoopClock;
 use crate::tls::connection::MAX_UNUSED;
 
 #[test]
@@ -32,7 +34,7 @@ fn tls_1_2_works_however_records_are_split() {
         pair.client.writer().write_all(b"Hello").unwrap();
         pair.run(step).unwrap();
         assert_eq!(pair.received, b"Hello");
-        let info = pair.server.info();
+        let info = pair.server.take_info();
         assert_eq!(
             (info.version, info.cipher_suite),
             ("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384")
@@ -42,8 +44,8 @@ fn tls_1_2_works_however_records_are_split() {
 
 #[test]
 fn what_was_agreed_on_has_the_names_of_the_registry() {
-    let pair = Pair::connected();
-    let info = pair.server.info();
+    let mut pair = Pair::connected();
+    let info = pair.server.take_info();
     assert_eq!((info.version, info.cipher_suite), ("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
     assert_eq!(info.server_name.as_deref(), Some("localhost"));
 }
@@ -206,7 +208,7 @@ fn a_client_certificate_is_told_and_a_bad_one_refused() {
     for resumed in [false, true] {
         let mut pair = Pair::with(&with, &server);
         pair.run(usize::MAX).unwrap();
-        let info = pair.server.info();
+        let info = pair.server.take_info();
         assert_eq!(info.client_certificates, [Box::from(theirs.der.as_ref())]);
         assert!(!info.resumed || resumed);
     }
@@ -226,7 +228,7 @@ fn sessions_resume_on_another_shard() {
     for (at, shard) in [0, 1, 0, 1].into_iter().enumerate() {
         let mut pair = Pair::of(&client, shards[shard].accept().unwrap());
         pair.run(usize::MAX).unwrap();
-        assert_eq!(pair.server.info().resumed, at > 0, "{at}");
+        assert_eq!(pair.server.take_info().resumed, at > 0, "{at}");
     }
 }
 
@@ -318,4 +320,19 @@ fn a_configuration_that_cannot_work_is_our_fault() {
     server.max_fragment_size = Some(1);
     let error = ShardAcceptor::new(TlsAcceptor::new(&server)).accept().err().expect("an error");
     assert_eq!(error.fault().blame, sockeye_proto::Blame::Ours);
+}
+
+#[test]
+fn what_is_sealed_before_the_handshake_is_our_fault() {
+    let error = server().seal(b"early", &mut Vec::new()).unwrap_err();
+    assert_eq!(error.fault().code, "tls_failed");
+}
+
+#[test]
+fn a_client_is_made_with_the_clock_of_its_event_loop() {
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::new(Arc::new(configs().0), name);
+    connector.connect(NOW).unwrap();
+    let seen = LoopClock.current_time().unwrap();
+    assert_eq!(seen.as_secs(), NOW.as_secs());
 }

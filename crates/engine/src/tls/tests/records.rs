@@ -5,7 +5,8 @@ use std::io::Write;
 use rustls::AlertDescription;
 
 use super::{NOW, Pair, assert_is_failed, refused, server};
-use crate::tls::connection::{MAX_UNUSED, is_record_whole};
+use crate::tls::connection::MAX_UNUSED;
+use crate::tls::limits::may_complete_message;
 use crate::tls::{Tls, TlsError};
 
 #[test]
@@ -162,12 +163,20 @@ fn records_are_small_at_the_beginning() {
 }
 
 #[test]
-fn a_record_is_whole_with_its_last_byte_however_it_is_split() {
-    let record: Vec<u8> = [22, 3, 1, 1, 2].into_iter().chain([7; 0x102]).collect();
-    for end in 0..=record.len() {
-        for split in [0, 1, 4, 5, 6, end] {
-            let (unused, input) = record[..end].split_at(split.min(end));
-            assert_eq!(is_record_whole(unused, input), end == record.len(), "{split} {end}");
+fn a_message_is_whole_with_its_last_byte_however_it_is_split() {
+    let in_one = [&[22, 3, 1, 1, 2, 1, 0, 0, 0xfe][..], &[7; 0xfe]].concat();
+    let in_two = [&[22, 3, 1, 0, 9, 1, 0, 0, 9][..], &[7; 5], &[22, 3, 1, 0, 4], &[7; 4]].concat();
+    let short = [22, 3, 1, 0, 3, 1, 0, 0];
+    let other = [20, 3, 3, 0, 1, 1];
+    // Where it may be whole: the header of the second record isn't looked at.
+    for (records, whole) in
+        [(&in_one[..], in_one.len()), (&in_two, in_two.len() - 5), (&short, 8), (&other, 6)]
+    {
+        for end in 0..=records.len() {
+            for split in [0, 1, 4, 5, 6, end] {
+                let (unused, input) = records[..end].split_at(split.min(end));
+                assert_eq!(may_complete_message(unused, input), end >= whole, "{split} {end}");
+            }
         }
     }
 }

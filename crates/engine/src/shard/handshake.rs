@@ -1,0 +1,212 @@
+//! The TLS handshakes of a shard: how they begin, end and fail.
+
+use sockeye_proto::driver::{Key, Session};
+use sockeye_proto::{Consumed, DRAIN_GRACE, Event, Fault, Peer, Protocol, Reason, Time, Turn};
+
+use super::state::{Active, Shard, find};
+use crate::conn::{Conn, ShardResources, Stage, catch_panic};
+use crate::driver::Driver;
+use crate::tls::{Secure, Tls, TlsError};
+
+/// Stands for the protocol until the handshake is complete.
+struct Handshake;
+
+impl Protocol for Handshake {
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(0))
+    }
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl<D: Driver> Shard<D> {
+    /// Begins the handshake of an accepted connection.
+    #[cold]
+    pub(super) fn accept_tls(
+        &mut self,
+        socket: D::Socket,
+        key: Key,
+        peer: Peer,
+        tls: Result<Tls, TlsError>,
+    ) {
+        let now = self.resources.now;
+        let stage = Stage::Handshaking { until: now + self.resources.config.handshake_timeout };
+        let mut conn = Conn::new(socket, key, peer, stage, Box::new(Handshake), now);
+        conn.counted = true;
+        let is_possible = conn.secure_with(tls, true);
+        self.insert(key, conn);
+        self.unwatched.push(key);
+        self.serve(key, |_| Ok(()));
+        if !is_possible {
+            return;
+        }
+        let conns = &mut self.conns;
+        let is_in_progress = |key| find(conns, key).is_some_and(|conn| conn.is_shaking_hands());
+        if let Some(first) = self.resources.handshakes.begin(key, is_in_progress) {
+            let what = "had not completed its TLS handshake when there were too many";
+            self.close(first, Reason::Fault(Fault::peer("tls_handshake_limit", what)));
+        }
+        self.catch_up(key);
+    }
+
+    /// Begins the handshake of a connection that we opened.
+    #[cold]
+    pub(super) fn begin_handshake(&mut self, key: Key) {
+        self.serve(key, |active| {
+            let until = active.resources.now + active.resources.config.handshake_timeout;
+            active.conn.stage = Stage::Handshaking { until };
+            // Makes the client hello.
+            active.conn.decrypt(&mut [], active.resources);
+            Ok(())
+        });
+    }
+
+    /// The connection closes before its handshake is complete.
+    #[cold]
+    pub(super) fn end_handshake(&mut self, conn: &Conn<D::Socket>, reason: &Reason) {
+        self.resources.stats.handshakes.failed += u64::from(!reason.is_orderly());
+        if conn.counted {
+            self.resources.handshakes.end();
+        }
+    }
+
+    /// Opens the sessions of connections whose handshake is complete.
+    pub(super) fn open_handshaken(&mut self) {
+        while let Some(key) = self.resources.handshaken.pop() {
+            self.open_session(key);
+        }
+    }
+
+    #[cold]
+    fn open_session(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        let Some(secure) = &mut conn.secure else { return };
+        let (opens_session, is_plain) = (secure.opens_session, secure.is_plain);
+        if !is_plain {
+            let tls = secure.tls.take_info();
+            self.resources.stats.handshakes.completed += 1;
+            self.resources.stats.handshakes.resumed += u64::from(tls.resumed);
+            conn.session.set_tls(self.resources.handshakes.share(tls));
+        }
+        if opens_session {
+            let peer = conn.session.peer().clone();
+            let service = &mut self.service;
+            let opened = catch_panic(|| match is_plain {
+                true => service.open_plain(&peer),
+                false => Some(service.open(&peer)),
+            });
+            let protocol = match opened {
+                Some(Some(protocol)) => protocol,
+                Some(None) => return self.close(key, Reason::Fault(not_tls())),
+                None => return self.close(key, Reason::Panicked),
+            };
+            let is_half_closed = conn.session.is_half_closed();
+            conn.session = Session::new(protocol, key, peer);
+            if is_half_closed {
+                conn.session.half_close();
+            }
+            self.resources.handshakes.end();
+        }
+        conn.stage = Stage::Established;
+        self.serve(key, |active| {
+            let Active { conn, resources, .. } = active;
+            conn.session.open(*resources);
+            let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
+            let early = std::mem::take(&mut secure.early);
+            let is_at_end = secure.tls.is_closed_by_peer();
+            if is_plain {
+                conn.secure = None;
+            }
+            if !early.is_empty() {
+                conn.session.input(&early, *resources);
+            }
+            if is_at_end {
+                conn.session.end_of_input(*resources);
+            }
+            if conn.readable {
+                conn.queue_read(resources);
+            }
+            Ok(())
+        });
+        // After what came with the handshake: a server that drains reads more.
+        self.catch_up(key);
+    }
+}
+
+impl<S> Conn<S> {
+    /// Uses TLS, if that is possible; else the session fails. `opens_session`: we have accepted the
+    /// connection.
+    pub(super) fn secure_with(&mut self, tls: Result<Tls, TlsError>, opens_session: bool) -> bool {
+        match tls {
+            Ok(tls) => {
+                self.secure = Some(Box::new(Secure::new(tls, opens_session)));
+                true
+            }
+            Err(error) => {
+                self.session.fail(error.fault());
+                self.stage = Stage::Established;
+                false
+            }
+        }
+    }
+
+    /// Why a connection ends whose peer closes it during the handshake.
+    #[cold]
+    pub(super) fn handshake_cut(&self) -> Reason {
+        match self.has_begun_handshake() {
+            true => {
+                let what = "closed the connection during the TLS handshake";
+                Reason::Fault(Fault::peer("tls_cut", what))
+            }
+            // Port scans and health checks do that.
+            false => Reason::PeerClosed,
+        }
+    }
+
+    /// Why a connection ends whose handshake takes too long.
+    #[cold]
+    pub(super) fn handshake_expired(&self) -> Reason {
+        if self.session.is_drained() && !self.has_begun_handshake() {
+            return Reason::Drained;
+        }
+        let what = "did not complete the TLS handshake in time";
+        Reason::Fault(Fault::peer("tls_timeout", what))
+    }
+
+    /// The server is stopping: a client that has not begun a handshake is not waited for as long as
+    /// another, until it has.
+    #[cold]
+    pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
+        let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);
+        if !opens_session {
+            return Err(Reason::Drained);
+        }
+        let has_begun = self.has_begun_handshake();
+        if let Stage::Handshaking { until } = &mut self.stage
+            && !has_begun
+        {
+            *until = (*until).min(resources.now + DRAIN_GRACE);
+            self.session.drain(false, resources);
+        }
+        Ok(())
+    }
+
+    /// The handshake begins, perhaps after [`Conn::drain_handshake`].
+    #[cold]
+    pub(super) fn note_begin(&mut self, resources: &ShardResources) {
+        if let Stage::Handshaking { until } = &mut self.stage
+            && self.session.is_drained()
+        {
+            *until = self.opened + resources.config.handshake_timeout;
+        }
+    }
+}
+
+/// The fault of a client that doesn't speak TLS.
+fn not_tls() -> Fault {
+    Fault::peer("not_tls", "did not begin a TLS handshake")
+}
