@@ -135,9 +135,29 @@ impl<D: Driver> Active<'_, D> {
 /// Converts a socket's `error` into the reason why its connection ends.
 pub(super) fn reason_of(error: io::Error) -> Reason {
     match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            Reason::Reset
-        }
+        // Closing the sending side fails with NotConnected after a reset.
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected => Reason::Reset,
         _ => Reason::Socket(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_that_a_reset_causes_is_one() {
+        for kind in [
+            ErrorKind::ConnectionReset,
+            ErrorKind::ConnectionAborted,
+            ErrorKind::BrokenPipe,
+            ErrorKind::NotConnected,
+        ] {
+            assert!(matches!(reason_of(kind.into()), Reason::Reset), "{kind}");
+        }
+        assert!(matches!(reason_of(ErrorKind::OutOfMemory.into()), Reason::Socket(_)));
     }
 }
