@@ -1,5 +1,5 @@
-//! The answers of `sockeye message` to searches: those of the tutorial's server, which are built
-//! in, or a file's.
+//! The answers of `sockeye message` to searches: the built-in ones, which are those of the Python
+//! server, or a file's.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::text;
 /// Maximum size of a file of answers.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// The answers to searches. Default: those of the tutorial's server.
+/// The answers to searches. Default: the built-in ones.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) service: Reference,

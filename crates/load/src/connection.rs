@@ -327,7 +327,7 @@ impl Connection {
                 self.record_unfinished(extent);
                 None
             }
-            // Of the TLS handshake, or an alert that came soon after it.
+            // The TLS handshake failed, or an alert came soon after it.
             (ConnectionState::Connecting | ConnectionState::Open, Reason::Fault(_))
                 if self.failure.is_none() && self.worker.plan.tls.is_some() =>
             {

@@ -1,8 +1,8 @@
 //! Logs turns that take too long: while a handler blocks the event loop, its shard serves nobody.
 //!
-//! A turn is timed with clock readings that the loop takes anyway: one at its beginning, and one
-//! before a wait that has a timeout. If the next wait is to return at once (its timeout is zero),
-//! the reading after it is used. Only a turn before a wait without a timeout costs one more reading.
+//! A turn ends when the loop waits. The time of its end is one that the loop reads anyway: before
+//! the wait, or after it if its timeout is zero. Only before a wait without a timeout, the clock is
+//! read once more.
 
 use std::time::Duration;
 
