@@ -1,5 +1,5 @@
 //! Sends output: memory with `send` or `sendmsg`, files with `sendfile`. Where `sendfile` doesn't
-//! work, a file is read into the scratch buffer of the driver, and sent from it.
+//! work, a file is read into the driver's buffer for input, and sent from it.
 //!
 //! `sendfile` waits for the disk if the content is not in the page cache, and has no flag against
 //! that. So a file on a disk is probed first, once per quantum, by reading the last byte of the
