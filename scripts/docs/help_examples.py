@@ -16,9 +16,14 @@ $ sudo cp -r site /srv/www && sudo cp -r site /srv/docs
 $ touch site/about.html && sudo touch /srv/docs/setup.html
 $ cp -r site Shared && cp -r site dist && cp -r site docs
 $ echo '{"ring": "A ring."}' > answers.json
+$ printf 'GET / HTTP/1.0\\r\\n\\r\\n' > request
+$ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=example.org \\
+    -addext subjectAltName=DNS:example.org -addext basicConstraints=CA:FALSE -keyout key.pem -out fullchain.pem 2> /dev/null
+$ export SSL_CERT_FILE=$PWD/fullchain.pem
+$ echo 127.0.0.1 example.org | sudo tee -a /etc/hosts > /dev/null
 ```
 """
-# For clients: the server that is started before them, by the start of its URL.
+# For clients: the server that is started before them, by a part of their command.
 SERVERS = {
     "tcp://127.0.0.1:65432": "sockeye echo",
     "message://127.0.0.1:65432": "sockeye message",
@@ -26,6 +31,8 @@ SERVERS = {
     "tcp://127.0.0.1:8000": "sockeye http site",
     "http://127.0.0.1:8000": "sockeye http site",
     "http://localhost:8000": "sockeye http site",
+    "tls://example.org:443": "sudo sockeye http site --tls fullchain.pem,key.pem --listen :443",
+    "127.0.0.1:8443": "sockeye http site --tls fullchain.pem,key.pem --listen 127.0.0.1:8443",
 }
 CLIENTS = {"send", "load", "explain", "health", "help", "version", "completions", "man"}
 
