@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use crate::failure::{Failure, FailureKind};
 
-/// After the first failure. Each further one multiplies it by 4, so that there are at most 4
-/// attempts in the first hour: Let's Encrypt allows 5 failed validations of a name per hour.
+/// The wait after the first failure. Each further failure multiplies the wait by 4, so that there
+/// are at most 4 attempts in the first hour: Let's Encrypt allows 5 failed validations of a name
+/// per hour.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// The longest wait that isn't the authority's wish.
+/// The longest wait, unless the authority demands a longer one.
 const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The longest wait that an authority can demand by `Retry-After`.
 const LONGEST_DEMANDED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait after this many failures in a row. `left` is how long the certificate that is
-/// there stays valid: there are at least ten attempts in that time. `random` is in 0..1.
+/// How long to wait after this many failures in a row. `left` is how long the current certificate
+/// stays valid: there are about ten attempts in that time or more, unless the authority demands
+/// longer waits. `random` is in 0..1.
 pub(crate) fn delay(
     failures: u32,
     failure: &Failure,
@@ -27,7 +29,7 @@ pub(crate) fn delay(
         Some(left) if !left.is_zero() => own.min((left / 10).max(Duration::from_secs(1))),
         _ => own,
     };
-    // Not all servers that failed at the same time come back at the same time.
+    // Random, so that servers that failed at the same time don't all retry at the same time.
     let own = own.mul_f64(0.9 + 0.2 * random.clamp(0.0, 1.0));
     let is_demand = matches!(failure.kind, FailureKind::RateLimited | FailureKind::Server);
     match failure.retry_after {

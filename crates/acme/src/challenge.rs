@@ -48,15 +48,16 @@ pub struct Challenge {
     pub name: String,
     /// What the authority asks for.
     pub token: String,
-    /// What it wants to see: the token, and the account's key (RFC 8555, 8.1).
+    /// The answer that the authority expects: the token, and the hash of the account's key (RFC
+    /// 8555, 8.1).
     pub key_authorization: String,
 }
 
 /// The path before the token of http-01.
 const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// What listeners answer to an authority, shared by the thread that orders and all listeners. Only
-/// while a challenge waits, this answers anything; otherwise it costs one load.
+/// What listeners answer to an authority, shared by the thread that orders and all listeners. It
+/// has an answer only while a challenge waits; at other times, asking it costs one atomic load.
 #[derive(Debug, Default)]
 pub struct Challenges {
     is_waiting: AtomicBool,

@@ -13,13 +13,14 @@ use sockeye_http::client::{Piece, RequestKind, ResponseReader};
 use crate::failure::{Failure, FailureKind};
 use crate::request::{Method, Request, Response, checked_url};
 
-/// The whole of an exchange, with connecting, after names were resolved.
+/// The time limit of an exchange, from connecting to the end of the response. The time to resolve
+/// the name counts, but resolving is not interrupted.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// One attempt to connect to one address.
+/// The time limit of one attempt to connect to one address.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Addresses of a name that are tried.
+/// At most this many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 8;
 
 /// The longest content of a response. A chain of certificates has about 5 KB. (A head may have 64
@@ -29,8 +30,8 @@ const MAX_CONTENT: usize = 256 * 1024;
 /// What goes into the field `User-Agent` (RFC 8555, 6.1).
 const USER_AGENT: &str = concat!("sockeye-acme/", env!("CARGO_PKG_VERSION"));
 
-/// A blocking HTTPS client. Each request has a connection of its own, which ends within 60 s, and a
-/// response of at most 256 KiB. Redirects are not followed: ACME has none.
+/// A blocking HTTPS client. Each request has a connection of its own, which ends within 60 s. A
+/// response has at most 256 KiB of content. Redirects are not followed: ACME has none.
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -222,7 +223,8 @@ fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Respo
     }
 }
 
-/// The value of a field of a head; `None` if it isn't there, or is folded or no ASCII.
+/// The value of a field of a head: of a folded value, its first line. `None` if the head doesn't
+/// have the field or is not UTF-8.
 fn field(head: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(head).ok()?;
     text.lines().skip(1).find_map(|line| {

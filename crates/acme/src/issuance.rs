@@ -80,7 +80,7 @@ pub struct Issuance<'a> {
     directory: Option<Directory>,
     account: Option<String>,
     order: Order,
-    /// The challenge that waits, for the text of a failure.
+    /// The challenge that was chosen last: to present it, and to name it in a failure.
     challenge: Option<Challenge>,
     certificate_key: Option<KeyPair>,
     nonce: Option<String>,
@@ -111,7 +111,7 @@ enum Stage {
     Challenge { authorization: String, challenge: String },
     /// The result of the validation.
     Validation(String),
-    /// The order, with all names validated, or finalized.
+    /// The order, after all names were validated, or after it was finalized.
     Order,
     /// The order, just finalized.
     Finalize,
@@ -216,7 +216,7 @@ impl<'a> Issuance<'a> {
         self.directory.as_ref().ok_or_else(|| Failure::malformed("there is no directory"))
     }
 
-    /// An existing account is returned, too (RFC 8555, 7.3.1).
+    /// If the key has an account already, the authority returns that one (RFC 8555, 7.3.1).
     fn account_payload(&self) -> String {
         let contact: Vec<_> =
             self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect();
@@ -297,7 +297,8 @@ impl<'a> Issuance<'a> {
                     return Ok(());
                 }
             }
-            // The order before was made twice, or its certificate isn't known: RFC 9773, 5.
+            // Another order replaces the old certificate already, or the authority doesn't know
+            // that certificate: RFC 9773, 5.
             "alreadyReplaced" | "malformed" | "conflict"
                 if matches!(self.stage, Stage::NewOrder) && self.wanted.replaces.is_some() =>
             {

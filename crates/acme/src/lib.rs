@@ -3,15 +3,15 @@
 //! | module | what |
 //! |---|---|
 //! | [`Issuance`] | one certificate, from directory to download: a state machine without I/O |
-//! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773), as well |
+//! | [`RenewalInfo`] | when the authority wants a certificate renewed (RFC 9773): a state machine |
 //! | [`StateFolder`] | the account's key, certificates and their keys, and a lock |
 //! | [`Challenges`] | what listeners answer to the authority while it validates a name |
 //! | [`Renewer`] | decides what is due, and runs the state machines by a [`Runtime`] |
 //! | [`Client`] | a blocking HTTPS client, for the `Runtime` of a program |
 //!
 //! A program implements [`Runtime`] with a clock and a [`Client`], and calls [`Renewer::turn`] on a
-//! thread of its own. Its listeners ask [`Challenges`] first: plain HTTP by [`Challenges::http`], TLS
-//! because [`sockeye_tls::Settings`] has them.
+//! thread of its own. Its listeners ask [`Challenges`] first: plain HTTP by [`Challenges::http`],
+//! TLS if the program sets [`sockeye_tls::Settings::challenges`].
 //!
 //! Whatever an authority sends is bounded: [`Client`] has the limits.
 

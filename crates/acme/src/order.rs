@@ -34,12 +34,12 @@ impl Status {
     }
 }
 
-/// What is needed of an order.
+/// The parts of an order that the client needs.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     pub(crate) url: String,
     pub(crate) finalize: String,
-    /// The authorizations that haven't been looked at, the next one last.
+    /// URLs of the authorizations that have not been requested yet, the next one last.
     pub(crate) authorizations: Vec<String>,
 }
 

@@ -58,7 +58,8 @@ fn kind(status: u16, problem: &Value) -> FailureKind {
     }
 }
 
-/// What a problem document says: its detail, those of its subproblems (RFC 8555, 6.7.1), its type.
+/// What a problem document says: its detail, the details of its subproblems (RFC 8555, 6.7.1), and
+/// its type.
 pub(crate) fn said(problem: &Value) -> Option<String> {
     let mut text = problem["detail"].as_str()?.to_owned();
     for part in problem["subproblems"].as_array().into_iter().flatten().take(5) {

@@ -14,10 +14,11 @@ use crate::jws::base64url;
 use crate::problem;
 use crate::request::{Method, Request, Response};
 
-/// How often the authority is asked, whatever it says (RFC 9773, 4.3).
+/// The shortest and the longest time between two questions to the authority, whatever it says
+/// (RFC 9773, 4.3).
 const CHECKS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
-/// How often it is asked if it doesn't say, or can't be reached.
+/// How often the authority is asked if it doesn't say, or can't be reached.
 pub(crate) const DEFAULT_CHECK: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// When the authority wants a certificate renewed.
@@ -113,9 +114,8 @@ fn time(value: &Value) -> Option<SystemTime> {
     OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok().map(Into::into)
 }
 
-/// When to renew a certificate with this lifetime: at a random time of the window, if the authority
-/// has said one, else after two thirds of the lifetime. Never in its last tenth. `random` is in
-/// 0..1.
+/// When to renew a certificate with this lifetime: at a random time of the window, if there is one,
+/// else after two thirds of the lifetime. Never in the lifetime's last tenth. `random` is in 0..1.
 pub(crate) fn due(lifetime: [SystemTime; 2], window: Option<&Window>, random: f64) -> SystemTime {
     let [not_before, not_after] = lifetime;
     let length = not_after.duration_since(not_before).unwrap_or_default();

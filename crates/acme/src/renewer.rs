@@ -70,13 +70,14 @@ pub enum Report {
         /// When it expires.
         not_after: SystemTime,
     },
-    /// Another server that uses the same folder is ordering: its certificate will be used. Once per
-    /// certificate.
+    /// Another server that uses the same folder is ordering. The certificate that it gets will be
+    /// used. Once per certificate.
     Waiting {
         /// The names of the certificate.
         names: Vec<String>,
     },
-    /// There is no new certificate. Once for each kind, until there is one or another kind follows.
+    /// There is no new certificate. Of several failures of one kind in a row, only the first is
+    /// reported.
     Failed {
         /// The names of the certificate.
         names: Vec<String>,
@@ -84,7 +85,7 @@ pub enum Report {
         failure: Failure,
         /// The next attempt is after this long.
         retry_after: Duration,
-        /// When the certificate expires that is there.
+        /// When the existing certificate expires; `None` if there is none.
         not_after: Option<SystemTime>,
     },
 }
@@ -98,8 +99,8 @@ pub struct Settings {
     pub certificates: Vec<Vec<String>>,
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
-    /// The challenges that listeners can answer, the preferred one first. After a failed validation
-    /// the next attempt prefers another one.
+    /// The challenges that listeners can answer, the preferred one first. After a failure of any
+    /// kind, the next attempt prefers another one.
     pub kinds: Vec<ChallengeKind>,
     /// Where everything is kept.
     pub state: PathBuf,
@@ -127,12 +128,12 @@ struct Entry {
     due: SystemTime,
     /// When to ask for renewal information.
     check: SystemTime,
-    /// Not before this time, whatever the authority says: a window that is always in the past
+    /// A window of the authority can't set `due` to an earlier time: one that is always in the past
     /// would lead to one order after the other.
     not_before: SystemTime,
     /// In a row.
     failures: u32,
-    /// What was reported since the last certificate: `None` for [`Report::Waiting`].
+    /// The last report since the last certificate: `Some(None)` is [`Report::Waiting`].
     reported: Option<Option<FailureKind>>,
 }
 
@@ -185,7 +186,8 @@ impl<R: Runtime> Renewer<R> {
         })
     }
 
-    /// The files of all certificates and their keys. Those that were never issued don't exist.
+    /// The files of all certificates and their keys. The two files of a certificate that was never
+    /// issued don't exist.
     #[must_use]
     pub fn pairs(&self) -> Vec<[PathBuf; 2]> {
         self.certificates.iter().map(|entry| self.state.pair(&entry.names)).collect()
@@ -203,12 +205,13 @@ impl<R: Runtime> Renewer<R> {
         self.state.account_key_path()
     }
 
-    /// What the program has given.
+    /// The runtime that [`Renewer::new`] was given.
     pub fn runtime(&mut self) -> &mut R {
         &mut self.runtime
     }
 
-    /// Tries again at once what has failed. A failure is reported again, since somebody waits for it.
+    /// Makes each order that has failed due at once. If it fails again, the failure is reported
+    /// again, since somebody waits for the result.
     pub fn retry_now(&mut self) {
         let now = self.runtime.now();
         for entry in self.certificates.iter_mut().filter(|entry| entry.failures > 0) {
@@ -232,8 +235,8 @@ impl<R: Runtime> Renewer<R> {
         next.unwrap_or(LONGEST_TURN).min(LONGEST_TURN)
     }
 
-    /// Asks the authority when it wants the certificate renewed. Without an answer, the last one
-    /// holds, or two thirds of the lifetime.
+    /// Asks the authority when it wants the certificate renewed. Without an answer, the last answer
+    /// holds. If there was none, the certificate is due after two thirds of its lifetime.
     fn check_renewal_info(&mut self, at: usize) {
         let stored = self.certificates[at].stored.clone();
         let now = self.runtime.now();
@@ -272,7 +275,7 @@ impl<R: Runtime> Renewer<R> {
         }
     }
 
-    /// Orders the certificate if it is due, and nobody else has or does.
+    /// Orders the certificate if it is due, and no other server has ordered it or is ordering.
     fn attempt(&mut self, at: usize) {
         if let Err(failure) = self.try_attempt(at) {
             self.failed(at, failure);
@@ -287,7 +290,7 @@ impl<R: Runtime> Renewer<R> {
             self.wait_for_other(at);
             return Ok(());
         };
-        // The one who had the lock may have just stored it.
+        // The server that had the lock may have just stored the certificate.
         if self.is_fresh(at)? {
             return Ok(());
         }

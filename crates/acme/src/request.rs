@@ -69,7 +69,8 @@ pub(crate) fn url(object: &Value, member: &str) -> Result<String, Failure> {
     checked_url(found.ok_or_else(|| Failure::malformed(format!("a response has no {member}")))?)
 }
 
-/// A URL that the authority sent: only by https, so that it can't be changed on the way.
+/// A URL that the authority sent. Refuses schemes other than https, so that requests to it can't be
+/// changed on the way.
 pub(crate) fn checked_url(text: &str) -> Result<String, Failure> {
     let is_plain = text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic());
     match text.get(..8) {

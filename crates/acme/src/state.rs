@@ -40,8 +40,8 @@ pub struct StateFolder {
     folder: PathBuf,
 }
 
-/// Only who holds it orders and writes certificates. It is released when dropped, and when the
-/// process ends in any way.
+/// Only the holder of the lock orders and writes certificates. It is released when dropped, and
+/// when the process ends in any way.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
 
@@ -52,7 +52,7 @@ pub struct Stored {
     pub id: Option<String>,
     /// From when until when it is valid.
     pub lifetime: [SystemTime; 2],
-    /// The hash of the certificate: another one is another version.
+    /// The hash of the certificate. It is different for each version.
     pub fingerprint: [u8; 32],
 }
 
@@ -207,7 +207,7 @@ impl StateFolder {
     }
 
     /// Removes older versions, except the newest of them: a reader may have followed the link
-    /// before it was replaced. Also what a crash has left.
+    /// before it was replaced. Also removes what a crash has left.
     fn remove_versions(&self, name: &str, current: &str) {
         let prefix = format!(".{name}.");
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -31,7 +31,7 @@ pub(crate) struct Acme {
 }
 
 impl Acme {
-    /// Opens the state folder. The authority is asked by [`Acme::start`].
+    /// Opens the state folder. No request is sent to the authority before [`Acme::start`].
     pub(crate) fn new(settings: Settings, client: ClientConfig) -> Result<Self, Failure> {
         let challenges = Arc::<Challenges>::default();
         let (retry, signals) = sync_channel(1);
@@ -84,8 +84,8 @@ impl Acme {
         )
     }
 
-    /// Starts the thread, which runs until the process ends. Calling the result tries again at once
-    /// what has failed.
+    /// Starts the thread, which runs until the process ends. Calling the returned function makes
+    /// the thread retry failed orders at once.
     pub(crate) fn start(self) -> io::Result<OnHangup> {
         let Self { mut renewer, retry, .. } = self;
         thread::Builder::new().name("acme".into()).spawn(move || {
@@ -98,7 +98,7 @@ impl Acme {
             }
         })?;
         Ok(Box::new(move |_: &Log| {
-            // If the channel is full, it is about to try again.
+            // If the channel is full, the thread is about to retry anyway.
             let _ = retry.try_send(());
         }))
     }
@@ -158,7 +158,7 @@ impl Runtime for Thread {
             ),
             Report::Failed { names, failure, retry_after, not_after } => {
                 let line = failed(names, failure, *retry_after, *not_after);
-                // The old certificate is in use.
+                // While the old certificate is valid, a failure is only a warning.
                 match not_after {
                     Some(end) if *end > SystemTime::now() => warn!(target: "sockeye", "{line}"),
                     _ => error!(target: "sockeye", "{line}"),

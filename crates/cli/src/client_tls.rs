@@ -22,7 +22,8 @@ impl ClientTls {
         self.client.connector()
     }
 
-    /// The fault that says more than the reason for which a connection ended, and what to do.
+    /// A fault that explains the reason for which a connection ended, and says what to do. `None`:
+    /// there is nothing to add.
     pub(crate) fn explain(&self, reason: &Reason) -> Option<Fault> {
         let Reason::Fault(fault) = reason else { return None };
         let what = match fault.code {

@@ -18,8 +18,8 @@
 //!   to the left without a backslash.
 //!
 //! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and
-//! passes on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove the
-//! other.
+//! passes on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove
+//! `X-Forwarded-For`.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;

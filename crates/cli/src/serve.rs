@@ -72,7 +72,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     result
 }
 
-/// These hosts, and the names of certificates: one for a name proves that it is this server's.
+/// These hosts, and the names of certificates, which prove that those names are this server's.
 fn own_hosts(serve: &plan::Serve, hosts: &AllowedHosts) -> AllowedHosts {
     let mut names = serve.certificates.as_ref().map(Certificates::hosts).unwrap_or_default();
     names.extend_from_slice(serve.acme.as_ref().map(Acme::names).unwrap_or_default());
@@ -214,8 +214,8 @@ impl ServerInfo {
         (self.descriptors / 2) as u64
     }
 
-    /// How plain HTTP is redirected. If names are given, no other host is redirected to, and none at
-    /// loopback addresses.
+    /// How plain HTTP is redirected. Listeners at loopback addresses redirect only to this server's
+    /// own hosts. If names are given, all listeners do so.
     fn redirects(&self, hosts: &AllowedHosts) -> Redirects {
         let are_named = hosts.names().next().is_some();
         let ip = |bound: &Bound| match bound {

@@ -3,9 +3,9 @@
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
-//!   Otherwise it reads the files of `--answers` and `--tls` again, and reopens that of
-//!   `--access-log`. Without these files it stops a server on a terminal, and other servers (a service, `nohup`)
-//!   ignore it.
+//!   Otherwise the server reads the files of `--answers` and `--tls` again, and reopens that of
+//!   `--access-log`. Without these files, the signal drains or stops a server on a terminal, as the
+//!   signals above do; other servers (a service, `nohup`) ignore it.
 //! - SIGUSR1: reads or reopens these files, because nginx reopens its logs on this signal. Ignored
 //!   without these files.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.

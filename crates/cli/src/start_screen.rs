@@ -49,8 +49,8 @@ impl Screen {
         self.notes.splice(0..0, lines);
     }
 
-    /// Adds what is said about `--acme`. Its names are those of the site, even before the first
-    /// certificate: by any other, such as an IP address, no browser accepts it.
+    /// Adds what is said about `--acme`. Its names are shown as hosts, even before the first
+    /// certificate: browsers accept the certificate for no other host, such as an IP address.
     pub(crate) fn add_acme(&mut self, acme: &Acme) {
         for name in acme.names() {
             if self.hosts.len() < MAX_HOSTS && !self.hosts.contains(name) {

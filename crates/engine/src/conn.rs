@@ -68,7 +68,7 @@ pub(crate) enum Stage {
     Lingering(Box<Lingering>),
 }
 
-/// A handshake on a thread. Dropping it cancels that.
+/// A client hello that a thread answers. Dropping this cancels the job of the thread.
 #[derive(Debug)]
 pub(crate) struct Signing {
     /// The handshake fails at this time.
@@ -230,7 +230,7 @@ impl<S> Conn<S> {
             return None;
         }
         if self.is_shaking_hands() {
-            // One that has begun ends soon, or at its deadline.
+            // A handshake that has begun ends soon, or at its deadline.
             return (!self.has_begun_handshake()).then_some(self.opened);
         }
         catch_panic(|| self.session.idle_since()).flatten()

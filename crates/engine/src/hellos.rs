@@ -16,7 +16,7 @@ pub(crate) struct Hellos {
     mailbox: Arc<Mailbox>,
     /// One was refused in this turn, because too many wait.
     is_full: bool,
-    /// The one that was refused, if the event loop has not read it: the next turn does.
+    /// The one that was refused, if the event loop has not read it: the next turn reads it.
     refused: Option<Job>,
 }
 
@@ -43,9 +43,9 @@ impl Hellos {
         }
     }
 
-    /// Has a thread read `hello`, which is a connection of `client`. If too many wait, it is read
-    /// here, in this turn or in the next. The result comes through the mailbox either way. If the
-    /// waiter is dropped before, the hello is not read.
+    /// Makes a thread read `hello`, from a connection of `client`. If too many wait, the event loop
+    /// reads it, in this turn or in the next. The result comes through the mailbox either way. If
+    /// the waiter is dropped before a read begins, the hello is not read.
     pub(crate) fn start(
         &mut self,
         key: Key,

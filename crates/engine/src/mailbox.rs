@@ -44,7 +44,7 @@ pub(crate) struct ReadDone {
 #[derive(Debug)]
 pub(crate) struct HelloDone {
     pub(crate) key: Key,
-    /// `None`: it panicked, or was not run.
+    /// `None`: the job panicked, or was not run.
     pub(crate) read: Option<HelloRead>,
 }
 
@@ -56,8 +56,7 @@ pub(crate) enum ReadError {
     Failed(io::Error),
 }
 
-/// Posts the result of a job when it is dropped, also if the job panics or never runs: without a
-/// result then.
+/// When this is dropped, posts the result of a job; `None` if the job panicked or never ran.
 pub(crate) struct ResultSender<T> {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) key: Key,

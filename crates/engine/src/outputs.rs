@@ -8,8 +8,8 @@ use crate::driver::QUANTUM;
 const MAX_KEPT: usize = 1024;
 /// Maximum size of the buffer of plain bytes that an unused output keeps.
 const MAX_KEPT_BYTES: usize = 8 * 1024;
-/// Room for the records of one send: what they add to each of the plaintext's bytes is small, even
-/// if each is as small as a TCP segment.
+/// Room for the records of one send. What the records add to the plaintext is small, even if each
+/// record is as small as a TCP segment.
 const ROOM: usize = QUANTUM as usize + 4 * 1024;
 /// Maximum number of unused outputs with that room that are kept: about 1 MiB.
 const MAX_ROOMY: usize = 8;
@@ -19,7 +19,8 @@ const MAX_ROOMY: usize = 8;
 pub(crate) struct Outputs {
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     free: Vec<Box<Output>>,
-    /// Those with room for [`ROOM`] bytes: the kernel would have to clear each page of new memory.
+    /// Those with room for [`ROOM`] bytes. They are reused because the kernel clears each page of
+    /// new memory.
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     roomy: Vec<Box<Output>>,
     lent: usize,

@@ -83,8 +83,9 @@ impl Server {
         &self.addresses
     }
 
-    /// Which of the addresses given to [`Server::bind`] the address with this index in
-    /// [`Server::addresses`] is for. A name such as `localhost` may have several addresses.
+    /// For the address with this index in [`Server::addresses`], the index of the requested address
+    /// in the list given to [`Server::bind`]. A name such as `localhost` may have several
+    /// addresses.
     ///
     /// # Panics
     ///

@@ -47,7 +47,8 @@
 //! - No response mixes two contents of a file: small files are read whole and checked again; large
 //!   ones are checked before their last part is sent. A file that changed meanwhile is hashed again
 //!   if its size is at most [`Options::hashed_up_to`]; for larger files, size and modification time
-//!   decide. A range is sent only if the client's ETag or date is that of the current content.
+//!   decide. A request with `If-Range` gets a range only if its ETag or date is that of the current
+//!   content.
 //! - A file whose size is not that of its content, as in `/proc`, is read to its end for each
 //!   request, up to 1 MiB, and is never cached.
 //! - For a cached small file, this crate makes no system call and no allocation.

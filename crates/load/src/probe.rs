@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::plan::{Plan, PreparedRequest, Until};
 use crate::worker::{Share, Worker};
 
-/// No target responded.
+/// Why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeError {
     /// A description of the failure at the last address that was tried.
@@ -35,7 +35,8 @@ impl std::error::Error for ProbeError {}
 ///
 /// # Errors
 ///
-/// When no target accepts a connection, or a request gets no response in time.
+/// When no target accepts a connection, a request gets no valid response in time, or the event loop
+/// fails.
 pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
     let started = Instant::now();
     let text = "there is no address to connect to".into();

@@ -68,7 +68,8 @@ pub trait Handler {
 
     /// A request is cancelled: its deadline has passed before it was answered or, over HTTP, its
     /// chunked content is too large or its client has left. When a connection with frames closes,
-    /// the handler is dropped instead. `request` is its [`Responder::request`].
+    /// the handler is dropped instead. `request` is the [`Responder::request`] of the cancelled
+    /// request.
     fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }

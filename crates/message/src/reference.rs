@@ -24,7 +24,7 @@ const ENTRIES: [(&str, &str); 3] = [
 /// The type of a response to content that is not JSON.
 const BINARY: &str = "binary/custom-server-binary-type";
 
-/// Maximum number of bytes that the response repeats of content that is not JSON.
+/// If content is not JSON, the response repeats at most this many of its bytes.
 const MAX_REPEATED: usize = 10;
 
 /// Python does not convert integers with more digits.

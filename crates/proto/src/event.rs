@@ -22,8 +22,8 @@ pub enum Event<'a> {
         clean: bool,
     },
     /// The peer has closed its sending side while nothing is read from it: during a pause, or while
-    /// the output is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in
-    /// between. Output is still sent.
+    /// the output is full. Comes at most once, before [`Event::Eof`]. Input that the peer sent
+    /// earlier may arrive between the two events. Output is still sent.
     HalfClosed,
     /// Output was sent, and what is left is below the low-water mark.
     /// [`Turn::want_room`](crate::Turn::want_room) asked for this.

@@ -9,7 +9,7 @@ pub struct TlsInfo {
     /// The cipher suite, by its name in IANA's registry: `TLS_AES_128_GCM_SHA256`.
     pub cipher_suite: &'static str,
     /// The protocol that was chosen by ALPN (RFC 7301): `http/1.1`, say. `None` if the client
-    /// offered none.
+    /// offered none, or the server supports none.
     pub alpn: Option<Box<[u8]>>,
     /// The name of the server that the client asked for (SNI, RFC 6066, 3), in lower case.
     pub server_name: Option<Box<str>>,

@@ -1,9 +1,9 @@
 //! The simulated network as an engine's [`Driver`].
 //!
 //! It guarantees exactly what the contract of [`Driver`] does, and no more: readiness is reported
-//! once per change, a send may complete in the call or long after it, and a call may block though
-//! the connection was reported as ready. [`SimDriver::wait`] never waits. It returns the events and
-//! stores its timeout, and the [`World`](crate::World) advances the clock.
+//! once per change, a send may complete in the call or long after it, and a call may fail with
+//! `WouldBlock` although the connection was reported as ready. [`SimDriver::wait`] never waits. It
+//! returns the events and stores its timeout, and the [`World`](crate::World) advances the clock.
 
 use std::io;
 use std::net::IpAddr;

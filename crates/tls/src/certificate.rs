@@ -53,8 +53,8 @@ impl CertificateInfo {
         }
     }
 
-    /// Whether it is for a host, a name or an IP address: one of its names is the same, or is a
-    /// wildcard in place of its first label.
+    /// Whether it is for `host`, which is a DNS name or an IP address: one of the certificate's
+    /// names is the same, or has a wildcard in place of the host's first label.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.');
@@ -98,7 +98,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// [`Error`] says which file has what wrong.
+    /// [`Error`] says which file is at fault, and why.
     pub fn from_files(chain: &Path, key: &Path) -> Result<Self, Error> {
         let (chain_content, key_content) = (read(chain)?, read(key)?);
         Self::load(&Source {
@@ -176,7 +176,7 @@ impl Certificate {
                 Some(public) => {
                     links.iter().position(|(_, facts)| facts.public_key == public.as_ref())
                 }
-                // It can't be compared.
+                // The public key is unknown, so it can't be compared.
                 None => Some(0),
             };
             if let Some(first) = first {
@@ -238,7 +238,7 @@ fn check_times(
     Ok(())
 }
 
-/// What clients may not like about a chain.
+/// Adds warnings about a chain that some clients may reject.
 fn check_chain(links: &[chain::Link], now: SystemTime, kinds: &mut Vec<WarningKind>) {
     let (_, first) = &links[0];
     let has_issuer = links.iter().any(|(_, facts)| facts.subject == first.issuer);

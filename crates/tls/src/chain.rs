@@ -17,7 +17,7 @@ pub(crate) type Link = (CertificateDer<'static>, Facts);
 pub(crate) fn sort(links: Vec<Link>, first: usize) -> (Vec<Link>, Vec<WarningKind>) {
     let mut rest: Vec<(usize, Link)> = Vec::with_capacity(links.len());
     for (at, link) in links.into_iter().enumerate() {
-        // A copy of the server's own certificate is that at `first`, whichever comes first.
+        // `first` is the first copy of the server's certificate, so it is never left out here.
         if !rest.iter().any(|(_, (der, _))| *der == link.0) {
             rest.push((at, link));
         }

@@ -1,4 +1,4 @@
-//! Which certificates clients may have.
+//! Which certificates of clients a server accepts.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Verifier {
     pub(crate) rules: Rules,
 }
 
-/// Makes a verifier of the authorities in a PEM file. Other certificates in it don't count.
+/// Makes a verifier that trusts the authorities in a PEM file. It ignores other certificates.
 pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Verifier, Error> {
     let problem = |problem| Error::File(ca.path.clone(), problem);
     let pem = Pem::parse(pem).map_err(problem)?;

@@ -15,7 +15,8 @@ use crate::settings::{ACME_TLS_ALPN, Settings};
 use crate::tickets::Tickets;
 
 impl Settings {
-    /// A configuration with these certificates, which are not read again. Its tickets are its own.
+    /// A configuration with these certificates, which are not read again. No other configuration
+    /// accepts its tickets.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl Settings {
         if self.challenges.is_some() {
             config.alpn_protocols.push(ACME_TLS_ALPN.to_vec());
         }
-        // By tickets only: a cache of sessions would have to be shared and limited.
+        // Sessions resume by tickets only: a cache of sessions would have to be shared and limited.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = tickets.keys();
         Ok((config, names, tickets))

@@ -40,7 +40,7 @@ pub enum Problem {
     NoCertificate(Vec<String>),
     /// It has no private key, only blocks with these labels.
     NoKey(Vec<String>),
-    /// It has a key and no certificate, and the other file, which is named here, a certificate.
+    /// It has a key and no certificate. The file at this path has the certificate instead.
     Swapped(PathBuf),
     /// It has a certificate where a key is expected.
     CertificateInsteadOfKey,
@@ -68,7 +68,7 @@ pub enum Problem {
     EncryptedKey,
     /// The key has a type or size that isn't supported.
     UnsupportedKey,
-    /// The key is not that of the certificate in this file.
+    /// The key does not belong to the certificate, which is in the file at this path.
     KeyOfAnother(PathBuf),
     /// The certificate expired at this time.
     Expired(SystemTime),

@@ -15,7 +15,7 @@
 //! | to | use |
 //! |---|---|
 //! | serve with certificates in files that others replace | [`CertificateStore`] |
-//! | make one for development, and keep it in a folder | [`SelfSigned`]; [`self_signed`] in memory |
+//! | make a development certificate in a folder | [`SelfSigned`]; [`self_signed`] in memory |
 //! | ask clients for certificates | [`Settings::client_ca`] |
 //! | answer a CA that validates names | [`Settings::challenges`] |
 //!

@@ -45,7 +45,7 @@ impl ByName {
         for candidates in names.values_mut() {
             candidates.sort_by_key(is_rsa);
         }
-        // A certificate, or another one with its first name.
+        // All certificates with the first name of this one; only this one if it has no name.
         let same_name = |certificate: Option<&Certificate>| {
             let Some(certificate) = certificate else { return Vec::new() };
             let name = certificate.info().names.first();

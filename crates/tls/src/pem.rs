@@ -1,4 +1,4 @@
-//! PEM files as people have them, and what they have instead of them.
+//! Reads PEM files as people have them, and recognises files that people give instead of PEM.
 //!
 //! Only the blocks are found here, so that errors can name them; rustls decodes them.
 
@@ -10,10 +10,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::Problem;
 use crate::x509::Facts;
 
-/// Labels of other blocks that an error names.
+/// Maximum number of labels of other blocks that an error names.
 const MAX_OTHERS: usize = 4;
 
-/// What the blocks of a PEM file are.
+/// The blocks of a PEM file.
 #[derive(Debug, Default)]
 pub(crate) struct Pem {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
@@ -63,7 +63,7 @@ impl Pem {
     fn add(&mut self, label: String, block: &[u8]) -> Result<(), Problem> {
         match label.as_str() {
             "CERTIFICATE" => self.certificates.push(decode(label, block)?),
-            // The block has a field that says so.
+            // A field in the block says that the key is encrypted.
             "RSA PRIVATE KEY" | "EC PRIVATE KEY" if has_line(block, b"Proc-Type: 4,ENCRYPTED") => {
                 self.has_encrypted_key = true;
             }
@@ -132,7 +132,7 @@ fn has_line(block: &[u8], line: &[u8]) -> bool {
     block.split(|byte| *byte == b'\n').any(|other| other == line)
 }
 
-/// What a file is that isn't PEM.
+/// The format of a file that isn't PEM, as a problem. `None` if no other format is recognised.
 fn not_pem(bytes: &[u8]) -> Option<Problem> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Some(Problem::Utf16);

@@ -24,7 +24,7 @@ pub(crate) struct Content {
 #[derive(Default)]
 pub(crate) struct Reader {
     kept: HashMap<PathBuf, Content>,
-    /// Pipes are not opened any more: that may wait forever for a writer.
+    /// Pipes are not opened any more, because opening one may wait forever for a writer.
     has_read: bool,
 }
 
@@ -45,7 +45,7 @@ impl Reader {
         Ok(content)
     }
 
-    /// Reads a certificate's file and its key's, which may be the same.
+    /// Reads the file of a certificate and the file of its key. Both may be the same file.
     pub(crate) fn read_pair(&mut self, [chain, key]: &[PathBuf; 2]) -> Result<[Content; 2], Error> {
         let content = self.read(chain)?;
         if chain == key {

@@ -22,10 +22,10 @@ use crate::read::read;
 use crate::{Certificate, CertificateInfo};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Browsers refuse longer lifetimes of certificates from public authorities, and some tools those of
-/// all.
+/// Browsers refuse certificates from public authorities if their lifetime is longer. Some tools
+/// refuse any certificate with a longer lifetime.
 const LIFETIME: Duration = Duration::from_secs(397 * 24 * 60 * 60);
-/// It is renewed when less is left.
+/// A certificate is renewed when less than this is left of its lifetime.
 const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Maximum number of names.
 const MAX_NAMES: usize = 32;
@@ -115,7 +115,7 @@ impl SelfSigned {
         &self.info
     }
 
-    /// Whether it was made just now, so that no client can trust it yet.
+    /// Whether this process has made the certificate. If so, clients may not trust it yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new
@@ -178,7 +178,7 @@ fn ensure(
     Ok((load(&path, now)?.info().clone(), true))
 }
 
-/// Makes the folder, and lets one process in.
+/// Makes the folder, and waits for its lock, which one process holds at a time.
 fn lock(folder: &Path) -> Result<File, Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Error::file(folder, Problem::Unwritable(error)))?;
@@ -200,7 +200,7 @@ fn load(path: &Path, now: SystemTime) -> Result<Certificate, Error> {
     Certificate::load(&Source { chain: file, key: file, now, may_be_expired: true })
 }
 
-/// The certificate in this file. One that is damaged is made again.
+/// The certificate in this file. `None` if it is missing or damaged: a new one is made then.
 fn existing(path: &Path, now: SystemTime) -> Option<CertificateInfo> {
     Some(load(path, now).ok()?.info().clone())
 }
@@ -222,7 +222,7 @@ fn host_name() -> Option<String> {
     Some(DnsName::try_from(name.trim()).ok()?.to_lowercase_owned().as_ref().to_owned())
 }
 
-/// Writes a file so that no one sees a part of it. Only one process does so at a time.
+/// Writes a file so that no one sees a part of it. The caller holds the lock of the folder.
 fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
     let new = path.with_extension("new");
     let written = || {

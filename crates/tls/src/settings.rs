@@ -10,13 +10,14 @@ use rustls::sign::CertifiedKey;
 /// The protocol in which a CA validates names by TLS (RFC 8737).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
-/// What a client gets that asks for a name which no certificate has.
+/// What a client gets if it asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
     /// The first certificate.
     #[default]
     FirstCertificate,
-    /// An alert: no handshake. Clients that ask for no name get the first certificate.
+    /// An alert: no handshake. Clients that ask for no name get the first certificate that has an
+    /// IP address, or else the first of all.
     Refuse,
 }
 
@@ -26,16 +27,16 @@ pub struct ClientCa {
     /// A PEM file with their certificates. It is read again by
     /// [`CertificateStore::reload`](crate::CertificateStore::reload).
     pub path: PathBuf,
-    /// Whether a client without a certificate is refused. One with a certificate that doesn't lead to
-    /// an authority, or has expired, always is.
+    /// Whether a client without a certificate is refused. A client whose certificate doesn't lead
+    /// to an authority, or has expired, is always refused.
     pub required: bool,
 }
 
 /// Answers the handshakes with which a CA validates names (tls-alpn-01, RFC 8737).
 pub trait Challenges: fmt::Debug + Send + Sync {
-    /// The certificate that proves the control of the name that this client hello asks for. It is
-    /// called on an event loop for clients that offer only [`ACME_TLS_ALPN`]. `None`: no validation is
-    /// expected, and the handshake is refused.
+    /// The certificate that proves the control of the name that this client hello asks for. `None`:
+    /// no validation is expected, and the handshake is refused. This method is called on an event
+    /// loop, for clients that offer only [`ACME_TLS_ALPN`].
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 

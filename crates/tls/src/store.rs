@@ -22,9 +22,9 @@ use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The certificates of a server, from pairs of files: a certificate with its chain, and its key.
-/// Other programs may replace the files at any time. They are compared by content, so it doesn't
-/// matter how: by renaming a file or a link to a folder (as mounted secrets are replaced), or by
-/// writing in place.
+/// Other programs may replace the files at any time. The files are compared by content, so it
+/// doesn't matter how they are replaced: by renaming a file or a link to a folder (as for mounted
+/// secrets), or by writing in place.
 ///
 /// ```no_run
 /// use std::time::SystemTime;
@@ -88,7 +88,7 @@ impl CertificateStore {
     ///
     /// # Errors
     ///
-    /// [`Error`] says which file has what wrong. There must be at least one pair, unless
+    /// [`Error`] says what is wrong with which file. There must be at least one pair, unless
     /// [`Settings::challenges`] is set.
     pub fn open(pairs: Vec<[PathBuf; 2]>, settings: Settings) -> Result<Self, Error> {
         Self::open_at(pairs, settings, SystemTime::now())
@@ -141,8 +141,8 @@ impl CertificateStore {
         &self.certificates
     }
 
-    /// The certificate that a client gets that asks for `name` (SNI), or for none, and can verify
-    /// every kind of signature. `None`: its handshake is refused.
+    /// The certificate for a client that asks for `name` (SNI), or for no name, and can verify
+    /// every kind of signature. `None`: the client's handshake is refused.
     #[must_use]
     pub fn certificate_for(&self, name: Option<&str>) -> Option<&CertificateInfo> {
         let schemes = provider().signature_verification_algorithms.supported_schemes();
@@ -163,8 +163,8 @@ impl CertificateStore {
     /// # Errors
     ///
     /// If a file has something wrong, everything stays as it was. The error is returned once, until a
-    /// file changes again. It may be over at the next call: a certificate and its key are seldom
-    /// written at the same moment.
+    /// file changes again. The next call may succeed: a certificate and its key are seldom written
+    /// at the same moment.
     pub fn reload(&mut self) -> Option<Result<(), Error>> {
         self.reload_at(SystemTime::now())
     }
@@ -246,7 +246,7 @@ impl Contents {
         }
     }
 
-    /// Is different if anything is.
+    /// A hash that differs if the content of any file, or the error of reading it, differs.
     fn digest(&self) -> [u8; 32] {
         let mut hashes = Vec::new();
         let mut add = |content: Result<&Content, &Error>| match content {

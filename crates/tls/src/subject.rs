@@ -21,11 +21,10 @@ const NAMES: [(&str, &str); 10] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// The subject of a certificate in DER, such as a client's in
-/// `TlsInfo::client_certificates`: as text
-/// (RFC 4514), the last part first: `CN=Ann,O=Example`. Commas and other special characters in a
-/// value are escaped, so no value looks like several parts. Empty if the certificate has no subject
-/// but only alternative names. `None` if it can't be parsed.
+/// The subject of a certificate as text (RFC 4514), the last part first: `CN=Ann,O=Example`. The
+/// certificate is in DER, such as one in `TlsInfo::client_certificates`. Commas and other special
+/// characters in a value are escaped, so no value looks like several parts. Empty if the
+/// certificate has only alternative names. `None` if it can't be parsed.
 #[must_use]
 pub fn subject(certificate: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
@@ -104,7 +103,7 @@ mod tests {
         ] {
             assert_eq!(of(parts), expected);
         }
-        // A value that is no string here: its encoding.
+        // A value that `as_str` can't read is written as its encoding.
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name = DistinguishedName::new();
         let value = DnValue::BmpString("A".try_into().unwrap());

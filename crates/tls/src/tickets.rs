@@ -20,7 +20,7 @@ pub(crate) struct Tickets {
 }
 
 impl Tickets {
-    /// Keys for these rules: the same as `before`, if the rules are.
+    /// Keys for these rules. If `before` has the same rules, its keys stay in use.
     pub(crate) fn new(rules: Rules, before: Option<&Self>) -> Result<Self, rustls::Error> {
         match before {
             Some(before) if before.rules == rules => Ok(before.clone()),

@@ -20,17 +20,17 @@ pub struct Warning {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// Its certificates are in another order than from the server's to the root's. They are sent in
-    /// that order.
+    /// Its certificates are not in the order from the server's to the root's. They are sent in the
+    /// right order.
     Reordered,
-    /// It has this many certificates that are not of the chain. They are sent at its end.
+    /// It has this many certificates that are not of the chain. They are sent after the chain.
     Unrelated(usize),
     /// It has only the server's certificate, and this issuer signed it.
     NoIssuer {
         /// The issuer's common name.
         issuer: String,
-        /// The certificate says where its issuer's can be had, as those of public authorities do: the
-        /// issuer is an intermediate, and many clients can't do without its certificate.
+        /// The certificate names a URL for its issuer's certificate, as those of public authorities
+        /// do. The issuer is then an intermediate, whose certificate many clients need.
         is_public: bool,
     },
     /// The certificate of an intermediate expired at this time.

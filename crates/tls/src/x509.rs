@@ -11,7 +11,7 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-/// Facts of a certificate. Names of issuer and subject and the public key are in DER, to be compared.
+/// Facts of a certificate. The issuer, the subject and the public key are in DER, to be compared.
 pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     pub(crate) issuer: Vec<u8>,
@@ -23,7 +23,7 @@ pub(crate) struct Facts {
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) is_authority: bool,
-    /// It says where its issuer's certificate can be had, as those of public authorities do.
+    /// The certificate has a URL of its issuer's certificate, as those from public authorities do.
     pub(crate) names_issuer_url: bool,
     /// It is signed with a hash that clients refuse.
     pub(crate) is_weak: bool,
@@ -48,7 +48,7 @@ impl Facts {
             is_weak: [
                 OID_PKCS1_SHA1WITHRSA,
                 OID_PKCS1_MD5WITHRSAENC,
-                // ecdsa-with-SHA1 (RFC 5758, 3.2 has those that follow it).
+                // ecdsa-with-SHA1 (RFC 3279, 2.2.3).
                 oid!(1.2.840.10045.4.1),
             ]
             .contains(&certificate.signature_algorithm.algorithm),

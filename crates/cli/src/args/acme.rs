@@ -84,7 +84,7 @@ fn email(text: &str) -> Result<String, String> {
 }
 
 /// With `--acme`, a server listens where authorities and browsers connect, unless the command line
-/// says where. A `port` replaces that of TLS, and then there is no other address.
+/// says where. With a `port`, which replaces 443, no address for redirects is added.
 pub(super) fn listen(
     flags: &Acme,
     listen: &mut Vec<ListenAddr>,

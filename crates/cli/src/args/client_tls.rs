@@ -12,9 +12,9 @@ use crate::target::Target;
 pub(crate) struct ClientTls {
     /// Trust the authorities in this PEM file, not the system's.
     ///
-    /// Can be given several times. A certificate in the file is also trusted as the server's own, as a self-signed one is. It
-    /// must have the server's name and be valid. Default: the authorities of the system, or those in
-    /// $SSL_CERT_FILE and $SSL_CERT_DIR.
+    /// Can be given several times. A certificate in the file is also trusted as the server's own,
+    /// as a self-signed one is. It must have the server's name and be valid. Default: the
+    /// authorities of the system, or those in $SSL_CERT_FILE and $SSL_CERT_DIR.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Vec<PathBuf>,
 
@@ -40,7 +40,7 @@ impl ClientTls {
         check_tls(&given, target)
     }
 
-    /// What to print each time, since it is easily forgotten.
+    /// What to print each time `--insecure` is given, since the flag is easily forgotten.
     pub(super) fn note(&self, target: &Target) -> Option<String> {
         let text = format!("--insecure: the certificate of {target} is not verified");
         self.insecure.then_some(text)

@@ -49,7 +49,7 @@ pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Lines to print before the command runs: where the user may have meant something else.
+    /// Lines to print before the command runs, for example that the user may have meant a folder.
     #[arg(skip)]
     pub(crate) notes: Vec<String>,
 

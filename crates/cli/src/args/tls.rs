@@ -43,8 +43,8 @@ pub(crate) struct Tls {
 
     /// Accept only clients with a certificate of an authority in this PEM file.
     ///
-    /// The file is loaded again like those of --tls. Sessions of before are not resumed then.
-    /// Default: clients need no certificate.
+    /// The file is loaded again like those of --tls. After a change, earlier sessions are not
+    /// resumed. Default: clients need no certificate.
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) client_ca: Option<PathBuf>,
 
@@ -61,7 +61,7 @@ pub(crate) struct Tls {
     pub(crate) state: Option<PathBuf>,
 }
 
-/// What a client gets that asks for a name which no certificate has.
+/// What a client gets if it asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UnknownName {
     First,

@@ -24,12 +24,12 @@ pub(super) struct Origin<'a> {
 pub(super) enum Outcome {
     /// The response of the folders. More lines about it follow the explanation.
     Folders(String),
-    /// Another response; whether it is a success.
+    /// The text about another response, or about none; whether this is a success.
     Instead(String, bool),
 }
 
-/// What a server with these flags does with a URL of `origin`, or with a path alone, and the
-/// request target of the URL.
+/// What a server with these flags does with a URL. `origin` is `None` if only its path is given.
+/// `target` is its request target.
 pub(super) fn outcome(
     flags: &args::Http,
     origin: Option<Origin<'_>>,
@@ -120,7 +120,7 @@ fn plain(
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
     let acme = flags.acme.acme.iter().flat_map(|names| names.split(','));
     let mut names: Vec<_> = acme.map(str::to_owned).collect();
-    // Explaining must not make a certificate. What is wrong with one is said with the certificate.
+    // Explaining must not make a certificate. An error in a file is reported by `certificate`.
     if !tls::uses_self_signed(&flags.tls)
         && let Ok(Some(certificates)) = tls::certificates(&flags.tls, &[], &[], None)
     {

@@ -10,8 +10,8 @@ use sockeye_load::{Outcome, Plan, Progress, Stats, Times, Until};
 use crate::target::Target;
 use crate::text;
 
-/// The percentiles in the report, each with the minimum number of times that it needs: with
-/// fewer, the percentile would be the maximum.
+/// The percentiles in the report, each with the minimum number of measured durations that it needs:
+/// with fewer, the percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
@@ -217,7 +217,7 @@ impl Report<'_> {
     }
 }
 
-/// The percentiles with enough times.
+/// The percentiles for which there are enough measured durations.
 fn percentiles(times: &Times) -> impl Iterator<Item = (f64, Duration)> {
     let enough = move |(_, least): &(f64, u64)| times.count() >= *least;
     let of = move |(percent, _)| (percent, times.percentile(percent));

@@ -13,7 +13,7 @@ use crate::state;
 /// The most names of a certificate: Let's Encrypt's limit.
 const MAX_NAMES: usize = 100;
 
-/// The orders of `--acme`. `None` without the flag. `redirects` says that plain HTTP is answered,
+/// The orders of `--acme`. `None` without the flag. `redirects`: whether plain HTTP is answered,
 /// too.
 pub(super) fn acme(
     flags: &args::Acme,

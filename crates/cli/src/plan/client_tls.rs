@@ -71,7 +71,7 @@ fn with_trust(
     Ok(Some(ClientTls { client, target: target.clone(), has_certificate }))
 }
 
-/// The text of such an error says its source already.
+/// A failure with the text of `error`, which includes the text of its source.
 fn failure(error: impl std::fmt::Display) -> Error {
     Error::Failure(anyhow::anyhow!("{error}"))
 }

@@ -16,8 +16,8 @@ impl Listing {
     /// What a server with these flags and this standard output does.
     pub(crate) fn of(flags: &args::Http, stdout: Stdout) -> Self {
         let args::FolderArgs { listing, no_listing, .. } = flags.folders;
-        // A proxy on this machine connects for clients elsewhere. One that isn't trusted passes on
-        // their Host, which is refused without `--host`: so that flag, too, tells of a proxy.
+        // A proxy on this machine connects for clients elsewhere. A proxy that isn't trusted passes
+        // on the clients' Host, which is refused without `--host`. So `--host` suggests a proxy.
         let is_private = flags.trusted_proxy.is_empty()
             && flags.hosts.host.is_empty()
             && flags.listen.iter().all(hosts::is_loopback);

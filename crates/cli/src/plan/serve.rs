@@ -34,7 +34,7 @@ pub(crate) struct Serve {
     pub(crate) redirects: Vec<ListenAddr>,
     /// Don't start if a listener turns out not to be on the loopback.
     pub(crate) loopback_only: bool,
-    /// Certificates that are ordered.
+    /// Certificates that an authority issues and renews, by ACME.
     pub(crate) acme: Option<Acme>,
 }
 

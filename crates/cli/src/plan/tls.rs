@@ -22,7 +22,7 @@ use crate::tls::Certificates;
 /// The value of `--tls` for a certificate for development.
 const SELF_SIGNED: &str = "self-signed";
 
-/// The port of `https://` URLs without a port, and of `http://` ones.
+/// The ports of `https://` URLs and of `http://` URLs without a port.
 const PORTS: [u16; 2] = [443, 80];
 
 /// Whether the certificate for development is used.
@@ -30,8 +30,8 @@ pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
     flags.tls.iter().any(|value| value == SELF_SIGNED)
 }
 
-/// Reads the certificates. `None` without `--tls`. Clients that name protocols (ALPN) must name one
-/// of `alpn`, if there is any. A self-signed certificate is for `names`, too.
+/// Reads the certificates. `None` without `--tls` and `--acme`. Clients that name protocols (ALPN)
+/// must name one of `alpn`, unless `alpn` is empty. A self-signed certificate is for `names`, too.
 pub(crate) fn certificates(
     flags: &args::Tls,
     alpn: &[&[u8]],
@@ -84,7 +84,7 @@ fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Err
     })
 }
 
-/// Adds to an error of certificates what to type.
+/// Adds advice on what to type to an error about certificates.
 fn explained(
     error: &sockeye::tls::Error,
     pairs: &[[PathBuf; 2]],

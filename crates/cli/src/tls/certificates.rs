@@ -21,7 +21,7 @@ use crate::text;
 /// How often the files are compared with what is in use.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often the self-signed certificate is renewed, if that is due.
+/// How often the self-signed certificate is checked, and renewed if that is due.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How many names of a certificate are shown.
@@ -160,7 +160,7 @@ impl Certificates {
         }))
     }
 
-    /// Loads the files after a signal, and says what has come of it, whatever `--log` is.
+    /// Loads the files after a signal, and prints the result, whatever `--log` is.
     fn load_now(&mut self, log: &Log) {
         match self.store.reload() {
             Some(Ok(())) => {
@@ -203,8 +203,8 @@ impl Certificates {
         }
     }
 
-    /// Makes the self-signed certificate again if it is about to expire. It is then loaded as any
-    /// other that has changed.
+    /// Makes the self-signed certificate again if it is about to expire. The thread then loads the
+    /// new one, as it loads all files that have changed.
     fn renew(&mut self) {
         if let Some(Err(error)) = self.self_signed.as_mut().map(SelfSigned::renew) {
             error!(target: "sockeye", "cannot renew the self-signed certificate: {error}");

@@ -25,16 +25,17 @@ const HTTPS_PORT: u16 = 443;
 pub(crate) struct Redirects {
     /// The port of TLS.
     pub(crate) port: u16,
-    /// Connections of listeners from this one on are to a port that only redirects. Others are to
-    /// one where TLS is expected.
+    /// The first listener of a port that only redirects; all listeners after it are for such ports,
+    /// too. The listeners before it expect TLS.
     pub(crate) first: u32,
-    /// By listener: whether only `hosts` are redirected to.
+    /// By listener: whether it redirects only to hosts that `hosts` and `ips` allow.
     pub(crate) checked: Vec<bool>,
     /// The names that may be redirected to.
     pub(crate) hosts: AllowedHosts,
     /// The IP addresses that may be redirected to, besides loopback ones.
     pub(crate) ips: Vec<IpAddr>,
-    /// What authorities ask for while they validate a name. Answered before anything else.
+    /// The challenges that authorities request by HTTP while they validate a name. These requests
+    /// are answered before hosts are checked.
     pub(crate) challenges: Option<Arc<Challenges>>,
 }
 
@@ -141,7 +142,7 @@ impl Handler for Redirect {
         }
         match self.redirects.location(request, &self.peer) {
             Ok(location) => {
-                // If a browser kept it, the port could never speak plain HTTP again.
+                // If a browser cached the redirect, the port could never speak plain HTTP again.
                 let fields = Fields::new()
                     .with("Location", location.as_bytes())
                     .and_then(|fields| fields.with("Cache-Control", b"no-store"))
@@ -188,8 +189,8 @@ fn suffix(port: Option<u16>) -> String {
     port.map_or_else(String::new, |port| format!(":{port}"))
 }
 
-/// Appends a part of a target, with the characters escaped that clients send although no URL has
-/// them.
+/// Appends a part of a target. Escapes the characters that clients send although a URL must not
+/// contain them.
 fn escape(part: &[u8], url: &mut String) {
     for byte in part {
         match byte {

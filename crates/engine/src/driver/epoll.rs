@@ -63,8 +63,8 @@ pub struct Socket {
     fd: OwnedFd,
     key: Key,
     watched: bool,
-    /// If the socket is watched, it is watched for writing, too. Set when a send first blocks, and
-    /// from the start if we opened the connection.
+    /// Whether watching this socket includes writing. Set when a send first blocks, and from the
+    /// start if we opened the connection.
     watches_writing: bool,
 }
 

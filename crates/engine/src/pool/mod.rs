@@ -105,8 +105,8 @@ impl Pool {
             limits_clients: true,
             waiting: MAX_WAITING_LONG,
         };
-        // One per core. They hang on nothing, so that a client may use all of them for a moment; it
-        // takes turns with the others.
+        // One per core. Handshakes never block, so one client may use all threads for a moment: it
+        // takes turns with other clients.
         let handshakes = Limits {
             threads: workers,
             per_root: workers,

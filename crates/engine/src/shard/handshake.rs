@@ -8,7 +8,7 @@ use crate::conn::{Conn, ShardResources, Stage, catch_panic};
 use crate::driver::Driver;
 use crate::tls::{Secure, Tls, TlsError};
 
-/// Stands for the protocol until the handshake is complete.
+/// A placeholder for the protocol until the handshake is complete.
 struct Handshake;
 
 impl Protocol for Handshake {
@@ -132,7 +132,8 @@ impl<D: Driver> Shard<D> {
             }
             Ok(())
         });
-        // After what came with the handshake: a server that drains reads more.
+        // Called only after the session got the input that came with the handshake: if the server
+        // drains, this reads more input.
         self.catch_up(key);
     }
 }
@@ -154,7 +155,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Why a connection ends whose peer closes it during the handshake.
+    /// The reason why this connection ends, if its peer closes it during the handshake.
     #[cold]
     pub(super) fn handshake_cut(&self) -> Reason {
         match self.has_begun_handshake() {
@@ -162,12 +163,12 @@ impl<S> Conn<S> {
                 let what = "closed the connection during the TLS handshake";
                 Reason::Fault(Fault::peer("tls_cut", what))
             }
-            // Port scans and health checks do that.
+            // Port scans and health checks close the connection without a handshake.
             false => Reason::PeerClosed,
         }
     }
 
-    /// Why a connection ends whose handshake takes too long.
+    /// The reason why this connection ends, if its handshake takes too long.
     #[cold]
     pub(super) fn handshake_expired(&self) -> Reason {
         if self.session.is_drained() && !self.has_begun_handshake() {
@@ -177,8 +178,8 @@ impl<S> Conn<S> {
         Reason::Fault(Fault::peer("tls_timeout", what))
     }
 
-    /// The server is stopping: a client that has not begun a handshake is not waited for as long as
-    /// another, until it has.
+    /// The server is stopping: a client that has not begun its handshake must begin it within
+    /// [`DRAIN_GRACE`]. When it does, [`Conn::note_begin`] restores the usual timeout.
     #[cold]
     pub(super) fn drain_handshake(&mut self, resources: &mut ShardResources) -> Result<(), Reason> {
         let opens_session = self.secure.as_ref().is_some_and(|secure| secure.opens_session);

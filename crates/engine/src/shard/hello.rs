@@ -23,9 +23,9 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<S> Conn<S> {
-    /// Whether to receive from it in this turn: not if it is shaking hands, and others have done
-    /// so in this turn. Then it is read in the next one. A client hello can go to a thread, so that
-    /// it need not wait unless too many wait for threads.
+    /// Whether to receive from this connection in this turn. If it is shaking hands, and this turn
+    /// has done enough steps of handshakes, it is read in the next turn. A client hello can go to a
+    /// thread, so it is read in this turn unless too many hellos wait for threads.
     #[cold]
     pub(super) fn may_take_step(&mut self, resources: &mut ShardResources) -> bool {
         let (Stage::Handshaking { .. }, Some(secure)) = (&self.stage, &self.secure) else {

@@ -37,7 +37,7 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Active<'_, D> {
-    /// Sends once: ciphertext that is left, or that of more plaintext.
+    /// Sends once: the ciphertext that is left or, if there is none, newly sealed ciphertext.
     #[inline(never)]
     pub(super) fn send_secure(&mut self) -> Result<(), Reason> {
         if self.conn.send != SendState::Ready {
@@ -64,7 +64,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Seals at most about a quantum of the session's output.
+    /// Seals (encrypts) at most about [`ShardResources::max_read`] bytes of the session's output.
     fn seal(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let Some(secure) = conn.secure.as_deref_mut() else { return Ok(()) };
@@ -128,7 +128,7 @@ impl<D: Driver> Active<'_, D> {
         }
     }
 
-    /// Takes ciphertext back from the driver. When all of it is sent, the plaintext is.
+    /// Takes ciphertext back from the driver. When all of it is sent, its plaintext counts as sent.
     pub(super) fn count_sent_secure(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
         let resources: &mut ShardResources = resources;
@@ -280,7 +280,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// The end of input has come. Without close_notify, it may have been cut.
+    /// The end of input has come. Without close_notify, the input may have been cut.
     pub(super) fn end_of_input(&mut self, resources: &mut ShardResources) {
         if let Some(secure) = &self.secure
             && !secure.tls.is_closed_by_peer()
@@ -295,8 +295,8 @@ impl<S> Conn<S> {
         self.session.is_flushed() && self.secure.as_ref().is_none_or(|secure| secure.is_flushed())
     }
 
-    /// Whether everything is sent but close_notify. It says that nothing was cut, so it isn't sent
-    /// if we are at fault: a response may be incomplete.
+    /// Whether only close_notify remains to be sent. close_notify says that nothing was cut. So it
+    /// isn't sent if we are at fault: a response may be incomplete.
     pub(super) fn must_send_close(&self) -> bool {
         let is_cut = match self.session.reason() {
             Some(Reason::Fault(fault)) => fault.blame == Blame::Ours,

@@ -94,8 +94,8 @@ pub struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// TLS with this configuration, to the server `name`, which its certificate must have. The
-    /// configuration's clock is replaced by that of the event loop.
+    /// TLS with this configuration to the server `name`. The server's certificate must be valid for
+    /// that name. The configuration's clock is replaced by that of the event loop.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Self {
         let mut config = Arc::unwrap_or_clone(config);

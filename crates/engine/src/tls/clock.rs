@@ -8,7 +8,7 @@ use rustls::time_provider::TimeProvider;
 use sockeye_proto::WallTime;
 
 thread_local! {
-    /// The time at which this thread reads records now.
+    /// The time that [`set`] was last given on this thread.
     static NOW: Cell<WallTime> = const { Cell::new(WallTime::from_secs(0)) };
 }
 
@@ -22,8 +22,8 @@ impl TimeProvider for LoopClock {
     }
 }
 
-/// Sets this thread's time. To be called before a connection is made for a client, and
-/// before one reads.
+/// Sets this thread's time. Must be called before a client's connection is made, and before any
+/// connection reads records.
 pub(super) fn set(now: WallTime) {
     NOW.set(now);
 }

@@ -22,8 +22,8 @@ use super::{clock, server_name};
 /// Maximum ciphertext of an incomplete record that is kept. A record has at most 16 KiB + 261 bytes
 /// (RFC 8446, 5.2; RFC 5246, 6.2.3: 16 KiB + 2,053).
 pub(super) const MAX_UNUSED: usize = 18 * 1024 + 64;
-/// As [`MAX_FROM_CLIENT`] for a client: the certificates of a server. rustls reads no larger
-/// message.
+/// As [`MAX_FROM_CLIENT`], but what a client keeps: the certificates of a server. rustls reads no
+/// larger message.
 const MAX_FROM_SERVER: usize = 64 * 1024 + 64;
 /// Plaintext of one of the first records: it fits into a TCP segment, so that the peer can decrypt
 /// it before the next segment arrives.
@@ -33,15 +33,15 @@ const FIRST_RECORD: usize = 1300;
 const SENT_IN_FIRST_RECORDS: u32 = 32 * 1024;
 /// The alert record_overflow, before anything is encrypted.
 const RECORD_OVERFLOW: [u8; 7] = [21, 3, 3, 0, 2, 2, 22];
-/// What rustls sends if there is no certificate for a name, access_denied, and what is meant for
-/// that (RFC 6066, 3): unrecognized_name.
+/// If there is no certificate for a name, rustls sends the alert access_denied. It is replaced by
+/// unrecognized_name, the alert for this case (RFC 6066, 3).
 const ACCESS_DENIED: [u8; 2] = [2, 49];
 const UNRECOGNIZED_NAME: [u8; 2] = [2, 112];
 
 /// A TLS connection.
 pub(crate) struct Tls {
     side: Side,
-    /// Ciphertext of an incomplete record or handshake message. rustls keeps where it is in this.
+    /// Ciphertext of an incomplete record or handshake message. rustls keeps its position in it.
     unused: Vec<u8>,
     /// Plaintext bytes sealed since the beginning, or since a pause; exact until records are large.
     sealed: u32,
@@ -56,7 +56,7 @@ pub(crate) struct Tls {
     server_name: Option<Box<str>>,
 }
 
-// Both are about as large.
+// Both variants have about the same size.
 enum Side {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
@@ -99,7 +99,7 @@ impl Tls {
         Ok(Self::new(Side::Server(connection)))
     }
 
-    /// The client's side of a connection to the server `name`, which may have a ticket.
+    /// The client's side of a connection to the server `name`. `config` may hold a ticket for it.
     pub(crate) fn client(
         now: WallTime,
         config: Arc<ClientConfig>,
@@ -144,8 +144,8 @@ impl Tls {
         self.signs_slowly.take()
     }
 
-    /// Whether `input` may complete a client hello, to which the answer signs. One that is too
-    /// large is refused without that.
+    /// Whether `input` may complete a client hello, the answer to which takes a signature. A hello
+    /// that is too large is refused without a signature.
     pub(crate) fn completes_hello(&self, input: &[u8]) -> bool {
         self.awaits_hello()
             && self.unused.len() + input.len() <= MAX_FROM_CLIENT
@@ -171,7 +171,7 @@ impl Tls {
         self.unused.capacity()
     }
 
-    /// What the handshake has agreed on. It has the name of the server only once.
+    /// What the handshake has agreed on. Only the first call returns the name of the server.
     pub(crate) fn take_info(&mut self) -> TlsInfo {
         let side = &*self.side;
         let client_certificate = match self.side {
@@ -341,7 +341,7 @@ impl Tls {
                     }
                 }
                 Err(error) => {
-                    // The error has queued an alert. Without one, rustls would go on reading.
+                    // The error has queued an alert. Without an alert, rustls would go on reading.
                     while self.side.wants_write()
                         && process!(self.side, &mut [], |status| advance(status, out, on_plain))
                             .is_ok()
@@ -447,8 +447,8 @@ fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what `write` writes to a slice. It is called again with more room if it returns how much
-/// it needs. Returns whether it succeeded.
+/// Appends what `write` writes to a slice. If `write` returns how much room it needs, it is called
+/// again with that much. Returns whether `write` succeeded.
 fn append(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,

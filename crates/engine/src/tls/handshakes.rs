@@ -14,7 +14,8 @@ const MAX_IN_PROGRESS: usize = 4096;
 /// signs, which takes from 0.1 ms (P-256) to some milliseconds (RSA), while all other connections
 /// of the shard wait.
 const MAX_STEPS_PER_TURN: u32 = 4;
-/// Maximum number of client hellos in one turn that the event loop answers, which signs.
+/// Maximum number of client hellos that the event loop answers in one turn. Each answer takes a
+/// signature.
 const MAX_SIGNATURES_PER_TURN: u32 = 1;
 /// Maximum number of different results of handshakes that later connections share.
 const MAX_SHARED: usize = 8;
@@ -39,13 +40,13 @@ impl Handshakes {
         self.signatures = 0;
     }
 
-    /// Whether the event loop may answer one more client hello in this turn. Which key it takes is
-    /// unknown, but most servers have one kind.
+    /// Whether the event loop may answer one more client hello in this turn. Which key the answer
+    /// needs is unknown, but most servers have keys of one kind.
     pub(crate) fn may_sign(&self) -> bool {
         self.may_sign_at_all() && !self.signs_slowly
     }
 
-    /// As [`Handshakes::may_sign`], if no thread can answer it.
+    /// As [`Handshakes::may_sign`], for a client hello that no thread can answer.
     pub(crate) fn may_sign_at_all(&self) -> bool {
         self.signatures < MAX_SIGNATURES_PER_TURN
     }
@@ -70,8 +71,8 @@ impl Handshakes {
         self.steps += 1;
     }
 
-    /// The handshake of `key` begins. `is_in_progress` says whether another one still is. Returns
-    /// the one to close, if there are too many.
+    /// The handshake of `key` begins. `is_in_progress` says whether another handshake is still in
+    /// progress. Returns the one to close, if there are too many.
     pub(crate) fn begin(
         &mut self,
         key: Key,
@@ -93,7 +94,7 @@ impl Handshakes {
         None
     }
 
-    /// Returns `info`, in the memory of an earlier connection with the same, if there is one.
+    /// Returns `info`. If a recent connection had the same, both share its memory.
     pub(crate) fn share(&mut self, info: TlsInfo) -> Arc<TlsInfo> {
         if let Some(same) = self.shared.iter().find(|shared| ***shared == info) {
             return Arc::clone(same);

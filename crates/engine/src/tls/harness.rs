@@ -42,7 +42,7 @@ impl TlsHarness {
     ///
     /// # Panics
     ///
-    /// If the connection did, which the engine would survive.
+    /// If the code of the connection panics. The engine would catch that panic.
     pub fn read(
         &mut self,
         input: &mut [u8],

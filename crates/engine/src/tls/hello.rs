@@ -1,4 +1,4 @@
-//! A client hello that a thread reads: answering it signs, which takes long.
+//! A client hello that a thread of the pool reads, because the signature of the answer takes long.
 
 use std::fmt;
 

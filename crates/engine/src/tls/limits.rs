@@ -11,7 +11,8 @@ pub(crate) const MAX_FROM_CLIENT: usize = 16 * 1024 + 64;
 const HANDSHAKE: u8 = 22;
 
 /// Whether the records that begin with `unused` and go on with `input` may have a whole handshake
-/// message: told from the header of the first record, and from that of the message if it is there.
+/// message. This depends on the header of the first record and, if that record has one, on the
+/// header of the message.
 #[cfg(feature = "tls")]
 pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     let len = unused.len() + input.len();

@@ -13,7 +13,7 @@
 //! | `hello` | client hellos that threads read |
 //! | `limits` | sizes of records and handshake messages |
 //! | `harness` | a connection without a socket, for fuzzing |
-//! | `no_tls` | replaces the files that use rustls without the feature `tls` |
+//! | `no_tls` | replaces the files that use rustls, if the feature `tls` is off |
 //!
 //! While a connection is idle, it has no buffer: input is decrypted where it was received, and
 //! records are appended to an output that is lent for that. How the shard shakes hands is in

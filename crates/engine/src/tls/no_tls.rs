@@ -1,5 +1,5 @@
-//! Replaces the files that use rustls without the feature `tls`. Nothing makes a [`TlsAcceptor`] or
-//! [`TlsConnector`] then, so nothing here is called.
+//! Without the feature `tls`, this file replaces those that use rustls. Nothing makes a
+//! [`TlsAcceptor`] or [`TlsConnector`] then, so nothing here is called.
 
 use std::fmt;
 

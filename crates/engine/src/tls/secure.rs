@@ -28,12 +28,13 @@ pub(crate) struct Secure {
     pub(crate) is_sending: bool,
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
-    /// Bytes of plaintext in `out` or with the driver. They count as sent when all of it is: which
-    /// record is sent isn't known. Protocols learn of progress after a quantum at most.
+    /// Bytes of plaintext in `out` or with the driver. They count as sent when all of them are
+    /// sent, because it isn't known which records are. Protocols learn of progress after a quantum
+    /// at most.
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
-    /// Plaintext that came with the end of the handshake, or what came instead of one.
+    /// Plaintext that came with the end of the handshake, or the input of a client without TLS.
     pub(crate) early: Vec<u8>,
     /// The client doesn't speak TLS.
     pub(crate) is_plain: bool,
@@ -68,7 +69,7 @@ impl Secure {
             && input.first().is_some_and(u8::is_ascii_alphabetic)
     }
 
-    /// Keeps `out` to be sent, if there is anything in it. There was nothing else.
+    /// Keeps `out` to be sent, if there is anything in it. No other ciphertext waits in `self.out`.
     pub(crate) fn put_out(&mut self, out: Box<Output>, outputs: &mut Outputs) {
         if out.is_empty() {
             outputs.take_back(out);

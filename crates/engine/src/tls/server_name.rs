@@ -18,8 +18,8 @@ thread_local! {
 /// What a client hello asked for.
 pub(super) struct Asked {
     pub(super) name: Option<Box<str>>,
-    /// Whether its key is RSA: signing takes several times as long as with others. `None`: there is
-    /// no certificate for it.
+    /// Whether the certificate that was found has an RSA key: signing takes several times as long
+    /// as with other keys. `None`: no certificate was found.
     pub(super) signs_slowly: Option<bool>,
 }
 
@@ -41,7 +41,8 @@ impl ResolvesServerCert for Noting {
     }
 }
 
-/// What the client hello asked for that this thread has just read, if it has read one.
+/// What the last client hello that this thread read asked for. `None` if none was read since the
+/// last call.
 pub(super) fn take() -> Option<Asked> {
     ASKED.take()
 }

@@ -77,7 +77,7 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Dropping a promise abandons it. It is done without the lock.
+            // Dropping the promises abandons them. They are dropped without the lock.
             let waiting = mem::take(&mut *lock(&self.job.waiting));
             drop(waiting);
         } else {

@@ -58,7 +58,8 @@ impl Purpose {
     }
 }
 
-/// The reason if `why` is that of the requested name, and there is no fallback page either.
+/// The reason to give when the requested name is absent because of `why`, and there is no fallback
+/// page either.
 fn without_fallback(why: Absent) -> Absent {
     match why {
         Absent::Missing | Absent::NoIndex => Absent::NoFallback,

@@ -139,7 +139,7 @@ impl Name {
         let has_digit = has_digit_within(text);
         match self.kind {
             Kind::Code | Kind::Font if is_base64(text) => {
-                // Without a digit, only the folder of a bundler makes it more likely than words.
+                // Without a digit, a hash is likelier than words only in the folder of a bundler.
                 (has_digit || self.in_bundler_folder) && Words::of(text).is_random(1, has_digit)
             }
             Kind::Code | Kind::Font => {

@@ -29,7 +29,8 @@ pub struct Options {
     pub spa: bool,
     /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
     /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not
-    /// listed; other entries that can't be served are counted. Default: off.
+    /// listed; of other entries that can't be served, the listing says only how many there are.
+    /// Default: off.
     pub listing: bool,
     /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off,
     /// `tar` is an unknown format (400). Default: on.

@@ -21,7 +21,7 @@ pub(super) struct Failures([Failure; 9]);
 #[derive(Debug, Default)]
 struct Failure {
     reports: ReportLimiter,
-    /// The last one that was not reported.
+    /// The reason of the last one.
     last: Mutex<Option<Absent>>,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct PendingListing {
     request: OwnedRequest,
     mount: usize,
     folder: Folder,
-    /// Where its jobs may get stuck.
+    /// The group of its jobs: they may block together with the other jobs of this group.
     job_group: JobGroup,
     format: Format,
     title: Box<[u8]>,
@@ -280,7 +280,7 @@ struct ListingTarget<'s> {
     format: Format,
     /// The name of an archive of it.
     title: Box<[u8]>,
-    /// Where its jobs may get stuck.
+    /// The group of its jobs: they may block together with the other jobs of this group.
     job_group: JobGroup,
 }
 

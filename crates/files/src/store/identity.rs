@@ -56,13 +56,13 @@ impl Identity {
     /// Whether any later write will change the modification time, unless a program sets that. `now`
     /// was read before the identity.
     ///
-    /// This is also true if only the metadata were changed just now, and if the modification time
-    /// was set, in an earlier tick, to a time in the future.
+    /// This is also true in two other cases: only the metadata were changed just now, or the
+    /// modification time was set, in an earlier tick, to a time in the future.
     pub(crate) fn is_modification_settled(&self, now: Stamp) -> bool {
         self.modified.is_past(now) || self.is_settled(now)
     }
 
-    /// Whether `later` is the identity of the same file, which is not shorter.
+    /// Whether `later` is an identity of the same file, with the same size or a larger one.
     pub(crate) fn may_have_grown_to(&self, later: &Self) -> bool {
         (self.device, self.inode) == (later.device, later.inode) && self.size <= later.size
     }

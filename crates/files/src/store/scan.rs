@@ -80,8 +80,8 @@ impl Unlisted {
     }
 }
 
-/// The status and kind of what `child` in the open folder `name` leads to; if it is a link, also
-/// its target, opened.
+/// The status and kind of the entry `child` of the open `folder`, whose name is `name`. If `child`
+/// is a link, they are those of its target, which is returned as well, opened.
 fn look_up(
     roots: Roots<'_>,
     folder: &OwnedFd,

@@ -96,7 +96,7 @@ pub struct Followed {
     /// The symbolic links in the folder that were followed, in order.
     pub links: Vec<Link>,
     /// The name without links: relative to the folder, or absolute in another one. If it can't be
-    /// followed to its end, the folder where that failed. `None` outside.
+    /// followed to its end, the folder where that failed. `None` if that is outside the roots.
     pub end: Option<PathBuf>,
 }
 

@@ -170,7 +170,7 @@ impl Manifest {
     }
 
     /// Makes the same ETag for the same archive, going by names, sizes and modification times. If a
-    /// modification is not settled at `now`, each call makes a new one.
+    /// modification is not settled at `now`, each call makes a new ETag.
     fn make_etag(&self, now: Stamp) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();

@@ -21,7 +21,7 @@ pub(crate) struct CachedFields {
     bytes: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) index: Index,
-    /// The result of reading these fields in a request of that version, once computed.
+    /// A version of HTTP, and the framing of its requests with these fields. `None` until computed.
     pub(crate) framing: Cell<Option<(Version, Framing)>>,
     /// Whether the host in these fields is allowed, once checked.
     pub(crate) host_allowed: Cell<Option<bool>>,

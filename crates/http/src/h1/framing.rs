@@ -40,7 +40,7 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     Ok(Framing {
         content,
         persistent: !close && (!is_http10 || keep_alive),
-        // In an HTTP/1.0 request, both are ignored (RFC 9110, 7.8 and 10.1.1).
+        // In an HTTP/1.0 request, 100-continue and Upgrade are ignored (RFC 9110, 10.1.1 and 7.8).
         expects_continue: expects && !is_http10 && content != Content::None,
         upgrade: names_protocol && !is_http10,
     })

@@ -72,8 +72,8 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2), so that it need
-    /// not be made.
+    /// Answers HEAD without the content of the response to GET (RFC 9110, 9.3.2). The handler need
+    /// not make that content.
     ///
     /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6).
     /// For other methods this sends a response with empty content.

@@ -37,7 +37,7 @@ pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
     handlers: S,
     streams: VecDeque<ActiveStream<S::Handler>>,
-    /// The stream whose content comes next in the input, and its length.
+    /// The stream whose content comes next in the input, and how many bytes of content come.
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,

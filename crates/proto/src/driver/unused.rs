@@ -26,7 +26,7 @@ impl Unused {
         self.0.as_ref().map_or(&[], |rest| &rest.bytes[rest.start..])
     }
 
-    /// Appends bytes, of which there are some.
+    /// Appends `bytes`, which must not be empty.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let rest = self.0.get_or_insert_default();
         if rest.start > 0 {

@@ -53,7 +53,8 @@ pub(super) struct Exchange {
     request_body: RequestBody,
     /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
-    /// Charges a collected body until the response starts and the work that makes it has ended.
+    /// Charges a collected body until the response starts and the work that makes the response has
+    /// ended.
     permit: Option<Arc<Permit>>,
     /// For [`Reply::follow`] and its variants: the state of the source.
     follow: Option<FollowState>,

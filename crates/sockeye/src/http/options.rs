@@ -37,8 +37,8 @@ pub struct Options {
 impl Options {
     /// Makes all addresses speak TLS: sets [`Config::tls`].
     ///
-    /// A [`TlsAcceptor`] has the certificates of `sockeye::tls`, which is there with the feature
-    /// `tls`, or a configuration of rustls: [`TlsAcceptor::new`].
+    /// Get a [`TlsAcceptor`] from `sockeye::tls` (needs the feature `tls`), or make one from a
+    /// configuration of rustls with [`TlsAcceptor::new`].
     #[must_use]
     pub fn with_tls(mut self, tls: TlsAcceptor) -> Self {
         self.config.tls = Some(tls);

@@ -40,7 +40,7 @@ pub enum RefusalKind {
 }
 
 impl Refusal {
-    /// Why `error` was found in the certificate of the server `name`, which it sent with `others`.
+    /// The refusal for `error` in `certificate`, which the server `name` sent before `others`.
     pub(super) fn new(
         error: &CertificateError,
         certificate: &CertificateDer<'_>,
@@ -56,7 +56,7 @@ impl Refusal {
             Some(names) => format!("sent a certificate for {names}"),
             None => "sent a certificate without names".into(),
         };
-        // Without names, it begins with other words.
+        // What follows the names, or "without names", begins with this word.
         let that = if names.is_some() { " that" } else { ", which" };
         let is_unknown_root = facts.is_authority && matches!(error, CertificateError::Other(_));
         let (kind, text) = match error {
@@ -72,7 +72,7 @@ impl Refusal {
                 let name = name.to_str();
                 let text = match names {
                     Some(_) => format!("{whose}, not for {name}"),
-                    // The common name is no name for clients (RFC 9525, 2).
+                    // Clients ignore the common name (RFC 9525, 2).
                     None => format!("{whose} (subjectAltName), so it is not for {name}"),
                 };
                 (RefusalKind::WrongName, text)

@@ -11,7 +11,7 @@ use crate::error::{Error, Problem};
 use crate::pem::Pem;
 use crate::read::read;
 
-/// What replaces the places where rustls-native-certs looks.
+/// The environment variables that replace the paths where rustls-native-certs looks.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The authorities that this machine trusts.
@@ -36,7 +36,7 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
     Err(ClientError::NoRoots { looked_in })
 }
 
-/// The certificates in PEM files, and all of them as authorities.
+/// Those certificates in PEM files that can be parsed, as authorities, and a list of all of them.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {

@@ -28,10 +28,11 @@ pub enum Trust {
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     #[default]
     System,
-    /// Those of the authorities in these PEM files, and the certificates in them. They must have
-    /// the server's name and be valid.
+    /// Those of the authorities in these PEM files, and the certificates in the files themselves.
+    /// In either case, the certificate must be for the server's name and be valid.
     Files(Vec<PathBuf>),
-    /// Every certificate, for every name. Someone on the way can read and change everything.
+    /// Every certificate, for every name. An attacker on the network path can read and change
+    /// everything.
     Anything,
 }
 
@@ -120,7 +121,7 @@ impl TlsClient {
         &self.connector
     }
 
-    /// Why the last certificate was refused that was refused.
+    /// Why a certificate was refused most recently; `None` if none was refused.
     #[must_use]
     pub fn last_refusal(&self) -> Option<Refusal> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,4 +1,4 @@
-//! Paths that were typed in a way that needs an answer.
+//! Paths that were probably mistyped, and what to type instead.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,5 @@
-//! `sockeye send tcp://…` and `unix:…`: bytes, for a server that sends them back, or with
-//! `--half-close` for any server.
+//! `sockeye send tcp://…`, `tls://…` and `unix:…`: bytes, for a server that sends them back, or
+//! with `--half-close` for any server.
 
 mod connection;
 mod input;

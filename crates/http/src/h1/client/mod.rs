@@ -239,7 +239,7 @@ impl ResponseReader {
             RequestKind::Head => Some(Content::None),
             RequestKind::Other => head.content,
         };
-        // No `Content`: it ends with the connection. No decoder: there is no content.
+        // No `Content`: the content ends with the connection. No decoder: there is no content.
         self.stage = match content.map(Decoder::new) {
             Some(Some(decoder)) => Stage::Content(decoder),
             Some(None) => Stage::ResponseEnd,

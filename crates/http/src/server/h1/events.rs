@@ -162,8 +162,8 @@ impl<S: Handlers> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.more_input |= unread;
-                // A handler whose response has started is notified now, another one when its
-                // response starts.
+                // If the response has started, its handler is notified now; otherwise when it
+                // starts.
                 if in_flight.exchange.has_started() {
                     return self.continue_with(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.wait_for))
