@@ -163,7 +163,7 @@ impl<H: Handler> HttpRequest<H> {
             return Err(HttpError::unsupported_type("there is no Content-Type"));
         };
         let Some(media) = Media::read(value).filter(|_| types.next().is_none()) else {
-            let what = "the Content-Type is malformed; one is text/json; charset=utf-8";
+            let what = "the Content-Type is malformed, or there are several; for example text/json; charset=utf-8";
             return Err(HttpError::new("bad_header", what));
         };
         if media.is_form() {
@@ -278,8 +278,8 @@ fn fields(content_type: &str) -> Result<Fields, BadField> {
 
 /// The status of a handler's response. The status of an error depends on its code.
 fn response_status(message: &Message) -> Status {
-    // Parses only content that begins like that of `error_response`. Of large content, only the end
-    // is read: the response may repeat what the peer sent.
+    // Parses only content that begins like that of `error_response`. An error may quote what the
+    // peer sent, and be as large: then only the end is parsed.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }

@@ -29,8 +29,8 @@ pub trait Driver {
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits for events until `until`, and appends them to `events`. `None` waits without a limit;
-    /// a time up to `now` doesn't wait. `now` is the latest [`Driver::now`], or any time up to
-    /// `until`. May return early without events.
+    /// a time up to `now` doesn't wait. `now` is the latest [`Driver::now`]; if it is known that
+    /// nothing is to be waited for, `until` itself will do. May return early without events.
     ///
     /// # Errors
     ///

@@ -36,7 +36,7 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
     Err(ClientError::NoRoots { looked_in })
 }
 
-/// Those certificates in PEM files that can be parsed, as authorities, and a list of all of them.
+/// The certificates in PEM files: as authorities, if they can be parsed, and all of them in a list.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
