@@ -14,9 +14,13 @@ impl Net {
     /// Connects a scripted peer to `target`.
     pub(crate) fn script_connects(&mut self, script: Script, target: Target) -> usize {
         let from = script.from;
-        let nowhere = Self::name(EndpointId(0), from, &target);
-        let endpoint =
-            self.add_endpoint(Endpoint::new(Owner::Closed, ConnectionState::Connecting, nowhere));
+        // Scripts don't ask for the address of their peer.
+        let placeholder = Self::name(EndpointId(0), from, &target);
+        let endpoint = self.add_endpoint(Endpoint::new(
+            Owner::Closed,
+            ConnectionState::Connecting,
+            placeholder,
+        ));
         self.endpoints[endpoint.0].connecting_to = Some((target, from));
         self.start_script(script, endpoint);
         self.start_connecting(endpoint);

@@ -29,8 +29,8 @@ pub(crate) struct Secure {
     /// No more records follow: close_notify or a fatal alert is in `out` or sent.
     pub(crate) is_closed: bool,
     /// Bytes of plaintext in `out` or with the driver. They count as sent when all of them are
-    /// sent, because it isn't known which records are. Protocols learn of progress after a quantum
-    /// at most.
+    /// sent, because it isn't known which records are. Protocols learn of progress after
+    /// [`QUANTUM`](crate::driver::QUANTUM) bytes at most.
     pub(crate) sealed: u32,
     /// When plaintext was sealed last.
     last_sealed: Time,
