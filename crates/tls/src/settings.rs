@@ -48,7 +48,7 @@ pub struct Settings {
     pub alpn: Vec<Vec<u8>>,
     /// Default: [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
-    /// Ask clients for certificates. Default: `None`, don't.
+    /// Ask clients for certificates. No session is resumed then. Default: `None`, don't.
     pub client_ca: Option<ClientCa>,
     /// Answers a CA that validates names. If set, pairs of files may be missing until the CA has
     /// issued their certificates, and expired certificates are used until they are renewed.

@@ -10,12 +10,12 @@ use rustls::ServerConfig;
 use sockeye_engine::TlsAcceptor;
 
 use crate::certificate::Source;
+use crate::config::Tickets;
 use crate::error::{Error, Problem};
 use crate::fingerprint::{Fingerprint, sha256};
 use crate::names::ByName;
 use crate::provider::provider;
 use crate::read::{Content, Reader};
-use crate::tickets::Tickets;
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
 /// How often [`CertificateStore::expiring`] returns a certificate.
@@ -104,7 +104,7 @@ impl CertificateStore {
         reader.set_has_read();
         let seen = contents.digest();
         let present = vec![false; pairs.len()];
-        let loaded = contents.check(&pairs, &settings, &present, None, now)?;
+        let loaded = contents.check(&pairs, &settings, &present, &None, now)?;
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
@@ -182,7 +182,7 @@ impl CertificateStore {
 
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
         let (pairs, settings) = (&self.pairs, &self.settings);
-        let loaded = contents.check(pairs, settings, &self.present, Some(&self.tickets), now);
+        let loaded = contents.check(pairs, settings, &self.present, &self.tickets, now);
         self.valid_from = match &loaded {
             Err(Error::File(_, Problem::NotYetValid(time))) => Some(*time),
             _ => None,
@@ -272,7 +272,7 @@ impl Contents {
         pairs: &[[PathBuf; 2]],
         settings: &Settings,
         present: &[bool],
-        tickets: Option<&Tickets>,
+        tickets: &Tickets,
         now: SystemTime,
     ) -> Result<Loaded, Error> {
         let may_be_missing = settings.challenges.is_some();
