@@ -50,9 +50,8 @@ pub struct Settings {
     pub unknown_name: UnknownName,
     /// Ask clients for certificates. No session is resumed then. Default: `None`, don't.
     pub client_ca: Option<ClientCa>,
-    /// Answers a CA that validates names. If set, pairs of files may be missing until the CA has
-    /// issued their certificates, and expired certificates are used until they are renewed.
-    /// Default: `None`.
+    /// Answers a CA that validates names, whose certificates are those of
+    /// [`CertificateStore::with_ordered`](crate::CertificateStore::with_ordered). Default: `None`.
     pub challenges: Option<Arc<dyn Challenges>>,
 }
 

@@ -295,6 +295,19 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
 }
 
 #[test]
+fn acme_excuses_no_fault_of_other_certificates() {
+    let (certificates, site) = (Certificates::of(&[]), Folder::new());
+    // Nobody listens there.
+    let acme = ["--acme", "www.example.org", "--acme-directory", "https://127.0.0.1:1/dir"];
+    let flags = ["--listen", "127.0.0.1:0", "--state", &certificates.path("state")];
+    let tls = ["--tls", &certificates.path("none.pem")];
+    let output = run(&[&["http", site.text()][..], &acme, &flags, &tls].concat());
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--tls: cannot read ") && error.contains("none.pem"), "{error}");
+}
+
+#[test]
 fn no_private_key_is_made_in_a_served_folder() {
     let folder = Folder::new();
     let state = folder.join("new/state");
