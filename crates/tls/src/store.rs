@@ -58,7 +58,7 @@ pub struct CertificateStore {
     reader: Reader,
     /// What was read last.
     seen: [u8; 32],
-    /// When a certificate that was not valid yet begins to be.
+    /// When a certificate that was not valid yet begins to be. The first, if there are several.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] has returned a certificate.
     reported: HashMap<Fingerprint, SystemTime>,
@@ -68,8 +68,8 @@ pub struct CertificateStore {
 #[derive(Debug)]
 struct Pair {
     files: [PathBuf; 2],
-    /// This program orders the certificate from a CA: it may be missing until it has been loaded, and
-    /// be expired.
+    /// This program orders the certificate from a CA: it may be missing or unusable until it has been
+    /// loaded, and be expired.
     is_ordered: bool,
     has_been_loaded: bool,
 }
@@ -91,6 +91,8 @@ struct Loaded {
     tickets: Tickets,
     /// Which pairs are among the certificates.
     are_loaded: Vec<bool>,
+    /// When an ordered certificate begins to be valid that isn't yet.
+    valid_from: Option<SystemTime>,
 }
 
 /// The content of all files, or why one can't be read.
@@ -113,6 +115,7 @@ impl CertificateStore {
 
     /// The same, followed by certificates that this program orders from a CA. Their files may be
     /// missing until the CA has issued them, and an expired certificate is used until it is renewed.
+    /// Files that have something wrong are a [warning](WarningKind::Unusable) until one was loaded.
     ///
     /// # Errors
     ///
@@ -150,7 +153,7 @@ impl CertificateStore {
             settings,
             reader,
             seen,
-            valid_from: None,
+            valid_from: loaded.valid_from,
             reported: HashMap::new(),
         })
     }
@@ -217,6 +220,7 @@ impl CertificateStore {
         let (pairs, settings) = (&self.pairs, &self.settings);
         let loaded = contents.check(pairs, settings, &self.tickets, now);
         self.valid_from = match &loaded {
+            Ok(loaded) => loaded.valid_from,
             Err(Error::File(_, Problem::NotYetValid(time))) => Some(*time),
             _ => None,
         };
@@ -317,21 +321,30 @@ impl Contents {
     ) -> Result<Loaded, Error> {
         let (mut certificates, mut warnings) = (Vec::with_capacity(pairs.len()), Vec::new());
         let mut are_loaded = Vec::with_capacity(pairs.len());
+        let mut valid_from = None;
         for (pair, content) in pairs.iter().zip(self.pairs) {
             let [chain, key] = &pair.files;
             let may_be_missing = pair.is_ordered && !pair.has_been_loaded;
-            are_loaded.push(content.is_ok());
-            match content {
-                Ok([chain_content, key_content]) => {
-                    certificates.push(Certificate::load(&Source {
-                        chain: (chain, &chain_content),
-                        key: (key, &key_content),
-                        now,
-                        may_be_expired: pair.is_ordered,
-                    })?);
-                }
-                Err(error) if may_be_missing && error.is_not_found() => {
-                    warnings.push(Warning::new(chain, WarningKind::Missing));
+            let certificate = content.and_then(|[chain_content, key_content]| {
+                Certificate::load(&Source {
+                    chain: (chain, &chain_content),
+                    key: (key, &key_content),
+                    now,
+                    may_be_expired: pair.is_ordered,
+                })
+            });
+            are_loaded.push(certificate.is_ok());
+            match certificate {
+                Ok(certificate) => certificates.push(certificate),
+                Err(error) if may_be_missing => {
+                    if let Error::File(_, Problem::NotYetValid(time)) = error {
+                        valid_from = valid_from.into_iter().chain([time]).min();
+                    }
+                    let kind = match error.is_not_found() {
+                        true => WarningKind::Missing,
+                        false => WarningKind::Unusable(error.to_string()),
+                    };
+                    warnings.push(Warning::new(chain, kind));
                 }
                 Err(error) => return Err(error),
             }
@@ -344,6 +357,6 @@ impl Contents {
         let client_ca = self.client_ca.transpose()?;
         let (config, names, tickets) =
             settings.config(certificates, client_ca.as_ref(), tickets)?;
-        Ok(Loaded { config, names, certificates: infos, warnings, tickets, are_loaded })
+        Ok(Loaded { config, names, certificates: infos, warnings, tickets, are_loaded, valid_from })
     }
 }
