@@ -36,7 +36,8 @@ pub struct ClientCa {
 pub trait Challenges: fmt::Debug + Send + Sync {
     /// The certificate that proves the control of the name that this client hello asks for. `None`:
     /// no validation is expected, and the handshake is refused. This method is called on an event
-    /// loop, for clients that offer only [`ACME_TLS_ALPN`].
+    /// loop, for clients that offer only [`ACME_TLS_ALPN`]; those that offer others, too, are refused.
+    /// A connection that has agreed on it must be closed without serving anything.
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 
