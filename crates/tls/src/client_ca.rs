@@ -8,34 +8,24 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::ClientCa;
 use crate::error::{Error, Problem};
-use crate::fingerprint::sha256;
 use crate::pem::Pem;
 use crate::provider::provider;
-use crate::tickets::Rules;
 use crate::x509::Facts;
 
-/// Checks the certificates of clients.
-pub(crate) struct Verifier {
-    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
-    pub(crate) rules: Rules,
-}
-
 /// Makes a verifier that trusts the authorities in a PEM file. It ignores other certificates.
-pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Verifier, Error> {
+pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let problem = |problem| Error::File(ca.path.clone(), problem);
     let pem = Pem::parse(pem).map_err(problem)?;
     if pem.certificates.is_empty() {
         return Err(problem(pem.without_certificate()));
     }
     let mut roots = RootCertStore::empty();
-    let mut all = Vec::new();
     for certificate in pem.certificates {
         let malformed = || problem(Problem::Malformed("CERTIFICATE".into()));
         let facts = Facts::parse(&certificate).ok_or_else(malformed)?;
         if !facts.is_authority {
             continue;
         }
-        all.extend_from_slice(&certificate);
         roots.add(certificate).map_err(|_| malformed())?;
     }
     if roots.is_empty() {
@@ -43,8 +33,5 @@ pub(crate) fn verifier(ca: &ClientCa, pem: &[u8]) -> Result<Verifier, Error> {
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     let builder = if ca.required { builder } else { builder.allow_unauthenticated() };
-    let verifier = builder
-        .build()
-        .map_err(|error| Error::Config(rustls::Error::General(error.to_string())))?;
-    Ok(Verifier { verifier, rules: Some((sha256(&all), ca.required)) })
+    builder.build().map_err(|error| Error::Config(rustls::Error::General(error.to_string())))
 }

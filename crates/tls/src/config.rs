@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ProducesTickets};
 
 use crate::Certificate;
-use crate::client_ca::{self, Verifier};
+use crate::client_ca;
 use crate::error::Error;
 use crate::names::ByName;
-use crate::provider::provider;
+use crate::provider::{provider, ticketer};
 use crate::read::{Content, read};
 use crate::settings::{ACME_TLS_ALPN, Settings};
-use crate::tickets::Tickets;
+
+/// The keys of tickets, which rotate. `None` if clients are asked for certificates.
+pub(crate) type Tickets = Option<Arc<dyn ProducesTickets>>;
 
 impl Settings {
     /// A configuration with these certificates, which are not read again. No other configuration
@@ -24,25 +26,29 @@ impl Settings {
     /// keys of tickets.
     pub fn server_config(&self, certificates: Vec<Certificate>) -> Result<ServerConfig, Error> {
         let client_ca = self.client_ca.as_ref().map(|ca| read(&ca.path)).transpose()?;
-        let (config, ..) = self.config(certificates, client_ca.as_ref(), None)?;
+        let (config, ..) = self.config(certificates, client_ca.as_ref(), &None)?;
         Ok(config)
     }
 
-    /// The configuration for these certificates. Tickets from `before` stay valid if the rules for
-    /// client certificates are the same.
+    /// The configuration for these certificates. Tickets from `before` stay valid, unless clients are
+    /// asked for certificates.
     pub(crate) fn config(
         &self,
         certificates: Vec<Certificate>,
         client_ca: Option<&Content>,
-        before: Option<&Tickets>,
+        before: &Tickets,
     ) -> Result<(ServerConfig, Arc<ByName>, Tickets), Error> {
         let names = ByName::new(&certificates, self.unknown_name, self.challenges.clone());
         let names = Arc::new(names);
-        let Verifier { verifier, rules } = match self.client_ca.as_ref().zip(client_ca) {
+        let verifier = match self.client_ca.as_ref().zip(client_ca) {
             Some((ca, content)) => client_ca::verifier(ca, &content.bytes)?,
-            None => Verifier { verifier: Arc::new(NoClientAuth), rules: None },
+            None => Arc::new(NoClientAuth),
         };
-        let tickets = Tickets::new(rules, before)?;
+        let tickets = match (&self.client_ca, before) {
+            (Some(_), _) => None,
+            (None, Some(before)) => Some(Arc::clone(before)),
+            (None, None) => Some(ticketer()?),
+        };
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
@@ -53,7 +59,12 @@ impl Settings {
         }
         // Sessions resume by tickets only: a cache of sessions would have to be shared and limited.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = tickets.keys();
+        match &tickets {
+            Some(tickets) => config.ticketer = Arc::clone(tickets),
+            // A resumed session isn't asked for a certificate, and gets a new ticket each time: it would
+            // outlive the certificate with which it began.
+            None => config.send_tls13_tickets = 0,
+        }
         Ok((config, names, tickets))
     }
 }

@@ -31,10 +31,12 @@
 //! # Sessions
 //!
 //! Clients resume sessions by tickets for up to 12 hours. The keys are random, rotate every 6 hours,
-//! and are shared by all connections of a store. They survive a reload of certificates. If the rules
-//! for client certificates change, there are new keys: a ticket never replaces a certificate. A resumed
+//! and are shared by all connections of a store. They survive a reload of certificates. A resumed
 //! session shows clients the certificate with which it began. There is no cache of sessions and no
 //! early data.
+//!
+//! With [`Settings::client_ca`], there are no tickets, and those from before aren't accepted: every
+//! connection checks the client's certificate, or that there is none.
 //!
 //! # What this crate doesn't do
 //!
@@ -57,7 +59,6 @@ mod self_signed;
 mod settings;
 mod store;
 mod subject;
-mod tickets;
 mod warning;
 mod x509;
 

@@ -91,9 +91,13 @@ impl ByName {
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(challenges) = &self.challenges
-            && hello.alpn().is_some_and(|mut offered| offered.all(|name| name == ACME_TLS_ALPN))
+            && let Some(mut offered) = hello.alpn()
+            && offered.any(|name| name == ACME_TLS_ALPN)
         {
-            return challenges.certificate(&hello);
+            // A CA offers nothing else. Others might be served by this protocol if they could agree
+            // on it.
+            let is_only = hello.alpn().is_some_and(|offered| offered.count() == 1);
+            return if is_only { challenges.certificate(&hello) } else { None };
         }
         self.find(hello.server_name(), hello.signature_schemes())
     }

@@ -36,7 +36,8 @@ pub struct ClientCa {
 pub trait Challenges: fmt::Debug + Send + Sync {
     /// The certificate that proves the control of the name that this client hello asks for. `None`:
     /// no validation is expected, and the handshake is refused. This method is called on an event
-    /// loop, for clients that offer only [`ACME_TLS_ALPN`].
+    /// loop, for clients that offer only [`ACME_TLS_ALPN`]; those that offer others, too, are refused.
+    /// A connection that has agreed on it must be closed without serving anything.
     fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>>;
 }
 
@@ -48,11 +49,10 @@ pub struct Settings {
     pub alpn: Vec<Vec<u8>>,
     /// Default: [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
-    /// Ask clients for certificates. Default: `None`, don't.
+    /// Ask clients for certificates. No session is resumed then. Default: `None`, don't.
     pub client_ca: Option<ClientCa>,
-    /// Answers a CA that validates names. If set, pairs of files may be missing until the CA has
-    /// issued their certificates, and expired certificates are used until they are renewed.
-    /// Default: `None`.
+    /// Answers a CA that validates names, whose certificates are those of
+    /// [`CertificateStore::with_ordered`](crate::CertificateStore::with_ordered). Default: `None`.
     pub challenges: Option<Arc<dyn Challenges>>,
 }
 

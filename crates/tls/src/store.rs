@@ -10,12 +10,12 @@ use rustls::ServerConfig;
 use sockeye_engine::TlsAcceptor;
 
 use crate::certificate::Source;
+use crate::config::Tickets;
 use crate::error::{Error, Problem};
 use crate::fingerprint::{Fingerprint, sha256};
 use crate::names::ByName;
 use crate::provider::provider;
 use crate::read::{Content, Reader};
-use crate::tickets::Tickets;
 use crate::{Certificate, CertificateInfo, Settings, Warning, WarningKind};
 
 /// How often [`CertificateStore::expiring`] returns a certificate.
@@ -47,7 +47,7 @@ const EXPIRING_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Ok::<(), sockeye_tls::Error>(())
 /// ```
 pub struct CertificateStore {
-    pairs: Vec<[PathBuf; 2]>,
+    pairs: Vec<Pair>,
     settings: Settings,
     config: Arc<ServerConfig>,
     acceptor: TlsAcceptor,
@@ -56,14 +56,30 @@ pub struct CertificateStore {
     warnings: Vec<Warning>,
     tickets: Tickets,
     reader: Reader,
-    /// Which pairs have been loaded. Only the others may be missing.
-    present: Vec<bool>,
     /// What was read last.
     seen: [u8; 32],
-    /// When a certificate that was not valid yet begins to be.
+    /// When a certificate that was not valid yet begins to be. The first, if there are several.
     valid_from: Option<SystemTime>,
     /// When [`CertificateStore::expiring`] has returned a certificate.
     reported: HashMap<Fingerprint, SystemTime>,
+}
+
+/// The files of a certificate and of its key.
+#[derive(Debug)]
+struct Pair {
+    files: [PathBuf; 2],
+    /// This program orders the certificate from a CA: it may be missing or unusable until it has been
+    /// loaded, and be expired.
+    is_ordered: bool,
+    has_been_loaded: bool,
+}
+
+impl Pair {
+    fn all(given: Vec<[PathBuf; 2]>, ordered: Vec<[PathBuf; 2]>) -> Vec<Self> {
+        let pair = |is_ordered| move |files| Self { files, is_ordered, has_been_loaded: false };
+        let given = given.into_iter().map(pair(false));
+        given.chain(ordered.into_iter().map(pair(true))).collect()
+    }
 }
 
 /// What was read and checked, and is not in use yet.
@@ -73,7 +89,10 @@ struct Loaded {
     certificates: Vec<CertificateInfo>,
     warnings: Vec<Warning>,
     tickets: Tickets,
-    present: Vec<bool>,
+    /// Which pairs are among the certificates.
+    are_loaded: Vec<bool>,
+    /// When an ordered certificate begins to be valid that isn't yet.
+    valid_from: Option<SystemTime>,
 }
 
 /// The content of all files, or why one can't be read.
@@ -91,20 +110,38 @@ impl CertificateStore {
     /// [`Error`] says what is wrong with which file. There must be at least one pair, unless
     /// [`Settings::challenges`] is set.
     pub fn open(pairs: Vec<[PathBuf; 2]>, settings: Settings) -> Result<Self, Error> {
-        Self::open_at(pairs, settings, SystemTime::now())
+        Self::with_ordered(pairs, Vec::new(), settings)
+    }
+
+    /// The same, followed by certificates that this program orders from a CA. Their files may be
+    /// missing until the CA has issued them, and an expired certificate is used until it is renewed.
+    /// Files that have something wrong are a [warning](WarningKind::Unusable) until one was loaded.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CertificateStore::open`]. There must be at least one pair of either kind, unless
+    /// [`Settings::challenges`] is set.
+    pub fn with_ordered(
+        pairs: Vec<[PathBuf; 2]>,
+        ordered: Vec<[PathBuf; 2]>,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        Self::open_at(pairs, ordered, settings, SystemTime::now())
     }
 
     pub(crate) fn open_at(
         pairs: Vec<[PathBuf; 2]>,
+        ordered: Vec<[PathBuf; 2]>,
         settings: Settings,
         now: SystemTime,
     ) -> Result<Self, Error> {
+        let mut pairs = Pair::all(pairs, ordered);
         let mut reader = Reader::default();
         let contents = Contents::read(&pairs, &settings, &mut reader);
         reader.set_has_read();
         let seen = contents.digest();
-        let present = vec![false; pairs.len()];
-        let loaded = contents.check(&pairs, &settings, &present, None, now)?;
+        let loaded = contents.check(&pairs, &settings, &None, now)?;
+        loaded.note(&mut pairs);
         Ok(Self {
             acceptor: TlsAcceptor::new(&loaded.config),
             config: Arc::new(loaded.config),
@@ -115,9 +152,8 @@ impl CertificateStore {
             pairs,
             settings,
             reader,
-            present: loaded.present,
             seen,
-            valid_from: None,
+            valid_from: loaded.valid_from,
             reported: HashMap::new(),
         })
     }
@@ -182,19 +218,20 @@ impl CertificateStore {
 
     fn replace(&mut self, contents: Contents, now: SystemTime) -> Result<(), Error> {
         let (pairs, settings) = (&self.pairs, &self.settings);
-        let loaded = contents.check(pairs, settings, &self.present, Some(&self.tickets), now);
+        let loaded = contents.check(pairs, settings, &self.tickets, now);
         self.valid_from = match &loaded {
+            Ok(loaded) => loaded.valid_from,
             Err(Error::File(_, Problem::NotYetValid(time))) => Some(*time),
             _ => None,
         };
         let loaded = loaded?;
+        loaded.note(&mut self.pairs);
         self.acceptor.replace(&loaded.config);
         self.config = Arc::new(loaded.config);
         self.names = loaded.names;
         self.certificates = loaded.certificates;
         self.warnings = loaded.warnings;
         self.tickets = loaded.tickets;
-        self.present = loaded.present;
         Ok(())
     }
 
@@ -238,10 +275,19 @@ impl fmt::Debug for CertificateStore {
     }
 }
 
+impl Loaded {
+    /// Notes which pairs have been loaded.
+    fn note(&self, pairs: &mut [Pair]) {
+        for (pair, is_loaded) in pairs.iter_mut().zip(&self.are_loaded) {
+            pair.has_been_loaded |= is_loaded;
+        }
+    }
+}
+
 impl Contents {
-    fn read(pairs: &[[PathBuf; 2]], settings: &Settings, reader: &mut Reader) -> Self {
+    fn read(pairs: &[Pair], settings: &Settings, reader: &mut Reader) -> Self {
         Self {
-            pairs: pairs.iter().map(|pair| reader.read_pair(pair)).collect(),
+            pairs: pairs.iter().map(|pair| reader.read_pair(&pair.files)).collect(),
             client_ca: settings.client_ca.as_ref().map(|ca| reader.read(&ca.path)),
         }
     }
@@ -265,37 +311,45 @@ impl Contents {
         sha256(&hashes)
     }
 
-    /// Checks everything, and makes a configuration of it. `present` says which pairs have been loaded
-    /// before.
+    /// Checks everything, and makes a configuration of it.
     fn check(
         self,
-        pairs: &[[PathBuf; 2]],
+        pairs: &[Pair],
         settings: &Settings,
-        present: &[bool],
-        tickets: Option<&Tickets>,
+        tickets: &Tickets,
         now: SystemTime,
     ) -> Result<Loaded, Error> {
-        let may_be_missing = settings.challenges.is_some();
         let (mut certificates, mut warnings) = (Vec::with_capacity(pairs.len()), Vec::new());
-        let mut is_present = Vec::with_capacity(pairs.len());
-        for (([chain, key], was_present), content) in pairs.iter().zip(present).zip(self.pairs) {
-            is_present.push(content.is_ok());
-            match content {
-                Ok([chain_content, key_content]) => {
-                    certificates.push(Certificate::load(&Source {
-                        chain: (chain, &chain_content),
-                        key: (key, &key_content),
-                        now,
-                        may_be_expired: may_be_missing,
-                    })?);
-                }
-                Err(error) if may_be_missing && !was_present && error.is_not_found() => {
-                    warnings.push(Warning::new(chain, WarningKind::Missing));
+        let mut are_loaded = Vec::with_capacity(pairs.len());
+        let mut valid_from = None;
+        for (pair, content) in pairs.iter().zip(self.pairs) {
+            let [chain, key] = &pair.files;
+            let may_be_missing = pair.is_ordered && !pair.has_been_loaded;
+            let certificate = content.and_then(|[chain_content, key_content]| {
+                Certificate::load(&Source {
+                    chain: (chain, &chain_content),
+                    key: (key, &key_content),
+                    now,
+                    may_be_expired: pair.is_ordered,
+                })
+            });
+            are_loaded.push(certificate.is_ok());
+            match certificate {
+                Ok(certificate) => certificates.push(certificate),
+                Err(error) if may_be_missing => {
+                    if let Error::File(_, Problem::NotYetValid(time)) = error {
+                        valid_from = valid_from.into_iter().chain([time]).min();
+                    }
+                    let kind = match error.is_not_found() {
+                        true => WarningKind::Missing,
+                        false => WarningKind::Unusable(error.to_string()),
+                    };
+                    warnings.push(Warning::new(chain, kind));
                 }
                 Err(error) => return Err(error),
             }
         }
-        if certificates.is_empty() && !may_be_missing {
+        if pairs.is_empty() && settings.challenges.is_none() {
             return Err(Error::NoCertificates);
         }
         warnings.extend(certificates.iter().flat_map(Certificate::warnings).cloned());
@@ -303,7 +357,6 @@ impl Contents {
         let client_ca = self.client_ca.transpose()?;
         let (config, names, tickets) =
             settings.config(certificates, client_ca.as_ref(), tickets)?;
-        let (certificates, present) = (infos, is_present);
-        Ok(Loaded { config, names, certificates, warnings, tickets, present })
+        Ok(Loaded { config, names, certificates: infos, warnings, tickets, are_loaded, valid_from })
     }
 }

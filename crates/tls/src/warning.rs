@@ -45,6 +45,8 @@ pub enum WarningKind {
     Expired(SystemTime),
     /// It doesn't exist yet.
     Missing,
+    /// It, or its key, is not used for this reason, which names the file at fault.
+    Unusable(String),
 }
 
 impl Warning {
@@ -100,6 +102,9 @@ impl fmt::Display for Warning {
                 utc(*time)
             ),
             WarningKind::Missing => write!(f, "{path} doesn't exist yet"),
+            WarningKind::Unusable(error) => {
+                write!(f, "the certificate in {path} is not used: {error}")
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
 
 /// Facts of a certificate. The issuer, the subject and the public key are in DER, to be compared.
 pub(crate) struct Facts {
@@ -23,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) is_authority: bool,
+    /// Version 1 can't say whether it is that of an authority. Some old roots have it.
+    pub(crate) is_v1: bool,
     /// The certificate has a URL of its issuer's certificate, as those from public authorities do.
     pub(crate) names_issuer_url: bool,
     /// It is signed with a hash that clients refuse.
@@ -44,6 +47,7 @@ impl Facts {
             not_before: time(&certificate.validity().not_before),
             not_after: time(&certificate.validity().not_after),
             is_authority: certificate.is_ca(),
+            is_v1: certificate.version() == X509Version::V1,
             names_issuer_url: false,
             is_weak: [
                 OID_PKCS1_SHA1WITHRSA,

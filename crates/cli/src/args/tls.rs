@@ -43,8 +43,8 @@ pub(crate) struct Tls {
 
     /// Accept only clients with a certificate of an authority in this PEM file.
     ///
-    /// The file is loaded again like those of --tls. After a change, earlier sessions are not
-    /// resumed. Default: clients need no certificate.
+    /// The file is loaded again like those of --tls. No session is resumed: each connection checks
+    /// the certificate. Default: clients need no certificate.
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) client_ca: Option<PathBuf>,
 

@@ -68,9 +68,10 @@ pub(crate) fn certificates(
         _ => pair(value),
     });
     let ordered = acme.map(Acme::pairs).unwrap_or_default();
-    let pairs: Vec<_> = pairs.chain(ordered.clone()).collect();
-    let certificates = Certificates::open(&pairs, ordered, settings, self_signed);
-    let explained = |error| Error::Failure(explained(&error, &pairs, client_ca.as_deref()));
+    let given: Vec<_> = pairs.collect();
+    let all = [&given[..], &ordered].concat();
+    let certificates = Certificates::open(given, ordered, settings, self_signed);
+    let explained = |error| Error::Failure(explained(&error, &all, client_ca.as_deref()));
     certificates.map(Some).map_err(explained)
 }
 

@@ -48,16 +48,17 @@ struct Fault {
 }
 
 impl Certificates {
-    /// Reads the certificates in these pairs of files: chain and key.
-    /// `ordered` are those that `--acme` renews.
+    /// Reads the certificates in these pairs of files: chain and key. `ordered` are those that
+    /// `--acme` orders and renews.
     pub(crate) fn open(
-        pairs: &[[PathBuf; 2]],
+        given: Vec<[PathBuf; 2]>,
         ordered: Vec<[PathBuf; 2]>,
         settings: Settings,
         self_signed: Option<SelfSigned>,
     ) -> Result<Self, Error> {
-        let store = CertificateStore::open(pairs.to_owned(), settings)?;
-        Ok(Self { pairs: pairs.to_owned(), store, self_signed, ordered, fault: None })
+        let pairs = [&given[..], &ordered].concat();
+        let store = CertificateStore::with_ordered(given, ordered.clone(), settings)?;
+        Ok(Self { pairs, store, self_signed, ordered, fault: None })
     }
 
     /// The files: certificate and key.
@@ -314,7 +315,7 @@ mod tests {
         }
 
         fn open(&self) -> Certificates {
-            Certificates::open(&[self.pair()], Vec::new(), Settings::default(), None).unwrap()
+            Certificates::open(vec![self.pair()], Vec::new(), Settings::default(), None).unwrap()
         }
     }
 

@@ -1,11 +1,12 @@
-//! Plain HTTP in a server with TLS: connections to the address of `--https-redirect`, and of clients
-//! that don't begin a TLS handshake.
+//! What isn't HTTPS in a server with TLS: plain HTTP to the address of `--https-redirect`, or of clients
+//! that don't begin a TLS handshake; and validations of a CA, for which the handshake is all.
 
 use std::rc::Rc;
 
 use sockeye::Service;
 use sockeye::http_core::{Server, ServerConfig};
-use sockeye::proto::{Peer, Protocol, Time};
+use sockeye::proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
+use sockeye::tls::ACME_TLS_ALPN;
 
 use super::redirect::{RedirectHandlers, Redirects};
 
@@ -32,7 +33,12 @@ impl<S> WithRedirects<S> {
 
 impl<S: Service> Service for WithRedirects<S> {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
-        if peer.via < self.first { self.service.open(peer) } else { self.redirecting() }
+        let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+        match alpn {
+            Some(ACME_TLS_ALPN) => Box::new(Validated),
+            _ if peer.via < self.first => self.service.open(peer),
+            _ => self.redirecting(),
+        }
     }
 
     fn open_plain(&mut self, _: &Peer) -> Option<Box<dyn Protocol>> {
@@ -45,5 +51,79 @@ impl<S: Service> Service for WithRedirects<S> {
 
     fn on_deadline(&mut self, now: Time) {
         self.service.on_deadline(now);
+    }
+}
+
+/// Closes the connection: the handshake has proved what the CA wanted to know (RFC 8737, 3).
+struct Validated;
+
+impl Protocol for Validated {
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Open(_) = event {
+            turn.end(End::Linger);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sockeye::http_core::AllowedHosts;
+    use sockeye::proto::echo::Echo;
+    use sockeye::proto::harness::Harness;
+    use sockeye::proto::{Address, TlsInfo};
+
+    use super::*;
+
+    struct Opened(Box<dyn Protocol>);
+
+    impl Protocol for Opened {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+            self.0.on_bytes(input, turn)
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            self.0.on_event(event, turn)
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            self.0.deadline()
+        }
+    }
+
+    #[test]
+    fn the_connection_of_a_validation_is_closed_and_serves_nothing() {
+        let redirects = Redirects {
+            port: 8443,
+            first: 1,
+            checked: vec![false],
+            hosts: AllowedHosts::default(),
+            ips: Vec::new(),
+            challenges: None,
+        };
+        let echo = |_: &Peer| Echo::default();
+        let mut service = WithRedirects::new(echo, ServerConfig::default(), redirects);
+        for (alpn, end, output) in [
+            (ACME_TLS_ALPN, Some(End::Linger), &b""[..]),
+            (b"http/1.1", None, b"GET / HTTP/1.1\r\n"),
+        ] {
+            let mut tls = TlsInfo::default();
+            tls.alpn = Some(alpn.into());
+            let mut peer = Peer::new(Address::Unix, 0);
+            peer.tls = Some(Arc::new(tls));
+            let mut client = Harness::with_peer(Opened(service.open(&peer)), peer);
+            client.input(b"GET / HTTP/1.1\r\n");
+            assert_eq!((client.end(), &*client.output()), (end, output));
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::error::ClientError;
 use crate::error::{Error, Problem};
 use crate::pem::Pem;
 use crate::read::read;
+use crate::x509::Facts;
 
 /// The environment variables that replace the paths where rustls-native-certs looks.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -36,7 +37,8 @@ pub(super) fn of_system() -> Result<RootCertStore, ClientError> {
     Err(ClientError::NoRoots { looked_in })
 }
 
-/// The certificates in PEM files: as authorities, if they can be parsed, and all of them in a list.
+/// The authorities among the certificates in PEM files, and all certificates. The others are
+/// trusted themselves only: the key of a server must not sign for other names.
 pub(super) fn of_files(
     paths: &[PathBuf],
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
@@ -44,8 +46,16 @@ pub(super) fn of_files(
     let mut all = Vec::new();
     for path in paths {
         let certificates = certificates(path)?;
-        // A bundle may have an old certificate that can't be parsed.
-        if roots.add_parsable_certificates(certificates.iter().cloned()).0 == 0 {
+        let mut is_usable = false;
+        for certificate in &certificates {
+            // A bundle may have an old certificate that can't be parsed.
+            let Some(facts) = Facts::parse(certificate) else { continue };
+            is_usable |= match facts.is_authority || facts.is_v1 {
+                true => roots.add(certificate.clone()).is_ok(),
+                false => true,
+            };
+        }
+        if !is_usable {
             return Err(Error::file(path, Problem::Malformed("CERTIFICATE".into())));
         }
         all.extend(certificates);

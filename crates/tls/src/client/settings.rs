@@ -28,7 +28,8 @@ pub enum Trust {
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     #[default]
     System,
-    /// Those of the authorities in these PEM files, and the certificates in the files themselves.
+    /// Those of the authorities in these PEM files (`CA:TRUE`), and the certificates in the files
+    /// themselves, which vouch for no others if they are not of authorities.
     /// In either case, the certificate must be for the server's name and be valid.
     Files(Vec<PathBuf>),
     /// Every certificate, for every name. An attacker on the network path can read and change
@@ -101,16 +102,24 @@ impl ClientSettings {
         Ok(config)
     }
 
-    fn verifier(&self, last: &LastRefusal) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    pub(super) fn verifier(
+        &self,
+        last: &LastRefusal,
+    ) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
         let (roots, trusted) = match &self.trust {
             Trust::System => (roots::of_system()?, Vec::new()),
             Trust::Files(paths) => roots::of_files(paths)?,
             Trust::Anything => return Ok(Arc::new(AcceptAny)),
         };
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-            .build()
-            .map_err(|error| Error::Config(rustls::Error::General(error.to_string())))?;
-        Ok(Arc::new(Noting { verifier, trusted, last: Arc::clone(last) }))
+        let authorities = match roots.is_empty() {
+            true => None,
+            false => Some(
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                    .build()
+                    .map_err(|error| Error::Config(rustls::Error::General(error.to_string())))?,
+            ),
+        };
+        Ok(Arc::new(Noting { authorities, trusted, last: Arc::clone(last) }))
     }
 }
 

@@ -9,11 +9,14 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::roots::of_files;
 use super::verifier::{LastRefusal, Noting};
 use super::{ClientError, ClientSettings, RefusalKind, Trust};
 use crate::provider::provider;
+use crate::x509::Facts;
 
 fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
@@ -34,9 +37,9 @@ fn verifier(trusted: &[&CertificateDer<'static>]) -> Noting {
     let mut roots = RootCertStore::empty();
     trusted.iter().for_each(|root| roots.add((*root).clone()).unwrap());
     Noting {
-        verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        authorities: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
-            .unwrap(),
+            .ok(),
         trusted: trusted.iter().map(|root| (*root).clone()).collect(),
         last: LastRefusal::default(),
     }
@@ -190,4 +193,48 @@ fn files_of_authorities_and_names_are_checked() {
         assert_eq!(matches!(error, ClientError::InvalidName(_)), name == "a b", "{error}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_certificate_in_a_file_that_is_no_authority_vouches_for_itself_only() {
+    let folder = std::env::temp_dir().join(format!("sockeye-tls-leaf-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let root = authority("Root");
+    let mut named = params(&["localhost"]);
+    named.distinguished_name.push(DnType::CommonName, "a server");
+    let leaf = CertifiedIssuer::self_signed(named, KeyPair::generate().unwrap()).unwrap();
+    let signed = |issuer| {
+        let key = KeyPair::generate().unwrap();
+        params(&["example.org"]).signed_by(&key, issuer).unwrap().der().clone()
+    };
+    for (pem, is_root_trusted) in
+        [(leaf.pem(), false), (format!("{}{}", leaf.pem(), root.pem()), true)]
+    {
+        let path = folder.join("ca.pem");
+        std::fs::write(&path, pem).unwrap();
+        let trust = Trust::Files(vec![path]);
+        let settings = ClientSettings { trust, ..ClientSettings::default() };
+        let verifier = settings.verifier(&LastRefusal::default()).unwrap();
+        let verify = |certificate: &CertificateDer<'_>, name: &'static str| {
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::now()).is_ok()
+        };
+        assert!(verify(leaf.der(), "localhost"));
+        assert!(!verify(leaf.der(), "example.org"));
+        assert!(!verify(&signed(&leaf), "example.org"), "a server's key has signed it");
+        assert_eq!(verify(&signed(&root), "example.org"), is_root_trusted);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_root_of_version_1_is_an_authority() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/fixtures");
+    let path = |name: &str| PathBuf::from(format!("{fixtures}/{name}"));
+    let (roots, all) = of_files(&[path("v1-root.pem"), path("text.pem")]).unwrap();
+    let v1 = CertificateDer::from_pem_file(path("v1-root.pem")).unwrap();
+    assert!(all.contains(&v1));
+    let facts = Facts::parse(&v1).unwrap();
+    assert!(facts.is_v1 && !facts.is_authority);
+    assert!(roots.roots.iter().any(|root| facts.subject.ends_with(&root.subject)));
 }

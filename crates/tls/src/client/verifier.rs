@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
@@ -17,7 +18,8 @@ pub(super) type LastRefusal = Arc<Mutex<Option<Refusal>>>;
 /// Checks certificates as browsers do, and notes why it refuses one.
 #[derive(Debug)]
 pub(super) struct Noting {
-    pub(super) verifier: Arc<WebPkiServerVerifier>,
+    /// `None` if no authority is trusted.
+    pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
     /// Certificates that are trusted themselves.
     pub(super) trusted: Vec<CertificateDer<'static>>,
     pub(super) last: LastRefusal,
@@ -32,21 +34,17 @@ impl Noting {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verifier = &self.verifier;
-        let checked =
-            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match checked {
-            // `openssl req -x509` makes certificates of authorities, which servers then send as
-            // their own. webpki refuses that, even if the user trusts exactly this certificate.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.trusted.contains(end_entity) =>
-            {
-                check_times(end_entity, now)?;
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            checked => checked,
+        // `openssl req -x509` makes certificates of authorities, which servers then send as their own.
+        // webpki refuses that, even if the user trusts exactly this certificate.
+        if self.trusted.contains(end_entity) {
+            check_times(end_entity, now)?;
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
         }
+        let Some(authorities) = &self.authorities else {
+            return Err(CertificateError::UnknownIssuer.into());
+        };
+        authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 }
 
@@ -73,7 +71,8 @@ impl ServerCertVerifier for Noting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signature)
+        let algorithms = provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, &algorithms)
     }
 
     fn verify_tls13_signature(
@@ -82,11 +81,12 @@ impl ServerCertVerifier for Noting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signature)
+        let algorithms = provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, &algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -28,7 +28,8 @@ fn a_certificate_is_reported_in_the_last_third_or_two_weeks() {
             },
         ];
         let mut store =
-            CertificateStore::open_at(pairs.clone(), Settings::default(), start).unwrap();
+            CertificateStore::open_at(pairs.clone(), Vec::new(), Settings::default(), start)
+                .unwrap();
         let first = end - reported_before;
         for (now, expected) in [
             (start, false),

@@ -172,7 +172,8 @@ fn certificates_of_acme_may_come_later() {
 
     let acme = Settings { challenges: Some(Arc::new(NoChallenges)), ..Settings::default() };
     CertificateStore::open(Vec::new(), acme.clone()).unwrap();
-    let mut store = CertificateStore::open(vec![files.clone()], acme).unwrap();
+    let ordered = vec![files.clone()];
+    let mut store = CertificateStore::with_ordered(Vec::new(), ordered, acme).unwrap();
     assert_eq!(store.warnings()[0].kind, WarningKind::Missing);
     assert!(Client::new().connect(store.server_config(), "a.example").is_err());
     assert!(store.reload().is_none());
@@ -192,9 +193,87 @@ fn an_expired_certificate_of_acme_is_used_until_it_is_renewed() {
     let now = SystemTime::now();
     let files = folder.pair(&valid(&["a.example"], now - 90 * DAY, now - DAY));
     let acme = Settings { challenges: Some(Arc::new(NoChallenges)), ..Settings::default() };
-    let mut store = CertificateStore::open(vec![files.clone()], acme).unwrap();
+    let ordered = vec![files];
+    let mut store = CertificateStore::with_ordered(Vec::new(), ordered, acme).unwrap();
     assert!(matches!(store.warnings()[0].kind, WarningKind::Expired(_)));
     assert_eq!(served(&store), "a.example");
     assert_eq!(store.expiring(now).len(), 1);
-    CertificateStore::open(vec![files], Settings::default()).unwrap_err();
+}
+
+#[test]
+fn certificates_that_are_not_ordered_are_checked_with_acme_too() {
+    let folder = Folder::new();
+    let now = SystemTime::now();
+    let acme = Settings { challenges: Some(Arc::new(NoChallenges)), ..Settings::default() };
+    let ordered = vec![[folder.path("ordered.pem"), folder.path("ordered-key.pem")]];
+    let files = [folder.path("cert.pem"), folder.path("key.pem")];
+    let open = || {
+        let pairs = vec![files.clone()];
+        CertificateStore::with_ordered(pairs, ordered.clone(), acme.clone())
+    };
+    let error = open().unwrap_err();
+    assert!(error.is_not_found() && error.to_string().contains("cert.pem"), "{error}");
+    folder.pair(&valid(&["a.example"], now - 90 * DAY, now - DAY));
+    let error = open().unwrap_err();
+    assert!(matches!(error, Error::File(_, Problem::Expired(_))), "{error}");
+    folder.pair(&pair(&["a.example"]));
+    let mut store = open().unwrap();
+    assert_eq!(served(&store), "a.example");
+    // Later, too.
+    let good = store.certificates().to_vec();
+    folder.pair(&valid(&["a.example"], now - 90 * DAY, now - DAY));
+    store.reload().unwrap().unwrap_err();
+    assert_eq!(store.certificates(), good);
+}
+
+#[test]
+fn an_ordered_certificate_that_is_unusable_is_missing_until_it_is_renewed() {
+    let folder = Folder::new();
+    let now = SystemTime::now();
+    let acme = Settings { challenges: Some(Arc::new(NoChallenges)), ..Settings::default() };
+    let ordered = [folder.path("cert.pem"), folder.path("key.pem")];
+    let given = pair(&["given.example"]);
+    let given = [folder.file("given.pem", &given.cert), folder.file("given-key.pem", &given.key)];
+    let open = || {
+        let (given, ordered) = (vec![given.clone()], vec![ordered.clone()]);
+        CertificateStore::open_at(given, ordered, acme.clone(), now).unwrap()
+    };
+    let served_to = |store: &CertificateStore| {
+        let info = store.certificate_for(Some("a.example")).unwrap();
+        info.names[0].clone()
+    };
+    let good = pair(&["a.example"]);
+    for damage in ["", "hello", &good.cert[..200]] {
+        folder.pair(&good);
+        fs::write(&ordered[0], damage).unwrap();
+        let mut store = open();
+        let warning = &store.warnings()[0];
+        assert!(matches!(warning.kind, WarningKind::Unusable(_)), "{warning}");
+        assert!(warning.to_string().contains(&*ordered[0].to_string_lossy()), "{warning}");
+        assert_eq!(served_to(&store), "given.example");
+        // It keeps no other certificate from being replaced.
+        let new = pair(&["given.example"]);
+        fs::write(&given[0], new.cert).unwrap();
+        fs::write(&given[1], new.key).unwrap();
+        store.reload().unwrap().unwrap();
+        folder.pair(&good);
+        store.reload().unwrap().unwrap();
+        assert!(store.warnings().is_empty());
+        assert_eq!(served_to(&store), "a.example");
+        // What has been loaded stays in use.
+        fs::write(&ordered[0], damage).unwrap();
+        store.reload().unwrap().unwrap_err();
+        assert_eq!(served_to(&store), "a.example");
+    }
+    // The key of another, and a certificate of tomorrow.
+    folder.pair(&good);
+    fs::write(&ordered[1], pair(&["a.example"]).key).unwrap();
+    assert!(open().warnings()[0].to_string().contains("key.pem"));
+    folder.pair(&valid(&["a.example"], now + DAY, now + 90 * DAY));
+    let mut store = open();
+    assert!(store.warnings()[0].to_string().contains("cert.pem"));
+    assert!(store.reload_at(now).is_none());
+    store.reload_at(now + 2 * DAY).unwrap().unwrap();
+    assert!(store.reload_at(now + 2 * DAY).is_none());
+    assert_eq!(served_to(&store), "a.example");
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -164,26 +165,33 @@ fn certificates_that_are_replaced_a_hundred_times_lose_no_request() {
     assert_eq!(server.certificate(), &*current);
 }
 
+/// Whether a new connection resumes a session.
+fn resumes(client: &Client, address: SocketAddr) -> bool {
+    let mut stream = client.connect(address, "localhost").unwrap();
+    // The ticket for the next connection comes with the response.
+    assert!(get(&mut stream, "localhost", "/").unwrap().ends_with("home"));
+    is_resumed(&stream)
+}
+
 #[test]
-fn sessions_are_resumed_after_a_reload_unless_the_rules_for_clients_have_changed() {
+fn sessions_are_resumed_after_a_reload() {
+    let mut server = Server::start(&[]);
+    let client = Client::new();
+    let address = server.running.address();
+    assert_eq!([(); 2].map(|()| resumes(&client, address)), [false, true]);
+    server.certificates.issue("localhost");
+    assert!(server.hang_up().starts_with("loaded"));
+    assert!(resumes(&client, address), "a new certificate ends no session");
+}
+
+#[test]
+fn no_session_outlives_a_client_certificate() {
     let mut server = Server::start(&["--client-ca", "{ca}"]);
     let client = Client::with_certificate();
     let address = server.running.address();
-    let is_resumed = || {
-        let mut stream = client.connect(address, "localhost").unwrap();
-        // The ticket for the next connection comes with the response.
-        assert!(get(&mut stream, "localhost", "/").unwrap().ends_with("home"));
-        is_resumed(&stream)
-    };
-    assert_eq!([is_resumed(), is_resumed()], [false, true]);
-    server.certificates.issue("localhost");
-    assert!(server.hang_up().starts_with("loaded"));
-    assert!(is_resumed(), "a new certificate ends no session");
-    server.certificates.write("ca.pem", &(new_authority() + authority_pem()));
-    assert!(server.hang_up().starts_with("loaded"));
-    assert_eq!([is_resumed(), is_resumed()], [false, true]);
+    assert_eq!([(); 3].map(|()| resumes(&client, address)), [false; 3]);
     server.certificates.write("ca.pem", &new_authority());
     assert!(server.hang_up().starts_with("loaded"));
-    // The ticket proves nothing any more, and the certificate is that of an unknown authority.
+    // The certificate is that of an unknown authority now.
     assert!(client.get(address, "localhost", "/").is_err());
 }

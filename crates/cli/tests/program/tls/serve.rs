@@ -295,6 +295,40 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
 }
 
 #[test]
+fn acme_excuses_no_fault_of_other_certificates() {
+    let (certificates, site) = (Certificates::of(&[]), Folder::new());
+    // Nobody listens there.
+    let acme = ["--acme", "www.example.org", "--acme-directory", "https://127.0.0.1:1/dir"];
+    let flags = ["--listen", "127.0.0.1:0", "--state", &certificates.path("state")];
+    let tls = ["--tls", &certificates.path("none.pem")];
+    let output = run(&[&["http", site.text()][..], &acme, &flags, &tls].concat());
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--tls: cannot read ") && error.contains("none.pem"), "{error}");
+}
+
+#[test]
+fn clients_agree_on_no_protocol_of_acme() {
+    let (certificates, site) = (Certificates::of(&["a.example"]), Folder::new());
+    site.write("index.html", b"home");
+    // Nobody listens there.
+    let acme = ["--acme", "www.example.org", "--acme-directory", "https://127.0.0.1:1/dir"];
+    let flags = ["--listen", "127.0.0.1:0", "--state", &certificates.path("state")];
+    let tls = ["--tls", &certificates.pair("a.example")];
+    let server = Running::start(&[&["http", site.text()][..], &acme, &flags, &tls].concat());
+    for (alpn, is_served) in [
+        (&["h2", "acme-tls/1"][..], false),
+        (&["acme-tls/1"], false),
+        (&["h2"], false),
+        (&["h2", "http/1.1"], true),
+    ] {
+        let client = Client::new().offering(alpn);
+        let response = client.get(server.address(), "a.example", "/");
+        assert_eq!(response.is_ok_and(|text| text.ends_with("home")), is_served, "{alpn:?}");
+    }
+}
+
+#[test]
 fn no_private_key_is_made_in_a_served_folder() {
     let folder = Folder::new();
     let state = folder.join("new/state");
