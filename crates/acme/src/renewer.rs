@@ -128,8 +128,8 @@ struct Entry {
     due: SystemTime,
     /// When to ask for renewal information.
     check: SystemTime,
-    /// A window of the authority can't set `due` to an earlier time: one that is always in the past
-    /// would lead to one order after the other.
+    /// A new certificate isn't due before this time. Otherwise, a clock that is ahead, or an
+    /// authority whose windows are always in the past, would lead to one order after the other.
     not_before: SystemTime,
     /// In a row.
     failures: u32,
@@ -145,6 +145,9 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
 
 /// The longest time between two turns: the clock may be set, and the machine may sleep.
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
+
+/// The shortest time from a certificate to the order of the next one, however short its lifetime.
+const SHORTEST_USE: Duration = Duration::from_secs(60);
 
 /// How long to wait while another server orders.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);
@@ -325,7 +328,7 @@ impl<R: Runtime> Renewer<R> {
         // The time of a window was drawn when the window came.
         let due = match entry.window {
             Some(_) => entry.due,
-            None => renewal::due(stored.lifetime, None, 0.0),
+            None => renewal::due(stored.lifetime, None, 0.0).max(entry.not_before),
         };
         if due > now {
             self.certificates[at].due = due;
@@ -339,8 +342,8 @@ impl<R: Runtime> Renewer<R> {
         let entry = &mut self.certificates[at];
         let [start, end] = stored.lifetime;
         let lifetime = end.duration_since(start).unwrap_or_default();
-        entry.due = renewal::due(stored.lifetime, None, 0.0);
-        entry.not_before = now + (lifetime / 3).min(DEFAULT_CHECK);
+        entry.not_before = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
+        entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.not_before);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
         (entry.failures, entry.reported) = (0, None);
         entry.due

@@ -32,6 +32,8 @@ pub(super) struct Authority {
     pub(super) slow: u32,
     pub(super) kinds: Vec<&'static str>,
     pub(super) lifetime: Duration,
+    /// The authority's clock is behind that of the test.
+    pub(super) behind: Duration,
     /// The window of renewal information: seconds from now.
     pub(super) window: Option<[u64; 2]>,
     pub(super) terms: Option<&'static str>,
@@ -66,6 +68,7 @@ impl Authority {
             slow: 0,
             kinds: vec!["dns-01", "http-01", "tls-alpn-01"],
             lifetime: Duration::from_secs(90 * 24 * 60 * 60),
+            behind: Duration::ZERO,
             window: None,
             terms: None,
             contact: Value::Null,
@@ -223,8 +226,9 @@ impl Authority {
     fn issue(&mut self, csr: Vec<u8>) -> String {
         let mut request = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
         let hour = Duration::from_secs(60 * 60);
-        request.params.not_before = (self.now - hour).into();
-        request.params.not_after = (self.now - hour + self.lifetime).into();
+        let start = self.now - self.behind - hour;
+        request.params.not_before = start.into();
+        request.params.not_after = (start + self.lifetime).into();
         self.serial += 1;
         request.params.serial_number = Some(SerialNumber::from(self.serial));
         request.params.use_authority_key_identifier_extension = true;

@@ -33,6 +33,7 @@ fn run(renewer: &mut Renewer<Authority>, time: Duration) -> Vec<u64> {
         let passed = ca.now.duration_since(start).unwrap();
         if ca.asked[before..].iter().any(|path| path == "/order") {
             orders.push(passed.as_secs() / DAY.as_secs());
+            assert!(orders.len() < 200, "orders without end");
         }
         if passed > time {
             return orders;
@@ -96,6 +97,23 @@ fn a_certificate_is_renewed_when_the_ca_says_so() {
     assert!(renewer.runtime().asked.len() - before < 100);
     // One that says so of each new certificate, too, gets an order every six hours.
     assert!((3..=4).contains(&run(&mut renewer, DAY).len()));
+}
+
+#[test]
+fn a_certificate_that_is_due_when_it_comes_is_not_ordered_again_at_once() {
+    for (lifetime, behind, time, most) in [
+        // Our clock is ahead: by most of the lifetime, and by more than it.
+        (90 * DAY, 80 * DAY, DAY, 5),
+        (90 * DAY, 200 * DAY, DAY, 5),
+        // It was never valid.
+        (Duration::ZERO, Duration::ZERO, DAY / 24, 61),
+    ] {
+        let folder = Folder::new();
+        let mut ca = Authority::new();
+        (ca.lifetime, ca.behind) = (lifetime, behind);
+        let orders = run(&mut renewer(&folder, ca), time).len();
+        assert!((2..=most).contains(&orders), "{orders} orders");
+    }
 }
 
 #[test]
