@@ -142,17 +142,24 @@ impl StateFolder {
         }
     }
 
-    /// What is known of the certificate for these names; `None` if there is none that can be used.
+    /// What is known of the certificate for these names; `None` if there is none that can be used
+    /// with the key beside it.
     ///
     /// # Errors
     ///
     /// If it can't be read.
     pub fn stored(&self, names: &[String]) -> Result<Option<Stored>, Failure> {
-        let [path, _] = self.pair(names);
-        match fs::read(&path) {
-            Ok(pem) => Ok(parse(&pem)),
+        let link = self.link(names);
+        // Both files of one version, even if another process replaces the link now.
+        let issued = fs::canonicalize(&link).and_then(|folder| {
+            let (chain, key) = (fs::read(folder.join(CERT))?, fs::read(folder.join(KEY))?);
+            let text = |pem| String::from_utf8(pem).unwrap_or_default();
+            Ok(Issued { chain: text(chain), key: text(key) })
+        });
+        match issued {
+            Ok(issued) => Ok(check(names, &issued).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failure("read", &path, &error)),
+            Err(error) => Err(failure("read a file in", &link, &error)),
         }
     }
 
@@ -267,13 +274,6 @@ fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
 fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
     let (id, lifetime) = renewal::read(certificate);
     Stored { id, lifetime, fingerprint: Sha256::digest(der).into() }
-}
-
-/// The certificate of this PEM text, the first one of a chain.
-fn parse(pem: &[u8]) -> Option<Stored> {
-    let der = CertificateDer::from_pem_slice(pem).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Some(stored(&der, &certificate))
 }
 
 /// The file name of a certificate: its name, or the first one with the number of the others and a

@@ -115,6 +115,24 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
 }
 
 #[test]
+fn a_certificate_without_its_key_is_ordered_again() {
+    let root = Folder::new();
+    let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    let example = names(&["example.org"]);
+    let [_, key] = state.pair(&example);
+    for bad in [Some(issued(&["example.org"]).key), Some("half".into()), None] {
+        state.install(&lock, &example, &issued(&["example.org"])).unwrap();
+        assert!(state.stored(&example).unwrap().is_some());
+        match &bad {
+            Some(other) => fs::write(&key, other).unwrap(),
+            None => fs::remove_file(&key).unwrap(),
+        }
+        assert_eq!(state.stored(&example).unwrap(), None, "{bad:?}");
+    }
+}
+
+#[test]
 fn a_certificate_that_does_not_fit_is_not_stored() {
     let root = Folder::new();
     let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
