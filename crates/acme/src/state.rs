@@ -4,9 +4,10 @@
 //! STATE/acme-v02.api.letsencrypt.org-directory/
 //!   lock                      held while an order is in progress
 //!   account-key.pem
-//!   example.org               a link to the folder of the newest version
-//!   .example.org.SUFFIX/
-//!     cert.pem  key.pem       the certificate with its chain, and its key
+//!   certificates/
+//!     example.org             a link to the folder of the newest version
+//!     .example.org.SUFFIX/
+//!       cert.pem  key.pem     the certificate with its chain, and its key
 //! ```
 //!
 //! Each file is written under another name first, and synchronised: a crash at any point leaves the
@@ -70,7 +71,7 @@ impl StateFolder {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&folder)
+            .create(folder.join(CERTIFICATES))
             .map_err(|error| failure("create", &folder, &error))?;
         Ok(Self { folder })
     }
@@ -93,7 +94,12 @@ impl StateFolder {
     }
 
     fn link(&self, names: &[String]) -> PathBuf {
-        self.folder.join(certificate_name(names))
+        self.certificates().join(certificate_name(names))
+    }
+
+    /// Certificates have a folder of their own: any file name can be that of a host, too.
+    fn certificates(&self) -> PathBuf {
+        self.folder.join(CERTIFICATES)
     }
 
     /// The lock; `None` if another process holds it.
@@ -176,13 +182,14 @@ impl StateFolder {
     ) -> Result<Stored, Failure> {
         let name = certificate_name(names);
         let version = format!(".{name}.{}", suffix());
-        let folder = self.folder.join(&version);
+        let certificates = self.certificates();
+        let folder = certificates.join(&version);
         let installed = self.write_version(&folder, names, issued).and_then(|stored| {
             let (link, new) =
-                (self.folder.join(&name), self.folder.join(format!("{version}.link")));
+                (certificates.join(&name), certificates.join(format!("{version}.link")));
             symlink(&version, &new)
                 .and_then(|()| fs::rename(&new, &link))
-                .and_then(|()| sync(&self.folder))
+                .and_then(|()| sync(&certificates))
                 .map_err(|error| failure("replace", &link, &error))?;
             Ok(stored)
         });
@@ -217,7 +224,7 @@ impl StateFolder {
     /// before it was replaced. Also removes what a crash has left.
     fn remove_versions(&self, name: &str, current: &str) {
         let prefix = format!(".{name}.");
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.certificates()).into_iter().flatten().flatten();
         let mut old: Vec<_> = entries
             .filter(|entry| {
                 let found = entry.file_name();
@@ -241,6 +248,7 @@ impl StateFolder {
     }
 }
 
+const CERTIFICATES: &str = "certificates";
 const CERT: &str = "cert.pem";
 const KEY: &str = "key.pem";
 

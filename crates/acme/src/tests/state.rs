@@ -39,12 +39,13 @@ fn nobody_else_can_read_keys() {
     let example = names(&["example.org"]);
     state.install(&lock, &example, &issued(&["example.org"])).unwrap();
     let folder = root.0.join("new/state/ca.example-dir");
-    assert_eq!(state.pair(&example)[1], folder.join("example.org/key.pem"));
-    for path in ["account-key.pem", "lock", "example.org/key.pem", "example.org/cert.pem"] {
-        let mode = fs::metadata(folder.join(path)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o600, "{path}");
+    let [cert, key] = state.pair(&example);
+    assert_eq!(key, folder.join("certificates/example.org/key.pem"));
+    for path in [folder.join("account-key.pem"), folder.join("lock"), cert, key] {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{path:?}");
     }
-    for path in ["", "example.org"] {
+    for path in ["", "certificates", "certificates/example.org"] {
         let mode = fs::metadata(folder.join(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o700, "{path}");
     }
@@ -79,8 +80,8 @@ fn a_certificate_and_its_key_are_replaced_together() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 4);
-    // The link, its target and the version before. And the lock.
-    assert_eq!(files(&root.0.join("ca.example-dir")).len(), 4);
+    // The link, its target and the version before.
+    assert_eq!(files(&root.0.join("ca.example-dir/certificates")).len(), 3);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
     let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
     let lock = state.try_lock().unwrap().unwrap();
     let example = names(&["example.org"]);
-    let folder = root.0.join("ca.example-dir");
+    let folder = root.0.join("ca.example-dir/certificates");
     // Of another certificate, which stays.
     state.install(&lock, &names(&["example.org.uk"]), &issued(&["example.org.uk"])).unwrap();
     // Before the first certificate, at each step.
@@ -104,14 +105,28 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
     assert!(state.stored(&names(&["example.org.uk"])).unwrap().is_some());
     // One version before may still be read.
     state.install(&lock, &example, &issued(&["example.org"])).unwrap();
-    assert_eq!(files(&folder).len(), 6, "{:?}", files(&folder));
+    assert_eq!(files(&folder).len(), 5, "{:?}", files(&folder));
     // A key that was cut.
-    fs::write(folder.join("account-key.pem"), "half").unwrap();
+    fs::write(folder.with_file_name("account-key.pem"), "half").unwrap();
     let failure = state.account_key(&lock).unwrap_err();
     assert!(failure.text.ends_with("remove it, and a new account is made"), "{failure}");
     // A certificate that was cut is ordered again.
     fs::write(&state.pair(&example)[0], "half").unwrap();
     assert_eq!(state.stored(&example).unwrap(), None);
+}
+
+#[test]
+fn a_host_may_have_the_name_of_any_other_file() {
+    let root = Folder::new();
+    let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    let key = state.account_key(&lock).unwrap();
+    for name in ["lock", "account-key.pem", "certificates"] {
+        state.install(&lock, &names(&[name]), &issued(&[name])).unwrap();
+        assert!(state.stored(&names(&[name])).unwrap().is_some(), "{name}");
+    }
+    assert!(state.try_lock().unwrap().is_none());
+    assert_eq!(state.account_key(&lock).unwrap().thumbprint(), key.thumbprint());
 }
 
 #[test]
@@ -151,7 +166,7 @@ fn a_certificate_that_does_not_fit_is_not_stored() {
         assert_eq!(failure.kind, FailureKind::Certificate);
         assert_eq!(state.stored(&example).unwrap().as_ref(), Some(&good));
     }
-    assert_eq!(files(&root.0.join("ca.example-dir")).len(), 3);
+    assert_eq!(files(&root.0.join("ca.example-dir/certificates")).len(), 2);
 }
 
 #[test]
@@ -177,7 +192,7 @@ fn each_set_of_names_and_each_authority_has_files_of_its_own() {
     paths.dedup();
     assert_eq!(paths.len(), count);
     for path in paths {
-        assert_eq!(path.strip_prefix(&root.0).unwrap().components().count(), 3, "{path:?}");
+        assert_eq!(path.strip_prefix(&root.0).unwrap().components().count(), 4, "{path:?}");
     }
     // The order of names doesn't matter beyond the first.
     let same = names(&["a.example", "c.example", "b.example"]);
