@@ -100,7 +100,7 @@ pub struct Settings {
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
     /// The challenges that listeners can answer, the preferred one first. After a failure of any
-    /// kind, the next attempt prefers another one.
+    /// kind, the next attempt prefers another one; a renewal, the one that worked.
     pub kinds: Vec<ChallengeKind>,
     /// Where everything is kept.
     pub state: PathBuf,
@@ -133,6 +133,8 @@ struct Entry {
     not_before: SystemTime,
     /// In a row.
     failures: u32,
+    /// The kind of challenge that an order begins with: in [`Settings::kinds`].
+    first_kind: usize,
     /// The last report since the last certificate: `Some(None)` is [`Report::Waiting`].
     reported: Option<Option<FailureKind>>,
 }
@@ -170,9 +172,19 @@ impl<R: Runtime> Renewer<R> {
         let certificates = certificates.into_iter().map(|names| {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
-            let (failures, reported) = (0, None);
+            let (failures, first_kind, reported) = (0, 0, None);
             let (check, not_before) = (now, now);
-            Ok(Entry { names, stored, window, due, check, not_before, failures, reported })
+            Ok(Entry {
+                names,
+                stored,
+                window,
+                due,
+                check,
+                not_before,
+                failures,
+                first_kind,
+                reported,
+            })
         });
         let certificates = certificates.collect::<Result<_, Failure>>()?;
         let has_reported_terms = false;
@@ -364,9 +376,8 @@ impl<R: Runtime> Renewer<R> {
         let entry = &self.certificates[at];
         let key = self.state.account_key(lock)?;
         let mut kinds = self.kinds.clone();
-        if !kinds.is_empty() {
-            kinds.rotate_left(entry.failures as usize % self.kinds.len());
-        }
+        let first_kind = (entry.first_kind + entry.failures as usize) % kinds.len().max(1);
+        kinds.rotate_left(first_kind);
         let wanted = Wanted {
             names: entry.names.clone(),
             kinds,
@@ -390,7 +401,11 @@ impl<R: Runtime> Renewer<R> {
                 }
                 Step::Present(challenge) => challenges.present(challenge, &self.provider)?,
                 Step::Wait(time) => self.runtime.wait(time),
-                Step::Done(issued) => return self.state.install(lock, &names, &issued),
+                Step::Done(issued) => {
+                    // It works: renewals begin with it.
+                    self.certificates[at].first_kind = first_kind;
+                    return self.state.install(lock, &names, &issued);
+                }
             }
         }
     }

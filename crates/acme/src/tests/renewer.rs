@@ -171,6 +171,11 @@ fn the_other_challenge_is_tried_after_a_failed_validation() {
     let challenges: Vec<_> =
         asked.iter().filter(|path| path.starts_with("/challenge/example.org")).collect();
     assert_eq!(challenges, [path, "/challenge/example.org/http-01"]);
+    // It worked, so that the renewal begins with it.
+    assert_eq!(run(&mut renewer, 60 * DAY).len(), 1);
+    let asked = renewer.runtime().asked.iter();
+    let last = asked.filter(|path| path.starts_with("/challenge/example.org")).next_back();
+    assert_eq!(last.unwrap(), "/challenge/example.org/http-01");
 }
 
 #[test]
