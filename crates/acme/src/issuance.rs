@@ -36,10 +36,23 @@ pub enum Step {
     Send(Request),
     /// Answer this challenge from now on, instead of the one before.
     Present(Challenge),
+    /// Store this key of the certificate before the next step, which leads to the certificate:
+    /// instead of the one before, if there was one.
+    Store(KeyPem),
     /// Wait before the next step.
     Wait(Duration),
     /// The certificate is there.
     Done(Issued),
+}
+
+/// The private key of a certificate, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPem(pub String);
+
+impl fmt::Debug for KeyPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPem").finish_non_exhaustive()
+    }
 }
 
 /// A certificate that was issued.
@@ -169,6 +182,12 @@ impl<'a> Issuance<'a> {
                 let challenge = self.challenge.clone();
                 challenge.map(Step::Present).ok_or_else(|| Failure::malformed("no challenge"))
             }
+            Stage::Finalize if self.certificate_key.is_none() => {
+                let key = KeyPair::generate().map_err(|error| unsignable(&error))?;
+                let pem = KeyPem(key.serialize_pem());
+                (self.stage, self.certificate_key) = (Stage::Finalize, Some(key));
+                Ok(Step::Store(pem))
+            }
             Stage::Done(issued) => {
                 self.stage = Stage::Done(issued.clone());
                 Ok(Step::Done(issued))
@@ -193,7 +212,7 @@ impl<'a> Issuance<'a> {
     }
 
     /// The signed request of this stage.
-    fn signed(&mut self, nonce: &str) -> Result<Step, Failure> {
+    fn signed(&self, nonce: &str) -> Result<Step, Failure> {
         let (url, payload) = match &self.stage {
             Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
             Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()?),
@@ -239,23 +258,14 @@ impl<'a> Issuance<'a> {
         Ok(payload.to_string())
     }
 
-    fn finalize_payload(&mut self) -> Result<String, Failure> {
-        let failure = |error| {
-            let text = format!("cannot make a signing request: {error}");
-            Failure::new(FailureKind::Certificate, text)
-        };
-        // The key stays the same if the nonce is refused.
-        let key = match self.certificate_key.take() {
-            Some(key) => key,
-            None => KeyPair::generate().map_err(failure)?,
-        };
+    fn finalize_payload(&self) -> Result<String, Failure> {
+        let key = self.certificate_key.as_ref().ok_or_else(|| Failure::malformed("no key"))?;
         let made = || {
             let mut params = CertificateParams::new(self.wanted.names.clone())?;
             params.distinguished_name = DistinguishedName::new();
-            params.serialize_request(&key)
+            params.serialize_request(key)
         };
-        let request = made().map_err(failure)?;
-        self.certificate_key = Some(key);
+        let request = made().map_err(|error| unsignable(&error))?;
         Ok(json!({ "csr": base64url(request.der()) }).to_string())
     }
 
@@ -449,4 +459,9 @@ impl<'a> Issuance<'a> {
         self.pause = Some(wait);
         Ok(())
     }
+}
+
+fn unsignable(error: &rcgen::Error) -> Failure {
+    let text = format!("cannot make a signing request: {error}");
+    Failure::new(FailureKind::Certificate, text)
 }

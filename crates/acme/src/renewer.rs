@@ -392,6 +392,7 @@ impl<R: Runtime> Renewer<R> {
         let mut issuance = Issuance::new(&directory, &key, wanted);
         let challenges = Arc::clone(&self.challenges);
         let _withdraw = Withdraw(&challenges);
+        let mut version = None;
         loop {
             match issuance.step()? {
                 Step::Send(request) => {
@@ -401,10 +402,12 @@ impl<R: Runtime> Renewer<R> {
                 }
                 Step::Present(challenge) => challenges.present(challenge, &self.provider)?,
                 Step::Wait(time) => self.runtime.wait(time),
+                Step::Store(key) => version = Some(self.state.begin(lock, &names, &key)?),
                 Step::Done(issued) => {
                     // It works: renewals begin with it.
                     self.certificates[at].first_kind = first_kind;
-                    return self.state.install(lock, &names, &issued);
+                    let version = version.ok_or_else(|| Failure::malformed("no key"))?;
+                    return version.install(&issued.chain);
                 }
             }
         }

@@ -31,6 +31,7 @@ fn run(ca: &mut Authority, wanted: Wanted) -> (Result<Issued, Failure>, Vec<Chal
                 presented.push(challenge.clone());
                 challenges.present(challenge, &sockeye_tls::provider())?;
             }
+            Step::Store(_) => {}
             Step::Wait(time) => ca.wait(time),
             Step::Done(issued) => return Ok(Some(issued)),
         }

@@ -179,6 +179,21 @@ fn the_other_challenge_is_tried_after_a_failed_validation() {
 }
 
 #[test]
+fn nothing_is_issued_that_cannot_be_stored() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    let certificates = renewer.folder().join("certificates");
+    std::fs::remove_dir(&certificates).unwrap();
+    std::os::unix::fs::symlink("missing", &certificates).unwrap();
+    run(&mut renewer, DAY);
+    assert!(!renewer.runtime().asked.iter().any(|path| path == "/finalize"));
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::State, 60)]);
+    std::fs::create_dir(renewer.folder().join("missing")).unwrap();
+    run(&mut renewer, DAY);
+    assert!(matches!(renewer.runtime().reports.last(), Some(Report::Issued { .. })));
+}
+
+#[test]
 fn a_server_that_starts_again_uses_what_is_there() {
     let folder = Folder::new();
     let mut first = renewer(&folder, Authority::new());
