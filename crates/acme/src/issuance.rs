@@ -114,6 +114,8 @@ enum Stage {
     Nonce(Box<Stage>),
     /// The account.
     Account,
+    /// The account, whose contact is replaced.
+    Contact,
     /// The order, just made.
     NewOrder,
     /// An authorization of the order.
@@ -215,6 +217,10 @@ impl<'a> Issuance<'a> {
     fn signed(&self, nonce: &str) -> Result<Step, Failure> {
         let (url, payload) = match &self.stage {
             Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
+            Stage::Contact => {
+                let url = self.account.clone().unwrap_or_default();
+                (url, json!({ "contact": self.contact() }).to_string())
+            }
             Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()?),
             Stage::Challenge { challenge, .. } => (challenge.clone(), "{}".into()),
             Stage::Finalize => (self.order.finalize.clone(), self.finalize_payload()?),
@@ -237,13 +243,15 @@ impl<'a> Issuance<'a> {
 
     /// If the key has an account already, the authority returns that one (RFC 8555, 7.3.1).
     fn account_payload(&self) -> String {
-        let contact: Vec<_> =
-            self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect();
         let mut payload = json!({ "termsOfServiceAgreed": true });
-        if !contact.is_empty() {
-            payload["contact"] = contact.into();
+        if !self.wanted.emails.is_empty() {
+            payload["contact"] = self.contact();
         }
         payload.to_string()
+    }
+
+    fn contact(&self) -> Value {
+        self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect()
     }
 
     fn order_payload(&self) -> Result<String, Failure> {
@@ -322,7 +330,13 @@ impl<'a> Issuance<'a> {
             }
             _ => {}
         }
-        Err(problem::failure(response, now))
+        let failure = problem::failure(response, now);
+        // The contact can't be changed now. An address that is wrong ends the order.
+        if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
+            self.stage = Stage::NewOrder;
+            return Ok(());
+        }
+        Err(failure)
     }
 
     fn directory_came(&mut self, response: &Response) -> Result<(), Failure> {
@@ -349,13 +363,21 @@ impl<'a> Issuance<'a> {
         };
         match stage {
             Stage::Account => {
-                if Status::of(&response.json()?)? != Status::Valid {
+                let account = response.json()?;
+                if Status::of(&account)? != Status::Valid {
                     let text = "the account at the CA was deactivated";
                     return Err(Failure::new(FailureKind::Account, text));
                 }
                 self.account = Some(location()?);
-                self.stage = Stage::NewOrder;
+                // An account that exists keeps its contact, unless it is told (RFC 8555, 7.3.2).
+                let is_known = response.status == 200;
+                let is_changed = account["contact"] != self.contact();
+                self.stage = match is_known && is_changed && !self.wanted.emails.is_empty() {
+                    true => Stage::Contact,
+                    false => Stage::NewOrder,
+                };
             }
+            Stage::Contact => self.stage = Stage::NewOrder,
             Stage::NewOrder => {
                 let object = response.json()?;
                 self.order = Order::of(&object, location()?, self.wanted.names.len())?;

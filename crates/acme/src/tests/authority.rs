@@ -128,8 +128,17 @@ impl Authority {
             "/nonce" => reply(200, &Value::Null),
             "/account" => {
                 assert_eq!(payload["termsOfServiceAgreed"], true);
+                // An account that exists isn't changed.
+                let status = if self.contact.is_null() { 201 } else { 200 };
+                if status == 201 {
+                    self.contact = payload["contact"].clone();
+                }
+                let account = json!({ "status": "valid", "contact": self.contact });
+                located(status, "/account/1", &account)
+            }
+            "/account/1" => {
                 self.contact = payload["contact"].clone();
-                located(201, "/account/1", &json!({ "status": "valid" }))
+                reply(200, &json!({ "status": "valid", "contact": self.contact }))
             }
             "/order" => {
                 self.ordered = payload.clone();
