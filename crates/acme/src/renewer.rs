@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -259,7 +260,7 @@ impl<R: Runtime> Renewer<R> {
             self.certificates[at].check = now + LONGEST_TURN;
             return;
         };
-        let answer = self.renewal_info(&id);
+        let answer = caught(|| self.renewal_info(&id));
         let random = self.runtime.random();
         let entry = &mut self.certificates[at];
         entry.check = now + DEFAULT_CHECK;
@@ -292,7 +293,7 @@ impl<R: Runtime> Renewer<R> {
 
     /// Orders the certificate if it is due, and no other server has ordered it or is ordering.
     fn attempt(&mut self, at: usize) {
-        if let Err(failure) = self.try_attempt(at) {
+        if let Err(failure) = caught(|| self.try_attempt(at)) {
             self.failed(at, failure);
         }
     }
@@ -434,6 +435,14 @@ impl<R: Runtime> Renewer<R> {
             self.runtime.report(&Report::Failed { names, failure, retry_after, not_after });
         }
     }
+}
+
+/// A panic as a failure: it may not end the renewals of all certificates.
+fn caught<T>(code: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|_| {
+        let text = "this program has a fault: please report the panic that the log shows";
+        Err(Failure::new(FailureKind::Panic, text))
+    })
 }
 
 /// Ends the answers to challenges when an order ends, in any way.

@@ -26,6 +26,8 @@ pub(super) struct Authority {
     /// Responses to the next requests for a path, instead of the right one.
     pub(super) faults: HashMap<&'static str, VecDeque<Response>>,
     pub(super) is_down: bool,
+    /// Requests for this path end in a panic.
+    pub(super) panics_at: Option<&'static str>,
     /// Authorizations are valid already.
     pub(super) reuses: bool,
     /// Polls until a validation is done.
@@ -64,6 +66,7 @@ impl Authority {
             reports: Vec::new(),
             faults: HashMap::new(),
             is_down: false,
+            panics_at: None,
             reuses: false,
             slow: 0,
             kinds: vec!["dns-01", "http-01", "tls-alpn-01"],
@@ -269,6 +272,7 @@ impl Runtime for Authority {
         if self.is_down {
             return Err(Failure::new(FailureKind::Unreachable, "no connection"));
         }
+        assert!(self.panics_at.is_none_or(|start| !path.starts_with(start)), "as the test wants");
         let payload = match request.method {
             Method::Post => self.payload(request),
             _ => Ok(Value::Null),

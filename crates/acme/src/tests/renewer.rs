@@ -194,6 +194,25 @@ fn nothing_is_issued_that_cannot_be_stored() {
 }
 
 #[test]
+fn a_panic_is_a_failure_after_which_renewals_go_on() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.panics_at = Some("/challenge/");
+    let mut renewer = renewer(&folder, ca);
+    run(&mut renewer, DAY);
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::Panic, 60)]);
+    assert!(renewer.runtime().asked.len() < 100);
+    renewer.runtime().panics_at = None;
+    run(&mut renewer, DAY);
+    assert!(matches!(renewer.runtime().reports.last(), Some(Report::Issued { .. })));
+    // When the CA is asked for renewal information, too: at the directory.
+    renewer.runtime().panics_at = Some("/dir");
+    run(&mut renewer, DAY);
+    renewer.runtime().panics_at = None;
+    assert_eq!(run(&mut renewer, 60 * DAY).len(), 1);
+}
+
+#[test]
 fn a_server_that_starts_again_uses_what_is_there() {
     let folder = Folder::new();
     let mut first = renewer(&folder, Authority::new());
