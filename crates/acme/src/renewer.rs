@@ -150,7 +150,7 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
 
 /// The shortest time from a certificate to the order of the next one, however short its lifetime.
-const SHORTEST_USE: Duration = Duration::from_secs(60);
+const SHORTEST_USE: Duration = Duration::from_secs(10);
 
 /// How long to wait while another server orders.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);

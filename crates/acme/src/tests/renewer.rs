@@ -106,7 +106,7 @@ fn a_certificate_that_is_due_when_it_comes_is_not_ordered_again_at_once() {
         (90 * DAY, 80 * DAY, DAY, 5),
         (90 * DAY, 200 * DAY, DAY, 5),
         // It was never valid.
-        (Duration::ZERO, Duration::ZERO, DAY / 24, 61),
+        (Duration::ZERO, Duration::ZERO, DAY / 24 / 6, 61),
     ] {
         let folder = Folder::new();
         let mut ca = Authority::new();
@@ -173,8 +173,8 @@ fn the_other_challenge_is_tried_after_a_failed_validation() {
     assert_eq!(challenges, [path, "/challenge/example.org/http-01"]);
     // It worked, so that the renewal begins with it.
     assert_eq!(run(&mut renewer, 60 * DAY).len(), 1);
-    let asked = renewer.runtime().asked.iter();
-    let last = asked.filter(|path| path.starts_with("/challenge/example.org")).next_back();
+    let mut asked = renewer.runtime().asked.iter();
+    let last = asked.rfind(|path| path.starts_with("/challenge/example.org"));
     assert_eq!(last.unwrap(), "/challenge/example.org/http-01");
 }
 
