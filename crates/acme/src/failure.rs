@@ -35,6 +35,8 @@ pub enum FailureKind {
     Certificate,
     /// The state folder can't be read or written.
     State,
+    /// This program has panicked.
+    Panic,
 }
 
 /// Why there is no certificate.

@@ -36,10 +36,23 @@ pub enum Step {
     Send(Request),
     /// Answer this challenge from now on, instead of the one before.
     Present(Challenge),
+    /// Store this key of the certificate before the next step, which leads to the certificate:
+    /// instead of the one before, if there was one.
+    Store(KeyPem),
     /// Wait before the next step.
     Wait(Duration),
     /// The certificate is there.
     Done(Issued),
+}
+
+/// The private key of a certificate, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPem(pub String);
+
+impl fmt::Debug for KeyPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPem").finish_non_exhaustive()
+    }
 }
 
 /// A certificate that was issued.
@@ -101,6 +114,8 @@ enum Stage {
     Nonce(Box<Stage>),
     /// The account.
     Account,
+    /// The account, whose contact is replaced.
+    Contact,
     /// The order, just made.
     NewOrder,
     /// An authorization of the order.
@@ -169,6 +184,12 @@ impl<'a> Issuance<'a> {
                 let challenge = self.challenge.clone();
                 challenge.map(Step::Present).ok_or_else(|| Failure::malformed("no challenge"))
             }
+            Stage::Finalize if self.certificate_key.is_none() => {
+                let key = KeyPair::generate().map_err(|error| unsignable(&error))?;
+                let pem = KeyPem(key.serialize_pem());
+                (self.stage, self.certificate_key) = (Stage::Finalize, Some(key));
+                Ok(Step::Store(pem))
+            }
             Stage::Done(issued) => {
                 self.stage = Stage::Done(issued.clone());
                 Ok(Step::Done(issued))
@@ -193,9 +214,13 @@ impl<'a> Issuance<'a> {
     }
 
     /// The signed request of this stage.
-    fn signed(&mut self, nonce: &str) -> Result<Step, Failure> {
+    fn signed(&self, nonce: &str) -> Result<Step, Failure> {
         let (url, payload) = match &self.stage {
             Stage::Account => (self.directory()?.new_account.clone(), self.account_payload()),
+            Stage::Contact => {
+                let url = self.account.clone().unwrap_or_default();
+                (url, json!({ "contact": self.contact() }).to_string())
+            }
             Stage::NewOrder => (self.directory()?.new_order.clone(), self.order_payload()?),
             Stage::Challenge { challenge, .. } => (challenge.clone(), "{}".into()),
             Stage::Finalize => (self.order.finalize.clone(), self.finalize_payload()?),
@@ -218,13 +243,15 @@ impl<'a> Issuance<'a> {
 
     /// If the key has an account already, the authority returns that one (RFC 8555, 7.3.1).
     fn account_payload(&self) -> String {
-        let contact: Vec<_> =
-            self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect();
         let mut payload = json!({ "termsOfServiceAgreed": true });
-        if !contact.is_empty() {
-            payload["contact"] = contact.into();
+        if !self.wanted.emails.is_empty() {
+            payload["contact"] = self.contact();
         }
         payload.to_string()
+    }
+
+    fn contact(&self) -> Value {
+        self.wanted.emails.iter().map(|email| format!("mailto:{email}")).collect()
     }
 
     fn order_payload(&self) -> Result<String, Failure> {
@@ -239,23 +266,14 @@ impl<'a> Issuance<'a> {
         Ok(payload.to_string())
     }
 
-    fn finalize_payload(&mut self) -> Result<String, Failure> {
-        let failure = |error| {
-            let text = format!("cannot make a signing request: {error}");
-            Failure::new(FailureKind::Certificate, text)
-        };
-        // The key stays the same if the nonce is refused.
-        let key = match self.certificate_key.take() {
-            Some(key) => key,
-            None => KeyPair::generate().map_err(failure)?,
-        };
+    fn finalize_payload(&self) -> Result<String, Failure> {
+        let key = self.certificate_key.as_ref().ok_or_else(|| Failure::malformed("no key"))?;
         let made = || {
             let mut params = CertificateParams::new(self.wanted.names.clone())?;
             params.distinguished_name = DistinguishedName::new();
-            params.serialize_request(&key)
+            params.serialize_request(key)
         };
-        let request = made().map_err(failure)?;
-        self.certificate_key = Some(key);
+        let request = made().map_err(|error| unsignable(&error))?;
         Ok(json!({ "csr": base64url(request.der()) }).to_string())
     }
 
@@ -312,7 +330,13 @@ impl<'a> Issuance<'a> {
             }
             _ => {}
         }
-        Err(problem::failure(response, now))
+        let failure = problem::failure(response, now);
+        // The contact can't be changed now. An address that is wrong ends the order.
+        if matches!(self.stage, Stage::Contact) && failure.kind != FailureKind::Account {
+            self.stage = Stage::NewOrder;
+            return Ok(());
+        }
+        Err(failure)
     }
 
     fn directory_came(&mut self, response: &Response) -> Result<(), Failure> {
@@ -339,13 +363,21 @@ impl<'a> Issuance<'a> {
         };
         match stage {
             Stage::Account => {
-                if Status::of(&response.json()?)? != Status::Valid {
+                let account = response.json()?;
+                if Status::of(&account)? != Status::Valid {
                     let text = "the account at the CA was deactivated";
                     return Err(Failure::new(FailureKind::Account, text));
                 }
                 self.account = Some(location()?);
-                self.stage = Stage::NewOrder;
+                // An account that exists keeps its contact, unless it is told (RFC 8555, 7.3.2).
+                let is_known = response.status == 200;
+                let is_changed = account["contact"] != self.contact();
+                self.stage = match is_known && is_changed && !self.wanted.emails.is_empty() {
+                    true => Stage::Contact,
+                    false => Stage::NewOrder,
+                };
             }
+            Stage::Contact => self.stage = Stage::NewOrder,
             Stage::NewOrder => {
                 let object = response.json()?;
                 self.order = Order::of(&object, location()?, self.wanted.names.len())?;
@@ -449,4 +481,9 @@ impl<'a> Issuance<'a> {
         self.pause = Some(wait);
         Ok(())
     }
+}
+
+fn unsignable(error: &rcgen::Error) -> Failure {
+    let text = format!("cannot make a signing request: {error}");
+    Failure::new(FailureKind::Certificate, text)
 }

@@ -36,13 +36,13 @@ pub use challenge::{Challenge, ChallengeKind, Challenges};
 pub use client::Client;
 pub use directory::Directory;
 pub use failure::{Failure, FailureKind};
-pub use issuance::{Issuance, Issued, Step, Wanted};
+pub use issuance::{Issuance, Issued, KeyPem, Step, Wanted};
 pub use jws::AccountKey;
 pub use names::{BadName, parse_name};
 pub use renewal::{RenewalInfo, RenewalStep, Window};
 pub use renewer::{Renewer, Report, Runtime, Settings};
 pub use request::{Method, Request, Response};
-pub use state::{Lock, StateFolder, Stored};
+pub use state::{Lock, StateFolder, Stored, Version};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -100,7 +101,7 @@ pub struct Settings {
     /// The e-mail addresses of the account.
     pub emails: Vec<String>,
     /// The challenges that listeners can answer, the preferred one first. After a failure of any
-    /// kind, the next attempt prefers another one.
+    /// kind, the next attempt prefers another one; a renewal, the one that worked.
     pub kinds: Vec<ChallengeKind>,
     /// Where everything is kept.
     pub state: PathBuf,
@@ -128,11 +129,13 @@ struct Entry {
     due: SystemTime,
     /// When to ask for renewal information.
     check: SystemTime,
-    /// A window of the authority can't set `due` to an earlier time: one that is always in the past
-    /// would lead to one order after the other.
+    /// A new certificate isn't due before this time. Otherwise, a clock that is ahead, or an
+    /// authority whose windows are always in the past, would lead to one order after the other.
     not_before: SystemTime,
     /// In a row.
     failures: u32,
+    /// The kind of challenge that an order begins with: in [`Settings::kinds`].
+    first_kind: usize,
     /// The last report since the last certificate: `Some(None)` is [`Report::Waiting`].
     reported: Option<Option<FailureKind>>,
 }
@@ -145,6 +148,9 @@ impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
 
 /// The longest time between two turns: the clock may be set, and the machine may sleep.
 const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
+
+/// The shortest time from a certificate to the order of the next one, however short its lifetime.
+const SHORTEST_USE: Duration = Duration::from_secs(10);
 
 /// How long to wait while another server orders.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(2);
@@ -167,9 +173,19 @@ impl<R: Runtime> Renewer<R> {
         let certificates = certificates.into_iter().map(|names| {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
-            let (failures, reported) = (0, None);
+            let (failures, first_kind, reported) = (0, 0, None);
             let (check, not_before) = (now, now);
-            Ok(Entry { names, stored, window, due, check, not_before, failures, reported })
+            Ok(Entry {
+                names,
+                stored,
+                window,
+                due,
+                check,
+                not_before,
+                failures,
+                first_kind,
+                reported,
+            })
         });
         let certificates = certificates.collect::<Result<_, Failure>>()?;
         let has_reported_terms = false;
@@ -244,7 +260,7 @@ impl<R: Runtime> Renewer<R> {
             self.certificates[at].check = now + LONGEST_TURN;
             return;
         };
-        let answer = self.renewal_info(&id);
+        let answer = caught(|| self.renewal_info(&id));
         let random = self.runtime.random();
         let entry = &mut self.certificates[at];
         entry.check = now + DEFAULT_CHECK;
@@ -277,7 +293,7 @@ impl<R: Runtime> Renewer<R> {
 
     /// Orders the certificate if it is due, and no other server has ordered it or is ordering.
     fn attempt(&mut self, at: usize) {
-        if let Err(failure) = self.try_attempt(at) {
+        if let Err(failure) = caught(|| self.try_attempt(at)) {
             self.failed(at, failure);
         }
     }
@@ -325,7 +341,7 @@ impl<R: Runtime> Renewer<R> {
         // The time of a window was drawn when the window came.
         let due = match entry.window {
             Some(_) => entry.due,
-            None => renewal::due(stored.lifetime, None, 0.0),
+            None => renewal::due(stored.lifetime, None, 0.0).max(entry.not_before),
         };
         if due > now {
             self.certificates[at].due = due;
@@ -339,8 +355,8 @@ impl<R: Runtime> Renewer<R> {
         let entry = &mut self.certificates[at];
         let [start, end] = stored.lifetime;
         let lifetime = end.duration_since(start).unwrap_or_default();
-        entry.due = renewal::due(stored.lifetime, None, 0.0);
-        entry.not_before = now + (lifetime / 3).min(DEFAULT_CHECK);
+        entry.not_before = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
+        entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.not_before);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
         (entry.failures, entry.reported) = (0, None);
         entry.due
@@ -361,9 +377,8 @@ impl<R: Runtime> Renewer<R> {
         let entry = &self.certificates[at];
         let key = self.state.account_key(lock)?;
         let mut kinds = self.kinds.clone();
-        if !kinds.is_empty() {
-            kinds.rotate_left(entry.failures as usize % self.kinds.len());
-        }
+        let first_kind = (entry.first_kind + entry.failures as usize) % kinds.len().max(1);
+        kinds.rotate_left(first_kind);
         let wanted = Wanted {
             names: entry.names.clone(),
             kinds,
@@ -378,6 +393,7 @@ impl<R: Runtime> Renewer<R> {
         let mut issuance = Issuance::new(&directory, &key, wanted);
         let challenges = Arc::clone(&self.challenges);
         let _withdraw = Withdraw(&challenges);
+        let mut version = None;
         loop {
             match issuance.step()? {
                 Step::Send(request) => {
@@ -387,7 +403,13 @@ impl<R: Runtime> Renewer<R> {
                 }
                 Step::Present(challenge) => challenges.present(challenge, &self.provider)?,
                 Step::Wait(time) => self.runtime.wait(time),
-                Step::Done(issued) => return self.state.install(lock, &names, &issued),
+                Step::Store(key) => version = Some(self.state.begin(lock, &names, &key)?),
+                Step::Done(issued) => {
+                    // It works: renewals begin with it.
+                    self.certificates[at].first_kind = first_kind;
+                    let version = version.ok_or_else(|| Failure::malformed("no key"))?;
+                    return version.install(&issued.chain);
+                }
             }
         }
     }
@@ -413,6 +435,14 @@ impl<R: Runtime> Renewer<R> {
             self.runtime.report(&Report::Failed { names, failure, retry_after, not_after });
         }
     }
+}
+
+/// A panic as a failure: it may not end the renewals of all certificates.
+fn caught<T>(code: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|_| {
+        let text = "this program has a fault: please report the panic that the log shows";
+        Err(Failure::new(FailureKind::Panic, text))
+    })
 }
 
 /// Ends the answers to challenges when an order ends, in any way.

@@ -4,9 +4,10 @@
 //! STATE/acme-v02.api.letsencrypt.org-directory/
 //!   lock                      held while an order is in progress
 //!   account-key.pem
-//!   example.org               a link to the folder of the newest version
-//!   .example.org.SUFFIX/
-//!     cert.pem  key.pem       the certificate with its chain, and its key
+//!   certificates/
+//!     example.org             a link to the folder of the newest version
+//!     .example.org.SUFFIX/
+//!       cert.pem  key.pem     the certificate with its chain, and its key
 //! ```
 //!
 //! Each file is written under another name first, and synchronised: a crash at any point leaves the
@@ -30,7 +31,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::failure::{Failure, FailureKind};
-use crate::issuance::Issued;
+use crate::issuance::KeyPem;
 use crate::jws::AccountKey;
 use crate::renewal;
 
@@ -70,7 +71,7 @@ impl StateFolder {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&folder)
+            .create(folder.join(CERTIFICATES))
             .map_err(|error| failure("create", &folder, &error))?;
         Ok(Self { folder })
     }
@@ -93,7 +94,12 @@ impl StateFolder {
     }
 
     fn link(&self, names: &[String]) -> PathBuf {
-        self.folder.join(certificate_name(names))
+        self.certificates().join(certificate_name(names))
+    }
+
+    /// Certificates have a folder of their own: any file name can be that of a host, too.
+    fn certificates(&self) -> PathBuf {
+        self.folder.join(CERTIFICATES)
     }
 
     /// The lock; `None` if another process holds it.
@@ -142,75 +148,78 @@ impl StateFolder {
         }
     }
 
-    /// What is known of the certificate for these names; `None` if there is none that can be used.
+    /// What is known of the certificate for these names; `None` if there is none that can be used
+    /// with the key beside it.
     ///
     /// # Errors
     ///
     /// If it can't be read.
     pub fn stored(&self, names: &[String]) -> Result<Option<Stored>, Failure> {
-        let [path, _] = self.pair(names);
-        match fs::read(&path) {
-            Ok(pem) => Ok(parse(&pem)),
+        let link = self.link(names);
+        // Both files of one version, even if another process replaces the link now.
+        let issued = fs::canonicalize(&link).and_then(|folder| {
+            let (chain, key) = (fs::read(folder.join(CERT))?, fs::read(folder.join(KEY))?);
+            let text = |pem| String::from_utf8(pem).unwrap_or_default();
+            Ok([text(chain), text(key)])
+        });
+        match issued {
+            Ok([chain, key]) => Ok(check(names, &chain, &key).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failure("read", &path, &error)),
+            Err(error) => Err(failure("read a file in", &link, &error)),
         }
     }
 
-    /// Checks a certificate, and stores it with its key instead of the one before.
+    /// Stores the key of a certificate that is going to be issued: if files can't be written, that
+    /// is known before.
     ///
     /// # Errors
     ///
-    /// If it isn't for these names or this key, or the files can't be written. The one before stays.
-    pub fn install(
+    /// If the key can't be written.
+    pub fn begin<'a>(
         &self,
-        _lock: &Lock,
+        lock: &'a Lock,
         names: &[String],
-        issued: &Issued,
-    ) -> Result<Stored, Failure> {
+        key: &KeyPem,
+    ) -> Result<Version<'a>, Failure> {
         let name = certificate_name(names);
+        self.mend_link(&name)?;
         let version = format!(".{name}.{}", suffix());
-        let folder = self.folder.join(&version);
-        let installed = self.write_version(&folder, names, issued).and_then(|stored| {
-            let (link, new) =
-                (self.folder.join(&name), self.folder.join(format!("{version}.link")));
-            symlink(&version, &new)
-                .and_then(|()| fs::rename(&new, &link))
-                .and_then(|()| sync(&self.folder))
-                .map_err(|error| failure("replace", &link, &error))?;
-            Ok(stored)
-        });
-        match installed {
-            Ok(_) => self.remove_versions(&name, &version),
-            Err(_) => drop(fs::remove_dir_all(&folder)),
-        }
-        installed
-    }
-
-    fn write_version(
-        &self,
-        folder: &Path,
-        names: &[String],
-        issued: &Issued,
-    ) -> Result<Stored, Failure> {
-        let (cert, key) = (folder.join(CERT), folder.join(KEY));
+        let folder = self.certificates().join(&version);
+        let made = Version {
+            state: self.clone(),
+            _lock: lock,
+            names: names.to_vec(),
+            version,
+            folder,
+            key: key.clone(),
+            is_used: false,
+        };
         DirBuilder::new()
             .mode(0o700)
-            .create(folder)
-            .and_then(|()| write(&key, issued.key.as_bytes()))
-            .and_then(|()| write(&cert, issued.chain.as_bytes()))
-            .and_then(|()| sync(folder))
-            .map_err(|error| failure("write", folder, &error))?;
-        check(names, issued).map_err(|text| {
-            let text = format!("the CA sent a certificate that can't be used: {text}");
-            Failure::new(FailureKind::Certificate, text)
-        })
+            .create(&made.folder)
+            .and_then(|()| write(&made.folder.join(KEY), key.0.as_bytes()))
+            .map_err(|error| failure("write", &made.folder, &error))?;
+        Ok(made)
+    }
+
+    /// A copy of the state folder may have a folder in place of a link, which a rename can't
+    /// replace. It becomes a version, to which the link leads.
+    fn mend_link(&self, name: &str) -> Result<(), Failure> {
+        let link = self.certificates().join(name);
+        if !fs::symlink_metadata(&link).is_ok_and(|found| found.is_dir()) {
+            return Ok(());
+        }
+        let version = format!(".{name}.{}", suffix());
+        fs::rename(&link, self.certificates().join(&version))
+            .and_then(|()| symlink(&version, &link))
+            .map_err(|error| failure("replace", &link, &error))
     }
 
     /// Removes older versions, except the newest of them: a reader may have followed the link
     /// before it was replaced. Also removes what a crash has left.
     fn remove_versions(&self, name: &str, current: &str) {
         let prefix = format!(".{name}.");
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.certificates()).into_iter().flatten().flatten();
         let mut old: Vec<_> = entries
             .filter(|entry| {
                 let found = entry.file_name();
@@ -234,14 +243,63 @@ impl StateFolder {
     }
 }
 
+/// A certificate that is going to be issued. Its folder is removed on drop, unless it is used.
+#[derive(Debug)]
+pub struct Version<'a> {
+    state: StateFolder,
+    _lock: &'a Lock,
+    names: Vec<String>,
+    version: String,
+    folder: PathBuf,
+    key: KeyPem,
+    is_used: bool,
+}
+
+impl Version<'_> {
+    /// Checks the certificate with this chain in PEM, and uses it instead of the one before.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't for these names or this key, or can't be written. The one before stays.
+    pub fn install(mut self, chain: &str) -> Result<Stored, Failure> {
+        let stored = check(&self.names, chain, &self.key.0).map_err(|text| {
+            let text = format!("the CA sent a certificate that can't be used: {text}");
+            Failure::new(FailureKind::Certificate, text)
+        })?;
+        write(&self.folder.join(CERT), chain.as_bytes())
+            .and_then(|()| sync(&self.folder))
+            .map_err(|error| failure("write", &self.folder, &error))?;
+        let link = self.state.link(&self.names);
+        let new = self.folder.with_file_name(format!("{}.link", self.version));
+        symlink(&self.version, &new).and_then(|()| fs::rename(&new, &link)).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            failure("replace", &link, &error)
+        })?;
+        // From now on, the link leads to the folder.
+        self.is_used = true;
+        let certificates = self.state.certificates();
+        sync(&certificates).map_err(|error| failure("write", &certificates, &error))?;
+        self.state.remove_versions(&certificate_name(&self.names), &self.version);
+        Ok(stored)
+    }
+}
+
+impl Drop for Version<'_> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+const CERTIFICATES: &str = "certificates";
 const CERT: &str = "cert.pem";
 const KEY: &str = "key.pem";
 
 /// Checks that a certificate is for these names, and has this key. Its times are not checked: the
 /// clock of the authority may be ahead of ours.
-fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(issued.chain.as_bytes()).collect();
+fn check(names: &[String], chain: &str, key: &str) -> Result<Stored, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
     let chain = chain.map_err(|error| error.to_string())?;
     let first = chain.first().ok_or("it has no certificate")?;
     let (_, certificate) = X509Certificate::from_der(first).map_err(|error| error.to_string())?;
@@ -256,7 +314,7 @@ fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
         return Err(format!("it is not for {missing}"));
     }
     let stored = stored(first, &certificate);
-    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
     let key = key.map_err(|error| error.to_string())?;
     let key = sockeye_tls::provider().key_provider.load_private_key(key);
     let key = key.map_err(|error| error.to_string())?;
@@ -267,13 +325,6 @@ fn check(names: &[String], issued: &Issued) -> Result<Stored, String> {
 fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
     let (id, lifetime) = renewal::read(certificate);
     Stored { id, lifetime, fingerprint: Sha256::digest(der).into() }
-}
-
-/// The certificate of this PEM text, the first one of a chain.
-fn parse(pem: &[u8]) -> Option<Stored> {
-    let der = CertificateDer::from_pem_slice(pem).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Some(stored(&der, &certificate))
 }
 
 /// The file name of a certificate: its name, or the first one with the number of the others and a

@@ -91,8 +91,7 @@ impl Acme {
         thread::Builder::new().name("acme".into()).spawn(move || {
             loop {
                 let wait = renewer.turn();
-                renewer.runtime().wait(wait);
-                if std::mem::take(&mut renewer.runtime().retries) {
+                if renewer.runtime().is_signalled_within(wait) {
                     renewer.retry_now();
                 }
             }
@@ -109,9 +108,20 @@ impl Acme {
 struct Thread {
     client: Client,
     signals: Receiver<()>,
-    /// A signal came during a wait.
+    /// A signal came during a wait, maybe one of an order.
     retries: bool,
     host: String,
+}
+
+impl Thread {
+    /// Waits for a signal to retry. One that came during the last turn counts: its order may have
+    /// failed.
+    fn is_signalled_within(&mut self, time: Duration) -> bool {
+        if !self.retries {
+            self.wait(time);
+        }
+        std::mem::take(&mut self.retries)
+    }
 }
 
 impl Runtime for Thread {
@@ -201,6 +211,25 @@ fn failed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_during_an_order_is_not_forgotten() {
+        let (retry, signals) = sync_channel(1);
+        let client = sockeye::tls::ClientSettings {
+            trust: sockeye::tls::Trust::Anything,
+            ..Default::default()
+        };
+        let client = Client::new(Arc::new(client.config().unwrap()));
+        let mut thread = Thread { client, signals, retries: false, host: String::new() };
+        retry.send(()).unwrap();
+        // The order waits for a validation, then fails.
+        thread.wait(Duration::from_secs(60));
+        retry.send(()).unwrap();
+        // There is no wait, which would take the second signal.
+        assert!(thread.is_signalled_within(Duration::from_secs(60)));
+        assert!(thread.signals.try_recv().is_ok());
+        assert!(!thread.is_signalled_within(Duration::ZERO));
+    }
 
     #[test]
     fn a_failure_says_what_to_do_and_what_happens_next() {

@@ -26,12 +26,16 @@ pub(super) struct Authority {
     /// Responses to the next requests for a path, instead of the right one.
     pub(super) faults: HashMap<&'static str, VecDeque<Response>>,
     pub(super) is_down: bool,
+    /// Requests for this path end in a panic.
+    pub(super) panics_at: Option<&'static str>,
     /// Authorizations are valid already.
     pub(super) reuses: bool,
     /// Polls until a validation is done.
     pub(super) slow: u32,
     pub(super) kinds: Vec<&'static str>,
     pub(super) lifetime: Duration,
+    /// The authority's clock is behind that of the test.
+    pub(super) behind: Duration,
     /// The window of renewal information: seconds from now.
     pub(super) window: Option<[u64; 2]>,
     pub(super) terms: Option<&'static str>,
@@ -62,10 +66,12 @@ impl Authority {
             reports: Vec::new(),
             faults: HashMap::new(),
             is_down: false,
+            panics_at: None,
             reuses: false,
             slow: 0,
             kinds: vec!["dns-01", "http-01", "tls-alpn-01"],
             lifetime: Duration::from_secs(90 * 24 * 60 * 60),
+            behind: Duration::ZERO,
             window: None,
             terms: None,
             contact: Value::Null,
@@ -125,8 +131,17 @@ impl Authority {
             "/nonce" => reply(200, &Value::Null),
             "/account" => {
                 assert_eq!(payload["termsOfServiceAgreed"], true);
+                // An account that exists isn't changed.
+                let status = if self.contact.is_null() { 201 } else { 200 };
+                if status == 201 {
+                    self.contact = payload["contact"].clone();
+                }
+                let account = json!({ "status": "valid", "contact": self.contact });
+                located(status, "/account/1", &account)
+            }
+            "/account/1" => {
                 self.contact = payload["contact"].clone();
-                located(201, "/account/1", &json!({ "status": "valid" }))
+                reply(200, &json!({ "status": "valid", "contact": self.contact }))
             }
             "/order" => {
                 self.ordered = payload.clone();
@@ -223,8 +238,9 @@ impl Authority {
     fn issue(&mut self, csr: Vec<u8>) -> String {
         let mut request = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
         let hour = Duration::from_secs(60 * 60);
-        request.params.not_before = (self.now - hour).into();
-        request.params.not_after = (self.now - hour + self.lifetime).into();
+        let start = self.now - self.behind - hour;
+        request.params.not_before = start.into();
+        request.params.not_after = (start + self.lifetime).into();
         self.serial += 1;
         request.params.serial_number = Some(SerialNumber::from(self.serial));
         request.params.use_authority_key_identifier_extension = true;
@@ -256,6 +272,7 @@ impl Runtime for Authority {
         if self.is_down {
             return Err(Failure::new(FailureKind::Unreachable, "no connection"));
         }
+        assert!(self.panics_at.is_none_or(|start| !path.starts_with(start)), "as the test wants");
         let payload = match request.method {
             Method::Post => self.payload(request),
             _ => Ok(Value::Null),

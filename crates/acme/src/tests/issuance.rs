@@ -31,6 +31,7 @@ fn run(ca: &mut Authority, wanted: Wanted) -> (Result<Issued, Failure>, Vec<Chal
                 presented.push(challenge.clone());
                 challenges.present(challenge, &sockeye_tls::provider())?;
             }
+            Step::Store(_) => {}
             Step::Wait(time) => ca.wait(time),
             Step::Done(issued) => return Ok(Some(issued)),
         }
@@ -59,6 +60,27 @@ fn each_name_is_validated_by_the_preferred_challenge() {
     let (issued, presented) = run(&mut ca, wanted(&["example.org"]));
     issued.unwrap();
     assert_eq!(presented[0].kind, ChallengeKind::Http01);
+}
+
+#[test]
+fn the_account_gets_the_address_that_is_wanted_now() {
+    let mut ca = Authority::new();
+    let updates = |ca: &Authority| ca.asked.iter().filter(|path| *path == "/account/1").count();
+    let wanted = |email: &str| Wanted { emails: vec![email.into()], ..wanted(&["example.org"]) };
+    for (email, expected) in [("a@example.org", 0), ("a@example.org", 0), ("b@example.org", 1)] {
+        run(&mut ca, wanted(email)).0.unwrap();
+        assert_eq!(ca.contact, json!([format!("mailto:{email}")]));
+        assert_eq!(updates(&ca), expected);
+    }
+    // Without an address, the account keeps its own.
+    run(&mut ca, Wanted { emails: Vec::new(), ..wanted("") }).0.unwrap();
+    assert_eq!(updates(&ca), 1);
+    // An address that the CA refuses is named. Other refusals don't stop the order.
+    ca.fault("/account/1", problem(400, "invalidContact", "no"));
+    let failure = run(&mut ca, wanted("c@example.org")).0.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Account);
+    ca.fault("/account/1", problem(500, "serverInternal", "no"));
+    run(&mut ca, wanted("c@example.org")).0.unwrap();
 }
 
 #[test]

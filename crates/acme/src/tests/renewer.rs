@@ -33,6 +33,7 @@ fn run(renewer: &mut Renewer<Authority>, time: Duration) -> Vec<u64> {
         let passed = ca.now.duration_since(start).unwrap();
         if ca.asked[before..].iter().any(|path| path == "/order") {
             orders.push(passed.as_secs() / DAY.as_secs());
+            assert!(orders.len() < 200, "orders without end");
         }
         if passed > time {
             return orders;
@@ -99,6 +100,23 @@ fn a_certificate_is_renewed_when_the_ca_says_so() {
 }
 
 #[test]
+fn a_certificate_that_is_due_when_it_comes_is_not_ordered_again_at_once() {
+    for (lifetime, behind, time, most) in [
+        // Our clock is ahead: by most of the lifetime, and by more than it.
+        (90 * DAY, 80 * DAY, DAY, 5),
+        (90 * DAY, 200 * DAY, DAY, 5),
+        // It was never valid.
+        (Duration::ZERO, Duration::ZERO, DAY / 24 / 6, 61),
+    ] {
+        let folder = Folder::new();
+        let mut ca = Authority::new();
+        (ca.lifetime, ca.behind) = (lifetime, behind);
+        let orders = run(&mut renewer(&folder, ca), time).len();
+        assert!((2..=most).contains(&orders), "{orders} orders");
+    }
+}
+
+#[test]
 fn failures_are_reported_once_per_kind_and_retried_less_and_less() {
     let folder = Folder::new();
     let mut ca = Authority::new();
@@ -153,6 +171,45 @@ fn the_other_challenge_is_tried_after_a_failed_validation() {
     let challenges: Vec<_> =
         asked.iter().filter(|path| path.starts_with("/challenge/example.org")).collect();
     assert_eq!(challenges, [path, "/challenge/example.org/http-01"]);
+    // It worked, so that the renewal begins with it.
+    assert_eq!(run(&mut renewer, 60 * DAY).len(), 1);
+    let mut asked = renewer.runtime().asked.iter();
+    let last = asked.rfind(|path| path.starts_with("/challenge/example.org"));
+    assert_eq!(last.unwrap(), "/challenge/example.org/http-01");
+}
+
+#[test]
+fn nothing_is_issued_that_cannot_be_stored() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    let certificates = renewer.folder().join("certificates");
+    std::fs::remove_dir(&certificates).unwrap();
+    std::os::unix::fs::symlink("missing", &certificates).unwrap();
+    run(&mut renewer, DAY);
+    assert!(!renewer.runtime().asked.iter().any(|path| path == "/finalize"));
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::State, 60)]);
+    std::fs::create_dir(renewer.folder().join("missing")).unwrap();
+    run(&mut renewer, DAY);
+    assert!(matches!(renewer.runtime().reports.last(), Some(Report::Issued { .. })));
+}
+
+#[test]
+fn a_panic_is_a_failure_after_which_renewals_go_on() {
+    let folder = Folder::new();
+    let mut ca = Authority::new();
+    ca.panics_at = Some("/challenge/");
+    let mut renewer = renewer(&folder, ca);
+    run(&mut renewer, DAY);
+    assert_eq!(failures(&renewer.runtime().reports), [(FailureKind::Panic, 60)]);
+    assert!(renewer.runtime().asked.len() < 100);
+    renewer.runtime().panics_at = None;
+    run(&mut renewer, DAY);
+    assert!(matches!(renewer.runtime().reports.last(), Some(Report::Issued { .. })));
+    // When the CA is asked for renewal information, too: at the directory.
+    renewer.runtime().panics_at = Some("/dir");
+    run(&mut renewer, DAY);
+    renewer.runtime().panics_at = None;
+    assert_eq!(run(&mut renewer, 60 * DAY).len(), 1);
 }
 
 #[test]

@@ -22,6 +22,15 @@ fn issued(names: &[&str]) -> Issued {
     Issued { chain: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
 }
 
+fn install(
+    state: &StateFolder,
+    lock: &Lock,
+    names: &[String],
+    issued: &Issued,
+) -> Result<Stored, Failure> {
+    state.begin(lock, names, &KeyPem(issued.key.clone()))?.install(&issued.chain)
+}
+
 fn files(folder: &std::path::Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
@@ -37,14 +46,15 @@ fn nobody_else_can_read_keys() {
     let key = state.account_key(&lock).unwrap();
     assert_eq!(state.account_key(&lock).unwrap().thumbprint(), key.thumbprint());
     let example = names(&["example.org"]);
-    state.install(&lock, &example, &issued(&["example.org"])).unwrap();
+    install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
     let folder = root.0.join("new/state/ca.example-dir");
-    assert_eq!(state.pair(&example)[1], folder.join("example.org/key.pem"));
-    for path in ["account-key.pem", "lock", "example.org/key.pem", "example.org/cert.pem"] {
-        let mode = fs::metadata(folder.join(path)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o600, "{path}");
+    let [cert, key] = state.pair(&example);
+    assert_eq!(key, folder.join("certificates/example.org/key.pem"));
+    for path in [folder.join("account-key.pem"), folder.join("lock"), cert, key] {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{path:?}");
     }
-    for path in ["", "example.org"] {
+    for path in ["", "certificates", "certificates/example.org"] {
         let mode = fs::metadata(folder.join(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o700, "{path}");
     }
@@ -70,7 +80,7 @@ fn a_certificate_and_its_key_are_replaced_together() {
     let mut seen = Vec::new();
     for _ in 0..4 {
         let issued = issued(&["example.org"]);
-        let stored = state.install(&lock, &example, &issued).unwrap();
+        let stored = install(&state, &lock, &example, &issued).unwrap();
         assert_eq!(state.stored(&example).unwrap().as_ref(), Some(&stored));
         let [cert, key] = state.pair(&example);
         assert_eq!(fs::read_to_string(cert).unwrap(), issued.chain);
@@ -79,8 +89,8 @@ fn a_certificate_and_its_key_are_replaced_together() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 4);
-    // The link, its target and the version before. And the lock.
-    assert_eq!(files(&root.0.join("ca.example-dir")).len(), 4);
+    // The link, its target and the version before.
+    assert_eq!(files(&root.0.join("ca.example-dir/certificates")).len(), 3);
 }
 
 #[test]
@@ -89,9 +99,9 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
     let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
     let lock = state.try_lock().unwrap().unwrap();
     let example = names(&["example.org"]);
-    let folder = root.0.join("ca.example-dir");
+    let folder = root.0.join("ca.example-dir/certificates");
     // Of another certificate, which stays.
-    state.install(&lock, &names(&["example.org.uk"]), &issued(&["example.org.uk"])).unwrap();
+    install(&state, &lock, &names(&["example.org.uk"]), &issued(&["example.org.uk"])).unwrap();
     // Before the first certificate, at each step.
     fs::create_dir(folder.join(".example.org.0000000000000001")).unwrap();
     fs::create_dir(folder.join(".example.org.0000000000000002")).unwrap();
@@ -99,14 +109,14 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
     let link = folder.join(".example.org.0000000000000002.link");
     std::os::unix::fs::symlink(".example.org.0000000000000002", link).unwrap();
     assert_eq!(state.stored(&example).unwrap(), None);
-    state.install(&lock, &example, &issued(&["example.org"])).unwrap();
+    install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
     assert!(state.stored(&example).unwrap().is_some());
     assert!(state.stored(&names(&["example.org.uk"])).unwrap().is_some());
     // One version before may still be read.
-    state.install(&lock, &example, &issued(&["example.org"])).unwrap();
-    assert_eq!(files(&folder).len(), 6, "{:?}", files(&folder));
+    install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
+    assert_eq!(files(&folder).len(), 5, "{:?}", files(&folder));
     // A key that was cut.
-    fs::write(folder.join("account-key.pem"), "half").unwrap();
+    fs::write(folder.with_file_name("account-key.pem"), "half").unwrap();
     let failure = state.account_key(&lock).unwrap_err();
     assert!(failure.text.ends_with("remove it, and a new account is made"), "{failure}");
     // A certificate that was cut is ordered again.
@@ -115,25 +125,80 @@ fn what_a_crash_has_left_changes_nothing_and_is_removed() {
 }
 
 #[test]
+fn a_host_may_have_the_name_of_any_other_file() {
+    let root = Folder::new();
+    let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    let key = state.account_key(&lock).unwrap();
+    for name in ["lock", "account-key.pem", "certificates"] {
+        install(&state, &lock, &names(&[name]), &issued(&[name])).unwrap();
+        assert!(state.stored(&names(&[name])).unwrap().is_some(), "{name}");
+    }
+    assert!(state.try_lock().unwrap().is_none());
+    assert_eq!(state.account_key(&lock).unwrap().thumbprint(), key.thumbprint());
+}
+
+#[test]
+fn a_copied_folder_is_renewed() {
+    let root = Folder::new();
+    let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    let example = names(&["example.org"]);
+    install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
+    // As cp -rL does.
+    let link = root.0.join("ca.example-dir/certificates/example.org");
+    let target = link.with_file_name(fs::read_link(&link).unwrap());
+    fs::remove_file(&link).unwrap();
+    fs::rename(target, &link).unwrap();
+    let old = state.stored(&example).unwrap();
+    assert!(old.is_some());
+    // What is there stays until the new one is there.
+    let new = issued(&["example.org"]);
+    let version = state.begin(&lock, &example, &KeyPem(new.key.clone())).unwrap();
+    assert_eq!(state.stored(&example).unwrap(), old);
+    let stored = version.install(&new.chain).unwrap();
+    assert_eq!(state.stored(&example).unwrap(), Some(stored));
+    assert_eq!(files(link.parent().unwrap()).len(), 3);
+}
+
+#[test]
+fn a_certificate_without_its_key_is_ordered_again() {
+    let root = Folder::new();
+    let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
+    let lock = state.try_lock().unwrap().unwrap();
+    let example = names(&["example.org"]);
+    let [_, key] = state.pair(&example);
+    for bad in [Some(issued(&["example.org"]).key), Some("half".into()), None] {
+        install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
+        assert!(state.stored(&example).unwrap().is_some());
+        match &bad {
+            Some(other) => fs::write(&key, other).unwrap(),
+            None => fs::remove_file(&key).unwrap(),
+        }
+        assert_eq!(state.stored(&example).unwrap(), None, "{bad:?}");
+    }
+}
+
+#[test]
 fn a_certificate_that_does_not_fit_is_not_stored() {
     let root = Folder::new();
     let state = StateFolder::open(&root.0, "https://ca.example/dir").unwrap();
     let lock = state.try_lock().unwrap().unwrap();
     let example = names(&["example.org"]);
-    let good = state.install(&lock, &example, &issued(&["example.org"])).unwrap();
+    let good = install(&state, &lock, &example, &issued(&["example.org"])).unwrap();
     let other_key = Issued { key: issued(&["a"]).key, ..issued(&["example.org"]) };
     for (bad, expected) in [
         (other_key, "it has another key"),
         (issued(&["other.example"]), "it is not for example.org"),
         (Issued { chain: "-----BEGIN".into(), ..issued(&["a"]) }, "it has no certificate"),
     ] {
-        let failure = state.install(&lock, &example, &bad).unwrap_err();
+        let failure = install(&state, &lock, &example, &bad).unwrap_err();
         let start = format!("the CA sent a certificate that can't be used: {expected}");
         assert!(failure.text.starts_with(&start), "{failure}");
         assert_eq!(failure.kind, FailureKind::Certificate);
         assert_eq!(state.stored(&example).unwrap().as_ref(), Some(&good));
     }
-    assert_eq!(files(&root.0.join("ca.example-dir")).len(), 3);
+    assert_eq!(files(&root.0.join("ca.example-dir/certificates")).len(), 2);
 }
 
 #[test]
@@ -159,7 +224,7 @@ fn each_set_of_names_and_each_authority_has_files_of_its_own() {
     paths.dedup();
     assert_eq!(paths.len(), count);
     for path in paths {
-        assert_eq!(path.strip_prefix(&root.0).unwrap().components().count(), 3, "{path:?}");
+        assert_eq!(path.strip_prefix(&root.0).unwrap().components().count(), 4, "{path:?}");
     }
     // The order of names doesn't matter beyond the first.
     let same = names(&["a.example", "c.example", "b.example"]);

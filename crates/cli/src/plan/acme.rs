@@ -1,6 +1,6 @@
 //! Certificates from an authority.
 
-use std::path::Path;
+use std::collections::HashSet;
 
 use sockeye::tls::{ClientError, ClientSettings, Trust};
 use sockeye_acme::{BadName, ChallengeKind, Settings, parse_name};
@@ -17,7 +17,7 @@ const MAX_NAMES: usize = 100;
 /// too.
 pub(super) fn acme(
     flags: &args::Acme,
-    state: Option<&Path>,
+    tls: &args::Tls,
     redirects: bool,
 ) -> Result<Option<Acme>, Error> {
     let args::Acme { acme, acme_email, acme_directory, acme_ca } = flags;
@@ -25,21 +25,16 @@ pub(super) fn acme(
         return Ok(None);
     }
     let certificates = acme.iter().map(|list| names(list, acme_directory.is_public));
-    let mut kinds = vec![ChallengeKind::TlsAlpn01];
-    if redirects {
-        kinds.push(ChallengeKind::Http01);
-    }
+    let requires_certificate = tls.client_ca.is_some() && !tls.client_ca_optional;
     let settings = Settings {
         directory: acme_directory.url.clone(),
         certificates: certificates.collect::<Result<_, _>>()?,
         emails: acme_email.iter().cloned().collect(),
-        kinds,
-        state: state::folder(state)?.join("acme"),
+        kinds: kinds(requires_certificate, redirects)?,
+        state: state::folder(tls.state.as_deref())?.join("acme"),
     };
-    for (at, names) in settings.certificates.iter().enumerate() {
-        if settings.certificates[..at].contains(names) {
-            return Err(Error::usage(format!("--acme {} is given twice", names.join(","))));
-        }
+    if let Some(names) = repeated(&settings.certificates) {
+        return Err(Error::usage(format!("--acme {} is given twice", names.join(","))));
     }
     let trust = acme_ca.clone().map_or(Trust::System, |path| Trust::Files(vec![path]));
     let client = ClientSettings { trust, ..ClientSettings::default() }.config();
@@ -56,6 +51,36 @@ pub(super) fn acme(
     let advice =
         "--state FOLDER names another folder (a systemd unit needs StateDirectory=sockeye)";
     acme.map(Some).map_err(|error| Error::Failure(anyhow::anyhow!("--acme: {error}; {advice}")))
+}
+
+/// The challenges that the listeners can answer, the preferred one first. The CA itself has no
+/// client certificate for tls-alpn-01.
+fn kinds(requires_certificate: bool, redirects: bool) -> Result<Vec<ChallengeKind>, Error> {
+    let mut kinds = Vec::new();
+    if !requires_certificate {
+        kinds.push(ChallengeKind::TlsAlpn01);
+    }
+    if redirects {
+        kinds.push(ChallengeKind::Http01);
+    }
+    if kinds.is_empty() {
+        return Err(Error::usage(
+            "--acme with --client-ca needs plain HTTP, where the CA needs no client certificate: add \
+             --https-redirect for port 80, or --client-ca-optional",
+        ));
+    }
+    Ok(kinds)
+}
+
+/// The first certificate with the same names as one before, in any order.
+fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
+    let mut seen = HashSet::new();
+    let names = certificates.iter().find(|names| {
+        let mut sorted: Vec<_> = names.iter().collect();
+        sorted.sort();
+        !seen.insert(sorted)
+    });
+    names.map(Vec::as_slice)
 }
 
 /// The names of one certificate.
@@ -89,6 +114,27 @@ fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_challenge_that_needs_a_client_certificate_of_the_ca_is_left_out() {
+        use ChallengeKind::{Http01, TlsAlpn01};
+        assert_eq!(kinds(false, false).unwrap(), [TlsAlpn01]);
+        assert_eq!(kinds(false, true).unwrap(), [TlsAlpn01, Http01]);
+        assert_eq!(kinds(true, true).unwrap(), [Http01]);
+        let error = kinds(true, false).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)));
+        assert!(error.to_string().contains("--https-redirect"), "{error}");
+    }
+
+    #[test]
+    fn the_same_names_in_another_order_are_the_same_certificate() {
+        let lists = |lists: &[&str]| -> Vec<Vec<String>> {
+            lists.iter().map(|list| names(list, false).unwrap()).collect()
+        };
+        let same = lists(&["a.example,b.example", "b.example,a.example"]);
+        assert_eq!(repeated(&same), Some(&same[1][..]));
+        assert_eq!(repeated(&lists(&["a.example,b.example", "a.example", "b.example"])), None);
+    }
 
     #[test]
     fn each_name_that_cannot_be_ordered_is_refused_with_the_reason() {

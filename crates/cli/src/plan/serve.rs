@@ -82,7 +82,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let redirects = tls::redirects(&flags)?;
     let folders = Folders::of(flags.folders, listing)?;
     tls::check_state(&flags.tls, &flags.acme, &folders)?;
-    let acme = acme(&flags.acme, flags.tls.state.as_deref(), !redirects.is_empty())?;
+    let acme = acme(&flags.acme, &flags.tls, !redirects.is_empty())?;
     let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names, acme.as_ref())?;
     let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
     keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
