@@ -36,6 +36,8 @@ pub(crate) struct Serve {
     pub(crate) loopback_only: bool,
     /// Certificates that an authority issues and renews, by ACME.
     pub(crate) acme: Option<Acme>,
+    /// That authority is a public one, which connects from the internet.
+    pub(crate) is_public_ca: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let proxies = Proxies::new(flags.trusted_proxy);
     let mut serve = serve(flags.listen, &flags.serve, certificates, acme)?;
     serve.redirects = redirects;
+    serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
@@ -216,5 +219,14 @@ fn serve(
         ..Config::default()
     };
     let redirects = Vec::new();
-    Ok(Serve { listen, workers, config, certificates, redirects, acme, loopback_only: false })
+    Ok(Serve {
+        listen,
+        workers,
+        config,
+        certificates,
+        redirects,
+        loopback_only: false,
+        acme,
+        is_public_ca: false,
+    })
 }

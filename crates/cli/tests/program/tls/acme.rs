@@ -1,6 +1,7 @@
 //! Certificates of `--acme`, without an authority: each server here ends before it orders one.
 
 use std::fs;
+use std::net::TcpListener;
 
 use crate::support::{Folder, run, text};
 
@@ -13,6 +14,35 @@ fn failed(folder: &Folder, state: &str, flags: &[&str]) -> (Option<i32>, String)
     let output = run(&[&own[..], flags].concat());
     fs::remove_file(&ca).unwrap();
     (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn a_server_that_the_public_authority_cannot_reach_is_warned_of() {
+    let (folder, state) = (Folder::new(), Folder::new());
+    // The server can't start, because the port is taken.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let loopback = taken.local_addr().unwrap().to_string();
+    let every = format!("0.0.0.0:{}", taken.local_addr().unwrap().port());
+    let acme = ["--acme", "www.example.org"];
+    let other = ["--acme-directory", "https://127.0.0.1:1/dir"];
+    let staging = ["--acme-directory", "staging"];
+    for (more, listen, is_warned) in [
+        (&[][..], &loopback, true),
+        (&staging, &loopback, true),
+        (&["--listen", "unix:@sockeye-unused"], &loopback, true),
+        (&["--https-redirect=127.0.0.1:1"], &loopback, true),
+        (&["--https-redirect=:1"], &loopback, false),
+        (&other, &loopback, false),
+        (&[], &every, false),
+    ] {
+        let flags = [&acme[..], &["--listen", listen], more].concat();
+        let (code, error) = failed(&folder, &state.join("state"), &flags);
+        assert_eq!(code, Some(1), "{flags:?}: {error}");
+        let warning = "WARN --acme: the CA can't connect to this server, which listens only on this \
+                       machine";
+        assert_eq!(error.contains(warning), is_warned, "{flags:?}: {error}");
+        assert_eq!(error.contains("SOCKEYE_LISTEN"), is_warned, "{flags:?}: {error}");
+    }
 }
 
 #[test]
