@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Folder, run, text};
 
@@ -58,5 +59,28 @@ fn only_unix_sockets_are_refused_with_the_flag_to_remove() {
         let (code, error) = failed(&folder, &state, &flags);
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_state_folder_that_others_can_change_is_refused() {
+    let folder = Folder::new();
+    let acme = ["--acme", "www.example.org"];
+    for tls in [&["--tls", "self-signed"][..], &acme] {
+        for (mode, is_refused) in [(0o700, false), (0o755, false), (0o775, true), (0o1777, true)] {
+            let state = Folder::new();
+            fs::set_permissions(state.path(), fs::Permissions::from_mode(mode)).unwrap();
+            // The server can't start in any case.
+            let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+            let listen = taken.local_addr().unwrap().to_string();
+            let own = ["http", folder.text(), "--state", state.text(), "--listen", &listen];
+            let output = run(&[&own[..], tls].concat());
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{mode:o}: {error}");
+            assert_eq!(error.contains("other users can write to it"), is_refused, "{error}");
+            assert_eq!(error.contains("chmod go-w "), is_refused, "{error}");
+            let is_empty = fs::read_dir(state.path()).unwrap().next().is_none();
+            assert!(!is_refused || is_empty, "{mode:o}: something was written");
+        }
     }
 }
