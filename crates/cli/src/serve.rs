@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::Bound;
-use sockeye::engine::{Config, HandshakeStats, JobStats, Server, Service, Stats};
+use sockeye::engine::{Config, HandshakeStats, JobStats, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core::{self, AllowedHosts};
 use sockeye::message::protocol as message;
@@ -250,6 +250,11 @@ fn run<S: Service + 'static>(
     let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
     let signals = signals::catch().context("cannot set up signals")?;
     let requested = [&plan.listen[..], &plan.redirects].concat();
+    if plan.is_public_ca
+        && let Some(warning) = no_public_address(&requested)
+    {
+        tracing::warn!(target: "sockeye", "{warning}");
+    }
     let mut server = Server::bind(&requested, plan.workers, plan.config).map_err(|error| {
         listening::cannot_listen(error, [&plan.listen, &plan.redirects], plan.acme.is_some())
     })?;
@@ -299,6 +304,20 @@ fn run<S: Service + 'static>(
     }
     log.print(last_line(&stats));
     Ok(ExitCode::from(stopped.exit_code()))
+}
+
+/// A warning if a public authority can't connect to any of these addresses.
+fn no_public_address(addresses: &[ListenAddr]) -> Option<String> {
+    let is_local = |at: &ListenAddr| hosts::is_loopback(at) || matches!(at, ListenAddr::Unix(_));
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    addresses.iter().all(is_local).then(|| {
+        format!(
+            "--acme: the CA can't connect to this server, which listens only on this machine, at \
+             {}: remove --listen (SOCKEYE_LISTEN) to listen at :443 and :80, or forward these \
+             ports to it",
+            texts.join(" and ")
+        )
+    })
 }
 
 /// Fails if other machines can connect.

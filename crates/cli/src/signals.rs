@@ -3,11 +3,12 @@
 //! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at
 //!   once, the third ends the process.
 //! - SIGHUP: counts as one of the signals above if the terminal of standard error was closed.
-//!   Otherwise the server reads the files of `--answers` and `--tls` again, and reopens that of
-//!   `--access-log`. Without these files, the signal drains or stops a server on a terminal, as the
-//!   signals above do; other servers (a service, `nohup`) ignore it.
-//! - SIGUSR1: reads or reopens these files, because nginx reopens its logs on this signal. Ignored
-//!   without these files.
+//!   Otherwise the server reads the files of `--answers` and `--tls` again, retries the orders of
+//!   `--acme` that failed, and reopens the file of `--access-log`. Without any of these flags, the
+//!   signal drains or stops a server on a terminal, as the signals above do; other servers (a
+//!   service, `nohup`) ignore it.
+//! - SIGUSR1: does the same as SIGHUP with these flags, because nginx reopens its logs on this
+//!   signal. Ignored without them.
 //! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};

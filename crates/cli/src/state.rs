@@ -3,7 +3,11 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use rustix::process::geteuid;
 
 use crate::error::Error;
 
@@ -11,8 +15,43 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// There is no default, because the user has no home folder.
+/// There is no default, because the user has no home folder; or other users can change what is in
+/// the folder.
 pub(crate) fn folder(flag: Option<&Path>) -> Result<PathBuf, Error> {
+    let folder = path(flag)?;
+    // A folder that can't be looked at can't be used either, which its user reports.
+    let Ok(found) = folder.metadata() else { return Ok(folder) };
+    match fault(found.uid(), found.mode(), geteuid().as_raw()).filter(|_| found.is_dir()) {
+        None => Ok(folder),
+        Some(Fault { what, advice }) => {
+            let folder = folder.display();
+            Err(Error::Failure(anyhow!(
+                "the folder {folder} can't keep private keys, because {what}: {advice} {folder}, or \
+                 name another folder with --state FOLDER, which is created if it is missing"
+            )))
+        }
+    }
+}
+
+/// Why a folder can't be used, and the command against it, without the folder.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    what: String,
+    advice: String,
+}
+
+/// Whether other users than `user` and root can change what is in a folder: they could exchange
+/// keys, and prevent renewals.
+fn fault(owner: u32, mode: u32, user: u32) -> Option<Fault> {
+    if owner != user && owner != 0 {
+        let what = format!("it belongs to the user {owner}, and the server runs as {user}");
+        return Some(Fault { what, advice: format!("chown {user}") });
+    }
+    let what = "other users can write to it".to_owned();
+    (mode & 0o022 != 0).then(|| Fault { what, advice: "chmod go-w".into() })
+}
+
+fn path(flag: Option<&Path>) -> Result<PathBuf, Error> {
     flag.map(Path::to_owned).or_else(|| default(|name| env::var_os(name))).ok_or_else(|| {
         Error::usage(
             "there is no folder to keep files in, because HOME is not set: name one with --state \
@@ -41,6 +80,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_user_and_root_may_change_what_is_in_the_folder() {
+        for (owner, mode, expected) in [
+            (5, 0o700, None),
+            (5, 0o755, None),
+            (0, 0o755, None),
+            (5, 0o770, Some("chmod go-w")),
+            (0, 0o1777, Some("chmod go-w")),
+            (6, 0o700, Some("chown 5")),
+        ] {
+            let found = fault(owner, 0o040_000 | mode, 5).map(|fault| fault.advice);
+            assert_eq!(found.as_deref(), expected, "{owner} {mode:o}");
+        }
+        assert!(fault(5, 0o700, 0).is_some(), "root is no exception");
+    }
+
+    #[test]
     fn the_default_is_that_of_systemd_then_of_xdg_then_in_the_home_folder() {
         for (variables, expected) in [
             (&[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("HOME", "/h")][..], "/var/lib/a"),
@@ -56,6 +111,6 @@ mod tests {
             });
             assert_eq!(found.unwrap_or_default(), Path::new(expected), "{variables:?}");
         }
-        assert_eq!(folder(Some(Path::new("a"))).unwrap(), Path::new("a"));
+        assert_eq!(path(Some(Path::new("a"))).unwrap(), Path::new("a"));
     }
 }

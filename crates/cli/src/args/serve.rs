@@ -88,6 +88,8 @@ pub(crate) struct Http {
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
+    ///
+    /// The default host is 127.0.0.1; with --acme, all addresses.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
 

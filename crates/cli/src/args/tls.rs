@@ -54,9 +54,9 @@ pub(crate) struct Tls {
 
     /// Folder for what the server itself makes and keeps, such as the self-signed certificate.
     ///
-    /// It is created if it is missing. Default: the environment variable STATE_DIRECTORY, which
-    /// StateDirectory= of a systemd unit sets; else $XDG_STATE_HOME/sockeye; else
-    /// ~/.local/state/sockeye.
+    /// It is created if it is missing, and refused if other users own it or can write to it.
+    /// Default: the environment variable STATE_DIRECTORY, which StateDirectory= of a systemd unit
+    /// sets; else $XDG_STATE_HOME/sockeye; else ~/.local/state/sockeye.
     #[arg(long, value_name = "FOLDER", help_heading = "TLS")]
     pub(crate) state: Option<PathBuf>,
 }

@@ -1,14 +1,16 @@
 //! What TLS adds to an explanation: redirects to HTTPS, the certificate and headers.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use sockeye::engine::ListenAddr;
+use sockeye::http_core::Status;
 
-use crate::args;
-use crate::error::Error;
-use crate::plan::tls;
-use crate::text;
+use crate::error::{Error, OrUsage};
+use crate::plan::{acme, tls};
+use crate::tls::{Redirects, Requested};
+use crate::{args, hosts, text};
 
 /// The scheme, host and port of a URL that is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub(super) fn outcome(
     target: &str,
 ) -> Result<Outcome, Error> {
     let redirects = tls::redirects(flags)?;
+    let ordered = ordered(flags)?;
     if !tls::is_used(flags) {
         let note = match origin {
             Some(Origin { is_https: true, .. }) => {
@@ -48,9 +51,9 @@ pub(super) fn outcome(
     let mut more = String::new();
     match origin {
         Some(origin) if !origin.is_https => {
-            return Ok(plain(flags, &redirects, origin, target));
+            return plain(flags, &redirects, origin, target);
         }
-        Some(origin) => match certificate(flags, origin.host)? {
+        Some(origin) => match certificate(flags, &ordered, origin.host)? {
             Some(lines) => more.push_str(&lines),
             None => {
                 let host = text::escape_controls(origin.host);
@@ -75,28 +78,20 @@ pub(super) fn outcome(
     Ok(Outcome::Folders(hsts.unwrap_or_default() + &more))
 }
 
-/// The response to a request without TLS.
+/// The response to a GET request without TLS.
 fn plain(
     flags: &args::Http,
     redirects: &[ListenAddr],
     origin: Origin<'_>,
     target: &str,
-) -> Outcome {
+) -> Result<Outcome, Error> {
     let Origin { host, port, .. } = origin;
-    let ports = |addresses: &[ListenAddr]| -> Vec<u16> {
-        let port = |address: &ListenAddr| match address {
-            ListenAddr::Any(port) | ListenAddr::Host(_, port) => Some(*port),
-            ListenAddr::Unix(_) => None,
-        };
-        addresses.iter().filter_map(port).collect()
+    let port_of = |address: &ListenAddr| match address {
+        ListenAddr::Any(port) | ListenAddr::Host(_, port) => Some(*port),
+        ListenAddr::Unix(_) => None,
     };
-    let tls_ports = ports(&flags.listen);
-    // A redirecting port leads to the port of TLS, and a port of TLS to itself.
-    let to = match ports(redirects).contains(&port) {
-        true => tls_ports.first().copied(),
-        false => tls_ports.contains(&port).then_some(port),
-    };
-    let Some(to) = to else {
+    let listeners = [&flags.listen[..], redirects].concat();
+    let Some(via) = listeners.iter().position(|address| port_of(address) == Some(port)) else {
         let fix = match redirects {
             [] => "--https-redirect listens at port 80, too, or at another address",
             _ => "ask for the port of --listen or --https-redirect, or for https://",
@@ -105,22 +100,57 @@ fn plain(
             "No response: this server has no port {port} without a proxy or container in front\n  \
              fix: {fix}\n"
         );
-        return Outcome::Instead(what, false);
+        return Ok(Outcome::Instead(what, false));
     };
-    let port = if to == 443 { String::new() } else { format!(":{to}") };
-    let host = text::escape_controls(host);
-    let what = format!(
-        "308 Permanent Redirect: plain HTTP is redirected to HTTPS\n  Location: \
-         https://{host}{port}{target}\n"
-    );
-    Outcome::Instead(what, true)
+    let named = hosts::allowed(&flags.hosts.host).or_usage()?;
+    let are_named = named.names().next().is_some();
+    let ip = |address: &ListenAddr| match address {
+        ListenAddr::Host(host, _) => host.parse().ok().map(|ip: IpAddr| ip.to_canonical()),
+        ListenAddr::Any(_) | ListenAddr::Unix(_) => None,
+    };
+    let rules = Redirects {
+        port: flags.listen.iter().find_map(port_of).unwrap_or_default(),
+        first: flags.listen.len() as u32,
+        checked: listeners.iter().map(|at| are_named || hosts::is_loopback(at)).collect(),
+        hosts: hosts::and(named, &hosts(flags)),
+        ips: listeners.iter().filter_map(ip).collect(),
+        challenges: None,
+    };
+    // Clients leave out the port of `http://` URLs without a port.
+    let authority = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query.as_bytes())),
+        None => (target, None),
+    };
+    let requested = Requested {
+        via: via as u32,
+        host: Some(authority.as_bytes()),
+        path: path.as_bytes(),
+        query,
+        is_read: true,
+    };
+    Ok(match rules.location(requested) {
+        Ok(location) => {
+            let what = format!(
+                "{}: plain HTTP is redirected to HTTPS\n  Location: {location}\n",
+                Status::PERMANENT_REDIRECT
+            );
+            Outcome::Instead(what, true)
+        }
+        Err((status, why)) => Outcome::Instead(format!("{status}: {why}\n"), false),
+    })
+}
+
+/// The names of each certificate of `--acme`.
+fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
+    let is_public = flags.acme.acme_directory.is_public;
+    flags.acme.acme.iter().map(|list| acme::names(list, is_public)).collect()
 }
 
 /// The names that the server allows because it has certificates for them.
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
-    let acme = flags.acme.acme.iter().flat_map(|names| names.split(','));
-    let mut names: Vec<_> = acme.map(str::to_owned).collect();
-    // Explaining must not make a certificate. An error in a file is reported by `certificate`.
+    // Explaining must not make a certificate. An error in a name or file is reported elsewhere.
+    let mut names = ordered(flags).unwrap_or_default().concat();
     if !tls::uses_self_signed(&flags.tls)
         && let Ok(Some(certificates)) = tls::certificates(&flags.tls, &[], &[], None)
     {
@@ -130,9 +160,12 @@ pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
 }
 
 /// The lines about the certificate that answers `host`. `None`: the handshake is refused.
-fn certificate(flags: &args::Http, host: &str) -> Result<Option<String>, Error> {
-    let acme = || flags.acme.acme.iter().flat_map(|names| names.split(','));
-    if acme().any(|name| name.eq_ignore_ascii_case(host)) {
+fn certificate(
+    flags: &args::Http,
+    ordered: &[Vec<String>],
+    host: &str,
+) -> Result<Option<String>, Error> {
+    if ordered.iter().flatten().any(|name| name.eq_ignore_ascii_case(host)) {
         return Ok(Some(
             "  certificate: of --acme, once it is issued, which the log says\n".into(),
         ));
@@ -141,8 +174,7 @@ fn certificate(flags: &args::Http, host: &str) -> Result<Option<String>, Error> 
         if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
             return Ok(None);
         }
-        let names: Vec<_> = acme().collect();
-        let (names, host) = (text::escape_controls(&names.join(", ")), text::escape_controls(host));
+        let (names, host) = (ordered.concat().join(", "), text::escape_controls(host));
         return Ok(Some(format!(
             "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
              {host}\n"

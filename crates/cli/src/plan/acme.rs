@@ -84,7 +84,7 @@ fn repeated(certificates: &[Vec<String>]) -> Option<&[String]> {
 }
 
 /// The names of one certificate.
-fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
+pub(crate) fn names(list: &str, is_public: bool) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for text in list.split(',').map(str::trim) {
         let name = parse_name(text, is_public).map_err(|error| {

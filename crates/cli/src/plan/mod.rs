@@ -1,6 +1,6 @@
 //! Turns flags into plans, and checks everything that can be checked before a command starts.
 
-mod acme;
+pub(crate) mod acme;
 mod client_tls;
 mod folders;
 mod listing;

@@ -36,6 +36,8 @@ pub(crate) struct Serve {
     pub(crate) loopback_only: bool,
     /// Certificates that an authority issues and renews, by ACME.
     pub(crate) acme: Option<Acme>,
+    /// That authority is a public one, which connects from the internet.
+    pub(crate) is_public_ca: bool,
 }
 
 #[derive(Debug)]
@@ -88,9 +90,9 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
     tls::check_keys(&keys, &folders)?;
     let proxies = Proxies::new(flags.trusted_proxy);
-    let mut serve = serve(flags.listen, &flags.serve, certificates)?;
+    let mut serve = serve(flags.listen, &flags.serve, certificates, acme)?;
     serve.redirects = redirects;
-    serve.acme = acme;
+    serve.is_public_ca = serve.acme.is_some() && flags.acme.acme_directory.is_public;
     serve.config.unlimited_networks = proxies.networks.clone();
     // The system may resolve a name such as localhost to another address.
     serve.loopback_only = listing == Listing::Automatic;
@@ -163,7 +165,7 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
     let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
-    let serve = serve(flags.listen, &flags.serve, certificates)?;
+    let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
     Ok(Message { serve, answers, access, limits, frames_only, hosts, origins })
@@ -172,13 +174,14 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
 pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
     let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
-    serve(flags.listen, &flags.serve, certificates)
+    serve(flags.listen, &flags.serve, certificates, None)
 }
 
 fn serve(
     listen: Vec<ListenAddr>,
     flags: &args::Serve,
     certificates: Option<Certificates>,
+    acme: Option<Acme>,
 ) -> Result<Serve, Error> {
     for (at, address) in listen.iter().enumerate() {
         let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
@@ -186,11 +189,18 @@ fn serve(
             return Err(Error::usage(format!("--listen {address} is given twice")));
         }
     }
-    if certificates.is_some() && listen.iter().all(|at| matches!(at, ListenAddr::Unix(_))) {
-        return Err(Error::usage(
-            "--tls needs an address to use TLS at, but --listen has only Unix sockets, which don't: \
-             add --listen 127.0.0.1:8443, or remove --tls",
-        ));
+    if let Some(certificates) = &certificates
+        && listen.iter().all(|at| matches!(at, ListenAddr::Unix(_)))
+    {
+        let (flags, address) = match &acme {
+            None => ("--tls", "127.0.0.1:8443"),
+            Some(acme) if acme.pairs() == certificates.pairs() => ("--acme", ":443"),
+            Some(_) => ("--tls and --acme", ":443"),
+        };
+        return Err(Error::usage(format!(
+            "TLS needs an address, but --listen has only Unix sockets, which don't use TLS: add \
+             --listen {address}, or remove {flags}"
+        )));
     }
     let workers = match flags.workers {
         Some(count) => {
@@ -209,5 +219,14 @@ fn serve(
         ..Config::default()
     };
     let redirects = Vec::new();
-    Ok(Serve { listen, workers, config, certificates, redirects, acme: None, loopback_only: false })
+    Ok(Serve {
+        listen,
+        workers,
+        config,
+        certificates,
+        redirects,
+        loopback_only: false,
+        acme,
+        is_public_ca: false,
+    })
 }

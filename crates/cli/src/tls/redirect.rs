@@ -39,6 +39,19 @@ pub(crate) struct Redirects {
     pub(crate) challenges: Option<Arc<Challenges>>,
 }
 
+/// What decides where a request is redirected to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requested<'a> {
+    /// The listener.
+    pub(crate) via: u32,
+    /// The host, with the port if the client sent one.
+    pub(crate) host: Option<&'a [u8]>,
+    pub(crate) path: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
+    /// The method is GET or HEAD.
+    pub(crate) is_read: bool,
+}
+
 /// Where a client connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -49,14 +62,13 @@ enum Place {
 }
 
 impl Redirects {
-    fn place(&self, peer: &Peer) -> Place {
-        if peer.via < self.first { Place::Tls } else { Place::Redirecting }
+    fn place(&self, via: u32) -> Place {
+        if via < self.first { Place::Tls } else { Place::Redirecting }
     }
 
     /// What to answer an authority that validates a name by http-01.
     fn challenge(&self, request: &Request<'_>) -> Option<String> {
-        let is_read = matches!(request.method(), Method::Get | Method::Head);
-        self.challenges.as_ref().filter(|_| is_read)?.http(request.path())
+        self.challenges.as_ref().filter(|_| is_read(request))?.http(request.path())
     }
 
     /// The URL to redirect a request to.
@@ -64,19 +76,19 @@ impl Redirects {
     /// # Errors
     ///
     /// The status and text to answer with instead.
-    fn location(&self, request: &Request<'_>, peer: &Peer) -> Result<String, (Status, String)> {
-        let place = self.place(peer);
+    pub(crate) fn location(&self, request: Requested<'_>) -> Result<String, (Status, String)> {
+        let place = self.place(request.via);
         let bad = |what: &str| Err((Status::BAD_REQUEST, format!("{} {what}", place.text())));
-        let Some(host) = request.host() else {
+        let Some(host) = request.host else {
             return bad("The request has no Host header, so it can't be redirected to HTTPS.");
         };
         let Some((name, port)) = split(host) else {
             return bad("The host of the request is no name or IP address.");
         };
-        if place == Place::Tls && !matches!(request.method(), Method::Get | Method::Head) {
+        if place == Place::Tls && !request.is_read {
             return bad(&format!("Send the request to https://{name}{} instead.", suffix(port)));
         }
-        if self.checked.get(peer.via as usize) != Some(&false) && !self.is_ours(host, name) {
+        if self.checked.get(request.via as usize) != Some(&false) && !self.is_ours(host, name) {
             let text = "This host is not one of this server. To allow a name, start sockeye with \
                         --host NAME.";
             return Err((Status::MISDIRECTED_REQUEST, text.into()));
@@ -86,12 +98,12 @@ impl Redirects {
             Place::Tls => port,
         };
         let mut location = format!("https://{name}{}", suffix(port));
-        let path = request.path();
+        let path = request.path;
         if !path.starts_with(b"/") {
             return bad("The request is for no path, so it can't be redirected to HTTPS.");
         }
         escape(path, &mut location);
-        if let Some(query) = request.query() {
+        if let Some(query) = request.query {
             location.push('?');
             escape(query, &mut location);
         }
@@ -140,7 +152,14 @@ impl Handler for Redirect {
             let fields = fields.expect("the value is valid");
             return responder.send(Status::OK, &fields, Body::Copied(content.as_bytes()));
         }
-        match self.redirects.location(request, &self.peer) {
+        let requested = Requested {
+            via: self.peer.via,
+            host: request.host(),
+            path: request.path(),
+            query: request.query(),
+            is_read: is_read(request),
+        };
+        match self.redirects.location(requested) {
             Ok(location) => {
                 // If a browser cached the redirect, the port could never speak plain HTTP again.
                 let fields = Fields::new()
@@ -155,11 +174,15 @@ impl Handler for Redirect {
     }
 
     fn page(&self, status: Status, _: &'static str, what: &str) -> Option<(Fields, Bytes)> {
-        let place = self.redirects.place(&self.peer).text();
+        let place = self.redirects.place(self.peer.via).text();
         let text = format!("{status}\n{place} The client {what}.\n");
         let fields = Fields::new().with("Content-Type", b"text/plain; charset=utf-8").ok()?;
         Some((fields, text.into()))
     }
+}
+
+fn is_read(request: &Request<'_>) -> bool {
+    matches!(request.method(), Method::Get | Method::Head)
 }
 
 /// The name or IP address of a valid `Host`, and its port. `None` if the name has characters that

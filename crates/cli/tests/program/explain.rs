@@ -65,6 +65,8 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
     let redirect = tls(&["--https-redirect"]);
     let alternative = tls(&["--listen", ":8443", "--https-redirect=:8080"]);
     let acme = vec![site.text().to_owned(), "--acme".into(), "a.example,b.example".into()];
+    let mixed = vec![site.text().to_owned(), "--acme".into(), " a.example, B.example".into()];
+    let wildcard = vec![site.text().to_owned(), "--acme".into(), "*.x.example".into()];
     let gone = [&plain[..], &["--tls".into(), "/none.pem".into()]].concat();
     for (url, flags, code, expected_texts, absent) in [
         ("https://a.example/about", &tls(&[]), 0, &["200 OK", &answered][..], "refuse it"),
@@ -80,7 +82,7 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
             "fix: ",
         ),
         ("/about", &tls(&["--hsts=1h"]), 0, &["max-age=3600\n"], "certificate: "),
-        ("http://a.example:443/?a", &tls(&[]), 0, &["308 ", ": https://a.example/?a\n"], "200"),
+        ("http://a.example:443/?a", &tls(&[]), 0, &["308 ", ": https://a.example:443/?a\n"], "200"),
         ("http://a.example/b", &tls(&[]), 1, &["No response: this server has no port 80"], "200"),
         ("http://a.example/b", &redirect, 0, &["308 ", " https://a.example/b\n"], "certificate"),
         ("http://a.example:8080", &alternative, 0, &["308 ", " https://a.example/\n"], "200"),
@@ -95,6 +97,14 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
         ("https://b.example/about", &acme, 0, &["200 OK", "certificate: of --acme"], "refuse it"),
         ("https://c.example/about", &acme, 0, &["refuse it for c.example: add --acme"], "once"),
         ("http://a.example/b", &acme, 0, &["308 ", " https://a.example/b\n"], "certificate"),
+        ("https://b.example/about", &mixed, 0, &["200 OK", "certificate: of --acme"], "refuse it"),
+        ("https://c.example/about", &mixed, 0, &["of --acme, for a.example, b.example\n"], "once"),
+        ("https://a.example/about", &wildcard, 2, &["--acme '*.x.example': ", "dns-01"], "200"),
+        ("http://a.example/b", &wildcard, 2, &["--acme '*.x.example': ", "dns-01"], "308"),
+        ("http://c.example/b", &redirect, 1, &["421 Misdirected Request: ", "--host NAME"], "308"),
+        ("http://127.0.0.1/b", &redirect, 0, &["308 ", " https://127.0.0.1/b\n"], "421"),
+        ("http://a\u{1b}b/b", &acme, 1, &["400 Bad Request: ", "no name or IP"], "Location"),
+        ("http://a.example/\"?<", &acme, 0, &[" https://a.example/%22?%3C\n"], "200"),
         ("https://a.example/about", &plain, 0, &["200 OK", "add --tls CERT,KEY"], "certificate"),
         ("http://a.example/about", &plain, 0, &["200 OK"], "TLS"),
     ] {

@@ -1,5 +1,6 @@
 //! Servers with TLS.
 
+mod acme;
 pub(crate) mod certificates;
 pub(crate) mod client;
 mod plain;

@@ -185,6 +185,8 @@ fn flags_that_need_others_say_so() {
         let output = run(&[command, "--listen", &unix, "--tls", &pair]);
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{command}: {error}");
-        assert!(error.contains("--tls needs an address to use TLS at"), "{command}: {error}");
+        let expected = "TLS needs an address, but --listen has only Unix sockets";
+        assert!(error.contains(expected), "{command}: {error}");
+        assert!(error.contains("127.0.0.1:8443, or remove --tls\n"), "{command}: {error}");
     }
 }
