@@ -1,6 +1,9 @@
 //! The servers, and the rows that each can serve.
 
-use crate::rows::{SMALL, Shape};
+use crate::{
+    rows::{SMALL, Shape},
+    tls::Handshakes,
+};
 
 /// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +90,12 @@ impl Kind {
     pub(crate) fn supports(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
-        if load.tls().is_some() {
+        if let Some(handshakes) = load.tls() {
             // lighttpd's module for TLS is a package of its own.
             return match self {
-                Self::Ours | Self::Before | Self::Nginx | Self::H2o => true,
+                Self::Ours | Self::Before | Self::Nginx => true,
+                // It sends too few tickets to resume every connection.
+                Self::H2o => handshakes == Handshakes::Full,
                 Self::Hyper => small,
                 _ => false,
             };

@@ -150,8 +150,8 @@ pub(crate) fn count(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// Says how to give several addresses to a flag: each needs a flag of its own, and a variable has
-/// room for one.
+/// Says how to give several addresses to a flag, which has to be repeated for each. The environment
+/// variable that sets a flag has room for one value.
 pub(crate) fn refuse_list(flag: &str, text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split([',', ' ']).filter(|value| !value.is_empty()).collect();
     let is_address = |value: &&str| *value == "unix" || value.contains([':', '.']);
