@@ -11,7 +11,7 @@ pub enum BadName {
     Wildcard,
     /// It is an IP address.
     Address,
-    /// It is a name that nobody can own in the public DNS, such as `localhost`.
+    /// The public DNS has no such name, so nobody can own it: `localhost`, for example.
     NotPublic,
     /// It is no host name, or has characters that certificates can't have.
     Malformed,
