@@ -55,6 +55,7 @@
 #![forbid(unsafe_code)]
 
 mod h1;
+mod h2;
 mod handling;
 #[cfg(feature = "test-wire")]
 mod json_lines;
