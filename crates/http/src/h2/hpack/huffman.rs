@@ -3,7 +3,7 @@
 use super::error::CompressionError;
 
 /// The symbol that no string contains.
-const EOS: usize = 256;
+pub(super) const EOS: usize = 256;
 
 /// The lengths of the codes in bits. The code is canonical: codes increase with their length, and
 /// among codes of one length with the symbol. So the lengths define it.
@@ -222,4 +222,10 @@ pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     // The padding is the start of EOS, which is ones.
     let padded = (bits << (32 - count) | u64::from(u32::MAX >> count)) as u32;
     out.extend_from_slice(&padded.to_be_bytes()[..usize::from(count).div_ceil(8)]);
+}
+
+/// The length and the code of a symbol.
+#[cfg(feature = "harness")]
+pub(super) fn code_of(symbol: usize) -> (u8, u32) {
+    (LENGTHS[symbol], CODE.codes[symbol])
 }
