@@ -65,6 +65,8 @@ mod server;
 mod tests;
 
 pub use h1::client;
+#[cfg(feature = "harness")]
+pub use h2::hpack::reference::check_header_blocks;
 pub use handling::answer::Answer;
 pub use handling::config::{Clients, ServerConfig};
 pub use handling::handler::{Handler, Handlers};

@@ -50,6 +50,12 @@ impl Decoder {
         self.table.generation()
     }
 
+    /// The bytes that the dynamic table has allocated: at most 7 KiB, and none before the peer
+    /// inserts an entry.
+    pub(crate) fn memory(&self) -> usize {
+        self.table.memory()
+    }
+
     /// Decodes a complete header block, and calls `take` with each field in order.
     ///
     /// `scratch` is a buffer for Huffman-coded strings. It is cleared for each field that needs it,

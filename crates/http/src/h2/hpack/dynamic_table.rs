@@ -58,6 +58,11 @@ impl DynamicTable {
         self.generation
     }
 
+    /// The size of its allocations.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// The entry at `at`, where 0 is the newest.
     #[inline]
     pub(super) fn get(&self, at: usize) -> Option<Field<'_>> {

@@ -3,7 +3,7 @@
 use super::error::CompressionError;
 
 /// The symbol that no string contains.
-const EOS: usize = 256;
+pub(super) const EOS: usize = 256;
 
 /// The lengths of the codes in bits. The code is canonical: codes increase with their length, and
 /// among codes of one length with the symbol. So the lengths define it.
@@ -32,56 +32,53 @@ const LENGTHS: [u8; EOS + 1] = [
 const SHORTEST: usize = 5;
 /// The longest code.
 const LONGEST: usize = 30;
-/// Codes of up to this many bits are found in one step. All letters, digits and hyphens have such
-/// codes.
-const STEP: u32 = 8;
+/// How many bits are looked up in one step. They often contain two codes: those of lower-case
+/// letters and digits have five to seven bits.
+const STEP: usize = 12;
+/// Steps that need no check whether there are enough bits, as this many were read.
+const STEPS: usize = 4;
 
-/// The code of each symbol, in the low bits.
-static CODES: [u32; EOS + 1] = CODE.codes;
-/// For each byte that codes may start with: the symbol, and the length of its code, or zero if the
-/// code is longer.
-static SHORT: [(u8, u8); 1 << STEP] = CODE.short;
-/// For each length: the first code above all codes of this length, in the high bits.
-static ENDS: [u64; LONGEST + 1] = CODE.ends;
-/// For each length: what to add to a code to get its position in `SYMBOLS`.
-static OFFSETS: [i64; LONGEST + 1] = CODE.offsets;
-/// The symbols in the order of their codes.
-static SYMBOLS: [u16; EOS + 1] = CODE.symbols;
-
-struct Code {
-    codes: [u32; EOS + 1],
-    short: [(u8, u8); 1 << STEP],
-    ends: [u64; LONGEST + 1],
-    offsets: [i64; LONGEST + 1],
-    symbols: [u16; EOS + 1],
+/// What `STEP` bits contain: one or two whole codes, or the start of a longer one.
+#[derive(Clone, Copy)]
+struct Step {
+    symbols: [u8; 2],
+    /// How many of the symbols there are; zero if the first code is longer.
+    count: u8,
+    /// The length of their codes together.
+    len: u8,
 }
 
-const CODE: Code = code();
+struct Code {
+    /// The code of each symbol, in the low bits.
+    codes: [u32; EOS + 1],
+    /// The symbols in the order of their codes.
+    symbols: [u16; EOS + 1],
+    /// For each length: the first code above all codes of this length, as `LONGEST` bits.
+    ends: [u32; LONGEST + 1],
+    /// For each length: what to add to a code to get its position in `symbols`.
+    offsets: [i32; LONGEST + 1],
+    steps: [Step; 1 << STEP],
+}
+
+static CODE: Code = code();
 
 const fn code() -> Code {
     let mut code = Code {
         codes: [0; EOS + 1],
-        short: [(0, 0); 1 << STEP],
+        symbols: [0; EOS + 1],
         ends: [0; LONGEST + 1],
         offsets: [0; LONGEST + 1],
-        symbols: [0; EOS + 1],
+        steps: [Step { symbols: [0; 2], count: 0, len: 0 }; 1 << STEP],
     };
-    let (mut next, mut count, mut len) = (0_u64, 0, 1);
+    let (mut next, mut count, mut len) = (0_u32, 0, SHORTEST);
     while len <= LONGEST {
         next <<= 1;
-        code.offsets[len] = count as i64 - next as i64;
+        code.offsets[len] = count as i32 - next as i32;
         let mut symbol = 0;
         while symbol <= EOS {
             if LENGTHS[symbol] as usize == len {
-                code.codes[symbol] = next as u32;
+                code.codes[symbol] = next;
                 code.symbols[count] = symbol as u16;
-                if len <= STEP as usize {
-                    let (mut at, unused) = (0, STEP as usize - len);
-                    while at < 1 << unused {
-                        code.short[((next as usize) << unused) + at] = (symbol as u8, len as u8);
-                        at += 1;
-                    }
-                }
                 next += 1;
                 count += 1;
             }
@@ -90,13 +87,47 @@ const fn code() -> Code {
         code.ends[len] = next << (LONGEST - len);
         len += 1;
     }
+    let mut bits = 0;
+    while bits < 1 << STEP {
+        code.steps[bits] = step(&code, (bits as u64) << (64 - STEP));
+        bits += 1;
+    }
     code
+}
+
+/// What the first `STEP` bits contain. The others are zero.
+const fn step(code: &Code, bits: u64) -> Step {
+    let mut step = Step { symbols: [0; 2], count: 0, len: 0 };
+    while step.count < 2 {
+        let (symbol, len) = code.find(bits << step.len, SHORTEST);
+        if step.len as usize + len > STEP {
+            break;
+        }
+        step.symbols[step.count as usize] = symbol as u8;
+        step.count += 1;
+        step.len += len as u8;
+    }
+    step
+}
+
+impl Code {
+    /// The symbol whose code `bits` start with, and the length of that code, which is at least
+    /// `len`.
+    const fn find(&self, bits: u64, mut len: usize) -> (usize, usize) {
+        let bits = (bits >> (64 - LONGEST)) as u32;
+        while bits >= self.ends[len] {
+            len += 1;
+        }
+        let code = (bits >> (LONGEST - len)) as i32;
+        (self.symbols[(code + self.offsets[len]) as usize] as usize, len)
+    }
 }
 
 /// Appends the string whose code is `coded`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
     let before = out.len();
-    out.resize(before + coded.len() * 8 / SHORTEST, 0);
+    // A step writes two symbols, even if it has only one.
+    out.resize(before + coded.len() * 8 / SHORTEST + 1, 0);
     let len = decode_into(coded, &mut out[before..])?;
     out.truncate(before + len);
     Ok(())
@@ -107,35 +138,39 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionE
 fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> {
     // The next bits, the first one highest, and how many of them are valid. The others are zero, or
     // those that follow in `rest`.
-    let (mut bits, mut count) = (0_u64, 0_u32);
+    let (mut bits, mut count) = (0_u64, 0);
     let (mut rest, mut len) = (coded, 0);
     loop {
-        if let Some(word) = rest.first_chunk() {
-            bits |= u64::from_be_bytes(*word) >> count;
-            let taken = (63 - count) / 8;
-            rest = &rest[taken as usize..];
-            count += taken * 8;
-        } else {
-            while count <= 56
-                && let Some((byte, later)) = rest.split_first()
-            {
-                bits |= u64::from(*byte) << (56 - count);
-                count += 8;
-                rest = later;
+        let taken = rest.len().min((63 - count) / 8);
+        bits |= first_bits(coded, rest) >> count;
+        rest = &rest[taken..];
+        count += taken * 8;
+        if count >= STEPS * STEP {
+            for _ in 0..STEPS {
+                let step = &CODE.steps[(bits >> (64 - STEP)) as usize];
+                out[len..len + 2].copy_from_slice(&step.symbols);
+                len += usize::from(step.count);
+                bits <<= step.len;
+                count -= usize::from(step.len);
             }
         }
         // Bits that are not valid don't matter: if they change which code is found, that code is
         // longer than `count`, because no code is the start of another.
         loop {
-            let (symbol, symbol_len) = SHORT[(bits >> (64 - STEP)) as usize];
-            let (symbol, symbol_len) = match symbol_len {
-                0 => find_long(bits),
-                _ => (u16::from(symbol), u32::from(symbol_len)),
-            };
+            let step = &CODE.steps[(bits >> (64 - STEP)) as usize];
+            if step.count > 0 && usize::from(step.len) <= count {
+                out[len..len + 2].copy_from_slice(&step.symbols);
+                len += usize::from(step.count);
+                bits <<= step.len;
+                count -= usize::from(step.len);
+                continue;
+            }
+            let len_min = if step.count == 0 { STEP + 1 } else { SHORTEST };
+            let (symbol, symbol_len) = CODE.find(bits, len_min);
             if symbol_len > count {
                 break;
             }
-            if usize::from(symbol) == EOS {
+            if symbol == EOS {
                 return Err(CompressionError::BadHuffman);
             }
             out[len] = symbol as u8;
@@ -144,22 +179,26 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, CompressionError> 
             count -= symbol_len;
         }
         if rest.is_empty() {
-            let is_padding = count < 8 && bits.leading_ones() >= count;
+            let is_padding = count < 8 && bits.leading_ones() as usize >= count;
             return if is_padding { Ok(len) } else { Err(CompressionError::BadHuffman) };
         }
     }
 }
 
-/// The symbol whose code `bits` start with, and the length of the code, which is above `STEP`.
-#[cold]
-fn find_long(bits: u64) -> (u16, u32) {
-    let bits = bits >> (64 - LONGEST);
-    let mut len = STEP as usize + 1;
-    while bits >= ENDS[len] {
-        len += 1;
+/// The first 64 bits of `rest`, which is the end of `coded`. Those that it doesn't have are zero.
+#[inline]
+fn first_bits(coded: &[u8], rest: &[u8]) -> u64 {
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_be_bytes(*word);
     }
-    let code = (bits >> (LONGEST - len)) as i64;
-    (SYMBOLS[(code + OFFSETS[len]) as usize], len as u32)
+    if let Some(word) = coded.last_chunk()
+        && !rest.is_empty()
+    {
+        return u64::from_be_bytes(*word) << (64 - rest.len() * 8);
+    }
+    let mut word = [0; 8];
+    word[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(word)
 }
 
 /// The length of the code of a string, in bytes.
@@ -173,7 +212,7 @@ pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     let (mut bits, mut count) = (0_u64, 0);
     for byte in string {
         let len = LENGTHS[usize::from(byte)];
-        bits = bits << len | u64::from(CODES[usize::from(byte)]);
+        bits = bits << len | u64::from(CODE.codes[usize::from(byte)]);
         count += len;
         if count >= 32 {
             count -= 32;
@@ -183,4 +222,10 @@ pub(super) fn encode(string: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     // The padding is the start of EOS, which is ones.
     let padded = (bits << (32 - count) | u64::from(u32::MAX >> count)) as u32;
     out.extend_from_slice(&padded.to_be_bytes()[..usize::from(count).div_ceil(8)]);
+}
+
+/// The length and the code of a symbol.
+#[cfg(feature = "harness")]
+pub(super) fn code_of(symbol: usize) -> (u8, u32) {
+    (LENGTHS[symbol], CODE.codes[symbol])
 }

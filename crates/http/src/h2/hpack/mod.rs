@@ -12,6 +12,8 @@ mod error;
 mod field;
 mod huffman;
 mod integer;
+#[cfg(feature = "harness")]
+pub(crate) mod reference;
 mod static_table;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,13 @@
 //! Tests of the whole of HPACK.
 
+mod errors;
 mod examples;
+mod properties;
+mod stories;
+mod tables;
 
-use super::{CompressionError, Decoder};
+use super::reference::check_header_blocks;
+use super::{CompressionError, Decoder, huffman};
 
 type Owned = (Vec<u8>, Vec<u8>);
 
