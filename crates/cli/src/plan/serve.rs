@@ -70,6 +70,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         fields: flags.max_header_fields.get(),
         head_timeout: flags.head_timeout.0,
         idle_timeout: flags.idle_timeout.0,
+        write_timeout: flags.serve.write_timeout.0,
         ..http_core::Limits::default()
     };
     if limits.request_line > limits.head {

@@ -57,7 +57,7 @@ impl H2Error {
     pub(super) const STALLED: Self = Self {
         code: ErrorCode::Cancel,
         reason: "http2_stream_stalled",
-        what: "let nothing of a response through for 60 s",
+        what: "let nothing of a response through within the write timeout",
     };
 
     /// The fault that is reported.
