@@ -56,8 +56,9 @@ pub struct Challenge {
 /// The path before the token of http-01.
 const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// What listeners answer to an authority, shared by the thread that orders and all listeners. It
-/// has an answer only while a challenge waits; at other times, asking it costs one atomic load.
+/// What listeners answer to an authority, shared by the thread that orders certificates and all
+/// listeners. It has an answer only while a challenge waits; at other times, asking it costs one
+/// atomic load.
 #[derive(Debug, Default)]
 pub struct Challenges {
     is_waiting: AtomicBool,

@@ -1,5 +1,5 @@
-//! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
-//! [`crate::plan`] checks everything else.
+//! The command line: flags with their defaults and help. The flags are checked here, each and
+//! together. What they name, such as files and addresses, is checked by [`crate::plan`].
 
 mod acme;
 mod client_tls;
@@ -192,7 +192,7 @@ impl Command {
         tls.note(target)
     }
 
-    /// The value of `--log`.
+    /// The value of `--log`, or the level of a command without that flag.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Self::Http(http) => http.serve.log,
