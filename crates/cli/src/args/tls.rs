@@ -17,7 +17,7 @@ const HTTP_PORT: u16 = 80;
 const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The flags of every server.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Tls {
     /// Use TLS, with a certificate and its key in PEM, as cert.pem,key.pem; or self-signed.
     ///

@@ -75,6 +75,17 @@ pub(crate) fn certificates(
     certificates.map(Some).map_err(explained)
 }
 
+/// The certificates in the files of `--tls`, which exist before the server starts. `None` if there
+/// are none.
+pub(crate) fn given_certificates(flags: &args::Tls) -> Result<Option<Certificates>, Error> {
+    let is_file = |value: &&OsString| *value != SELF_SIGNED;
+    let tls: Vec<_> = flags.tls.iter().filter(is_file).cloned().collect();
+    match tls.is_empty() {
+        true => Ok(None),
+        false => certificates(&args::Tls { tls, ..flags.clone() }, &[], &[], None),
+    }
+}
+
 /// Takes the self-signed certificate from the state folder, or makes it.
 fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Error> {
     let folder = state::folder(state)?;
@@ -109,10 +120,14 @@ fn explained(
             "--tls: {error}; write --tls cert.pem,key.pem, or --tls self-signed for a certificate \
              for development"
         ),
-        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => anyhow!(
-            "{flag}: {error}; the user that runs the server must be allowed to read it, and to open \
-             its folders"
-        ),
+        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => {
+            let text = format!(
+                "{flag}: {error}; the user that runs the server must be allowed to read it, and to \
+                 open its folders"
+            );
+            // `explain` recognizes it by its kind.
+            anyhow::Error::new(io::Error::new(PermissionDenied, text))
+        }
         _ => anyhow!("{flag}: {error}"),
     }
 }
