@@ -148,13 +148,19 @@ impl Target {
 
     /// The value of the `Host` header: without the default port. Empty for a Unix socket.
     pub(crate) fn authority(&self) -> String {
-        let Some(Server { host, port, has_tls }) = self.server() else { return String::new() };
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let Some(Server { port, has_tls, .. }) = self.server() else { return String::new() };
+        let host = self.host_of_url().unwrap_or_default();
         let default = HTTP_PORTS[usize::from(*has_tls)];
         match self {
             Self::Http { .. } if *port == default => host,
             _ => format!("{host}:{port}"),
         }
+    }
+
+    /// The host as a URL has it: an IPv6 address in brackets. `None` for a Unix socket.
+    fn host_of_url(&self) -> Option<String> {
+        let Server { host, .. } = self.server()?;
+        Some(if host.contains(':') { format!("[{host}]") } else { host.clone() })
     }
 
     /// Where the server is. `None` for a Unix socket.
@@ -189,6 +195,23 @@ impl Target {
             }
         }
         Some(target)
+    }
+
+    /// The same URL with TLS, at the same port, if this one is redirected there: then this port
+    /// speaks TLS. `location` is the URL of the redirect.
+    pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
+        let mut target = self.clone();
+        let Self::Http { server, .. } = &mut target else { return None };
+        if std::mem::replace(&mut server.has_tls, true) {
+            return None;
+        }
+        let (host, port) = (self.host_of_url()?, server.port);
+        let rest = location.strip_prefix("https://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let is_same = [format!("{host}:{port}"), target.authority()]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(authority));
+        is_same.then_some(target)
     }
 
     /// The same without TLS, at the same port.

@@ -48,6 +48,8 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Half-close after sending, and read until the peer closes its sending side.
     pub(super) half_close: bool,
+    /// The target to type for TLS, if it is used without.
+    pub(super) with_tls: Option<String>,
     /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
     pub(super) printer: Printer,
@@ -271,8 +273,17 @@ impl Connection {
         written[..len] == received[..len]
     }
 
-    /// A hint for the user if the peer is no echo server.
+    /// A hint for the user if the peer is no echo server, or speaks TLS.
     fn hint(&self) -> Option<String> {
+        if let Some(with_tls) = &self.settings.with_tls {
+            // Servers with TLS answer with an alert, or with nothing.
+            if let [ALERT, TLS_MAJOR, ..] = self.first_received[..] {
+                return Some(format!("the peer speaks TLS: write {with_tls}"));
+            }
+            if self.received == 0 && matches!(self.state, State::Open) {
+                return Some(format!("if the port speaks TLS, write {with_tls}"));
+            }
+        }
         if self.settings.half_close || self.is_echo() {
             return None;
         }
@@ -311,6 +322,10 @@ impl Connection {
         self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
     }
 }
+
+/// The first bytes of a TLS record with an alert (RFC 8446, 5.1).
+const ALERT: u8 = 21;
+const TLS_MAJOR: u8 = 3;
 
 /// Appends `bytes` to `first`, up to a total of 64 bytes.
 fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {
