@@ -100,8 +100,18 @@ pub(crate) enum Redirect {
 }
 
 fn redirect(text: &str) -> Result<Redirect, String> {
+    // What environment variables of switches contain.
+    let is_switch = ["true", "false", "yes", "no", "on", "off"]
+        .iter()
+        .any(|value| value.eq_ignore_ascii_case(text));
     match text {
         "" => Ok(Redirect::Default),
+        _ if is_switch => {
+            Err("this is no address: write HOST:PORT or :PORT, as :8080, or nothing \
+                               for port 80 of the hosts of --listen; without this flag, no port \
+                               redirects"
+                .into())
+        }
         _ => listen::parse(text, &["http"], HTTP_PORT).map(Redirect::At),
     }
 }
