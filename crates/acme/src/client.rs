@@ -265,6 +265,7 @@ fn unreachable(authority: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::checked_nonce;
 
     /// Reads in pieces of this size.
     struct Pieces<'a>(&'a [u8], usize);
@@ -316,8 +317,8 @@ mod tests {
             let found = field(head.as_bytes(), "location");
             assert_eq!(found.as_deref(), expected, "{head:?}");
         }
-        assert!(crate::request::checked_url("https://ca/ 1 2").is_err());
-        assert_eq!(crate::request::checked_nonce("abc def"), None);
+        assert!(checked_url("https://ca/ 1 2").is_err());
+        assert_eq!(checked_nonce("abc def"), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
 /// The port of `sockeye http`, unless the command line has another.
-const HTTP_PORT: u16 = 8000;
+const SITE_PORT: u16 = 8000;
 /// The port of `sockeye echo` and `sockeye message`.
 const ECHO_PORT: u16 = 65432;
 
@@ -84,7 +84,7 @@ pub(crate) struct Http {
 
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], HTTP_PORT))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], SITE_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.

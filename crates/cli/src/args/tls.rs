@@ -9,9 +9,7 @@ use sockeye::engine::ListenAddr;
 
 use super::listen;
 use crate::quantity::Span;
-
-/// The port of plain HTTP, which `--https-redirect` listens on if TLS has port 443.
-const HTTP_PORT: u16 = 80;
+use crate::target::HTTP_PORT;
 
 /// The longest age of `--hsts`. Browsers cap it themselves, Chromium at a thousand days.
 const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

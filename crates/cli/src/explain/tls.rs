@@ -10,6 +10,7 @@ use sockeye::http_core::Status;
 
 use crate::error::{Error, OrUsage};
 use crate::plan::{acme, tls};
+use crate::target::HTTP_PORT;
 use crate::tls::{Certificates, Redirects, Requested};
 use crate::{args, hosts, text};
 
@@ -125,7 +126,7 @@ fn plain(
         challenges: None,
     };
     // Clients leave out the port of `http://` URLs without a port.
-    let authority = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
+    let authority = if port == HTTP_PORT { host.to_owned() } else { format!("{host}:{port}") };
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
         None => (target, None),
@@ -167,8 +168,10 @@ pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
 
 /// The certificates in the files of `--tls`.
 enum Given {
-    /// Those that a server uses; `None` without files.
-    Certificates(Option<Certificates>),
+    /// There are no files.
+    Nothing,
+    /// Those that a server uses.
+    Certificates(Box<Certificates>),
     /// Why this user can't read them. The server's user may be allowed to.
     Unreadable(String),
     /// Why a server with them doesn't start.
@@ -177,7 +180,8 @@ enum Given {
 
 fn given(flags: &args::Tls) -> Result<Given, Error> {
     Ok(match tls::given_certificates(flags) {
-        Ok(certificates) => Given::Certificates(certificates),
+        Ok(None) => Given::Nothing,
+        Ok(Some(certificates)) => Given::Certificates(certificates.into()),
         Err(error @ Error::Usage(_)) => return Err(error),
         Err(Error::Failure(error)) => {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -216,8 +220,8 @@ fn certificate(
         return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }
     let certificates = match given {
-        Given::Certificates(Some(certificates)) => certificates,
-        Given::Certificates(None) | Given::Refused(_) => return Some(String::new()),
+        Given::Certificates(certificates) => certificates,
+        Given::Nothing | Given::Refused(_) => return Some(String::new()),
         Given::Unreadable(why) => return Some(format!("  certificate: unknown: {why}\n")),
     };
     let (found, is_for_host) = certificates.explain(host, SystemTime::now())?;

@@ -17,13 +17,11 @@ use crate::acme::Acme;
 use crate::args::{self, Redirect};
 use crate::error::Error;
 use crate::state;
+use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::tls::Certificates;
 
 /// The value of `--tls` for a certificate for development.
 const SELF_SIGNED: &str = "self-signed";
-
-/// The ports of `https://` URLs and of `http://` URLs without a port.
-const PORTS: [u16; 2] = [443, 80];
 
 /// Whether the certificate for development is used.
 pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
@@ -195,11 +193,10 @@ pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
         None => return Ok(Vec::new()),
         Some(Redirect::At(address)) => vec![address.clone()],
         Some(Redirect::Default) => {
-            let [https, http] = PORTS;
             let usual = flags.listen.iter().filter_map(|address| match address {
-                ListenAddr::Any(port) if *port == https => Some(ListenAddr::Any(http)),
-                ListenAddr::Host(host, port) if *port == https => {
-                    Some(ListenAddr::Host(host.clone(), http))
+                ListenAddr::Any(HTTPS_PORT) => Some(ListenAddr::Any(HTTP_PORT)),
+                ListenAddr::Host(host, HTTPS_PORT) => {
+                    Some(ListenAddr::Host(host.clone(), HTTP_PORT))
                 }
                 _ => None,
             });

@@ -17,8 +17,7 @@ use sockeye::http_core::{
 use sockeye::proto::Peer;
 use sockeye_acme::Challenges;
 
-/// The port of `https://` URLs without a port.
-const HTTPS_PORT: u16 = 443;
+use crate::target::HTTPS_PORT;
 
 /// How to redirect; shared by the connections of a shard.
 #[derive(Clone, Debug)]
