@@ -12,7 +12,8 @@ use crate::{load, text};
 ///
 /// # Errors
 ///
-/// No complete response arrives in time, or the response is an error.
+/// No complete response arrives in time, or the response is an error or a redirect to TLS at the
+/// same port.
 pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
     let Health { plan, addresses, target } = health;
     let probe = sockeye_load::probe(&plan, &addresses);

@@ -1,5 +1,5 @@
-//! The command line: flags with their defaults and help. The flags are checked here, each and
-//! together. What they name, such as files and addresses, is checked by [`crate::plan`].
+//! The command line: flags with their defaults and help. Parsing checks the text of each flag, and
+//! some flags against each other; [`crate::plan`] checks everything else.
 
 mod acme;
 mod client_tls;
@@ -129,7 +129,7 @@ impl CommandLine {
     }
 }
 
-/// Of the flags under this heading in the help, those set on the command line, as `--flag`.
+/// The flags under this heading of the help that the command line sets, as `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)

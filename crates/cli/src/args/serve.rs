@@ -39,7 +39,7 @@ Examples:
   sockeye http ./dist /docs=./docs --spa";
 
 const EXPLAIN_EXAMPLES: &str = "\
-Exit codes: 0 the URL can be served, 1 the response is an error, 2 wrong command line.
+Exit codes: 0 the URL can be served, 1 an error or no response, 2 wrong command line.
 
 Examples:
   # Which file does /about lead to?
@@ -165,7 +165,8 @@ pub(crate) struct Http {
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
 /// response are ignored. With --tls, it also says which certificate is for the host of an https://
-/// URL, and where an http:// URL is redirected to.
+/// URL, and where an http:// URL is redirected to; certificates with which sockeye http would not
+/// start are an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {

@@ -21,8 +21,8 @@ use crate::target::Target;
 ///
 /// # Errors
 ///
-/// The first request got no response, or standard output failed. Later errors are part of the
-/// report, and of the exit code.
+/// The first request got no response, or a redirect to TLS at the same port, or standard output
+/// failed. Later errors are part of the report, and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot set up signals")?;
