@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye::proto::{
-    Abandoned, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
+    Abandoned, Blame, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
 use super::input::{Input, PIECE, Piece};
@@ -274,13 +274,15 @@ impl Connection {
     }
 
     /// A hint for the user if the peer is no echo server, or speaks TLS.
-    fn hint(&self) -> Option<String> {
+    fn hint(&self, reason: &Reason) -> Option<String> {
         if let Some(with_tls) = &self.settings.with_tls {
             // Servers with TLS answer with an alert, or with nothing.
             if let [ALERT, TLS_MAJOR, ..] = self.first_received[..] {
                 return Some(format!("the peer speaks TLS: write {with_tls}"));
             }
-            if self.received == 0 && matches!(self.state, State::Open) {
+            let is_ours = matches!(reason, Reason::Fault(fault) if fault.blame == Blame::Ours);
+            let is_unanswered = self.written > 0 && self.received == 0;
+            if is_unanswered && !is_ours && matches!(self.state, State::Open) {
                 return Some(format!("if the port speaks TLS, write {with_tls}"));
             }
         }
@@ -318,7 +320,7 @@ impl Connection {
             State::Done => self.written,
             _ => self.sent,
         };
-        let (bytes, hint) = ([sent, self.received], self.hint());
+        let (bytes, hint) = ([sent, self.received], self.hint(reason));
         self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
     }
 }
