@@ -23,7 +23,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::tls::{Certificates, Redirects, WithRedirects};
+use crate::tls::{Certificates, Redirects, WithReasons, WithRedirects};
 use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
@@ -109,13 +109,14 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let own_hosts = own_hosts(&serve, &hosts);
     let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
-    let config = move |shard: usize| {
+    let redirect_log = access.clone();
+    let config = move |log: Option<Rc<dyn http_core::Log>>| {
         let mut config = http_core::ServerConfig::new(limits.clone());
         if !proxies.is_empty() {
             config = config.clients(Rc::new(proxies.clone()));
         }
-        match &worker_log {
-            Some(log) => config.logging(log.worker(shard)),
+        match log {
+            Some(log) => config.logging(log),
             None => config,
         }
     };
@@ -124,7 +125,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let config = || {
             let check =
                 hosts::check(checked_hosts.clone(), &info.bound, Some(checked_proxies.clone()));
-            config(shard).checking_hosts(check)
+            let log = worker_log.as_ref().map(|log| log.worker(shard));
+            config(log).checking_hosts(check)
         };
         let plain = Rc::new(config());
         let secure = hsts.map(|age| Rc::new(config().strict_transport_security(age)));
@@ -142,7 +144,11 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
-            WithRedirects::new(open(shard, info), redirect_config(shard), redirects)
+            let log = redirect_log.as_ref().map(|log| {
+                let (log, first) = (log.worker(shard), redirects.first);
+                Rc::new(WithReasons { log, first }) as Rc<dyn http_core::Log>
+            });
+            WithRedirects::new(open(shard, info), redirect_config(log), redirects)
         }),
     };
     access.into_iter().for_each(AccessLog::finish);

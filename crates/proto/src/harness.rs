@@ -82,7 +82,7 @@ impl Owner for TestOwner {
 struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
-    /// Whether this thread is in a call into a protocol, as the thread of an event loop is.
+    /// Whether this thread is calling a protocol. Then it counts as the thread of an event loop.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -180,7 +180,7 @@ impl Harness {
         sent
     }
 
-    /// The connection ends for `reason`, with unsent output: the peer has reset it, say.
+    /// Closes the connection for `reason`, such as [`Reason::Reset`], even if output is unsent.
     pub fn end_for(&mut self, reason: &Reason) {
         self.close(reason);
     }

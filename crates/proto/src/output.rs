@@ -1,6 +1,6 @@
 //! The output of a connection: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A protocol appends. A driver takes from the front with [`Output::part`], [`Output::slices`] and
+//! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
 //! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it knows what is in flight,
 //! too.
@@ -169,7 +169,7 @@ impl Output {
         self.pieces.is_empty().then(|| &self.plain[self.sent..])
     }
 
-    /// What is at the front. A driver may send at most `max` bytes of a file.
+    /// What is at the front. The owner may send at most `max` bytes of a file.
     ///
     /// If these bytes include the end of the range, this checks whether the file has changed. For
     /// an unread part, the thread that reads it checks that.

@@ -10,7 +10,7 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
-/// A driver guarantees:
+/// The *owner* of a protocol, such as the engine, guarantees:
 ///
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
 ///   and that failed, [`Event::Closed`] is the only call.
@@ -28,7 +28,7 @@ pub trait Protocol {
     ///
     /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes
     /// are offered again only together with new ones, so remember how far they were scanned. The
-    /// driver limits unused input (the engine: 1 MiB).
+    /// owner limits unused input (the engine: 1 MiB).
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ pub trait Protocol {
     /// As for [`Protocol::on_bytes`].
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
 
-    /// When [`Event::Deadline`] is due. `None`: only the driver's own limits apply.
+    /// When [`Event::Deadline`] is due. `None`: only the owner's limits apply.
     fn deadline(&self) -> Option<Time>;
 
     /// Since when the connection has been idle: no request is unanswered, none is being received,
@@ -98,7 +98,7 @@ impl Consumed {
     }
 }
 
-/// What a driver gives to each call into a protocol.
+/// What an owner gives to each call into a protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The monotonic clock, read once per turn of the loop.

@@ -19,7 +19,7 @@ use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
 /// The port of `sockeye http`, unless the command line has another.
-const HTTP_PORT: u16 = 8000;
+const SITE_PORT: u16 = 8000;
 /// The port of `sockeye echo` and `sockeye message`.
 const ECHO_PORT: u16 = 65432;
 
@@ -39,7 +39,7 @@ Examples:
   sockeye http ./dist /docs=./docs --spa";
 
 const EXPLAIN_EXAMPLES: &str = "\
-Exit codes: 0 the URL can be served, 1 the response is an error, 2 wrong command line.
+Exit codes: 0 the URL can be served, 1 an error or no response, 2 wrong command line.
 
 Examples:
   # Which file does /about lead to?
@@ -84,7 +84,7 @@ pub(crate) struct Http {
 
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], HTTP_PORT))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], SITE_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
@@ -165,7 +165,8 @@ pub(crate) struct Http {
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
 /// response are ignored. With --tls, it also says which certificate is for the host of an https://
-/// URL, and where an http:// URL is redirected to.
+/// URL, and where an http:// URL is redirected to; certificates with which sockeye http would not
+/// start are an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {

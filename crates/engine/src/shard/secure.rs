@@ -114,7 +114,8 @@ impl<D: Driver> Active<'_, D> {
         secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
-        // The peer may be slow to take the records, and its client may have many connections.
+        // The peer may be slow to take the records, and its client may have many connections, so
+        // they are charged to that client even before the send.
         if conn.session.held() > UNCHARGED_BYTES {
             conn.charge(resources);
         }
@@ -222,7 +223,8 @@ impl<S> Conn<S> {
                 false => session.input(plain, resources),
             });
         });
-        // After close_notify, not even an alert is sent.
+        // After close_notify, not even an alert is sent. Unsent records before the alert can't be
+        // separated from it. Then it is sent too, and the peer ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }

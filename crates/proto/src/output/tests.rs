@@ -33,7 +33,7 @@ fn range(text: &'static [u8], validity: Validity) -> FileRange {
     FileRange { source, offset: 0, len: text.len() as u64 }
 }
 
-/// Sends everything in steps of at most `step` bytes, as a driver would.
+/// Sends everything in steps of at most `step` bytes, as an owner would.
 fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
     let mut sent = Vec::new();
     loop {
