@@ -72,7 +72,7 @@ pub use provider::provider;
 pub use rustls;
 pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};
-pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
+pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, HTTP_ALPN, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use subject::subject;
 pub use warning::{Warning, WarningKind};

@@ -77,7 +77,7 @@ where
         request: &http_core::Request<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let Ok(head) = convert::request(request) else {
+        let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
         let (request_body, body) = body::body(request.content());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 use sockeye::engine::{Config, ListenAddr};
 use sockeye::http_core::AllowedHosts;
+use sockeye::tls::HTTP_ALPN;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -92,6 +93,9 @@ pub(crate) struct Http {
     /// The default host is 127.0.0.1; with --acme, all addresses.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) http2: Http2,
 
     #[command(flatten)]
     pub(crate) tls: Tls,
@@ -230,6 +234,9 @@ pub(crate) struct Message {
     pub(crate) frames_only: bool,
 
     #[command(flatten)]
+    pub(crate) http2: Http2,
+
+    #[command(flatten)]
     pub(crate) hosts: Hosts,
 
     /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
@@ -266,6 +273,28 @@ pub(crate) struct Message {
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
+}
+
+/// The versions of HTTP.
+#[derive(Args, Debug)]
+pub(crate) struct Http2 {
+    /// Answer no HTTP/2, only HTTP/1.1.
+    ///
+    /// Otherwise clients with TLS choose HTTP/2 if they have it (ALPN: h2), and clients without TLS
+    /// if they begin with its preface (prior knowledge). With this flag, a preface gets 505.
+    #[arg(long)]
+    no_http2: bool,
+}
+
+impl Http2 {
+    pub(crate) fn is_on(&self) -> bool {
+        !self.no_http2
+    }
+
+    /// The protocols of a TLS handshake, the preferred one first.
+    pub(crate) fn alpn(&self) -> &'static [&'static [u8]] {
+        if self.no_http2 { &[b"http/1.1"] } else { &HTTP_ALPN }
+    }
 }
 
 /// The host names of HTTP requests.

