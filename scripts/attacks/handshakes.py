@@ -8,8 +8,9 @@ import time
 
 from authority import Authority
 from peers import ATTACKER, Victim, connect, fetch, reset
-from program import Peak, until
+from program import until
 from tls13 import hello
+from trial import watched
 
 HALF_OPEN = 1000  # connections of each kind
 HALF_OPEN_MIB = 20  # growth of the resident memory for all connections of a kind
@@ -37,20 +38,8 @@ def serving(trials, row):
     with trials.http(*authority.flags()) as server:
         fetch(server.address, "/small.txt", tls=tls)
         victim = Victim(server.address, [("/small.txt", b"small\n", {})], tls=tls)
-        peak, seconds = Peak(server.usage), server.usage.seconds()
-        victim.start()
-        victim.wait_for(5, 10)
-        yield server, tls, victim
-        victim.wait_for(victim.requests_made + 10, 10)
-        victim.stop()
-        peak.stop()
-        row.seconds = server.usage.seconds() - seconds
-        row.descriptors, row.peak = peak.descriptors, server.usage.peak()
-        row.after = server.usage.resident()
-        row.victim, row.slowest = f"{victim.answered}/{victim.requests_made}", victim.slowest
-        row.expect(server.alive(), "the server has ended")
-        row.expect(victim.answered == victim.requests_made and victim.answered,
-                   f"the victim has {row.victim} answers: {'; '.join(victim.wrong[:2])}")
+        with watched(row, server, victim):
+            yield server, tls, victim
 
 
 def run(trials):

@@ -182,12 +182,13 @@ class Victim(threading.Thread):
     """Makes one request after the other until it is stopped, and checks status and content.
 
     A request is a triple: the target, the expected content (or a function that checks it), and
-    fields."""
+    fields. `get` makes it, as `fetch` does."""
 
-    def __init__(self, address, requests, pause=0.01, tls=None):
+    def __init__(self, address, requests, pause=0.01, tls=None, get=fetch):
         super().__init__(daemon=True)
         self.address = address
         self.tls = tls
+        self.get = get
         self.requests = itertools.cycle(requests)
         self.pause = pause
         self.requests_made = self.answered = 0
@@ -202,7 +203,7 @@ class Victim(threading.Thread):
             self.requests_made += 1
             began = time.monotonic()
             try:
-                status, _, content = fetch(self.address, target, tls=self.tls, **fields)
+                status, _, content = self.get(self.address, target, tls=self.tls, **fields)
                 if status != 200:
                     raise AssertionError(f"status {status}")
                 if not (right(content) if callable(right) else content == right):

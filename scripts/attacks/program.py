@@ -151,6 +151,13 @@ class Program:
             "job started" in line and bool(re.search(rf'client="?{re.escape(client)}\b', line))
             and bool(re.search(rf'kind="?{what}', line)) for line in lines)
 
+    def closing(self, client, port):
+        """Why the log says that a connection was closed: the code and the reason. Two empty texts if
+        it says nothing."""
+        found = re.search(rf"closed peer={re.escape(client)}:{port} .*?code=(\S+) reason=(.*)",
+                          self.errors.read_text(errors="replace"))
+        return found.groups() if found else ("", "")
+
     def terminate(self, timeout):
         """Sends SIGTERM. Returns the exit code, or None if the process is still there."""
         self.process.send_signal(signal.SIGTERM)

@@ -69,6 +69,25 @@ COLUMNS = ["attack", "server", "descriptors", "MiB peak", "after", "jobs after",
            "slowest s", "CPU s", "verdict"]
 
 
+@contextlib.contextmanager
+def watched(row, server, victim):
+    """Makes the victim's requests during an attack, and fills the row with what the server used."""
+    peak, seconds = Peak(server.usage), server.usage.seconds()
+    victim.start()
+    victim.wait_for(5, 10)
+    yield
+    victim.wait_for(victim.requests_made + 10, 10)
+    victim.stop()
+    peak.stop()
+    row.seconds = server.usage.seconds() - seconds
+    row.descriptors, row.peak = peak.descriptors, server.usage.peak()
+    row.after = server.usage.resident()
+    row.victim, row.slowest = f"{victim.answered}/{victim.requests_made}", victim.slowest
+    row.expect(server.alive(), "the server has ended")
+    row.expect(victim.answered == victim.requests_made and victim.answered,
+               f"the victim has {row.victim} answers: {'; '.join(victim.wrong[:2])}")
+
+
 class Trials:
     """Runs attacks, and keeps the results."""
 

@@ -1,0 +1,67 @@
+"""HTTP/2: clients that begin something and don't go on."""
+
+import http2
+from h2_trial import CALM, LATE, Bounds, ends, judge, serving
+from handshakes import in_threads
+from http2 import (
+    ACK, DATA, END_HEADERS, HEADERS, PING, PREFACE, SETTINGS, block, frame, request, rst_stream,
+    settings)
+
+TIMEOUT = 2  # seconds, of each kind of timeout
+# Of each kind, which has an address of its own: the log has ten lines of a kind for an address.
+CONNECTIONS = 10
+FLAGS = [word for name in ("head", "idle", "write")
+         for word in (f"--{name}-timeout", f"{TIMEOUT}s")]
+# Without GOAWAY, the connection wasn't HTTP/2 yet.
+ENDS = ends("NO_ERROR", "SETTINGS_TIMEOUT", "PROTOCOL_ERROR", "") | CALM | {"closed", "reset"}
+
+
+def run(trials):
+    begun = PREFACE + settings()
+    acknowledged = begun + frame(SETTINGS, flags=ACK)
+    kinds = {
+        "part of a preface": PREFACE[:-2],
+        "a preface and nothing": PREFACE,
+        "SETTINGS and nothing": begun,
+        "half a frame header": acknowledged + frame(PING, bytes(8))[:5],
+        "half a PING": acknowledged + frame(PING, bytes(8))[:-1],
+        "half a field block": acknowledged + frame(HEADERS, block()[:5], stream=1),
+        "half a frame of fields": acknowledged + frame(HEADERS, block(), END_HEADERS, 1)[:-3],
+        "a stream that was reset": acknowledged + request(1, ends=False) + rst_stream(1),
+        "half an upload": acknowledged + request(1, "/small.txt", "POST", ends=False)
+        + frame(DATA, b"half", 0, 1),
+        "an answered request, without ACK of SETTINGS": begun + request(1),
+    }
+    with trials.checked(f"HTTP/2: idle: {len(kinds)} × {CONNECTIONS}") as row, \
+            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
+        clients = {name: [http2.Client(server.address, preface=False, source=f"127.0.1.{at}")
+                          for _ in range(CONNECTIONS)] for at, name in enumerate(kinds, 1)}
+
+        def one(work):
+            name, client = work
+            # Never acknowledges SETTINGS.
+            client.run([kinds[name]], acknowledges=False, quiet=TIMEOUT + LATE,
+                       seconds=TIMEOUT + LATE)
+
+        row.problems += in_threads(
+            [(name, client) for name in kinds for client in clients[name]], one)
+        for name in kinds:
+            print(f"        {name}:")
+            judge(row, server, clients[name], ENDS)
+    busy(trials)
+
+
+def busy(trials):
+    """Clients that keep an idle connection busy, with a frame ten times a second."""
+    with trials.checked("HTTP/2: idle: PING and nothing else") as row, \
+            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
+        clients = [http2.Client(server.address) for _ in range(CONNECTIONS)]
+
+        def one(client):
+            for _ in range(10 * (TIMEOUT + LATE)):
+                client.run([frame(PING, bytes(8))], quiet=0.1)
+                if client.outcome.is_over():
+                    break
+
+        row.problems += in_threads(clients, one)
+        judge(row, server, clients, ENDS)

@@ -1,0 +1,117 @@
+"""Runs an attack over HTTP/2 on one or more connections, and checks how they end and what they cost."""
+
+import collections
+import contextlib
+import dataclasses
+
+import http2
+from handshakes import in_threads
+from peers import ATTACKER, Victim, reset
+from program import until
+from trial import watched
+
+LATE = 5  # seconds that a busy machine may need in addition
+# How a connection may end that the server has found to be abusive.
+CALM = frozenset(["closed ENHANCE_YOUR_CALM", "reset ENHANCE_YOUR_CALM"])
+OPEN = frozenset(["open"])
+# The server reads no more, because the client doesn't read either.
+STALLED = frozenset(["stalled"])
+
+
+def ends(*codes):
+    """How a connection may end, by GOAWAY with one of these error codes."""
+    return frozenset(f"{state} {code}" for code in codes for state in ("closed", "reset"))
+
+
+@dataclasses.dataclass
+class Bounds:
+    """What the server may use for an attack. None: not checked."""
+
+    grown: float | None = 20  # MiB of resident memory at its peak, more than before
+    seconds: float | None = 2  # of CPU time
+    descriptors: int | None = None  # more than before
+    jobs: int | None = None  # of the attacker
+    sent: int | None = None  # bytes that it takes from one connection
+
+
+@contextlib.contextmanager
+def serving(trials, row, bounds, *flags, folder=None):
+    """A server, and a victim that gets a file over HTTP/2 meanwhile."""
+    with trials.http(*flags, folder=folder) as server:
+        if not until(lambda: _speaks(server.address), LATE):
+            raise RuntimeError("the server doesn't speak HTTP/2 without TLS")
+        victim = Victim(server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
+        before, descriptors = server.usage.resident(), server.usage.descriptors()
+        with watched(row, server, victim):
+            yield server
+        for what, actual, limit in [
+            ("MiB more at the peak", server.usage.peak() - before, bounds.grown),
+            ("CPU seconds", row.seconds, bounds.seconds),
+            # The victim has one.
+            ("descriptors more", row.descriptors - descriptors - 1, bounds.descriptors),
+            ("jobs", server.jobs(ATTACKER), bounds.jobs),
+        ]:
+            row.expect(limit is None or actual <= limit,
+                       f"{actual:.1f} {what}; the limit is {limit}")
+        row.jobs = server.jobs(ATTACKER)
+
+
+def _speaks(address):
+    try:
+        return http2.fetch(address, "/")[0]
+    except OSError:
+        return 0
+
+
+def attack(trials, name, act, ending, bounds=Bounds(), connections=1, pairs=(), flags=(),
+           window=None, check=None, **how):
+    """Opens connections with settings `pairs`, and calls `act(client)` for each, which returns the
+    bytes to send, in chunks, and perhaps a function that gets frames: see `Client.run`, which gets
+    `how`, too. Each must end in a way that is in `ending`. `check(row, outcomes)` checks more."""
+    with trials.checked(f"HTTP/2: {name}") as row, serving(trials, row, bounds, *flags) as server:
+        clients = [http2.Client(server.address, *pairs, window=window) for _ in range(connections)]
+
+        def one(client):
+            acts = act(client)
+            chunks, on_frame = acts if isinstance(acts, tuple) else (acts, None)
+            client.run(chunks, on_frame=on_frame, **how)
+
+        row.problems += sorted(set(in_threads(clients, one)))
+        outcomes = [client.outcome for client in clients]
+        judge(row, server, clients, ending)
+        if bounds.sent is not None:
+            most = max(outcome.sent for outcome in outcomes)
+            row.expect(most <= bounds.sent, f"took {most:,} bytes; the limit is {bounds.sent:,}")
+        if check:
+            check(row, outcomes)
+
+
+def judge(row, server, clients, ending):
+    """Closes connections, and checks how they had ended, and that the log says why. The server logs
+    that when the client has closed its side, too."""
+    found = collections.Counter()
+    for client in clients:
+        with contextlib.suppress(OSError):
+            reset(client.socket)
+    over = [client for client in clients if client.outcome.is_over()]
+    until(lambda: all(server.closing(client.source, client.port)[0] for client in over), LATE)
+    for client in clients:
+        reason = ""
+        if client.outcome.is_over():
+            code, reason = server.closing(client.source, client.port)
+            row.expect(code, "the log doesn't say why it was closed")
+            reason = f", {code}: {reason}" if code else ""
+        found[f"{client.outcome}{reason}"] += 1
+        row.expect(str(client.outcome) in ending,
+                   f"{client.outcome} instead of {' or '.join(sorted(ending))}")
+    row.problems = list(dict.fromkeys(row.problems))
+    outcomes = [client.outcome for client in clients]
+    took = max(outcome.seconds for outcome in outcomes)
+    sent = max(outcome.sent for outcome in outcomes)
+    for how, count in found.items():
+        print(f"        {count} × {how}")
+    print(f"        after at most {took:.2f} s and {sent:,} bytes; " + "; ".join(
+        f"{what} {dict(total)}" for what, total in (
+            ("statuses", sum((outcome.statuses for outcome in outcomes), collections.Counter())),
+            ("resets", sum((outcome.resets for outcome in outcomes), collections.Counter())))
+        if total))
