@@ -264,7 +264,8 @@ impl HeadBuffer {
             return Err(Refusal::bad("sent more than one Host field").into());
         }
         match self.index.first(FieldName::Host).map(|host| host.of(&self.bytes)) {
-            Some(host) if chars::is_host(host) => {}
+            // An http or https URI has a host (RFC 9110, 4.2.1).
+            Some(host) if !host.is_empty() && chars::is_host(host) => {}
             Some(_) => return Err(Refusal::bad("sent an invalid host").into()),
             None => return Err(Refusal::bad("sent neither :authority nor Host").into()),
         }
