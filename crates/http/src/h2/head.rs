@@ -350,6 +350,7 @@ impl HeadBuffer {
             *span = Span { name: moved(span.name), value: moved(span.value) };
         }
         self.index.fill(&self.bytes, &self.spans);
+        (self.method, self.path) = (Some(moved(method)), Some(moved(path)));
         moved(path)
     }
 
