@@ -39,9 +39,9 @@ impl<S: Handlers> H2Connection<S> {
             return Err(H2Error::flow_control("sent more content than its window allows"));
         }
         self.received += len as u32;
-        self.budgets.on_content(content as u64);
-        if content == 0 {
-            self.budgets.on_control(turn.now())?;
+        match content {
+            0 => self.budgets.on_control(turn.now())?,
+            _ => self.budgets.on_content(content as u64),
         }
         self.check_stream(stream, len, turn)?;
         let ends_stream = header.has(flags::END_STREAM);
