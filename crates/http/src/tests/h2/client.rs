@@ -23,6 +23,8 @@ pub(super) struct Client {
     /// What the server may send on the connection.
     window: i64,
     has_settings: bool,
+    /// The header blocks that came.
+    pub(super) blocks: Vec<Vec<u8>>,
     pub(super) streams: BTreeMap<u32, Received>,
 }
 
@@ -118,6 +120,7 @@ impl Client {
             initial_window: 65_535,
             window: 65_535,
             has_settings: false,
+            blocks: Vec::new(),
             streams: BTreeMap::new(),
         }
     }
@@ -337,6 +340,7 @@ impl Client {
             })
             .expect("a header block");
         assert_eq!(self.decoder.memory(), 0, "the server doesn't use the dynamic table");
+        self.blocks.push(bytes);
         let received = self.streams.entry(stream).or_default();
         assert!(!received.has_ended && received.reset.is_none(), "{stream} has ended");
         received.has_ended = first & flags::END_STREAM != 0;

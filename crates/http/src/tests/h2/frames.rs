@@ -83,9 +83,11 @@ fn frames_in_each_state_of_a_stream() {
             raw(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
             [c_protocol, "", "", "", "", "", ""],
         ),
-        ("WINDOW_UPDATE", raw(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]), [
-            c_protocol, "", "", "", "", "", "",
-        ]),
+        (
+            "WINDOW_UPDATE",
+            raw(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+            [c_protocol, "", "", "", "", "", ""],
+        ),
         ("SETTINGS", raw(kind::SETTINGS, 0, 1, b""), [c_protocol; 7]),
         ("PUSH_PROMISE", raw(kind::PUSH_PROMISE, 4, 1, &[0, 0, 0, 2, 0x82]), [c_protocol; 7]),
         ("PING", raw(kind::PING, 0, 1, b"12345678"), [c_protocol; 7]),
@@ -130,10 +132,9 @@ fn frames_on_even_streams_are_errors_of_the_connection() {
 /// RFC 9113, 5.1.1: a new stream closes those that are idle and have a lower number.
 #[test]
 fn a_lower_stream_than_the_last_one_is_closed() {
-    for bytes in [
-        raw(kind::HEADERS, END, 1, &block(&head("GET", "/", &[]))),
-        raw(kind::DATA, 0, 1, b"x"),
-    ] {
+    for bytes in
+        [raw(kind::HEADERS, END, 1, &block(&head("GET", "/", &[]))), raw(kind::DATA, 0, 1, b"x")]
+    {
         let mut scene = Scene::new();
         scene.client.get(5, "/");
         scene.client.read();

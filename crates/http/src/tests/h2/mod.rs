@@ -1,8 +1,14 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
 mod client;
+mod endings;
+mod floods;
 mod frames;
+mod priorities;
 mod requests;
+mod streams;
+mod timing;
+mod windows;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -94,9 +100,7 @@ impl Handler for Site {
             b"/abort" => responder.stream(Status::OK, &none, None).abort(),
             b"/none" => responder.send(Status::NOT_MODIFIED, &none, Body::Static(b"never sent")),
             b"/no-content" => responder.send(Status::NO_CONTENT, &none, Body::Empty),
-            b"/fields" => {
-                responder.send(Status::OK, &none, Body::Shared(&show(request).into()))
-            }
+            b"/fields" => responder.send(Status::OK, &none, Body::Shared(&show(request).into())),
             b"/head" => {
                 let fields = Fields::new().with("X-Long", &LONG).unwrap();
                 responder.send(Status::OK, &fields, Body::Static(b"head"))

@@ -38,9 +38,15 @@ fn handlers_see_requests_as_over_http1() {
         (&[PATH, AUTHORITY, SCHEME, METHOD], "200 GET /fields|host=a"),
         // Host names the host if there is no :authority.
         (&[METHOD, SCHEME, PATH, ("a", "b"), ("host", "x:80")], "200 GET /fields|a=b|host=x:80"),
-        (&[METHOD, SCHEME, PATH, AUTHORITY, ("host", "A"), ("b", "c")], "200 GET /fields|host=a|b=c"),
+        (
+            &[METHOD, SCHEME, PATH, AUTHORITY, ("host", "A"), ("b", "c")],
+            "200 GET /fields|host=a|b=c",
+        ),
         (&[METHOD, (":scheme", "https"), PATH, AUTHORITY], "200 GET /fields|host=a"),
-        (&[METHOD, SCHEME, (":path", "/fields?a=%20|\""), AUTHORITY], "200 GET /fields?a=%20|\"|host=a"),
+        (
+            &[METHOD, SCHEME, (":path", "/fields?a=%20|\""), AUTHORITY],
+            "200 GET /fields?a=%20|\"|host=a",
+        ),
         // Methods of other specifications, in any place.
         (&[("", ""); 0], ""),
         (
@@ -56,10 +62,16 @@ fn handlers_see_requests_as_over_http1() {
             &[METHOD, SCHEME, PATH, AUTHORITY, ("cookie", "a=b"), ("x", "y"), ("cookie", "c=d")],
             "200 GET /fields|host=a|x=y|cookie=a=b; c=d",
         ),
-        (&[METHOD, SCHEME, PATH, AUTHORITY, ("te", "trailers")], "200 GET /fields|host=a|te=trailers"),
+        (
+            &[METHOD, SCHEME, PATH, AUTHORITY, ("te", "trailers")],
+            "200 GET /fields|host=a|te=trailers",
+        ),
         (&[METHOD, SCHEME, PATH, AUTHORITY, ("x", "")], "200 GET /fields|host=a|x="),
         (&[METHOD, SCHEME, PATH, AUTHORITY, ("x", "a\tb c")], "200 GET /fields|host=a|x=a\tb c"),
-        (&[METHOD, SCHEME, PATH, AUTHORITY, ("content-length", "0")], "200 GET /fields|host=a|content-length=0"),
+        (
+            &[METHOD, SCHEME, PATH, AUTHORITY, ("content-length", "0")],
+            "200 GET /fields|host=a|content-length=0",
+        ),
         (&[(":method", "OPTIONS"), SCHEME, (":path", "*"), AUTHORITY], "200 "),
     ] {
         if fields.is_empty() {
@@ -172,7 +184,9 @@ fn refused_requests_get_a_response() {
 
 #[test]
 fn a_large_header_list_is_a_431_and_the_table_stays_in_step() {
-    for (count, len, is_refused) in [(127, 1, false), (128, 1, true), (8, 3940, false), (100, 300, true)] {
+    for (count, len, is_refused) in
+        [(127, 1, false), (128, 1, true), (8, 3940, false), (100, 300, true)]
+    {
         let mut scene = Scene::new();
         let value = "v".repeat(len);
         let mut bytes = block(&head("GET", "/", &[]));
@@ -196,7 +210,12 @@ fn a_large_header_list_is_a_431_and_the_table_stays_in_step() {
         // `y` is one field more.
         let is_refused = is_refused || count == 127;
         let expected = if is_refused { 431 } else { 200 };
-        assert_eq!(status, Some(vec![expected]), "{count} of {len}: {:?}", scene.client.harness.fault());
+        assert_eq!(
+            status,
+            Some(vec![expected]),
+            "{count} of {len}: {:?}",
+            scene.client.harness.fault()
+        );
         let next = [&block(&head("GET", "/fields", &[]))[..], b"\xbe"].concat();
         scene.client.frame(kind::HEADERS, END, 3, &next);
         scene.client.read();
@@ -233,7 +252,8 @@ fn content_is_as_long_as_announced() {
         for ends_apart in [false, true] {
             for path in ["/collect", "/hold", "/echo"] {
                 let mut scene = Scene::new();
-                let fields: Vec<_> = length.iter().map(|length| ("content-length", *length)).collect();
+                let fields: Vec<_> =
+                    length.iter().map(|length| ("content-length", *length)).collect();
                 scene.client.post(1, path, &fields);
                 for (at, piece) in pieces.iter().enumerate() {
                     if at + 1 == pieces.len() && !ends_apart {
@@ -251,7 +271,11 @@ fn content_is_as_long_as_announced() {
                 scene.client.read_all();
                 let received = &scene.client.streams[&1];
                 assert_eq!(received.has_ended, is_valid, "{length:?} {pieces:?} {path}");
-                assert_eq!(received.reset, (!is_valid).then_some(1), "{length:?} {pieces:?} {path}");
+                assert_eq!(
+                    received.reset,
+                    (!is_valid).then_some(1),
+                    "{length:?} {pieces:?} {path}"
+                );
                 assert_eq!(scene.shared.alive.get(), 0);
                 scene.client.get(3, "/next");
                 assert_eq!(scene.client.read(), ["3 HEADERS 200", "3 DATA 5 END"]);
