@@ -311,8 +311,10 @@ impl HeadBuffer {
             return Err(Refusal::bad("sent more than one Host field").into());
         }
         match self.index.first(FieldName::Host).map(|host| host.of(&self.bytes)) {
+            // An http or https URI has a host (RFC 9110, 4.2.1).
+            Some([]) => return Err(Refusal::bad("sent an empty host").into()),
             // Most requests are for the same host as the last one.
-            Some(host) if !host.is_empty() && host == self.host => {}
+            Some(host) if host == self.host => {}
             Some(host) if chars::is_host(host) => {
                 self.host.clear();
                 self.host.extend_from_slice(host);
@@ -402,6 +404,7 @@ impl HeadBuffer {
             *span = Span { name: moved(span.name), value: moved(span.value) };
         }
         self.index.fill(&self.bytes, &self.spans);
+        (self.method, self.path) = (Some(moved(method)), Some(moved(path)));
         moved(path)
     }
 

@@ -19,6 +19,7 @@ use crate::h2::hpack::Decoder;
 use crate::h2::priority::Priority;
 use crate::h2::window::Window;
 use crate::handling::connection::Connection;
+use crate::semantics::log::PING_TIMEOUT;
 use crate::semantics::refusal::Refusal;
 use crate::{Handlers, Limits, ServerConfig, StreamEvent};
 
@@ -365,7 +366,7 @@ impl<S: Handlers> H2Connection<S> {
             self.timers.silence = due;
         } else if mem::replace(&mut self.pings.is_unanswered, true) {
             let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
-            return Err(Fault::peer("http2_ping_timeout", what));
+            return Err(Fault::peer(PING_TIMEOUT, what));
         } else {
             self.timers.silence = now + PING_AFTER;
             turn.out
