@@ -170,6 +170,7 @@ impl Output {
     }
 
     /// Appends shared or static bytes without copying them.
+    #[inline(always)] // Runs for most responses, and is not inlined otherwise.
     pub fn write_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;

@@ -78,12 +78,11 @@ impl<D: Driver> Active<'_, D> {
         let mut sealed = 0;
         let end = loop {
             let left = max.saturating_sub(sealed);
-            if left == 0 {
+            if left == 0 || plain.is_empty() {
                 break Ok(false);
             }
             let buffer = &mut resources.sealing_buffer;
             match secure.seal_front(*driver, &plain, left, buffer, &mut out) {
-                Ok(0) => break Ok(false),
                 Ok(count) => {
                     plain.advance(count as u64);
                     sealed += count as u64;

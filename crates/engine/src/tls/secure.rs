@@ -39,6 +39,7 @@ pub(crate) struct Secure {
 }
 
 /// Why the front of an output was not sealed.
+#[derive(Debug)]
 pub(crate) enum Unsealed {
     /// A thread must read the file first.
     NeedsRead,
@@ -108,8 +109,7 @@ impl Secure {
         self.out.is_none() && !self.is_sending
     }
 
-    /// Seals bytes from the front of `plain`, at most `max`, and returns how many: 0 if `plain` is
-    /// empty. Consecutive parts, such as a head and a body, or the headers of frames and the pieces
+    /// Seals bytes from the front of `plain`, at most `max`, and returns how many. Consecutive parts, such as a head and a body, or the headers of frames and the pieces
     /// of files between them, share records: they are gathered in `buffer`.
     pub(crate) fn seal_front<D: Driver>(
         &mut self,

@@ -64,17 +64,18 @@ impl Epoll {
         let mut resident = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);
-            let gathered = match out.file_ranges() > 0 && out.pieces() > 1 && left > 0 {
-                true => self.send_gathered(fd, out, left + MAX_TAIL),
-                false => None,
+            let gathered = match out.file_ranges() {
+                _ if out.is_empty() || left == 0 => return (count, SendStatus::Again),
+                0 => Some(self.send_memory(fd, out)),
+                _ if out.pieces() > 1 => self.send_gathered(fd, out, left + MAX_TAIL),
+                _ => None,
             };
-            let (sent, offered) = if let Some(gathered) = gathered {
+            let (sent, offered) = if let Some(sent) = gathered {
                 resident = 0;
-                gathered
+                sent
             } else {
                 match out.part(left + MAX_TAIL) {
                     Part::Nothing => return (count, SendStatus::Again),
-                    _ if left == 0 => return (count, SendStatus::Again),
                     Part::Changed => return (count, SendStatus::FileChanged),
                     Part::Unread(_) => return (count, SendStatus::NeedsRead),
                     Part::Memory(_) => self.send_memory(fd, out),

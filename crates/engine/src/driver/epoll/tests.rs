@@ -121,12 +121,12 @@ struct Numbers {
     reads: AtomicUsize,
 }
 
-const NUMBERS: Numbers = Numbers {
-    end: u64::MAX,
-    access: Access::Direct,
-    validity: Validity::Valid,
-    reads: AtomicUsize::new(0),
-};
+impl Numbers {
+    fn new() -> Self {
+        let (access, validity) = (Access::Direct, Validity::Valid);
+        Self { end: u64::MAX, access, validity, reads: AtomicUsize::new(0) }
+    }
+}
 
 impl FileSource for Numbers {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -180,7 +180,7 @@ fn send_all(fd: impl Into<OwnedFd>, mut peer: impl Read, mut out: Box<Output>) -
 
 #[test]
 fn frames_of_files_are_read_and_sent_together() {
-    let source = Arc::new(NUMBERS);
+    let source = Arc::new(Numbers::new());
     let mut out = Box::new(Output::new());
     (0..8).for_each(|number| write_frame(&mut out, &source, number));
     out.write(b"end");
@@ -197,7 +197,7 @@ fn frames_of_files_are_read_and_sent_together() {
 
 #[test]
 fn what_the_socket_does_not_take_of_frames_is_sent_later() {
-    let source = Arc::new(NUMBERS);
+    let source = Arc::new(Numbers::new());
     let mut out = Box::new(Output::new());
     (0..40).for_each(|number| write_frame(&mut out, &source, number));
     out.write_file(FileRange { source: source.clone(), offset: 40 * FRAME, len: 10 * FRAME });
@@ -214,13 +214,21 @@ fn what_the_socket_does_not_take_of_frames_is_sent_later() {
 #[test]
 fn frames_end_before_a_file_that_has_changed_or_that_a_thread_must_read() {
     for (last, expected, len) in [
-        (Numbers { validity: Validity::Changed, ..NUMBERS }, "FileChanged", 2 * (9 + FRAME) + 9),
-        (Numbers { validity: Validity::Unknown, ..NUMBERS }, "NeedsRead", 2 * (9 + FRAME) + 9),
-        (Numbers { access: Access::Thread, ..NUMBERS }, "NeedsRead", 2 * (9 + FRAME) + 9),
-        (Numbers { end: 2 * FRAME, ..NUMBERS }, "FileChanged", 2 * (9 + FRAME) + 9),
-        (Numbers { end: 2 * FRAME + 5, ..NUMBERS }, "FileChanged", 2 * (9 + FRAME) + 9 + 5),
+        (
+            Numbers { validity: Validity::Changed, ..Numbers::new() },
+            "FileChanged",
+            2 * (9 + FRAME) + 9,
+        ),
+        (
+            Numbers { validity: Validity::Unknown, ..Numbers::new() },
+            "NeedsRead",
+            2 * (9 + FRAME) + 9,
+        ),
+        (Numbers { access: Access::Thread, ..Numbers::new() }, "NeedsRead", 2 * (9 + FRAME) + 9),
+        (Numbers { end: 2 * FRAME, ..Numbers::new() }, "FileChanged", 2 * (9 + FRAME) + 9),
+        (Numbers { end: 2 * FRAME + 5, ..Numbers::new() }, "FileChanged", 2 * (9 + FRAME) + 9 + 5),
     ] {
-        let (source, last) = (Arc::new(NUMBERS), Arc::new(last));
+        let (source, last) = (Arc::new(Numbers::new()), Arc::new(last));
         let mut out = Box::new(Output::new());
         (0..2).for_each(|number| write_frame(&mut out, &source, number));
         write_frame(&mut out, &last, 2);
