@@ -146,7 +146,7 @@ impl FileSource for Numbers {
     }
 }
 
-const FRAME: u64 = 16 * 1024;
+const FRAME: u64 = 8 * 1024;
 
 fn write_frame(out: &mut Output, source: &Arc<Numbers>, number: u64) {
     out.write(&[number as u8; 9]);
@@ -182,17 +182,17 @@ fn send_all(fd: impl Into<OwnedFd>, mut peer: impl Read, mut out: Box<Output>) -
 fn frames_of_files_are_read_and_sent_together() {
     let source = Arc::new(Numbers::new());
     let mut out = Box::new(Output::new());
-    (0..8).for_each(|number| write_frame(&mut out, &source, number));
+    (0..16).for_each(|number| write_frame(&mut out, &source, number));
     out.write(b"end");
     let (ours, theirs) = UnixStream::pair().unwrap();
     sockopt::set_socket_send_buffer_size(&ours, 1 << 20).unwrap();
     let (arrived, driver) = send_all(ours, theirs, out);
-    let (frames, end) = arrived.split_at(8 * (9 + FRAME as usize));
+    let (frames, end) = arrived.split_at(16 * (9 + FRAME as usize));
     assert!((0..).zip(frames.chunks(9 + FRAME as usize)).all(|(at, frame)| is_frame(frame, at)));
     assert_eq!(end, b"end");
     let calls = driver.calls();
     assert!(calls.send <= 4, "{calls:?}");
-    assert_eq!((calls.sendfile, source.reads.load(Ordering::Relaxed)), (0, 8));
+    assert_eq!((calls.sendfile, source.reads.load(Ordering::Relaxed)), (0, 16));
 }
 
 #[test]
