@@ -40,14 +40,13 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Starts to read the first `len` bytes of `range`, for a connection of `client`. Then verifies
-    /// the file if `must_verify`.
+    /// Starts to read `range`, for a connection of `client`. Then verifies the file if
+    /// `must_verify`.
     pub(crate) fn start(
         &mut self,
         key: Key,
         client: Client,
         range: FileRange,
-        len: u64,
         must_verify: bool,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
@@ -64,7 +63,7 @@ impl Reads {
         let (kind, token) = (kind(&range, must_verify), cancel.clone());
         let job = Job::new(kind, client, move || {
             let mut sender = sender;
-            sender.result = Some(read(&range, len, must_verify, &token));
+            sender.result = Some(read(&range, must_verify, &token));
             // Send the result first: closing the file may block.
             drop(sender);
             drop(range);
@@ -83,7 +82,7 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// The kind of the job that reads part of `range`. Verifying may read the whole file, which would
+/// The kind of the job that reads `range`. Verifying may read the whole file, which would
 /// occupy a lookup thread for too long.
 fn kind(range: &FileRange, must_verify: bool) -> JobKind {
     let FileRange { source, .. } = range;
@@ -96,14 +95,9 @@ fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `len` bytes of `range`, and verifies the file if `must_verify`. Blocks.
-fn read(
-    range: &FileRange,
-    len: u64,
-    must_verify: bool,
-    cancel: &CancelToken,
-) -> Result<Vec<u8>, ReadError> {
-    let len = len as usize;
+/// Reads `range`, and verifies the file if `must_verify`. Blocks.
+fn read(range: &FileRange, must_verify: bool, cancel: &CancelToken) -> Result<Vec<u8>, ReadError> {
+    let len = range.len as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);

@@ -7,6 +7,7 @@
 
 use std::collections::{VecDeque, vec_deque};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
@@ -42,6 +43,19 @@ impl PieceData {
         match self {
             Self::Shared(bytes) => bytes.len() as u64,
             Self::File { range, .. } => range.len,
+        }
+    }
+
+    /// This piece, if it is a range that begins where `before` ends, and whether it goes on.
+    fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
+        match self {
+            Self::File { range, goes_on }
+                if range.offset == before.offset + before.len
+                    && Arc::ptr_eq(&range.source, &before.source) =>
+            {
+                Some((range, *goes_on))
+            }
+            _ => None,
         }
     }
 
@@ -353,39 +367,59 @@ impl Output {
         }
     }
 
-    /// Whether `len` bytes of [`Output::front_file`] are the last of a range, before which the file
-    /// must be verified: [`FileSource::verify`](crate::FileSource::verify).
+    /// What a thread is to read for [`Output::put_read`], at most `max` bytes: the beginning of
+    /// [`Output::front_file`] and, if that was moved here in parts, of the parts that follow it.
+    /// And whether that includes the end of the range, so that the thread must verify the file:
+    /// [`FileSource::verify`](crate::FileSource::verify).
     #[must_use]
-    pub fn must_verify(&self, len: u64) -> bool {
-        let front = self.pieces.front();
-        let data = front.map(|Piece { data, .. }| data);
-        matches!(data, Some(PieceData::File { range, goes_on: false }) if range.len <= len)
+    pub fn front_read(&self, max: u64) -> Option<(FileRange, bool)> {
+        let mut read = self.front_file()?.clone();
+        read.len = 0;
+        for Piece { data, .. } in &self.pieces {
+            let Some((part, goes_on)) = data.continuing(&read) else { continue };
+            read.len += part.len;
+            if read.len > max || !goes_on {
+                let must_verify = read.len <= max;
+                read.len = read.len.min(max);
+                return Some((read, must_verify));
+            }
+        }
+        Some((read, false))
     }
 
-    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from it. The
-    /// permit of the range stays with its last bytes.
+    /// Replaces what [`Output::front_read`] has returned, or the beginning of it, by `bytes`, which
+    /// were read from it. The permit of a range stays with its last bytes.
     ///
     /// # Panics
     ///
-    /// If no range of at least that many bytes is at the front.
-    pub fn put_read(&mut self, bytes: Bytes) {
-        let len = bytes.len() as u64;
-        let front = self.front_file().expect("a range of a file is at the front");
-        assert!(0 < len && len <= front.len, "read {len} bytes of {}", front.len);
-        self.shared_bytes += bytes.len();
-        self.file_bytes -= len;
-        let Some(Piece { data, .. }) = self.pieces.front_mut() else { return };
-        match data {
-            PieceData::File { range, .. } if range.len > len => {
-                range.offset += len;
-                range.len -= len;
-                let data = PieceData::Shared(bytes);
-                self.pieces.push_front(Piece { at: self.sent, data, permit: None });
+    /// If no ranges of at least that many bytes are there.
+    pub fn put_read(&mut self, mut bytes: Bytes) {
+        let mut read = self.front_file().expect("a range of a file is at the front").clone();
+        read.len = 0;
+        let mut index = 0;
+        while !bytes.is_empty() {
+            let Piece { at, data, .. } = &mut self.pieces[index];
+            let at = *at;
+            if data.continuing(&read).is_some()
+                && let PieceData::File { range, .. } = data
+            {
+                let part = bytes.split_to(bytes.len().min(range.len as usize));
+                let len = part.len() as u64;
+                read.len += len;
+                self.shared_bytes += part.len();
+                self.file_bytes -= len;
+                if range.len > len {
+                    range.offset += len;
+                    range.len -= len;
+                    let data = PieceData::Shared(part);
+                    self.pieces.insert(index, Piece { at, data, permit: None });
+                    assert!(bytes.is_empty(), "a part is missing");
+                } else {
+                    *data = PieceData::Shared(part);
+                    self.file_ranges -= 1;
+                }
             }
-            data => {
-                *data = PieceData::Shared(bytes);
-                self.file_ranges -= 1;
-            }
+            index += 1;
         }
     }
 

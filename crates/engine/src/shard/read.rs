@@ -31,14 +31,14 @@ impl<D: Driver> Active<'_, D> {
     /// Starts a read of the file range at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
-        let output = conn.session.output();
-        let Some((out, range)) = output.and_then(|out| Some((out, out.front_file()?))) else {
+        let (key, client) = (conn.session.key(), conn.client());
+        let max = resources.max_read(client);
+        let Some((range, must_verify)) = conn.session.output().and_then(|out| out.front_read(max))
+        else {
             conn.mark_dirty(resources);
             return Ok(());
         };
-        let (key, client) = (conn.session.key(), conn.client());
-        let len = range.len.min(resources.max_read(client));
-        resources.reads.start(key, client, range.clone(), len, out.must_verify(len))?;
+        resources.reads.start(key, client, range, must_verify)?;
         conn.send = SendState::Reading;
         conn.write_deadline = resources.now + READ_TIMEOUT;
         Ok(())

@@ -119,7 +119,7 @@ fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
         let mut later = Output::new();
         later.append(&mut out);
         assert!(matches!(later.part(100), Part::File(FileRange { len: 4, .. })));
-        assert!(!later.must_verify(4));
+        assert!(matches!(later.front_read(100), Some((FileRange { len: 7, .. }, false))));
         later.put_read(Bytes::from_static(b"01"));
         assert!(matches!(later.parts(100).nth(1), Some(Part::File(FileRange { len: 2, .. }))));
         later.advance(4);
@@ -129,8 +129,32 @@ fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
         assert!(parts[0].starts_with("File") && !parts[1].starts_with("File"), "{parts:?}");
         later.advance(3);
         assert!(!matches!(later.part(3), Part::File(_)));
-        assert!(later.must_verify(3) && !later.must_verify(2));
+        assert!(matches!(later.front_read(3), Some((FileRange { len: 3, .. }, true))));
+        assert!(matches!(later.front_read(2), Some((FileRange { len: 2, .. }, false))));
     }
+}
+
+#[test]
+fn parts_of_a_range_are_read_at_once_though_others_are_between_them() {
+    let (mut one, mut other) = (Output::new(), Output::new());
+    one.write_file(range(b"0123456789", Validity::Valid));
+    other.write_file(range(b"0123456789", Validity::Valid));
+    let mut out = Output::new();
+    for _ in 0..3 {
+        out.write(b"[");
+        one.move_front(&mut out, 3);
+        out.write(b"|");
+        other.move_front(&mut out, 3);
+    }
+    out.advance(1);
+    let (read, must_verify) = out.front_read(100).unwrap();
+    assert_eq!((read.offset, read.len, must_verify), (0, 9, false));
+    assert_eq!(out.front_read(4).map(|(read, _)| read.len), Some(4));
+    out.put_read(Bytes::from_static(b"01234567"));
+    assert_eq!((out.file_ranges(), out.held(), out.unsent()), (4, 13, 23));
+    one.move_front(&mut out, 100);
+    assert_eq!(send_all(&mut out, 100), b"012|012[345|345[678|6789");
+    assert!(out.is_empty());
 }
 
 #[test]
