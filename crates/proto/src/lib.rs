@@ -94,7 +94,7 @@ pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
 pub use file::{Access, FileRange, FileSource, Validity};
 pub use job::{CancelToken, Job, JobGroup, JobKind, Spawn, Waiter};
-pub use output::{Mark, Output, Part};
+pub use output::{Mark, Output, Part, Parts};
 pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};

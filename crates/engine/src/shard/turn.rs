@@ -41,7 +41,7 @@ impl<D: Driver> Shard<D> {
         self.accept();
         self.queue_accepted();
         self.read_ready();
-        self.open_handshaken();
+        self.do_chores();
         self.run_timers();
         self.flush_dirty();
         self.watch_accepted();
