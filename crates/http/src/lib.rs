@@ -55,6 +55,7 @@
 #![forbid(unsafe_code)]
 
 mod h1;
+mod h2;
 mod handling;
 #[cfg(feature = "test-wire")]
 mod json_lines;
@@ -64,6 +65,8 @@ mod server;
 mod tests;
 
 pub use h1::client;
+#[cfg(feature = "harness")]
+pub use h2::hpack::reference::check_header_blocks;
 pub use handling::answer::Answer;
 pub use handling::config::{Clients, ServerConfig};
 pub use handling::handler::{Handler, Handlers};

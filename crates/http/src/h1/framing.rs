@@ -5,6 +5,7 @@
 //! smuggling). So anything ambiguous is refused, even where the RFC allows a server to repair it.
 
 use crate::semantics::chars;
+use crate::semantics::content::{content_length, expects_continue, list_members};
 use crate::semantics::refusal::Refusal;
 use crate::{Content, FieldName, Request, Version};
 
@@ -46,22 +47,6 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     })
 }
 
-/// The members of the comma-separated list in all fields of that name, without empty ones (RFC
-/// 9110, 5.6.1.2).
-fn list_members<'a>(
-    request: &Request<'a>,
-    name: FieldName,
-) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let first = request.common_field(name).into_iter();
-    // Fields are rarely repeated: only then are all fields searched.
-    let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
-    first
-        .chain(more.into_iter().flatten())
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .map(chars::trim)
-        .filter(|member| !member.is_empty())
-}
-
 /// Checks that there is exactly one valid `Host` field, or none in HTTP/1.0 (RFC 9112, 3.2).
 fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'static>> {
     if request.is_repeated(FieldName::Host) {
@@ -75,18 +60,6 @@ fn check_host(request: &Request<'_>, is_http10: bool) -> Result<(), Refusal<'sta
     }
 }
 
-/// Whether the client waits for 100 (Continue).
-fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
-    let mut expects = false;
-    for member in list_members(request, FieldName::Expect) {
-        if !member.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::EXPECTATION);
-        }
-        expects = true;
-    }
-    Ok(expects)
-}
-
 fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'static>> {
     use FieldName::{ContentLength, TransferEncoding};
     match (request.common_field(TransferEncoding), request.common_field(ContentLength)) {
@@ -94,7 +67,7 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
         (None, Some(_)) if request.is_repeated(ContentLength) => {
             Err(Refusal::bad("sent more than one Content-Length field"))
         }
-        (None, Some(value)) => length(value),
+        (None, Some(value)) => content_length(value),
         (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
         // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112,
         // 6.1).
@@ -105,17 +78,6 @@ fn content(request: &Request<'_>, is_http10: bool) -> Result<Content, Refusal<'s
             Ok(Content::Chunked)
         }
         (Some(_), None) => Err(refused_codings(request)),
-    }
-}
-
-/// Reads a Content-Length: digits only, without a sign, a list, or a leading zero, because other
-/// parsers may read a number with a leading zero as octal.
-fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
-    const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is not a number");
-    match (value, chars::parse_number(value).ok_or(BAD)?) {
-        ([b'0', _, ..], _) => Err(Refusal::bad("sent a Content-Length with a leading zero")),
-        (_, 0) => Ok(Content::None),
-        (_, length) => Ok(Content::Length(length)),
     }
 }
 

@@ -8,6 +8,7 @@ use sockeye_proto::{Output, Turn, WallTime};
 use super::exchange::H1Exchange;
 use crate::semantics::control::Version;
 use crate::semantics::date;
+use crate::semantics::decimal::{MAX_DIGITS, decimal};
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::status::Status;
 
@@ -82,8 +83,8 @@ impl H1Exchange {
     ) {
         let connection: &[u8] = match (self.version, self.persistent) {
             // By default, connections persist in HTTP/1.1 and close in HTTP/1.0.
-            (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
+            (_, true) => b"",
             (_, false) => b"Connection: close\r\n",
         };
         let now = turn.wall();
@@ -134,26 +135,10 @@ pub(crate) fn append(more: &[u8], bytes: &mut Vec<u8>) {
 pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
     if let ContentLength::Known(length) = length {
         bytes.extend_from_slice(b"Content-Length: ");
-        write_number(length, bytes);
+        bytes.extend_from_slice(decimal(length, &mut [0; MAX_DIGITS]));
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
-}
-
-/// Writes a number in decimal digits.
-fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
-    /// The digits of `u64::MAX`.
-    const DIGITS: usize = 20;
-    let (mut digits, mut at) = ([0; DIGITS], DIGITS);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(&digits[at..]);
 }
 
 /// Formats a chunk's size and CRLF at the end of `buffer`.

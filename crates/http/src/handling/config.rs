@@ -5,11 +5,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{Client, Peer};
+use sockeye_proto::{Client, Output, Peer};
 
 use super::log_buffer::LogBuffer;
 use crate::h1::cached_fields::CachedFields;
 use crate::h1::write::CachedPreamble;
+use crate::h2::exchange::{Added, CachedBlock};
+use crate::h2::head::HeadMemory;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 
@@ -19,6 +21,13 @@ use crate::{HostCheck, Limits, Log, Request};
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) preamble: CachedPreamble,
+    /// As `preamble`, for HTTP/2.
+    block: CachedBlock,
+    /// Memory for the fields of an HTTP/2 request, and for the output of a stream.
+    pub(crate) head_memory: Cell<Option<Box<HeadMemory>>>,
+    pub(crate) stream_output: Cell<Output>,
+    /// HTTP/2 is off.
+    pub(crate) is_http1_only: bool,
     /// The last head's fields, and the memory in which the next head is parsed. `None` during
     /// parsing.
     pub(crate) cached_fields: Cell<Option<Box<CachedFields>>>,
@@ -52,6 +61,20 @@ impl ServerConfig {
     pub fn strict_transport_security(mut self, max_age: Duration) -> Self {
         self.preamble.strict_transport_security = Some(max_age);
         self
+    }
+
+    /// Sets whether connections may speak HTTP/2: those whose TLS handshake chose `h2` (ALPN), and
+    /// those that begin with its preface (RFC 9113, 3). Default: on.
+    #[must_use]
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.is_http1_only = !http2;
+        self
+    }
+
+    /// What every HTTP/2 response begins with after its status.
+    pub(crate) fn cached_block(&self) -> (&CachedBlock, Added) {
+        let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
+        (&self.block, Added { server_header, strict_transport_security })
     }
 
     /// Notifies `log` of every request.

@@ -1,11 +1,13 @@
 //! Prepared responses: encoded once, except for the date and the fields about the connection.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sockeye_proto::{FileRange, Output};
 
 use crate::h1::write::write_length;
+use crate::h2::exchange::encode_fields;
 use crate::semantics::body::MAX_COPIED_LEN;
 use crate::semantics::exchange::ContentLength;
 use crate::semantics::fields::fields_of_lines;
@@ -42,6 +44,9 @@ pub struct PreparedResponse {
     // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, then the content
     // if it is short. Other wires parse the fields.
     pub(crate) bytes: Box<[u8]>,
+    /// The fields as HTTP/2 sends them, once it has sent this response. They use HPACK's static
+    /// table only, so every connection can send them.
+    h2_block: OnceLock<Box<[u8]>>,
     /// Where the content begins in `bytes`.
     pub(crate) content_start: usize,
     /// Content that is not in `bytes`: longer than `MAX_COPIED_LEN`, or of a file.
@@ -96,12 +101,23 @@ impl PreparedResponse {
         write_length(length, &mut bytes);
         let (content_start, has_content) =
             (bytes.len(), length != ContentLength::Absent && !is_reset);
-        Self { status, bytes: bytes.into(), content_start, uncopied: None, has_content }
+        let (bytes, h2_block) = (bytes.into(), OnceLock::new());
+        Self { status, bytes, h2_block, content_start, uncopied: None, has_content }
     }
 
     /// The names and values of its fields, including Content-Length.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         fields_of_lines(&self.bytes[..self.content_start])
+    }
+
+    /// Its fields as HTTP/2 sends them.
+    #[inline]
+    pub(crate) fn h2_block(&self) -> &[u8] {
+        self.h2_block.get_or_init(|| {
+            let mut block = Vec::new();
+            encode_fields(self.fields(), true, &mut block);
+            block.into()
+        })
     }
 
     /// Writes the content that is not in `bytes`, if any.

@@ -7,13 +7,12 @@ use super::prepared::PreparedResponse;
 use crate::h1::body::Decoder;
 use crate::h1::exchange::H1Exchange;
 use crate::h1::write::append;
+use crate::h2::exchange::{H2Exchange, encode_fields, encode_length};
 #[cfg(feature = "test-wire")]
 use crate::json_lines::JsonExchange;
 use crate::semantics::control::Version;
 use crate::semantics::exchange::{ContentLength, Exchange};
-use crate::semantics::fields::Fields;
-#[cfg(feature = "test-wire")]
-use crate::semantics::fields::fields_of_lines;
+use crate::semantics::fields::{Fields, fields_of_lines};
 use crate::semantics::request::Content;
 use crate::semantics::status::Status;
 
@@ -21,6 +20,7 @@ use crate::semantics::status::Status;
 #[derive(Debug)]
 pub(crate) enum Wire<'r> {
     H1(&'r mut H1Exchange),
+    H2(&'r mut H2Exchange),
     #[cfg(feature = "test-wire")]
     JsonLines(&'r mut JsonExchange),
 }
@@ -43,6 +43,16 @@ impl WireExchange for H1Exchange {
         // If there is no content, the decoder is at its end.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
+}
+
+impl WireExchange for H2Exchange {
+    #[inline(always)]
+    fn as_wire(&mut self) -> Wire<'_> {
+        Wire::H2(self)
+    }
+
+    // Frames separate the content of a request.
+    fn start_decoding(&mut self, _: Content) {}
 }
 
 #[cfg(feature = "test-wire")]
@@ -75,6 +85,15 @@ impl Wire<'_> {
                     h1.write_framing(length, bytes);
                     append(content, bytes);
                 });
+            }
+            Self::H2(h2) => {
+                h2.write_head(config.cached_block(), status, turn, |block| {
+                    for lines in fields {
+                        encode_fields(fields_of_lines(lines), false, block);
+                    }
+                    encode_length(length, block);
+                });
+                turn.out.write(content);
             }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
@@ -109,6 +128,15 @@ impl Wire<'_> {
                     }
                 });
             }
+            Self::H2(h2) => {
+                h2.write_head(config.cached_block(), response.status, turn, |block| {
+                    block.extend_from_slice(response.h2_block());
+                });
+                if is_sent {
+                    turn.out.write(&response.bytes[response.content_start..]);
+                }
+                turn.out.write(content);
+            }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
                 let length = ContentLength::Absent; // The fields have it.
@@ -130,6 +158,7 @@ impl Wire<'_> {
     ) {
         match self {
             Self::H1(h1) => h1.write_chunk(len, out, write),
+            Self::H2(_) => write(out),
             #[cfg(feature = "test-wire")]
             Self::JsonLines(_) => write(out),
         }
@@ -139,6 +168,7 @@ impl Wire<'_> {
     pub(crate) fn write_end(&mut self, trailers: &Fields, out: &mut Output) {
         match self {
             Self::H1(h1) => h1.write_last_chunk(trailers.as_bytes(), out),
+            Self::H2(h2) => h2.write_trailers(trailers, out),
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => json.set_trailers(trailers.iter()),
         }
@@ -149,6 +179,7 @@ impl Wire<'_> {
     pub(crate) fn send_continue(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            Self::H2(h2) => h2.sends_continue = true,
             #[cfg(feature = "test-wire")]
             Self::JsonLines(_) => {}
         }
@@ -176,16 +207,17 @@ impl Wire<'_> {
                 });
                 true
             }
-            Self::H1(_) => false,
+            Self::H1(_) | Self::H2(_) => false,
             #[cfg(feature = "test-wire")]
             Self::JsonLines(_) => false,
         }
     }
 
-    /// Closes the connection after this response.
+    /// Closes the connection after this response, in HTTP/1.1.
     pub(crate) fn close(&mut self) {
         match self {
             Self::H1(h1) => h1.persistent = false,
+            Self::H2(_) => {}
             #[cfg(feature = "test-wire")]
             Self::JsonLines(_) => {}
         }

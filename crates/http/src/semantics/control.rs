@@ -10,6 +10,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// The method, the version, and the position of the target in a request's bytes.
@@ -21,7 +23,7 @@ pub(crate) struct ControlData {
 }
 
 /// The positions of a target's parts in a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     // Invariant: `start <= path_start <= path_end <= end`.
     pub(crate) start: u32,

@@ -2,8 +2,10 @@
 
 pub(crate) mod body;
 pub(crate) mod chars;
+pub(crate) mod content;
 pub(crate) mod control;
 pub mod date;
+pub(crate) mod decimal;
 pub(crate) mod exchange;
 pub(crate) mod fields;
 pub(crate) mod host;

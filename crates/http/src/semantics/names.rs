@@ -23,7 +23,7 @@ macro_rules! names {
             }
 
             /// The name that equals `name`, ignoring case. The length excludes most names at once.
-            fn from_name(name: &[u8]) -> Option<Self> {
+            pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
                         $len => {
@@ -114,15 +114,26 @@ pub(crate) struct Index {
 impl Index {
     /// Indexes the fields at `spans` of `section`.
     pub(crate) fn fill(&mut self, section: &[u8], spans: &[Span]) {
-        (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
+        self.clear();
         for (span, (name, _)) in spans.iter().zip(fields(section, spans)) {
             let Some(name) = FieldName::from_name(name) else { continue };
-            if self.present.contains(name) {
-                self.repeated.insert(name);
-            } else {
-                self.present.insert(name);
-                self.first[name as usize] = span.value;
-            }
+            self.add(name, span.value);
+        }
+    }
+
+    /// Removes all fields.
+    pub(crate) fn clear(&mut self) {
+        (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
+    }
+
+    /// Adds a field with this name and this value.
+    #[inline]
+    pub(crate) fn add(&mut self, name: FieldName, value: Range) {
+        if self.present.contains(name) {
+            self.repeated.insert(name);
+        } else {
+            self.present.insert(name);
+            self.first[name as usize] = value;
         }
     }
 

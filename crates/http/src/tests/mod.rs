@@ -109,5 +109,5 @@ fn codes(output: &str) -> Vec<u16> {
 #[test]
 fn an_idle_connection_is_small() {
     let server = Server::new(Rc::default(), |_: &Peer| Mirror::default());
-    assert!(size_of_val(&server) <= 48, "{}", size_of_val(&server));
+    assert!(size_of_val(&server) <= 56, "{}", size_of_val(&server));
 }

@@ -223,7 +223,17 @@ fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
 
 #[test]
 fn other_protocols_get_a_helpful_error() {
-    refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
+    // HTTP/2 begins with its preface, and nothing else may precede that.
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let (output, client) = output_for(&[get("/a").as_bytes(), preface.as_bytes()].concat());
+    assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200, 505], "http2_preface"));
+    let config = Rc::new(ServerConfig::default().http2(false));
+    let mut client = Harness::new(Server::new(config, |_: &Peer| Mirror::default()));
+    client.input(preface.as_bytes());
+    assert_eq!(
+        (codes(&text(&mut client)), client.fault().unwrap().code),
+        (vec![505], "http2_preface")
+    );
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
     let (output, client) = output_for(hello);

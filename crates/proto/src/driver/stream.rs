@@ -37,7 +37,13 @@ impl Stream {
     /// An empty stream whose output counts as full at `room` bytes.
     #[must_use]
     pub fn new(id: NonZeroU32, room: usize) -> Self {
-        let (out, effects) = (Output::new(), Effects::default());
+        Self::with_output(id, room, Output::new())
+    }
+
+    /// As [`Stream::new`], with the memory of `out`, which is empty.
+    #[must_use]
+    pub fn with_output(id: NonZeroU32, room: usize, out: Output) -> Self {
+        debug_assert!(out.is_empty());
         Self {
             id,
             out,
@@ -45,9 +51,23 @@ impl Stream {
             moved: 0,
             credit: None,
             unreturned_credit: 0,
-            effects,
+            effects: Effects::default(),
             moved_some: false,
         }
+    }
+
+    /// Drops what was not moved. Returns the memory of the output, for
+    /// [`Stream::with_output`].
+    #[must_use]
+    pub fn into_output(mut self) -> Output {
+        self.out.clear();
+        std::mem::take(&mut self.out)
+    }
+
+    /// The stream's number.
+    #[must_use]
+    pub fn id(&self) -> NonZeroU32 {
+        self.id
     }
 
     /// A turn of this stream, during the session's turn `outer`.

@@ -39,6 +39,7 @@ pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     *head.version_mut() = match request.version() {
         http_core::Version::Http10 => Version::HTTP_10,
         http_core::Version::Http11 => Version::HTTP_11,
+        http_core::Version::Http2 => Version::HTTP_2,
     };
     *head.uri_mut() = match Uri::from_maybe_shared(copy.split_to(request.target().len())) {
         Ok(uri) => uri,

@@ -9,7 +9,7 @@ use crate::semantics::exchange::{Incoming, WaitFor};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
 
-impl<S: Handlers> Server<S> {
+impl<S: Handlers + 'static> Server<S> {
     /// The client has closed its sending side: a streamed response must send something within a
     /// time limit.
     pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {

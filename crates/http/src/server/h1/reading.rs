@@ -14,7 +14,7 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::span::Span;
 use crate::{Handlers, StreamEvent, Trailers};
 
-impl<S: Handlers> Server<S> {
+impl<S: Handlers + 'static> Server<S> {
     /// Continues a request after its handler has answered. `input` is the input that hasn't been
     /// read.
     fn continue_request(

@@ -1,11 +1,12 @@
-//! The server's side of an HTTP/1.1 connection: reads heads, and calls handlers.
+//! The server's side of an HTTP/1.1 connection: reads heads, and calls handlers. A connection that
+//! speaks HTTP/2 is passed on.
 //!
 //! [`reading`](super::reading) reads content, [`events`](super::events) handles all other events.
 
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Mark, Peer, Protocol, Stop, Time, Turn};
 
 use super::state::State;
 use crate::h1::cached_fields::CachedFields;
@@ -18,6 +19,7 @@ use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
+use crate::server::h2::H2Connection;
 use crate::{
     Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
 };
@@ -26,7 +28,8 @@ use crate::{
 pub struct Server<S: Handlers> {
     pub(super) connection: Connection,
     pub(super) state: State<S::Handler>,
-    handlers: S,
+    /// `None` if the connection speaks HTTP/2, whose side of the server has them then.
+    handlers: Option<S>,
 }
 
 /// What to do after a piece of input was read.
@@ -45,7 +48,7 @@ impl<S: Handlers> Server<S> {
     /// A connection whose requests are answered by `handlers`.
     pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
         let (connection, state) = (Connection::new(config), State::idle(Time::NEVER));
-        Self { connection, state, handlers }
+        Self { connection, state, handlers: Some(handlers) }
     }
 
     /// Sets whether the server is stopping already, for a protocol that hands its connection over
@@ -55,7 +58,9 @@ impl<S: Handlers> Server<S> {
         self.connection.stop = stop;
         self
     }
+}
 
+impl<S: Handlers + 'static> Server<S> {
     /// Reads a head, or the rest of one. Calls the handler when the head is complete.
     fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
@@ -76,6 +81,10 @@ impl<S: Handlers> Server<S> {
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }
+                Ok(ReadOutcome::NeedMore)
+            }
+            Err(Refusal::HTTP2) if self.may_switch_to_http2(turn) => {
+                self.switch_to_http2(turn);
                 Ok(ReadOutcome::NeedMore)
             }
             Err(refusal) => {
@@ -138,8 +147,9 @@ impl<S: Handlers> Server<S> {
             expects_continue: framing.expects_continue,
         };
         let persistent = framing.persistent && !is_last;
+        let Some(handlers) = &self.handlers else { return Ok(ReadOutcome::Stop) };
         let mut in_flight = InFlight {
-            handler: self.handlers.handler(turn.peer()),
+            handler: handlers.handler(turn.peer()),
             exchange: Exchange::new(head_only, incoming),
             wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
@@ -207,8 +217,9 @@ impl<S: Handlers> Server<S> {
     }
 
     fn send_refusal(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
+        let Some(handlers) = &self.handlers else { return };
         let mut in_flight = InFlight {
-            handler: self.handlers.handler(turn.peer()),
+            handler: handlers.handler(turn.peer()),
             exchange: Exchange::new(head_only, Incoming::Complete),
             wire: H1Exchange::for_refusal(),
         };
@@ -256,9 +267,35 @@ impl<S: Handlers> Server<S> {
             State::ExpectNothing => ReadOutcome::Stop,
         })
     }
+
+    /// Whether the client may begin to speak HTTP/2 with its preface: on a connection without TLS,
+    /// as the first thing that it sends (RFC 9113, 3.3).
+    #[cold]
+    fn may_switch_to_http2(&self, turn: &Turn<'_>) -> bool {
+        let is_first = turn.written() == Mark::default();
+        is_first && turn.peer().tls.is_none() && !self.connection.config.is_http1_only
+    }
+
+    /// The rest of the connection is HTTP/2. The other side of the server gets all input.
+    #[cold]
+    fn switch_to_http2(&mut self, turn: &mut Turn<'_>) {
+        let Some(handlers) = self.handlers.take() else { return };
+        let Connection { config, stop, .. } = &self.connection;
+        turn.switch_to(Box::new(H2Connection::new(Rc::clone(config), handlers, *stop)));
+        self.state = State::ExpectNothing;
+    }
+
+    fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
+        let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+        if alpn == Some(b"h2") && !self.connection.config.is_http1_only {
+            return self.switch_to_http2(turn);
+        }
+        self.connection.open(peer);
+        self.state = State::idle(self.connection.idle_deadline(turn.now()));
+    }
 }
 
-impl<S: Handlers> Protocol for Server<S> {
+impl<S: Handlers + 'static> Protocol for Server<S> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut rest = input;
         while !rest.is_empty() {
@@ -279,10 +316,7 @@ impl<S: Handlers> Protocol for Server<S> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(peer) => {
-                self.connection.open(peer);
-                self.state = State::idle(self.connection.idle_deadline(turn.now()));
-            }
+            Event::Open(peer) => self.on_open(peer, turn),
             Event::Eof { .. } => return self.on_eof(turn),
             Event::HalfClosed => self.on_half_close(turn),
             Event::Room => return self.on_room(turn),

@@ -1,0 +1,122 @@
+//! HTTP/2's own state of an exchange: where the response's header blocks are in its output.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use sockeye_proto::{Output, Turn, WallTime};
+
+use super::hpack::encode;
+use crate::semantics::date;
+use crate::semantics::decimal::{MAX_DIGITS, decimal};
+use crate::semantics::exchange::ContentLength;
+use crate::semantics::fields::Fields;
+use crate::semantics::status::Status;
+
+/// HTTP/2's own state of one exchange. The output of its stream holds the header block of the
+/// response, then the content, then the header block of the trailers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct H2Exchange {
+    /// 100 (Continue) has to be sent.
+    pub(crate) sends_continue: bool,
+    /// How many bytes at the front of the output are the header block; 0 when it has been moved.
+    pub(crate) head_len: usize,
+    /// How many bytes at the end of the output are the trailers; 0 while content may follow.
+    pub(crate) trailers_len: usize,
+}
+
+/// The header block of 100 (Continue).
+pub(crate) const CONTINUE: &[u8] = b"\x08\x03100";
+
+/// The fields that every response of a shard has, encoded once a second: `Date`, and what the
+/// configuration adds.
+#[derive(Default)]
+pub(crate) struct CachedBlock {
+    second: Cell<Option<WallTime>>,
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl CachedBlock {
+    #[inline]
+    fn append_to(&self, block: &mut Vec<u8>, now: WallTime, added: Added) {
+        let mut bytes = self.bytes.borrow_mut();
+        if self.second.replace(Some(now)) != Some(now) {
+            added.encode(now, &mut bytes);
+        }
+        block.extend_from_slice(&bytes);
+    }
+}
+
+/// What the configuration adds to every response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    pub(crate) server_header: bool,
+    pub(crate) strict_transport_security: Option<Duration>,
+}
+
+impl Added {
+    #[cold]
+    fn encode(self, now: WallTime, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        encode::field(b"date", &date::format(now), true, bytes);
+        if self.server_header {
+            encode::field(b"server", b"sockeye", true, bytes);
+        }
+        if let Some(max_age) = self.strict_transport_security {
+            let value = format!("max-age={}", max_age.as_secs());
+            encode::field(b"strict-transport-security", value.as_bytes(), true, bytes);
+        }
+    }
+}
+
+impl H2Exchange {
+    /// Writes the header block of a response. `fill` appends the fields of this response.
+    #[inline]
+    pub(crate) fn write_head(
+        &mut self,
+        (cached, added): (&CachedBlock, Added),
+        status: Status,
+        turn: &mut Turn<'_>,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let now = turn.wall();
+        turn.out.write_with(|bytes| {
+            let start = bytes.len();
+            encode::status(status.code(), bytes);
+            cached.append_to(bytes, now, added);
+            fill(bytes);
+            self.head_len = bytes.len() - start;
+        });
+    }
+
+    /// Writes the trailers, after all content.
+    pub(crate) fn write_trailers(&mut self, trailers: &Fields, out: &mut Output) {
+        out.write_with(|bytes| {
+            let start = bytes.len();
+            encode_fields(trailers.iter(), false, bytes);
+            self.trailers_len = bytes.len() - start;
+        });
+    }
+}
+
+/// Encodes the fields of a response.
+pub(crate) fn encode_fields<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    is_huffman: bool,
+    block: &mut Vec<u8>,
+) {
+    for (name, value) in fields {
+        // The other fields about an HTTP/1.1 connection are refused by `Fields::push`.
+        if !name.eq_ignore_ascii_case(b"proxy-connection") {
+            encode::field(name, value, is_huffman, block);
+        }
+    }
+}
+
+/// Encodes the Content-Length, if it is known.
+pub(crate) fn encode_length(length: ContentLength, block: &mut Vec<u8>) {
+    if let ContentLength::Known(length) = length {
+        let mut digits = [0; MAX_DIGITS];
+        let digits = decimal(length, &mut digits);
+        encode::field(b"content-length", digits, false, block);
+    }
+}

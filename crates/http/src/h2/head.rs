@@ -1,0 +1,461 @@
+//! Reads the fields of a header block as a request, or as trailers (RFC 9113, 8).
+
+use super::hpack::Field;
+use super::priority::Priority;
+use crate::semantics::chars;
+use crate::semantics::content::{content_length, expects_continue};
+use crate::semantics::control::{ControlData, Target};
+use crate::semantics::method::MethodKind;
+use crate::semantics::names::Index;
+use crate::semantics::refusal::Refusal;
+use crate::semantics::span::{Range, Span};
+use crate::{Content, FieldName, Limits, Method, Request, Trailers, Version};
+
+/// Why a header block is no request that a handler gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadError {
+    /// It is malformed (RFC 9113, 8.1.1): its stream is reset. The text is the end of a sentence
+    /// that begins with "the peer".
+    Malformed(&'static str),
+    /// The request gets this response.
+    Refused(Refusal<'static>),
+}
+
+impl From<Refusal<'static>> for HeadError {
+    fn from(refusal: Refusal<'static>) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Memory for decoding header blocks, which the connections of a shard share.
+#[derive(Debug, Default)]
+pub(crate) struct HeadMemory {
+    pub(crate) head: HeadBuffer,
+    /// For strings that are Huffman-coded.
+    pub(crate) huffman: Vec<u8>,
+}
+
+/// Trailers that wait until a handler has read the content before them.
+#[derive(Debug, Default)]
+pub(crate) struct OwnedTrailers {
+    bytes: Box<[u8]>,
+    spans: Box<[Span]>,
+}
+
+impl OwnedTrailers {
+    pub(crate) fn view(&self) -> Trailers<'_> {
+        Trailers { section: &self.bytes, spans: &self.spans }
+    }
+}
+
+/// A request, as [`HeadBuffer`] has read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) control: ControlData,
+    pub(crate) content: Content,
+    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
+    pub(crate) expects_continue: bool,
+    pub(crate) priority: Priority,
+}
+
+/// The fields of one header block. Used for one block after another.
+///
+/// The bytes of names and values are appended to one buffer. So the fields have the same form as
+/// those of HTTP/1.1, where the buffer is the input itself.
+#[derive(Debug, Default)]
+pub(crate) struct HeadBuffer {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    index: Index,
+    /// The values of all Cookie fields, as one (RFC 9113, 8.2.3).
+    cookie: Vec<u8>,
+    method: Option<Range>,
+    scheme: Option<Range>,
+    authority: Option<Range>,
+    path: Option<Range>,
+    priority: Priority,
+    /// A field that is not a pseudo-header field has come.
+    has_fields: bool,
+    /// The size of the fields as RFC 9113, 6.5.2, counts it: with 32 bytes for each.
+    size: usize,
+    /// The first reason to refuse the request. Fields after it are not kept.
+    error: Option<HeadError>,
+}
+
+/// The name of a pseudo-header field of a request, by the index of its name in HPACK's static
+/// table.
+const AUTHORITY: u8 = 1;
+const METHOD: u8 = 2;
+const PATH: u8 = 4;
+const SCHEME: u8 = 6;
+/// The last pseudo-header field of the static table, `:status`.
+const STATUS: u8 = 8;
+const COOKIE: u8 = 32;
+
+const INVALID_VALUE: HeadError =
+    HeadError::Malformed("sent a field with an invalid character in its value");
+
+impl HeadBuffer {
+    /// Prepares for the next header block.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.index.clear();
+        self.cookie.clear();
+        (self.method, self.scheme, self.authority, self.path) = (None, None, None, None);
+        self.priority = Priority::default();
+        self.has_fields = false;
+        self.size = 0;
+        self.error = None;
+    }
+
+    /// Takes the next field. `is_checked`: its characters are known to be valid.
+    #[inline]
+    pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) {
+        self.size += field.name.len() + field.value.len() + 32;
+        if self.error.is_some() {
+            return;
+        }
+        if self.size > limits.head {
+            self.error = Some(Refusal::HEAD_TOO_LARGE.into());
+        } else if let Err(error) = self.add(field, is_checked, limits) {
+            self.error = Some(error);
+        }
+    }
+
+    fn add(
+        &mut self,
+        field: Field<'_>,
+        is_checked: bool,
+        limits: &Limits,
+    ) -> Result<(), HeadError> {
+        let Field { name, value, static_name, .. } = field;
+        if !is_checked && !is_valid_value(value) {
+            return Err(INVALID_VALUE);
+        }
+        if name.first() == Some(&b':') {
+            return self.add_pseudo(static_name, name, value);
+        }
+        self.has_fields = true;
+        if self.spans.len() >= limits.fields {
+            return Err(Refusal::TOO_MANY_FIELDS.into());
+        }
+        let known = match static_name {
+            0 => {
+                if !is_checked && !is_valid_name(name) {
+                    return Err(HeadError::Malformed("sent a field with an invalid name"));
+                }
+                if name == b"cookie" {
+                    self.add_cookie(value);
+                    return Ok(());
+                }
+                self.check_unknown(name, value)?
+            }
+            COOKIE => {
+                self.add_cookie(value);
+                return Ok(());
+            }
+            name => common_name(name),
+        };
+        match known {
+            Some(FieldName::TransferEncoding | FieldName::Connection | FieldName::Upgrade) => {
+                return Err(HeadError::Malformed("sent a field about an HTTP/1.1 connection"));
+            }
+            Some(FieldName::Host) if self.authority.is_some() => {
+                return self.check_same_host(value);
+            }
+            _ => {}
+        }
+        let name = self.append(name);
+        let value = self.append(value);
+        self.spans.push(Span { name, value });
+        if let Some(known) = known {
+            self.index.add(known, value);
+        }
+        Ok(())
+    }
+
+    fn add_cookie(&mut self, value: &[u8]) {
+        let separator: &[u8] = if self.cookie.is_empty() { b"" } else { b"; " };
+        self.cookie.extend_from_slice(separator);
+        self.cookie.extend_from_slice(value);
+    }
+
+    /// Looks at a field whose name is not in the static table.
+    fn check_unknown(&mut self, name: &[u8], value: &[u8]) -> Result<Option<FieldName>, HeadError> {
+        match name {
+            b"keep-alive" | b"proxy-connection" => {
+                Err(HeadError::Malformed("sent a field about an HTTP/1.1 connection"))
+            }
+            // RFC 9113, 8.2.2.
+            b"te" if !value.eq_ignore_ascii_case(b"trailers") => {
+                Err(HeadError::Malformed("sent a TE field other than trailers"))
+            }
+            b"priority" => {
+                self.priority = Priority::of(value);
+                Ok(None)
+            }
+            _ => Ok(FieldName::from_name(name)),
+        }
+    }
+
+    /// Two names of the host are malformed (RFC 9113, 8.3.1).
+    fn check_same_host(&self, host: &[u8]) -> Result<(), HeadError> {
+        let is_same = |range: Range| range.of(&self.bytes).eq_ignore_ascii_case(host);
+        match self.authority.is_some_and(is_same) {
+            true => Ok(()),
+            false => Err(HeadError::Malformed("sent an :authority and a Host that differ")),
+        }
+    }
+
+    fn add_pseudo(&mut self, static_name: u8, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+        if self.has_fields {
+            return Err(HeadError::Malformed("sent a pseudo-header field after other fields"));
+        }
+        let kind = match (static_name, name) {
+            (AUTHORITY, _) | (0, b":authority") => AUTHORITY,
+            (METHOD, _) | (0, b":method") => METHOD,
+            (PATH, _) | (0, b":path") => PATH,
+            (SCHEME, _) | (0, b":scheme") => SCHEME,
+            _ => STATUS,
+        };
+        let range = if kind == AUTHORITY {
+            // Handlers find it as Host, where HTTP/1.1 has it.
+            let name = self.append(b"host");
+            let value = self.append(value);
+            self.spans.push(Span { name, value });
+            self.index.add(FieldName::Host, value);
+            value
+        } else {
+            self.append(value)
+        };
+        let before = match kind {
+            AUTHORITY => self.authority.replace(range),
+            METHOD => self.method.replace(range),
+            PATH => self.path.replace(range),
+            SCHEME => self.scheme.replace(range),
+            _ => return Err(HeadError::Malformed("sent an unknown pseudo-header field")),
+        };
+        match before {
+            None => Ok(()),
+            Some(_) => Err(HeadError::Malformed("sent a pseudo-header field twice")),
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Range::new(start, self.bytes.len())
+    }
+
+    /// The request that these fields are. `ends`: no content follows.
+    pub(crate) fn request(&mut self, ends: bool, limits: &Limits) -> Result<Head, HeadError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if !self.cookie.is_empty() {
+            let name = self.append(b"cookie");
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&self.cookie);
+            self.spans.push(Span { name, value: Range::new(start, self.bytes.len()) });
+        }
+        let control = self.control(limits)?;
+        if self.index.repeated.contains(FieldName::Host) {
+            return Err(Refusal::bad("sent more than one Host field").into());
+        }
+        match self.index.first(FieldName::Host).map(|host| host.of(&self.bytes)) {
+            Some(host) if chars::is_host(host) => {}
+            Some(_) => return Err(Refusal::bad("sent an invalid host").into()),
+            None => return Err(Refusal::bad("sent neither :authority nor Host").into()),
+        }
+        let content = self.content(ends)?;
+        let has_expect = self.index.present.contains(FieldName::Expect);
+        let expects_continue = has_expect
+            && expects_continue(&self.view(&control, content))?
+            && content != Content::None;
+        Ok(Head { control, content, expects_continue, priority: self.priority })
+    }
+
+    /// The control data (RFC 9113, 8.3.1).
+    fn control(&mut self, limits: &Limits) -> Result<ControlData, HeadError> {
+        let missing = |name| HeadError::Malformed(name);
+        let method = self.method.ok_or(missing("sent a request without :method"))?;
+        let token = method.of(&self.bytes);
+        if token.len() > Method::MAX_LEN {
+            return Err(Refusal::METHOD_TOO_LONG.into());
+        }
+        if !chars::is_token(token) {
+            return Err(HeadError::Malformed("sent a :method that is no token"));
+        }
+        let kind = MethodKind::from_token(token);
+        if kind == MethodKind::Connect {
+            return self.connect_control();
+        }
+        let scheme = self.scheme.ok_or(missing("sent a request without :scheme"))?;
+        let mut path = self.path.ok_or(missing("sent a request without :path"))?;
+        if ![&b"http"[..], b"https"].contains(&scheme.of(&self.bytes)) {
+            return Err(Refusal::bad("sent a :scheme other than http and https").into());
+        }
+        if kind == MethodKind::Extension {
+            path = self.move_method_to_front(method, path);
+        }
+        let target = path.of(&self.bytes);
+        let path_len = match target {
+            [b'/', ..] => chars::prefix_len(target, chars::is_path_byte),
+            b"*" if kind == MethodKind::Options => 1,
+            [] => return Err(HeadError::Malformed("sent an empty :path")),
+            _ => return Err(HeadError::Malformed("sent a :path that does not begin with /")),
+        };
+        let is_valid = match &target[path_len..] {
+            [] => true,
+            [b'?', query @ ..] => chars::prefix_len(query, chars::is_query_byte) == query.len(),
+            _ => false,
+        };
+        if !is_valid {
+            return Err(Refusal::bad("sent an invalid character in :path").into());
+        }
+        if target.len() > limits.request_line {
+            return Err(Refusal::LINE_TOO_LONG.into());
+        }
+        let Range { start, end } = path;
+        let path_end = start + path_len as u32;
+        let authority = Range::default();
+        let target = Target { start, end, path_start: start, path_end, authority };
+        Ok(ControlData { method: kind, version: Version::Http2, target })
+    }
+
+    /// As [`Self::control`], for CONNECT (RFC 9113, 8.5).
+    fn connect_control(&self) -> Result<ControlData, HeadError> {
+        let (Some(authority), None, None) = (self.authority, self.scheme, self.path) else {
+            return Err(HeadError::Malformed(
+                "sent CONNECT without :authority, or with :scheme or :path",
+            ));
+        };
+        let Range { start, end } = authority;
+        let target = Target { start, end, path_start: end, path_end: end, authority };
+        Ok(ControlData { method: MethodKind::Connect, version: Version::Http2, target })
+    }
+
+    /// Puts the name of an extension method in front of all other bytes, where
+    /// [`MethodKind::in_head`] finds it. Returns where the path is then.
+    #[cold]
+    fn move_method_to_front(&mut self, method: Range, path: Range) -> Range {
+        let mut front = method.of(&self.bytes).to_vec();
+        front.push(b' ');
+        let by = front.len() as u32;
+        let moved = |range: Range| Range { start: range.start + by, end: range.end + by };
+        self.bytes.splice(0..0, front);
+        for span in &mut self.spans {
+            *span = Span { name: moved(span.name), value: moved(span.value) };
+        }
+        self.index.fill(&self.bytes, &self.spans);
+        moved(path)
+    }
+
+    /// What the request says about its content.
+    fn content(&self, ends: bool) -> Result<Content, HeadError> {
+        let Some(length) = self.index.first(FieldName::ContentLength) else {
+            return Ok(if ends { Content::None } else { Content::Chunked });
+        };
+        if self.index.repeated.contains(FieldName::ContentLength) {
+            return Err(HeadError::Malformed("sent more than one Content-Length field"));
+        }
+        match content_length(length.of(&self.bytes)) {
+            Ok(Content::Length(_)) if ends => {
+                Err(HeadError::Malformed("announced content, and sent none"))
+            }
+            Ok(content) => Ok(content),
+            Err(_) => Err(HeadError::Malformed("sent an invalid Content-Length")),
+        }
+    }
+
+    /// The request, after [`HeadBuffer::request`] has returned its `control` and `content`.
+    pub(crate) fn view<'a>(&'a self, control: &'a ControlData, content: Content) -> Request<'a> {
+        Request {
+            head: &self.bytes,
+            control,
+            section: &self.bytes,
+            spans: &self.spans,
+            index: &self.index,
+            content,
+            upgrade: false,
+        }
+    }
+
+    /// The trailers that these fields are (RFC 9113, 8.1).
+    pub(crate) fn trailers(&self) -> Result<OwnedTrailers, HeadError> {
+        match self.error {
+            Some(error) => Err(error),
+            None if self.has_pseudo() => {
+                Err(HeadError::Malformed("sent a pseudo-header field as a trailer"))
+            }
+            None => Ok(OwnedTrailers {
+                bytes: self.bytes.as_slice().into(),
+                spans: self.spans.as_slice().into(),
+            }),
+        }
+    }
+
+    fn has_pseudo(&self) -> bool {
+        [self.method, self.scheme, self.authority, self.path].iter().any(Option::is_some)
+    }
+
+    /// For a request that is refused: its method, as far as it is known.
+    #[cold]
+    pub(crate) fn refused(&self) -> Head {
+        let method = self.method.map_or(&b""[..], |method| method.of(&self.bytes));
+        let (method, target) = (MethodKind::from_token(method), Target::default());
+        Head {
+            control: ControlData { method, version: Version::Http2, target },
+            content: Content::Chunked,
+            expects_continue: false,
+            priority: self.priority,
+        }
+    }
+
+    /// The method and the path in the form of a request line, as far as they have come: for the log
+    /// of a request that is refused.
+    #[cold]
+    pub(crate) fn request_line(&self) -> Vec<u8> {
+        let part = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));
+        [part(self.method), b" ", part(self.path), b" HTTP/2.0\r\n"].concat()
+    }
+
+    /// Whether fields were not checked because an earlier one was refused. Such fields may be in
+    /// HPACK's dynamic table, and come again.
+    pub(crate) fn has_unchecked_fields(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+/// Whether a value can be sent (RFC 9113, 8.2.1).
+fn is_valid_value(value: &[u8]) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    !is_blank(value.first()) && !is_blank(value.last()) && chars::is_field_value(value)
+}
+
+/// Whether a name can be sent: a token without upper-case letters (RFC 9113, 8.2.1).
+fn is_valid_name(name: &[u8]) -> bool {
+    chars::is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
+}
+
+/// The common name with this index in HPACK's static table.
+fn common_name(static_name: u8) -> Option<FieldName> {
+    Some(match static_name {
+        16 => FieldName::AcceptEncoding,
+        19 => FieldName::Accept,
+        28 => FieldName::ContentLength,
+        35 => FieldName::Expect,
+        38 => FieldName::Host,
+        39 => FieldName::IfMatch,
+        40 => FieldName::IfModifiedSince,
+        41 => FieldName::IfNoneMatch,
+        42 => FieldName::IfRange,
+        43 => FieldName::IfUnmodifiedSince,
+        50 => FieldName::Range,
+        51 => FieldName::Referer,
+        57 => FieldName::TransferEncoding,
+        58 => FieldName::UserAgent,
+        _ => return None,
+    })
+}

@@ -1,0 +1,189 @@
+//! From header blocks to fields (RFC 7541, 3 and 6).
+
+use std::ops::Range;
+
+use super::dynamic_table::{DynamicTable, SIZE_LIMIT};
+use super::error::CompressionError;
+use super::field::Field;
+use super::{huffman, integer, static_table};
+
+/// Maximum number of changes of the table's size in one block: the smallest size since the last
+/// block, and the final one (RFC 7541, 4.2).
+const SIZE_UPDATES_MAX: u32 = 2;
+
+/// The decoder of one connection, with the dynamic table. It allocates nothing until the peer
+/// inserts an entry into that table.
+///
+/// A block of `n` bytes is decoded in a time that is linear in `n`, if the peer inserts no entries
+/// whose names are dynamic entries: each of these takes two bytes of the block, and copies a name of
+/// up to 4 KiB. The fields of a block may have 2,000 times its bytes together, so the caller counts
+/// them, ignores those above its limit, and ends connections that exceed it far or often.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    table: DynamicTable,
+}
+
+/// A string of the block.
+enum Text<'a> {
+    Raw(&'a [u8]),
+    /// Decoded, in the scratch buffer.
+    Scratch(Range<usize>),
+}
+
+impl<'a> Text<'a> {
+    fn bytes(self, scratch: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Raw(bytes) => bytes,
+            Self::Scratch(range) => &scratch[range],
+        }
+    }
+}
+
+impl Decoder {
+    pub(crate) const fn new() -> Self {
+        Self { table: DynamicTable::new() }
+    }
+
+    /// A number that changes whenever the dynamic table or its maximum size changes. A block that
+    /// doesn't change it is decoded to the same fields as long as the number is the same.
+    pub(crate) fn generation(&self) -> u32 {
+        self.table.generation()
+    }
+
+    /// The bytes that the dynamic table has allocated: at most 7 KiB, and none before the peer
+    /// inserts an entry.
+    pub(crate) fn memory(&self) -> usize {
+        self.table.memory()
+    }
+
+    /// Decodes a complete header block, and calls `take` with each field in order.
+    ///
+    /// `scratch` is a buffer for Huffman-coded strings. It is cleared for each field that needs it,
+    /// and grows to at most 1.6 times the block, or 4 KiB more.
+    ///
+    /// # Errors
+    ///
+    /// The connection must end with `COMPRESSION_ERROR`. Fields before the error were taken.
+    pub(crate) fn decode(
+        &mut self,
+        block: &[u8],
+        scratch: &mut Vec<u8>,
+        mut take: impl FnMut(Field<'_>),
+    ) -> Result<(), CompressionError> {
+        let mut rest = self.size_updates(block)?;
+        while let Some((&first, later)) = rest.split_first() {
+            rest = later;
+            if first & 0x80 != 0 {
+                let index = integer::decode::<7>(first, &mut rest)?;
+                take(self.entry(index)?);
+            } else if first & 0x40 != 0 {
+                rest = self.literal_with_indexing(first, rest, scratch, &mut take)?;
+            } else if first & 0x20 != 0 {
+                return Err(CompressionError::UnexpectedTableSize);
+            } else {
+                rest = self.literal(first, rest, scratch, &mut take)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the changes of the table's size, which only the start of a block may have, and returns
+    /// what follows.
+    fn size_updates<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], CompressionError> {
+        let mut rest = block;
+        for _ in 0..SIZE_UPDATES_MAX {
+            let Some((&first, mut later)) = rest.split_first() else { break };
+            if first & 0xe0 != 0x20 {
+                break;
+            }
+            let size_max = integer::decode::<5>(first, &mut later)?;
+            if size_max > SIZE_LIMIT {
+                return Err(CompressionError::TableSizeAboveLimit);
+            }
+            self.table.set_size_max(size_max);
+            rest = later;
+        }
+        Ok(rest)
+    }
+
+    /// The entry with this index (RFC 7541, 2.3.3).
+    #[inline]
+    fn entry(&self, index: usize) -> Result<Field<'_>, CompressionError> {
+        match index {
+            0 => Err(CompressionError::BadIndex),
+            1..=static_table::LAST => Ok(static_table::entry(index)),
+            _ => {
+                let at = index - static_table::LAST - 1;
+                self.table.get(at).ok_or(CompressionError::BadIndex)
+            }
+        }
+    }
+
+    /// A literal that is not inserted into the table: without indexing, or never indexed (RFC 7541,
+    /// 6.2.2 and 6.2.3). Returns what follows it.
+    fn literal<'a>(
+        &self,
+        first: u8,
+        mut rest: &'a [u8],
+        scratch: &mut Vec<u8>,
+        take: &mut impl FnMut(Field<'_>),
+    ) -> Result<&'a [u8], CompressionError> {
+        scratch.clear();
+        let (name, static_name) = match integer::decode::<4>(first, &mut rest)? {
+            0 => (string(&mut rest, scratch)?, 0),
+            index => {
+                let entry = self.entry(index)?;
+                (Text::Raw(entry.name), entry.static_name)
+            }
+        };
+        let value = string(&mut rest, scratch)?;
+        let (name, value) = (name.bytes(scratch), value.bytes(scratch));
+        take(Field { name, value, static_name, is_from_table: false });
+        Ok(rest)
+    }
+
+    /// A literal that is inserted into the table (RFC 7541, 6.2.1). Returns what follows it.
+    fn literal_with_indexing<'a>(
+        &mut self,
+        first: u8,
+        mut rest: &'a [u8],
+        scratch: &mut Vec<u8>,
+        take: &mut impl FnMut(Field<'_>),
+    ) -> Result<&'a [u8], CompressionError> {
+        scratch.clear();
+        let (name, static_name) = match integer::decode::<6>(first, &mut rest)? {
+            0 => (string(&mut rest, scratch)?, 0),
+            index @ 1..=static_table::LAST => {
+                let entry = static_table::entry(index);
+                (Text::Raw(entry.name), entry.static_name)
+            }
+            index => {
+                // The insertion may evict this entry.
+                let entry = self.entry(index)?;
+                scratch.extend_from_slice(entry.name);
+                (Text::Scratch(0..scratch.len()), entry.static_name)
+            }
+        };
+        let value = string(&mut rest, scratch)?;
+        let (name, value) = (name.bytes(scratch), value.bytes(scratch));
+        take(Field { name, value, static_name, is_from_table: false });
+        self.table.insert(name, value, static_name);
+        Ok(rest)
+    }
+}
+
+/// Reads a string (RFC 7541, 5.2).
+#[inline]
+fn string<'a>(rest: &mut &'a [u8], scratch: &mut Vec<u8>) -> Result<Text<'a>, CompressionError> {
+    let (&first, later) = rest.split_first().ok_or(CompressionError::Truncated)?;
+    *rest = later;
+    let len = integer::decode::<7>(first, rest)?;
+    let (bytes, later) = rest.split_at_checked(len).ok_or(CompressionError::Truncated)?;
+    *rest = later;
+    if first & 0x80 == 0 {
+        return Ok(Text::Raw(bytes));
+    }
+    let from = scratch.len();
+    huffman::decode(bytes, scratch)?;
+    Ok(Text::Scratch(from..scratch.len()))
+}

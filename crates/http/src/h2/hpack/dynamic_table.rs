@@ -1,0 +1,138 @@
+//! The dynamic table of a decoder (RFC 7541, 2.3.2 and 4).
+
+use std::collections::VecDeque;
+
+use super::field::Field;
+
+/// Our `SETTINGS_HEADER_TABLE_SIZE`: its initial value, which we don't change.
+pub(super) const SIZE_LIMIT: usize = 4096;
+/// What an entry counts besides its bytes (RFC 7541, 4.1).
+const OVERHEAD: usize = 32;
+/// Capacity of the first allocation, enough for what a simple client sends.
+const CAPACITY_MIN: usize = 128;
+/// Maximum capacity: half more than the bytes of a full table. See `make_room`.
+const CAPACITY_MAX: usize = (SIZE_LIMIT - OVERHEAD) * 3 / 2;
+
+/// The table. It allocates nothing until an entry is inserted, and then about what its entries
+/// need, at most 6 KiB for their bytes and 1 KiB for their positions.
+#[derive(Debug)]
+pub(super) struct DynamicTable {
+    /// The bytes of all entries, the oldest first, each as name and value. Before them, the bytes of
+    /// evicted entries.
+    bytes: Vec<u8>,
+    /// The newest entry first.
+    entries: VecDeque<Entry>,
+    size: usize,
+    size_max: usize,
+    generation: u32,
+}
+
+/// Where an entry is in the bytes. All numbers are below `CAPACITY_MAX`.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: u16,
+    name_len: u16,
+    value_len: u16,
+    static_name: u8,
+}
+
+impl Entry {
+    fn len(self) -> usize {
+        usize::from(self.name_len) + usize::from(self.value_len)
+    }
+}
+
+impl DynamicTable {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: VecDeque::new(),
+            size: 0,
+            size_max: SIZE_LIMIT,
+            generation: 0,
+        }
+    }
+
+    /// A number that changes whenever the table or its maximum size changes.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The size of its allocations.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// The entry at `at`, where 0 is the newest.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<Field<'_>> {
+        let entry = *self.entries.get(at)?;
+        let (_, from) = self.bytes.split_at_checked(usize::from(entry.at))?;
+        let (name, from) = from.split_at_checked(usize::from(entry.name_len))?;
+        let value = from.get(..usize::from(entry.value_len))?;
+        Some(Field { name, value, static_name: entry.static_name, is_from_table: true })
+    }
+
+    /// Inserts an entry, after evicting as many as its size needs. An entry that is larger than the
+    /// table empties it, which is not an error (RFC 7541, 4.4).
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], static_name: u8) {
+        self.generation = self.generation.wrapping_add(1);
+        let len = name.len() + value.len();
+        let size = len + OVERHEAD;
+        self.evict_to(self.size_max.saturating_sub(size));
+        if size > self.size_max {
+            return;
+        }
+        self.make_room(len);
+        // They fit: `len` is below the limit of the table's size.
+        let (at, name_len) = (self.bytes.len() as u16, name.len() as u16);
+        self.entries.push_front(Entry { at, name_len, value_len: value.len() as u16, static_name });
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.size += size;
+    }
+
+    /// Sets the maximum size, which is at most [`SIZE_LIMIT`].
+    pub(super) fn set_size_max(&mut self, size_max: usize) {
+        if size_max != self.size_max {
+            self.generation = self.generation.wrapping_add(1);
+            self.size_max = size_max;
+            self.evict_to(size_max);
+        }
+    }
+
+    /// Evicts the oldest entries until the size is at most `size`.
+    fn evict_to(&mut self, size: usize) {
+        while self.size > size
+            && let Some(oldest) = self.entries.pop_back()
+        {
+            self.size -= oldest.len() + OVERHEAD;
+        }
+        if self.entries.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Makes room for `len` bytes behind the entries. The bytes of evicted entries are removed only
+    /// if they are at least half as many as the others, so that an insertion moves at most two
+    /// bytes per byte that was evicted.
+    fn make_room(&mut self, len: usize) {
+        if len <= self.bytes.capacity() - self.bytes.len() {
+            return;
+        }
+        let evicted = self.entries.back().map_or(0, |oldest| usize::from(oldest.at));
+        if evicted > 0 && evicted * 2 >= self.bytes.len() - evicted {
+            self.bytes.drain(..evicted);
+            for entry in &mut self.entries {
+                entry.at -= evicted as u16;
+            }
+        }
+        // If nothing was removed, the evicted bytes are less than half of the others, which fit into
+        // the table together with the new ones: so this is at most `CAPACITY_MAX`.
+        let needed = self.bytes.len() + len;
+        if needed > self.bytes.capacity() {
+            let doubled = (self.bytes.capacity() * 2).clamp(CAPACITY_MIN, CAPACITY_MAX);
+            self.bytes.reserve_exact(needed.max(doubled) - self.bytes.len());
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a header block can't be decoded.
+
+/// Why a header block can't be decoded. After it, the dynamic table no longer equals the peer's, so
+/// the connection must end with `COMPRESSION_ERROR` (RFC 9113, 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompressionError {
+    /// The block ends inside of a field.
+    Truncated,
+    /// An integer has more than four continuation bytes (RFC 7541, 5.1).
+    LongInteger,
+    /// No entry has this index (RFC 7541, 2.3.3), or the index is zero (6.1).
+    BadIndex,
+    /// A Huffman-coded string contains EOS, or its padding isn't the start of EOS, or is longer
+    /// than seven bits (RFC 7541, 5.2).
+    BadHuffman,
+    /// The peer sets the size of the dynamic table above our limit (RFC 7541, 6.3).
+    TableSizeAboveLimit,
+    /// The size of the dynamic table changes after a field, or for a third time in one block
+    /// (RFC 7541, 4.2).
+    UnexpectedTableSize,
+}
+
+impl CompressionError {
+    /// The reason, for logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "the header block ends inside of a field",
+            Self::LongInteger => "an integer in the header block is too long",
+            Self::BadIndex => "the header block refers to an entry that doesn't exist",
+            Self::BadHuffman => "a Huffman-coded string has EOS or wrong padding",
+            Self::TableSizeAboveLimit => "the size of the dynamic table is above the limit",
+            Self::UnexpectedTableSize => "the size of the dynamic table changes unexpectedly",
+        }
+    }
+}

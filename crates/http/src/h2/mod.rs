@@ -1,0 +1,8 @@
+//! HTTP/2 as bytes (RFC 9113, RFC 7541).
+
+pub(crate) mod exchange;
+pub(crate) mod frame;
+pub(crate) mod head;
+pub(crate) mod hpack;
+pub(crate) mod priority;
+pub(crate) mod window;

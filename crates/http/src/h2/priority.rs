@@ -1,0 +1,63 @@
+//! The priority of a response (RFC 9218).
+
+/// The priority of a response (RFC 9218, 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Priority {
+    /// From 0, the most urgent, to 7.
+    pub(crate) urgency: u8,
+    /// The client can use a part of the response. So responses of the same urgency are sent
+    /// alternately.
+    pub(crate) incremental: bool,
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self { urgency: 3, incremental: false }
+    }
+}
+
+impl Priority {
+    /// Reads the value of a `Priority` field, a dictionary of structured fields (RFC 9651, 3.2).
+    /// Parameters that are unknown, out of range or of another type are ignored, and so is a value
+    /// that is not a dictionary as a whole (RFC 9218, 4).
+    pub(crate) fn of(value: &[u8]) -> Self {
+        let mut priority = Self::default();
+        for member in value.split(|byte| *byte == b',') {
+            let member = member.trim_ascii();
+            // A member's own parameters follow a semicolon.
+            let end = memchr::memchr(b';', member).unwrap_or(member.len());
+            match member[..end].trim_ascii_end() {
+                [b'u', b'=', digit @ b'0'..=b'7'] => priority.urgency = digit - b'0',
+                b"i" | b"i=?1" => priority.incremental = true,
+                b"i=?0" => priority.incremental = false,
+                _ => {}
+            }
+        }
+        priority
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_an_urgency_and_may_be_incremental() {
+        for (value, urgency, incremental) in [
+            ("", 3, false),
+            ("u=0", 0, false),
+            ("u=7, i", 7, true),
+            ("i=?1,u=5", 5, true),
+            ("u=1;x=2, i;y", 1, true),
+            ("i, i=?0", 3, false),
+            ("u=1, u=2", 2, false),
+            ("u=8", 3, false),
+            ("u=-1, u=x, u, U=1", 3, false),
+            ("u=10", 3, false),
+            ("i=1, j, a=\"b\"", 3, false),
+        ] {
+            let expected = Priority { urgency, incremental };
+            assert_eq!(Priority::of(value.as_bytes()), expected, "{value}");
+        }
+    }
+}

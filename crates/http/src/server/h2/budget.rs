@@ -1,0 +1,182 @@
+//! Budgets for what a peer may do again and again: each heals with time and with honest use.
+
+use std::time::Duration;
+
+use sockeye_proto::Time;
+
+use super::error::H2Error;
+use super::limits::MAX_STREAMS;
+
+/// How many streams may be reset, by the peer or because of its faults, before the connection slows
+/// down. Each request that is answered gives one back.
+const RESETS: u32 = MAX_STREAMS as u32;
+
+/// With no resets left, nothing is read for this time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many resets each pause gives back.
+const RESETS_PER_PAUSE: u32 = RESETS / 10;
+
+/// After this many pauses without an answered request between them, the connection ends.
+const MAX_PAUSES: u32 = 10;
+
+/// How many control frames and empty frames may come at once, and how many more each second.
+const CONTROL_FRAMES: u32 = 1000;
+const CONTROL_FRAMES_PER_SECOND: u64 = 33;
+
+/// How many DATA frames of this side may be cut short by a small window.
+const SMALL_FRAMES: u32 = 1000;
+
+/// Bytes without payload that may come in any case, and of how many bytes one must be payload.
+const OVERHEAD: u64 = 1024 * 1024;
+const OVERHEAD_RATIO: u64 = 8;
+
+/// What a peer has used of its budgets.
+#[derive(Debug, Default)]
+pub(super) struct Budgets {
+    /// Streams that were reset.
+    resets: u32,
+    pauses: u32,
+    /// Control frames, and when their number was last lowered.
+    control: u32,
+    control_since: Time,
+    small_frames: u32,
+    /// Bytes that have come, and those of content and requests in both directions.
+    received: u64,
+    payload: u64,
+}
+
+impl Budgets {
+    /// A stream was reset, by the peer or because of a fault of it. Returns how long to read
+    /// nothing.
+    pub(super) fn on_reset(&mut self) -> Result<Option<Duration>, H2Error> {
+        self.resets += 1;
+        if self.resets < RESETS {
+            return Ok(None);
+        }
+        self.resets = RESETS - RESETS_PER_PAUSE;
+        self.pauses += 1;
+        if self.pauses > MAX_PAUSES {
+            return Err(H2Error::flood("http2_reset_flood", "caused too many resets of streams"));
+        }
+        Ok(Some(PAUSE))
+    }
+
+    /// A response is complete.
+    #[inline]
+    pub(super) fn on_response(&mut self) {
+        self.resets = self.resets.saturating_sub(1);
+        self.pauses = 0;
+    }
+
+    /// A frame has come that is neither a request nor content.
+    pub(super) fn on_control(&mut self, now: Time) -> Result<(), H2Error> {
+        if self.control == 0 {
+            self.control_since = now;
+        }
+        self.control += 1;
+        if self.control < CONTROL_FRAMES {
+            return Ok(());
+        }
+        let millis = u64::try_from(now.since(self.control_since).as_millis()).unwrap_or(u64::MAX);
+        let healed = millis.saturating_mul(CONTROL_FRAMES_PER_SECOND) / 1000;
+        self.control = self.control.saturating_sub(u32::try_from(healed).unwrap_or(u32::MAX));
+        self.control_since = now;
+        if self.control < CONTROL_FRAMES {
+            return Ok(());
+        }
+        Err(H2Error::flood("http2_control_flood", "sent too many frames without content"))
+    }
+
+    /// A request or content has come, which frames like WINDOW_UPDATE belong to.
+    #[inline]
+    pub(super) fn on_request(&mut self, block_len: usize) {
+        self.payload += block_len as u64;
+        self.control = self.control.saturating_sub(1);
+    }
+
+    /// Content was received or sent. The peer needs frames for its windows then.
+    #[inline]
+    pub(super) fn on_content(&mut self, len: u64) {
+        self.payload += len;
+        self.control = self.control.saturating_sub(2);
+    }
+
+    /// A DATA frame was sent that is small because of a window.
+    pub(super) fn on_small_frame(&mut self) -> Result<(), H2Error> {
+        self.small_frames += 1;
+        if self.small_frames <= SMALL_FRAMES {
+            return Ok(());
+        }
+        Err(H2Error::flood("http2_small_windows", "opened its windows by a few bytes at a time"))
+    }
+
+    /// A DATA frame of usual size was sent.
+    #[inline]
+    pub(super) fn on_usual_frame(&mut self) {
+        self.small_frames = self.small_frames.saturating_sub(1);
+    }
+
+    /// Bytes have come.
+    #[inline]
+    pub(super) fn on_received(&mut self, len: usize) -> Result<(), H2Error> {
+        self.received += len as u64;
+        if self.received / OVERHEAD_RATIO > self.payload + OVERHEAD {
+            return Err(H2Error::flood("http2_overhead", "sent too many bytes without content"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_slow_the_connection_down_and_then_end_it_unless_requests_are_answered() {
+        let mut budgets = Budgets::default();
+        let mut pauses = 0;
+        let resets = (1..).find(|_| match budgets.on_reset() {
+            Ok(pause) => {
+                pauses += u32::from(pause.is_some());
+                false
+            }
+            Err(_) => true,
+        });
+        assert_eq!((resets, pauses), (Some(RESETS + MAX_PAUSES * RESETS_PER_PAUSE), MAX_PAUSES));
+
+        let mut budgets = Budgets::default();
+        for _ in 0..10_000 {
+            budgets.on_response();
+            assert_eq!(budgets.on_reset(), Ok(None));
+        }
+    }
+
+    #[test]
+    fn control_frames_heal_with_time_and_content() {
+        let at = |seconds: u64| Time::from_nanos(seconds * 1_000_000_000);
+        let mut budgets = Budgets::default();
+        let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
+        assert_eq!(flood, Some(CONTROL_FRAMES));
+        // A ping a second, for a day.
+        let mut budgets = Budgets::default();
+        assert!((1..86_400).all(|second| budgets.on_control(at(second)).is_ok()));
+        // Two frames for each piece of content.
+        for _ in 0..10_000 {
+            budgets.on_content(1);
+            assert!(
+                budgets.on_control(at(90_000)).is_ok() && budgets.on_control(at(90_000)).is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn most_bytes_must_be_payload() {
+        let mut budgets = Budgets::default();
+        let limit = OVERHEAD_RATIO * (OVERHEAD + 1);
+        assert!(budgets.on_received(limit as usize - 1).is_ok());
+        budgets.on_content(1);
+        assert!(budgets.on_received(1).is_ok());
+        assert!(budgets.on_received(OVERHEAD_RATIO as usize).is_err());
+    }
+}

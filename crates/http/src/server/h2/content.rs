@@ -1,0 +1,167 @@
+//! DATA frames: the content of requests (RFC 9113, 6.1), and the windows that limit it (6.9).
+
+use sockeye_proto::{Reason, Turn};
+
+use super::connection::{DataFrame, Expects, H2Connection};
+use super::error::H2Error;
+use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT};
+use crate::Handlers;
+use crate::h2::frame::{self, FrameHeader, flags};
+use crate::h2::head::OwnedTrailers;
+
+impl<S: Handlers> H2Connection<S> {
+    /// Reads the start of a DATA frame. `rest` is the input after its header. Returns whether it
+    /// was complete.
+    pub(super) fn start_data<'a>(
+        &mut self,
+        header: FrameHeader,
+        rest: &'a [u8],
+        input: &mut &'a [u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, H2Error> {
+        let FrameHeader { len, stream, .. } = header;
+        let (padding, rest) = match (header.has(flags::PADDED), rest.split_first()) {
+            (false, _) => (None, rest),
+            (true, _) if len == 0 => {
+                return Err(H2Error::frame_size("sent a padded frame without a length of padding"));
+            }
+            (true, Some((padding, rest))) => (Some(usize::from(*padding)), rest),
+            (true, None) => return Ok(false),
+        };
+        let padding_len = padding.map_or(0, |padding| padding + 1);
+        let Some(content) = len.checked_sub(padding_len) else {
+            return Err(H2Error::protocol("sent more padding than a frame has room for"));
+        };
+        if stream == 0 || stream > self.last_id || stream.is_multiple_of(2) {
+            return Err(H2Error::protocol("sent content on a stream that it has not begun"));
+        }
+        if !self.receive_window.take(len) {
+            return Err(H2Error::flow_control("sent more content than its window allows"));
+        }
+        self.received += len as u32;
+        self.budgets.on_content(content as u64);
+        if content == 0 {
+            self.budgets.on_control(turn.now())?;
+        }
+        self.check_stream(stream, len, turn)?;
+        let ends_stream = header.has(flags::END_STREAM);
+        let padding = padding.unwrap_or(0);
+        if let Some(active) = self.streams.get_mut(stream) {
+            active.receive.consume(padding_len);
+        }
+        self.expects = Expects::Data(DataFrame { stream, content, padding, ends_stream });
+        *input = rest;
+        if content + padding == 0 {
+            self.end_data(stream, ends_stream, turn)?;
+        }
+        Ok(true)
+    }
+
+    /// Checks that the peer may send this much content on the stream. A stream on which it may not
+    /// is reset.
+    fn check_stream(&mut self, id: u32, len: usize, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        let Some(active) = self.streams.get_mut(id) else {
+            if self.streams.was_reset(id) {
+                return Ok(());
+            }
+            return Err(H2Error::stream_closed("sent content on a stream that has ended"));
+        };
+        let checked = match active.receive.has_ended {
+            true => Err(H2Error::stream_closed("sent content after the end of a request")),
+            false => active.receive.take_window(len),
+        };
+        match checked {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail_stream(id, error, turn),
+        }
+    }
+
+    /// Reads the rest of the payload of a DATA frame.
+    pub(super) fn read_data(
+        &mut self,
+        mut data: DataFrame,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        let (piece, rest) = input.split_at(input.len().min(data.content));
+        let (padding, rest) = rest.split_at(rest.len().min(data.padding));
+        *input = rest;
+        data.content -= piece.len();
+        data.padding -= padding.len();
+        self.expects = Expects::Data(data);
+        if !piece.is_empty()
+            && let Some(active) = self.streams.get_mut(data.stream)
+        {
+            match active.on_content(piece, turn) {
+                Ok(()) => self.settle(data.stream, turn),
+                Err(error) => self.fail_stream(data.stream, error, turn)?,
+            }
+        }
+        if data.content + data.padding == 0 {
+            self.end_data(data.stream, data.ends_stream, turn)?;
+        }
+        self.enlarge_window(turn);
+        Ok(())
+    }
+
+    /// A DATA frame is complete.
+    fn end_data(&mut self, id: u32, ends: bool, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        self.expects = Expects::Frame;
+        if ends {
+            self.end_request(id, OwnedTrailers::default(), turn)?;
+        }
+        Ok(())
+    }
+
+    /// The peer has ended its side of a stream.
+    pub(super) fn end_request(
+        &mut self,
+        id: u32,
+        trailers: OwnedTrailers,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
+        match active.on_end(trailers, turn) {
+            Ok(()) => {
+                self.settle(id, turn);
+                Ok(())
+            }
+            Err(error) => self.fail_stream(id, error, turn),
+        }
+    }
+
+    /// Resets a stream because of a fault of the peer.
+    #[cold]
+    pub(super) fn fail_stream(
+        &mut self,
+        id: u32,
+        error: H2Error,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        if let Some(active) = self.streams.get_mut(id) {
+            active.abort(error.code, &Reason::Fault(error.fault()), turn);
+        }
+        self.reset(id, error.code, turn);
+        self.count_reset(turn)
+    }
+
+    /// A stream was reset by the peer or because of its fault.
+    pub(super) fn count_reset(&mut self, turn: &Turn<'_>) -> Result<(), H2Error> {
+        if let Some(pause) = self.budgets.on_reset()? {
+            self.timers.pause = turn.now() + pause;
+        }
+        Ok(())
+    }
+
+    /// Enlarges the window of the connection by what was received, unless too much of that waits
+    /// for handlers.
+    pub(super) fn enlarge_window(&mut self, turn: &mut Turn<'_>) {
+        if self.received < CONNECTION_WINDOW / 4 || self.unread >= MAX_UNREAD_CONTENT {
+            return;
+        }
+        let increment = std::mem::take(&mut self.received);
+        // Never more than the largest window, since as much was taken out.
+        let _ = self.receive_window.add(increment);
+        turn.out.write_with(|bytes| frame::write_window_update(0, increment, bytes));
+    }
+}

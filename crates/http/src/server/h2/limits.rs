@@ -1,0 +1,46 @@
+//! Limits that hold for every HTTP/2 connection.
+
+use std::time::Duration;
+
+/// Maximum number of streams in flight (SETTINGS_MAX_CONCURRENT_STREAMS).
+pub(super) const MAX_STREAMS: usize = 100;
+
+/// A stream's output is full at this many bytes.
+pub(super) const MAX_STREAM_OUTPUT: usize = 64 * 1024;
+
+/// Maximum number of bytes of a stream's content in one frame, so that a more urgent response can
+/// overtake it.
+pub(super) const QUANTUM: u64 = 16 * 1024;
+
+/// Frames are moved to the connection's output while less than this is unsent there.
+pub(super) const MAX_UNSENT: u64 = 128 * 1024;
+
+/// The window of a stream at first: bytes of content that wait for a handler that doesn't read.
+pub(super) const STREAM_WINDOW: u32 = 65_535;
+
+/// The window of a stream whose content a handler reads.
+pub(super) const READ_STREAM_WINDOW: u32 = 512 * 1024;
+
+/// The window of a connection.
+pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// While the streams of a connection hold this much content that no handler has read, its window
+/// isn't enlarged again.
+pub(super) const MAX_UNREAD_CONTENT: usize = 1024 * 1024;
+
+/// Maximum number of CONTINUATION frames of a header block.
+pub(super) const MAX_CONTINUATIONS: u8 = 8;
+
+/// Maximum number of priorities that are kept for streams that have not begun.
+pub(super) const MAX_EARLY_PRIORITIES: usize = MAX_STREAMS;
+
+/// How many of the streams that this side has ended first are remembered. Frames that were on the
+/// way to them are no fault.
+pub(super) const MAX_RESET_IDS: usize = 2 * MAX_STREAMS;
+
+/// With streams open, a peer that has been silent for this long gets a PING. After the same time
+/// without an answer, the connection ends.
+pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// A stream ends if the peer's windows let nothing of its response through for this long.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);

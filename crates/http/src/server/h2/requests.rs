@@ -1,0 +1,320 @@
+//! Header blocks: requests and trailers (RFC 9113, 6.2, 6.10 and 8).
+
+use std::num::NonZeroU32;
+use std::rc::Rc;
+
+use sockeye_proto::{Fault, Reason, Time, Turn, driver};
+
+use super::connection::{Going, H2Connection, PartialBlock};
+use super::error::H2Error;
+use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, MAX_UNSENT, QUANTUM};
+use super::stream::{ActiveStream, Receive, State, follow};
+use crate::h2::exchange::H2Exchange;
+use crate::h2::frame::{self, FrameHeader, flags};
+use crate::h2::head::{Head, HeadBuffer, HeadError, HeadMemory};
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::InFlight;
+use crate::semantics::exchange::{Exchange, Incoming};
+use crate::semantics::method::MethodKind;
+use crate::semantics::refusal::Refusal;
+use crate::{Handler, Handlers, RequestHead, UnparsedHead};
+
+/// Memory that an unused output keeps, in bytes.
+const KEPT_OUTPUT: usize = 16 * 1024;
+
+impl<S: Handlers> H2Connection<S> {
+    /// A HEADERS frame.
+    pub(super) fn on_headers(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        let stream = header.stream;
+        if stream.is_multiple_of(2) {
+            return Err(H2Error::protocol("sent a request on a stream that is not its own"));
+        }
+        let Some(payload) = frame::without_padding(header, payload) else {
+            return Err(H2Error::protocol("sent more padding than a frame has room for"));
+        };
+        // The deprecated priority (RFC 9113, 5.3.2).
+        let skipped = if header.has(flags::PRIORITY) { 5 } else { 0 };
+        let Some(block) = payload.get(skipped..) else {
+            return Err(H2Error::frame_size("sent a HEADERS frame that is too short"));
+        };
+        let ends_stream = header.has(flags::END_STREAM);
+        if header.has(flags::END_HEADERS) {
+            return self.on_block(stream, ends_stream, block, turn);
+        }
+        let (bytes, continuations) = (block.to_vec(), 0);
+        self.block = Some(Box::new(PartialBlock { stream, ends_stream, bytes, continuations }));
+        Ok(())
+    }
+
+    /// A CONTINUATION frame.
+    pub(super) fn on_continuation(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        const FLOOD: H2Error = H2Error::flood(
+            "http2_header_flood",
+            "sent a header block in too many frames, or beyond the limit",
+        );
+        let Some(mut block) = self.block.take().filter(|block| block.stream == header.stream)
+        else {
+            return Err(H2Error::protocol("sent a CONTINUATION frame without its HEADERS frame"));
+        };
+        block.continuations += 1;
+        block.bytes.extend_from_slice(payload);
+        let is_too_long = block.bytes.len() > self.config.limits.head;
+        if block.continuations > MAX_CONTINUATIONS || is_too_long {
+            return Err(FLOOD);
+        }
+        if !header.has(flags::END_HEADERS) {
+            self.block = Some(block);
+            return Ok(());
+        }
+        self.on_block(block.stream, block.ends_stream, &block.bytes, turn)
+    }
+
+    /// A complete header block.
+    fn on_block(
+        &mut self,
+        id: u32,
+        ends: bool,
+        block: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        let mut memory = self.config.head_memory.take().unwrap_or_default();
+        let result = match self.decode(block, &mut memory) {
+            Ok(()) if id > self.last_id => {
+                self.budgets.on_request(block.len());
+                self.open_stream(id, ends, &mut memory.head, turn)
+            }
+            Ok(()) => self.on_trailers(id, ends, &memory.head, turn),
+            Err(error) => Err(error),
+        };
+        self.config.head_memory.set(Some(memory));
+        result
+    }
+
+    /// Decodes a header block. This must happen for every block, whatever becomes of it: it changes
+    /// the dynamic table.
+    fn decode(&mut self, block: &[u8], memory: &mut HeadMemory) -> Result<(), H2Error> {
+        let HeadMemory { head, huffman } = memory;
+        let limits = &self.config.limits;
+        let checks_all = self.checks_all_fields;
+        head.clear();
+        self.decoder
+            .decode(block, huffman, |field| {
+                head.take(field, field.is_from_table && !checks_all, limits);
+            })
+            .map_err(|_| H2Error::COMPRESSION)?;
+        self.checks_all_fields |= head.has_unchecked_fields();
+        Ok(())
+    }
+
+    /// A request on a new stream.
+    fn open_stream(
+        &mut self,
+        id: u32,
+        ends: bool,
+        head: &mut HeadBuffer,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        if self.going == Going::Last {
+            // The client sends it again elsewhere (RFC 9113, 6.8).
+            self.last_id = id;
+            self.streams.add_reset(id);
+            return Ok(());
+        }
+        (self.last_id, self.last_answered) = (id, id);
+        self.timers.idle = Time::NEVER;
+        if self.streams.len() >= MAX_STREAMS {
+            return self.fail_stream(id, H2Error::REFUSED, turn);
+        }
+        match head.request(ends, &self.config.limits) {
+            Ok(request) => self.start_request(id, ends, head, &request, turn),
+            Err(HeadError::Malformed(what)) => {
+                let error = H2Error::protocol(what);
+                self.log_unparsed(head, turn);
+                if let Some(log) = &mut self.connection.log {
+                    log.on_closed(&Reason::Fault(error.fault()), turn);
+                }
+                self.fail_stream(id, error, turn)
+            }
+            Err(HeadError::Refused(refusal)) => {
+                self.log_unparsed(head, turn);
+                let request = (Incoming::Complete, &head.refused());
+                self.answer(id, ends, request, turn, |in_flight, connection, turn| {
+                    in_flight.refuse(refusal, connection, turn);
+                    Ok(AnswerKind::Done)
+                })
+            }
+        }
+    }
+
+    /// Logs the method and the path of a request that is refused.
+    #[cold]
+    fn log_unparsed(&mut self, head: &HeadBuffer, turn: &Turn<'_>) {
+        if let Some(log) = &mut self.connection.log {
+            let line = head.request_line();
+            log.add_request(RequestHead::Unparsed(UnparsedHead::of(&line)), turn);
+        }
+    }
+
+    /// Calls the handler of a request.
+    fn start_request(
+        &mut self,
+        id: u32,
+        ends: bool,
+        buffer: &HeadBuffer,
+        head: &Head,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        let request = buffer.view(&head.control, head.content);
+        if let Some(log) = &mut self.connection.log {
+            log.add_request(RequestHead::Parsed(&request), turn);
+        }
+        let config = Rc::clone(&self.config);
+        let check = config.host_check.as_ref().filter(|_| self.connection.checks_host);
+        let (content, expects_continue) = (head.content, head.expects_continue);
+        let incoming = Incoming::NotRequested { content, expects_continue };
+        self.answer(id, ends, (incoming, head), turn, |in_flight, connection, turn| {
+            if matches!(head.control.method, MethodKind::Connect | MethodKind::Trace) {
+                in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
+                return Ok(AnswerKind::Done);
+            }
+            if let Some(check) = check.filter(|check| !check.allows(&request)) {
+                let what = check.report_refusal(&request);
+                in_flight.refuse(Refusal::host_not_allowed(&what), connection, turn);
+                return Ok(AnswerKind::Done);
+            }
+            in_flight.call(connection, turn, |handler, responder| {
+                handler.on_request(&request, responder)
+            })
+        })
+    }
+
+    /// Answers a request by `call`. If the response is complete at once and the peer's windows and
+    /// the output have room for it, nothing is allocated for the stream.
+    fn answer(
+        &mut self,
+        id: u32,
+        ends: bool,
+        (incoming, head): (Incoming, &Head),
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(
+            &mut InFlight<S::Handler, H2Exchange>,
+            &mut Connection,
+            &mut Turn<'_>,
+        ) -> Result<AnswerKind, Fault>,
+    ) -> Result<(), H2Error> {
+        let priority = self.take_early_priority(id).unwrap_or(head.priority);
+        let number = NonZeroU32::new(id).unwrap_or(NonZeroU32::MIN);
+        let output = self.config.stream_output.take();
+        let mut stream = driver::Stream::with_output(number, MAX_STREAM_OUTPUT, output);
+        let mut receive = Receive::new(head.content, ends);
+        let head_only = head.control.method == MethodKind::Head;
+        let mut in_flight = InFlight {
+            handler: self.handlers.handler(turn.peer()),
+            exchange: Exchange::new(head_only, incoming),
+            wire: H2Exchange::default(),
+        };
+        let connection = &mut self.connection;
+        let mut own = stream.turn(turn);
+        let answer = call(&mut in_flight, connection, &mut own);
+        let answer = follow(&mut in_flight, &mut receive, answer, connection, &mut own);
+        let is_answered = matches!(answer, Ok(true));
+        if is_answered && let Some(log) = &mut connection.log {
+            log.set_response_end(own.written());
+        }
+        let mut send_window = self.sender.initial_window;
+        if is_answered && self.scheduler.is_empty() && turn.unsent() < MAX_UNSENT {
+            let wire = &mut in_flight.wire;
+            let window = (&mut send_window, true);
+            let context = (&mut self.budgets, &mut *turn);
+            let moved = self.sender.move_frames(&mut stream, wire, window, QUANTUM, context)?;
+            if let Some(log) = &mut self.connection.log {
+                log.on_sent(stream.moved(), turn.now());
+            }
+            if moved.is_complete {
+                self.budgets.on_response();
+                if !ends {
+                    self.stop_request(id, turn);
+                }
+                self.keep_output(stream);
+                return Ok(());
+            }
+        }
+        let peer = turn.peer().clone();
+        let mut next = Connection::new(Rc::clone(&self.config));
+        (next.stop, next.half_closed) = (self.connection.stop, self.connection.half_closed);
+        next.open(&peer);
+        let connection = std::mem::replace(&mut self.connection, next);
+        let active = ActiveStream {
+            stream,
+            connection,
+            state: match is_answered {
+                true => State::Sending(in_flight.wire),
+                false => State::InFlight(in_flight),
+            },
+            priority,
+            send_window,
+            receive,
+            is_queued: false,
+            stall_deadline: Time::NEVER,
+        };
+        self.streams.push(Box::new(active));
+        if let Err(fault) = answer
+            && let Some(active) = self.streams.get_mut(id)
+        {
+            active.on_fault(fault, turn);
+        }
+        self.settle(id, turn);
+        Ok(())
+    }
+
+    /// Keeps the memory of a stream's output for the next request.
+    fn keep_output(&self, stream: driver::Stream) {
+        let mut output = stream.into_output();
+        if output.is_oversized(KEPT_OUTPUT) {
+            output.shrink(KEPT_OUTPUT);
+        }
+        self.config.stream_output.set(output);
+    }
+
+    /// Trailers, or a second request on the same stream.
+    fn on_trailers(
+        &mut self,
+        id: u32,
+        ends: bool,
+        head: &HeadBuffer,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), H2Error> {
+        self.budgets.on_control(turn.now())?;
+        let Some(active) = self.streams.get_mut(id) else {
+            if self.streams.was_reset(id) {
+                return Ok(());
+            }
+            return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
+        };
+        if active.receive.has_ended {
+            let error = H2Error::stream_closed("sent a header block after the end of a request");
+            return self.fail_stream(id, error, turn);
+        }
+        let trailers = match head.trailers() {
+            Ok(trailers) if ends => Ok(trailers),
+            Ok(_) => Err("sent trailers that do not end the stream"),
+            Err(HeadError::Malformed(what)) => Err(what),
+            Err(HeadError::Refused(refusal)) => Err(refusal.what),
+        };
+        match trailers {
+            Ok(trailers) => self.end_request(id, trailers, turn),
+            Err(what) => self.fail_stream(id, H2Error::protocol(what), turn),
+        }
+    }
+}

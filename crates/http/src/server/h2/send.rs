@@ -1,0 +1,298 @@
+//! Sends responses: moves the outputs of streams as frames into the connection's output.
+
+use std::mem;
+
+use sockeye_proto::{Time, Turn, driver};
+
+use super::budget::Budgets;
+use super::connection::H2Connection;
+use super::error::H2Error;
+use super::limits::{MAX_UNSENT, QUANTUM};
+use super::stream::{ActiveStream, State};
+use crate::Handlers;
+use crate::h2::exchange::{CONTINUE, H2Exchange};
+use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, flags, kind};
+use crate::h2::window::Window;
+use crate::handling::in_flight::InFlight;
+
+/// What the peer accepts.
+#[derive(Debug)]
+pub(super) struct Sender {
+    /// The window of the connection.
+    pub(super) window: Window,
+    /// The window of new streams.
+    pub(super) initial_window: Window,
+    /// The maximum payload of a frame.
+    pub(super) max_len: usize,
+    /// The peer has lowered the size of the dynamic table, which this side doesn't use. The next
+    /// header block begins with the size 0 (RFC 7541, 4.2).
+    owes_table_size: bool,
+    /// This side has announced that size.
+    has_sent_table_size: bool,
+}
+
+/// HPACK's change of the dynamic table's size to 0 (RFC 7541, 6.3).
+const TABLE_SIZE_0: &[u8] = b"\x20";
+
+/// A small DATA frame is one with less than this, though more content is there.
+const SMALL: u64 = 256;
+
+/// What a call has moved.
+pub(super) struct Moved {
+    /// Frames were written.
+    pub(super) any: bool,
+    /// The whole response was moved.
+    pub(super) is_complete: bool,
+}
+
+impl Sender {
+    pub(super) fn new() -> Self {
+        Self {
+            window: Window::DEFAULT,
+            initial_window: Window::DEFAULT,
+            max_len: DEFAULT_MAX_LEN,
+            owes_table_size: false,
+            has_sent_table_size: false,
+        }
+    }
+
+    /// The peer's decoder accepts a dynamic table of at most `size` bytes. It is 4,096 at first.
+    pub(super) fn limit_table_size(&mut self, size: u32) {
+        self.owes_table_size |= size < 4096 && !self.has_sent_table_size;
+    }
+
+    /// Moves at most `max` bytes of content, and all that precedes and follows it. `is_whole`: the
+    /// output of the stream holds the rest of the response.
+    pub(super) fn move_frames(
+        &mut self,
+        stream: &mut driver::Stream,
+        wire: &mut H2Exchange,
+        (window, is_whole): (&mut Window, bool),
+        max: u64,
+        (budgets, turn): (&mut Budgets, &mut Turn<'_>),
+    ) -> Result<Moved, H2Error> {
+        let mut moved = Moved { any: false, is_complete: false };
+        let id = stream.id().get();
+        if mem::take(&mut wire.sends_continue) {
+            moved.any = true;
+            self.write_headers(id, flags::NONE, CONTINUE.len(), turn, |turn, _| {
+                turn.out.write(CONTINUE);
+            });
+        }
+        let trailers = wire.trailers_len as u64;
+        let mut content = stream.unsent() - wire.head_len as u64 - trailers;
+        let mut ends_stream = is_whole && content == 0 && trailers == 0;
+        let head_len = mem::take(&mut wire.head_len);
+        if head_len > 0 {
+            moved.any = true;
+            let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
+            self.write_headers(id, end, head_len, turn, |turn, len| {
+                stream.move_to(turn.out, len);
+            });
+            if ends_stream {
+                moved.is_complete = true;
+                return Ok(moved);
+            }
+        }
+        let max = max.min(content);
+        let mut left = max;
+        while left > 0 {
+            let allowed = window.available().min(self.window.available());
+            let len = left.min(allowed).min(self.max_len as u64).min(QUANTUM);
+            if len == 0 {
+                break;
+            }
+            match len < SMALL && len < left {
+                true => budgets.on_small_frame()?,
+                false => budgets.on_usual_frame(),
+            }
+            window.take(len as usize);
+            self.window.take(len as usize);
+            (left, content) = (left - len, content - len);
+            ends_stream = is_whole && content == 0 && trailers == 0;
+            let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
+            write_header(len as usize, kind::DATA, end, id, turn);
+            stream.move_to(turn.out, len);
+            budgets.on_content(len);
+            moved.any = true;
+        }
+        if is_whole && content == 0 && !ends_stream {
+            self.write_headers(id, flags::END_STREAM, trailers as usize, turn, |turn, len| {
+                stream.move_to(turn.out, len);
+            });
+            wire.trailers_len = 0;
+            ends_stream = true;
+        } else if ends_stream && !moved.any {
+            // The end of content that was moved earlier.
+            write_header(0, kind::DATA, flags::END_STREAM, id, turn);
+        }
+        moved.any |= ends_stream;
+        moved.is_complete = ends_stream;
+        Ok(moved)
+    }
+
+    /// Writes a header block of `len` bytes, which `move_block` appends, as a HEADERS frame and as
+    /// many CONTINUATION frames as it needs. `end` is END_STREAM or nothing.
+    fn write_headers(
+        &mut self,
+        id: u32,
+        end: u8,
+        len: usize,
+        turn: &mut Turn<'_>,
+        mut move_block: impl FnMut(&mut Turn<'_>, u64),
+    ) {
+        let owes_table_size = mem::take(&mut self.owes_table_size);
+        self.has_sent_table_size |= owes_table_size;
+        let prefix = if owes_table_size { TABLE_SIZE_0 } else { b"" };
+        let mut left = len;
+        let mut room = self.max_len - prefix.len();
+        let (mut kind, mut end) = (kind::HEADERS, end);
+        loop {
+            let part = left.min(room);
+            left -= part;
+            let last = if left == 0 { flags::END_HEADERS } else { flags::NONE };
+            let is_first = kind == kind::HEADERS;
+            let prefix = if is_first { prefix } else { b"" };
+            write_header(prefix.len() + part, kind, end | last, id, turn);
+            if !prefix.is_empty() {
+                turn.out.write(prefix);
+            }
+            move_block(turn, part as u64);
+            if left == 0 {
+                return;
+            }
+            (kind, end, room) = (kind::CONTINUATION, flags::NONE, self.max_len);
+        }
+    }
+}
+
+fn write_header(len: usize, kind: u8, flags: u8, stream: u32, turn: &mut Turn<'_>) {
+    let header = FrameHeader { len, kind, flags, stream };
+    turn.out.write_with(|bytes| header.write(bytes));
+}
+
+impl<S: Handlers> H2Connection<S> {
+    /// Moves what streams have to send, while there is room.
+    pub(super) fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        while !self.scheduler.is_empty() {
+            if turn.unsent() >= MAX_UNSENT {
+                turn.want_room();
+                return Ok(());
+            }
+            let Some(id) = self.scheduler.pop() else { break };
+            self.send_stream(id, turn)?;
+        }
+        self.scheduler.shrink();
+        Ok(())
+    }
+
+    /// Moves the next quantum of a stream.
+    fn send_stream(&mut self, id: u32, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        let Self { streams, sender, budgets, scheduler, .. } = self;
+        let Some(active) = streams.get_mut(id) else { return Ok(()) };
+        active.is_queued = false;
+        let ActiveStream { stream, state, send_window, .. } = active;
+        let (wire, is_whole) = match state {
+            State::InFlight(InFlight { wire, .. }) => (wire, false),
+            State::Sending(wire) => (wire, true),
+            State::Failed(_) => return Ok(()),
+        };
+        let window = (send_window, is_whole);
+        let moved = sender.move_frames(stream, wire, window, QUANTUM, (budgets, turn))?;
+        if let Some(log) = &mut active.connection.log {
+            log.on_sent(active.stream.moved(), turn.now());
+        }
+        if moved.is_complete {
+            self.complete(id, turn);
+            return Ok(());
+        }
+        if active.stream.take_room() {
+            active.on_room(turn);
+        }
+        if active.is_sendable(sender.window.available()) {
+            active.is_queued = true;
+            scheduler.push_again(id, active.priority);
+        }
+        active.note_progress(moved.any, turn.now());
+        self.settle(id, turn);
+        Ok(())
+    }
+
+    /// A response was moved completely: the stream ends.
+    fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
+        self.budgets.on_response();
+        let Some(active) = self.streams.remove(id) else { return };
+        self.unread -= active.receive.counted();
+        if !active.receive.has_ended {
+            self.stop_request(id, turn);
+        }
+    }
+
+    /// The response is sent, and the client is still sending the request: asks it to stop (RFC
+    /// 9113, 8.1). What is on its way is thrown away.
+    pub(super) fn stop_request(&mut self, id: u32, turn: &mut Turn<'_>) {
+        self.streams.add_reset(id);
+        turn.out.write_with(|bytes| frame::write_reset(id, ErrorCode::NoError, bytes));
+    }
+
+    /// After a change of a stream: enlarges its window, resets it if it has failed, and queues it
+    /// if it has something to send.
+    pub(super) fn settle(&mut self, id: u32, turn: &mut Turn<'_>) {
+        let Self { streams, scheduler, sender, timers, unread, .. } = self;
+        let Some(active) = streams.get_mut(id) else { return };
+        *unread = (*unread + active.receive.unread_len()) - active.receive.count_unread();
+        if let State::Failed(code) = active.state {
+            return self.reset(id, code, turn);
+        }
+        if let State::InFlight(_) = active.state {
+            let increment = active.receive.take_increment();
+            if increment > 0 {
+                turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
+            }
+        }
+        if !active.is_queued && active.is_sendable(sender.window.available()) {
+            active.is_queued = true;
+            scheduler.push(id, active.priority);
+        }
+        if !active.is_queued {
+            active.note_progress(false, turn.now());
+        }
+        timers.streams = timers.streams.min(active.deadline());
+        self.enlarge_window(turn);
+    }
+
+    /// Resets a stream, whose request and response are aborted already.
+    pub(super) fn reset(&mut self, id: u32, code: ErrorCode, turn: &mut Turn<'_>) {
+        self.drop_stream(id);
+        self.streams.add_reset(id);
+        turn.out.write_with(|bytes| frame::write_reset(id, code, bytes));
+        self.enlarge_window(turn);
+    }
+
+    /// Forgets a stream, whose request and response are aborted already.
+    pub(super) fn drop_stream(&mut self, id: u32) {
+        if let Some(active) = self.streams.remove(id) {
+            self.unread -= active.receive.counted();
+            if active.is_queued {
+                self.scheduler.remove(id);
+            }
+        }
+    }
+
+    /// Calls `act` for each stream, and then acts on what has changed.
+    pub(super) fn for_each_stream(
+        &mut self,
+        turn: &mut Turn<'_>,
+        act: impl Fn(&mut ActiveStream<S::Handler>, &Turn<'_>),
+    ) {
+        for id in self.streams.ids() {
+            if let Some(active) = self.streams.get_mut(id) {
+                act(active, turn);
+            }
+            self.settle(id, turn);
+        }
+        if self.streams.is_empty() {
+            self.timers.streams = Time::NEVER;
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! One stream: a request in flight, or the rest of its response.
+
+use std::mem;
+
+use sockeye_proto::driver;
+use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
+
+use super::error::H2Error;
+use super::limits::{READ_STREAM_WINDOW, STALL_TIMEOUT, STREAM_WINDOW};
+use crate::h2::exchange::H2Exchange;
+use crate::h2::frame::ErrorCode;
+use crate::h2::head::OwnedTrailers;
+use crate::h2::priority::Priority;
+use crate::h2::window::Window;
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::{InFlight, NextStep};
+use crate::semantics::exchange::{Incoming, WaitFor};
+use crate::semantics::refusal::Refusal;
+use crate::{Content, Handler, StreamEvent};
+
+/// A stream whose request was not answered at once, or whose response is not completely moved to
+/// the connection's output.
+pub(super) struct ActiveStream<H> {
+    pub(super) stream: driver::Stream,
+    pub(super) connection: Connection,
+    pub(super) state: State<H>,
+    pub(super) priority: Priority,
+    /// How much content the peer's window lets through.
+    pub(super) send_window: Window,
+    pub(super) receive: Receive,
+    /// The stream is in the scheduler.
+    pub(super) is_queued: bool,
+    /// When the stream ends because the peer's windows let nothing through.
+    pub(super) stall_deadline: Time,
+}
+
+pub(super) enum State<H> {
+    /// The request is being answered.
+    InFlight(InFlight<H, H2Exchange>),
+    /// The response is complete, and not all of it has been moved.
+    Sending(H2Exchange),
+    /// The response can't be completed: the stream has to be reset.
+    Failed(ErrorCode),
+}
+
+/// The content of a request on its way to the handler.
+pub(super) struct Receive {
+    /// How many bytes the peer may send.
+    window: Window,
+    /// How many bytes were consumed since the window was last enlarged.
+    consumed: u32,
+    /// The handler reads: the window was enlarged to [`READ_STREAM_WINDOW`].
+    is_enlarged: bool,
+    /// Content that has arrived and waits for the handler.
+    unread: Vec<u8>,
+    /// How many of these the connection has counted.
+    counted: usize,
+    /// Number of bytes of content that have not arrived; `None` if no length was announced.
+    remaining: Option<u64>,
+    /// The trailers, if the peer has ended its side of the stream.
+    end: Option<OwnedTrailers>,
+    /// The peer has ended its side of the stream.
+    pub(super) has_ended: bool,
+}
+
+const WRONG_LENGTH: H2Error =
+    H2Error::protocol("sent content that is longer or shorter than announced");
+
+impl Receive {
+    pub(super) fn new(content: Content, has_ended: bool) -> Self {
+        Self {
+            window: Window::DEFAULT,
+            consumed: 0,
+            is_enlarged: false,
+            unread: Vec::new(),
+            counted: 0,
+            remaining: match content {
+                // An empty DATA frame may still follow.
+                Content::None => Some(0),
+                Content::Length(length) => Some(length),
+                Content::Chunked => None,
+            },
+            end: has_ended.then(OwnedTrailers::default),
+            has_ended,
+        }
+    }
+
+    /// How many bytes wait for the handler.
+    pub(super) fn unread_len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// How many bytes that wait for the handler the connection has counted.
+    pub(super) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    /// The connection counts the bytes that wait now. Returns how many it had counted before.
+    pub(super) fn count_unread(&mut self) -> usize {
+        mem::replace(&mut self.counted, self.unread.len())
+    }
+
+    /// Takes the payload of a DATA frame out of the window.
+    pub(super) fn take_window(&mut self, len: usize) -> Result<(), H2Error> {
+        match self.window.take(len) {
+            true => Ok(()),
+            false => Err(H2Error::flow_control("sent more content than a stream's window allows")),
+        }
+    }
+
+    /// Bytes of content or padding have been used, or will never be.
+    pub(super) fn consume(&mut self, len: usize) {
+        self.consumed += len as u32;
+    }
+
+    /// By how much to enlarge the peer's window now. 0: not now.
+    pub(super) fn take_increment(&mut self) -> u32 {
+        let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
+        if self.has_ended || self.consumed < window / 4 {
+            return 0;
+        }
+        let mut increment = mem::take(&mut self.consumed);
+        if !mem::replace(&mut self.is_enlarged, true) {
+            increment += READ_STREAM_WINDOW - STREAM_WINDOW;
+        }
+        // Never more than the largest window, since the sum of all is at most that.
+        let _ = self.window.add(increment);
+        increment
+    }
+}
+
+impl<H: Handler> ActiveStream<H> {
+    /// The stream's number.
+    pub(super) fn id(&self) -> u32 {
+        self.stream.id().get()
+    }
+
+    /// Whether the response has started, and is not complete.
+    pub(super) fn has_started(&self) -> bool {
+        matches!(&self.state, State::InFlight(in_flight) if in_flight.exchange.has_started())
+    }
+
+    /// Calls the handler by `call`, and acts on its answers. `outer` is the connection's turn.
+    pub(super) fn continue_request(
+        &mut self,
+        outer: &Turn<'_>,
+        call: impl FnOnce(
+            &mut InFlight<H, H2Exchange>,
+            &mut Connection,
+            &mut Turn<'_>,
+        ) -> Result<AnswerKind, Fault>,
+    ) {
+        let State::InFlight(in_flight) = &mut self.state else { return };
+        let (turn, connection) = (&mut self.stream.turn(outer), &mut self.connection);
+        let answer = call(in_flight, connection, turn);
+        match follow(in_flight, &mut self.receive, answer, connection, turn) {
+            Ok(true) => self.start_sending(outer),
+            Ok(false) => {}
+            Err(fault) => self.on_fault(fault, outer),
+        }
+    }
+
+    /// The request or its response can't be completed, unless a refusal was sent.
+    pub(super) fn on_fault(&mut self, fault: Fault, outer: &Turn<'_>) {
+        let State::InFlight(InFlight { exchange, .. }) = &self.state else { return };
+        if exchange.has_started() || exchange.status.is_none() {
+            let code = match fault.blame {
+                Blame::Ours => ErrorCode::InternalError,
+                Blame::Peer => ErrorCode::Cancel,
+            };
+            self.abort(code, &Reason::Fault(fault), outer);
+        } else {
+            self.start_sending(outer);
+        }
+    }
+
+    /// The response is complete: drops the handler.
+    fn start_sending(&mut self, outer: &Turn<'_>) {
+        if let Some(log) = &mut self.connection.log {
+            log.set_response_end(self.stream.turn(outer).written());
+        }
+        let before = mem::replace(&mut self.state, State::Failed(ErrorCode::NoError));
+        self.state = match before {
+            State::InFlight(InFlight { wire, .. }) => State::Sending(wire),
+            other => other,
+        };
+        self.drop_unread();
+    }
+
+    /// Passes an event to the handler.
+    pub(super) fn deliver(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
+        self.continue_request(outer, |in_flight, connection, turn| {
+            in_flight.deliver(event, connection, turn)
+        });
+    }
+
+    /// Waits again for what the handler last waited for. For room, only if `room` is set.
+    pub(super) fn keep_waiting(&mut self, room: bool, outer: &Turn<'_>) {
+        self.continue_request(outer, |in_flight, _, _| {
+            let wait_for = in_flight.exchange.wait_for;
+            Ok(AnswerKind::Wait(WaitFor { room: room && wait_for.room, ..wait_for }))
+        });
+    }
+
+    /// The request's content can't be completed.
+    pub(super) fn refuse_content(&mut self, refusal: Refusal<'static>, outer: &Turn<'_>) {
+        self.continue_request(outer, |in_flight, connection, turn| {
+            Err(in_flight.refuse_content(refusal, connection, turn))
+        });
+    }
+
+    /// Cancels the request, and drops the unsent rest of its response. The stream is reset with
+    /// `code`.
+    pub(super) fn abort(&mut self, code: ErrorCode, reason: &Reason, outer: &Turn<'_>) {
+        if let State::InFlight(in_flight) = &mut self.state
+            && in_flight.exchange.incoming != Incoming::Complete
+            && !self.receive.has_ended
+        {
+            // The stream is ending already, so a panic here changes nothing.
+            let _ = in_flight.notify_incomplete(outer.now());
+        }
+        if let Some(log) = &mut self.connection.log {
+            log.on_closed(reason, &self.stream.turn(outer));
+        }
+        self.state = State::Failed(code);
+        self.drop_unread();
+    }
+
+    fn drop_unread(&mut self) {
+        let unread = mem::take(&mut self.receive.unread);
+        self.receive.consume(unread.len());
+    }
+
+    /// Content has arrived, at least one byte.
+    pub(super) fn on_content(&mut self, piece: &[u8], outer: &Turn<'_>) -> Result<(), H2Error> {
+        if let Some(remaining) = &mut self.receive.remaining {
+            *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
+        }
+        let State::InFlight(in_flight) = &mut self.state else {
+            // Nobody reads it any more.
+            self.receive.consume(piece.len());
+            return Ok(());
+        };
+        in_flight.exchange.content_deadline = self.connection.content_deadline(outer.now());
+        if in_flight.exchange.wait_for.reads_content() && self.receive.unread.is_empty() {
+            self.receive.consume(piece.len());
+            self.continue_request(outer, |in_flight, connection, turn| {
+                deliver_piece(in_flight, piece, connection, turn)
+            });
+        } else {
+            self.receive.unread.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    /// The peer has ended its side of the stream.
+    pub(super) fn on_end(
+        &mut self,
+        trailers: OwnedTrailers,
+        outer: &Turn<'_>,
+    ) -> Result<(), H2Error> {
+        if self.receive.remaining.is_some_and(|remaining| remaining > 0) {
+            return Err(WRONG_LENGTH);
+        }
+        self.receive.remaining = Some(0);
+        (self.receive.end, self.receive.has_ended) = (Some(trailers), true);
+        if let State::InFlight(in_flight) = &self.state
+            && in_flight.exchange.wait_for.reads_content()
+        {
+            self.keep_waiting(false, outer);
+        }
+        Ok(())
+    }
+
+    /// The output has room.
+    pub(super) fn on_room(&mut self, outer: &Turn<'_>) {
+        let State::InFlight(in_flight) = &self.state else { return };
+        match in_flight.exchange.wait_for {
+            WaitFor { content: Some(_), .. } => self.keep_waiting(false, outer),
+            WaitFor { room: true, .. } => self.deliver(StreamEvent::Room, outer),
+            _ => {}
+        }
+    }
+
+    /// Whether a frame can be written now, apart from the connection's window.
+    pub(super) fn is_sendable(&self, connection_window: u64) -> bool {
+        let unsent = self.stream.unsent();
+        let window = self.send_window.available().min(connection_window);
+        match &self.state {
+            State::Failed(_) => false,
+            State::InFlight(InFlight { wire, .. }) => {
+                wire.sends_continue || wire.head_len > 0 || (unsent > 0 && window > 0)
+            }
+            State::Sending(wire) => {
+                let content = unsent - (wire.head_len + wire.trailers_len) as u64;
+                wire.head_len > 0 || content == 0 || window > 0
+            }
+        }
+    }
+
+    /// Notes whether the peer's windows keep the rest of the response back.
+    pub(super) fn note_progress(&mut self, has_moved: bool, now: Time) {
+        let is_blocked = !self.is_queued && self.stream.unsent() > 0;
+        if !is_blocked {
+            self.stall_deadline = Time::NEVER;
+        } else if has_moved || self.stall_deadline == Time::NEVER {
+            self.stall_deadline = now + STALL_TIMEOUT;
+        }
+    }
+
+    /// The earliest of its deadlines.
+    pub(super) fn deadline(&self) -> Time {
+        let exchange = match &self.state {
+            State::InFlight(in_flight) => in_flight.exchange.deadline(),
+            _ => Time::NEVER,
+        };
+        exchange.min(self.stall_deadline)
+    }
+
+    pub(super) fn on_deadline(&mut self, outer: &Turn<'_>) {
+        let now = outer.now();
+        if self.stall_deadline <= now {
+            let stalled = H2Error::STALLED;
+            return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);
+        }
+        let unsent = self.stream.unsent();
+        let State::InFlight(in_flight) = &mut self.state else { return };
+        let exchange = &mut in_flight.exchange;
+        if exchange.deadline() > now {
+            return;
+        }
+        if exchange.send_deadline > now {
+            self.refuse_content(Refusal::BODY_TIMEOUT, outer);
+        } else if !exchange.has_started() {
+            exchange.send_deadline = Time::NEVER;
+            self.continue_request(outer, |in_flight, connection, turn| {
+                in_flight.call(connection, turn, Handler::on_response_timeout)
+            });
+        } else if unsent > 0 {
+            exchange.send_deadline = self.connection.silence_deadline(now);
+        } else {
+            self.abort(ErrorCode::Cancel, &Reason::Reset, outer);
+        }
+    }
+}
+
+/// Acts on an answer and on those that follow, until the response is complete or the handler has to
+/// wait. Returns whether the response is complete.
+///
+/// # Errors
+///
+/// If the request or its response can't be completed.
+pub(super) fn follow<H: Handler>(
+    in_flight: &mut InFlight<H, H2Exchange>,
+    receive: &mut Receive,
+    mut answer: Result<AnswerKind, Fault>,
+    connection: &mut Connection,
+    turn: &mut Turn<'_>,
+) -> Result<bool, Fault> {
+    loop {
+        answer = match in_flight.next_step(answer?, connection, turn)? {
+            NextStep::Done | NextStep::Switched => return Ok(true),
+            NextStep::Read if !receive.unread.is_empty() => {
+                let piece = mem::take(&mut receive.unread);
+                receive.consume(piece.len());
+                deliver_piece(in_flight, &piece, connection, turn)
+            }
+            NextStep::Read if receive.end.is_some() => {
+                let trailers = receive.end.take().unwrap_or_default();
+                in_flight.exchange.incoming = Incoming::Complete;
+                let event = StreamEvent::BodyEnd(&trailers.view());
+                in_flight.deliver(event, connection, turn)
+            }
+            NextStep::Wait | NextStep::Read => {
+                let exchange = &mut in_flight.exchange;
+                exchange.send_deadline = connection.send_deadline(exchange, turn.now());
+                return Ok(false);
+            }
+        };
+    }
+}
+
+/// Passes a piece of content to a handler, or refuses it.
+fn deliver_piece<H: Handler>(
+    in_flight: &mut InFlight<H, H2Exchange>,
+    piece: &[u8],
+    connection: &mut Connection,
+    turn: &mut Turn<'_>,
+) -> Result<AnswerKind, Fault> {
+    if let Incoming::Reading { remaining } = &mut in_flight.exchange.incoming {
+        match remaining.checked_sub(piece.len() as u64) {
+            Some(left) => *remaining = left,
+            None => {
+                return Err(in_flight.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
+            }
+        }
+    }
+    in_flight.deliver(StreamEvent::Body(piece), connection, turn)
+}
