@@ -66,7 +66,8 @@ impl<S: Handlers> H2Connection<S> {
         };
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
-        let is_too_long = block.bytes.len() > self.config.limits.head;
+        // A block that is somewhat too long gets a 431. It must be decoded all the same.
+        let is_too_long = block.bytes.len() > 4 * self.config.limits.head;
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
             return Err(FLOOD);
         }
