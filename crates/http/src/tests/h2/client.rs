@@ -245,7 +245,8 @@ impl Client {
                     (words.next(), words.next(), words.next())
                     && len != "0"
                 {
-                    let len = len.parse().expect("a length");
+                    // Windows that are opened by a few bytes at a time have a limit.
+                    let len = len.parse::<u32>().expect("a length").max(2000);
                     self.window_update(0, len);
                     self.window_update(stream.parse().expect("a stream"), len);
                 }
