@@ -9,7 +9,8 @@
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
-//! input. [`tls_records`] differs: its inputs are what the network does to the records of a peer.
+//! input. [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
+//! [`tls_records`] differs: its inputs are what the network does to the records of a peer.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.
@@ -21,6 +22,7 @@
 mod chunk_decoder;
 mod chunked_body;
 mod connection;
+mod h2;
 mod http1;
 mod http1_handler;
 mod http1_head;
@@ -30,6 +32,7 @@ mod split_input;
 mod tls;
 
 pub use chunked_body::chunked_body;
+pub use h2::h2_server;
 pub use http1::http1_stream;
 pub use http1_head::head;
 pub use message::message_stream;
@@ -43,6 +46,7 @@ pub type Target = fn(&[u8]);
 /// All targets, by name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("chunked_body", chunked_body),
+    ("h2_server", h2_server),
     ("head", head),
     ("http1_stream", http1_stream),
     ("message_port", message_port),
