@@ -21,7 +21,9 @@ use crate::tls::certificates::Certificates;
 use crate::tls::client::Client;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    // The client's task is always ready.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.event_interval(1).build().unwrap().block_on(future)
 }
 
 /// Connects with TLS.
