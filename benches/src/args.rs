@@ -14,12 +14,14 @@ Usage: sockeye-benches [OPTIONS]
 
   --rows A,B        only these rows: small, pipelined, many, logged, browser, mix, pages, ten, churn,
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle,
-                    tls-small, tls-16k, tls-1m, tls-full, tls-resumed, tls-idle [all]
-  --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, static-web-server,
-                    axum, hyper, may, tokio [all that are available]
+                    tls-small, tls-16k, tls-1m, tls-full, tls-resumed, tls-idle, h2-small, h2-small-1,
+                    h2-page, h2-1m, h2-idle, h2-tls-small, h2-tls-small-1, h2-tls-page, h2-tls-1m,
+                    h2-tls-idle [all]
+  --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, nghttpd,
+                    static-web-server, axum, hyper, may, tokio [all that are available]
   --rounds N        number of rounds; every server runs once per round [20]
   --seconds S       length of a run [1]
-  --idle N          idle connections of the rows `idle` and `tls-idle` [10000]
+  --idle N          idle connections of the rows whose names end in `idle` [10000]
   --server FILE     the sockeye binary to measure [built from this tree]
   --before FILE     another build of sockeye, measured beside it
   --json FILE       write every run to FILE

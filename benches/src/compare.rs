@@ -15,12 +15,13 @@ use crate::{
     Result,
     args::Args,
     cpu::{self, Busy, Spent},
+    http2,
     kind::Kind,
     memory::{self, Memory},
     probe::{self, Response},
     rows::{FOUND, ROWS, Row, Shape, content},
     servers::{self, Server, Setup},
-    tls::{self, Client, Handshakes, Stream},
+    tls::{self, Handshakes, Stream},
 };
 
 /// The pause before the second attempt. Each further pause is longer by this much, because other
@@ -162,11 +163,10 @@ struct ServerRow<'a> {
 
 impl ServerRow<'_> {
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
-        let Some(server) = self.start()? else { return Ok(None) };
-        let prepared = self.row.load.prepared()?;
-        let request = prepared.first().ok_or("the row has no request")?.wire(false);
+        let Some((server, _)) = self.start()? else { return Ok(None) };
         let tls = self.tls()?;
-        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), request, idle)?;
+        let load = self.row.load;
+        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), load, idle)?;
         Ok(Some((self.kind, memory)))
     }
 
@@ -193,31 +193,33 @@ impl ServerRow<'_> {
     }
 
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
-        let Some(server) = self.start()? else { return Ok(None) };
+        let Some((server, exchanges)) = self.start()? else { return Ok(None) };
         let tls = self.tls()?;
-        let plan = self.row.plan(tls.as_ref())?;
-        // The client expects the responses of this probe, and reports any that differ.
-        let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
-        let share = Share::all(&plan);
-        let mut client = Worker::new(Arc::new(plan), &probe, share)?;
-        let mut run = |length| -> Result<u64> {
-            let before = client.responses();
-            client.run(Some(length), |_, failures| failures == 0)?;
-            match client.failures().iter().next() {
-                Some((_, _, message)) => Err(message.into()),
-                None => Ok(client.responses() - before),
-            }
+        let requests = self.row.load.http2_requests();
+        let mut client = if self.row.load.is_http2() {
+            // The client expects contents of the lengths that were checked.
+            let lengths = exchanges.iter().map(|(_, response)| response.body.len() as u32);
+            let load = http2::Load {
+                requests: &requests,
+                lengths: lengths.collect(),
+                connections: self.row.connections,
+                streams: self.row.load.depth(),
+                max_requests: u64::MAX,
+            };
+            Client::Http2(http2::Client::new(load, server.address, tls.as_ref())?)
+        } else {
+            Client::Http1(Box::new(self.worker(server.address, tls.as_ref())?))
         };
-        run(length / 8)?;
+        client.run(length / 8)?;
 
         let account = || -> Result<_> {
             let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
             Ok((server, client, Busy::of(self.setup.cores)?))
         };
         let begin = Instant::now();
-        let missed = || tls.as_ref().map_or(0, Client::missed);
+        let missed = || tls.as_ref().map_or(0, tls::Client::missed);
         let (before, missed_before) = (account()?, missed());
-        let responses = run(length)?;
+        let responses = client.run(length)?;
         let after = account()?;
         if (missed() - missed_before) * 100 > responses {
             return Err("more than 1 % of the connections had no ticket".into());
@@ -245,21 +247,31 @@ impl ServerRow<'_> {
         }))
     }
 
+    /// The client of a row that doesn't use HTTP/2.
+    fn worker(&self, server: SocketAddr, tls: Option<&tls::Client>) -> Result<Worker> {
+        let plan = self.row.plan(tls)?;
+        // The client expects the responses of this probe, and reports any that differ.
+        let probe = sockeye_load::probe(&plan, &[Target::Ip(server)])?;
+        let share = Share::all(&plan);
+        Ok(Worker::new(Arc::new(plan), &probe, share)?)
+    }
+
     /// Starts the server, and checks its responses.
-    fn start(&self) -> Result<Option<Server>> {
+    fn start(&self) -> Result<Option<(Server, Vec<servers::ExpectedExchange>)>> {
         let load = self.row.load;
         let exchanges = if self.kind == Kind::Limit { self.limit_responses()? } else { Vec::new() };
         let Some(server) = self.setup.start(self.kind, load, &exchanges)? else { return Ok(None) };
-        self.check(server.address)?;
-        Ok(Some(server))
+        let exchanges = self.check(server.address)?;
+        Ok(Some((server, exchanges)))
     }
 
     /// A client with TLS that knows no session yet, if the row uses TLS.
-    fn tls(&self) -> Result<Option<Client>> {
-        self.setup.certificate.client_for(self.row.load.tls())
+    fn tls(&self) -> Result<Option<tls::Client>> {
+        let load = self.row.load;
+        self.setup.certificate.client_for(load.tls(), load.is_http2())
     }
 
-    fn stream(&self, tls: Option<&Client>, address: SocketAddr) -> Result<Box<dyn Stream>> {
+    fn stream(&self, tls: Option<&tls::Client>, address: SocketAddr) -> Result<Box<dyn Stream>> {
         let socket = probe::connect(address)?;
         Ok(match tls {
             None => Box::new(socket),
@@ -267,7 +279,7 @@ impl ServerRow<'_> {
                 let mut connection = client.connect(socket)?;
                 // Makes the handshake.
                 connection.flush()?;
-                tls::check(&connection.conn, Handshakes::Full)?;
+                tls::check(&connection.conn, Handshakes::Full, self.row.load.is_http2())?;
                 Box::new(connection)
             }
         })
@@ -281,7 +293,7 @@ impl ServerRow<'_> {
         for wanted in [Handshakes::Full, Handshakes::Resumed, Handshakes::Resumed] {
             let mut connection = client.connect(probe::connect(address)?)?;
             probe::exchange(&mut connection, request)?;
-            tls::check(&connection.conn, wanted)?;
+            tls::check(&connection.conn, wanted, false)?;
         }
         Ok(())
     }
@@ -301,6 +313,11 @@ impl ServerRow<'_> {
         let Some(file) = load.file() else {
             return Err("the limit has no response to copy".into());
         };
+        if load.is_http2() {
+            // `:status: 200`.
+            let response = Response { head: vec![0x88], body: content(file.size) };
+            return Ok(vec![(0, response)]);
+        }
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
         let response = Response { head: head.into_bytes(), body: content(file.size) };
         let prepared = load.prepared()?;
@@ -310,6 +327,9 @@ impl ServerRow<'_> {
     /// Makes each request once, and checks the responses.
     fn check(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
         let load = self.row.load;
+        if load.is_http2() {
+            return self.check_http2(address);
+        }
         let last = load.max_requests() == Some(1);
         let mut exchanges = Vec::new();
         if load.tls() == Some(Handshakes::Resumed) {
@@ -340,5 +360,53 @@ impl ServerRow<'_> {
             exchanges.push((request.len(), response));
         }
         Ok(exchanges)
+    }
+
+    /// Makes each request twice, and checks the second response: the first ones may define fields
+    /// that later ones refer to.
+    fn check_http2(&self, address: SocketAddr) -> Result<Vec<servers::ExpectedExchange>> {
+        let load = self.row.load;
+        let requests = load.http2_requests();
+        let tls = self.tls()?;
+        let mut probe = http2::Probe::new(self.stream(tls.as_ref(), address)?, &requests);
+        for _ in 0..requests.count() {
+            probe.exchange()?;
+        }
+        let mut exchanges = Vec::new();
+        for _ in 0..requests.count() {
+            let response = probe.exchange()?;
+            let right = match load.file() {
+                Some(file) => response.body == content(file.size),
+                None => !response.body.is_empty(),
+            };
+            if !right {
+                return Err("the response has unexpected content".into());
+            }
+            // The limit needs no lengths of requests.
+            exchanges.push((0, response));
+        }
+        Ok(exchanges)
+    }
+}
+
+/// A load client.
+enum Client<'a> {
+    Http1(Box<Worker>),
+    Http2(http2::Client<'a>),
+}
+
+impl Client<'_> {
+    /// Runs for a time. Returns the number of responses.
+    fn run(&mut self, time: Duration) -> Result<u64> {
+        let worker = match self {
+            Self::Http1(worker) => worker,
+            Self::Http2(client) => return client.run(Some(time)),
+        };
+        let before = worker.responses();
+        worker.run(Some(time), |_, failures| failures == 0)?;
+        match worker.failures().iter().next() {
+            Some((_, _, message)) => Err(message.into()),
+            None => Ok(worker.responses() - before),
+        }
     }
 }

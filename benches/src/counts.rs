@@ -12,7 +12,8 @@
 //!   shares a thread with its clients ([`scene`]), so that the counts don't depend on timing.
 //! - **calls**: strace counts the system calls of the whole program with one connection
 //!   ([`whole`]).
-//! - **bytes**: memory of the program for each of 10,000 idle connections, with TLS in `tls-idle`.
+//! - **bytes**: memory of the program for each of 10,000 idle connections: over HTTP/1.1, and in
+//!   `tls-idle`, `h2-idle` and `h2-tls-idle` with TLS, HTTP/2, and both.
 //!
 //! Two rows need an explanation:
 //!
@@ -49,7 +50,7 @@ use crate::{
 /// Maximum ratio of a figure to the recorded one. Compiler releases and the names of temporary
 /// folders change figures a little.
 const GROWTH: f64 = 1.05;
-/// Number of connections in the rows `idle` and `tls-idle`.
+/// Number of connections in the rows of idle connections.
 const IDLE: usize = 10_000;
 /// Number of functions in a profile.
 const PROFILE_FUNCTIONS: usize = 40;
@@ -104,13 +105,11 @@ fn measure() -> Result<Counts> {
     if descriptors < IDLE {
         return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
     }
-    for name in ["idle", "tls-idle"] {
+    for name in ["idle", "tls-idle", "h2-idle", "h2-tls-idle"] {
         let idle = named(name)?.load;
         let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
-        let prepared = idle.prepared()?;
-        let request = prepared.first().ok_or("the row has no request")?.wire(false);
-        let tls = setup.certificate.client_for(idle.tls())?;
-        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), request, IDLE)?;
+        let tls = setup.certificate.client_for(idle.tls(), idle.is_http2())?;
+        let memory = memory::measure(server.pid(), server.address, tls.as_ref(), idle, IDLE)?;
         counts.set(name, "bytes", memory.per_connection);
     }
     Ok(counts)

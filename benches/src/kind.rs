@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Nginx,
     Lighttpd,
     H2o,
+    Nghttpd,
     StaticWebServer,
     Axum,
     Hyper,
@@ -37,13 +38,14 @@ pub(crate) enum Origin {
 
 impl Kind {
     /// All servers, in the order of the table.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Limit,
         Self::Ours,
         Self::Before,
         Self::Nginx,
         Self::Lighttpd,
         Self::H2o,
+        Self::Nghttpd,
         Self::StaticWebServer,
         Self::Axum,
         Self::Hyper,
@@ -59,6 +61,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Lighttpd => "lighttpd",
             Self::H2o => "h2o",
+            Self::Nghttpd => "nghttpd",
             Self::StaticWebServer => "static-web-server",
             Self::Axum => "axum",
             Self::Hyper => "hyper",
@@ -78,6 +81,7 @@ impl Kind {
             Self::Nginx => Origin::System { package: "nginx-light" },
             Self::Lighttpd => Origin::System { package: "lighttpd" },
             Self::H2o => Origin::System { package: "h2o" },
+            Self::Nghttpd => Origin::System { package: "nghttp2-server" },
             Self::StaticWebServer => Origin::Install { version: "2.44.0" },
             Self::Axum => Origin::Peers { library: "axum" },
             Self::Hyper => Origin::Peers { library: "hyper" },
@@ -90,6 +94,16 @@ impl Kind {
     pub(crate) fn supports(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
+        if load.is_http2() {
+            return match self {
+                Self::Limit => load.tls().is_none(),
+                Self::Ours | Self::Before | Self::Nginx | Self::H2o => true,
+                // It can't serve precompressed files.
+                Self::Nghttpd => load.file().is_some(),
+                Self::Hyper => small,
+                _ => false,
+            };
+        }
         if let Some(handshakes) = load.tls() {
             // lighttpd's module for TLS is a package of its own.
             return match self {
@@ -115,6 +129,8 @@ impl Kind {
             // It ignores `Connection: close`.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
+            // It speaks only HTTP/2.
+            Self::Nghttpd => false,
         }
     }
 }

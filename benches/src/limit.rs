@@ -5,6 +5,7 @@
 //! sockeye-benches limit file HEAD BODY         HEAD from memory, BODY by sendfile
 //! sockeye-benches limit frames N FILE [MAX]   FILE for every N bytes: frames of the same length
 //! sockeye-benches limit cycle N,M,… FILE…       requests of N, M, … bytes in turn, a FILE for each
+//! sockeye-benches limit http2 BLOCK FILE …      HTTP/2: header blocks and contents, in turn
 //! sockeye-benches limit echo
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 mod cycle;
 mod echo;
+mod http2;
 mod response;
 mod serve;
 
@@ -54,8 +56,19 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             let cycle = cycle::Cycle::new(&lengths, responses);
             serve("http", || cycle.peer())
         }
+        ["http2", ref files @ ..] if !files.is_empty() => {
+            let (pairs, []) = files.as_chunks() else {
+                return Err("http2 needs a file for each header block".into());
+            };
+            let responses = pairs.iter().map(|[header_block, content]| {
+                let (header_block, content) = (fs::read(header_block)?, fs::read(content)?);
+                Ok(http2::Response { header_block, content })
+            });
+            let responses: Vec<_> = responses.collect::<io::Result<_>>()?;
+            serve("http", || http2::Http2Connection::new(&responses))
+        }
         _ => Err("limit needs: response FILE [MAX], file HEAD BODY, frames N FILE [MAX], \
-                  cycle N,M,… FILE…, or echo"
+                  cycle N,M,… FILE…, http2 BLOCK FILE …, or echo"
             .into()),
     }
 }

@@ -40,6 +40,7 @@ mod cliffs;
 mod compare;
 mod counts;
 mod cpu;
+mod http2;
 mod json;
 mod kind;
 mod limit;

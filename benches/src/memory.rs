@@ -1,7 +1,8 @@
 //! Measures a server's memory per idle connection.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-use crate::{Result, probe, tls::Client};
+use crate::{Result, http2, probe, rows::Shape, tls::Client};
 
 /// Number of connections from one source address, below the default number of ephemeral ports.
 const PER_SOURCE: usize = 20_000;
@@ -41,15 +42,25 @@ pub(crate) fn measure(
     pid: u32,
     target: SocketAddr,
     tls: Option<&Client>,
-    request: &[u8],
+    load: Shape,
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
     // Not counted: the first request also makes the allocations that are made only once.
     let mut idle = Vec::with_capacity(count + 1);
-    let open = |index| match tls {
-        None => open(target, request, index),
-        Some(client) => open_tls(client, target, request, index),
+    let request = Request::of(load)?;
+    // Only the socket is kept, so that this process needs little memory.
+    let open = |index| {
+        let mut socket = connected(target, index)?;
+        match tls {
+            None => request.exchange(&mut socket)?,
+            Some(client) => {
+                let mut stream = client.connect(socket)?;
+                request.exchange(&mut stream)?;
+                socket = stream.sock;
+            }
+        }
+        Ok::<_, Box<dyn std::error::Error>>(socket)
     };
     idle.push(open(0)?);
     let before = field(pid, "Anonymous:")?;
@@ -68,16 +79,29 @@ pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<T
     Ok(stream)
 }
 
-/// The same with TLS. Only the socket is kept, so that this process needs little memory.
-fn open_tls(
-    client: &Client,
-    target: SocketAddr,
-    request: &[u8],
-    index: usize,
-) -> Result<TcpStream> {
-    let mut stream = client.connect(connected(target, index)?)?;
-    probe::exchange(&mut stream, request)?;
-    Ok(stream.sock)
+/// The request of an idle connection.
+enum Request {
+    Http1(Vec<u8>),
+    Http2(http2::Requests),
+}
+
+impl Request {
+    fn of(load: Shape) -> Result<Self> {
+        if load.is_http2() {
+            return Ok(Self::Http2(load.http2_requests()));
+        }
+        let prepared = load.prepared()?;
+        let first = prepared.first().ok_or("the load has no request")?;
+        Ok(Self::Http1(first.wire(false).to_vec()))
+    }
+
+    fn exchange(&self, stream: &mut (impl Read + Write)) -> Result<()> {
+        match self {
+            Self::Http1(request) => probe::exchange(stream, request)?,
+            Self::Http2(requests) => http2::Probe::new(stream, requests).exchange()?,
+        };
+        Ok(())
+    }
 }
 
 fn connected(target: SocketAddr, index: usize) -> Result<TcpStream> {

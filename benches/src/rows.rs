@@ -8,6 +8,7 @@ use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 use crate::{
     Result,
     browser::{self, BROWSERS},
+    http2::Requests,
     pages::PAGES,
     tls::{Client, Handshakes},
 };
@@ -44,7 +45,18 @@ pub(crate) enum Shape {
     /// connection per request, as older clients do.
     Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
-    Idle { file: File, tls: Option<Handshakes> },
+    Idle { file: File, tls: Option<Handshakes>, http2: bool },
+    /// GET over HTTP/2, with `streams` requests in flight per connection. Without TLS, clients
+    /// know that the server supports it.
+    Http2 { content: Http2Content, streams: usize, tls: Option<Handshakes> },
+}
+
+/// What is requested over HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Http2Content {
+    File(File),
+    /// A page's files in turn, with a browser's Accept-Encoding.
+    Pages,
 }
 
 /// A served file.
@@ -90,8 +102,33 @@ const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
     Row { name, title, load, connections: 64 }
 }
 
+const fn http2(
+    name: &'static str,
+    title: &'static str,
+    content: Http2Content,
+    connections: usize,
+    streams: usize,
+    tls: Option<Handshakes>,
+) -> Row {
+    Row { name, title, load: Shape::Http2 { content, streams, tls }, connections }
+}
+
+const fn idle(
+    name: &'static str,
+    title: &'static str,
+    http2: bool,
+    tls: Option<Handshakes>,
+) -> Row {
+    Row { name, title, load: Shape::Idle { file: SMALL, tls, http2 }, connections: 1 }
+}
+
+const SMALL_CONTENT: Http2Content = Http2Content::File(SMALL);
+const LARGE_CONTENT: Http2Content = Http2Content::File(FILES[4]);
+const PAGE_CONTENT: Http2Content = Http2Content::Pages;
+const TLS: Option<Handshakes> = Some(Handshakes::Full);
+
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 25] = [
+pub(crate) const ROWS: [Row; 35] = [
     get("small", "small response (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
@@ -134,23 +171,51 @@ pub(crate) const ROWS: [Row; 25] = [
         Shape::Message { depth: Some(16) },
     ),
     row("message-churn", "a connection per message", Shape::Message { depth: None }),
-    Row {
-        name: "idle",
-        title: "memory",
-        load: Shape::Idle { file: SMALL, tls: None },
-        connections: 1,
-    },
+    idle("idle", "memory", false, None),
     tls("tls-small", "small response over TLS 1.3, 64 connections", 0, None, Handshakes::Full),
     tls("tls-16k", "file of 16 KiB over TLS 1.3", 2, None, Handshakes::Full),
     tls("tls-1m", "file of 1 MiB over TLS 1.3", 4, None, Handshakes::Full),
     tls("tls-full", "a full handshake per request", 0, Some(1), Handshakes::Full),
     tls("tls-resumed", "a resumed handshake per request", 0, Some(1), Handshakes::Resumed),
-    Row {
-        name: "tls-idle",
-        title: "memory with TLS 1.3",
-        load: Shape::Idle { file: SMALL, tls: Some(Handshakes::Full) },
-        connections: 1,
-    },
+    idle("tls-idle", "memory with TLS 1.3", false, TLS),
+    http2("h2-small", "small response, 64 connections × 32 streams", SMALL_CONTENT, 64, 32, None),
+    http2("h2-small-1", "small response, 64 connections × 1 stream", SMALL_CONTENT, 64, 1, None),
+    http2("h2-page", "a page of 20 files, 16 connections × 32 streams", PAGE_CONTENT, 16, 32, None),
+    http2("h2-1m", "file of 1 MiB, 8 connections × 8 streams", LARGE_CONTENT, 8, 8, None),
+    idle("h2-idle", "memory with HTTP/2", true, None),
+    http2(
+        "h2-tls-small",
+        "small response, HTTP/2 over TLS, 64 connections × 32 streams",
+        SMALL_CONTENT,
+        64,
+        32,
+        TLS,
+    ),
+    http2(
+        "h2-tls-small-1",
+        "small response, HTTP/2 over TLS, 64 connections × 1 stream",
+        SMALL_CONTENT,
+        64,
+        1,
+        TLS,
+    ),
+    http2(
+        "h2-tls-page",
+        "a page of 20 files, HTTP/2 over TLS, 16 connections × 32 streams",
+        PAGE_CONTENT,
+        16,
+        32,
+        TLS,
+    ),
+    http2(
+        "h2-tls-1m",
+        "file of 1 MiB, HTTP/2 over TLS, 8 connections × 8 streams",
+        LARGE_CONTENT,
+        8,
+        8,
+        TLS,
+    ),
+    idle("h2-tls-idle", "memory with HTTP/2 over TLS", true, TLS),
 ];
 
 /// The names of the rows.
@@ -184,24 +249,53 @@ impl Shape {
     /// The requested file, if there is only one.
     pub(crate) fn file(self) -> Option<File> {
         match self {
-            Self::Get { file, .. } | Self::Idle { file, .. } => Some(file),
+            Self::Get { file, .. }
+            | Self::Idle { file, .. }
+            | Self::Http2 { content: Http2Content::File(file), .. } => Some(file),
             Self::Logged | Self::Browser { .. } => Some(SMALL),
-            Self::Mix | Self::Pages | Self::Echo | Self::Message { .. } => None,
+            Self::Mix
+            | Self::Pages
+            | Self::Echo
+            | Self::Message { .. }
+            | Self::Http2 { content: Http2Content::Pages, .. } => None,
         }
     }
 
     /// How its connections begin, if it uses TLS.
     pub(crate) fn tls(self) -> Option<Handshakes> {
         match self {
-            Self::Get { tls, .. } | Self::Idle { tls, .. } => tls,
+            Self::Get { tls, .. } | Self::Idle { tls, .. } | Self::Http2 { tls, .. } => tls,
             _ => None,
         }
+    }
+
+    /// Whether it requests a page's files.
+    pub(crate) fn is_page(self) -> bool {
+        matches!(self, Self::Pages | Self::Http2 { content: Http2Content::Pages, .. })
+    }
+
+    /// Whether it uses HTTP/2.
+    pub(crate) fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 { .. } | Self::Idle { http2: true, .. })
+    }
+
+    /// The requests of a load that uses HTTP/2, or one request if the load is another one.
+    pub(crate) fn http2_requests(self) -> Requests {
+        let with_tls = self.tls().is_some();
+        if self.is_page() {
+            let paths = PAGES.iter().map(|page| format!("/pages/{}", page.name));
+            return Requests::new(paths, with_tls, Some(ACCEPT_ENCODING));
+        }
+        let path = format!("/{}", self.file().unwrap_or(SMALL).name);
+        Requests::new([path].into_iter(), with_tls, None)
     }
 
     /// Number of requests in flight per connection.
     pub(crate) fn depth(self) -> usize {
         match self {
-            Self::Get { depth, .. } | Self::Message { depth: Some(depth) } => depth,
+            Self::Get { depth, .. }
+            | Self::Message { depth: Some(depth) }
+            | Self::Http2 { streams: depth, .. } => depth,
             _ => 1,
         }
     }
@@ -215,7 +309,7 @@ impl Shape {
         }
     }
 
-    /// The requests, in turn.
+    /// The requests, in turn, of a load that doesn't use HTTP/2.
     pub(crate) fn prepared(self) -> Result<Vec<PreparedRequest>> {
         let get = |path: &str| HttpRequest::get("localhost", path);
         Ok(match self {
@@ -246,8 +340,9 @@ impl Shape {
                 let chunked = HttpRequest { chunked: true, ..post.clone() };
                 vec![get("/baseline?a=13&b=42").prepare()?, post.prepare()?, chunked.prepare()?]
             }
+            Self::Http2 { .. } => return Err("the requests of HTTP/2 are frames".into()),
             Self::Pages => {
-                let accept = ("Accept-Encoding".to_owned(), "br;q=1, gzip;q=0.8".to_owned());
+                let accept = ("Accept-Encoding".to_owned(), ACCEPT_ENCODING.to_owned());
                 let page = |page: &crate::pages::Page| {
                     let path = format!("/pages/{}", page.name);
                     HttpRequest { fields: vec![accept.clone()], ..get(&path) }.prepare()
@@ -257,6 +352,9 @@ impl Shape {
         })
     }
 }
+
+/// A browser's, in an order that servers have to read.
+const ACCEPT_ENCODING: &str = "br;q=1, gzip;q=0.8";
 
 /// The response to the search of [`Shape::Message`].
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();

@@ -13,7 +13,7 @@ use crate::{
     pages,
     probe::Response,
     programs::{self, OtherServer},
-    rows::{FILES, Shape, content},
+    rows::{FILES, ROWS, Row, Shape, content},
     tls::Certificate,
 };
 
@@ -98,7 +98,8 @@ impl Setup {
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
         }
-        if args.rows.contains(&"pages") && pages::write(&setup.file("pages"))? == 0 {
+        let page = |row: &&Row| row.load.is_page() && args.rows.contains(&row.name);
+        if ROWS.iter().any(|row| page(&row)) && pages::write(&setup.file("pages"))? == 0 {
             eprintln!(
                 "neither brotli nor gzip is installed: the pages have no precompressed files"
             );
@@ -168,6 +169,7 @@ impl Setup {
             Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
             Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind, load)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),
+            Kind::Nghttpd => return self.nghttpd(load).map(Some),
             Kind::Nginx | Kind::Lighttpd | Kind::H2o => {
                 return self.configured(kind, load).map(Some);
             }

@@ -9,7 +9,6 @@ use std::{
 use crate::{
     compare::{Measured, Report, Run},
     kind::Kind,
-    rows::Shape,
     stats::{Estimate, Spread, estimate, spread},
 };
 
@@ -24,14 +23,11 @@ pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let timed = report.rows.iter().filter(|row| !row.runs.is_empty());
     let (with_tls, timed): (Vec<_>, Vec<_>) = timed.partition(|row| row.row.load.tls().is_some());
-    if !timed.is_empty() {
-        let (own, others): (Vec<Kind>, Vec<Kind>) =
-            report.kinds.iter().partition(|kind| matches!(kind, Kind::Limit | Kind::Ours));
-        if others.len() <= OTHERS {
-            times(&mut text, &timed, &report.kinds);
-        } else {
-            times(&mut text, &timed, &own);
-            ratios(&mut text, &timed, &report.kinds);
+    let (with_http2, with_http1): (Vec<_>, Vec<_>) =
+        timed.into_iter().partition(|row| row.row.load.is_http2());
+    for (title, rows) in [("", with_http1), ("HTTP/2", with_http2)] {
+        if !rows.is_empty() {
+            times_and_ratios(&mut text, title, &rows, &report.kinds);
         }
     }
     if !with_tls.is_empty() {
@@ -52,14 +48,33 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
     let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
+/// The costs of the limit and of our server, and the ratios, in one table or two.
+fn times_and_ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
+    let kinds = serving(rows, kinds);
+    let (own, others): (Vec<Kind>, Vec<Kind>) =
+        kinds.iter().partition(|kind| matches!(kind, Kind::Limit | Kind::Ours));
+    if others.len() <= OTHERS {
+        times(text, title, rows, &kinds);
+    } else {
+        times(text, title, rows, &own);
+        ratios(text, title, rows, &kinds);
+    }
+}
+
+/// The servers that can serve any of the rows.
+fn serving(rows: &[&Measured], kinds: &[Kind]) -> Vec<Kind> {
+    let kinds = kinds.iter().copied();
+    kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect()
+}
+
 /// The costs of the limit and of our server, and the ratios of our server and of the others.
-fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+fn times(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],
         Kind::Ours => vec![kind.name().to_owned(), format!("{} ÷ limit", kind.name())],
         _ => vec![format!("{} ÷ limit", kind.name())],
     });
-    header(text, "", cells);
+    header(text, title, cells);
     for row in rows {
         let _ = write!(text, "| {} ", row.row.title);
         for kind in kinds {
@@ -85,9 +100,7 @@ fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
 
 /// The costs in rows with TLS, in which there is no limit: the others are compared with ours.
 fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
-    let kinds = kinds.iter().copied();
-    let kinds: Vec<Kind> =
-        kinds.filter(|kind| rows.iter().any(|row| kind.supports(row.row.load))).collect();
+    let kinds = serving(rows, kinds);
     let cells = kinds.iter().map(|kind| match kind {
         Kind::Ours => kind.name().to_owned(),
         _ => format!("{}; ÷ Sockeye", kind.name()),
@@ -115,9 +128,9 @@ fn tls_times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
 }
 
 /// The ratios of all servers.
-fn ratios(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+fn ratios(text: &mut String, title: &str, rows: &[&Measured], kinds: &[Kind]) {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
-    header(text, " ÷ limit", kinds.iter().map(|kind| kind.name().to_owned()));
+    header(text, &format!("{title} ÷ limit"), kinds.iter().map(|kind| kind.name().to_owned()));
     for row in rows {
         let cell = |kind: &Kind| ratio(row, *kind).map_or_else(|| "–".to_owned(), approximately);
         let cells: Vec<String> = kinds.iter().map(cell).collect();
@@ -143,11 +156,16 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
             report.kinds.iter().map(|kind| of(kind).map_or_else(|| "–".to_owned(), cell)).collect();
         let _ = writeln!(text, "| {title} | {} |", cells.join(" | "));
     };
-    let tls = if row.row.load.tls().is_some() { ", with TLS" } else { "" };
-    line(&format!("resident at start{tls}"), &|memory| {
+    let with = match (row.row.load.is_http2(), row.row.load.tls().is_some()) {
+        (false, false) => "",
+        (false, true) => ", with TLS",
+        (true, false) => ", with HTTP/2",
+        (true, true) => ", with HTTP/2 over TLS",
+    };
+    line(&format!("resident at start{with}"), &|memory| {
         format!("{:.1} MiB", memory.start as f64 / 1_048_576.0)
     });
-    line(&format!("each of {} idle connections{tls}", grouped(report.idle as f64)), &|memory| {
+    line(&format!("each of {} idle connections{with}", grouped(report.idle as f64)), &|memory| {
         format!("{} bytes", grouped(memory.per_connection))
     });
 }
@@ -254,7 +272,7 @@ fn legend(report: &Report) -> String {
             not_from_files.join(", with ")
         );
     }
-    if report.rows.iter().any(|row| row.row.load == Shape::Pages && !row.runs.is_empty()) {
+    if report.rows.iter().any(|row| row.row.load.is_page() && !row.runs.is_empty()) {
         text.push_str(
             "Each server sends a page's text in the encoding that it supports and prefers.\n",
         );

@@ -64,13 +64,17 @@ impl Certificate {
         Ok(CertificateStore::open(vec![pair], Settings::default())?.acceptor())
     }
 
-    /// A client that knows no session yet, for a load that uses TLS; `None` for one that doesn't.
-    pub(crate) fn client_for(&self, tls: Option<Handshakes>) -> Result<Option<Client>> {
-        tls.map(|handshakes| self.client(handshakes)).transpose()
+    /// A client that trusts it and knows no session yet, for a load that uses TLS; `None` for one
+    /// that doesn't. It offers either HTTP/2 or HTTP/1.1.
+    pub(crate) fn client_for(
+        &self,
+        tls: Option<Handshakes>,
+        http2: bool,
+    ) -> Result<Option<Client>> {
+        tls.map(|handshakes| self.client(handshakes, http2)).transpose()
     }
 
-    /// A client that trusts it, which knows no session yet.
-    pub(crate) fn client(&self, handshakes: Handshakes) -> Result<Client> {
+    fn client(&self, handshakes: Handshakes, http2: bool) -> Result<Client> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&self.certificate)?)?;
         let provider = CryptoProvider {
@@ -82,7 +86,7 @@ impl Certificate {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![if http2 { &b"h2"[..] } else { b"http/1.1" }.to_vec()];
         let tickets = Arc::new(Tickets::default());
         config.resumption = match handshakes {
             Handshakes::Full => Resumption::disabled(),
@@ -126,8 +130,15 @@ impl Client {
     }
 }
 
-/// Checks that a connection has begun as `wanted`, with the suite that all servers shall use.
-pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes) -> Result<()> {
+/// Checks that a connection has begun as `wanted`, with the protocol and the suite that all servers
+/// shall use.
+pub(crate) fn check(connection: &ClientConnection, wanted: Handshakes, http2: bool) -> Result<()> {
+    // A server may ignore the only protocol that is offered, and speak HTTP/1.1.
+    let protocol = connection.alpn_protocol();
+    if (protocol == Some(b"h2")) != http2 {
+        let name = String::from_utf8_lossy(protocol.unwrap_or(b"none"));
+        return Err(format!("the protocol is {name}").into());
+    }
     let kind = match wanted {
         Handshakes::Full => HandshakeKind::Full,
         Handshakes::Resumed => HandshakeKind::Resumed,

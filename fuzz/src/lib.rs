@@ -9,7 +9,8 @@
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
-//! input. [`tls_records`] differs: its inputs are what the network does to the records of a peer.
+//! input. Two targets differ: the inputs of [`tls_records`] are what the network does to the records
+//! of a peer, and the parts of an input of [`hpack`] are header blocks.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.
@@ -21,6 +22,7 @@
 mod chunk_decoder;
 mod chunked_body;
 mod connection;
+mod hpack;
 mod http1;
 mod http1_handler;
 mod http1_head;
@@ -30,6 +32,7 @@ mod split_input;
 mod tls;
 
 pub use chunked_body::chunked_body;
+pub use hpack::hpack;
 pub use http1::http1_stream;
 pub use http1_head::head;
 pub use message::message_stream;
@@ -44,6 +47,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("chunked_body", chunked_body),
     ("head", head),
+    ("hpack", hpack),
     ("http1_stream", http1_stream),
     ("message_port", message_port),
     ("message_stream", message_stream),

@@ -27,15 +27,16 @@ use sockeye_message::reference::Reference;
 
 use crate::{
     Result,
+    http2::{ACKNOWLEDGED_SETTINGS, Requests, Sender},
     rows::{FILES, ROWS, Shape, content},
     sums,
-    tls::{self, Certificate, Handshakes},
+    tls::{self, Certificate},
 };
 
 use super::client::Client;
 
 /// The names of the counted scenes: rows, and `browser-new`.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 12] = [
     "small",
     "pipelined",
     "browser",
@@ -47,6 +48,7 @@ pub(super) const NAMES: [&str; 11] = [
     "message",
     "message-deep",
     "tls-small",
+    "h2-small",
 ];
 /// The scene in which consecutive requests have different heads.
 const NEW: &str = "browser-new";
@@ -62,7 +64,8 @@ pub(super) const TOO_SLOW: &str = "late";
 /// Makes the turns, and prints the number of requests in the counted ones.
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
-    let mut scene = Scene::new(load)?;
+    let requests = load.http2_requests();
+    let mut scene = Scene::new(load, &requests)?;
     // A name is looked up once per second. So the counted turns start right after a lookup, and
     // must end before the next one.
     scene.warm_up()?;
@@ -99,11 +102,10 @@ fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
     result
 }
 
-struct Scene {
+struct Scene<'a> {
     shard: Shard<Epoll>,
     peers: Vec<Client>,
-    /// The bytes that a client writes at once, in turn. Each entry has `depth` requests.
-    prepared: Vec<Vec<u8>>,
+    batches: Batches<'a>,
     depth: usize,
     next: usize,
     /// Whether each client starts with a different request.
@@ -112,9 +114,41 @@ struct Scene {
     response_lens: Vec<usize>,
 }
 
-impl Scene {
-    fn new(load: Shape) -> Result<Self> {
-        let tls = load.tls().map(secure).transpose()?;
+/// The bytes that a client writes at once, with `depth` requests.
+enum Batches<'a> {
+    /// These in turn.
+    Prepared(Vec<Vec<u8>>),
+    /// Over HTTP/2, with new streams each time. A sender for each client, and the last bytes.
+    Http2(Vec<Sender<'a>>, Vec<u8>),
+}
+
+impl Batches<'_> {
+    /// The number of different batches.
+    fn count(&self) -> usize {
+        match self {
+            Self::Prepared(all) => all.len(),
+            Self::Http2(..) => 1,
+        }
+    }
+
+    fn write(&mut self, peer: usize, at: usize, depth: usize) -> &[u8] {
+        match self {
+            Self::Prepared(all) => &all[at],
+            Self::Http2(senders, bytes) => {
+                bytes.clear();
+                for _ in 0..depth {
+                    senders[peer].write(bytes);
+                }
+                bytes
+            }
+        }
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// `requests` are those of a load that uses HTTP/2.
+    fn new(load: Shape, requests: &'a Requests) -> Result<Self> {
+        let tls = secure(load)?;
         let acceptor = tls.as_ref().map(|(acceptor, _)| acceptor.clone());
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, NonZeroUsize::MIN)?.remove(0);
@@ -139,12 +173,20 @@ impl Scene {
             shard.turn()?;
         }
         let depth = load.depth();
-        let prepared: Vec<_> =
-            load.prepared()?.iter().map(|request| request.wire(false).repeat(depth)).collect();
-        let response_lens = vec![0; prepared.len()];
+        let batches = if load.is_http2() {
+            Batches::Http2(Vec::new(), Vec::new())
+        } else {
+            let prepared = load.prepared()?;
+            let batch = prepared.iter().map(|request| request.wire(false).repeat(depth));
+            Batches::Prepared(batch.collect())
+        };
+        let response_lens = vec![0; batches.count()];
         let staggered = load == Shape::Browser { alike: false };
-        let mut scene = Self { shard, peers, prepared, depth, next: 0, staggered, response_lens };
+        let mut scene = Self { shard, peers, batches, depth, next: 0, staggered, response_lens };
         scene.handshakes()?;
+        if load.is_http2() {
+            scene.prefaces(requests)?;
+        }
         scene.learn_lengths()?;
         Ok(scene)
     }
@@ -163,6 +205,28 @@ impl Scene {
         Ok(())
     }
 
+    /// Sends the prefaces of HTTP/2, and reads the server's.
+    fn prefaces(&mut self, requests: &'a Requests) -> Result<()> {
+        let Batches::Http2(senders, _) = &mut self.batches else { return Ok(()) };
+        let mut openings = Vec::new();
+        for _ in &self.peers {
+            let mut opening = Vec::new();
+            senders.push(Sender::open(requests, &mut opening));
+            openings.push(opening);
+        }
+        for (peer, opening) in openings.iter().enumerate() {
+            for bytes in [&opening[..], &ACKNOWLEDGED_SETTINGS] {
+                self.peers[peer].send(bytes)?;
+                let mut quiet_turns_left = 10;
+                while quiet_turns_left > 0 {
+                    self.turn_briefly()?;
+                    quiet_turns_left -= usize::from(self.peers[peer].receive()?.is_none());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn turn_briefly(&mut self) -> Result<()> {
         if self.shard.connections() > 0 {
             let until = self.shard.driver().now() + Duration::from_millis(2);
@@ -174,8 +238,8 @@ impl Scene {
     /// Makes each request once, to learn the length of its response, which ends when nothing more
     /// arrives. That takes some turns: a response may wait for a lookup on another thread.
     fn learn_lengths(&mut self) -> Result<()> {
-        for at in 0..self.prepared.len() {
-            self.peers[0].send(&self.prepared[at])?;
+        for at in 0..self.batches.count() {
+            self.peers[0].send(self.batches.write(0, at, self.depth))?;
             let mut quiet_turns_left = 50;
             while quiet_turns_left > 0 {
                 self.turn_briefly()?;
@@ -205,11 +269,11 @@ impl Scene {
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
     ) -> Result<usize> {
         let (next, staggered, count) =
-            (self.next, usize::from(self.staggered), self.prepared.len());
+            (self.next, usize::from(self.staggered), self.batches.count());
         let at = |peer: usize| (next + peer * staggered) % count;
         let mut until = self.shard.stats().sent;
         for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.send(&self.prepared[at(number)])?;
+            peer.send(self.batches.write(number, at(number), self.depth))?;
             until += self.response_lens[at(number)] as u64;
         }
         while self.shard.stats().sent < until {
@@ -224,14 +288,18 @@ impl Scene {
     }
 }
 
-/// A server and a client with TLS.
-fn secure(handshakes: Handshakes) -> Result<(TlsAcceptor, tls::Client)> {
+/// A server and a client with TLS, if the load uses TLS.
+fn secure(load: Shape) -> Result<Option<(TlsAcceptor, tls::Client)>> {
+    if load.tls().is_none() {
+        return Ok(None);
+    }
     let dir = env::temp_dir().join(format!("sockeye-scene-{}", process::id()));
     let certificate = Certificate::make(&dir)?;
-    let made = Ok((certificate.acceptor()?, certificate.client(handshakes)?));
+    let made = (certificate.acceptor()?, certificate.client_for(load.tls(), load.is_http2())?);
     // A leftover in the temporary folder is harmless.
     let _ = fs::remove_dir_all(&dir);
-    made
+    let (acceptor, client) = made;
+    Ok(client.map(|client| (acceptor, client)))
 }
 
 fn service(load: Shape) -> Box<dyn Service> {

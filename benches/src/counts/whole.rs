@@ -8,7 +8,7 @@ use sockeye_load::{Share, Until, Worker};
 
 use super::callgrind::{self, Costs};
 use crate::{
-    Result,
+    Result, http2,
     rows::Row,
     servers::{Server, Setup},
     tls::Certificate,
@@ -16,7 +16,7 @@ use crate::{
 
 /// The rows whose calls are counted. Their responses wait for no timer and no other thread, so that
 /// each run makes the same calls.
-pub(super) const ROWS: [&str; 11] = [
+pub(super) const ROWS: [&str; 12] = [
     "small",
     "pipelined",
     "logged",
@@ -28,6 +28,7 @@ pub(super) const ROWS: [&str; 11] = [
     "echo",
     "message",
     "tls-small",
+    "h2-small",
 ];
 
 /// Number of requests of the longer and of the shorter run.
@@ -73,7 +74,35 @@ fn run(
     requests: u64,
     out: &Path,
 ) -> Result<String> {
-    let mut plan = row.plan(certificate.client_for(row.load.tls())?.as_ref())?;
+    if row.load.is_http2() {
+        run_http2(&server, row, requests)?;
+    } else {
+        run_http1(&server, certificate, row, requests)?;
+    }
+    server.end()?;
+    Ok(fs::read_to_string(out)?)
+}
+
+/// Makes requests over HTTP/2 on one connection, without TLS.
+fn run_http2(server: &Server, row: &Row, requests: u64) -> Result<()> {
+    let file = row.load.file().ok_or("the row has several files")?;
+    let prepared = row.load.http2_requests();
+    let load = http2::Load {
+        requests: &prepared,
+        lengths: vec![u32::try_from(file.size)?],
+        connections: 1,
+        streams: row.load.depth(),
+        max_requests: requests,
+    };
+    let responses = http2::Client::new(load, server.address, None)?.run(None)?;
+    if responses != requests {
+        return Err(format!("{responses} of {requests} responses").into());
+    }
+    Ok(())
+}
+
+fn run_http1(server: &Server, certificate: &Certificate, row: &Row, requests: u64) -> Result<()> {
+    let mut plan = row.plan(certificate.client_for(row.load.tls(), false)?.as_ref())?;
     plan.connections = NonZeroUsize::MIN;
     plan.until = Until::Requests(requests);
     plan.timeout = Duration::from_secs(5);
@@ -85,8 +114,7 @@ fn run(
     if worker.responses() != requests {
         return Err(format!("{} of {requests} responses", worker.responses()).into());
     }
-    server.end()?;
-    Ok(fs::read_to_string(out)?)
+    Ok(())
 }
 
 /// Parses the last line of strace's table: `100.00 0.1 5 1234 7 total`.

@@ -37,7 +37,8 @@ pub(crate) fn other_server(kind: Kind, quick: bool) -> Result<OtherServer> {
     let (program, version) = match kind.origin() {
         Origin::Tree => return Err("it is part of this tree".into()),
         Origin::System { .. } => {
-            let output = version_output(kind.name(), "-v");
+            let flag = if kind == Kind::Nghttpd { "--version" } else { "-v" };
+            let output = version_output(kind.name(), flag);
             let version = output.as_deref().and_then(system::version).map(str::to_owned);
             (kind.name().into(), version.ok_or("it is not installed; use --install")?)
         }

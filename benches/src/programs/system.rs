@@ -1,4 +1,4 @@
-//! System packages: nginx, lighttpd and h2o, and the programs that compress a page's files.
+//! System packages: nginx, lighttpd, h2o and nghttpd, and the programs that compress a page's files.
 
 use std::process::Command;
 

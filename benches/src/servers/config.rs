@@ -54,6 +54,7 @@ impl Options<'_> {
         };
         let log = log.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
         let ssl = if certificate.is_some() { " ssl" } else { "" };
+        let http2 = if load.is_http2() { " http2" } else { "" };
         let tls = certificate.map_or_else(String::new, |files| {
             format!(
                 "ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {};",
@@ -69,7 +70,7 @@ impl Options<'_> {
              \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
              \x20 types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; \
              text/plain txt; }}\n\
-             \x20 server {{ listen {address}{ssl}; {tls} root {dir}/files; {gzip_static} {small} }}\n}}\n",
+             \x20 server {{ listen {address}{ssl}{http2}; {tls} root {dir}/files; {gzip_static} {small} }}\n}}\n",
         )
     }
 

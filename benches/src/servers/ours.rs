@@ -65,6 +65,17 @@ impl Setup {
     pub(super) fn limit(&self, load: Shape, exchanges: &[ExpectedExchange]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
+        if load.is_http2() {
+            command.arg("http2");
+            for (at, (_, response)) in exchanges.iter().enumerate() {
+                for (name, bytes) in [("block", &response.head), ("content", &response.body)] {
+                    let path = self.dir.join(format!("{name}-{at}"));
+                    fs::write(&path, bytes)?;
+                    command.arg(path);
+                }
+            }
+            return Ok(command);
+        }
         // If a load requests only one file, all its responses are equal.
         let exchanges =
             if load.file().is_some() { &exchanges[..exchanges.len().min(1)] } else { exchanges };

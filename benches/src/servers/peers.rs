@@ -13,6 +13,9 @@ impl Setup {
         if kind == Kind::Axum {
             command.arg(self.dir.join("files"));
         }
+        if load.is_http2() {
+            command.arg("http2");
+        }
         if load.tls().is_some() {
             command.args([&self.certificate.certificate, &self.certificate.key]);
         }

@@ -1,4 +1,4 @@
-//! Servers of the system's packages: nginx, lighttpd and h2o.
+//! Servers of the system's packages: nginx, lighttpd, h2o and nghttpd.
 
 use std::{fs, process::Command};
 
@@ -6,6 +6,22 @@ use super::{Server, Setup, config, process::free_address};
 use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
+    /// Starts nghttpd, which is configured by its arguments. It has one worker.
+    pub(super) fn nghttpd(&self, load: Shape) -> Result<Server> {
+        let address = free_address()?;
+        let mut command = Command::new(Kind::Nghttpd.name());
+        command.arg("--address").arg(address.ip().to_string());
+        command.arg("--htdocs").arg(self.dir.join("files"));
+        if load.tls().is_none() {
+            command.arg("--no-tls");
+        }
+        command.arg(address.port().to_string());
+        if load.tls().is_some() {
+            command.args([&self.certificate.key, &self.certificate.certificate]);
+        }
+        self.spawn(Kind::Nghttpd, command, Some(address))
+    }
+
     /// A server that reads its configuration from a file.
     pub(super) fn configured(&self, kind: Kind, load: Shape) -> Result<Server> {
         let address = free_address()?;

@@ -12,23 +12,52 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest wait, unless the authority demands a longer one.
 const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// The longest wait after the certificate has expired: clients refuse it.
+const LONGEST_EXPIRED: Duration = Duration::from_secs(60 * 60);
+
+/// The shortest waits near the expiry, of a short-lived certificate and of one of 90 days or more.
+const SHORTEST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15 * 60)];
+
+/// The part of its lifetime that is the shortest wait near a certificate's expiry: 15 minutes of 90
+/// days.
+const SHORTEST_PART: u32 = 90 * 24 * 4;
+
 /// The longest wait that an authority can demand by `Retry-After`.
 const LONGEST_DEMANDED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait after this many failures in a row. `left` is how long the current certificate
-/// stays valid: there are about ten attempts in that time or more, unless the authority demands
-/// longer waits. `random` is in 0..1.
+/// The time for which a certificate is valid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validity {
+    pub(crate) lifetime: Duration,
+    /// What is left of it: zero if it has expired.
+    pub(crate) left: Duration,
+}
+
+impl Validity {
+    /// The longest own wait while the certificate is valid for this long: a tenth of the time that
+    /// is left, so that there are ten attempts or more. At the end, and after it, the waits are the
+    /// same whatever is left.
+    fn longest_wait(self) -> Duration {
+        let [shortest, longest_shortest] = SHORTEST;
+        let floor = (self.lifetime / SHORTEST_PART).clamp(shortest, longest_shortest);
+        let longest = match self.left.is_zero() {
+            true => (self.lifetime / 10).min(LONGEST_EXPIRED),
+            false => self.left / 10,
+        };
+        longest.max(floor)
+    }
+}
+
+/// How long to wait after this many failures in a row. `validity` is that of the current
+/// certificate. `random` is in 0..1.
 pub(crate) fn delay(
     failures: u32,
     failure: &Failure,
-    left: Option<Duration>,
+    validity: Option<Validity>,
     random: f64,
 ) -> Duration {
     let own = FIRST.saturating_mul(4_u32.saturating_pow(failures.saturating_sub(1))).min(LONGEST);
-    let own = match left {
-        Some(left) if !left.is_zero() => own.min((left / 10).max(Duration::from_secs(1))),
-        _ => own,
-    };
+    let own = validity.map_or(own, |validity| own.min(validity.longest_wait()));
     // Random, so that servers that failed at the same time don't all retry at the same time.
     let own = own.mul_f64(0.9 + 0.2 * random.clamp(0.0, 1.0));
     let is_demand = matches!(failure.kind, FailureKind::RateLimited | FailureKind::Server);
@@ -42,6 +71,8 @@ pub(crate) fn delay(
 mod tests {
     use super::*;
 
+    const DAY: u64 = 24 * 60 * 60;
+
     #[test]
     fn waits_grow_to_a_cap_and_respect_what_is_demanded() {
         let seconds = Duration::from_secs;
@@ -53,7 +84,7 @@ mod tests {
         let limited = failure(FailureKind::RateLimited, Some(7200));
         let forever = failure(FailureKind::RateLimited, Some(1_000_000_000));
         let other = failure(FailureKind::Validation, Some(7200));
-        for (failures, failure, left, expected) in [
+        for (failures, failure, validity, expected) in [
             (1, &plain, None, 60),
             (2, &plain, None, 240),
             (3, &plain, None, 960),
@@ -64,16 +95,33 @@ mod tests {
             (6, &limited, None, 21_600),
             (1, &forever, None, 86_400),
             (1, &other, None, 60),
-            // A certificate with little time left.
-            (3, &plain, Some(seconds(20)), 2),
-            (3, &plain, Some(seconds(5)), 1),
-            (3, &plain, Some(Duration::ZERO), 960),
-            (3, &limited, Some(seconds(20)), 7200),
+            // A certificate of 60 s.
+            (3, &plain, Some([60, 20]), 2),
+            (3, &plain, Some([60, 5]), 1),
+            (3, &limited, Some([60, 20]), 7200),
+            (9, &plain, Some([60, 0]), 6),
+            // One of 6 days.
+            (9, &plain, Some([6 * DAY, DAY]), 8640),
+            (9, &plain, Some([6 * DAY, 60]), 60),
+            (9, &plain, Some([6 * DAY, 0]), 3600),
+            // One of 90 days: there is time for a problem to be solved, and then there is none.
+            (9, &plain, Some([90 * DAY, 30 * DAY]), 21_600),
+            (9, &plain, Some([90 * DAY, 6 * 3600]), 2160),
+            (9, &plain, Some([90 * DAY, 60]), 900),
+            (9, &plain, Some([90 * DAY, 1]), 900),
+            (9, &plain, Some([90 * DAY, 0]), 3600),
+            (1, &plain, Some([90 * DAY, 0]), 60),
+            (9, &limited, Some([90 * DAY, 0]), 7200),
+            (9, &plain, Some([3650 * DAY, 1]), 900),
         ] {
+            let validity = validity.map(|[lifetime, left]| Validity {
+                lifetime: seconds(lifetime),
+                left: seconds(left),
+            });
             assert_eq!(
-                delay(failures, failure, left, 0.5),
+                delay(failures, failure, validity, 0.5),
                 seconds(expected),
-                "{failures} {failure:?}"
+                "{failures} {failure:?} {validity:?}"
             );
         }
         assert_eq!(delay(1, &plain, None, 0.0), seconds(54));

@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
+use sockeye_tls::sha256;
 
 use crate::failure::{Failure, FailureKind};
 
@@ -56,8 +56,9 @@ pub struct Challenge {
 /// The path before the token of http-01.
 const HTTP_PATH: &str = "/.well-known/acme-challenge/";
 
-/// What listeners answer to an authority, shared by the thread that orders and all listeners. It
-/// has an answer only while a challenge waits; at other times, asking it costs one atomic load.
+/// What listeners answer to an authority, shared by the thread that orders certificates and all
+/// listeners. It has an answer only while a challenge waits; at other times, asking it costs one
+/// atomic load.
 #[derive(Debug, Default)]
 pub struct Challenges {
     is_waiting: AtomicBool,
@@ -145,7 +146,7 @@ fn certificate(challenge: &Challenge, provider: &CryptoProvider) -> Result<Certi
     let made = || -> Result<_, rcgen::Error> {
         let mut params = CertificateParams::new(vec![challenge.name.clone()])?;
         params.distinguished_name = DistinguishedName::new();
-        let hash = Sha256::digest(&challenge.key_authorization);
+        let hash = sha256(challenge.key_authorization.as_bytes());
         params.custom_extensions.push(CustomExtension::new_acme_identifier(&hash));
         let key = KeyPair::generate()?;
         Ok((params.self_signed(&key)?, key))
@@ -205,7 +206,7 @@ mod tests {
         let oid = oid_registry::Oid::from(&[1, 3, 6, 1, 5, 5, 7, 1, 31]).unwrap();
         let extension = parsed.get_extension_unique(&oid).unwrap().unwrap();
         assert!(extension.critical);
-        let hash = Sha256::digest("token-1_A.thumbprint");
+        let hash = sha256(b"token-1_A.thumbprint");
         assert_eq!(extension.value, [&[4, 32][..], &hash[..]].concat());
         challenges.withdraw();
         assert!(challenges.tls("www.example.org").is_none());

@@ -13,8 +13,10 @@ use sockeye_http::client::{Piece, RequestKind, ResponseReader};
 use crate::failure::{Failure, FailureKind};
 use crate::request::{Method, Request, Response, checked_url};
 
-/// The time limit of an exchange, from connecting to the end of the response. The time to resolve
-/// the name counts, but resolving is not interrupted.
+/// The time limit of an exchange, from resolving the name to the end of the response. Resolving is
+/// not interrupted: `getaddrinfo` has no time limit but the resolver's own (resolv.conf, by default
+/// 10 s for each of up to three servers). A thread for it could be left behind by each attempt, and
+/// nothing waits for this client but the thread that orders certificates.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The time limit of one attempt to connect to one address.
@@ -120,16 +122,19 @@ fn host_and_port(authority: &str) -> Result<(&str, u16), Failure> {
 fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()?.take(MAX_ADDRESSES) {
-        let left = deadline.saturating_duration_since(Instant::now()).min(CONNECT);
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&address, left) {
+        let left = left_until(deadline)?;
+        match TcpStream::connect_timeout(&address, left.min(CONNECT)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// The time until the deadline. Fails if there is none.
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(timed_out()) } else { Ok(left) }
 }
 
 /// A stream whose reads and writes end at a deadline.
@@ -140,8 +145,7 @@ struct Timed {
 
 impl Timed {
     fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(timed_out()) } else { Ok(Some(left)) }
+        left_until(self.deadline).map(Some)
     }
 }
 
@@ -223,14 +227,25 @@ fn read(stream: &mut impl Read, method: Method, authority: &str) -> Result<Respo
     }
 }
 
-/// The value of a field of a head: of a folded value, its first line. `None` if the head doesn't
+/// The value of a field of a head. A value that is folded over several lines has a space in place of
+/// each line break (RFC 9112, 5.2), so that it is no URL and no nonce. `None` if the head doesn't
 /// have the field or is not UTF-8.
 fn field(head: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(head).ok()?;
-    text.lines().skip(1).find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    })
+    let mut lines = text.lines().skip(1).peekable();
+    while let Some(line) = lines.next() {
+        let mut folded = Vec::new();
+        while let Some(more) = lines.next_if(|line| line.starts_with([' ', '\t'])) {
+            folded.push(more.trim());
+        }
+        if let Some((found, value)) = line.split_once(':')
+            && found.eq_ignore_ascii_case(name)
+        {
+            folded.insert(0, value.trim());
+            return Some(folded.join(" ").trim().to_owned());
+        }
+    }
+    None
 }
 
 fn unreachable(authority: &str, error: &io::Error) -> Failure {
@@ -250,6 +265,7 @@ fn unreachable(authority: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::checked_nonce;
 
     /// Reads in pieces of this size.
     struct Pieces<'a>(&'a [u8], usize);
@@ -286,6 +302,33 @@ mod tests {
         assert_eq!(read(&mut Pieces(head, 9), Method::Head, "ca").unwrap().content, b"");
         let until_close = b"HTTP/1.0 200 OK\r\n\r\nabc";
         assert_eq!(read(&mut Pieces(until_close, 9), Method::Get, "ca").unwrap().content, b"abc");
+    }
+
+    #[test]
+    fn a_folded_value_has_a_space_in_place_of_the_line_break() {
+        for (head, expected) in [
+            ("H\r\nLocation: https://ca/1\r\n\r\n", Some("https://ca/1")),
+            ("H\r\nLocation: https://ca/\r\n 1\r\n\t2\r\nA: b\r\n\r\n", Some("https://ca/ 1 2")),
+            // This is common, and harmless.
+            ("H\r\nLocation:\r\n https://ca/1\r\n\r\n", Some("https://ca/1")),
+            ("H\r\nA: b\r\n Location: https://evil/\r\n\r\n", None),
+            ("H\n\tLocation: https://evil/\nA: b\n\n", None),
+        ] {
+            let found = field(head.as_bytes(), "location");
+            assert_eq!(found.as_deref(), expected, "{head:?}");
+        }
+        assert!(checked_url("https://ca/ 1 2").is_err());
+        assert_eq!(checked_nonce("abc def"), None);
+    }
+
+    #[test]
+    fn a_connection_that_comes_too_late_is_not_begun() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(connect("127.0.0.1", port, Instant::now() + DEADLINE).is_ok());
+        // Resolving the name has taken all the time.
+        let error = connect("127.0.0.1", port, Instant::now()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 
     #[test]

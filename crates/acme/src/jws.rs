@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey};
 use serde_json::json;
-use sha2::{Digest, Sha256};
+use sockeye_tls::sha256;
 
 /// The length of a coordinate of P-256, and of each half of a signature.
 const COORDINATE: usize = 32;
@@ -60,7 +60,7 @@ impl AccountKey {
     /// The thumbprint of the public key (RFC 7638).
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        base64url(&Sha256::digest(self.jwk()))
+        base64url(&sha256(self.jwk().as_bytes()))
     }
 
     /// Signs a request. It names its account by `account`, or by the key if there is none yet. The

@@ -39,8 +39,8 @@ impl fmt::Display for BadName {
 impl std::error::Error for BadName {}
 
 /// Names that are reserved for other uses than the public DNS (RFC 6761, RFC 6762, RFC 7686,
-/// RFC 8375, RFC 9476, and ICANN's `internal`). `example` and `test` are not here: examples use
-/// them.
+/// RFC 8375, RFC 9476, and ICANN's `internal`), and `lan`, which home networks use (RFC 6762, G).
+/// `example` and `test` are not here: examples use them.
 const PRIVATE: [&str; 8] =
     ["localhost", "local", "internal", "home.arpa", "lan", "onion", "invalid", "alt"];
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 
-use crate::backoff;
+use crate::backoff::{self, Validity};
 use crate::challenge::{ChallengeKind, Challenges};
 use crate::failure::{Failure, FailureKind};
 use crate::issuance::{Issuance, Step, Wanted};
@@ -136,8 +136,10 @@ struct Entry {
     failures: u32,
     /// The kind of challenge that an order begins with: in [`Settings::kinds`].
     first_kind: usize,
-    /// The last report since the last certificate: `Some(None)` is [`Report::Waiting`].
-    reported: Option<Option<FailureKind>>,
+    /// The last failure that was reported since the last certificate.
+    reported: Option<FailureKind>,
+    /// [`Report::Waiting`] was reported since the last certificate.
+    has_reported_waiting: bool,
 }
 
 impl<R: fmt::Debug> fmt::Debug for Renewer<R> {
@@ -173,7 +175,7 @@ impl<R: Runtime> Renewer<R> {
         let certificates = certificates.into_iter().map(|names| {
             let stored = state.stored(&names)?;
             let (due, window) = (now, None);
-            let (failures, first_kind, reported) = (0, 0, None);
+            let (failures, first_kind) = (0, 0);
             let (check, not_before) = (now, now);
             Ok(Entry {
                 names,
@@ -184,7 +186,8 @@ impl<R: Runtime> Renewer<R> {
                 not_before,
                 failures,
                 first_kind,
-                reported,
+                reported: None,
+                has_reported_waiting: false,
             })
         });
         let certificates = certificates.collect::<Result<_, Failure>>()?;
@@ -358,7 +361,7 @@ impl<R: Runtime> Renewer<R> {
         entry.not_before = now + (lifetime / 3).clamp(SHORTEST_USE, DEFAULT_CHECK);
         entry.due = renewal::due(stored.lifetime, None, 0.0).max(entry.not_before);
         (entry.stored, entry.window, entry.check) = (Some(stored), None, now);
-        (entry.failures, entry.reported) = (0, None);
+        (entry.failures, entry.reported, entry.has_reported_waiting) = (0, None, false);
         entry.due
     }
 
@@ -366,8 +369,7 @@ impl<R: Runtime> Renewer<R> {
         let due = self.runtime.now() + WAIT_FOR_OTHER;
         let entry = &mut self.certificates[at];
         entry.due = due;
-        if entry.reported != Some(None) {
-            entry.reported = Some(None);
+        if !std::mem::replace(&mut entry.has_reported_waiting, true) {
             self.runtime.report(&Report::Waiting { names: entry.names.clone() });
         }
     }
@@ -425,12 +427,15 @@ impl<R: Runtime> Renewer<R> {
         let (now, random) = (self.runtime.now(), self.runtime.random());
         let entry = &mut self.certificates[at];
         entry.failures = entry.failures.saturating_add(1);
-        let not_after = entry.stored.as_ref().map(|stored| stored.lifetime[1]);
-        let left = not_after.map(|end| end.duration_since(now).unwrap_or_default());
-        let retry_after = backoff::delay(entry.failures, &failure, left, random);
+        let lifetime = entry.stored.as_ref().map(|stored| stored.lifetime);
+        let not_after = lifetime.map(|[_, end]| end);
+        let validity = lifetime.map(|[start, end]| Validity {
+            lifetime: end.duration_since(start).unwrap_or_default(),
+            left: end.duration_since(now).unwrap_or_default(),
+        });
+        let retry_after = backoff::delay(entry.failures, &failure, validity, random);
         entry.due = now + retry_after;
-        if entry.reported != Some(Some(failure.kind)) {
-            entry.reported = Some(Some(failure.kind));
+        if entry.reported.replace(failure.kind) != Some(failure.kind) {
             let names = entry.names.clone();
             self.runtime.report(&Report::Failed { names, failure, retry_after, not_after });
         }

@@ -9,9 +9,9 @@ use crate::failure::Failure;
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// A resource that needs no account.
+    /// Reads a resource that needs no account.
     Get,
-    /// A nonce.
+    /// Asks for a nonce.
     Head,
     /// Everything else, signed.
     Post,

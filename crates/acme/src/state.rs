@@ -16,7 +16,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -25,7 +25,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
+use sockeye_tls::{durable, sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -56,6 +56,9 @@ pub struct Stored {
     /// The hash of the certificate. It is different for each version.
     pub fingerprint: [u8; 32],
 }
+
+/// The mode of each file: only its owner may read it.
+const MODE: u32 = 0o600;
 
 /// The longest name of a file that isn't shortened.
 const MAX_NAME: usize = 150;
@@ -137,10 +140,7 @@ impl StateFolder {
                 let key = AccountKey::generate().map_err(|error| {
                     Failure::new(FailureKind::State, format!("cannot make a key: {error}"))
                 })?;
-                let new = self.folder.join(format!(".account-key.{}", suffix()));
-                write(&new, key.to_pem().as_bytes())
-                    .and_then(|()| fs::rename(&new, &path))
-                    .and_then(|()| sync(&self.folder))
+                durable::replace(&path, key.to_pem().as_bytes(), MODE)
                     .map_err(|error| failure("write", &path, &error))?;
                 Ok(key)
             }
@@ -267,7 +267,7 @@ impl Version<'_> {
             Failure::new(FailureKind::Certificate, text)
         })?;
         write(&self.folder.join(CERT), chain.as_bytes())
-            .and_then(|()| sync(&self.folder))
+            .and_then(|()| durable::sync_folder(&self.folder))
             .map_err(|error| failure("write", &self.folder, &error))?;
         let link = self.state.link(&self.names);
         let new = self.folder.with_file_name(format!("{}.link", self.version));
@@ -278,7 +278,8 @@ impl Version<'_> {
         // From now on, the link leads to the folder.
         self.is_used = true;
         let certificates = self.state.certificates();
-        sync(&certificates).map_err(|error| failure("write", &certificates, &error))?;
+        durable::sync_folder(&certificates)
+            .map_err(|error| failure("write", &certificates, &error))?;
         self.state.remove_versions(&certificate_name(&self.names), &self.version);
         Ok(stored)
     }
@@ -324,7 +325,7 @@ fn check(names: &[String], chain: &str, key: &str) -> Result<Stored, String> {
 
 fn stored(der: &[u8], certificate: &X509Certificate<'_>) -> Stored {
     let (id, lifetime) = renewal::read(certificate);
-    Stored { id, lifetime, fingerprint: Sha256::digest(der).into() }
+    Stored { id, lifetime, fingerprint: sha256(der) }
 }
 
 /// The file name of a certificate: its name, or the first one with the number of the others and a
@@ -355,7 +356,7 @@ fn file_name(text: &str) -> String {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    sha256(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A suffix that no other process uses.
@@ -363,16 +364,9 @@ fn suffix() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// Writes a new file that only its owner can read, to the disk.
+/// Writes a new file that only its owner can read.
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// Writes the names in a folder to the disk.
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    durable::write_new(path, content, MODE)
 }
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {

@@ -1,6 +1,7 @@
 //! Errors of the program, by exit code.
 //!
-//! `?` turns an [`anyhow::Error`] into [`Error::Failure`], [`OrUsage`] into [`Error::Usage`].
+//! `?` turns an [`anyhow::Error`] into [`Error::Failure`]. [`OrUsage::or_usage`] turns it into
+//! [`Error::Usage`].
 
 use std::fmt;
 use std::io;

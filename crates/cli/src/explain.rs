@@ -14,6 +14,7 @@ use crate::error::{Error, OrUsage};
 use crate::plan::{Folders, Listing};
 use crate::proxies::TrustedProxy;
 use crate::stdout::Stdout;
+use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::{args, hosts, text};
 
 /// Prints the explanation. Fails if the response is an error.
@@ -106,7 +107,11 @@ fn origin(url: &str) -> Option<Origin<'_>> {
         Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
         _ => (authority, None),
     };
-    Some(Origin { is_https, host, port: port.unwrap_or(if is_https { 443 } else { 80 }) })
+    Some(Origin {
+        is_https,
+        host,
+        port: port.unwrap_or(if is_https { HTTPS_PORT } else { HTTP_PORT }),
+    })
 }
 
 /// Schemes are case-insensitive (RFC 3986, 3.1).

@@ -12,11 +12,13 @@ use crate::{load, text};
 ///
 /// # Errors
 ///
-/// No complete response arrives in time, or the response is an error.
+/// No complete response arrives in time, or the response is an error or a redirect to TLS at the
+/// same port.
 pub(crate) fn run(health: Health) -> anyhow::Result<ExitCode> {
     let Health { plan, addresses, target } = health;
     let probe = sockeye_load::probe(&plan, &addresses);
     let probe = probe.map_err(|error| load::probe_failed(error, &target))?;
+    load::check_redirects(&probe, std::slice::from_ref(&target))?;
     if let Some((_, text)) = probe.errors().next() {
         bail!("{target} returns an error: {text}");
     }

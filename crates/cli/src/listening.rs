@@ -9,6 +9,7 @@ use sockeye::engine::driver::BindError;
 
 use crate::error::Error;
 use crate::listening_process;
+use crate::target::HTTPS_PORT;
 
 /// The error for an address on which the server can't listen: the reason, and what to do.
 pub(crate) fn cannot_listen(
@@ -60,7 +61,7 @@ pub(crate) fn cannot_listen(
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
             if *port < 1024 =>
         {
-            let high = with_port(&address, if *port == 443 { 8443 } else { 8000 });
+            let high = with_port(&address, if *port == HTTPS_PORT { 8443 } else { 8000 });
             anyhow!(
                 "cannot listen on {address}: this user may not use ports below 1024; \
                  {flag}{high} is allowed (to allow a low port: sudo setcap \

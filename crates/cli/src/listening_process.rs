@@ -63,8 +63,8 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified IPv6 address
-/// accepts IPv4 too, although that can be off.
+/// Whether a listener at `one` blocks a listener at `two`. Assumes that an unspecified address
+/// blocks both families: that of IPv6 accepts IPv4 too, although that can be off.
 fn conflicts(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))

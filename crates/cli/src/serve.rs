@@ -23,7 +23,7 @@ use crate::plan::{self, Folders, Listing, MountedFolder};
 use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
-use crate::tls::{Certificates, Redirects, WithRedirects};
+use crate::tls::{Certificates, Redirects, WithReasons, WithRedirects};
 use crate::{hosts, listening, readiness, signals, text};
 
 pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
@@ -33,7 +33,7 @@ pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitC
 }
 
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Message { serve, answers, access, limits, frames_only, hosts, origins } = plan;
+    let plan::Message { serve, answers, access, limits, frames_only, http2, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
         notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
@@ -51,6 +51,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         let check = hosts::check(checked_hosts.clone(), &info.bound, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
+            .http2(http2)
             .checking_hosts(check)
             .allowing_origins(origins.clone());
         if let Some(log) = &worker_log {
@@ -63,7 +64,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let result = match is_tls && !frames_only {
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
-            let config = http_core::ServerConfig::new(redirect_limits.clone());
+            let config = http_core::ServerConfig::new(redirect_limits.clone()).http2(http2);
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
             WithRedirects::new(open(shard, info), config, redirects)
         }),
@@ -91,7 +92,7 @@ fn start_access_log(
 }
 
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Http { serve, folders, limits, access, proxies, hosts, hsts } = plan;
+    let plan::Http { serve, folders, limits, access, proxies, hosts, http2, hsts } = plan;
     let is_tls = serve.certificates.is_some();
     let scheme = if is_tls { "https" } else { "http" };
     let screen = Screen {
@@ -109,13 +110,14 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let on_hangup = access.as_ref().and_then(AccessLog::on_hangup);
     let own_hosts = own_hosts(&serve, &hosts);
     let (checked_hosts, checked_proxies) = (own_hosts.clone(), proxies.clone());
-    let config = move |shard: usize| {
-        let mut config = http_core::ServerConfig::new(limits.clone());
+    let redirect_log = access.clone();
+    let config = move |log: Option<Rc<dyn http_core::Log>>| {
+        let mut config = http_core::ServerConfig::new(limits.clone()).http2(http2);
         if !proxies.is_empty() {
             config = config.clients(Rc::new(proxies.clone()));
         }
-        match &worker_log {
-            Some(log) => config.logging(log.worker(shard)),
+        match log {
+            Some(log) => config.logging(log),
             None => config,
         }
     };
@@ -124,7 +126,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let config = || {
             let check =
                 hosts::check(checked_hosts.clone(), &info.bound, Some(checked_proxies.clone()));
-            config(shard).checking_hosts(check)
+            let log = worker_log.as_ref().map(|log| log.worker(shard));
+            config(log).checking_hosts(check)
         };
         let plain = Rc::new(config());
         let secure = hsts.map(|age| Rc::new(config().strict_transport_security(age)));
@@ -142,7 +145,11 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         false => run(serve, screen, on_hangup, log, open),
         true => run(serve, screen, on_hangup, log, move |shard, info| {
             let redirects = Redirects { hosts: own_hosts.clone(), ..info.redirects(&hosts) };
-            WithRedirects::new(open(shard, info), redirect_config(shard), redirects)
+            let log = redirect_log.as_ref().map(|log| {
+                let (log, first) = (log.worker(shard), redirects.first);
+                Rc::new(WithReasons { log, first }) as Rc<dyn http_core::Log>
+            });
+            WithRedirects::new(open(shard, info), redirect_config(log), redirects)
         }),
     };
     access.into_iter().for_each(AccessLog::finish);

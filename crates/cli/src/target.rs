@@ -36,8 +36,13 @@ const LOAD_FORMS: &str = "a target is http://HOST[:PORT]/PATH, https://HOST[:POR
                           tcp://HOST:PORT, unix:PATH or message://HOST:PORT; with TLS, \
                           tls://HOST:PORT or message+tls://HOST:PORT";
 
+/// The port of `http://` URLs without a port.
+pub(crate) const HTTP_PORT: u16 = 80;
+/// The port of `https://` URLs without a port.
+pub(crate) const HTTPS_PORT: u16 = 443;
+
 /// The default ports of URLs, without and with TLS.
-const HTTP_PORTS: [u16; 2] = [80, 443];
+const PORTS: [u16; 2] = [HTTP_PORT, HTTPS_PORT];
 
 /// Parses a target of `sockeye send`: everything except a URL.
 pub(crate) fn target_of_send(text: &str) -> Result<Target, String> {
@@ -72,7 +77,7 @@ fn parse(text: &str, allows_http: bool) -> Result<Target, String> {
     let Some((_, rest)) = text.split_once("://") else {
         return Err(match authority(text, false) {
             Ok(server) if allows_http => {
-                let http = if server.port == HTTP_PORTS[1] { "https" } else { "http" };
+                let http = if server.port == HTTPS_PORT { "https" } else { "http" };
                 format!("did you mean {http}://{text}/, tcp://{text} or message://{text}?")
             }
             Ok(_) => format!("did you mean tcp://{text} or message://{text}?"),
@@ -102,7 +107,7 @@ fn url(rest: &str, has_tls: bool) -> Result<Target, String> {
             .into());
     }
     let has_port = server.rsplit(']').next().unwrap_or(server).contains(':');
-    let port = HTTP_PORTS[usize::from(has_tls)];
+    let port = PORTS[usize::from(has_tls)];
     let server = if has_port { server.into() } else { format!("{server}:{port}") };
     let server = authority(&server, has_tls)?;
     Ok(Target::Http { server, path: format!("{slash}{path}") })
@@ -148,13 +153,19 @@ impl Target {
 
     /// The value of the `Host` header: without the default port. Empty for a Unix socket.
     pub(crate) fn authority(&self) -> String {
-        let Some(Server { host, port, has_tls }) = self.server() else { return String::new() };
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let default = HTTP_PORTS[usize::from(*has_tls)];
+        let Some(Server { port, has_tls, .. }) = self.server() else { return String::new() };
+        let host = self.host_of_url().unwrap_or_default();
+        let default = PORTS[usize::from(*has_tls)];
         match self {
             Self::Http { .. } if *port == default => host,
             _ => format!("{host}:{port}"),
         }
+    }
+
+    /// The host as a URL has it: an IPv6 address in brackets. `None` for a Unix socket.
+    fn host_of_url(&self) -> Option<String> {
+        let Server { host, .. } = self.server()?;
+        Some(if host.contains(':') { format!("[{host}]") } else { host.clone() })
     }
 
     /// Where the server is. `None` for a Unix socket.
@@ -183,12 +194,29 @@ impl Target {
             Self::Tcp(server) | Self::Message(server) => server.has_tls = true,
             Self::Http { server, .. } => {
                 server.has_tls = true;
-                if server.port == HTTP_PORTS[0] {
-                    server.port = HTTP_PORTS[1];
+                if server.port == HTTP_PORT {
+                    server.port = HTTPS_PORT;
                 }
             }
         }
         Some(target)
+    }
+
+    /// The same URL with TLS, at the same port, if this one is redirected there: then this port
+    /// speaks TLS. `location` is the URL of the redirect.
+    pub(crate) fn with_tls_by(&self, location: &str) -> Option<Self> {
+        let mut target = self.clone();
+        let Self::Http { server, .. } = &mut target else { return None };
+        if std::mem::replace(&mut server.has_tls, true) {
+            return None;
+        }
+        let (host, port) = (self.host_of_url()?, server.port);
+        let rest = location.strip_prefix("https://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let is_same = [format!("{host}:{port}"), target.authority()]
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(authority));
+        is_same.then_some(target)
     }
 
     /// The same without TLS, at the same port.

@@ -97,15 +97,9 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     quoted
 }
 
-/// A path as a shell reads it: in quotes, if it has blanks or other characters that a shell
-/// changes.
+/// A path as one word for a shell, without control characters.
 pub(crate) fn shell_word(path: &Path) -> String {
-    let text = escape_controls(&path.display().to_string());
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-=+,@%:".contains(c);
-    match text.chars().all(is_plain) && !text.is_empty() {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    sockeye::tls::shell_word(&escape_controls(&path.display().to_string()))
 }
 
 /// A number of bytes for people: `88 B`, `1.5 KiB`, `3.0 GiB`.

@@ -44,11 +44,11 @@ pub(crate) struct ShardResources {
     pub(crate) ready: Vec<Key>,
     pub(crate) handshakes: Handshakes,
     pub(crate) hellos: Hellos,
-    /// Connections whose TLS handshake is complete, or whose client doesn't speak TLS, and whose
-    /// session is not open yet.
-    pub(crate) handshaken: Vec<Key>,
-    /// A piece of a file that is being encrypted. Empty before the first one.
-    pub(crate) file_piece: Vec<u8>,
+    /// What few connections need, and what needs more of the shard than a session has. Done after
+    /// reading.
+    pub(crate) chores: Vec<(Key, Chore)>,
+    /// Gathers parts of outputs that are encrypted together. Empty before the first ones.
+    pub(crate) sealing_buffer: Vec<u8>,
 }
 
 /// How far a connection is.
@@ -87,6 +87,15 @@ pub(crate) struct Lingering {
     pub(crate) bytes_left: u64,
     /// Input has arrived since lingering began.
     pub(crate) got_input: bool,
+}
+
+/// What a shard is to do for a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Chore {
+    /// Its TLS handshake is complete, or its client doesn't speak TLS: its session is to be opened.
+    OpenSession,
+    /// The kernel is to hold at most this many unsent bytes.
+    LimitUnsent(u32),
 }
 
 /// What the next send waits for.
@@ -331,6 +340,10 @@ impl Owner for ShardResources {
     #[inline(always)]
     fn take_back_output(&mut self, output: Box<Output>) {
         self.outputs.take_back(output);
+    }
+
+    fn limit_unsent(&mut self, key: Key, bytes: u32) {
+        self.chores.push((key, Chore::LimitUnsent(bytes)));
     }
 
     #[inline]

@@ -40,13 +40,14 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Starts to read the first `max` bytes of `range`, for a connection of `client`.
+    /// Starts to read `range`, for a connection of `client`. Then verifies the file if
+    /// `must_verify`.
     pub(crate) fn start(
         &mut self,
         key: Key,
         client: Client,
         range: FileRange,
-        max: u64,
+        must_verify: bool,
     ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
         let group = range.source.job_group();
@@ -59,10 +60,10 @@ impl Reads {
                 mailbox.post_read(ReadDone { key, result });
             },
         };
-        let (kind, token) = (kind(&range, max), cancel.clone());
+        let (kind, token) = (kind(&range, must_verify), cancel.clone());
         let job = Job::new(kind, client, move || {
             let mut sender = sender;
-            sender.result = Some(read(&range, max, &token));
+            sender.result = Some(read(&range, must_verify, &token));
             // Send the result first: closing the file may block.
             drop(sender);
             drop(range);
@@ -81,22 +82,22 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// The kind of the job that reads the first `max` bytes of `range`. Verifying may read the whole
-/// file, which would occupy a lookup thread for too long.
-fn kind(range: &FileRange, max: u64) -> JobKind {
-    let FileRange { source, len, .. } = range;
-    let must_verify =
-        *len <= max && source.access() != Access::Thread && source.check() == Validity::Unknown;
-    if must_verify { JobKind::ReadWhole } else { JobKind::ReadPart }
+/// The kind of the job that reads `range`. Verifying may read the whole file, which would
+/// occupy a lookup thread for too long.
+fn kind(range: &FileRange, must_verify: bool) -> JobKind {
+    let FileRange { source, .. } = range;
+    let reads_whole =
+        must_verify && source.access() != Access::Thread && source.check() == Validity::Unknown;
+    if reads_whole { JobKind::ReadWhole } else { JobKind::ReadPart }
 }
 
 fn abandoned() -> ReadError {
     ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
-/// Reads the first `max` bytes of `range`, and verifies the file if they are the last. Blocks.
-fn read(range: &FileRange, max: u64, cancel: &CancelToken) -> Result<Vec<u8>, ReadError> {
-    let len = range.len.min(max) as usize;
+/// Reads `range`, and verifies the file if `must_verify`. Blocks.
+fn read(range: &FileRange, must_verify: bool, cancel: &CancelToken) -> Result<Vec<u8>, ReadError> {
+    let len = range.len as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);
@@ -109,8 +110,7 @@ fn read(range: &FileRange, max: u64, cancel: &CancelToken) -> Result<Vec<u8>, Re
             Err(error) => return Err(ReadError::Failed(error)),
         }
     }
-    let is_last = len as u64 == range.len;
-    if is_last && !range.source.verify(cancel) {
+    if must_verify && !range.source.verify(cancel) {
         return Err(ReadError::Changed);
     }
     Ok(bytes)
@@ -146,15 +146,15 @@ mod tests {
     #[test]
     fn a_read_that_may_take_long_is_a_long_job() {
         use JobKind::{ReadPart, ReadWhole};
-        for (access, validity, max, expected) in [
-            (Access::Probe, Validity::Unknown, 10, ReadWhole),
-            (Access::Direct, Validity::Unknown, 10, ReadWhole),
-            (Access::Direct, Validity::Unknown, 9, ReadPart),
-            (Access::Probe, Validity::Valid, 10, ReadPart),
-            (Access::Thread, Validity::Unknown, 10, ReadPart),
+        for (access, validity, must_verify, expected) in [
+            (Access::Probe, Validity::Unknown, true, ReadWhole),
+            (Access::Direct, Validity::Unknown, true, ReadWhole),
+            (Access::Direct, Validity::Unknown, false, ReadPart),
+            (Access::Probe, Validity::Valid, true, ReadPart),
+            (Access::Thread, Validity::Unknown, true, ReadPart),
         ] {
             let range = FileRange { source: Arc::new(File(access, validity)), offset: 5, len: 10 };
-            assert_eq!(kind(&range, max), expected, "{access:?} {validity:?} {max}");
+            assert_eq!(kind(&range, must_verify), expected, "{access:?} {validity:?}");
         }
     }
 }

@@ -166,6 +166,8 @@ impl Driver for TestDriver {
         Sending::Pending
     }
 
+    fn limit_unsent(&mut self, (): &mut (), _: u32) {}
+
     fn unacknowledged(&self, (): &()) -> io::Result<u64> {
         Ok(0)
     }

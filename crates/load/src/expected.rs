@@ -21,6 +21,8 @@ pub(crate) struct ExpectedResponse {
     pub(crate) keep_alive: bool,
     /// The text of the error, if the response is one.
     pub(crate) error: Option<String>,
+    /// Where the response redirects to, for HTTP.
+    pub(crate) location: Option<String>,
 }
 
 /// For each request of a plan, the response on a connection that stays open, and the one to the
@@ -44,6 +46,15 @@ impl Probe {
         self.expected.iter().enumerate().filter_map(|(at, expected)| {
             let expected = expected.iter().flatten().next()?;
             Some((at, expected.error.as_deref()?))
+        })
+    }
+
+    /// The requests whose responses are redirects: their indexes in the plan, and the URLs as the
+    /// server wrote them.
+    pub fn redirects(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.expected.iter().enumerate().filter_map(|(at, expected)| {
+            let expected = expected.iter().flatten().next()?;
+            Some((at, expected.location.as_deref()?))
         })
     }
 }

@@ -2,7 +2,7 @@
 //! measures the responses.
 //!
 //! ```text
-//!  Plan ─▶ probe: each request once, to see what its response looks like
+//!  Plan ─▶ probe: sends each request in advance, to see what its response looks like
 //!    │                                   │ expected responses
 //!    └──▶ Worker, one for each thread ◀──┘
 //!           a Shard with its share of the connections, a Connection on each:

@@ -79,7 +79,8 @@ pub enum ClientEnd {
     },
     /// The server sent something that is not a valid response. The string says why.
     BadResponse(String),
-    /// The connection could not be established, or broke. The string is a sentence that says why.
+    /// The connection could not be established, or broke, or the header of a message to send has
+    /// more than 65,535 bytes. The string is a sentence that says why.
     Failed(String),
 }
 

@@ -2,14 +2,15 @@
 //!
 //! A [`FramesOrHttp`] consumes no input. As soon as the bytes can only be frames or only HTTP, it
 //! switches the connection to a [`Server`] or an [`http_core::Server`], which reads from the first
-//! byte and starts its timeouts. Errors before that are answered in frames.
+//! byte and starts its timeouts. Errors before that are answered in frames. If a TLS handshake has
+//! chosen HTTP/2 (ALPN), the connection is switched before its first byte.
 
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
 use sockeye_http as http_core;
-use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
+use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn};
 
 use super::http::HttpRules;
 use super::peer_protocol::PeerProtocol;
@@ -44,6 +45,12 @@ impl ServerConfig {
     #[must_use]
     pub fn logging(self, log: Rc<dyn http_core::Log>) -> Self {
         self.with_http(|http| http.logging(log))
+    }
+
+    /// Sets whether clients may speak HTTP/2: see [`http_core::ServerConfig::http2`]. Default: on.
+    #[must_use]
+    pub fn http2(self, http2: bool) -> Self {
+        self.with_http(|http| http.http2(http2))
     }
 
     fn with_http(
@@ -149,6 +156,11 @@ impl<H: Handler + 'static> FramesOrHttp<H> {
     }
 }
 
+/// Whether the client and the server have agreed on HTTP/2 already. Its server sends first.
+fn is_http2(peer: &Peer) -> bool {
+    peer.tls.as_deref().is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2"))
+}
+
 impl<H: Handler + 'static> Protocol for FramesOrHttp<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match (PeerProtocol::detect(input), self.handler.take()) {
@@ -165,6 +177,11 @@ impl<H: Handler + 'static> Protocol for FramesOrHttp<H> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
+            Event::Open(peer) if is_http2(peer) => {
+                if let Some(handler) = self.handler.take() {
+                    self.switch(PeerProtocol::Http, handler, turn);
+                }
+            }
             Event::Open(_) => self.timeout_at = turn.now() + self.config.rules.limits.idle_timeout,
             Event::Eof { .. } if self.expects == Expects::FirstByte => turn.end(End::Close),
             Event::Eof { .. } => {

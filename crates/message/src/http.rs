@@ -92,7 +92,7 @@ struct PendingMessage {
 /// Content that is arriving.
 struct IncomingContent {
     receiver: Receiver,
-    /// The request has a Content-Length.
+    /// The length of the content is known in advance: it is not chunked.
     has_length: bool,
     /// The handler has returned [`Flow::Pause`].
     paused: bool,
@@ -245,9 +245,10 @@ fn read_more(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     responder.read_up_to(u64::MAX)
 }
 
-/// For calls that the HTTP server never makes.
+/// The response where something happens that can't: the HTTP server makes a call that it never
+/// makes, or a constant is no valid field.
 fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
-    HttpError::new("internal", "no request is pending").send(responder)
+    HttpError::new("internal", "the server has a bug").send(responder)
 }
 
 /// Sends a message as a response, with `more` fields.

@@ -41,20 +41,21 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::now(error_response(code, text))
     }
 
-    /// Refuses a request whose content can't be read. The log records it as the peer's fault.
+    /// Refuses a request whose content can't be read. If the connection ends after this response,
+    /// the log records the peer's fault.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         Answer::refusal(refusal)
     }
 
-    /// Sends an error response with the code `internal` and this text. The log records it as our
-    /// fault.
+    /// Sends an error response with the code `internal` and this text. If the connection ends after
+    /// this response, the log records our fault.
     pub fn fail(self, text: &str) -> Answer {
         Answer::failure(text)
     }
 
     /// The response follows from [`Handler::on_settled`](super::Handler::on_settled), when a
-    /// promise of this responder is settled. Without an open promise the response is the error
-    /// `internal`.
+    /// promise of this responder is settled. If all content has arrived and there is no open
+    /// promise, the response is the error `internal`.
     pub fn later(self) -> Answer {
         Answer::LATER
     }

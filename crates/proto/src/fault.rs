@@ -82,7 +82,8 @@ pub enum Reason {
     FileFailed(io::Error),
     /// A thread had to read a file, and too many such reads waited.
     ReadRefused,
-    /// The server drained. The connection was idle, or had finished its response.
+    /// The server drained. The connection was idle, had finished its response, or was not open yet:
+    /// connecting, or in a TLS handshake that no client had begun.
     Drained,
     /// The server stopped, or its drain timeout passed, before the connection had finished.
     Cut,

@@ -1,5 +1,5 @@
-//! Files whose ranges are sent. This crate never uses their descriptors: a driver passes them to
-//! the kernel.
+//! Files whose ranges are sent. This crate never uses their descriptors: the engine passes them
+//! to the kernel.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{CancelToken, JobGroup};
 
-/// An open file, as drivers see it.
+/// An open file, as the engine sees it.
 pub trait FileSource: Send + Sync + fmt::Debug {
     /// Reads at `offset` into `buffer`; 0 at the end of the file.
     ///

@@ -18,7 +18,6 @@
 //! [`Harness::run_jobs`], on the test's thread. A panic of the protocol ends the test.
 
 use std::cell::Cell;
-use std::io::IoSlice;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -45,6 +44,7 @@ struct TestOwner {
     wall: WallTime,
     /// Kept for its memory, so that tests can count allocations.
     spare_output: Option<Box<Output>>,
+    unsent_limit: Option<u32>,
 }
 
 impl Owner for TestOwner {
@@ -70,6 +70,10 @@ impl Owner for TestOwner {
         self.spare_output = Some(output);
     }
 
+    fn limit_unsent(&mut self, _: Key, bytes: u32) {
+        self.unsent_limit = Some(bytes);
+    }
+
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
         IN_CALL.set(true);
         let result = call();
@@ -82,7 +86,7 @@ impl Owner for TestOwner {
 struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
-    /// Whether this thread is in a call into a protocol, as the thread of an event loop is.
+    /// Whether this thread is calling a protocol. Then it counts as the thread of an event loop.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -130,6 +134,7 @@ impl Harness {
             now: Time::from_nanos(1),
             wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
+            unsent_limit: None,
         };
         let session = Session::new(Box::new(protocol), Key(1), peer);
         let mut harness = Self { session, owner, envelopes, jobs };
@@ -156,6 +161,11 @@ impl Harness {
         self.call(Session::end_of_input);
     }
 
+    /// What the protocol has asked for by [`Turn::limit_unsent`](crate::Turn::limit_unsent).
+    pub fn unsent_limit(&self) -> Option<u32> {
+        self.owner.unsent_limit
+    }
+
     /// The peer reads all output. The protocol gets its events about that, and the connection
     /// closes if the protocol ended it.
     pub fn output(&mut self) -> Vec<u8> {
@@ -180,7 +190,7 @@ impl Harness {
         sent
     }
 
-    /// The connection ends for `reason`, with unsent output: the peer has reset it, say.
+    /// Closes the connection for `reason`, such as [`Reason::Reset`], even if output is unsent.
     pub fn end_for(&mut self, reason: &Reason) {
         self.close(reason);
     }
@@ -299,19 +309,14 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                 out.clear();
                 return;
             }
-            Part::Memory => {
-                let mut slices = [IoSlice::new(&[]); 8];
-                let (filled, _) = out.slices(&mut slices);
-                for slice in &slices[..filled] {
-                    sent.extend_from_slice(slice);
-                }
-            }
+            Part::Memory(bytes) => sent.extend_from_slice(bytes),
             part @ (Part::File(range) | Part::Unread(range)) => {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
                 assert!(read > 0, "the file ends before its range");
-                let is_unread = matches!(part, Part::Unread(_));
-                if is_unread && !range.source.verify(&CancelToken::default()) {
+                let must_verify = matches!(part, Part::Unread(_))
+                    && out.front_read(read as u64).is_some_and(|(_, must_verify)| must_verify);
+                if must_verify && !range.source.verify(&CancelToken::default()) {
                     return out.clear();
                 }
                 sent.extend_from_slice(&buffer[..read]);

@@ -1,9 +1,9 @@
 //! The [`Protocol`] trait, and what every protocol shares.
 //!
 //! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This
-//! crate opens no socket, reads no clock, starts no thread and touches no file. A *driver* does
-//! that: the engine on TCP and Unix sockets, the simulator on a network in memory, the harness in a
-//! test. The driver calls the protocol and acts on what the protocol wrote and asked for:
+//! crate opens no socket, reads no clock, starts no thread and touches no file. An *owner* does
+//! that: the engine on TCP and Unix sockets or, in the simulator, on a network in memory, and the
+//! harness in a test. The owner calls the protocol and acts on what the protocol wrote and asked for:
 //!
 //! ```text
 //!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
@@ -57,7 +57,7 @@
 //! [`echo`] is another small and complete protocol, with a deadline. `sockeye-http` and
 //! `sockeye-message` are larger protocols.
 //!
-//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for drivers only.
+//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for owners only.
 //! The engine enforces the write deadline and limits on connections. Files come from
 //! `sockeye-files`.
 
@@ -94,7 +94,7 @@ pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
 pub use file::{Access, FileRange, FileSource, Validity};
 pub use job::{CancelToken, Job, JobGroup, JobKind, Spawn, Waiter};
-pub use output::{Mark, Output, Part};
+pub use output::{Mark, Output, Part, Parts};
 pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};

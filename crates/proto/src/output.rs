@@ -1,12 +1,13 @@
 //! The output of a connection: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A protocol appends. A driver takes from the front with [`Output::part`], [`Output::slices`] and
+//! A protocol appends. An owner takes from the front with [`Output::part`], [`Output::slices`] and
 //! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice.
 //! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it knows what is in flight,
 //! too.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
@@ -29,7 +30,50 @@ struct Piece {
 #[derive(Debug)]
 enum PieceData {
     Shared(Bytes),
-    File(FileRange),
+    File {
+        range: FileRange,
+        /// The rest of the range that was written is in another output, so that the file is checked
+        /// there: see [`Output::move_front`].
+        goes_on: bool,
+    },
+}
+
+impl PieceData {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Shared(bytes) => bytes.len() as u64,
+            Self::File { range, .. } => range.len,
+        }
+    }
+
+    /// This piece, if it is a range that begins where `before` ends, and whether it goes on.
+    fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
+        match self {
+            Self::File { range, goes_on }
+                if range.offset == before.offset + before.len
+                    && Arc::ptr_eq(&range.source, &before.source) =>
+            {
+                Some((range, *goes_on))
+            }
+            _ => None,
+        }
+    }
+
+    /// This piece at the front, of which a driver may send at most `max` bytes.
+    fn part(&self, max: u64) -> Part<'_> {
+        match self {
+            Self::Shared(bytes) => Part::Memory(bytes),
+            Self::File { range, .. } if range.source.access() == Access::Thread => {
+                Part::Unread(range)
+            }
+            Self::File { range, goes_on } if *goes_on || range.len > max => Part::File(range),
+            Self::File { range, .. } => match range.source.check() {
+                Validity::Valid => Part::File(range),
+                Validity::Changed => Part::Changed,
+                Validity::Unknown => Part::Unread(range),
+            },
+        }
+    }
 }
 
 /// What is at the front of an [`Output`].
@@ -37,14 +81,49 @@ enum PieceData {
 pub enum Part<'a> {
     /// Nothing: everything is sent.
     Nothing,
-    /// Bytes in memory: ask [`Output::slices`] for them.
-    Memory,
+    /// Bytes in memory. [`Output::slices`] also has those that follow.
+    Memory(&'a [u8]),
     /// Part of a file.
     File(&'a FileRange),
     /// Part of a file that a thread must read first: see [`Output::put_read`].
     Unread(&'a FileRange),
     /// The rest of a file that has changed: it must not be sent.
     Changed,
+}
+
+/// The parts of an [`Output`], from the front: see [`Output::parts`].
+#[derive(Debug)]
+pub struct Parts<'a> {
+    plain: &'a [u8],
+    /// Where the next part begins in `plain`.
+    from: usize,
+    pieces: vec_deque::Iter<'a, Piece>,
+    next: Option<&'a Piece>,
+    /// How many bytes the driver may still send.
+    max: u64,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Part<'a>;
+
+    fn next(&mut self) -> Option<Part<'a>> {
+        if self.max == 0 {
+            return None;
+        }
+        let (part, len) = match self.next {
+            Some(piece) if piece.at == self.from => {
+                self.next = self.pieces.next();
+                (piece.data.part(self.max), piece.data.len())
+            }
+            next => {
+                let bytes = &self.plain[self.from..next.map_or(self.plain.len(), |next| next.at)];
+                self.from += bytes.len();
+                (Part::Memory(bytes), bytes.len() as u64)
+            }
+        };
+        self.max = self.max.saturating_sub(len);
+        (len > 0).then_some(part)
+    }
 }
 
 /// A queue of bytes and ranges of files to send.
@@ -105,6 +184,7 @@ impl Output {
     }
 
     /// Appends shared or static bytes without copying them.
+    #[inline(always)] // Runs for most responses, and is not inlined otherwise.
     pub fn write_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -115,12 +195,16 @@ impl Output {
 
     /// Appends a range of a file.
     pub fn write_file(&mut self, range: FileRange) {
+        self.push_file(range, false);
+    }
+
+    fn push_file(&mut self, range: FileRange, goes_on: bool) {
         if range.len == 0 {
             return;
         }
         self.file_bytes += range.len;
         self.file_ranges += 1;
-        self.push(PieceData::File(range));
+        self.push(PieceData::File { range, goes_on });
     }
 
     /// Holds `permit` until the next shared bytes or range of a file are sent or dropped.
@@ -169,29 +253,29 @@ impl Output {
         self.pieces.is_empty().then(|| &self.plain[self.sent..])
     }
 
-    /// What is at the front. A driver may send at most `max` bytes of a file.
+    /// What is at the front. The owner may send at most `max` bytes of a file.
     ///
     /// If these bytes include the end of the range, this checks whether the file has changed. For
     /// an unread part, the thread that reads it checks that.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
-            Some(Piece { at, data: PieceData::File(range), .. }) if *at == self.sent => {
-                if range.source.access() == Access::Thread {
-                    return Part::Unread(range);
-                }
-                if range.len > max {
-                    return Part::File(range);
-                }
-                match range.source.check() {
-                    Validity::Valid => Part::File(range),
-                    Validity::Changed => Part::Changed,
-                    Validity::Unknown => Part::Unread(range),
-                }
-            }
+            Some(Piece { at, data, .. }) if *at == self.sent => data.part(max),
             None if self.sent == self.plain.len() => Part::Nothing,
-            _ => Part::Memory,
+            front => {
+                let end = front.map_or(self.plain.len(), |front| front.at);
+                Part::Memory(&self.plain[self.sent..end])
+            }
         }
+    }
+
+    /// What is at the front, and what follows it: for drivers that send several parts at once, at
+    /// most `max` bytes in total. Each part is as from [`Output::part`], with what the parts before
+    /// it have left of `max`. So after a part of which a driver sends less, it asks for no other.
+    #[must_use]
+    pub fn parts(&self, max: u64) -> Parts<'_> {
+        let mut pieces = self.pieces.iter();
+        Parts { plain: &self.plain, from: self.sent, next: pieces.next(), pieces, max }
     }
 
     /// Fills `slices` from the front with bytes in memory. Returns how many were filled, and
@@ -212,7 +296,7 @@ impl Output {
             match data {
                 PieceData::Shared(bytes) if !fill(bytes) => return (filled, false),
                 PieceData::Shared(_) => {}
-                PieceData::File(_) => return (filled, true),
+                PieceData::File { .. } => return (filled, true),
             }
         }
         if from < self.plain.len() {
@@ -254,7 +338,7 @@ impl Output {
                     self.shared_bytes -= taken as usize;
                     (taken, bytes.is_empty())
                 }
-                PieceData::File(range) => {
+                PieceData::File { range, .. } => {
                     let taken = left.min(range.len);
                     range.offset += taken;
                     range.len -= taken;
@@ -276,35 +360,66 @@ impl Output {
     #[must_use]
     pub fn front_file(&self) -> Option<&FileRange> {
         match self.pieces.front() {
-            Some(Piece { at, data: PieceData::File(range), .. }) if *at == self.sent => Some(range),
+            Some(Piece { at, data: PieceData::File { range, .. }, .. }) if *at == self.sent => {
+                Some(range)
+            }
             _ => None,
         }
     }
 
-    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from it. The
-    /// permit of the range stays with its last bytes.
+    /// What a thread is to read for [`Output::put_read`], at most `max` bytes: the beginning of
+    /// [`Output::front_file`] and, if that was moved here in parts, of the parts that follow it.
+    /// And whether that includes the end of the range, so that the thread must verify the file:
+    /// [`FileSource::verify`](crate::FileSource::verify).
+    #[must_use]
+    pub fn front_read(&self, max: u64) -> Option<(FileRange, bool)> {
+        let mut read = self.front_file()?.clone();
+        read.len = 0;
+        for Piece { data, .. } in &self.pieces {
+            let Some((part, goes_on)) = data.continuing(&read) else { continue };
+            read.len += part.len;
+            if read.len > max || !goes_on {
+                let must_verify = read.len <= max;
+                read.len = read.len.min(max);
+                return Some((read, must_verify));
+            }
+        }
+        Some((read, false))
+    }
+
+    /// Replaces what [`Output::front_read`] has returned, or the beginning of it, by `bytes`, which
+    /// were read from it. The permit of a range stays with its last bytes.
     ///
     /// # Panics
     ///
-    /// If no range of at least that many bytes is at the front.
-    pub fn put_read(&mut self, bytes: Bytes) {
-        let len = bytes.len() as u64;
-        let front = self.front_file().expect("a range of a file is at the front");
-        assert!(0 < len && len <= front.len, "read {len} bytes of {}", front.len);
-        self.shared_bytes += bytes.len();
-        self.file_bytes -= len;
-        let Some(Piece { data, .. }) = self.pieces.front_mut() else { return };
-        match data {
-            PieceData::File(range) if range.len > len => {
-                range.offset += len;
-                range.len -= len;
-                let data = PieceData::Shared(bytes);
-                self.pieces.push_front(Piece { at: self.sent, data, permit: None });
+    /// If no ranges of at least that many bytes are there.
+    pub fn put_read(&mut self, mut bytes: Bytes) {
+        let mut read = self.front_file().expect("a range of a file is at the front").clone();
+        read.len = 0;
+        let mut index = 0;
+        while !bytes.is_empty() {
+            let Piece { at, data, .. } = &mut self.pieces[index];
+            let at = *at;
+            if data.continuing(&read).is_some()
+                && let PieceData::File { range, .. } = data
+            {
+                let part = bytes.split_to(bytes.len().min(range.len as usize));
+                let len = part.len() as u64;
+                read.len += len;
+                self.shared_bytes += part.len();
+                self.file_bytes -= len;
+                if range.len > len {
+                    range.offset += len;
+                    range.len -= len;
+                    let data = PieceData::Shared(part);
+                    self.pieces.insert(index, Piece { at, data, permit: None });
+                    assert!(bytes.is_empty(), "a part is missing");
+                } else {
+                    *data = PieceData::Shared(part);
+                    self.file_ranges -= 1;
+                }
             }
-            data => {
-                *data = PieceData::Shared(bytes);
-                self.file_ranges -= 1;
-            }
+            index += 1;
         }
     }
 
@@ -317,7 +432,7 @@ impl Output {
             self.permit = permit;
             match data {
                 PieceData::Shared(bytes) => self.write_shared(bytes),
-                PieceData::File(range) => self.write_file(range),
+                PieceData::File { range, goes_on } => self.push_file(range, goes_on),
             }
         }
         self.write(&newer.plain[from..]);
@@ -325,25 +440,23 @@ impl Output {
     }
 
     /// Moves up to `max` bytes from the front to the end of `to`. Returns how many. The permit of a
-    /// piece stays with its last bytes.
+    /// piece stays with its last bytes, and so does the check whether a file has changed.
     pub fn move_front(&mut self, to: &mut Self, max: u64) -> u64 {
         let max = max.min(self.unsent());
         let mut left = max;
         while left > 0 {
             let count = match self.pieces.front_mut() {
                 Some(Piece { at, data, permit }) if *at == self.sent => {
-                    let len = match data {
-                        PieceData::Shared(bytes) => bytes.len() as u64,
-                        PieceData::File(range) => range.len,
-                    };
+                    let len = data.len();
                     let count = left.min(len);
                     if count == len && permit.is_some() {
                         to.permit = permit.take();
                     }
                     match data {
                         PieceData::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
-                        PieceData::File(range) => {
-                            to.write_file(FileRange { len: count, ..range.clone() });
+                        PieceData::File { range, goes_on } => {
+                            let goes_on = *goes_on || count < len;
+                            to.push_file(FileRange { len: count, ..range.clone() }, goes_on);
                         }
                     }
                     count

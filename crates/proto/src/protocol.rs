@@ -10,7 +10,7 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
-/// A driver guarantees:
+/// The *owner* of a protocol, such as the engine, guarantees:
 ///
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection
 ///   and that failed, [`Event::Closed`] is the only call.
@@ -28,7 +28,7 @@ pub trait Protocol {
     ///
     /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes
     /// are offered again only together with new ones, so remember how far they were scanned. The
-    /// driver limits unused input (the engine: 1 MiB).
+    /// owner limits unused input (the engine: 1 MiB).
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ pub trait Protocol {
     /// As for [`Protocol::on_bytes`].
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
 
-    /// When [`Event::Deadline`] is due. `None`: only the driver's own limits apply.
+    /// When [`Event::Deadline`] is due. `None`: only the owner's limits apply.
     fn deadline(&self) -> Option<Time>;
 
     /// Since when the connection has been idle: no request is unanswered, none is being received,
@@ -98,7 +98,7 @@ impl Consumed {
     }
 }
 
-/// What a driver gives to each call into a protocol.
+/// What an owner gives to each call into a protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The monotonic clock, read once per turn of the loop.
@@ -136,8 +136,16 @@ pub(crate) struct Effects {
     pub(crate) end: Option<End>,
     /// [`Turn::mark`].
     pub(crate) mark: Option<Mark>,
+    pub(crate) rare: Option<Box<RareEffects>>,
+}
+
+/// Those of few calls, so that the others cost less.
+#[derive(Default)]
+pub(crate) struct RareEffects {
     /// [`Turn::switch_to`].
     pub(crate) switch: Option<Box<dyn Protocol>>,
+    /// [`Turn::limit_unsent`].
+    pub(crate) unsent_limit: Option<u32>,
 }
 
 impl fmt::Debug for Effects {
@@ -148,8 +156,12 @@ impl fmt::Debug for Effects {
 
 impl Effects {
     pub(crate) fn is_any(&self) -> bool {
-        let Self { resume, want_room, end, mark, switch } = self;
-        *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
+        let Self { resume, want_room, end, mark, rare } = self;
+        *resume || *want_room || end.is_some() || mark.is_some() || rare.is_some()
+    }
+
+    fn rare(&mut self) -> &mut RareEffects {
+        self.rare.get_or_insert_default()
     }
 }
 
@@ -279,7 +291,18 @@ impl<'a> Turn<'a> {
     ///
     /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
-        self.effects.switch = Some(protocol);
+        self.effects.rare().switch = Some(protocol);
+    }
+
+    /// From now on, the kernel holds at most about `bytes` bytes of this connection that it has not
+    /// sent to the network (on Linux: `TCP_NOTSENT_LOWAT`). The rest stays in the output. For
+    /// protocols with streams: a small urgent frame then waits only for those bytes, and not for a
+    /// whole send buffer of others. Each send takes less, so a large transfer costs more calls.
+    ///
+    /// Call this once, while the connection is new. No effect on Unix sockets, and in a turn of a
+    /// [`driver::Stream`](crate::driver::Stream).
+    pub fn limit_unsent(&mut self, bytes: u32) {
+        self.effects.rare().unsent_limit = Some(bytes);
     }
 
     /// A promise of one [`Event::Message`], to be fulfilled by any thread.

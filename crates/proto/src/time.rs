@@ -1,10 +1,10 @@
-//! Times, as values: protocols get them from their driver and read no clock.
+//! Times, as values: protocols get them from their owner and read no clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A time of the driver's monotonic clock, in nanoseconds since an origin that the driver chooses.
-/// Only differences between times of one driver have a meaning.
+/// A time of the owner's monotonic clock, in nanoseconds since an origin that the owner chooses.
+/// Only differences between times of one owner have a meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 

@@ -262,6 +262,12 @@ impl Driver for SimDriver {
         Ok(Received { bytes: &mut self.receive_buffer[..count], more })
     }
 
+    fn limit_unsent(&mut self, socket: &mut SimSocket, bytes: u32) {
+        let mut net = self.net.borrow_mut();
+        self.call(&mut net);
+        net.endpoints[socket.endpoint.0].unsent_limit = Some(bytes as usize);
+    }
+
     fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         let max = buffer.len().min(usize::try_from(range.len).unwrap_or(usize::MAX));
         let is_direct = range.source.access() == Access::Direct;

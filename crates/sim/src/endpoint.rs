@@ -66,6 +66,9 @@ pub(crate) struct Endpoint {
     pub(crate) black_holed: bool,
     /// A receive has returned the failure. The next one returns the end of input.
     pub(crate) failure_reported: bool,
+    /// The most bytes that the endpoint may hold that have not arrived, if that is less than its
+    /// send buffer.
+    pub(crate) unsent_limit: Option<usize>,
     /// A send that is not complete, with its output.
     pub(crate) pending: Option<Box<Output>>,
     /// The pending send was due when there was no space. It waits for some.
@@ -89,6 +92,7 @@ impl Endpoint {
             waits_for_space: false,
             black_holed: false,
             failure_reported: false,
+            unsent_limit: None,
             pending: None,
             pending_due: false,
         }
@@ -112,13 +116,18 @@ impl Endpoint {
 
     /// The number of bytes that a send could take, with a send buffer of `buffer` bytes.
     pub(crate) fn free_space(&self, buffer: usize) -> usize {
-        buffer.saturating_sub(self.in_flight.len())
+        self.limit(buffer).saturating_sub(self.in_flight.len())
     }
 
     /// Whether the socket is reported as writable after a send has blocked. As in a kernel, it is
     /// writable when a third of the buffer is free.
     pub(crate) fn has_enough_space(&self, buffer: usize) -> bool {
-        self.in_flight.len() < buffer && self.in_flight.len() <= buffer * 2 / 3
+        let limit = self.limit(buffer);
+        self.in_flight.len() < limit && self.in_flight.len() <= limit * 2 / 3
+    }
+
+    fn limit(&self, buffer: usize) -> usize {
+        self.unsent_limit.map_or(buffer, |limit| limit.min(buffer))
     }
 
     /// Whether bytes or a FIN are to be delivered.

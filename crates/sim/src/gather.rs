@@ -1,7 +1,6 @@
 //! Takes bytes from the front of an output, including those of files.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 
 use sockeye_engine::driver::SendStatus;
 use sockeye_proto::{Output, Part};
@@ -34,12 +33,7 @@ fn take(out: &Output, most: usize) -> Result<Vec<u8>, SendStatus> {
         Part::Nothing => Ok(Vec::new()),
         Part::Changed => Err(SendStatus::FileChanged),
         Part::Unread(_) => Err(SendStatus::NeedsRead),
-        Part::Memory => {
-            let mut slices = [IoSlice::new(&[])];
-            let (filled, _) = out.slices(&mut slices);
-            let front = slices[..filled].first().map_or(&[][..], |slice| &slice[..]);
-            Ok(front[..front.len().min(most)].to_vec())
-        }
+        Part::Memory(bytes) => Ok(bytes[..bytes.len().min(most)].to_vec()),
         Part::File(range) => {
             let mut buffer = vec![0; most.min(usize::try_from(range.len).unwrap_or(usize::MAX))];
             match range.source.read_at(range.offset, &mut buffer) {

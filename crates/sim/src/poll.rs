@@ -82,7 +82,11 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn incoming(&mut self, listener: u32) {
-        if !self.events.iter().any(|n| matches!(n, PollEvent::Incoming(id) if *id == listener)) {
+        if !self
+            .events
+            .iter()
+            .any(|event| matches!(event, PollEvent::Incoming(id) if *id == listener))
+        {
             self.events.push_back(PollEvent::Incoming(listener));
         }
     }
@@ -90,7 +94,7 @@ impl Poller {
     /// Adds an edge. Unreported edges of one connection are combined, unless a send completed
     /// between them: then the later edge is reported after that send.
     pub(crate) fn ready(&mut self, key: Key, edge: Edge) {
-        let last = self.events.iter_mut().rev().find(|events| events.key() == Some(key));
+        let last = self.events.iter_mut().rev().find(|event| event.key() == Some(key));
         match last {
             Some(PollEvent::Ready(_, known)) => *known = known.or(edge),
             _ => self.events.push_back(PollEvent::Ready(key, edge)),
@@ -103,7 +107,7 @@ impl Poller {
 
     /// Removes the unreported edges of a closed connection.
     pub(crate) fn forget(&mut self, key: Key) {
-        self.events.retain(|n| !matches!(n, PollEvent::Ready(of, _) if *of == key));
+        self.events.retain(|event| !matches!(event, PollEvent::Ready(of, _) if *of == key));
     }
 
     /// Whether a wait would return at once.
@@ -130,13 +134,13 @@ impl Poller {
         if partial && count > 1 {
             let salt = rng.draw();
             let place =
-                |events: &PollEvent| Rng::new(salt ^ events.key().map_or(0, |key| key.0)).draw();
+                |event: &PollEvent| Rng::new(salt ^ event.key().map_or(0, |key| key.0)).draw();
             self.events.make_contiguous().sort_by_key(place);
             count = rng.between(1, count);
         }
         self.summary.events = count;
         let these = self.events.drain(..count);
-        io_events.extend(these.map(|events| match events {
+        io_events.extend(these.map(|event| match event {
             PollEvent::Incoming(id) => IoEvent::ListenerReady(id),
             PollEvent::Sent(key, sent) => IoEvent::Sent { key, sent },
             PollEvent::Ready(key, Edge { readable, writable, ended, failed }) => {

@@ -127,6 +127,14 @@ fn a_handler_knows_what_the_handshake_has_agreed_on() {
         String::from_utf8_lossy(content(&response)),
         "TLSv1.3 TLS_AES_256_GCM_SHA384 Some(\"http/1.1\") Some(\"localhost\")"
     );
+    // By default, HTTP/2 is chosen if the client has it. Its server sends SETTINGS first.
+    let mut both = ClientConfig::clone(&client);
+    both.alpn_protocols.push(b"h2".to_vec());
+    let mut client = connect(&Arc::new(both), address);
+    let mut first = [0; 4];
+    client.read_exact(&mut first).unwrap();
+    assert_eq!((client.conn.alpn_protocol(), first[3]), (Some(&b"h2"[..]), 4));
+    drop(client);
     serving.handle().drain();
     serving.join().unwrap();
 }

@@ -13,7 +13,8 @@ use crate::provider::{provider, ticketer};
 use crate::read::{Content, read};
 use crate::settings::{ACME_TLS_ALPN, Settings};
 
-/// The keys of tickets, which rotate. `None` if clients are asked for certificates.
+/// The keys of tickets, which rotate. `None` if clients are asked for certificates, or before the
+/// first configuration.
 pub(crate) type Tickets = Option<Arc<dyn ProducesTickets>>;
 
 impl Settings {
@@ -61,8 +62,8 @@ impl Settings {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match &tickets {
             Some(tickets) => config.ticketer = Arc::clone(tickets),
-            // A resumed session isn't asked for a certificate, and gets a new ticket each time: it would
-            // outlive the certificate with which it began.
+            // A resumed session isn't asked for a certificate. If it got a new ticket each time, it
+            // could be resumed for ever, even after its certificate has expired.
             None => config.send_tls13_tickets = 0,
         }
         Ok((config, names, tickets))

@@ -106,7 +106,7 @@ impl fmt::Display for Error {
 impl Problem {
     /// Writes the sentence about the file at `path`.
     fn write(&self, f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
-        let (path, word) = (path.display(), shell_word(path));
+        let (path, word) = (path.display(), shell_word(&path.to_string_lossy()));
         match self {
             Self::Unreadable(error) => write!(f, "cannot read {path}: {error}"),
             Self::Unwritable(error) => write!(f, "cannot write {path}: {error}"),
@@ -202,12 +202,13 @@ impl Problem {
     }
 }
 
-/// A path as a word for a shell.
-pub(crate) fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |char: char| char.is_alphanumeric() || "/._-+:@%,=".contains(char);
-    match text.chars().all(is_plain) {
-        true => text,
+/// A text as one word for a shell: in quotes, if it has characters that a shell changes. Control
+/// characters are not escaped.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-=+,@%:".contains(c);
+    match text.chars().all(is_plain) && !text.is_empty() {
+        true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }

@@ -42,7 +42,8 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// The SHA-256 hash of `bytes`, by the cryptography that TLS uses.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let provider = provider();
     let hash = provider.cipher_suites.iter().find_map(|suite| {
         let hash = suite.tls13()?.common.hash_provider;

@@ -49,6 +49,7 @@ mod chain;
 mod client;
 mod client_ca;
 mod config;
+pub mod durable;
 mod error;
 mod fingerprint;
 mod names;
@@ -64,14 +65,14 @@ mod x509;
 
 pub use certificate::{Certificate, CertificateInfo};
 pub use client::{ClientError, ClientSettings, Refusal, RefusalKind, TlsClient, Trust};
-pub use error::{Error, Problem};
-pub use fingerprint::Fingerprint;
+pub use error::{Error, Problem, shell_word};
+pub use fingerprint::{Fingerprint, sha256};
 pub use provider::provider;
 /// For configurations of your own, in the version that the engine uses.
 pub use rustls;
 pub use rustls::ClientConfig;
 pub use self_signed::{SelfSigned, self_signed};
-pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, Settings, UnknownName};
+pub use settings::{ACME_TLS_ALPN, Challenges, ClientCa, HTTP_ALPN, Settings, UnknownName};
 pub use store::CertificateStore;
 pub use subject::subject;
 pub use warning::{Warning, WarningKind};

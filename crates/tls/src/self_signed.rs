@@ -1,12 +1,10 @@
 //! Certificates for development, which no browser trusts without a warning.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use std::{fs, io};
 
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -16,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
 use crate::certificate::Source;
+use crate::durable;
 use crate::error::{Error, Problem};
 use crate::fingerprint::Fingerprint;
 use crate::read::read;
@@ -222,20 +221,10 @@ fn host_name() -> Option<String> {
     Some(DnsName::try_from(name.trim()).ok()?.to_lowercase_owned().as_ref().to_owned())
 }
 
-/// Writes a file so that no one sees a part of it. The caller holds the lock of the folder.
+/// Replaces a file. The caller holds the lock of the folder.
 fn write(path: &Path, content: &str, mode: u32) -> Result<(), Error> {
-    let new = path.with_extension("new");
-    let written = || {
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    written().map_err(|error| Error::file(path, Problem::Unwritable(error)))
+    let written = durable::replace(path, content.as_bytes(), mode);
+    written.map_err(|error| Error::file(path, Problem::Unwritable(error)))
 }
 
 struct Made {

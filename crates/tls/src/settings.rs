@@ -10,6 +10,9 @@ use rustls::sign::CertifiedKey;
 /// The protocol in which a CA validates names by TLS (RFC 8737).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
+/// The protocols of HTTP for [`Settings::alpn`]: HTTP/2, and HTTP/1.1 for clients without it.
+pub const HTTP_ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 /// What a client gets if it asks for a name that no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
@@ -45,7 +48,7 @@ pub trait Challenges: fmt::Debug + Send + Sync {
 /// by tickets, whose keys rotate every 6 hours; no early data.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Protocols to choose from by ALPN, the preferred one first. Default: `http/1.1`.
+    /// Protocols to choose from by ALPN, the preferred one first. Default: [`HTTP_ALPN`].
     pub alpn: Vec<Vec<u8>>,
     /// Default: [`UnknownName::FirstCertificate`].
     pub unknown_name: UnknownName,
@@ -59,7 +62,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            alpn: vec![b"http/1.1".to_vec()],
+            alpn: HTTP_ALPN.map(<[u8]>::to_vec).into(),
             unknown_name: UnknownName::default(),
             client_ca: None,
             challenges: None,

@@ -94,7 +94,7 @@ impl fmt::Display for Warning {
             WarningKind::KeyIsPublic => write!(
                 f,
                 "every user may read the key in {path}: protect it with chmod o= {}",
-                shell_word(&self.path)
+                shell_word(&self.path.to_string_lossy())
             ),
             WarningKind::Expired(time) => write!(
                 f,

@@ -43,12 +43,12 @@ pub(crate) struct Exchange<S> {
 struct ActiveRequest {
     /// Whether the method is HEAD.
     head_only: bool,
-    /// The promise that the task fulfills with the [`ResponseStart`], then with each [`Batch`].
+    /// Of the promise that the task fulfills with the [`ResponseStart`], then with each [`Batch`].
     awaited: Option<Ticket>,
     /// Asks the task for the next [`Batch`].
     batch_requests: mpsc::UnboundedSender<Promise>,
     request_body: BodyWriter,
-    /// The promise that is fulfilled when the request's body has room again.
+    /// Of the promise that is fulfilled when the request's body has room again.
     room: Option<Ticket>,
     /// Whether the event loop reads the request's body.
     reads_body: bool,
@@ -77,7 +77,7 @@ where
         request: &http_core::Request<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let Ok(head) = convert::request(request) else {
+        let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
         let (request_body, body) = body::body(request.content());

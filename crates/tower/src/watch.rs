@@ -14,7 +14,7 @@ use tracing::warn;
 /// If a task is not polled within this time, the warning is logged.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// Watches one task at a time, until it is first polled.
+/// Watches one task at a time: checks whether it is polled within [`STALLED_AFTER`].
 #[derive(Clone)]
 pub(crate) struct Watchdog {
     watched: Rc<RefCell<Option<Watched>>>,

@@ -1,11 +1,15 @@
 //! An axum app over TLS: its handlers know what the handshake has agreed on.
 
+#[expect(dead_code, reason = "this test uses only a part of the client")]
+#[path = "../../sockeye/tests/http/h2_client.rs"]
+mod h2_client;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{StatusCode, Uri};
+use axum::http::{Request, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Extension, Router};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -59,7 +63,7 @@ fn a_handler_reads_version_alpn_name_and_client_certificate() {
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![server.0.clone()], server.1)
         .unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = tls::HTTP_ALPN.map(<[u8]>::to_vec).into();
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let app = Router::new().route("/{*path}", get(who));
@@ -75,7 +79,9 @@ fn a_handler_reads_version_alpn_name_and_client_certificate() {
             .with_root_certificates(roots(&server.0))
     };
     let mut nobody = builder().with_no_client_auth();
+    let mut over_http2 = nobody.clone();
     nobody.alpn_protocols = vec![b"http/1.1".to_vec()];
+    over_http2.alpn_protocols = vec![b"h2".to_vec()];
     let somebody = builder().with_client_auth_cert(vec![client.0], client.1).unwrap();
     for (config, expected) in [
         (nobody, "TLSv1.3 http/1.1 localhost nobody false /a?b"),
@@ -83,18 +89,34 @@ fn a_handler_reads_version_alpn_name_and_client_certificate() {
     ] {
         assert_eq!(content(config, address), expected);
     }
+    let expected = "TLSv1.3 h2 localhost nobody true https://localhost/a?b";
+    assert_eq!(runtime.block_on(content_over_http2(over_http2, address)), expected);
     serving.handle().drain();
     serving.join().unwrap();
     runtime.shutdown_background();
 }
 
-/// The content that `GET /a?b` gets.
-fn content(config: ClientConfig, address: SocketAddr) -> String {
+fn connect(config: ClientConfig, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(connection, socket);
+    StreamOwned::new(connection, socket)
+}
+
+/// The content that a GET over HTTP/2 gets.
+async fn content_over_http2(config: ClientConfig, address: SocketAddr) -> String {
+    let mut stream = connect(config, address);
+    stream.conn.complete_io(&mut stream.sock).unwrap();
+    let socket = stream.sock.try_clone().unwrap();
+    let mut client = h2_client::start(&socket, stream).await;
+    let request = Request::get("https://localhost/a?b").body(()).unwrap();
+    h2_client::exchange(&mut client, request).await.unwrap().text().to_owned()
+}
+
+/// The content that `GET /a?b` gets.
+fn content(config: ClientConfig, address: SocketAddr) -> String {
+    let mut stream = connect(config, address);
     write!(stream, "GET /a?b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();

@@ -1,5 +1,6 @@
 //! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's
-//! examples. Prints its address. With a certificate and a key as arguments, it uses TLS.
+//! examples. Prints its address. With the argument `http2`, it speaks only HTTP/2; with a certificate
+//! and a key as further arguments, it uses TLS.
 
 #![forbid(unsafe_code)]
 
@@ -10,10 +11,10 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{
     ServerConfig,
     crypto::ring::Ticketer,
@@ -30,8 +31,12 @@ const SMALL: &[u8] = b"Hello, world.";
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let tls = match &words[..] {
-        [certificate, key] => Some(acceptor(certificate, key)?),
+    let (http2, files) = match &words[..] {
+        [first, files @ ..] if first == "http2" => (true, files),
+        files => (false, files),
+    };
+    let tls = match files {
+        [certificate, key] => Some(acceptor(certificate, key, http2)?),
         _ => None,
     };
     runtime.block_on(async {
@@ -42,11 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             match tls.clone() {
-                None => tokio::spawn(serve(stream)),
+                None => tokio::spawn(serve(stream, http2)),
                 Some(tls) => tokio::spawn(async move {
                     // A failed handshake only ends the connection.
                     if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream).await;
+                        serve(stream, http2).await;
                     }
                 }),
             };
@@ -56,17 +61,24 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// TLS with rustls' defaults, and tickets as other servers send them: by default, rustls keeps 256
 /// sessions instead.
-fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, Box<dyn Error>> {
+fn acceptor(certificate: &str, key: &str, http2: bool) -> Result<TlsAcceptor, Box<dyn Error>> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![if http2 { &b"h2"[..] } else { b"http/1.1" }.to_vec()];
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config).into())
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, http2: bool) {
     // A reset only ends the connection.
+    if http2 {
+        let _ = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service_fn(answer))
+            .await;
+        return;
+    }
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .pipeline_flush(true)

@@ -249,6 +249,24 @@ fn two_servers_with_one_folder_order_once() {
 }
 
 #[test]
+fn waiting_for_another_server_does_not_repeat_the_report_of_a_failure() {
+    let folder = Folder::new();
+    let mut renewer = renewer(&folder, Authority::new());
+    renewer.runtime().is_down = true;
+    let state = StateFolder::open(&folder.0, DIRECTORY).unwrap();
+    for _ in 0..3 {
+        run(&mut renewer, DAY);
+        let lock = state.try_lock().unwrap().unwrap();
+        run(&mut renewer, DAY);
+        drop(lock);
+    }
+    let reports = &renewer.runtime().reports;
+    assert_eq!(failures(reports), [(FailureKind::Unreachable, 60)]);
+    let is_waiting = |report: &&Report| matches!(report, Report::Waiting { .. });
+    assert_eq!(reports.iter().filter(is_waiting).count(), 1);
+}
+
+#[test]
 fn the_terms_are_reported_once() {
     let folder = Folder::new();
     let mut ca = Authority::new();

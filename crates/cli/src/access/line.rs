@@ -1,7 +1,8 @@
 //! Formats the lines of the access log.
 //!
-//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in
-//! the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
+//! Whatever a client sends, it takes one line of printable ASCII. Other characters are escaped: in
+//! the combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`. Only the colours of
+//! a terminal are escape sequences, and they are ours.
 
 use std::time::Duration;
 
@@ -36,8 +37,9 @@ const MAX_CODE: usize = 64;
 /// The same for a method on a terminal.
 const MAX_SHORT_METHOD: usize = 16;
 
-/// The notes begin with the position at which [`end`] inserts the status, in this many bytes.
-const OFFSET_LEN: usize = 4;
+/// The notes begin with a position in the text behind it, in this many bytes: where [`end`] inserts
+/// the status or, in the format for a terminal, where the target begins.
+const SPLIT_LEN: usize = 4;
 
 /// Formats the date, once a second.
 #[derive(Default)]
@@ -83,8 +85,8 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
     pub(super) client: Address,
-    /// Whether its address may be one that a proxy named: there are trusted proxies.
-    pub(super) by_proxy: bool,
+    /// Whether there are trusted proxies, so that `client` may not be the peer.
+    pub(super) has_proxies: bool,
     /// The connection's peer.
     pub(super) peer: &'a Peer,
 }
@@ -98,23 +100,23 @@ pub(super) fn begin(
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
-    notes.extend_from_slice(&[0; OFFSET_LEN]);
-    let status_offset = match format {
+    notes.extend_from_slice(&[0; SPLIT_LEN]);
+    let split = match format {
         Format::Combined => begin_combined(date, sender.client, request, notes),
         Format::Json => begin_json(date, sender, request, notes),
         Format::Terminal { .. } => begin_for_terminal(request, notes),
     };
     // Values are truncated far below 4 GiB.
-    let status_offset = (status_offset - start - OFFSET_LEN) as u32;
-    notes[start..start + OFFSET_LEN].copy_from_slice(&status_offset.to_le_bytes());
+    let split = (split - start - SPLIT_LEN) as u32;
+    notes[start..start + SPLIT_LEN].copy_from_slice(&split.to_le_bytes());
 }
 
 /// Appends the line of a request that has ended, at most [`MAX_END_LEN`] bytes longer than its
 /// notes.
 pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
-    let Some((status_offset, notes)) = notes.split_first_chunk::<OFFSET_LEN>() else { return };
-    let status_offset = (u32::from_le_bytes(*status_offset) as usize).min(notes.len());
-    let (front, behind) = notes.split_at(status_offset);
+    let Some((split, notes)) = notes.split_first_chunk::<SPLIT_LEN>() else { return };
+    let split = (u32::from_le_bytes(*split) as usize).min(notes.len());
+    let (front, behind) = notes.split_at(split);
     if let Format::Terminal { color } = format {
         return terminal_line::end([front, behind], outcome, color, stdout::width(), line);
     }
@@ -206,7 +208,7 @@ fn begin_json(
     notes.extend_from_slice(b"\",\"address\":\"");
     write_address(sender.client, notes);
     notes.push(b'"');
-    if sender.by_proxy {
+    if sender.has_proxies {
         notes.extend_from_slice(b",\"by\":\"");
         write_address(sender.peer.address, notes);
         notes.push(b'"');
@@ -273,7 +275,8 @@ fn begin_for_terminal(request: RequestHead<'_>, notes: &mut Vec<u8>) -> usize {
     target_offset
 }
 
-/// The fields Host, Referer and User-Agent; of a repeated field, the first.
+/// The host, Referer and User-Agent; of a repeated field, the first. The host is that of the target
+/// if it has one, else the field Host.
 fn fields(request: RequestHead<'_>) -> [Option<&[u8]>; 3] {
     match request {
         RequestHead::Parsed(request) => [

@@ -97,7 +97,7 @@ impl Log for Worker {
             RequestHead::Parsed(request) => proxies.client_of(peer.address, request),
             RequestHead::Unparsed(head) => proxies.client_of_unparsed(peer.address, &head),
         };
-        let sender = Sender { client, by_proxy: !proxies.is_empty(), peer };
+        let sender = Sender { client, has_proxies: !proxies.is_empty(), peer };
         line::begin(*format, date, sender, request, notes);
     }
 

@@ -7,9 +7,7 @@ use clap::{ArgMatches, Args};
 use sockeye::engine::ListenAddr;
 
 use super::tls::Redirect;
-
-/// The port of URLs by https without a port.
-const HTTPS_PORT: u16 = 443;
+use crate::target::HTTPS_PORT;
 
 /// Let's Encrypt.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";

@@ -40,7 +40,7 @@ impl ClientTls {
         check_tls(&given, target)
     }
 
-    /// What to print each time `--insecure` is given, since the flag is easily forgotten.
+    /// What to print if `--insecure` is given: each time, since the flag is easily forgotten.
     pub(super) fn note(&self, target: &Target) -> Option<String> {
         let text = format!("--insecure: the certificate of {target} is not verified");
         self.insecure.then_some(text)

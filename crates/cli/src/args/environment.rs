@@ -76,7 +76,10 @@ pub(super) fn name_variable(
 ) -> clap::Error {
     let command = line.get(1).and_then(|name| program.find_subcommand(name));
     let flag = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(flag)) => flag.split(' ').next().unwrap_or_default().to_owned(),
+        // `--idle-timeout <TIME>` or `--hsts[=<TIME>]`.
+        Some(ContextValue::String(flag)) => {
+            flag.split([' ', '[']).next().unwrap_or_default().to_owned()
+        }
         _ => return error,
     };
     let has_name = |arg: &&Arg| arg.get_long() == flag.strip_prefix("--");

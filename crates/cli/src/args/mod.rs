@@ -1,5 +1,5 @@
-//! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
-//! [`crate::plan`] checks everything else.
+//! The command line: flags with their defaults and help. Parsing checks the text of each flag, and
+//! some flags against each other; [`crate::plan`] checks everything else.
 
 mod acme;
 mod client_tls;
@@ -129,7 +129,7 @@ impl CommandLine {
     }
 }
 
-/// Of the flags under this heading in the help, those set on the command line, as `--flag`.
+/// The flags under this heading of the help that the command line sets, as `--flag`.
 fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
     let is_typed = |arg: &&Arg| {
         arg.get_help_heading() == Some(heading)
@@ -192,7 +192,7 @@ impl Command {
         tls.note(target)
     }
 
-    /// The value of `--log`.
+    /// The value of `--log`, or the level of a command without that flag.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Self::Http(http) => http.serve.log,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 use sockeye::engine::{Config, ListenAddr};
 use sockeye::http_core::AllowedHosts;
+use sockeye::tls::HTTP_ALPN;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,7 +20,7 @@ use crate::proxies::TrustedProxy;
 use crate::quantity::{Size, Span};
 
 /// The port of `sockeye http`, unless the command line has another.
-const HTTP_PORT: u16 = 8000;
+const SITE_PORT: u16 = 8000;
 /// The port of `sockeye echo` and `sockeye message`.
 const ECHO_PORT: u16 = 65432;
 
@@ -39,7 +40,7 @@ Examples:
   sockeye http ./dist /docs=./docs --spa";
 
 const EXPLAIN_EXAMPLES: &str = "\
-Exit codes: 0 the URL can be served, 1 the response is an error, 2 wrong command line.
+Exit codes: 0 the URL can be served, 1 an error or no response, 2 wrong command line.
 
 Examples:
   # Which file does /about lead to?
@@ -84,7 +85,7 @@ pub(crate) struct Http {
 
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], HTTP_PORT))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["http"], SITE_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
@@ -92,6 +93,9 @@ pub(crate) struct Http {
     /// The default host is 127.0.0.1; with --acme, all addresses.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) http2: Http2,
 
     #[command(flatten)]
     pub(crate) tls: Tls,
@@ -165,7 +169,8 @@ pub(crate) struct Http {
 ///
 /// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
 /// response are ignored. With --tls, it also says which certificate is for the host of an https://
-/// URL, and where an http:// URL is redirected to.
+/// URL, and where an http:// URL is redirected to; certificates with which sockeye http would not
+/// start are an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
@@ -229,6 +234,9 @@ pub(crate) struct Message {
     pub(crate) frames_only: bool,
 
     #[command(flatten)]
+    pub(crate) http2: Http2,
+
+    #[command(flatten)]
     pub(crate) hosts: Hosts,
 
     /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
@@ -265,6 +273,28 @@ pub(crate) struct Message {
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
+}
+
+/// The versions of HTTP.
+#[derive(Args, Debug)]
+pub(crate) struct Http2 {
+    /// Answer no HTTP/2, only HTTP/1.1.
+    ///
+    /// Otherwise clients with TLS choose HTTP/2 if they have it (ALPN: h2), and clients without TLS
+    /// if they begin with its preface (prior knowledge). With this flag, a preface gets 505.
+    #[arg(long)]
+    no_http2: bool,
+}
+
+impl Http2 {
+    pub(crate) fn is_on(&self) -> bool {
+        !self.no_http2
+    }
+
+    /// The protocols of a TLS handshake, the preferred one first.
+    pub(crate) fn alpn(&self) -> &'static [&'static [u8]] {
+        if self.no_http2 { &[b"http/1.1"] } else { &HTTP_ALPN }
+    }
 }
 
 /// The host names of HTTP requests.

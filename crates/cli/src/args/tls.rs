@@ -9,15 +9,13 @@ use sockeye::engine::ListenAddr;
 
 use super::listen;
 use crate::quantity::Span;
-
-/// The port of plain HTTP, which `--https-redirect` listens on if TLS has port 443.
-const HTTP_PORT: u16 = 80;
+use crate::target::HTTP_PORT;
 
 /// The longest age of `--hsts`. Browsers cap it themselves, Chromium at a thousand days.
 const MAX_HSTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The flags of every server.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Tls {
     /// Use TLS, with a certificate and its key in PEM, as cert.pem,key.pem; or self-signed.
     ///
@@ -100,8 +98,18 @@ pub(crate) enum Redirect {
 }
 
 fn redirect(text: &str) -> Result<Redirect, String> {
+    // What environment variables of switches contain.
+    let is_switch = ["true", "false", "yes", "no", "on", "off"]
+        .iter()
+        .any(|value| value.eq_ignore_ascii_case(text));
     match text {
         "" => Ok(Redirect::Default),
+        _ if is_switch => {
+            Err("this is no address: write HOST:PORT or :PORT, as :8080, or nothing \
+                               for port 80 of the hosts of --listen; without this flag, no port \
+                               redirects"
+                .into())
+        }
         _ => listen::parse(text, &["http"], HTTP_PORT).map(Redirect::At),
     }
 }

@@ -1,6 +1,7 @@
 //! What TLS adds to an explanation: redirects to HTTPS, the certificate and headers.
 
 use std::fmt::Write;
+use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -9,7 +10,8 @@ use sockeye::http_core::Status;
 
 use crate::error::{Error, OrUsage};
 use crate::plan::{acme, tls};
-use crate::tls::{Redirects, Requested};
+use crate::target::HTTP_PORT;
+use crate::tls::{Certificates, Redirects, Requested};
 use crate::{args, hosts, text};
 
 /// The scheme, host and port of a URL that is explained.
@@ -48,12 +50,19 @@ pub(super) fn outcome(
         };
         return Ok(Outcome::Folders(note.into()));
     }
+    let given = match given(&flags.tls)? {
+        Given::Refused(why) => {
+            let what = format!("No response: the server does not start: {why}\n");
+            return Ok(Outcome::Instead(what, false));
+        }
+        given => given,
+    };
     let mut more = String::new();
     match origin {
         Some(origin) if !origin.is_https => {
             return plain(flags, &redirects, origin, target);
         }
-        Some(origin) => match certificate(flags, &ordered, origin.host)? {
+        Some(origin) => match certificate(flags, given, &ordered, origin.host) {
             Some(lines) => more.push_str(&lines),
             None => {
                 let host = text::escape_controls(origin.host);
@@ -117,7 +126,7 @@ fn plain(
         challenges: None,
     };
     // Clients leave out the port of `http://` URLs without a port.
-    let authority = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
+    let authority = if port == HTTP_PORT { host.to_owned() } else { format!("{host}:{port}") };
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
         None => (target, None),
@@ -151,56 +160,75 @@ fn ordered(flags: &args::Http) -> Result<Vec<Vec<String>>, Error> {
 pub(super) fn hosts(flags: &args::Http) -> Vec<String> {
     // Explaining must not make a certificate. An error in a name or file is reported elsewhere.
     let mut names = ordered(flags).unwrap_or_default().concat();
-    if !tls::uses_self_signed(&flags.tls)
-        && let Ok(Some(certificates)) = tls::certificates(&flags.tls, &[], &[], None)
-    {
+    if let Ok(Some(certificates)) = tls::given_certificates(&flags.tls) {
         names.extend(certificates.hosts());
     }
     names
 }
 
+/// The certificates in the files of `--tls`.
+enum Given {
+    /// There are no files.
+    Nothing,
+    /// Those that a server uses.
+    Certificates(Box<Certificates>),
+    /// Why this user can't read them. The server's user may be allowed to.
+    Unreadable(String),
+    /// Why a server with them doesn't start.
+    Refused(String),
+}
+
+fn given(flags: &args::Tls) -> Result<Given, Error> {
+    Ok(match tls::given_certificates(flags) {
+        Ok(None) => Given::Nothing,
+        Ok(Some(certificates)) => Given::Certificates(certificates.into()),
+        Err(error @ Error::Usage(_)) => return Err(error),
+        Err(Error::Failure(error)) => {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            let text = text::escape_controls(&error.to_string());
+            match kind {
+                Some(io::ErrorKind::PermissionDenied) => Given::Unreadable(text),
+                _ => Given::Refused(text),
+            }
+        }
+    })
+}
+
 /// The lines about the certificate that answers `host`. `None`: the handshake is refused.
 fn certificate(
     flags: &args::Http,
+    given: Given,
     ordered: &[Vec<String>],
     host: &str,
-) -> Result<Option<String>, Error> {
+) -> Option<String> {
     if ordered.iter().flatten().any(|name| name.eq_ignore_ascii_case(host)) {
-        return Ok(Some(
-            "  certificate: of --acme, once it is issued, which the log says\n".into(),
-        ));
+        return Some("  certificate: of --acme, once it is issued, which the log says\n".into());
     }
     if flags.tls.tls.is_empty() {
         if flags.tls.tls_unknown_name == args::UnknownName::Refuse {
-            return Ok(None);
+            return None;
         }
         let (names, host) = (ordered.concat().join(", "), text::escape_controls(host));
-        return Ok(Some(format!(
+        return Some(format!(
             "  certificate: of --acme, for {names}\n  fix: browsers refuse it for {host}: add --acme \
              {host}\n"
-        )));
+        ));
     }
     // Explaining must not make a certificate.
     if tls::uses_self_signed(&flags.tls) {
         let others = if flags.tls.tls.len() > 1 { ", or by name one of the others" } else { "" };
-        return Ok(Some(format!("  certificate: self-signed, so browsers warn{others}\n")));
+        return Some(format!("  certificate: self-signed, so browsers warn{others}\n"));
     }
-    let certificates = match tls::certificates(&flags.tls, &[], &[], None) {
-        Ok(certificates) => certificates,
-        Err(error @ Error::Usage(_)) => return Err(error),
-        // The key may be readable by the server's user only.
-        Err(Error::Failure(error)) => {
-            return Ok(Some(format!("  certificate: unknown: {error:#}\n")));
-        }
+    let certificates = match given {
+        Given::Certificates(certificates) => certificates,
+        Given::Nothing | Given::Refused(_) => return Some(String::new()),
+        Given::Unreadable(why) => return Some(format!("  certificate: unknown: {why}\n")),
     };
-    let Some(certificates) = certificates else { return Ok(Some(String::new())) };
-    let Some((found, is_for_host)) = certificates.explain(host, SystemTime::now()) else {
-        return Ok(None);
-    };
+    let (found, is_for_host) = certificates.explain(host, SystemTime::now())?;
     let mut lines = format!("  certificate: {}\n", text::escape_controls(&found));
     if !is_for_host {
         let host = text::escape_controls(host);
         let _ = writeln!(lines, "  fix: browsers refuse it for {host}: add one for it with --tls");
     }
-    Ok(Some(lines))
+    Some(lines)
 }

@@ -2,34 +2,35 @@
 
 mod report;
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sockeye_load::{Failure, ProbeError, StopHandle};
+use sockeye_load::{Failure, Probe, ProbeError, StopHandle};
 
 use self::report::Report;
 use crate::log::Log;
 use crate::plan::Load;
+use crate::target::Target;
 
 /// Runs until the load ends or a signal stops it, and prints the report.
 ///
 /// # Errors
 ///
-/// The first request got no response, or standard output failed. Later errors are part of the
-/// report, and of the exit code.
+/// The first request got no response, or a redirect to TLS at the same port, or standard output
+/// failed. Later errors are part of the report, and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot set up signals")?;
     let Load { plan, addresses, targets, json } = load;
-    let first_target = targets.first().map(ToString::to_string).unwrap_or_default();
+    let first = targets.first().context("a target is missing")?;
     let probe = sockeye_load::probe(&plan, &addresses);
-    let probe = probe.map_err(|error| probe_failed(error, &first_target))?;
+    let probe = probe.map_err(|error| probe_failed(error, first))?;
+    check_redirects(&probe, &targets)?;
     for (index, text) in probe.errors() {
         if let Some(target) = targets.get(index) {
             log.print(format!("{target} returns an error: {text}"));
@@ -53,15 +54,34 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Fails if plain HTTP is redirected to TLS at the same port: what follows would measure redirects.
+pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Result<()> {
+    for (index, location) in probe.redirects() {
+        if let Some(target) = targets.get(index)
+            && let Some(with_tls) = target.with_tls_by(location)
+        {
+            bail!("{target} is redirected to TLS at the same port: write {with_tls}");
+        }
+    }
+    Ok(())
+}
+
 /// The error if a server sent no valid response to the first request.
-pub(crate) fn probe_failed(error: ProbeError, target: &dyn Display) -> anyhow::Error {
+pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
         Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
             "sent an invalid response"
         }
         _ => "did not respond",
     };
-    anyhow::Error::new(error).context(format!("{target} {what}"))
+    let is_connected = !matches!(error.failure, Failure::Connect | Failure::Tls | Failure::Socket);
+    let hint = match target.with_tls() {
+        Some(with_tls) if is_connected && with_tls != *target => {
+            format!("; if the port speaks TLS, write {with_tls}")
+        }
+        _ => String::new(),
+    };
+    anyhow::anyhow!("{target} {what}: {error}{hint}")
 }
 
 /// The first signal ends the load, the second the process.

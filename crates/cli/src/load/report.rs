@@ -234,7 +234,7 @@ fn per_second(count: u64, time: Duration) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
-/// `1,234,567`; below ten with one decimal.
+/// `1,234,567`; below ten with one decimal, unless it is a whole number.
 fn grouped(number: f64) -> String {
     if number < 10.0 && number.fract() != 0.0 {
         return format!("{number:.1}");

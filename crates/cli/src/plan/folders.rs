@@ -41,7 +41,7 @@ impl Folders {
     ///
     /// # Errors
     ///
-    /// A folder can't be opened, or two have the same prefix.
+    /// A flag has an invalid value, a folder can't be opened, or two have the same prefix.
     pub(crate) fn of(flags: args::FolderArgs, listing: Listing) -> Result<Self, Error> {
         let options = options(&flags, listing).or_usage()?;
         let compressed = flags.compress_memory.bytes();

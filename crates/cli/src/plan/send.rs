@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) timeout: Duration,
     pub(crate) config: Config,
     pub(crate) tls: Option<ClientTls>,
+    /// The target to type for TLS, if it is used without.
+    pub(crate) with_tls: Option<Target>,
 }
 
 /// Bytes to send.
@@ -110,6 +112,7 @@ pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Resu
 fn client(flags: &args::Send) -> Result<Client, Error> {
     let tls = client_tls(&flags.tls, &flags.target, false)?;
     let addresses = addresses(flags.connect_to.as_ref().unwrap_or(&flags.target))?;
+    let with_tls = flags.target.with_tls().filter(|target| *target != flags.target);
     reserve_descriptors(flags.connections.into(), OTHER_DESCRIPTORS)?;
     Ok(Client {
         addresses,
@@ -126,5 +129,6 @@ fn client(flags: &args::Send) -> Result<Client, Error> {
             ..Config::default()
         },
         tls,
+        with_tls,
     })
 }

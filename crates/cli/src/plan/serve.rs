@@ -48,6 +48,7 @@ pub(crate) struct Http {
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) proxies: Proxies,
     pub(crate) hosts: AllowedHosts,
+    pub(crate) http2: bool,
     /// The age of Strict-Transport-Security.
     pub(crate) hsts: Option<Duration>,
 }
@@ -59,6 +60,7 @@ pub(crate) struct Message {
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
     pub(crate) frames_only: bool,
+    pub(crate) http2: bool,
     pub(crate) hosts: AllowedHosts,
     pub(crate) origins: AllowedOrigins,
 }
@@ -70,6 +72,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         fields: flags.max_header_fields.get(),
         head_timeout: flags.head_timeout.0,
         idle_timeout: flags.idle_timeout.0,
+        write_timeout: flags.serve.write_timeout.0,
         ..http_core::Limits::default()
     };
     if limits.request_line > limits.head {
@@ -85,7 +88,7 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
     let folders = Folders::of(flags.folders, listing)?;
     tls::check_state(&flags.tls, &flags.acme, &folders)?;
     let acme = acme(&flags.acme, &flags.tls, !redirects.is_empty())?;
-    let certificates = tls::certificates(&flags.tls, &[b"http/1.1"], &names, acme.as_ref())?;
+    let certificates = tls::certificates(&flags.tls, flags.http2.alpn(), &names, acme.as_ref())?;
     let mut keys = certificates.as_ref().map(Certificates::pairs).unwrap_or_default().to_vec();
     keys.extend(acme.iter().map(|acme| [PathBuf::new(), acme.account_key()]));
     tls::check_keys(&keys, &folders)?;
@@ -101,8 +104,9 @@ pub(crate) fn http(flags: args::Http, stdout: Stdout) -> Result<Http, Error> {
         Some(path) => Some((open_access_log(path)?, flags.access_log_format)),
         None => request_lines(stdout, flags.serve.log),
     };
+    let http2 = flags.http2.is_on();
     let hsts = flags.https.hsts.map(|span| span.0);
-    Ok(Http { serve, folders, limits, access, proxies, hosts, hsts })
+    Ok(Http { serve, folders, limits, access, proxies, hosts, http2, hsts })
 }
 
 /// The log of requests that a terminal shows at log level `info` and the more verbose ones.
@@ -164,11 +168,14 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     }
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
-    let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
+    // Frames have no name in ALPN.
+    let alpn = if frames_only { &[] } else { flags.http2.alpn() };
+    let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
     let serve = serve(flags.listen, &flags.serve, certificates, None)?;
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
-    Ok(Message { serve, answers, access, limits, frames_only, hosts, origins })
+    let http2 = flags.http2.is_on();
+    Ok(Message { serve, answers, access, limits, frames_only, http2, hosts, origins })
 }
 
 pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {

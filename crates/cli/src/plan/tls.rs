@@ -17,13 +17,11 @@ use crate::acme::Acme;
 use crate::args::{self, Redirect};
 use crate::error::Error;
 use crate::state;
+use crate::target::{HTTP_PORT, HTTPS_PORT};
 use crate::tls::Certificates;
 
 /// The value of `--tls` for a certificate for development.
 const SELF_SIGNED: &str = "self-signed";
-
-/// The ports of `https://` URLs and of `http://` URLs without a port.
-const PORTS: [u16; 2] = [443, 80];
 
 /// Whether the certificate for development is used.
 pub(crate) fn uses_self_signed(flags: &args::Tls) -> bool {
@@ -75,6 +73,17 @@ pub(crate) fn certificates(
     certificates.map(Some).map_err(explained)
 }
 
+/// The certificates in the files of `--tls`, which exist before the server starts. `None` if there
+/// are none.
+pub(crate) fn given_certificates(flags: &args::Tls) -> Result<Option<Certificates>, Error> {
+    let is_file = |value: &&OsString| *value != SELF_SIGNED;
+    let tls: Vec<_> = flags.tls.iter().filter(is_file).cloned().collect();
+    match tls.is_empty() {
+        true => Ok(None),
+        false => certificates(&args::Tls { tls, ..flags.clone() }, &[], &[], None),
+    }
+}
+
 /// Takes the self-signed certificate from the state folder, or makes it.
 fn self_signed(state: Option<&Path>, names: &[String]) -> Result<SelfSigned, Error> {
     let folder = state::folder(state)?;
@@ -109,10 +118,14 @@ fn explained(
             "--tls: {error}; write --tls cert.pem,key.pem, or --tls self-signed for a certificate \
              for development"
         ),
-        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => anyhow!(
-            "{flag}: {error}; the user that runs the server must be allowed to read it, and to open \
-             its folders"
-        ),
+        Problem::Unreadable(cause) if cause.kind() == PermissionDenied => {
+            let text = format!(
+                "{flag}: {error}; the user that runs the server must be allowed to read it, and to \
+                 open its folders"
+            );
+            // `explain` recognizes it by its kind.
+            anyhow::Error::new(io::Error::new(PermissionDenied, text))
+        }
         _ => anyhow!("{flag}: {error}"),
     }
 }
@@ -180,11 +193,10 @@ pub(crate) fn redirects(flags: &args::Http) -> Result<Vec<ListenAddr>, Error> {
         None => return Ok(Vec::new()),
         Some(Redirect::At(address)) => vec![address.clone()],
         Some(Redirect::Default) => {
-            let [https, http] = PORTS;
             let usual = flags.listen.iter().filter_map(|address| match address {
-                ListenAddr::Any(port) if *port == https => Some(ListenAddr::Any(http)),
-                ListenAddr::Host(host, port) if *port == https => {
-                    Some(ListenAddr::Host(host.clone(), http))
+                ListenAddr::Any(HTTPS_PORT) => Some(ListenAddr::Any(HTTP_PORT)),
+                ListenAddr::Host(host, HTTPS_PORT) => {
+                    Some(ListenAddr::Host(host.clone(), HTTP_PORT))
                 }
                 _ => None,
             });

@@ -5,5 +5,5 @@ mod plain;
 mod redirect;
 
 pub(crate) use self::certificates::Certificates;
-pub(crate) use self::plain::WithRedirects;
+pub(crate) use self::plain::{WithReasons, WithRedirects};
 pub(crate) use self::redirect::{Redirects, Requested};

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use sockeye::Service;
-use sockeye::http_core::{Server, ServerConfig};
-use sockeye::proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
+use sockeye::http_core::{Log, Outcome, RequestHead, Server, ServerConfig, Status};
+use sockeye::proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn, WallTime};
 use sockeye::tls::ACME_TLS_ALPN;
 
 use super::redirect::{RedirectHandlers, Redirects};
@@ -51,6 +51,43 @@ impl<S: Service> Service for WithRedirects<S> {
 
     fn on_deadline(&mut self, now: Time) {
         self.service.on_deadline(now);
+    }
+}
+
+/// An access log of redirected requests: those that get no redirect, and all at a port that expects
+/// TLS, have a reason, like the requests that the server itself refuses.
+#[derive(Debug)]
+pub(crate) struct WithReasons {
+    pub(crate) log: Rc<dyn Log>,
+    /// The first listener of a port that only redirects.
+    pub(crate) first: u32,
+}
+
+impl Log for WithReasons {
+    fn on_request(
+        &self,
+        request: RequestHead<'_>,
+        peer: &Peer,
+        when: WallTime,
+        notes: &mut Vec<u8>,
+    ) {
+        notes.push((peer.via < self.first).into());
+        self.log.on_request(request, peer, when, notes);
+    }
+
+    fn on_end(&self, notes: &[u8], outcome: &Outcome) {
+        let Some((expects_tls, notes)) = notes.split_first() else { return };
+        let reason = match outcome.status {
+            Some(Status::MISDIRECTED_REQUEST) => Some("host_not_allowed"),
+            Some(Status::PERMANENT_REDIRECT | Status::BAD_REQUEST) if *expects_tls == 1 => {
+                Some("plain_http")
+            }
+            Some(Status::BAD_REQUEST) => Some("bad_request"),
+            _ => None,
+        };
+        let mut outcome = *outcome;
+        outcome.refusal_code = outcome.refusal_code.or(reason);
+        self.log.on_end(notes, &outcome);
     }
 }
 

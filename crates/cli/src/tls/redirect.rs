@@ -3,7 +3,7 @@
 //!
 //! A `Location` is made of the request's host, which is checked, and its target, whose special
 //! characters are escaped. So it has one shape, whatever a client sends: `https://`, a name or an IP
-//! address, a port, and a path.
+//! address, perhaps a port, a path, and perhaps a query.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,8 +17,7 @@ use sockeye::http_core::{
 use sockeye::proto::Peer;
 use sockeye_acme::Challenges;
 
-/// The port of `https://` URLs without a port.
-const HTTPS_PORT: u16 = 443;
+use crate::target::HTTPS_PORT;
 
 /// How to redirect; shared by the connections of a shard.
 #[derive(Clone, Debug)]
@@ -175,7 +174,9 @@ impl Handler for Redirect {
 
     fn page(&self, status: Status, _: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let place = self.redirects.place(self.peer.via).text();
-        let text = format!("{status}\n{place} The client {what}.\n");
+        // It is empty if the handler panicked.
+        let what = if what.is_empty() { String::new() } else { format!(" The client {what}.") };
+        let text = format!("{status}\n{place}{what}\n");
         let fields = Fields::new().with("Content-Type", b"text/plain; charset=utf-8").ok()?;
         Some((fields, text.into()))
     }
@@ -185,8 +186,8 @@ fn is_read(request: &Request<'_>) -> bool {
     matches!(request.method(), Method::Get | Method::Head)
 }
 
-/// The name or IP address of a valid `Host`, and its port. `None` if the name has characters that
-/// no host name has.
+/// The name or IP address of a host, and the port after it. `None` if the name has characters that
+/// no host name has, or the port is no number up to 65,535.
 fn split(host: &[u8]) -> Option<(&str, Option<u16>)> {
     let host = str::from_utf8(host).ok()?;
     let (name, port) = match host.rsplit_once(':') {
@@ -324,6 +325,19 @@ mod tests {
         }
         let post = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
         assert_eq!(outcome(&other, post), (308, Some("https://a:8443/a".into())));
+    }
+
+    #[test]
+    fn the_page_of_a_refusal_blames_the_client_only_if_it_is_at_fault() {
+        let peer = Peer::new(sockeye::proto::Address::Unix, 0);
+        let redirect = RedirectHandlers(Rc::new(redirecting())).handler(&peer);
+        let page = |what: &str| {
+            let (_, content) = redirect.page(Status::BAD_REQUEST, "code", what).unwrap();
+            String::from_utf8(content.to_vec()).unwrap()
+        };
+        let place = "400 Bad Request\nThis port redirects to HTTPS.";
+        assert_eq!(page("sent no host"), format!("{place} The client sent no host.\n"));
+        assert_eq!(page(""), format!("{place}\n"), "as after a panic");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use rustix::process::{Signal, geteuid};
 
 use crate::support::{Folder, Running, run, sockeye, text};
+use crate::tls_clients::peers::Authority;
 
 /// The exit code and the output of `sockeye explain`.
 fn explain(url: &str, flags: &[&str]) -> (i32, String) {
@@ -90,9 +91,9 @@ fn a_url_of_a_server_with_tls_is_explained_with_its_certificate_and_redirects() 
         (
             "https://a.example/about",
             &gone,
-            0,
-            &["200 OK", "certificate: unknown: --tls: "],
-            "refuse it",
+            1,
+            &["No response: the server does not start: --tls: ", "/none.pem"],
+            "200 OK",
         ),
         ("https://b.example/about", &acme, 0, &["200 OK", "certificate: of --acme"], "refuse it"),
         ("https://c.example/about", &acme, 0, &["refuse it for c.example: add --acme"], "once"),
@@ -193,4 +194,53 @@ fn wrong_command_lines_are_refused() {
         assert!(printed.contains(expected_text), "{printed}");
     }
     assert_eq!(run(&["explain"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_certificate_with_which_no_server_starts_is_an_error() {
+    let (site, files) = (Folder::new(), Folder::new());
+    site.write("about.html", b"about");
+    let pem = files.join("expired.pem");
+    Authority::new("ours").issue_expired(&["a.example"]).write(&pem);
+    let flags = [site.text(), "--listen", ":443", "--tls", &pem];
+    let start = run(&[&["http"], &flags[..]].concat());
+    assert_eq!(start.status.code(), Some(1));
+    let why = text(&start.stderr).replace("sockeye: ", "");
+    assert!(why.contains(" expired at 2020-01-01 "), "{why}");
+    let with_self_signed = [&flags[..], &["--tls", "self-signed"]].concat();
+    for flags in [&flags[..], &with_self_signed] {
+        for url in ["https://a.example/about", "http://a.example:443/about", "/about"] {
+            let (ended, printed) = explain(url, flags);
+            let expected = format!("\nNo response: the server does not start: {why}");
+            assert!(printed.ends_with(&expected), "{url}: {printed}");
+            assert_eq!(ended, 1, "{url}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_only_the_server_may_read_is_no_error() {
+    let (site, files) = (Folder::new(), Folder::new());
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    for folder in [&site, &files] {
+        std::fs::set_permissions(folder.path(), mode(0o755)).unwrap();
+    }
+    site.write("about.html", b"about");
+    let pem = files.join("both.pem");
+    Authority::new("ours").issue(&["a.example"]).write(&pem);
+    std::fs::set_permissions(&pem, mode(0o000)).unwrap();
+    let mut command =
+        sockeye(&["explain", "https://a.example/about", site.text(), "-l", ":443", "--tls", &pem]);
+    if geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = match command.output() {
+        // Only root may run the program here, so this can't be tested.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
+        output => output.unwrap(),
+    };
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(printed.contains("200 OK"), "{printed}");
+    assert!(printed.contains("  certificate: unknown: --tls: "), "{printed}");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
 }

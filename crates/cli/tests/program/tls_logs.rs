@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 use serde_json::{Map, Value};
+use sockeye::tls::rustls::client::WantsClientCert;
 use sockeye::tls::rustls::pki_types::pem::PemObject;
-use sockeye::tls::rustls::pki_types::{CertificateDer, ServerName};
-use sockeye::tls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use sockeye::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use sockeye::tls::rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned,
+};
 use sockeye::tls::{provider, self_signed};
 
 use crate::support::{Folder, Running};
+use crate::tls_clients::peers::{Authority, Identity};
 
 const LOGGING: &str = include_str!("../../../../docs/logging.md");
 
@@ -39,18 +43,21 @@ impl Site {
 
     /// A client that trusts the certificate.
     fn client(&self) -> ClientConfig {
+        self.builder().with_no_client_auth()
+    }
+
+    fn builder(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()).unwrap();
-        client(roots)
+        builder(roots)
     }
 }
 
-fn client(roots: RootCertStore) -> ClientConfig {
+fn builder(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 fn connect(server: &Running) -> TcpStream {
@@ -126,7 +133,7 @@ fn handshakes_that_fail_are_logged_with_their_reason() {
         expected.push(code);
     }
     get(&server, site.client(), "b.example").unwrap_err();
-    get(&server, client(RootCertStore::empty()), "a.example").unwrap_err();
+    get(&server, builder(RootCertStore::empty()).with_no_client_auth(), "a.example").unwrap_err();
     let mut other = site.client();
     other.alpn_protocols = vec![b"h2".to_vec()];
     get(&server, other, "a.example").unwrap_err();
@@ -178,6 +185,40 @@ fn tls_to_a_plain_port_is_answered_in_http_and_named() {
         assert_eq!(ends.len(), 1, "{ends:?}");
         assert!(ends[0].starts_with("tls_on_plain_port reason=the peer "), "{ends:?}");
         assert!(ends[0].contains("TLS") && ends[0].contains(" --tls)"), "{ends:?}");
+    }
+}
+
+#[test]
+fn a_refused_certificate_of_a_client_is_logged_in_plain_words() {
+    let site = Site::new();
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    site.files.write("ca.pem", ours.pem().as_bytes());
+    let ca = site.files.join("ca.pem");
+    let server = site.start(&["--client-ca", &ca, "--workers", "1"]);
+    let names = &["client.example"];
+    let mut reasons = Vec::new();
+    for (identity, reason) in [
+        (None, Some("sent no certificate")),
+        (Some(other.issue(names)), Some("sent a certificate that no trusted authority has issued")),
+        (Some(ours.issue_expired(names)), Some("sent a certificate that has expired, or")),
+        (Some(ours.issue(names)), None),
+    ] {
+        let config = match identity {
+            None => site.client(),
+            Some(Identity { certificate, key }) => {
+                let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                site.builder().with_client_auth_cert(chain, key).unwrap()
+            }
+        };
+        assert_eq!(get(&server, config, "a.example").is_ok(), reason.is_none(), "{reason:?}");
+        reasons.extend(reason);
+    }
+    let ends = ends(server);
+    assert_eq!(ends.len(), reasons.len(), "{ends:?}");
+    for (end, reason) in ends.iter().zip(reasons) {
+        let expected = format!("tls_bad_certificate reason=the peer {reason}");
+        assert!(end.starts_with(&expected), "{end}");
     }
 }
 

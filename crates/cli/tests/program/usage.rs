@@ -156,6 +156,10 @@ fn a_wrong_environment_variable_ends_with_2() {
         ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "write unix"),
         ("SOCKEYE_PORT", "x", "a port is a number up to 65535"),
         ("SOCKEYE_LINKS_INTO", "/no/such/folder", "no such file or folder"),
+        ("SOCKEYE_HTTPS_REDIRECT", "true", "this is no address: write HOST:PORT or :PORT"),
+        ("SOCKEYE_HTTPS_REDIRECT", "No", "this is no address"),
+        ("SOCKEYE_HSTS", "", "write a duration with its unit"),
+        ("SOCKEYE_IDLE_TIMEOUT", "", "write a duration with its unit"),
     ] {
         let output = sockeye(&["http", folder.text()]).env(name, value).output().unwrap();
         let stderr = text(&output.stderr);

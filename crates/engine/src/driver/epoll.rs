@@ -20,6 +20,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
 use rustix::time::{ClockId, clock_gettime};
+use socket2::SockRef;
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Address, FileRange, Output, Time, WallTime};
 
@@ -288,6 +289,11 @@ impl Driver for Epoll {
             }
         }
         Sending::Done(Sent { out, count, status })
+    }
+
+    fn limit_unsent(&mut self, socket: &mut Socket, bytes: u32) {
+        // Unix sockets don't have it.
+        let _ = SockRef::from(&socket.fd).set_tcp_notsent_lowat(bytes);
     }
 
     fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {

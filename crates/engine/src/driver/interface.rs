@@ -96,6 +96,10 @@ pub trait Driver {
     /// `out`.
     fn send(&mut self, socket: &mut Self::Socket, out: Box<Output>) -> Sending;
 
+    /// From now on, the kernel holds at most about `bytes` bytes of `socket` that it has not sent to
+    /// the network. No effect on Unix sockets. Only an optimization, so it never fails.
+    fn limit_unsent(&mut self, socket: &mut Self::Socket, bytes: u32);
+
     /// Reads the beginning of `range` into `buffer` without waiting for a disk, at most as much as
     /// fits. `None` if that might block: a thread reads then. Default: `None`.
     fn read_resident(&mut self, range: &FileRange, buffer: &mut [u8]) -> Option<io::Result<usize>> {

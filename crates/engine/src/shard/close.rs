@@ -130,7 +130,7 @@ impl<D: Driver> Shard<D> {
             self.notify_phase(key);
         }
         // This may be the end of a turn, or between two.
-        self.open_handshaken();
+        self.do_chores();
     }
 
     /// Stops listening and cuts all connections now.

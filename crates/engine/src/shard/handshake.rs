@@ -4,7 +4,7 @@ use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Consumed, DRAIN_GRACE, Event, Fault, Peer, Protocol, Reason, Time, Turn};
 
 use super::state::{Active, Shard, find};
-use crate::conn::{Conn, ShardResources, Stage, catch_panic};
+use crate::conn::{Chore, Conn, ShardResources, Stage, catch_panic};
 use crate::driver::Driver;
 use crate::tls::{Secure, Tls, TlsError};
 
@@ -74,10 +74,17 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Opens the sessions of connections whose handshake is complete.
-    pub(super) fn open_handshaken(&mut self) {
-        while let Some(key) = self.resources.handshaken.pop() {
-            self.open_session(key);
+    /// Does what connections have asked for since the last call.
+    pub(super) fn do_chores(&mut self) {
+        while let Some((key, chore)) = self.resources.chores.pop() {
+            match chore {
+                Chore::OpenSession => self.open_session(key),
+                Chore::LimitUnsent(bytes) => {
+                    if let Some(conn) = find(&mut self.conns, key) {
+                        self.driver.limit_unsent(&mut conn.socket, bytes);
+                    }
+                }
+            }
         }
     }
 

@@ -63,10 +63,12 @@ impl<D: Driver> Active<'_, D> {
     fn receive<const IS_DRAINING: bool>(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let resources: &mut ShardResources = resources;
-        if !conn.readable || !conn.wants_input(&resources.config) {
+        if !conn.readable {
             return Ok(());
         }
-        if conn.secure.is_some() && !conn.may_take_step(resources) {
+        let wants_input = conn.session.wants_input(resources.config.max_buffered_output)
+            || (conn.wants_input(&resources.config) && conn.may_take_step(resources));
+        if !wants_input {
             return Ok(());
         }
         let received = match driver.receive(&mut conn.socket) {
@@ -86,6 +88,10 @@ impl<D: Driver> Active<'_, D> {
             conn.session.send_event(Event::LameDuck, resources);
         }
         match &mut conn.stage {
+            // The usual case first.
+            Stage::Established | Stage::Finished if len > 0 && conn.secure.is_none() => {
+                conn.session.input(received.bytes, resources);
+            }
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.bytes_left {
                     return Err(conn.session.orderly_reason());
@@ -101,10 +107,7 @@ impl<D: Driver> Active<'_, D> {
                 conn.readable = false;
                 conn.end_of_input(resources);
             }
-            _ if conn.secure.is_some() => conn.decrypt(received.bytes, resources),
-            _ => {
-                conn.session.input(received.bytes, resources);
-            }
+            _ => conn.decrypt(received.bytes, resources),
         }
         if conn.readable {
             if conn.wants_input(&resources.config) {

@@ -48,7 +48,7 @@ impl<D: Driver> Active<'_, D> {
         self.conn.session.progress(self.resources);
         self.conn.queue_if_readable(self.resources);
         match (self.conn.session.end(), &self.conn.stage) {
-            (_, Stage::Lingering(_)) => Ok(()),
+            (None, _) | (_, Stage::Lingering(_)) => Ok(()),
             (Some(_), _) if self.conn.must_send_close() => self.send_close(),
             (Some(end), _) if self.conn.is_flushed() => self.end(end),
             _ => Ok(()),
@@ -61,7 +61,8 @@ impl<D: Driver> Active<'_, D> {
         if conn.secure.is_some() {
             return self.send_secure();
         }
-        if conn.send != SendState::Ready || conn.session.has_in_flight() {
+        let has_in_flight = D::KEEPS_OUTPUT && conn.session.has_in_flight();
+        if conn.send != SendState::Ready || has_in_flight {
             return Ok(());
         }
         let Some(out) = conn.session.take_output() else { return Ok(()) };

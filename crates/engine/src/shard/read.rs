@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use sockeye_proto::{Output, Reason, Time};
+use sockeye_proto::{Reason, Time};
 
 use super::state::{Active, Shard};
 use crate::conn::SendState;
@@ -31,13 +31,14 @@ impl<D: Driver> Active<'_, D> {
     /// Starts a read of the file range at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { conn, resources, .. } = self;
-        let Some(range) = conn.session.output().and_then(Output::front_file) else {
+        let (key, client) = (conn.session.key(), conn.client());
+        let max = resources.max_read(client);
+        let Some((range, must_verify)) = conn.session.output().and_then(|out| out.front_read(max))
+        else {
             conn.mark_dirty(resources);
             return Ok(());
         };
-        let client = conn.client();
-        let max = resources.max_read(client);
-        resources.reads.start(conn.session.key(), client, range.clone(), max)?;
+        resources.reads.start(key, client, range, must_verify)?;
         conn.send = SendState::Reading;
         conn.write_deadline = resources.now + READ_TIMEOUT;
         Ok(())

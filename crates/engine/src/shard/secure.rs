@@ -1,14 +1,14 @@
 //! TLS connections: decrypting, and sending ciphertext.
 
 use sockeye_proto::driver::InFlight;
-use sockeye_proto::{Blame, Client, Part, Reason, Time};
+use sockeye_proto::{Blame, Client, Reason, Time};
 
 use super::input::reason_of;
 use super::state::{Active, Shard};
-use crate::conn::{Conn, SendState, ShardResources, Stage};
+use crate::conn::{Chore, Conn, SendState, ShardResources, Stage};
 use crate::driver::{Driver, SendStatus, Sending, Sent};
 use crate::output_budget::UNCHARGED_BYTES;
-use crate::tls::{FileError, Secure, TlsError};
+use crate::tls::{Secure, TlsError, Unsealed};
 impl<D: Driver> Shard<D> {
     /// Closes the TLS of a connection. One that was idle gets close_notify, if that can be sent at
     /// once.
@@ -78,32 +78,19 @@ impl<D: Driver> Active<'_, D> {
         let mut sealed = 0;
         let end = loop {
             let left = max.saturating_sub(sealed);
-            if left == 0 {
+            if left == 0 || plain.is_empty() {
                 break Ok(false);
             }
-            let sealed_now = match plain.part(left) {
-                Part::Nothing => break Ok(false),
-                Part::Changed => break Err(Reason::FileChanged),
-                Part::Unread(_) => break Ok(true),
-                Part::Memory => secure.seal_memory(&plain, left as usize, &mut out),
-                Part::File(range) => {
-                    let piece = &mut resources.file_piece;
-                    match secure.seal_file(*driver, range, left as usize, piece, &mut out) {
-                        None => break Ok(true),
-                        // The file ends before its range does.
-                        Some(Ok(0)) => break Err(Reason::FileChanged),
-                        Some(Ok(count)) => Ok(count),
-                        Some(Err(FileError::Tls(error))) => Err(error),
-                        Some(Err(FileError::File(error))) => break Err(Reason::FileFailed(error)),
-                    }
-                }
-            };
-            match sealed_now {
+            let buffer = &mut resources.sealing_buffer;
+            match secure.seal_front(*driver, &plain, left, buffer, &mut out) {
                 Ok(count) => {
                     plain.advance(count as u64);
                     sealed += count as u64;
                 }
-                Err(error) => break Err(Reason::Fault(error.fault())),
+                Err(Unsealed::NeedsRead) => break Ok(true),
+                Err(Unsealed::FileChanged) => break Err(Reason::FileChanged),
+                Err(Unsealed::FileFailed(error)) => break Err(Reason::FileFailed(error)),
+                Err(Unsealed::Tls(error)) => break Err(Reason::Fault(error.fault())),
             }
         };
         if out.is_empty() {
@@ -114,7 +101,8 @@ impl<D: Driver> Active<'_, D> {
         secure.sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
         conn.session.put_back(plain, 0, *resources);
         conn.session.set_in_flight(InFlight::of_bytes(sealed as usize));
-        // The peer may be slow to take the records, and its client may have many connections.
+        // The peer may be slow to take the records, and its client may have many connections, so
+        // they are charged to that client even before the send.
         if conn.session.held() > UNCHARGED_BYTES {
             conn.charge(resources);
         }
@@ -202,7 +190,7 @@ impl<S> Conn<S> {
         let Some(secure) = secure.as_deref_mut() else { return };
         if is_handshaking && secure.is_not_tls(input) {
             secure.is_plain = true;
-            resources.handshaken.push(session.key());
+            resources.chores.push((session.key(), Chore::OpenSession));
             return secure.early.extend_from_slice(input);
         }
         if is_handshaking && secure.tls.completes_hello(input) {
@@ -222,7 +210,8 @@ impl<S> Conn<S> {
                 false => session.input(plain, resources),
             });
         });
-        // After close_notify, not even an alert is sent.
+        // After close_notify, not even an alert is sent. Unsent records before the alert can't be
+        // separated from it. Then it is sent too, and the peer ignores it.
         if secure.is_closed && before == 0 {
             out.clear();
         }
@@ -267,7 +256,7 @@ impl<S> Conn<S> {
                 self.mark_dirty(resources);
             }
             Ok(()) if is_handshaking && !secure.tls.is_handshaking() => {
-                resources.handshaken.push(session.key());
+                resources.chores.push((session.key(), Chore::OpenSession));
             }
             Ok(()) if is_handshaking => {}
             Ok(()) if secure.tls.is_closed_by_peer() && !session.is_at_end_of_input() => {

@@ -248,8 +248,8 @@ impl<D: Driver> Shard<D> {
             ready: Vec::new(),
             handshakes: Handshakes::default(),
             hellos,
-            handshaken: Vec::new(),
-            file_piece: Vec::new(),
+            chores: Vec::new(),
+            sealing_buffer: Vec::new(),
         };
         Ok(Self {
             driver,

@@ -41,7 +41,7 @@ impl<D: Driver> Shard<D> {
         self.accept();
         self.queue_accepted();
         self.read_ready();
-        self.open_handshaken();
+        self.do_chores();
         self.run_timers();
         self.flush_dirty();
         self.watch_accepted();
@@ -173,7 +173,8 @@ impl<D: Driver> Shard<D> {
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
 
-    /// Returns freed memory to the kernel, on a thread of the pool.
+    /// Returns freed memory to the kernel, on a thread of the pool. No client asked for it: the job
+    /// takes its turn as if a local client had.
     #[cold]
     fn trim(&self) {
         let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);

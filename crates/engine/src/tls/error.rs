@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rustls::{AlertDescription, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 use sockeye_proto::Fault;
 
 use super::names::name_of_alert;
@@ -69,25 +69,87 @@ fn code_of(error: &Error) -> &'static str {
     }
 }
 
+/// What a peer and we don't have in common.
+fn kind_of_suite(what: &PeerIncompatible) -> &'static str {
+    match what {
+        PeerIncompatible::NoKxGroupsInCommon => "key exchange group (curve)",
+        PeerIncompatible::NoSignatureSchemesInCommon => "signature algorithm",
+        PeerIncompatible::NoEcPointFormatsInCommon => "format of curve points",
+        _ => "cipher suite",
+    }
+}
+
+/// Why the peer's certificate was refused, as the end of a sentence that begins with "the peer".
+#[cold]
+fn refusal(error: &CertificateError) -> String {
+    use CertificateError as Refused;
+    let why = match error {
+        Refused::BadEncoding => "sent something that is not a certificate",
+        Refused::Expired | Refused::ExpiredContext { .. } => {
+            "sent a certificate that has expired, or whose issuer's has"
+        }
+        Refused::NotValidYet | Refused::NotValidYetContext { .. } => {
+            "sent a certificate that is not valid yet, or whose issuer's is not"
+        }
+        Refused::UnknownIssuer => "sent a certificate that no trusted authority has issued",
+        Refused::BadSignature => {
+            "sent a certificate, or a proof of its key, with a wrong signature"
+        }
+        Refused::InvalidPurpose | Refused::InvalidPurposeContext { .. } => {
+            "sent a certificate that is not for this purpose (extended key usage)"
+        }
+        Refused::NotValidForName | Refused::NotValidForNameContext { .. } => {
+            "sent a certificate for other names"
+        }
+        Refused::Revoked => "sent a certificate that is revoked",
+        Refused::UnsupportedSignatureAlgorithmContext { .. }
+        | Refused::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "sent a certificate with a signature algorithm that is not supported"
+        }
+        error => {
+            let error = match error {
+                Refused::Other(error) => error.to_string(),
+                error => error.to_string(),
+            };
+            return format!("sent a certificate that can't be verified: {}", words(&error));
+        }
+    };
+    why.to_owned()
+}
+
+/// The words of an error. rustls and webpki display some errors by their names in the code, such as
+/// `CaUsedAsEndEntity`.
+fn words(text: &str) -> String {
+    if !text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return text.to_owned();
+    }
+    let mut words = String::new();
+    for c in text.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(Error::InvalidCertificate(error)) => {
-                write!(f, "sent a certificate that was refused: {error}")
-            }
+            Self::Failed(Error::InvalidCertificate(error)) => f.write_str(&refusal(error)),
             Self::Failed(Error::NoCertificatesPresented) => f.write_str("sent no certificate"),
             Self::Failed(Error::NoApplicationProtocol) => {
                 f.write_str("offered only unknown application protocols (ALPN)")
             }
             Self::Failed(error) => match (error, code_of(error)) {
-                (Error::PeerIncompatible(what), "tls_no_common_version") => {
-                    write!(f, "has no TLS version in common with us, 1.2 or 1.3: {what:?}")
+                (_, "tls_no_common_version") => {
+                    f.write_str("has no TLS version in common with us, 1.2 or 1.3")
                 }
                 (Error::PeerIncompatible(what), "tls_no_common_suite") => {
-                    write!(
-                        f,
-                        "has no TLS cipher suite, curve or signature in common with us: {what:?}"
-                    )
+                    write!(f, "has no TLS {} in common with us", kind_of_suite(what))
+                }
+                (Error::PeerIncompatible(what), _) => {
+                    write!(f, "is incompatible with our TLS: {}", words(&format!("{what:?}")))
                 }
                 _ => write!(f, "failed in TLS: {error}"),
             },
@@ -116,6 +178,39 @@ impl From<Error> for TlsError {
             | Error::InconsistentKeys(_)
             | Error::BadMaxFragmentSize => Self::Ours(error),
             error => Self::Failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_plain_words() {
+        let other = |text: &str| CertificateError::Other(OtherError(Arc::from(Box::from(text))));
+        for (error, expected) in [
+            (CertificateError::Expired.into(), "that has expired"),
+            (CertificateError::UnknownIssuer.into(), "that no trusted authority has issued"),
+            (CertificateError::BadSignature.into(), "with a wrong signature"),
+            (CertificateError::InvalidPurpose.into(), "not for this purpose"),
+            (other("CaUsedAsEndEntity").into(), "can't be verified: ca used as end entity"),
+            (other("It is on Bob's list.").into(), "can't be verified: It is on Bob's list."),
+            (CertificateError::UnhandledCriticalExtension.into(), "unhandled critical extension"),
+            (PeerIncompatible::Tls12NotOffered.into(), "no TLS version in common with us"),
+            (PeerIncompatible::NoKxGroupsInCommon.into(), "no TLS key exchange group (curve)"),
+            (PeerIncompatible::NullCompressionRequired.into(), "TLS: null compression required"),
+        ] {
+            let error: Error = error;
+            let text = TlsError::from(error).fault().to_string();
+            assert!(text.contains(expected), "{text}");
+            // No name of Rust code is left.
+            let capitals = |word: &str| word.chars().filter(char::is_ascii_uppercase).count();
+            assert!(text.split(' ').all(|word| word.starts_with("TLS") || capitals(word) < 2));
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) use hello::{Hello, HelloRead};
 pub(crate) use no_tls::{ShardAcceptor, Tls, TlsError};
 #[cfg(not(feature = "tls"))]
 pub use no_tls::{TlsAcceptor, TlsConnector};
-pub(crate) use secure::{FileError, Secure};
+pub(crate) use secure::{Secure, Unsealed};
 
 #[cfg(all(test, feature = "tls"))]
 mod tests;

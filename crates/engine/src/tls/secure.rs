@@ -1,22 +1,20 @@
 //! What a connection with TLS has besides its session.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::time::Duration;
 
-use sockeye_proto::{FileRange, Output, Time};
+use sockeye_proto::{Output, Part, Time};
 
 use super::limits::RECORD;
 use super::{Tls, TlsError};
 use crate::driver::Driver;
 use crate::outputs::Outputs;
 
-/// The most bytes of a file that are read and sealed at a time.
-const FILE_PIECE: usize = 4 * RECORD;
+/// The most bytes that are gathered and sealed at a time.
+const GATHERED: usize = 4 * RECORD;
 /// After this long without output, the congestion window may be small again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most slices of memory that one record is made of.
-const MAX_SLICES: usize = 16;
 
 pub(crate) struct Secure {
     pub(crate) tls: Tls,
@@ -40,10 +38,14 @@ pub(crate) struct Secure {
     pub(crate) is_plain: bool,
 }
 
-/// Why a part of a file could not be sealed.
-pub(crate) enum FileError {
+/// Why the front of an output was not sealed.
+#[derive(Debug)]
+pub(crate) enum Unsealed {
+    /// A thread must read the file first.
+    NeedsRead,
+    FileChanged,
+    FileFailed(io::Error),
     Tls(TlsError),
-    File(io::Error),
 }
 
 impl Secure {
@@ -107,52 +109,78 @@ impl Secure {
         self.out.is_none() && !self.is_sending
     }
 
-    /// Seals bytes in memory from the front of `plain`, at most `max`. Several slices, a head and a
-    /// body for example, become one record. Returns how many bytes were sealed.
-    pub(crate) fn seal_memory(
-        &mut self,
-        plain: &Output,
-        max: usize,
-        out: &mut Output,
-    ) -> Result<usize, TlsError> {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let (filled, _) = plain.slices(&mut slices);
-        match &slices[..filled] {
-            [only] => self.seal(&only[..only.len().min(max)], out),
-            several => {
-                let mut record = Vec::with_capacity(RECORD);
-                for slice in several {
-                    let room = RECORD.min(max) - record.len();
-                    record.extend_from_slice(&slice[..slice.len().min(room)]);
-                }
-                self.seal(&record, out)
-            }
-        }
-    }
-
-    /// Reads the beginning of a range of a file into `piece`, at most `max` bytes, and seals it.
-    /// `None` if reading might block. Returns how many bytes were sealed; 0 at the end of the file.
-    pub(crate) fn seal_file<D: Driver>(
+    /// Seals bytes from the front of `plain`, at most `max`, and returns how many. Consecutive parts, such as a head and a body, or the headers of frames and the pieces
+    /// of files between them, share records: they are gathered in `buffer`.
+    pub(crate) fn seal_front<D: Driver>(
         &mut self,
         driver: &mut D,
-        range: &FileRange,
-        max: usize,
-        piece: &mut Vec<u8>,
+        plain: &Output,
+        max: u64,
+        buffer: &mut Vec<u8>,
         out: &mut Output,
-    ) -> Option<Result<usize, FileError>> {
-        piece.resize(FILE_PIECE, 0);
-        let piece = &mut piece[..max.min(FILE_PIECE)];
-        Some(match driver.read_resident(range, piece)? {
-            Ok(read) => self.seal(&piece[..read], out).map_err(FileError::Tls),
-            Err(error) => Err(FileError::File(error)),
-        })
+    ) -> Result<usize, Unsealed> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if let Part::Memory(bytes) = plain.part(max as u64) {
+            let len = bytes.len().min(max);
+            // If more follows, whole records, so that the rest shares one with it.
+            let is_all = bytes.len() as u64 == plain.unsent();
+            let len = if is_all { len } else { len / RECORD * RECORD };
+            if len > 0 {
+                return self.seal(&bytes[..len], out);
+            }
+        }
+        buffer.resize(GATHERED, 0);
+        let filled = gather(driver, plain, &mut buffer[..max.min(GATHERED)])?;
+        self.seal(&buffer[..filled], out)
     }
 
-    fn seal(&mut self, plain: &[u8], out: &mut Output) -> Result<usize, TlsError> {
+    fn seal(&mut self, plain: &[u8], out: &mut Output) -> Result<usize, Unsealed> {
         let mut result = Ok(());
         out.write_with(|records| result = self.tls.seal(plain, records));
-        result.map(|()| plain.len())
+        result.map(|()| plain.len()).map_err(Unsealed::Tls)
     }
+}
+
+/// Copies the front of `plain` into `buffer`, and reads the parts of files that are resident.
+/// Returns how many bytes that are; an error only if it is none.
+fn gather<D: Driver>(driver: &mut D, plain: &Output, buffer: &mut [u8]) -> Result<usize, Unsealed> {
+    let mut filled = 0;
+    for part in plain.parts(buffer.len() as u64) {
+        let room = &mut buffer[filled..];
+        let (copied, len) = match part {
+            Part::Nothing => break,
+            Part::Memory(bytes) => {
+                let len = bytes.len().min(room.len());
+                room[..len].copy_from_slice(&bytes[..len]);
+                (Ok(len), len)
+            }
+            Part::File(range) => {
+                let len = range.len.min(room.len() as u64) as usize;
+                let read = match driver.read_resident(range, room) {
+                    None => Err(Unsealed::NeedsRead),
+                    // The file ends before its range does.
+                    Some(Ok(0)) => Err(Unsealed::FileChanged),
+                    Some(read) => read.map_err(Unsealed::FileFailed),
+                };
+                (read, len)
+            }
+            Part::Unread(_) => (Err(Unsealed::NeedsRead), 0),
+            Part::Changed => (Err(Unsealed::FileChanged), 0),
+        };
+        match copied {
+            Ok(copied) => {
+                filled += copied;
+                // A read may be short.
+                if copied < len {
+                    break;
+                }
+            }
+            Err(error) if filled == 0 => return Err(error),
+            // It comes up again when this is sealed.
+            Err(_) => break,
+        }
+    }
+    Ok(filled)
 }
 
 impl fmt::Debug for Secure {

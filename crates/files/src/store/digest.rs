@@ -21,7 +21,7 @@ use crate::naming::charset::{Utf8As, Utf8Check};
 /// The size of one read, in bytes.
 const CHUNK_SIZE: usize = 256 * 1024;
 
-/// The most summaries that are kept: about 13 MiB.
+/// The most summaries that are kept: about 15 MiB, with the map's table.
 const MAX_DIGESTS: usize = 64 * 1024;
 
 /// A hash of a content, of 128 bits.
@@ -52,7 +52,8 @@ impl Summary {
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] when `cancel` is set, and errors of reading.
+    /// [`Absent::Exhausted`] if `cancel` is cancelled: it is not cached, and nobody waits for it.
+    /// Else the errors of reading.
     pub(crate) fn read(
         file: &dyn OpenFile,
         size: u64,

@@ -45,7 +45,7 @@ pub(crate) enum Error {
     /// A sandbox forbids the system call of this name.
     Forbidden(&'static str),
     /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if links lead in circles,
-    /// `AGAIN` if the file keeps changing.
+    /// `AGAIN` if renames or changing links disturbed each attempt.
     Os(Errno),
 }
 

@@ -108,7 +108,8 @@ impl ArchiveWriter {
         Ok(batch)
     }
 
-    /// Adds one entry, up to its end or to where a large file begins or ends.
+    /// Adds the rest of one entry, or of the part. A large file ends the batch: the padding after it
+    /// is left to the next one.
     fn entry(
         &mut self,
         index: usize,

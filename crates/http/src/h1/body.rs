@@ -66,8 +66,8 @@ enum Expect {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
-    /// A semicolon, or a blank before it. The line can't end here: the grammar allows blanks only
-    /// before a semicolon.
+    /// A semicolon, or another blank before it. The line can't end here: where a size or a value is
+    /// followed by blanks, the grammar requires a semicolon.
     Semicolon,
     /// The first character of a name, or a blank before it.
     NameStart,

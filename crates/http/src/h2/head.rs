@@ -1,5 +1,7 @@
 //! Reads the fields of a header block as a request, or as trailers (RFC 9113, 8).
 
+use std::cell::Cell;
+
 use super::hpack::Field;
 use super::priority::Priority;
 use crate::semantics::chars;
@@ -33,6 +35,48 @@ pub(crate) struct HeadMemory {
     pub(crate) head: HeadBuffer,
     /// For strings that are Huffman-coded.
     pub(crate) huffman: Vec<u8>,
+    /// The block that `head` was read from, if it is the same request when it comes again.
+    block: Vec<u8>,
+    known: Option<Known>,
+}
+
+/// A request whose block did not change the dynamic table.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    source: Source,
+    head: Head,
+}
+
+/// What a block's meaning depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The connection, by a number that no other one of the shard has.
+    pub(crate) connection: u64,
+    /// The version of the connection's dynamic table.
+    pub(crate) generation: u32,
+    /// No content follows.
+    pub(crate) ends: bool,
+}
+
+impl HeadMemory {
+    /// The request in `head`, if it was read from the same block.
+    #[inline]
+    pub(crate) fn find(&self, block: &[u8], source: Source) -> Option<Head> {
+        self.known.filter(|known| known.source == source && self.block == block).map(|it| it.head)
+    }
+
+    /// Stores that `head` was read from `block`.
+    pub(crate) fn store(&mut self, block: &[u8], source: Source, head: Head) {
+        self.block.clear();
+        self.block.extend_from_slice(block);
+        self.known = Some(Known { source, head });
+    }
+
+    /// Prepares for decoding another block.
+    pub(crate) fn clear(&mut self) {
+        self.known = None;
+        self.head.clear();
+    }
 }
 
 /// Trailers that wait until a handler has read the content before them.
@@ -80,6 +124,9 @@ pub(crate) struct HeadBuffer {
     size: usize,
     /// The first reason to refuse the request. Fields after it are not kept.
     error: Option<HeadError>,
+    /// The last valid host, of this or an earlier block, and whether it is allowed, once checked.
+    host: Vec<u8>,
+    pub(crate) host_allowed: Cell<Option<bool>>,
 }
 
 /// The name of a pseudo-header field of a request, by the index of its name in HPACK's static
@@ -264,7 +311,15 @@ impl HeadBuffer {
             return Err(Refusal::bad("sent more than one Host field").into());
         }
         match self.index.first(FieldName::Host).map(|host| host.of(&self.bytes)) {
-            Some(host) if chars::is_host(host) => {}
+            // An http or https URI has a host (RFC 9110, 4.2.1).
+            Some([]) => return Err(Refusal::bad("sent an empty host").into()),
+            // Most requests are for the same host as the last one.
+            Some(host) if host == self.host => {}
+            Some(host) if chars::is_host(host) => {
+                self.host.clear();
+                self.host.extend_from_slice(host);
+                self.host_allowed.set(None);
+            }
             Some(_) => return Err(Refusal::bad("sent an invalid host").into()),
             None => return Err(Refusal::bad("sent neither :authority nor Host").into()),
         }
@@ -349,6 +404,7 @@ impl HeadBuffer {
             *span = Span { name: moved(span.name), value: moved(span.value) };
         }
         self.index.fill(&self.bytes, &self.spans);
+        (self.method, self.path) = (Some(moved(method)), Some(moved(path)));
         moved(path)
     }
 

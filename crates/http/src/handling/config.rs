@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{Client, Output, Peer};
+use sockeye_proto::driver::Stream;
+use sockeye_proto::{Client, Peer};
 
 use super::log_buffer::LogBuffer;
 use crate::h1::cached_fields::CachedFields;
@@ -15,6 +17,12 @@ use crate::h2::head::HeadMemory;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 
+/// Maximum number of unused streams that are kept.
+const MAX_SPARE_STREAMS: usize = 64;
+
+/// Memory that the output of an unused stream keeps, in bytes.
+const KEPT_OUTPUT: usize = 16 * 1024;
+
 /// What the connections of one shard share: settings, and buffers that one connection at a time
 /// uses. Create one per shard, in an `Rc`.
 #[derive(Default)]
@@ -23,9 +31,12 @@ pub struct ServerConfig {
     pub(crate) preamble: CachedPreamble,
     /// As `preamble`, for HTTP/2.
     block: CachedBlock,
-    /// Memory for the fields of an HTTP/2 request, and for the output of a stream.
+    /// Memory for the fields of an HTTP/2 request.
     pub(crate) head_memory: Cell<Option<Box<HeadMemory>>>,
-    pub(crate) stream_output: Cell<Output>,
+    /// HTTP/2 streams that no request uses.
+    streams: RefCell<Vec<Box<Stream>>>,
+    /// The number of HTTP/2 connections so far.
+    pub(crate) h2_connections: Cell<u64>,
     /// HTTP/2 is off.
     pub(crate) is_http1_only: bool,
     /// The last head's fields, and the memory in which the next head is parsed. `None` during
@@ -75,6 +86,28 @@ impl ServerConfig {
     pub(crate) fn cached_block(&self) -> (&CachedBlock, Added) {
         let CachedPreamble { server_header, strict_transport_security, .. } = self.preamble;
         (&self.block, Added { server_header, strict_transport_security })
+    }
+
+    /// A stream whose output is full at `room` bytes. Every caller passes the same `room`.
+    #[inline]
+    pub(crate) fn lend_stream(&self, id: NonZeroU32, room: usize) -> Box<Stream> {
+        match self.streams.borrow_mut().pop() {
+            Some(mut stream) => {
+                stream.set_id(id);
+                stream
+            }
+            None => Box::new(Stream::new(id, room)),
+        }
+    }
+
+    /// Takes a stream back.
+    #[inline]
+    pub(crate) fn take_back_stream(&self, mut stream: Box<Stream>) {
+        let mut streams = self.streams.borrow_mut();
+        if streams.len() < MAX_SPARE_STREAMS {
+            stream.reset(KEPT_OUTPUT);
+            streams.push(stream);
+        }
     }
 
     /// Notifies `log` of every request.

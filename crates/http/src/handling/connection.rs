@@ -36,6 +36,18 @@ impl Connection {
         self.checks_host = config.host_check.as_ref().is_some_and(|check| (check.applies)(peer));
     }
 
+    /// The state of one stream, with its request, the last one of the log.
+    pub(crate) fn split(&mut self) -> Self {
+        let Self { config, stop, half_closed, checks_host, log } = self;
+        Self {
+            config: Rc::clone(config),
+            stop: *stop,
+            half_closed: *half_closed,
+            checks_host: *checks_host,
+            log: log.as_mut().map(|log| Box::new(log.split_last())),
+        }
+    }
+
     /// Whether the server is stopping, or will be soon.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop != Stop::No

@@ -188,6 +188,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
 
     /// Notifies the handler, within a panic boundary, that the request's content won't be complete.
     pub(crate) fn notify_incomplete(&mut self, now: Time) -> Result<(), Fault> {
+        self.exchange.incoming = Incoming::Complete;
         let handler = &mut self.handler;
         catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
             .map_err(|panic| panic_fault(&*panic))

@@ -98,6 +98,37 @@ impl PendingLog {
         self.change_last(|entry| entry.response_end = Some(end));
     }
 
+    /// The response to the last request has been moved from the output of a stream to that of the
+    /// connection, up to `end`. So its positions become those of the connection.
+    pub(crate) fn finish(&mut self, end: Mark) {
+        self.change_last(|entry| {
+            let content = entry.response_end.map_or(0, |end| end.0 - entry.content_start.0);
+            entry.content_start = Mark(end.0.saturating_sub(content));
+            entry.response_end = Some(end);
+        });
+    }
+
+    /// Takes the last request out, for the log of a stream.
+    pub(crate) fn split_last(&mut self) -> Self {
+        let mut split = Self::new(Rc::clone(&self.config), self.peer.clone());
+        if let Some(entry) = self.buffer.entries.pop_back() {
+            let start = self.buffer.notes.len() - entry.notes_len;
+            split.buffer.notes.extend(self.buffer.notes.drain(start..));
+            split.buffer.entries.push_back(entry);
+        }
+        split
+    }
+
+    /// Adds the request of a stream, as [`Self::finish`] does.
+    pub(crate) fn adopt(&mut self, stream: &mut Self, end: Mark) {
+        if stream.buffer.entries.is_empty() {
+            return;
+        }
+        self.buffer.notes.append(&mut stream.buffer.notes);
+        self.buffer.entries.append(&mut stream.buffer.entries);
+        self.finish(end);
+    }
+
     /// The server has refused the last request with this code, and written the response.
     pub(crate) fn set_refusal(&mut self, code: &'static str, now: Time) {
         self.change_last(|entry| entry.refusal = Some((code, now)));

@@ -43,7 +43,7 @@ pub(crate) enum Incoming {
     },
     /// The handler reads it, and accepts at most `remaining` more bytes.
     Reading { remaining: u64 },
-    /// The handler has received its end.
+    /// The handler has received its end, or was notified that it will never be complete.
     Complete,
 }
 

@@ -34,6 +34,9 @@ pub struct Limits {
     /// Time that a streamed response may send nothing once the client has closed its sending side.
     /// After it, the server cancels the response and closes the connection. Default: 15 s.
     pub half_closed_timeout: Duration,
+    /// Time that an HTTP/2 client's windows may let nothing of a response through. After it, the
+    /// server resets the stream. Default: 60 s.
+    pub write_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
     /// connection open. If there is more, the server closes the connection. Default: 64 KiB.
     pub discard: u64,
@@ -51,6 +54,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             response_timeout: None,
             half_closed_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(60),
             discard: 64 * 1024,
         }
     }

@@ -131,6 +131,12 @@ pub struct Outcome {
     pub refusal_code: Option<&'static str>,
 }
 
+/// The code of the fault that a silent client has not answered a PING of HTTP/2.
+pub(crate) const PING_TIMEOUT: &str = "http2_ping_timeout";
+
+/// The code of the fault that a client's windows have let nothing of an HTTP/2 response through.
+pub(crate) const STREAM_STALLED: &str = "http2_stream_stalled";
+
 /// Why a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -166,8 +172,13 @@ impl EndReason {
 
     /// The end reason of a request that was not complete when its connection ended for `reason`.
     pub(crate) fn from_reason(reason: &Reason) -> Self {
-        const TOO_SLOW: [&str; 3] =
-            [Fault::IDLE, Refusal::HEAD_TIMEOUT.code, Refusal::BODY_TIMEOUT.code];
+        const TOO_SLOW: [&str; 5] = [
+            Fault::IDLE,
+            Refusal::HEAD_TIMEOUT.code,
+            Refusal::BODY_TIMEOUT.code,
+            PING_TIMEOUT,
+            STREAM_STALLED,
+        ];
         match reason {
             Reason::FileChanged => Self::FileChanged,
             Reason::WriteStalled => Self::TimedOut,

@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod exchanges;
+mod h2;
 mod heads;
 mod hosts;
 #[cfg(feature = "test-wire")]

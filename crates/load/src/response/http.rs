@@ -17,6 +17,8 @@ pub(crate) struct HttpReader {
     content: Content,
     /// What the head looks like, if none was expected.
     template: Option<HeadTemplate>,
+    /// Where that response redirects to.
+    location: Option<String>,
 }
 
 impl HttpReader {
@@ -29,11 +31,24 @@ impl HttpReader {
             content: kept,
             content_len,
             error: error.clone(),
+            location: self.location.take(),
             ..ExpectedResponse::default()
         });
         let interim = self.interim;
         Response { status, content_len, error, mismatch, persistent, interim, learned }
     }
+}
+
+/// The URL to which a response redirects.
+fn location(head: &client::Head<'_>) -> Option<String> {
+    if !(300..400).contains(&head.status) {
+        return None;
+    }
+    let value = head.bytes.split(|byte| *byte == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked(b"location:".len())?;
+        name.eq_ignore_ascii_case(b"location:").then_some(value)
+    })?;
+    Some(String::from_utf8_lossy(value.trim_ascii()).into_owned())
 }
 
 impl ResponseReader for HttpReader {
@@ -67,6 +82,7 @@ impl ResponseReader for HttpReader {
                     }
                     if context.expected.is_none() {
                         self.template = Some(HeadTemplate::of(&head));
+                        self.location = location(&head);
                     }
                 }
                 Piece::Content(bytes) => self.content.take(bytes, &context)?,

@@ -93,6 +93,7 @@ impl MessageReader {
             content_len,
             keep_alive,
             error: response.error.clone(),
+            location: None,
             template: None,
         });
         response

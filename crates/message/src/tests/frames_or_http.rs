@@ -110,7 +110,7 @@ fn errors_use_the_protocol_of_the_request() {
     }
     for (input, status, code) in [
         (&b"\x16\x03\x01\x02\x00\x01"[..], "400 Bad Request", "bad_header"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version Not Supported", "http2_preface"),
+        (b"PRI * HTTP/3.0\r\n\r\n", "505 HTTP Version Not Supported", "unsupported_version"),
         (b"NEWS / HTTP/1.1\r\nHost: a\r\n\r\n", "501 Not Implemented", "unknown_method"),
         (&b"NEWS".repeat(17), "501 Not Implemented", "unknown_method"),
         (b"GET / HTTP/1.1\r\n\r\n", "400 Bad Request", "bad_header"),

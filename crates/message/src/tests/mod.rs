@@ -4,6 +4,7 @@ mod client;
 mod codec;
 mod frames_or_http;
 mod http;
+mod http2;
 mod http_pieces;
 #[cfg(feature = "test-wire")]
 mod json_lines;

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::owner::Owner;
 use super::session::{Expects, InputState, Session};
-use crate::protocol::Effects;
+use crate::protocol::{Effects, RareEffects};
 use crate::remote::{Delivery, Envelope};
 use crate::{
     Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Ticket, Time, Turn,
@@ -302,7 +302,7 @@ impl Session {
 
     /// Applies the effects of a call. Returns whether to offer unused input again.
     fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Reoffer {
-        let Effects { resume, want_room, end, mark, switch } = effects;
+        let Effects { resume, want_room, end, mark, rare } = effects;
         if end.is_some() || want_room || mark.is_some() {
             self.end = self.end.max(end);
             self.wants_room |= want_room;
@@ -311,6 +311,10 @@ impl Session {
                 self.stop_calling();
             }
             self.is_changed = true;
+        }
+        let RareEffects { switch, unsent_limit } = rare.map(|rare| *rare).unwrap_or_default();
+        if let Some(bytes) = unsent_limit {
+            owner.limit_unsent(self.key, bytes);
         }
         let Some(protocol) = switch else {
             return if resume { Reoffer::AfterResume } else { Reoffer::No };

@@ -1,6 +1,7 @@
 //! The interface of a session to its owner, such as the engine or the test harness.
 
 use crate::protocol::Context;
+use crate::remote::Key;
 use crate::{Output, Peer};
 
 /// What a session needs from its owner during a call.
@@ -20,6 +21,9 @@ pub trait Owner {
 
     /// Takes an output back. It may hold bytes that will not be sent.
     fn take_back_output(&mut self, output: Box<Output>);
+
+    /// Applies [`Turn::limit_unsent`](crate::Turn::limit_unsent) to the session with this key.
+    fn limit_unsent(&mut self, key: Key, bytes: u32);
 
     /// Runs a call into the protocol. Returns `None` if it panicked. An owner may let panics
     /// through.

@@ -74,7 +74,7 @@ pub(super) enum InputState {
     EofSent,
 }
 
-/// Output that was taken from a session, and that the driver still sends.
+/// Output that was taken from a session, and that its owner still sends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     pub(super) bytes: u64,
@@ -319,13 +319,13 @@ impl Session {
         self.output.take()
     }
 
-    /// Sets how much of the taken output the driver still sends. That part counts as unsent.
+    /// Sets how much of the taken output the owner still sends. That part counts as unsent.
     #[inline]
     pub fn set_in_flight(&mut self, in_flight: InFlight) {
         self.in_flight = in_flight;
     }
 
-    /// Whether the driver still sends an output.
+    /// Whether the owner still sends an output.
     #[inline]
     #[must_use]
     pub fn has_in_flight(&self) -> bool {

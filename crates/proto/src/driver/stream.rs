@@ -37,13 +37,7 @@ impl Stream {
     /// An empty stream whose output counts as full at `room` bytes.
     #[must_use]
     pub fn new(id: NonZeroU32, room: usize) -> Self {
-        Self::with_output(id, room, Output::new())
-    }
-
-    /// As [`Stream::new`], with the memory of `out`, which is empty.
-    #[must_use]
-    pub fn with_output(id: NonZeroU32, room: usize, out: Output) -> Self {
-        debug_assert!(out.is_empty());
+        let (out, effects) = (Output::new(), Effects::default());
         Self {
             id,
             out,
@@ -51,17 +45,31 @@ impl Stream {
             moved: 0,
             credit: None,
             unreturned_credit: 0,
-            effects: Effects::default(),
+            effects,
             moved_some: false,
         }
     }
 
-    /// Drops what was not moved. Returns the memory of the output, for
-    /// [`Stream::with_output`].
-    #[must_use]
-    pub fn into_output(mut self) -> Output {
+    /// Forgets everything but the memory of its output, of which it keeps up to `kept` bytes. Set
+    /// its number next, with [`Stream::set_id`].
+    pub fn reset(&mut self, kept: usize) {
         self.out.clear();
-        std::mem::take(&mut self.out)
+        if self.out.is_oversized(kept) {
+            self.out.shrink(kept);
+        }
+        (self.moved, self.moved_some) = (0, false);
+        if let Some(credit) = self.credit.take() {
+            credit.close();
+        }
+        self.unreturned_credit = 0;
+        if self.effects.is_any() {
+            self.effects = Effects::default();
+        }
+    }
+
+    /// Sets the number of a new stream, or of one after [`Stream::reset`].
+    pub fn set_id(&mut self, id: NonZeroU32) {
+        self.id = id;
     }
 
     /// The stream's number.
@@ -111,6 +119,18 @@ impl Stream {
             credit.give_back(std::mem::take(&mut self.unreturned_credit));
         }
         moved
+    }
+
+    /// Moves all of the output, by passing it to `take`, if it is only plain bytes. Returns whether
+    /// it is.
+    pub fn move_plain(&mut self, take: impl FnOnce(&[u8])) -> bool {
+        let Some(bytes) = self.out.plain() else { return false };
+        let len = bytes.len() as u64;
+        take(bytes);
+        self.out.advance(len);
+        self.moved += len;
+        self.moved_some |= len > 0;
+        true
     }
 
     /// Whether the stream has room now: [`Turn::want_room`] asked for it, and the output has fallen

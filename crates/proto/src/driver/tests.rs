@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Context, Owner, Session};
+use super::{Context, Key, Owner, Session};
 use crate::harness::Harness;
 use crate::{Consumed, End, Event, Fault, Output, Peer, Protocol, Reason, Time, Turn};
 
@@ -51,6 +51,8 @@ impl Owner for StreamOwner<'_> {
     }
 
     fn take_back_output(&mut self, _: Box<Output>) {}
+
+    fn limit_unsent(&mut self, _: Key, _: u32) {}
 
     /// A panic ends the connection, with all of its streams.
     fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {

@@ -33,7 +33,7 @@ fn range(text: &'static [u8], validity: Validity) -> FileRange {
     FileRange { source, offset: 0, len: text.len() as u64 }
 }
 
-/// Sends everything in steps of at most `step` bytes, as a driver would.
+/// Sends everything in steps of at most `step` bytes, as an owner would.
 fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
     let mut sent = Vec::new();
     loop {
@@ -53,7 +53,7 @@ fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
                 sent.extend_from_slice(&buffer[..n]);
                 out.advance(n as u64);
             }
-            Part::Memory => {
+            Part::Memory(_) => {
                 let mut slices = [IoSlice::new(&[]); 2];
                 let (filled, _) = out.slices(&mut slices);
                 let bytes: Vec<u8> =
@@ -106,7 +106,55 @@ fn the_last_part_of_a_file_that_may_have_changed_is_read_by_a_thread() {
     out.advance(1);
     assert!(matches!(out.part(1), Part::Unread(_)));
     out.put_read(Bytes::from_static(b"9"));
-    assert!(matches!(out.part(1), Part::Memory));
+    assert!(matches!(out.part(1), Part::Memory(_)));
+}
+
+#[test]
+fn of_a_range_that_is_moved_in_parts_only_the_last_bytes_are_checked() {
+    for validity in [Validity::Changed, Validity::Unknown] {
+        let (mut stream, mut out) = (Output::new(), Output::new());
+        stream.write_file(range(b"0123456789", validity));
+        stream.move_front(&mut out, 4);
+        stream.move_front(&mut out, 3);
+        let mut later = Output::new();
+        later.append(&mut out);
+        assert!(matches!(later.part(100), Part::File(FileRange { len: 4, .. })));
+        assert!(matches!(later.front_read(100), Some((FileRange { len: 7, .. }, false))));
+        later.put_read(Bytes::from_static(b"01"));
+        assert!(matches!(later.parts(100).nth(1), Some(Part::File(FileRange { len: 2, .. }))));
+        later.advance(4);
+        assert!(matches!(later.part(100), Part::File(FileRange { len: 3, .. })));
+        stream.move_front(&mut later, 100);
+        let parts: Vec<String> = later.parts(100).map(|part| format!("{part:?}")).collect();
+        assert!(parts[0].starts_with("File") && !parts[1].starts_with("File"), "{parts:?}");
+        later.advance(3);
+        assert!(!matches!(later.part(3), Part::File(_)));
+        assert!(matches!(later.front_read(3), Some((FileRange { len: 3, .. }, true))));
+        assert!(matches!(later.front_read(2), Some((FileRange { len: 2, .. }, false))));
+    }
+}
+
+#[test]
+fn parts_of_a_range_are_read_at_once_though_others_are_between_them() {
+    let (mut one, mut other) = (Output::new(), Output::new());
+    one.write_file(range(b"0123456789", Validity::Valid));
+    other.write_file(range(b"0123456789", Validity::Valid));
+    let mut out = Output::new();
+    for _ in 0..3 {
+        out.write(b"[");
+        one.move_front(&mut out, 3);
+        out.write(b"|");
+        other.move_front(&mut out, 3);
+    }
+    out.advance(1);
+    let (read, must_verify) = out.front_read(100).unwrap();
+    assert_eq!((read.offset, read.len, must_verify), (0, 9, false));
+    assert_eq!(out.front_read(4).map(|(read, _)| read.len), Some(4));
+    out.put_read(Bytes::from_static(b"01234567"));
+    assert_eq!((out.file_ranges(), out.held(), out.unsent()), (4, 13, 23));
+    one.move_front(&mut out, 100);
+    assert_eq!(send_all(&mut out, 100), b"012|012[345|345[678|6789");
+    assert!(out.is_empty());
 }
 
 #[test]
@@ -187,6 +235,16 @@ proptest! {
         second.append(&mut first);
         std::mem::swap(&mut first, &mut second);
         prop_assert_eq!(first.unsent(), expected.len() as u64);
+        let ahead = first.parts(expected.len() as u64).map(|part| match part {
+            Part::Memory(bytes) => bytes.to_vec(),
+            Part::File(range) | Part::Unread(range) => {
+                let mut bytes = vec![0; range.len as usize];
+                range.source.read_at(range.offset, &mut bytes).unwrap();
+                bytes
+            }
+            Part::Nothing | Part::Changed => Vec::new(),
+        });
+        prop_assert_eq!(ahead.collect::<Vec<_>>().concat(), expected.clone());
         prop_assert_eq!(send_all(&mut first, step), expected);
         prop_assert_eq!((first.held(), first.unsent(), first.pieces()), (0, 0, 0));
         prop_assert_eq!(first.file_ranges(), 0);

@@ -20,7 +20,7 @@ use crate::{here, secs};
 
 /// A file in which each byte is a function of its offset.
 #[derive(Clone, Copy, Debug)]
-struct File {
+pub(crate) struct File {
     len: u64,
     access: Access,
     /// The offset at which its content ends or reading fails.
@@ -32,13 +32,17 @@ struct File {
 }
 
 impl File {
-    fn new(len: u64, access: Access) -> Self {
+    pub(crate) fn new(len: u64, access: Access) -> Self {
         let validity = Validity::Valid;
         Self { len, access, end: len, fails: false, validity, verifies: true }
     }
+
+    pub(crate) fn with(self, validity: Validity) -> Self {
+        Self { validity, ..self }
+    }
 }
 
-fn byte(at: u64) -> u8 {
+pub(crate) fn byte(at: u64) -> u8 {
     (at ^ at >> 8 ^ at >> 16) as u8
 }
 

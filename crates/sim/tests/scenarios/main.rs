@@ -11,6 +11,7 @@ mod drain;
 mod echo;
 mod eviction;
 mod files;
+mod frames;
 mod http;
 mod limits;
 mod logs;

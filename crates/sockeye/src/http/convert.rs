@@ -6,8 +6,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, Parts, Scheme};
 use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
+use sockeye_proto::Peer;
 use tracing::error;
 
 use super::raw_target;
@@ -22,14 +24,21 @@ pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 /// target, the characters that it refuses are percent-encoded, and the extensions contain the
 /// [`RawTarget`](crate::http::RawTarget).
 ///
+/// The [`Uri`] of an HTTP/1.1 request is what the client sent: mostly a path. That of an HTTP/2
+/// request has a scheme and a host, too, as in hyper. The scheme is that of the connection of
+/// `peer`, whatever the client claims, and the host is also the `Host` field.
+///
 /// # Errors
 ///
 /// If the types of the `http` crate can't represent the request: its target is longer than a
 /// [`Uri`] can be, or it has more fields than a [`HeaderMap`] holds.
-pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
+pub fn request(request: &http_core::Request<'_>, peer: &Peer) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
-    let mut copy = Vec::with_capacity(request.target().len() + values);
+    let is_http2 = request.version() == http_core::Version::Http2;
+    let authority = request.host().filter(|_| is_http2).unwrap_or_default();
+    let mut copy = Vec::with_capacity(request.target().len() + authority.len() + values);
     copy.extend_from_slice(request.target());
+    copy.extend_from_slice(authority);
     for (_, value) in request.fields() {
         copy.extend_from_slice(value);
     }
@@ -49,9 +58,27 @@ pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
             uri
         }
     };
+    if is_http2 {
+        make_absolute(head.uri_mut(), copy.split_to(authority.len()), peer);
+    }
     let count = request.fields().count();
     *head.headers_mut() = headers(count, request.fields(), |value| copy.split_to(value.len()))?;
     Ok(head)
+}
+
+/// Adds the scheme and the host to a URI that has only a path. One whose host [`Uri`] refuses stays
+/// as it is, and so does `*`.
+fn make_absolute(uri: &mut Uri, authority: Bytes, peer: &Peer) {
+    if !uri.path().starts_with('/') {
+        return;
+    }
+    let mut parts = Parts::default();
+    parts.scheme = Some(if peer.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Authority::from_maybe_shared(authority).ok();
+    parts.path_and_query = uri.path_and_query().cloned();
+    if let Ok(absolute) = Uri::from_parts(parts) {
+        *uri = absolute;
+    }
 }
 
 /// Converts the trailers of a request.

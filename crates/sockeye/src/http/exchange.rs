@@ -121,7 +121,7 @@ impl Handler for Exchange {
         responder: Responder<'_, '_>,
     ) -> Answer {
         self.head_only = request.method() == http_core::Method::Head;
-        let Ok(head) = convert::request(request) else {
+        let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
         let mut request = head.map(|()| Body { content: request.content() });

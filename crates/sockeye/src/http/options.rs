@@ -28,6 +28,10 @@ pub struct Options {
     pub config: Config,
     /// Send a `Server: sockeye` field in every response. Default: `false`.
     pub server_header: bool,
+    /// Answer HTTP/2: on connections whose TLS handshake has chosen `h2`, and those that begin with
+    /// its preface. To turn it off with TLS, remove `h2` from the protocols of the handshake, too
+    /// (`Settings::alpn`). Default: `true`.
+    pub http2: bool,
     /// Host names that are answered at loopback addresses; requests for other names get 421. `None`
     /// answers every name. Set this if a browser may run on the same machine: a website can point a
     /// name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
@@ -48,7 +52,9 @@ impl Options {
     /// The configuration of HTTP for a worker whose listeners are bound to `bound`.
     #[must_use]
     pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {
-        let config = ServerConfig::new(self.limits.clone()).server_header(self.server_header);
+        let config = ServerConfig::new(self.limits.clone())
+            .server_header(self.server_header)
+            .http2(self.http2);
         match &self.allowed_hosts {
             Some(hosts) => config.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound)),
             None => config,
@@ -64,6 +70,7 @@ impl Default for Options {
             collected: default_budget(),
             config: Config::default(),
             server_header: false,
+            http2: true,
             allowed_hosts: None,
         }
     }

@@ -65,15 +65,20 @@ fn encode(part: &[u8], refused: &[u8], encoded: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use sockeye_http::OwnedRequest;
+    use sockeye_proto::{Address, Peer};
 
     use super::*;
     use crate::http::convert;
+
+    fn peer() -> Peer {
+        Peer::new(Address::Unix, 0)
+    }
 
     /// The URI that a target is converted to, and the raw target in the extensions.
     fn converted(target: &[u8]) -> (String, Option<Vec<u8>>) {
         let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
         let request = OwnedRequest::read(&head).unwrap();
-        let request = convert::request(&request.view()).unwrap();
+        let request = convert::request(&request.view(), &peer()).unwrap();
         let raw = request.extensions().get::<RawTarget>().map(|raw| raw.0.to_vec());
         (request.uri().to_string(), raw)
     }

@@ -51,6 +51,20 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
 }
 
 #[test]
+fn http2_is_answered_unless_it_is_off() {
+    for (http2, first) in [(true, &b"\0\0"[..]), (false, b"HTTP/1.1 505 ")] {
+        let options = Options { workers: NonZeroUsize::MIN, http2, ..Options::default() };
+        let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, |_| "Hello").unwrap();
+        let mut client = Client::new(&serving.addresses()[0].to_string());
+        // A frame that a client must not send ends the connection.
+        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\0\0\0\0\0\0");
+        assert!(client.rest().starts_with(first), "{http2}");
+        drop(client);
+        stop(serving);
+    }
+}
+
+#[test]
 fn a_handler_sees_urls_with_characters_that_no_uri_has() {
     let (serving, address) = serve(|request: Request<Body>| {
         let raw = request.extensions().get::<RawTarget>().map(|raw| raw.0.clone());

@@ -18,8 +18,11 @@ use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::provider::provider;
 
-/// Servers whose sessions are kept for resumption.
-const SESSIONS: usize = 32;
+/// The most servers whose sessions are kept for resumption.
+const MAX_SERVERS: usize = 32;
+
+/// The tickets that rustls keeps for a server.
+const TICKETS_PER_SERVER: usize = 8;
 
 /// Whose certificates a client accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,9 +31,8 @@ pub enum Trust {
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     #[default]
     System,
-    /// Those of the authorities in these PEM files (`CA:TRUE`), and the certificates in the files
-    /// themselves, which vouch for no others if they are not of authorities.
-    /// In either case, the certificate must be for the server's name and be valid.
+    /// The certificates in these PEM files, and those that the authorities among them (`CA:TRUE`)
+    /// have issued. In either case, the certificate must be for the server's name and be valid.
     Files(Vec<PathBuf>),
     /// Every certificate, for every name. An attacker on the network path can read and change
     /// everything.
@@ -59,11 +61,11 @@ pub struct TlsClient {
 
 impl ClientSettings {
     /// TLS for connections to the server `name`: a DNS name, or an IP address without brackets.
-    /// Reads the files of [`Trust`].
+    /// Reads the certificates that [`ClientSettings::trust`] names.
     ///
     /// # Errors
     ///
-    /// If a file can't be read, there are no authorities, or the name is invalid.
+    /// If they can't be read, there are none, or the name is invalid.
     pub fn client(&self, name: &str) -> Result<TlsClient, ClientError> {
         let invalid = |_| ClientError::InvalidName(name.to_owned());
         let name = ServerName::try_from(name.to_owned()).map_err(invalid)?;
@@ -72,11 +74,12 @@ impl ClientSettings {
         Ok(TlsClient { connector: TlsConnector::new(config, name), last })
     }
 
-    /// The configuration for a client that isn't on Sockeye's engine. Reads the files of [`Trust`].
+    /// The configuration for a client that uses rustls without Sockeye's engine. Reads the
+    /// certificates that [`ClientSettings::trust`] names.
     ///
     /// # Errors
     ///
-    /// If a file can't be read, or there are no authorities.
+    /// If they can't be read, or there are none.
     pub fn config(&self) -> Result<ClientConfig, ClientError> {
         self.config_noting(&LastRefusal::default())
     }
@@ -96,7 +99,7 @@ impl ClientSettings {
         };
         config.alpn_protocols.clone_from(&self.alpn);
         config.resumption = match self.resume {
-            true => Resumption::in_memory_sessions(SESSIONS),
+            true => Resumption::in_memory_sessions(MAX_SERVERS * TICKETS_PER_SERVER),
             false => Resumption::disabled(),
         };
         Ok(config)

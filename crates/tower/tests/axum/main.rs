@@ -3,10 +3,13 @@
 #[expect(dead_code, reason = "these tests use only a part of the client")]
 #[path = "../../../sockeye/tests/http/client.rs"]
 mod client;
+#[path = "../../../sockeye/tests/http/h2_client.rs"]
+mod h2_client;
 
 mod app;
 mod flow;
 mod framing;
+mod http2;
 mod leaving;
 mod spawn;
 

@@ -31,7 +31,7 @@ impl Log for MemoryLog {
     ) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let sender = Sender { client: peer.address, by_proxy: false, peer };
+        let sender = Sender { client: peer.address, has_proxies: false, peer };
         begin(self.format, &date, sender, request, notes);
     }
 

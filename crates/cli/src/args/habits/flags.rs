@@ -1,5 +1,6 @@
 //! What the flags of other programs mean: those of `python -m http.server`, `npx serve`,
-//! http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd, `php -S`, ab, wrk and hey.
+//! http-server, miniserve, dufs, `caddy file-server`, nginx, darkhttpd, `php -S` and others for
+//! servers; those of ab, wrk, hey, curl, wget, h2load and oha for clients.
 
 /// The meaning of a flag that the command doesn't have.
 #[derive(Clone, Copy, Debug)]

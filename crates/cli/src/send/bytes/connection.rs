@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye::proto::{
-    Abandoned, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
+    Abandoned, Blame, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
 use super::input::{Input, PIECE, Piece};
@@ -48,6 +48,8 @@ pub(super) struct Settings {
     pub(super) style: Style,
     /// Half-close after sending, and read until the peer closes its sending side.
     pub(super) half_close: bool,
+    /// The target to type for TLS, if it is used without.
+    pub(super) with_tls: Option<String>,
     /// How long the peer may neither send nor read while it must act (`Connection::peer_must_act`).
     pub(super) timeout: Duration,
     pub(super) printer: Printer,
@@ -271,8 +273,19 @@ impl Connection {
         written[..len] == received[..len]
     }
 
-    /// A hint for the user if the peer is no echo server.
-    fn hint(&self) -> Option<String> {
+    /// A hint for the user if the peer is no echo server, or speaks TLS.
+    fn hint(&self, reason: &Reason) -> Option<String> {
+        if let Some(with_tls) = &self.settings.with_tls {
+            // Servers with TLS answer with an alert, or with nothing.
+            if let [ALERT, TLS_MAJOR, ..] = self.first_received[..] {
+                return Some(format!("the peer speaks TLS: write {with_tls}"));
+            }
+            let is_ours = matches!(reason, Reason::Fault(fault) if fault.blame == Blame::Ours);
+            let is_unanswered = self.written > 0 && self.received == 0;
+            if is_unanswered && !is_ours && matches!(self.state, State::Open) {
+                return Some(format!("if the port speaks TLS, write {with_tls}"));
+            }
+        }
         if self.settings.half_close || self.is_echo() {
             return None;
         }
@@ -307,10 +320,14 @@ impl Connection {
             State::Done => self.written,
             _ => self.sent,
         };
-        let (bytes, hint) = ([sent, self.received], self.hint());
+        let (bytes, hint) = ([sent, self.received], self.hint(reason));
         self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
     }
 }
+
+/// The first bytes of a TLS record with an alert (RFC 8446, 5.1).
+const ALERT: u8 = 21;
+const TLS_MAJOR: u8 = 3;
 
 /// Appends `bytes` to `first`, up to a total of 64 bytes.
 fn append_first(first: &mut Vec<u8>, bytes: &[u8]) {

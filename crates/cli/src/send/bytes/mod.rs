@@ -56,6 +56,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         let settings = Settings {
             style,
             half_close: plan.half_close,
+            with_tls: plan.client.with_tls.as_ref().map(ToString::to_string),
             timeout: plan.client.timeout,
             printer: printer.clone(),
             report: Rc::clone(&report),

@@ -46,6 +46,7 @@ fn connect_with_half_close(
     let settings = Settings {
         style,
         half_close,
+        with_tls: Some("tls://localhost:1".into()),
         timeout: Duration::from_secs(60),
         printer: printer.clone(),
         report: Rc::clone(&report),

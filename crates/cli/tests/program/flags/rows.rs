@@ -95,6 +95,9 @@ pub(super) const HTTP: &[Row] = &[
         "198.51.100.9 - -",
     )
     .base("--access-log -"),
+    row("--no-http2", SWITCH, version_over_tls, "h2", "http/1.1").base(TLS),
+    row("--no-http2", SWITCH, version_by_preface, "h2", "505"),
+    row("--no-http2", SWITCH, version_by_preface, "h2", "505").base(TLS),
     row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
     row("--https-redirect", "127.0.0.1:0", redirect_to_https, "no redirect", "308 ").base(TLS),
     row("--hsts", "1h", response_over_tls, "200 OK", "Strict-Transport-Security: max-age=3600")
@@ -112,6 +115,9 @@ pub(super) const HTTP: &[Row] = &[
 pub(super) const MESSAGE: &[Row] = &[
     row("--answers", "{dir}/answers.json", search_one, "No match for 'one'.", "eins"),
     row("--frames-only", SWITCH, response_to_curl, "HTTP/1.1 200 OK", "bad_header"),
+    row("--no-http2", SWITCH, version_over_tls, "h2", "http/1.1").base(TLS),
+    row("--no-http2", SWITCH, version_by_preface, "h2", "505"),
+    row("--no-http2", SWITCH, version_by_preface, "h2", "505").base(TLS),
     row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
     row("--origin", "https://www.example.org", response_for_another_origin, "403 ", "200 OK"),
     row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
@@ -174,6 +180,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     slow_default("--access-log", "-", is_explained, "200 OK"),
     slow_default("--access-log-format", "json", is_explained, "200 OK"),
     slow_default("--trusted-proxy", "unix", is_explained, "200 OK"),
+    slow_default("--no-http2", SWITCH, is_explained, "200 OK"),
     slow_default("--host", "www.example.org", is_explained, "200 OK"),
     row("--tls", "{dir}/.tls/both.pem", https_explained, "by a proxy", "  certificate: "),
     row("--tls-unknown-name", "refuse", https_explained, "browsers refuse", "unrecognized_name")

@@ -73,6 +73,27 @@ pub(super) fn redirect_to_https(run: &Run<'_>) -> String {
     response
 }
 
+/// The protocol that a handshake chooses if the client has all.
+pub(super) fn version_over_tls(run: &Run<'_>) -> String {
+    let client = Client::new().offering(&["http/1.1", "h2"]);
+    let stream = client.connect(run.start().address(), "localhost").unwrap();
+    String::from_utf8(stream.conn.alpn_protocol().unwrap().to_vec()).unwrap()
+}
+
+/// What a client gets that begins with the preface of HTTP/2, without TLS.
+pub(super) fn version_by_preface(run: &Run<'_>) -> String {
+    let server = run.start();
+    let mut stream = server.connect();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    match &first {
+        // The header of a SETTINGS frame.
+        [0, 0, _, 4, 0, 0, 0, 0, 0, ..] => "h2".into(),
+        _ => String::from_utf8_lossy(&first).into_owned(),
+    }
+}
+
 pub(super) fn response_over_tls(run: &Run<'_>) -> String {
     Client::new().get(run.start().address(), "localhost", "/").unwrap()
 }

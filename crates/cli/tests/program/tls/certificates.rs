@@ -4,57 +4,24 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, SanType,
-};
-
 use crate::support::Folder;
+use crate::tls_clients::peers::{Authority, Identity};
 
-/// Certificates and keys in PEM.
-struct Pem {
-    authority: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-fn authority() -> &'static Pem {
-    static AUTHORITY: OnceLock<Pem> = OnceLock::new();
-    AUTHORITY.get_or_init(|| {
-        let params = ca("sockeye's tests");
-        let key = KeyPair::generate().unwrap();
-        let authority = params.self_signed(&key).unwrap().pem();
-        Pem { authority, issuer: Issuer::new(params, key) }
-    })
-}
-
-fn ca(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
+/// The authority that the clients of tests trust.
+fn authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::new("sockeye's tests"))
 }
 
 /// The certificate of the authority, in PEM.
-pub(crate) fn authority_pem() -> &'static str {
-    &authority().authority
-}
-
-/// The certificate of a new authority, which has issued nothing, in PEM.
-pub(crate) fn new_authority() -> String {
-    ca("another authority").self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+pub(crate) fn authority_pem() -> String {
+    authority().pem()
 }
 
 /// A new certificate for these DNS names and for 127.0.0.1, and its key, in PEM.
 pub(crate) fn issue(names: &[&str]) -> [String; 2] {
-    let mut params =
-        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-            .unwrap();
-    params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    [params.signed_by(&key, &authority().issuer).unwrap().pem(), key.serialize_pem()]
+    let Identity { certificate, key } = authority().issue(&[names, &["127.0.0.1"]].concat());
+    [certificate, key]
 }
 
 /// Certificates in a folder, which no server of tests serves.
@@ -64,7 +31,7 @@ impl Certificates {
     /// `ca.pem`, and `NAME.pem` and `NAME.key` for each name.
     pub(crate) fn of(names: &[&str]) -> Self {
         let certificates = Self(Folder::new());
-        certificates.write("ca.pem", authority_pem());
+        certificates.write("ca.pem", &authority_pem());
         names.iter().for_each(|name| certificates.issue(name));
         certificates
     }

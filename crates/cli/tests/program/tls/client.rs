@@ -22,7 +22,7 @@ pub(crate) struct Client(Arc<ClientConfig>);
 
 impl Client {
     pub(crate) fn new() -> Self {
-        Self::trusting(authority_pem())
+        Self::trusting(&authority_pem())
     }
 
     pub(crate) fn trusting(authority: &str) -> Self {
@@ -34,7 +34,7 @@ impl Client {
         let [certificate, key] = issue(&["client"]);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let builder = Self::builder(authority_pem());
+        let builder = Self::builder(&authority_pem());
         Self(Arc::new(builder.with_client_auth_cert(vec![certificate], key).unwrap()))
     }
 

@@ -92,6 +92,40 @@ fn redirects_are_in_the_access_log() {
     assert_eq!(log.matches("\"GET /a?b=c HTTP/1.1\" 308 ").count(), 2, "{log}");
 }
 
+/// One connection after the other, so that the lines of the log are in this order.
+#[test]
+fn the_json_access_log_says_why_a_plain_request_is_not_answered() {
+    let (certificates, folder) = (Certificates::of(&["localhost"]), Folder::new());
+    let (pair, path) = (certificates.pair("localhost"), certificates.path("access.log"));
+    let log = ["--access-log", &path, "--access-log-format", "json"];
+    let tls = ["--listen", "127.0.0.1:0", "--tls", &pair, "--https-redirect=127.0.0.1:0"];
+    let mut server =
+        Running::start(&[&["http", folder.text(), "--workers", "1"], &tls[..], &log].concat());
+    let (redirecting, tls) = (redirecting(&server), server.address());
+    let post = || b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let table = [
+        (tls, get("localhost"), 308, Some("plain_http")),
+        (tls, post(), 400, Some("plain_http")),
+        (tls, get("evil.example"), 421, Some("host_not_allowed")),
+        (tls, b"GET\r\n\r\n".to_vec(), 400, Some("bad_request")),
+        (redirecting, get("localhost"), 308, None),
+        (redirecting, get("a@b"), 400, Some("bad_request")),
+        (redirecting, get("evil.example"), 421, Some("host_not_allowed")),
+    ];
+    for (address, request, ..) in &table {
+        exchange(*address, request);
+    }
+    server.signal(Signal::TERM);
+    server.end();
+    let log = std::fs::read_to_string(path).unwrap();
+    assert_eq!(log.lines().count(), table.len(), "{log}");
+    for (line, (_, _, status, reason)) in log.lines().zip(&table) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["status"], *status, "{line}");
+        assert_eq!(line["reason"].as_str(), *reason, "{line}");
+    }
+}
+
 #[test]
 fn only_hosts_of_this_server_are_redirected_to() {
     let (certificates, folder) = (Certificates::of(&["localhost"]), Folder::new());

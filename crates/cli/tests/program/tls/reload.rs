@@ -10,9 +10,10 @@ use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::certificates::{Certificates, authority_pem, issue, new_authority};
+use super::certificates::{Certificates, authority_pem, issue};
 use super::client::{Client, certificate, get, is_resumed};
 use crate::support::{Folder, Running};
+use crate::tls_clients::peers::Authority;
 
 /// A server with `localhost.pem`.
 struct Server {
@@ -190,7 +191,7 @@ fn no_session_outlives_a_client_certificate() {
     let client = Client::with_certificate();
     let address = server.running.address();
     assert_eq!([(); 3].map(|()| resumes(&client, address)), [false; 3]);
-    server.certificates.write("ca.pem", &new_authority());
+    server.certificates.write("ca.pem", &Authority::new("another authority").pem());
     assert!(server.hang_up().starts_with("loaded"));
     // The certificate is that of an unknown authority now.
     assert!(client.get(address, "localhost", "/").is_err());

@@ -113,6 +113,52 @@ fn a_failed_handshake_is_one_line_that_says_why_and_what_to_do() {
 }
 
 #[test]
+fn a_plain_target_at_a_port_with_tls_is_an_error_that_names_the_target_to_type() {
+    let (site, files) = (Folder::new(), Folder::new());
+    site.write("index.html", b"home");
+    let identity = Authority::new("Root").issue(&["localhost", "127.0.0.1"]);
+    let http = identity.start(files.path(), &["http", site.text()]);
+    let echo = identity.start(files.path(), &["echo"]);
+    let alert = serve_plain(|mut stream| {
+        let _ = stream.read(&mut [0; 2048]);
+        let _ = stream.write_all(&[21, 3, 3, 0, 2, 2, 10]);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let load = &["--requests", "9"][..];
+    let (http, echo) = (http.address(), echo.address());
+    for (command, plain, server, flags, expected_text) in [
+        ("health", "http", http, &[][..], "redirected to TLS at the same port: write https://{}/"),
+        ("load", "http", http, load, "redirected to TLS at the same port: write https://{}/"),
+        ("health", "tcp", echo, &[], "if the port speaks TLS, write tls://{}"),
+        ("health", "http", alert, &[], "if the port speaks TLS, write https://{}/"),
+        ("health", "message", echo, &[], "if the port speaks TLS, write message+tls://{}"),
+        ("load", "tcp", echo, load, "if the port speaks TLS, write tls://{}"),
+        ("load", "tcp", alert, load, "if the port speaks TLS, write tls://{}"),
+        ("send", "tcp", echo, &["hello"], "if the port speaks TLS, write tls://{}"),
+        ("send", "tcp", alert, &["hello you"], "the peer speaks TLS: write tls://{}"),
+        ("send", "tcp", http, &["GET / HTTP/1.0\n\n"], "HTTP/1.1 400 Bad Request"),
+    ] {
+        let target = format!("{plain}://{server}");
+        let output = run(&[&[command, &*target], flags].concat());
+        let stderr = text(&output.stderr);
+        let case = format!("{command} {target}: {stderr}{}", text(&output.stdout));
+        let is_done = expected_text.starts_with("HTTP");
+        assert_eq!(output.status.code(), Some(i32::from(!is_done)), "{case}");
+        assert!(stderr.contains(&expected_text.replace("{}", &server.to_string())), "{case}");
+    }
+    let other_port = serve_plain(|mut stream| {
+        let _ = stream.read(&mut [0; 2048]);
+        let _ = stream.write_all(
+            b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+        );
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let output = run(&["health", &format!("http://{other_port}")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
 fn what_ends_without_close_notify_is_incomplete() {
     let folder = Folder::new();
     let authority = Authority::new("Root");

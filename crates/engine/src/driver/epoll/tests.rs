@@ -1,11 +1,12 @@
 //! Sends from files that fail, and waits, on real sockets.
 
+use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sockeye_proto::{FileRange, FileSource};
+use sockeye_proto::{Access, FileRange, FileSource, Validity};
 
 use super::*;
 
@@ -21,8 +22,7 @@ fn sent_from(source: Arc<dyn FileSource>, is_connected: bool) -> SendStatus {
     out.write_file(FileRange { source, offset: 0, len: 10 });
     let (ours, theirs) = UnixStream::pair().unwrap();
     let _theirs = is_connected.then_some(theirs);
-    let mut socket =
-        Socket { fd: ours.into(), key: Key(0), watched: false, watches_writing: false };
+    let mut socket = socket_of(ours);
     let Sending::Done(sent) = Epoll::new().unwrap().send(&mut socket, out) else { unreachable!() };
     sent.status
 }
@@ -88,8 +88,7 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
         let mut out = Box::new(Output::new());
         out.write_file(FileRange { source: overlay.clone(), offset: 0, len: 10 });
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let mut socket =
-            Socket { fd: ours.into(), key: Key(0), watched: false, watches_writing: false };
+        let mut socket = socket_of(ours);
         let mut driver = Epoll::new().unwrap();
         let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
         assert_eq!((sent.count, driver.calls().sendfile), (10, 1));
@@ -110,4 +109,145 @@ fn a_wake_up_ends_the_next_wait() {
     driver.wait(driver.now(), Some(Time::ZERO), &mut events).unwrap();
     assert!(events.is_empty(), "{events:?}");
     assert_eq!(driver.calls().wait, 3);
+}
+
+/// The bytes of a file by their offset. Reads of it are counted.
+#[derive(Debug)]
+struct Numbers {
+    /// Where the content ends.
+    end: u64,
+    access: Access,
+    validity: Validity,
+    reads: AtomicUsize,
+}
+
+impl Numbers {
+    fn new() -> Self {
+        let (access, validity) = (Access::Direct, Validity::Valid);
+        Self { end: u64::MAX, access, validity, reads: AtomicUsize::new(0) }
+    }
+}
+
+impl FileSource for Numbers {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let count = self.end.saturating_sub(offset).min(buffer.len() as u64) as usize;
+        (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = (at % 251) as u8);
+        Ok(count)
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn access(&self) -> Access {
+        self.access
+    }
+    fn check(&self) -> Validity {
+        self.validity
+    }
+}
+
+const FRAME: u64 = 8 * 1024;
+
+fn write_frame(out: &mut Output, source: &Arc<Numbers>, number: u64) {
+    out.write(&[number as u8; 9]);
+    let source = Arc::<Numbers>::clone(source);
+    out.write_file(FileRange { source, offset: number * FRAME, len: FRAME });
+}
+
+fn is_frame(bytes: &[u8], number: u64) -> bool {
+    let (head, content) = bytes.split_at(9);
+    head == [number as u8; 9]
+        && (number * FRAME..).zip(content).all(|(at, got)| *got == (at % 251) as u8)
+}
+
+fn socket_of(fd: impl Into<OwnedFd>) -> Socket {
+    Socket { fd: fd.into(), key: Key(0), watched: false, watches_writing: false }
+}
+
+/// Sends `out` until it is empty, reading what arrives. Returns that, and the driver.
+fn send_all(fd: impl Into<OwnedFd>, mut peer: impl Read, mut out: Box<Output>) -> (Vec<u8>, Epoll) {
+    let (mut driver, mut socket, mut arrived) = (Epoll::new().unwrap(), socket_of(fd), Vec::new());
+    while !out.is_empty() {
+        let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
+        assert!(matches!(sent.status, SendStatus::Again | SendStatus::Blocked), "{sent:?}");
+        let before = arrived.len();
+        arrived.resize(before + sent.count as usize, 0);
+        peer.read_exact(&mut arrived[before..]).unwrap();
+        out = sent.out;
+    }
+    (arrived, driver)
+}
+
+#[test]
+fn frames_of_files_are_read_and_sent_together() {
+    let source = Arc::new(Numbers::new());
+    let mut out = Box::new(Output::new());
+    (0..16).for_each(|number| write_frame(&mut out, &source, number));
+    out.write(b"end");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    sockopt::set_socket_send_buffer_size(&ours, 1 << 20).unwrap();
+    let (arrived, driver) = send_all(ours, theirs, out);
+    let (frames, end) = arrived.split_at(16 * (9 + FRAME as usize));
+    assert!((0..).zip(frames.chunks(9 + FRAME as usize)).all(|(at, frame)| is_frame(frame, at)));
+    assert_eq!(end, b"end");
+    let calls = driver.calls();
+    assert!(calls.send <= 4, "{calls:?}");
+    assert_eq!((calls.sendfile, source.reads.load(Ordering::Relaxed)), (0, 16));
+}
+
+#[test]
+fn what_the_socket_does_not_take_of_frames_is_sent_later() {
+    let source = Arc::new(Numbers::new());
+    let mut out = Box::new(Output::new());
+    (0..40).for_each(|number| write_frame(&mut out, &source, number));
+    out.write_file(FileRange { source: source.clone(), offset: 40 * FRAME, len: 10 * FRAME });
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    sockopt::set_socket_send_buffer_size(&ours, 20_000).unwrap();
+    let (arrived, _) = send_all(ours, theirs, out);
+    let (frames, long) = arrived.split_at(40 * (9 + FRAME as usize));
+    assert!((0..).zip(frames.chunks(9 + FRAME as usize)).all(|(at, frame)| is_frame(frame, at)));
+    assert!((40 * FRAME..).zip(long).all(|(at, got)| *got == (at % 251) as u8));
+    assert_eq!(long.len() as u64, 10 * FRAME);
+}
+
+#[test]
+fn frames_end_before_a_file_that_has_changed_or_that_a_thread_must_read() {
+    for (last, expected, len) in [
+        (
+            Numbers { validity: Validity::Changed, ..Numbers::new() },
+            "FileChanged",
+            2 * (9 + FRAME) + 9,
+        ),
+        (
+            Numbers { validity: Validity::Unknown, ..Numbers::new() },
+            "NeedsRead",
+            2 * (9 + FRAME) + 9,
+        ),
+        (Numbers { access: Access::Thread, ..Numbers::new() }, "NeedsRead", 2 * (9 + FRAME) + 9),
+        (Numbers { end: 2 * FRAME, ..Numbers::new() }, "FileChanged", 2 * (9 + FRAME) + 9),
+        (Numbers { end: 2 * FRAME + 5, ..Numbers::new() }, "FileChanged", 2 * (9 + FRAME) + 9 + 5),
+    ] {
+        let (source, last) = (Arc::new(Numbers::new()), Arc::new(last));
+        let mut out = Box::new(Output::new());
+        (0..2).for_each(|number| write_frame(&mut out, &source, number));
+        write_frame(&mut out, &last, 2);
+        write_frame(&mut out, &source, 3);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut driver = Epoll::new().unwrap();
+        let Sending::Done(sent) = driver.send(&mut socket_of(ours), out) else { unreachable!() };
+        assert_eq!((format!("{:?}", sent.status), sent.count), (expected.to_owned(), len));
+    }
+}
+
+#[test]
+fn a_limit_of_unsent_bytes_is_set_on_the_socket() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut socket = socket_of(ours);
+    let mut driver = Epoll::new().unwrap();
+    driver.limit_unsent(&mut socket, 70_000);
+    assert_eq!(SockRef::from(&socket.fd).tcp_notsent_lowat().unwrap(), 70_000);
+    // Without an effect, and without an error.
+    driver.limit_unsent(&mut socket_of(UnixStream::pair().unwrap().0), 70_000);
 }

@@ -1,13 +1,17 @@
 //! Records in and out, and what is not a record.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustls::AlertDescription;
+use sockeye_proto::{FileRange, FileSource, Output};
 
 use super::{NOW, Pair, assert_is_failed, refused, server};
+use crate::driver::{Epoll, QUANTUM};
 use crate::tls::connection::MAX_UNUSED;
 use crate::tls::limits::may_complete_message;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Secure, Tls, TlsError};
 
 #[test]
 fn plaintext_passes_both_ways_however_records_are_split() {
@@ -141,19 +145,24 @@ fn key_updates_are_answered_and_a_flood_ends_the_connection() {
     assert_is_failed(&mut pair.server);
 }
 
+/// The lengths in the headers of `records`.
+fn lengths(mut records: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let [_, _, _, high, low, after @ ..] = records {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        lengths.push(len);
+        records = &after[len..];
+    }
+    lengths
+}
+
 #[test]
 fn records_are_small_at_the_beginning() {
     let mut pair = Pair::connected();
     let lengths = |server: &mut Tls, count: usize| {
         let mut records = Vec::new();
         server.seal(&vec![0; count], &mut records).unwrap();
-        let (mut rest, mut lengths) = (&records[..], Vec::new());
-        while let [_, _, _, high, low, after @ ..] = rest {
-            let len = usize::from(u16::from_be_bytes([*high, *low]));
-            lengths.push(len);
-            rest = &after[len..];
-        }
-        lengths
+        lengths(&records)
     };
     assert!(lengths(&mut pair.server, 30_000).iter().all(|len| *len < 1400));
     lengths(&mut pair.server, 10_000);
@@ -179,4 +188,71 @@ fn a_message_is_whole_with_its_last_byte_however_it_is_split() {
             }
         }
     }
+}
+
+/// A file of zeros.
+#[derive(Debug)]
+struct Zeros;
+
+impl FileSource for Zeros {
+    fn read_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(0);
+        Ok(buffer.len())
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The lengths of the records that `plain` becomes, and how many calls sealed them.
+fn records_of(server: Tls, mut plain: Output) -> (Vec<usize>, usize) {
+    let mut driver = Epoll::new().unwrap();
+    let (mut secure, mut out, mut buffer) = (Secure::new(server, true), Output::new(), Vec::new());
+    let mut calls = 0;
+    while !plain.is_empty() {
+        let sealed = secure.seal_front(&mut driver, &plain, QUANTUM, &mut buffer, &mut out);
+        plain.advance(sealed.unwrap() as u64);
+        calls += 1;
+    }
+    (lengths(out.plain().unwrap()), calls)
+}
+
+#[test]
+fn consecutive_parts_share_records() {
+    const FRAME: u64 = 16 * 1024;
+    for kind in 0..3 {
+        let mut pair = Pair::connected();
+        // Small records are over.
+        pair.server.seal(&[0; 40_000], &mut Vec::new()).unwrap();
+        let mut plain = Output::new();
+        for _ in 0..8 {
+            plain.write(b"a header.");
+            match kind {
+                0 => plain.write(&[0; FRAME as usize]),
+                1 => plain.write_shared(vec![0; FRAME as usize].into()),
+                _ => {
+                    let source = Arc::new(Zeros);
+                    plain.write_file(FileRange { source, offset: 0, len: FRAME });
+                }
+            }
+        }
+        let (records, calls) = records_of(pair.server, plain);
+        // 8 of 16 KiB, and 72 bytes; each with 5 bytes of header, 16 of tag and 1 of type.
+        let mut expected = vec![FRAME as usize + 17; 8];
+        expected.push(8 * 9 + 17);
+        assert_eq!(records, expected, "{kind}");
+        assert!(calls <= 3, "{calls}");
+    }
+}
+
+#[test]
+fn records_are_small_at_the_beginning_whatever_they_are_made_of() {
+    let mut plain = Output::new();
+    for _ in 0..3 {
+        plain.write(b"a header.");
+        plain.write_file(FileRange { source: Arc::new(Zeros), offset: 0, len: 10_000 });
+    }
+    let (records, _) = records_of(Pair::connected().server, plain);
+    assert!(records.iter().all(|len| *len < 1400), "{records:?}");
+    assert_eq!(records.len(), 30_027_usize.div_ceil(1300));
 }

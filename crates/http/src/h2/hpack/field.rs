@@ -9,9 +9,9 @@ pub(crate) struct Field<'a> {
     /// from that table, directly or through a dynamic entry. Otherwise 0, even if the static table
     /// has the name.
     pub(crate) static_name: u8,
-    /// Whether name and value are an entry of a table. The decoder passed a dynamic entry on once
-    /// before, when it was inserted. So a caller may check characters only of other fields, as long
-    /// as no field had a forbidden character: from the first such field on, it must check all, as
-    /// the table may contain that field.
+    /// Whether name and value are an entry of a table. A dynamic entry was passed on before, when it
+    /// was inserted. So a caller needs to check the characters of such a field only if the table may
+    /// contain a field that is not valid: from the first field on that it has refused because of
+    /// its characters, or has not looked at, for example after an error in the same block.
     pub(crate) is_from_table: bool,
 }

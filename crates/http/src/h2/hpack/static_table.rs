@@ -105,44 +105,33 @@ pub(super) fn entry(index: usize) -> Field<'static> {
     ENTRIES[index]
 }
 
-/// Length of the longest name, `access-control-allow-origin`.
-const NAME_LEN_MAX: usize = 27;
-
-/// The first entry of each name, sorted by the name's length: those of the length `n` are from
-/// `STARTS[n]` to `STARTS[n + 1]`.
-static BY_LEN: [u8; LAST] = BY_LEN_AND_STARTS.0;
-static STARTS: [u8; NAME_LEN_MAX + 2] = BY_LEN_AND_STARTS.1;
-
-const BY_LEN_AND_STARTS: ([u8; LAST], [u8; NAME_LEN_MAX + 2]) = {
+/// The index of the first entry of each name, at the hash of the name. Elsewhere 0.
+static BY_HASH: [u8; 256] = {
     let entries = entries();
-    let (mut by_len, mut starts) = ([0; LAST], [0; NAME_LEN_MAX + 2]);
-    let (mut count, mut len) = (0, 0);
-    while len <= NAME_LEN_MAX {
-        starts[len] = count as u8;
-        let mut index = 1;
-        while index <= LAST {
-            if entries[index].static_name as usize == index && entries[index].name.len() == len {
-                by_len[count] = index as u8;
-                count += 1;
-            }
-            index += 1;
+    let (mut by_hash, mut index) = ([0; 256], 1);
+    while index <= LAST {
+        if entries[index].static_name as usize == index {
+            let slot = &mut by_hash[hash(entries[index].name) as usize];
+            assert!(*slot == 0, "two names have the same hash");
+            *slot = index as u8;
         }
-        len += 1;
+        index += 1;
     }
-    starts[len] = count as u8;
-    (by_len, starts)
+    by_hash
 };
+
+/// A hash that ignores case, and differs for all names of the table. The factors were found by
+/// trying.
+const fn hash(name: &[u8]) -> u8 {
+    let [first, .., last] = *name else { return 0 };
+    let (first, last) = ((first | 0x20).wrapping_mul(10), (last | 0x20).wrapping_mul(4));
+    first.wrapping_add(last).wrapping_add(name.len() as u8)
+}
 
 /// The index of the first entry with this name, in any case.
 pub(super) fn find_name(name: &[u8]) -> Option<usize> {
-    if name.len() > NAME_LEN_MAX {
-        return None;
-    }
-    let range = usize::from(STARTS[name.len()])..usize::from(STARTS[name.len() + 1]);
-    let found = BY_LEN[range]
-        .iter()
-        .find(|index| name.eq_ignore_ascii_case(ENTRIES[usize::from(**index)].name));
-    found.map(|index| usize::from(*index))
+    let index = usize::from(BY_HASH[usize::from(hash(name))]);
+    (index > 0 && name.eq_ignore_ascii_case(ENTRIES[index].name)).then_some(index)
 }
 
 /// The index of the entry with this value, from `first` on, which is the first one with its name.

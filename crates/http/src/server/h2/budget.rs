@@ -24,7 +24,10 @@ const MAX_PAUSES: u32 = 10;
 const CONTROL_FRAMES: u32 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 
-/// How many DATA frames of this side may be cut short by a small window.
+/// A DATA frame with less than this is small, in bytes.
+const SMALL: u64 = 256;
+
+/// How many DATA frames of this side may be small because of a window.
 const SMALL_FRAMES: u32 = 1000;
 
 /// Bytes without payload that may come in any case, and of how many bytes one must be payload.
@@ -95,26 +98,30 @@ impl Budgets {
         self.control = self.control.saturating_sub(1);
     }
 
-    /// Content was received or sent. The peer needs frames for its windows then.
+    /// Content was received. A frame with little of it pays for no other frame.
     #[inline]
-    pub(super) fn on_content(&mut self, len: u64) {
-        self.payload += len;
-        self.control = self.control.saturating_sub(2);
+    pub(super) fn on_content(&mut self, len: usize) {
+        self.payload += len as u64;
+        if len as u64 >= SMALL {
+            self.control = self.control.saturating_sub(1);
+        }
     }
 
-    /// A DATA frame was sent that is small because of a window.
-    pub(super) fn on_small_frame(&mut self) -> Result<(), H2Error> {
+    /// A DATA frame with this much content was sent. `is_cut`: a window lets no more through. The
+    /// peer needs frames to enlarge its windows by the content.
+    #[inline]
+    pub(super) fn on_sent(&mut self, len: u64, is_cut: bool) -> Result<(), H2Error> {
+        self.payload += len;
+        if !is_cut || len >= SMALL {
+            self.control = self.control.saturating_sub(2);
+            self.small_frames = self.small_frames.saturating_sub(1);
+            return Ok(());
+        }
         self.small_frames += 1;
         if self.small_frames <= SMALL_FRAMES {
             return Ok(());
         }
         Err(H2Error::flood("http2_small_windows", "opened its windows by a few bytes at a time"))
-    }
-
-    /// A DATA frame of usual size was sent.
-    #[inline]
-    pub(super) fn on_usual_frame(&mut self) {
-        self.small_frames = self.small_frames.saturating_sub(1);
     }
 
     /// Bytes have come.
@@ -161,13 +168,30 @@ mod tests {
         // A ping a second, for a day.
         let mut budgets = Budgets::default();
         assert!((1..86_400).all(|second| budgets.on_control(at(second)).is_ok()));
-        // Two frames for each piece of content.
+        // Two frames for each frame of content that is sent, and one for each that is received.
         for _ in 0..10_000 {
-            budgets.on_content(1);
-            assert!(
-                budgets.on_control(at(90_000)).is_ok() && budgets.on_control(at(90_000)).is_ok()
-            );
+            budgets.on_sent(1, false).unwrap();
+            budgets.on_content(SMALL as usize);
+            assert!((0..3).all(|_| budgets.on_control(at(90_000)).is_ok()));
         }
+        let flood = (1..).find(|_| {
+            budgets.on_content(1);
+            budgets.on_control(at(90_000)).is_err()
+        });
+        assert!(flood.is_some_and(|count| count <= 2 * CONTROL_FRAMES), "{flood:?}");
+    }
+
+    #[test]
+    fn windows_may_be_small_now_and_then() {
+        let mut budgets = Budgets::default();
+        for _ in 0..10 * SMALL_FRAMES {
+            budgets.on_sent(1, true).unwrap();
+            budgets.on_sent(16_384, false).unwrap();
+        }
+        let flood = (1..).find(|_| budgets.on_sent(1, true).is_err());
+        assert_eq!(flood, Some(SMALL_FRAMES + 1));
+        // Small pieces of content are no fault of the windows.
+        assert!((0..10 * SMALL_FRAMES).all(|_| budgets.on_sent(1, false).is_ok()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sockeye_proto::{
 
 use super::budget::Budgets;
 use super::error::H2Error;
-use super::limits::{CONNECTION_WINDOW, MAX_STREAMS, PING_AFTER};
+use super::limits::{CONNECTION_WINDOW, MAX_STREAMS, MAX_UNSENT, PING_AFTER};
 use super::scheduler::Scheduler;
 use super::send::Sender;
 use super::streams::Streams;
@@ -19,6 +19,7 @@ use crate::h2::hpack::Decoder;
 use crate::h2::priority::Priority;
 use crate::h2::window::Window;
 use crate::handling::connection::Connection;
+use crate::semantics::log::PING_TIMEOUT;
 use crate::semantics::refusal::Refusal;
 use crate::{Handlers, Limits, ServerConfig, StreamEvent};
 
@@ -32,6 +33,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     /// A header block that is incomplete.
     pub(super) block: Option<Box<PartialBlock>>,
     pub(super) decoder: Decoder,
+    /// No other HTTP/2 connection of the shard has this number.
+    pub(super) number: u64,
     /// The dynamic table may have fields whose characters were not checked.
     pub(super) checks_all_fields: bool,
     pub(super) streams: Streams<S::Handler>,
@@ -148,6 +151,8 @@ impl<S: Handlers> H2Connection<S> {
     pub(in crate::server) fn new(config: Rc<ServerConfig>, handlers: S, stop: Stop) -> Self {
         let mut connection = Connection::new(Rc::clone(&config));
         connection.stop = stop;
+        let number = config.h2_connections.get();
+        config.h2_connections.set(number + 1);
         Self {
             config,
             handlers,
@@ -155,6 +160,7 @@ impl<S: Handlers> H2Connection<S> {
             expects: Expects::Preface,
             block: None,
             decoder: Decoder::new(),
+            number,
             checks_all_fields: false,
             streams: Streams::default(),
             scheduler: Scheduler::default(),
@@ -195,6 +201,11 @@ impl<S: Handlers> H2Connection<S> {
             Stop::LameDuck => self.warn(turn),
             Stop::Drain => self.start_drain(turn),
         }
+    }
+
+    /// Whether frames have to wait until some are sent, or logged.
+    pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
+        turn.unsent() >= MAX_UNSENT || self.connection.log.as_ref().is_some_and(|log| log.is_full())
     }
 
     /// Reads the next piece at the start of `input`. Returns whether there may be another one.
@@ -355,7 +366,7 @@ impl<S: Handlers> H2Connection<S> {
             self.timers.silence = due;
         } else if mem::replace(&mut self.pings.is_unanswered, true) {
             let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
-            return Err(Fault::peer("http2_ping_timeout", what));
+            return Err(Fault::peer(PING_TIMEOUT, what));
         } else {
             self.timers.silence = now + PING_AFTER;
             turn.out
@@ -412,6 +423,11 @@ impl<S: Handlers> H2Connection<S> {
                 self.warn(turn);
             }
             Event::Drain { .. } => self.on_drain(turn),
+            Event::Sent(mark) => {
+                if let Some(log) = &mut self.connection.log {
+                    log.on_sent(mark, turn.now());
+                }
+            }
             Event::Closed(reason) => self.on_closed(reason, turn),
             // Among them `Event::Room`, which `finish` acts on.
             _ => {}
@@ -422,6 +438,9 @@ impl<S: Handlers> H2Connection<S> {
     fn on_closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
         for active in mem::take(&mut self.streams).iter_mut() {
             active.abort(ErrorCode::Cancel, reason, turn);
+        }
+        if let Some(log) = &mut self.connection.log {
+            log.on_closed(reason, turn);
         }
     }
 }

@@ -5,6 +5,7 @@ use sockeye_proto::{Reason, Turn};
 use super::connection::{DataFrame, Expects, H2Connection};
 use super::error::H2Error;
 use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT};
+use super::stream::State;
 use crate::Handlers;
 use crate::h2::frame::{self, FrameHeader, flags};
 use crate::h2::head::OwnedTrailers;
@@ -39,7 +40,6 @@ impl<S: Handlers> H2Connection<S> {
             return Err(H2Error::flow_control("sent more content than its window allows"));
         }
         self.received += len as u32;
-        self.budgets.on_content(content as u64);
         if content == 0 {
             self.budgets.on_control(turn.now())?;
         }
@@ -48,6 +48,7 @@ impl<S: Handlers> H2Connection<S> {
         let padding = padding.unwrap_or(0);
         if let Some(active) = self.streams.get_mut(stream) {
             active.receive.consume(padding_len);
+            self.budgets.on_content(content);
         }
         self.expects = Expects::Data(DataFrame { stream, content, padding, ends_stream });
         *input = rest;
@@ -60,15 +61,22 @@ impl<S: Handlers> H2Connection<S> {
     /// Checks that the peer may send this much content on the stream. A stream on which it may not
     /// is reset.
     fn check_stream(&mut self, id: u32, len: usize, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        const TOO_MUCH: H2Error =
+            H2Error::flow_control("sent more content than a stream's window allows");
         let Some(active) = self.streams.get_mut(id) else {
-            if self.streams.was_reset(id) {
-                return Ok(());
-            }
-            return Err(H2Error::stream_closed("sent content on a stream that has ended"));
+            let Some(window) = self.streams.reset_window(id) else {
+                return Err(H2Error::stream_closed("sent content on a stream that has ended"));
+            };
+            *window =
+                u32::try_from(len).ok().and_then(|len| window.checked_sub(len)).ok_or(TOO_MUCH)?;
+            return Ok(());
         };
-        let checked = match active.receive.has_ended {
-            true => Err(H2Error::stream_closed("sent content after the end of a request")),
-            false => active.receive.take_window(len),
+        let checked = if active.receive.has_ended {
+            Err(H2Error::stream_closed("sent content after the end of a request"))
+        } else if active.receive.take_window(len) {
+            Ok(())
+        } else {
+            Err(TOO_MUCH)
         };
         match checked {
             Ok(()) => Ok(()),
@@ -122,12 +130,11 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
         match active.on_end(trailers, turn) {
-            Ok(()) => {
-                self.settle(id, turn);
-                Ok(())
-            }
-            Err(error) => self.fail_stream(id, error, turn),
+            Ok(()) if matches!(active.state, State::Discarding) => self.drop_stream(id),
+            Ok(()) => self.settle(id, turn),
+            Err(error) => self.fail_stream(id, error, turn)?,
         }
+        Ok(())
     }
 
     /// Resets a stream because of a fault of the peer.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sockeye_proto::Fault;
 
 use crate::h2::frame::ErrorCode;
+use crate::semantics::log::STREAM_STALLED;
 
 /// An error: of the connection, which ends with GOAWAY, or of one stream, which is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ impl H2Error {
 
     pub(super) const STALLED: Self = Self {
         code: ErrorCode::Cancel,
-        reason: "http2_stream_stalled",
-        what: "let nothing of a response through for 60 s",
+        reason: STREAM_STALLED,
+        what: "let nothing of a response through within the write timeout",
     };
 
     /// The fault that is reported.

@@ -120,6 +120,10 @@ impl<S: Handlers> H2Connection<S> {
                 self.sender.max_len = value as usize;
                 Ok(())
             }
+            // RFC 9218, 2.1.
+            settings::NO_RFC7540_PRIORITIES if value > 1 => {
+                Err(H2Error::protocol("sent a SETTINGS_NO_RFC7540_PRIORITIES other than 0 and 1"))
+            }
             // Others are about what this side doesn't do, or unknown.
             _ => Ok(()),
         }

@@ -34,13 +34,15 @@ pub(super) const MAX_CONTINUATIONS: u8 = 8;
 /// Maximum number of priorities that are kept for streams that have not begun.
 pub(super) const MAX_EARLY_PRIORITIES: usize = MAX_STREAMS;
 
-/// How many of the streams that this side has ended first are remembered. Frames that were on the
-/// way to them are no fault.
-pub(super) const MAX_RESET_IDS: usize = 2 * MAX_STREAMS;
+/// How many of the streams that this side has reset are remembered. Frames of them that were on
+/// their way are no fault.
+pub(super) const MAX_RESETS: usize = 2 * MAX_STREAMS;
+
+/// The time to send the rest of a request that was answered before its end. After it, the stream is
+/// reset, which asks the client to stop. It is not reset at once, because some clients lose the
+/// response then.
+pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// With streams open, a peer that has been silent for this long gets a PING. After the same time
 /// without an answer, the connection ends.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
-
-/// A stream ends if the peer's windows let nothing of its response through for this long.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -3,25 +3,22 @@
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use sockeye_proto::{Fault, Reason, Time, Turn, driver};
+use sockeye_proto::{Fault, Reason, Time, Turn};
 
 use super::connection::{Going, H2Connection, PartialBlock};
 use super::error::H2Error;
-use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, MAX_UNSENT, QUANTUM};
+use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, STREAM_WINDOW};
 use super::stream::{ActiveStream, Receive, State, follow};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::{self, FrameHeader, flags};
-use crate::h2::head::{Head, HeadBuffer, HeadError, HeadMemory};
+use crate::h2::head::{Head, HeadBuffer, HeadError, HeadMemory, Source};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::InFlight;
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{Handler, Handlers, RequestHead, UnparsedHead};
-
-/// Memory that an unused output keeps, in bytes.
-const KEPT_OUTPUT: usize = 16 * 1024;
+use crate::{Handler, Handlers, HostCheck, Request, RequestHead, UnparsedHead};
 
 impl<S: Handlers> H2Connection<S> {
     /// A HEADERS frame.
@@ -89,25 +86,47 @@ impl<S: Handlers> H2Connection<S> {
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
         let mut memory = self.config.head_memory.take().unwrap_or_default();
-        let result = match self.decode(block, &mut memory) {
-            Ok(()) if id > self.last_id => {
-                self.budgets.on_request(block.len());
-                self.open_stream(id, ends, &mut memory.head, turn)
-            }
-            Ok(()) => self.on_trailers(id, ends, &memory.head, turn),
-            Err(error) => Err(error),
+        let result = if id > self.last_id {
+            self.budgets.on_request(block.len());
+            self.read_request(ends, block, &mut memory)
+                .and_then(|request| self.open_stream(id, ends, &memory.head, request, turn))
+        } else {
+            self.decode(block, &mut memory)
+                .and_then(|()| self.on_trailers(id, ends, &memory.head, turn))
         };
         self.config.head_memory.set(Some(memory));
         result
     }
 
-    /// Decodes a header block. This must happen for every block, whatever becomes of it: it changes
-    /// the dynamic table.
+    /// Reads a request. Clients often send the same block again: it is decoded only once.
+    fn read_request(
+        &mut self,
+        ends: bool,
+        block: &[u8],
+        memory: &mut HeadMemory,
+    ) -> Result<Result<Head, HeadError>, H2Error> {
+        let generation = self.decoder.generation();
+        let source = Source { connection: self.number, generation, ends };
+        if let Some(head) = memory.find(block, source) {
+            return Ok(Ok(head));
+        }
+        self.decode(block, memory)?;
+        let request = memory.head.request(ends, &self.config.limits);
+        if let Ok(head) = request
+            && self.decoder.generation() == generation
+        {
+            memory.store(block, source, head);
+        }
+        Ok(request)
+    }
+
+    /// Decodes a header block. This must happen for every block that may change the dynamic table,
+    /// whatever becomes of it.
     fn decode(&mut self, block: &[u8], memory: &mut HeadMemory) -> Result<(), H2Error> {
-        let HeadMemory { head, huffman } = memory;
+        memory.clear();
+        let HeadMemory { head, huffman, .. } = memory;
         let limits = &self.config.limits;
         let checks_all = self.checks_all_fields;
-        head.clear();
         self.decoder
             .decode(block, huffman, |field| {
                 head.take(field, field.is_from_table && !checks_all, limits);
@@ -122,13 +141,14 @@ impl<S: Handlers> H2Connection<S> {
         &mut self,
         id: u32,
         ends: bool,
-        head: &mut HeadBuffer,
+        head: &HeadBuffer,
+        request: Result<Head, HeadError>,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
         if self.going == Going::Last {
             // The client sends it again elsewhere (RFC 9113, 6.8).
             self.last_id = id;
-            self.streams.add_reset(id);
+            self.streams.add_reset(id, STREAM_WINDOW);
             return Ok(());
         }
         (self.last_id, self.last_answered) = (id, id);
@@ -136,7 +156,7 @@ impl<S: Handlers> H2Connection<S> {
         if self.streams.len() >= MAX_STREAMS {
             return self.fail_stream(id, H2Error::REFUSED, turn);
         }
-        match head.request(ends, &self.config.limits) {
+        match request {
             Ok(request) => self.start_request(id, ends, head, &request, turn),
             Err(HeadError::Malformed(what)) => {
                 let error = H2Error::protocol(what);
@@ -188,7 +208,9 @@ impl<S: Handlers> H2Connection<S> {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Ok(AnswerKind::Done);
             }
-            if let Some(check) = check.filter(|check| !check.allows(&request)) {
+            if let Some(check) = check
+                && !is_allowed(check, buffer, &request)
+            {
                 let what = check.report_refusal(&request);
                 in_flight.refuse(Refusal::host_not_allowed(&what), connection, turn);
                 return Ok(AnswerKind::Done);
@@ -215,8 +237,7 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         let priority = self.take_early_priority(id).unwrap_or(head.priority);
         let number = NonZeroU32::new(id).unwrap_or(NonZeroU32::MIN);
-        let output = self.config.stream_output.take();
-        let mut stream = driver::Stream::with_output(number, MAX_STREAM_OUTPUT, output);
+        let mut stream = self.config.lend_stream(number, MAX_STREAM_OUTPUT);
         let mut receive = Receive::new(head.content, ends);
         let head_only = head.control.method == MethodKind::Head;
         let mut in_flight = InFlight {
@@ -232,32 +253,25 @@ impl<S: Handlers> H2Connection<S> {
         if is_answered && let Some(log) = &mut connection.log {
             log.set_response_end(own.written());
         }
-        let mut send_window = self.sender.initial_window;
-        if is_answered && self.scheduler.is_empty() && turn.unsent() < MAX_UNSENT {
+        let (mut send_window, mut is_moved) = (self.sender.initial_window, false);
+        if is_answered && self.scheduler.is_empty() && !self.is_full(turn) {
             let wire = &mut in_flight.wire;
             let window = (&mut send_window, true);
             let context = (&mut self.budgets, &mut *turn);
             let moved = self.sender.move_frames(&mut stream, wire, window, QUANTUM, context)?;
-            if let Some(log) = &mut self.connection.log {
-                log.on_sent(stream.moved(), turn.now());
-            }
-            if moved.is_complete {
+            if moved.is_complete && ends {
                 self.budgets.on_response();
-                if !ends {
-                    self.stop_request(id, turn);
+                if let Some(log) = &mut self.connection.log {
+                    log.finish(turn.mark());
                 }
-                self.keep_output(stream);
+                self.config.take_back_stream(stream);
                 return Ok(());
             }
+            is_moved = moved.is_complete;
         }
-        let peer = turn.peer().clone();
-        let mut next = Connection::new(Rc::clone(&self.config));
-        (next.stop, next.half_closed) = (self.connection.stop, self.connection.half_closed);
-        next.open(&peer);
-        let connection = std::mem::replace(&mut self.connection, next);
         let active = ActiveStream {
             stream,
-            connection,
+            connection: self.connection.split(),
             state: match is_answered {
                 true => State::Sending(in_flight.wire),
                 false => State::InFlight(in_flight),
@@ -266,7 +280,7 @@ impl<S: Handlers> H2Connection<S> {
             send_window,
             receive,
             is_queued: false,
-            stall_deadline: Time::NEVER,
+            reset_deadline: Time::NEVER,
         };
         self.streams.push(Box::new(active));
         if let Err(fault) = answer
@@ -274,17 +288,11 @@ impl<S: Handlers> H2Connection<S> {
         {
             active.on_fault(fault, turn);
         }
-        self.settle(id, turn);
-        Ok(())
-    }
-
-    /// Keeps the memory of a stream's output for the next request.
-    fn keep_output(&self, stream: driver::Stream) {
-        let mut output = stream.into_output();
-        if output.is_oversized(KEPT_OUTPUT) {
-            output.shrink(KEPT_OUTPUT);
+        match is_moved {
+            true => self.complete(id, turn),
+            false => self.settle(id, turn),
         }
-        self.config.stream_output.set(output);
+        Ok(())
     }
 
     /// Trailers, or a second request on the same stream.
@@ -297,7 +305,7 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         self.budgets.on_control(turn.now())?;
         let Some(active) = self.streams.get_mut(id) else {
-            if self.streams.was_reset(id) {
+            if self.streams.reset_window(id).is_some() {
                 return Ok(());
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));
@@ -317,4 +325,11 @@ impl<S: Handlers> H2Connection<S> {
             Err(what) => self.fail_stream(id, H2Error::protocol(what), turn),
         }
     }
+}
+
+/// Whether the host of the request in `buffer` is allowed.
+fn is_allowed(check: &HostCheck, buffer: &HeadBuffer, request: &Request<'_>) -> bool {
+    let is_allowed = buffer.host_allowed.get().unwrap_or_else(|| check.allows(request));
+    buffer.host_allowed.set(Some(is_allowed));
+    is_allowed
 }

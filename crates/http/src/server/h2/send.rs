@@ -7,7 +7,7 @@ use sockeye_proto::{Time, Turn, driver};
 use super::budget::Budgets;
 use super::connection::H2Connection;
 use super::error::H2Error;
-use super::limits::{MAX_UNSENT, QUANTUM};
+use super::limits::{QUANTUM, STREAM_WINDOW};
 use super::stream::{ActiveStream, State};
 use crate::Handlers;
 use crate::h2::exchange::{CONTINUE, H2Exchange};
@@ -33,9 +33,6 @@ pub(super) struct Sender {
 
 /// HPACK's change of the dynamic table's size to 0 (RFC 7541, 6.3).
 const TABLE_SIZE_0: &[u8] = b"\x20";
-
-/// A small DATA frame is one with less than this, though more content is there.
-const SMALL: u64 = 256;
 
 /// What a call has moved.
 pub(super) struct Moved {
@@ -71,8 +68,11 @@ impl Sender {
         max: u64,
         (budgets, turn): (&mut Budgets, &mut Turn<'_>),
     ) -> Result<Moved, H2Error> {
-        let mut moved = Moved { any: false, is_complete: false };
         let id = stream.id().get();
+        if is_whole && self.move_small(stream, wire, window, budgets, turn)? {
+            return Ok(Moved { any: true, is_complete: true });
+        }
+        let mut moved = Moved { any: false, is_complete: false };
         if mem::take(&mut wire.sends_continue) {
             moved.any = true;
             self.write_headers(id, flags::NONE, CONTINUE.len(), turn, |turn, _| {
@@ -102,10 +102,7 @@ impl Sender {
             if len == 0 {
                 break;
             }
-            match len < SMALL && len < left {
-                true => budgets.on_small_frame()?,
-                false => budgets.on_usual_frame(),
-            }
+            budgets.on_sent(len, len < left)?;
             window.take(len as usize);
             self.window.take(len as usize);
             (left, content) = (left - len, content - len);
@@ -113,7 +110,6 @@ impl Sender {
             let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
             write_header(len as usize, kind::DATA, end, id, turn);
             stream.move_to(turn.out, len);
-            budgets.on_content(len);
             moved.any = true;
         }
         if is_whole && content == 0 && !ends_stream {
@@ -129,6 +125,43 @@ impl Sender {
         moved.any |= ends_stream;
         moved.is_complete = ends_stream;
         Ok(moved)
+    }
+
+    /// Fast path: moves a whole response that is one HEADERS frame and one DATA frame of plain
+    /// bytes. Returns whether it is.
+    #[inline]
+    fn move_small(
+        &mut self,
+        stream: &mut driver::Stream,
+        wire: &mut H2Exchange,
+        window: &mut Window,
+        budgets: &mut Budgets,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, H2Error> {
+        let id = stream.id().get();
+        let head_len = wire.head_len;
+        let content = (stream.unsent() as usize).saturating_sub(head_len);
+        let allowed = window.available().min(self.window.available()).min(QUANTUM);
+        let is_small = head_len > 0
+            && content > 0
+            && content as u64 <= allowed
+            && head_len <= DEFAULT_MAX_LEN
+            && !(wire.sends_continue || wire.trailers_len > 0 || self.owes_table_size);
+        let is_moved = is_small
+            && stream.move_plain(|plain| {
+                let (head, content) = plain.split_at(head_len);
+                turn.out.write_with(|bytes| {
+                    frame::write(kind::HEADERS, flags::END_HEADERS, id, head, bytes);
+                    frame::write(kind::DATA, flags::END_STREAM, id, content, bytes);
+                });
+            });
+        if is_moved {
+            window.take(content);
+            self.window.take(content);
+            budgets.on_sent(content as u64, false)?;
+            wire.head_len = 0;
+        }
+        Ok(is_moved)
     }
 
     /// Writes a header block of `len` bytes, which `move_block` appends, as a HEADERS frame and as
@@ -175,7 +208,7 @@ impl<S: Handlers> H2Connection<S> {
     /// Moves what streams have to send, while there is room.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         while !self.scheduler.is_empty() {
-            if turn.unsent() >= MAX_UNSENT {
+            if self.is_full(turn) {
                 turn.want_room();
                 return Ok(());
             }
@@ -195,13 +228,10 @@ impl<S: Handlers> H2Connection<S> {
         let (wire, is_whole) = match state {
             State::InFlight(InFlight { wire, .. }) => (wire, false),
             State::Sending(wire) => (wire, true),
-            State::Failed(_) => return Ok(()),
+            State::Discarding | State::Failed(_) => return Ok(()),
         };
         let window = (send_window, is_whole);
         let moved = sender.move_frames(stream, wire, window, QUANTUM, (budgets, turn))?;
-        if let Some(log) = &mut active.connection.log {
-            log.on_sent(active.stream.moved(), turn.now());
-        }
         if moved.is_complete {
             self.complete(id, turn);
             return Ok(());
@@ -219,20 +249,20 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// A response was moved completely: the stream ends.
-    fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
+    pub(super) fn complete(&mut self, id: u32, turn: &mut Turn<'_>) {
         self.budgets.on_response();
-        let Some(active) = self.streams.remove(id) else { return };
-        self.unread -= active.receive.counted();
-        if !active.receive.has_ended {
-            self.stop_request(id, turn);
+        let Some(active) = self.streams.get_mut(id) else { return };
+        if let Some(log) = &mut active.connection.log
+            && let Some(all) = &mut self.connection.log
+        {
+            all.adopt(log, turn.mark());
         }
-    }
-
-    /// The response is sent, and the client is still sending the request: asks it to stop (RFC
-    /// 9113, 8.1). What is on its way is thrown away.
-    pub(super) fn stop_request(&mut self, id: u32, turn: &mut Turn<'_>) {
-        self.streams.add_reset(id);
-        turn.out.write_with(|bytes| frame::write_reset(id, ErrorCode::NoError, bytes));
+        if active.receive.has_ended {
+            self.drop_stream(id);
+        } else {
+            active.discard_request(turn.now());
+            self.settle(id, turn);
+        }
     }
 
     /// After a change of a stream: enlarges its window, resets it if it has failed, and queues it
@@ -263,8 +293,12 @@ impl<S: Handlers> H2Connection<S> {
 
     /// Resets a stream, whose request and response are aborted already.
     pub(super) fn reset(&mut self, id: u32, code: ErrorCode, turn: &mut Turn<'_>) {
+        let window = match self.streams.get_mut(id) {
+            Some(active) => active.receive.window(),
+            None => STREAM_WINDOW,
+        };
         self.drop_stream(id);
-        self.streams.add_reset(id);
+        self.streams.add_reset(id, window);
         turn.out.write_with(|bytes| frame::write_reset(id, code, bytes));
         self.enlarge_window(turn);
     }
@@ -272,10 +306,12 @@ impl<S: Handlers> H2Connection<S> {
     /// Forgets a stream, whose request and response are aborted already.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
-            self.unread -= active.receive.counted();
-            if active.is_queued {
+            let ActiveStream { stream, receive, is_queued, .. } = *active;
+            self.unread -= receive.counted();
+            if is_queued {
                 self.scheduler.remove(id);
             }
+            self.config.take_back_stream(stream);
         }
     }
 

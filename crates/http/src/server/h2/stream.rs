@@ -6,7 +6,7 @@ use sockeye_proto::driver;
 use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
-use super::limits::{READ_STREAM_WINDOW, STALL_TIMEOUT, STREAM_WINDOW};
+use super::limits::{DISCARD_TIMEOUT, READ_STREAM_WINDOW, STREAM_WINDOW};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 use crate::h2::head::OwnedTrailers;
@@ -22,7 +22,7 @@ use crate::{Content, Handler, StreamEvent};
 /// A stream whose request was not answered at once, or whose response is not completely moved to
 /// the connection's output.
 pub(super) struct ActiveStream<H> {
-    pub(super) stream: driver::Stream,
+    pub(super) stream: Box<driver::Stream>,
     pub(super) connection: Connection,
     pub(super) state: State<H>,
     pub(super) priority: Priority,
@@ -31,8 +31,9 @@ pub(super) struct ActiveStream<H> {
     pub(super) receive: Receive,
     /// The stream is in the scheduler.
     pub(super) is_queued: bool,
-    /// When the stream ends because the peer's windows let nothing through.
-    pub(super) stall_deadline: Time,
+    /// When the stream is reset because the peer's windows let nothing through, or because the rest
+    /// of a request that is discarded has not come.
+    pub(super) reset_deadline: Time,
 }
 
 pub(super) enum State<H> {
@@ -40,6 +41,8 @@ pub(super) enum State<H> {
     InFlight(InFlight<H, H2Exchange>),
     /// The response is complete, and not all of it has been moved.
     Sending(H2Exchange),
+    /// The response is sent. The rest of the request is discarded.
+    Discarding,
     /// The response can't be completed: the stream has to be reset.
     Failed(ErrorCode),
 }
@@ -91,6 +94,11 @@ impl Receive {
         self.unread.len()
     }
 
+    /// What the peer may still send.
+    pub(super) fn window(&self) -> u32 {
+        self.window.available() as u32
+    }
+
     /// How many bytes that wait for the handler the connection has counted.
     pub(super) fn counted(&self) -> usize {
         self.counted
@@ -101,12 +109,9 @@ impl Receive {
         mem::replace(&mut self.counted, self.unread.len())
     }
 
-    /// Takes the payload of a DATA frame out of the window.
-    pub(super) fn take_window(&mut self, len: usize) -> Result<(), H2Error> {
-        match self.window.take(len) {
-            true => Ok(()),
-            false => Err(H2Error::flow_control("sent more content than a stream's window allows")),
-        }
+    /// Takes the payload of a DATA frame out of the window. Returns whether it was large enough.
+    pub(super) fn take_window(&mut self, len: usize) -> bool {
+        self.window.take(len)
     }
 
     /// Bytes of content or padding have been used, or will never be.
@@ -188,6 +193,12 @@ impl<H: Handler> ActiveStream<H> {
         self.drop_unread();
     }
 
+    /// The response is sent, and the request is not complete.
+    pub(super) fn discard_request(&mut self, now: Time) {
+        self.state = State::Discarding;
+        self.reset_deadline = now + DISCARD_TIMEOUT;
+    }
+
     /// Passes an event to the handler.
     pub(super) fn deliver(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
         self.continue_request(outer, |in_flight, connection, turn| {
@@ -228,8 +239,7 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     fn drop_unread(&mut self) {
-        let unread = mem::take(&mut self.receive.unread);
-        self.receive.consume(unread.len());
+        self.receive.unread = Vec::new();
     }
 
     /// Content has arrived, at least one byte.
@@ -238,8 +248,12 @@ impl<H: Handler> ActiveStream<H> {
             *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
         }
         let State::InFlight(in_flight) = &mut self.state else {
-            // Nobody reads it any more.
-            self.receive.consume(piece.len());
+            // Nobody reads it any more. When the window is used up, the client is asked to stop.
+            if let State::Discarding = self.state
+                && self.receive.window() == 0
+            {
+                self.state = State::Failed(ErrorCode::NoError);
+            }
             return Ok(());
         };
         in_flight.exchange.content_deadline = self.connection.content_deadline(outer.now());
@@ -288,7 +302,7 @@ impl<H: Handler> ActiveStream<H> {
         let unsent = self.stream.unsent();
         let window = self.send_window.available().min(connection_window);
         match &self.state {
-            State::Failed(_) => false,
+            State::Discarding | State::Failed(_) => false,
             State::InFlight(InFlight { wire, .. }) => {
                 wire.sends_continue || wire.head_len > 0 || (unsent > 0 && window > 0)
             }
@@ -301,11 +315,14 @@ impl<H: Handler> ActiveStream<H> {
 
     /// Notes whether the peer's windows keep the rest of the response back.
     pub(super) fn note_progress(&mut self, has_moved: bool, now: Time) {
+        if matches!(self.state, State::Discarding) {
+            return;
+        }
         let is_blocked = !self.is_queued && self.stream.unsent() > 0;
         if !is_blocked {
-            self.stall_deadline = Time::NEVER;
-        } else if has_moved || self.stall_deadline == Time::NEVER {
-            self.stall_deadline = now + STALL_TIMEOUT;
+            self.reset_deadline = Time::NEVER;
+        } else if has_moved || self.reset_deadline == Time::NEVER {
+            self.reset_deadline = now + self.connection.config.limits.write_timeout;
         }
     }
 
@@ -315,12 +332,16 @@ impl<H: Handler> ActiveStream<H> {
             State::InFlight(in_flight) => in_flight.exchange.deadline(),
             _ => Time::NEVER,
         };
-        exchange.min(self.stall_deadline)
+        exchange.min(self.reset_deadline)
     }
 
     pub(super) fn on_deadline(&mut self, outer: &Turn<'_>) {
         let now = outer.now();
-        if self.stall_deadline <= now {
+        if self.reset_deadline <= now {
+            if let State::Discarding = self.state {
+                self.state = State::Failed(ErrorCode::NoError);
+                return;
+            }
             let stalled = H2Error::STALLED;
             return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);
         }

@@ -1,6 +1,6 @@
 //! The streams of a connection that are in flight.
 
-use super::limits::MAX_RESET_IDS;
+use super::limits::MAX_RESETS;
 use super::stream::ActiveStream;
 use crate::Handler;
 
@@ -9,14 +9,15 @@ use crate::Handler;
 pub(super) struct Streams<H> {
     /// In ascending order of their numbers.
     all: Vec<Box<ActiveStream<H>>>,
-    /// See [`Streams::was_reset`]. A ring: the oldest number is replaced first.
-    reset_ids: Vec<u32>,
+    /// Streams that this side has reset, and how much content the peer may still have sent on each.
+    /// A ring: the oldest is replaced first.
+    resets: Vec<(u32, u32)>,
     oldest: usize,
 }
 
 impl<H> Default for Streams<H> {
     fn default() -> Self {
-        Self { all: Vec::new(), reset_ids: Vec::new(), oldest: 0 }
+        Self { all: Vec::new(), resets: Vec::new(), oldest: 0 }
     }
 }
 
@@ -65,19 +66,19 @@ impl<H: Handler> Streams<H> {
         Some(removed)
     }
 
-    /// This side has reset a stream, or has sent its response before the request was complete.
-    pub(super) fn add_reset(&mut self, id: u32) {
-        if self.reset_ids.len() < MAX_RESET_IDS {
-            self.reset_ids.push(id);
+    /// This side has reset a stream. `window` is what the peer may still have sent on it.
+    pub(super) fn add_reset(&mut self, id: u32, window: u32) {
+        if self.resets.len() < MAX_RESETS {
+            self.resets.push((id, window));
         } else {
-            self.reset_ids[self.oldest] = id;
-            self.oldest = (self.oldest + 1) % MAX_RESET_IDS;
+            self.resets[self.oldest] = (id, window);
+            self.oldest = (self.oldest + 1) % MAX_RESETS;
         }
     }
 
-    /// Whether this side has reset the stream. Frames of it may still be on their way, and are
-    /// ignored (RFC 9113, 5.1).
-    pub(super) fn was_reset(&self, id: u32) -> bool {
-        self.reset_ids.contains(&id)
+    /// If this side has reset the stream, what the peer may still have sent on it. Frames that were
+    /// on their way are ignored (RFC 9113, 5.1).
+    pub(super) fn reset_window(&mut self, id: u32) -> Option<&mut u32> {
+        self.resets.iter_mut().find(|(reset, _)| *reset == id).map(|(_, window)| window)
     }
 }

@@ -71,6 +71,23 @@ fn static_entries_have_the_indices_of_the_rfc() {
     }
 }
 
+/// FNV-1a of what the tables contain. The expected hashes are of the tables of python's hpack 4.2.
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+#[test]
+fn both_tables_equal_those_of_another_implementation() {
+    let entries = (1..=static_table::LAST).map(static_table::entry);
+    let text = entries.flat_map(|entry| [entry.name, b"=", entry.value, b"\n"].concat());
+    assert_eq!(hash(text), 0xe369_eca4_5d65_17d1);
+    let codes = (0..=huffman::EOS).map(huffman::code_of);
+    let bytes = codes.flat_map(|(len, code)| [&[len][..], &code.to_be_bytes()].concat());
+    assert_eq!(hash(bytes), 0xaac2_29e5_7955_57dd);
+}
+
 #[test]
 fn only_names_of_the_static_table_are_found() {
     for name in ["", ":", "hos", "hosts", "hosu", "\rost", "x-forwarded-for", &"x".repeat(300)] {
@@ -182,6 +199,26 @@ fn secrets_are_never_indexed() {
         let mut block = Vec::new();
         encode::field(name.as_bytes(), b"v", true, &mut block);
         assert_eq!(block, [first, b"\x01v"].concat(), "{name}");
+    }
+}
+
+#[test]
+fn entries_are_evicted_when_the_size_changes() {
+    let mut decoder = Decoder::new();
+    decode(&mut decoder, b"\x40\x01a\x01b\x40\x01c\x01d").unwrap();
+    // Two entries of 34 bytes. The older one goes first, and a larger size restores nothing
+    // (RFC 7541, 4.3).
+    for (size, count) in [(4096, 2), (68, 2), (67, 1), (4096, 1), (34, 1), (33, 0), (4096, 0)] {
+        let mut block = Vec::new();
+        encode::table_size(size, &mut block);
+        decode(&mut decoder, &block).unwrap();
+        for at in 0..2 {
+            let fields = decode(&mut decoder, &[0xbe + at]);
+            assert_eq!(fields.is_ok(), at < count, "entry {at} after {size}");
+        }
+        if count > 0 {
+            assert_eq!(decode(&mut decoder, b"\xbe"), Ok(owned(&[("c", "d")])));
+        }
     }
 }
 

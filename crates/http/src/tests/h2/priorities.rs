@@ -1,0 +1,151 @@
+//! The order of responses (RFC 9218).
+
+use super::*;
+use crate::h2::frame::{flags, kind, settings};
+
+/// The streams in the order of their DATA frames; a stream that sends several frames one after the
+/// other is there once.
+fn order(frames: &[String]) -> Vec<u32> {
+    let mut order: Vec<u32> = frames
+        .iter()
+        .filter(|frame| frame.contains(" DATA "))
+        .map(|frame| frame.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    order.dedup();
+    order
+}
+
+/// A client whose window of the connection is used up.
+fn scene() -> Scene {
+    let max = i32::MAX as u32;
+    let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, max)]);
+    scene.client.get(1, "/large");
+    scene.client.read();
+    scene.client.reset(1);
+    scene.client.read();
+    scene
+}
+
+fn get(scene: &mut Scene, stream: u32, priority: &str) {
+    let fields = [("priority", priority)];
+    scene.client.headers(stream, flags::END_STREAM, &head("GET", "/large", &fields));
+}
+
+fn update(scene: &mut Scene, stream: u32, priority: &str) {
+    let payload = [&stream.to_be_bytes()[..], priority.as_bytes()].concat();
+    scene.client.frame(kind::PRIORITY_UPDATE, 0, 0, &payload);
+}
+
+/// Opens the window. Returns the frames that come.
+fn open(scene: &mut Scene) -> Vec<String> {
+    scene.client.read();
+    scene.client.window_update(0, i32::MAX as u32);
+    scene.client.read()
+}
+
+/// The streams in the order of their ends.
+fn ends(mut frames: Vec<String>) -> Vec<u32> {
+    frames.retain(|frame| frame.ends_with(" END"));
+    order(&frames)
+}
+
+#[test]
+fn more_urgent_responses_are_sent_first_and_equal_ones_in_order() {
+    let mut scene = scene();
+    for (stream, priority) in [(3, "u=7"), (5, ""), (7, "u=0"), (9, "u=3"), (11, "u=4, i=?0")] {
+        get(&mut scene, stream, priority);
+    }
+    assert_eq!(ends(open(&mut scene)), [7, 5, 9, 11, 3]);
+}
+
+#[test]
+fn incremental_responses_take_turns() {
+    let mut scene = scene();
+    for stream in [3, 5, 7] {
+        get(&mut scene, stream, "i");
+    }
+    let order = order(&open(&mut scene));
+    assert_eq!(order.len(), 3 * LARGE.len().div_ceil(16_384), "{order:?}");
+    assert_eq!(order[..6], [3, 5, 7, 3, 5, 7]);
+}
+
+#[test]
+fn a_priority_can_be_updated_before_and_after_the_request() {
+    // Before: it counts instead of the field.
+    let mut scene = self::scene();
+    update(&mut scene, 5, "u=1");
+    update(&mut scene, 9, "u=2");
+    update(&mut scene, 9, "u=0");
+    for stream in [3, 5, 7, 9] {
+        get(&mut scene, stream, "u=3");
+    }
+    assert_eq!(ends(open(&mut scene)), [9, 5, 3, 7]);
+    // After.
+    let mut scene = self::scene();
+    for stream in [3, 5, 7] {
+        get(&mut scene, stream, "");
+    }
+    update(&mut scene, 7, "u=2");
+    update(&mut scene, 3, "u=5");
+    assert_eq!(ends(open(&mut scene)), [7, 5, 3]);
+    // While it is queued: the output is full, and nothing was read.
+    let mut scene = self::scene();
+    for stream in [3, 5, 7] {
+        get(&mut scene, stream, "");
+    }
+    scene.client.read();
+    scene.client.window_update(0, i32::MAX as u32);
+    update(&mut scene, 7, "u=0");
+    assert_eq!(ends(scene.client.read()), [7, 3, 5]);
+    // Updates of streams that have ended are ignored.
+    update(&mut scene, 3, "u=0");
+    assert_eq!(scene.client.read(), [""; 0]);
+}
+
+#[test]
+fn the_priorities_of_rfc_7540_are_ignored() {
+    let mut scene = scene();
+    let fields = head("GET", "/large", &[]);
+    scene.client.frame(
+        kind::HEADERS,
+        END | flags::PRIORITY,
+        3,
+        &[&[0x80, 0, 0, 5, 255][..], &block(&fields)].concat(),
+    );
+    scene.client.get(5, "/large");
+    scene.client.frame(kind::PRIORITY, 0, 5, &[0, 0, 0, 0, 255]);
+    // On itself.
+    scene.client.frame(kind::PRIORITY, 0, 3, &[0, 0, 0, 3, 255]);
+    assert_eq!(ends(open(&mut scene)), [3, 5]);
+}
+
+/// A style that is asked for behind pictures is complete before much of them is.
+#[test]
+fn an_urgent_response_overtakes() {
+    let max = i32::MAX as u32;
+    let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, max)]);
+    scene.client.window_update(0, max - 65_535);
+    for stream in 0..40 {
+        get(&mut scene, 2 * stream + 1, "u=5, i");
+    }
+    get(&mut scene, 101, "u=0");
+    let frames = scene.client.read();
+    let end =
+        frames.iter().position(|frame| frame.starts_with("101 DATA") && frame.ends_with("END"));
+    let before = frames[..end.unwrap()].iter().filter(|frame| frame.contains(" DATA "));
+    let of_others = before.filter(|frame| !frame.starts_with("101 ")).count();
+    assert!(of_others * 16_384 < 200_000, "{of_others}");
+}
+
+#[test]
+fn no_response_starves() {
+    let max = i32::MAX as u32;
+    let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, max)]);
+    scene.client.window_update(0, max - 65_535);
+    get(&mut scene, 1, "u=7");
+    scene.client.headers(3, flags::END_STREAM, &head("GET", "/endless", &[("priority", "u=0")]));
+    // An endless response with an open window never ends `Harness::output`, so it is cut.
+    scene.client.settings(&[(settings::INITIAL_WINDOW_SIZE, 8_000_000)]);
+    scene.client.read();
+    assert!(scene.client.streams[&1].has_ended);
+}

@@ -1,0 +1,16 @@
+//! Header blocks of one HTTP/2 connection.
+
+use sockeye_http::check_header_blocks;
+
+use crate::SplitInput;
+
+/// Decodes the parts of the input's stream as header blocks, up to the first invalid one.
+///
+/// # Panics
+///
+/// If a simple decoder decodes them differently, if the decoder exceeds its limits, or if the
+/// fields, encoded again, are other fields.
+pub fn hpack(input: &[u8]) {
+    let Some(split) = SplitInput::read(input) else { return };
+    check_header_blocks(split.parts());
+}
