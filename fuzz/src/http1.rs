@@ -32,7 +32,8 @@ pub(crate) fn limits() -> Limits {
 pub fn http1_stream(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
     // All connections share this, so that a cached head of one request could affect another.
-    let shared = Rc::new(ServerConfig::new(limits()));
+    // HTTP/2 has a target of its own.
+    let shared = Rc::new(ServerConfig::new(limits()).http2(false));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)
     };

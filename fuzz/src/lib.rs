@@ -9,8 +9,9 @@
 //! A target is a function of bytes that panics if something is wrong. All targets check that no
 //! input makes a connection panic, that the output doesn't depend on how the input was split into
 //! parts, and that an independent parser can read the output. [`SplitInput`] is the format of an
-//! input. Two targets differ: the inputs of [`tls_records`] are what the network does to the records
-//! of a peer, and the parts of an input of [`hpack`] are header blocks.
+//! input. [`h2_server`] doesn't compare outputs: which frames they consist of depends on the parts.
+//! Two targets differ: the inputs of [`tls_records`] are what the network does to the records of a
+//! peer, and the parts of an input of [`hpack`] are header blocks.
 //!
 //! `corpus/TARGET` has small inputs that together reach the coverage so far. The fuzzer starts from
 //! them. `found/TARGET` has inputs that once made the target panic.
@@ -22,6 +23,7 @@
 mod chunk_decoder;
 mod chunked_body;
 mod connection;
+mod h2;
 mod hpack;
 mod http1;
 mod http1_handler;
@@ -32,6 +34,7 @@ mod split_input;
 mod tls;
 
 pub use chunked_body::chunked_body;
+pub use h2::h2_server;
 pub use hpack::hpack;
 pub use http1::http1_stream;
 pub use http1_head::head;
@@ -46,6 +49,7 @@ pub type Target = fn(&[u8]);
 /// All targets, by name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("chunked_body", chunked_body),
+    ("h2_server", h2_server),
     ("head", head),
     ("hpack", hpack),
     ("http1_stream", http1_stream),

@@ -37,6 +37,10 @@ const HTTP_CODES: [&str; 9] = [
 /// If the outputs differ, or another parser can't read them.
 pub fn message_port(input: &[u8]) {
     let Some(split) = SplitInput::read(input) else { return };
+    if split.stream.starts_with(b"PRI * HTTP/2.0\r\n") {
+        // HTTP/2 has a target of its own.
+        return;
+    }
     for ending in [Ending::Eof, Ending::Silence] {
         let (whole, _) = outcome(port, [split.stream], ending, Jobs::Slow);
         let (parts, paused) = outcome(port, split.parts(), ending, Jobs::Slow);

@@ -10,7 +10,7 @@ use crate::semantics::control::{ControlData, Target};
 use crate::semantics::method::MethodKind;
 use crate::semantics::names::Index;
 use crate::semantics::refusal::Refusal;
-use crate::semantics::span::{Range, Span};
+use crate::semantics::span::{Range, Span, fields};
 use crate::{Content, FieldName, Limits, Method, Request, Trailers, Version};
 
 /// Why a header block is no request that a handler gets.
@@ -139,6 +139,10 @@ const SCHEME: u8 = 6;
 const STATUS: u8 = 8;
 const COOKIE: u8 = 32;
 
+/// A request whose fields are larger than the limit is refused. If they are larger than so many
+/// times the limit, the connection ends: decoding them costs too much.
+const MAX_EXCESS: usize = 8;
+
 const INVALID_VALUE: HeadError =
     HeadError::Malformed("sent a field with an invalid character in its value");
 
@@ -156,18 +160,20 @@ impl HeadBuffer {
         self.error = None;
     }
 
-    /// Takes the next field. `is_checked`: its characters are known to be valid.
+    /// Takes the next field. `is_checked`: its characters are known to be valid. Returns false if
+    /// the fields are far beyond the limit.
     #[inline]
-    pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) {
+    pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;
         if self.error.is_some() {
-            return;
+            return self.size <= MAX_EXCESS * limits.head;
         }
         if self.size > limits.head {
             self.error = Some(Refusal::HEAD_TOO_LARGE.into());
         } else if let Err(error) = self.add(field, is_checked, limits) {
             self.error = Some(error);
         }
+        true
     }
 
     fn add(
@@ -469,12 +475,15 @@ impl HeadBuffer {
         }
     }
 
-    /// The method and the path in the form of a request line, as far as they have come: for the log
-    /// of a request that is refused.
+    /// The fields that have come in the form of HTTP/1.1: for the log of a request that is refused.
     #[cold]
-    pub(crate) fn request_line(&self) -> Vec<u8> {
+    pub(crate) fn as_lines(&self) -> Vec<u8> {
         let part = |range: Option<Range>| range.map_or(&b""[..], |range| range.of(&self.bytes));
-        [part(self.method), b" ", part(self.path), b" HTTP/2.0\r\n"].concat()
+        let mut lines = [part(self.method), b" ", part(self.path), b" HTTP/2.0\r\n"].concat();
+        for (name, value) in fields(&self.bytes, &self.spans) {
+            lines.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
+        }
+        lines
     }
 
     /// Whether fields were not checked because an earlier one was refused. Such fields may be in

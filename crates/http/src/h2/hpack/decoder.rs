@@ -56,26 +56,30 @@ impl Decoder {
         self.table.memory()
     }
 
-    /// Decodes a complete header block, and calls `take` with each field in order.
+    /// Decodes a complete header block, and calls `take` with each field in order, until it returns
+    /// false.
     ///
     /// `scratch` is a buffer for Huffman-coded strings. It is cleared for each field that needs it,
     /// and grows to at most 1.6 times the block, or 4 KiB more.
     ///
     /// # Errors
     ///
-    /// The connection must end with `COMPRESSION_ERROR`. Fields before the error were taken.
+    /// The connection must end: with `COMPRESSION_ERROR`, or since the rest was not decoded. Fields
+    /// before the error were taken.
     pub(crate) fn decode(
         &mut self,
         block: &[u8],
         scratch: &mut Vec<u8>,
-        mut take: impl FnMut(Field<'_>),
+        mut take: impl FnMut(Field<'_>) -> bool,
     ) -> Result<(), CompressionError> {
         let mut rest = self.size_updates(block)?;
         while let Some((&first, later)) = rest.split_first() {
             rest = later;
             if first & 0x80 != 0 {
                 let index = integer::decode::<7>(first, &mut rest)?;
-                take(self.entry(index)?);
+                if !take(self.entry(index)?) {
+                    return Err(CompressionError::Stopped);
+                }
             } else if first & 0x40 != 0 {
                 rest = self.literal_with_indexing(first, rest, scratch, &mut take)?;
             } else if first & 0x20 != 0 {
@@ -126,7 +130,7 @@ impl Decoder {
         first: u8,
         mut rest: &'a [u8],
         scratch: &mut Vec<u8>,
-        take: &mut impl FnMut(Field<'_>),
+        take: &mut impl FnMut(Field<'_>) -> bool,
     ) -> Result<&'a [u8], CompressionError> {
         scratch.clear();
         let (name, static_name) = match integer::decode::<4>(first, &mut rest)? {
@@ -138,7 +142,9 @@ impl Decoder {
         };
         let value = string(&mut rest, scratch)?;
         let (name, value) = (name.bytes(scratch), value.bytes(scratch));
-        take(Field { name, value, static_name, is_from_table: false });
+        if !take(Field { name, value, static_name, is_from_table: false }) {
+            return Err(CompressionError::Stopped);
+        }
         Ok(rest)
     }
 
@@ -148,7 +154,7 @@ impl Decoder {
         first: u8,
         mut rest: &'a [u8],
         scratch: &mut Vec<u8>,
-        take: &mut impl FnMut(Field<'_>),
+        take: &mut impl FnMut(Field<'_>) -> bool,
     ) -> Result<&'a [u8], CompressionError> {
         scratch.clear();
         let (name, static_name) = match integer::decode::<6>(first, &mut rest)? {
@@ -166,7 +172,9 @@ impl Decoder {
         };
         let value = string(&mut rest, scratch)?;
         let (name, value) = (name.bytes(scratch), value.bytes(scratch));
-        take(Field { name, value, static_name, is_from_table: false });
+        if !take(Field { name, value, static_name, is_from_table: false }) {
+            return Err(CompressionError::Stopped);
+        }
         self.table.insert(name, value, static_name);
         Ok(rest)
     }

@@ -18,18 +18,6 @@ pub(crate) enum CompressionError {
     /// The size of the dynamic table changes after a field, or for a third time in one block
     /// (RFC 7541, 4.2).
     UnexpectedTableSize,
-}
-
-impl CompressionError {
-    /// The reason, for logs.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Truncated => "the header block ends inside of a field",
-            Self::LongInteger => "an integer in the header block is too long",
-            Self::BadIndex => "the header block refers to an entry that doesn't exist",
-            Self::BadHuffman => "a Huffman-coded string has EOS or wrong padding",
-            Self::TableSizeAboveLimit => "the size of the dynamic table is above the limit",
-            Self::UnexpectedTableSize => "the size of the dynamic table changes unexpectedly",
-        }
-    }
+    /// The caller takes no more fields.
+    Stopped,
 }

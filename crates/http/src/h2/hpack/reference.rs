@@ -160,6 +160,7 @@ pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
         let result = decoder.decode(block, &mut scratch, |field| {
             let super::Field { name, value, static_name, is_from_table } = field;
             fields.push((name.to_vec(), value.to_vec(), static_name, is_from_table));
+            true
         });
         let valid = reference.decode(block, &mut expected).is_ok();
         assert_eq!(fields, expected, "fields of {block:02x?}");
@@ -189,6 +190,7 @@ fn table(decoder: &mut Decoder) -> VecDeque<Entry> {
         let result = decoder.decode(&block, &mut Vec::new(), |field| {
             let super::Field { name, value, static_name, is_from_table } = field;
             entries.push_back((name.to_vec(), value.to_vec(), static_name, is_from_table));
+            true
         });
         is_end = result == Err(CompressionError::BadIndex);
         assert!(is_end || result.is_ok());
@@ -213,6 +215,7 @@ fn check_again(fields: &[Entry]) {
         }
         let result = Decoder::new().decode(&block, &mut Vec::new(), |field| {
             decoded.push((field.name.to_vec(), field.value.to_vec()));
+            true
         });
         assert_eq!(result, Ok(()));
         assert_eq!(decoded, expected, "fields that were encoded again");

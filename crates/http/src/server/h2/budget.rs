@@ -21,8 +21,12 @@ const RESETS_PER_PAUSE: u32 = RESETS / 10;
 const MAX_PAUSES: u32 = 10;
 
 /// How many control frames and empty frames may come at once, and how many more each second.
-const CONTROL_FRAMES: u32 = 1000;
+const CONTROL_FRAMES: i64 = 1000;
 const CONTROL_FRAMES_PER_SECOND: u64 = 33;
+
+/// Content gives control frames back, also in advance, up to this many: a client may read many small
+/// DATA frames, and enlarge its windows for all of them at once.
+const CONTROL_FRAMES_SAVED: i64 = 10_000;
 
 /// A DATA frame with less than this is small, in bytes.
 const SMALL: u64 = 256;
@@ -40,8 +44,8 @@ pub(super) struct Budgets {
     /// Streams that were reset.
     resets: u32,
     pauses: u32,
-    /// Control frames, and when their number was last lowered.
-    control: u32,
+    /// Control frames, less those that content gives back, and when their number was last lowered.
+    control: i64,
     control_since: Time,
     small_frames: u32,
     /// Bytes that have come, and those of content and requests in both directions.
@@ -74,7 +78,7 @@ impl Budgets {
 
     /// A frame has come that is neither a request nor content.
     pub(super) fn on_control(&mut self, now: Time) -> Result<(), H2Error> {
-        if self.control == 0 {
+        if self.control <= 0 {
             self.control_since = now;
         }
         self.control += 1;
@@ -83,7 +87,7 @@ impl Budgets {
         }
         let millis = u64::try_from(now.since(self.control_since).as_millis()).unwrap_or(u64::MAX);
         let healed = millis.saturating_mul(CONTROL_FRAMES_PER_SECOND) / 1000;
-        self.control = self.control.saturating_sub(u32::try_from(healed).unwrap_or(u32::MAX));
+        self.control = (self.control - i64::try_from(healed).unwrap_or(i64::MAX)).max(0);
         self.control_since = now;
         if self.control < CONTROL_FRAMES {
             return Ok(());
@@ -95,7 +99,7 @@ impl Budgets {
     #[inline]
     pub(super) fn on_request(&mut self, block_len: usize) {
         self.payload += block_len as u64;
-        self.control = self.control.saturating_sub(1);
+        self.give_back(1);
     }
 
     /// Content was received. A frame with little of it pays for no other frame.
@@ -103,8 +107,13 @@ impl Budgets {
     pub(super) fn on_content(&mut self, len: usize) {
         self.payload += len as u64;
         if len as u64 >= SMALL {
-            self.control = self.control.saturating_sub(1);
+            self.give_back(1);
         }
+    }
+
+    #[inline]
+    fn give_back(&mut self, control: i64) {
+        self.control = (self.control - control).max(-CONTROL_FRAMES_SAVED);
     }
 
     /// A DATA frame with this much content was sent. `is_cut`: a window lets no more through. The
@@ -113,7 +122,7 @@ impl Budgets {
     pub(super) fn on_sent(&mut self, len: u64, is_cut: bool) -> Result<(), H2Error> {
         self.payload += len;
         if !is_cut || len >= SMALL {
-            self.control = self.control.saturating_sub(2);
+            self.give_back(2);
             self.small_frames = self.small_frames.saturating_sub(1);
             return Ok(());
         }
@@ -165,6 +174,11 @@ mod tests {
         let mut budgets = Budgets::default();
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
         assert_eq!(flood, Some(CONTROL_FRAMES));
+        // Content that was received or sent before counts, up to a limit.
+        let mut budgets = Budgets::default();
+        (0..20_000).for_each(|_| budgets.on_content(1));
+        let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
+        assert_eq!(flood, Some(CONTROL_FRAMES_SAVED + CONTROL_FRAMES));
         // A ping a second, for a day.
         let mut budgets = Budgets::default();
         assert!((1..86_400).all(|second| budgets.on_control(at(second)).is_ok()));

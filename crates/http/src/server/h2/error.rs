@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sockeye_proto::Fault;
 
 use crate::h2::frame::ErrorCode;
+use crate::h2::hpack::CompressionError;
 use crate::semantics::log::STREAM_STALLED;
 
 /// An error: of the connection, which ends with GOAWAY, or of one stream, which is reset.
@@ -43,11 +44,22 @@ impl H2Error {
         Self { code: ErrorCode::EnhanceYourCalm, reason, what }
     }
 
-    pub(super) const COMPRESSION: Self = Self {
-        code: ErrorCode::CompressionError,
-        reason: "http2_compression_error",
-        what: "sent a header block that cannot be decoded",
-    };
+    pub(super) const HEADER_FLOOD: Self = Self::flood(
+        "http2_header_flood",
+        "sent a header block in too many frames, or far beyond the limit",
+    );
+
+    /// A header block was not decoded to its end.
+    pub(super) fn of_block(error: CompressionError) -> Self {
+        if error == CompressionError::Stopped {
+            return Self::HEADER_FLOOD;
+        }
+        Self {
+            code: ErrorCode::CompressionError,
+            reason: "http2_compression_error",
+            what: "sent a header block that cannot be decoded",
+        }
+    }
 
     pub(super) const REFUSED: Self = Self {
         code: ErrorCode::RefusedStream,

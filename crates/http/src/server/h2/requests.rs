@@ -56,19 +56,16 @@ impl<S: Handlers> H2Connection<S> {
         payload: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
-        const FLOOD: H2Error = H2Error::flood(
-            "http2_header_flood",
-            "sent a header block in too many frames, or beyond the limit",
-        );
         let Some(mut block) = self.block.take().filter(|block| block.stream == header.stream)
         else {
             return Err(H2Error::protocol("sent a CONTINUATION frame without its HEADERS frame"));
         };
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
-        let is_too_long = block.bytes.len() > self.config.limits.head;
+        // A block that is somewhat too long gets a 431. It must be decoded all the same.
+        let is_too_long = block.bytes.len() > 4 * self.config.limits.head;
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
-            return Err(FLOOD);
+            return Err(H2Error::HEADER_FLOOD);
         }
         if !header.has(flags::END_HEADERS) {
             self.block = Some(block);
@@ -129,9 +126,9 @@ impl<S: Handlers> H2Connection<S> {
         let checks_all = self.checks_all_fields;
         self.decoder
             .decode(block, huffman, |field| {
-                head.take(field, field.is_from_table && !checks_all, limits);
+                head.take(field, field.is_from_table && !checks_all, limits)
             })
-            .map_err(|_| H2Error::COMPRESSION)?;
+            .map_err(H2Error::of_block)?;
         self.checks_all_fields |= head.has_unchecked_fields();
         Ok(())
     }
@@ -162,7 +159,9 @@ impl<S: Handlers> H2Connection<S> {
                 let error = H2Error::protocol(what);
                 self.log_unparsed(head, turn);
                 if let Some(log) = &mut self.connection.log {
-                    log.on_closed(&Reason::Fault(error.fault()), turn);
+                    let fault = error.fault();
+                    log.set_refusal(fault.code, turn.now());
+                    log.split_last().on_closed(&Reason::Fault(fault), turn);
                 }
                 self.fail_stream(id, error, turn)
             }
@@ -177,11 +176,11 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
-    /// Logs the method and the path of a request that is refused.
+    /// Logs a request that is refused.
     #[cold]
     fn log_unparsed(&mut self, head: &HeadBuffer, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
-            let line = head.request_line();
+            let line = head.as_lines();
             log.add_request(RequestHead::Unparsed(UnparsedHead::of(&line)), turn);
         }
     }

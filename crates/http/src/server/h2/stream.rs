@@ -232,6 +232,11 @@ impl<H: Handler> ActiveStream<H> {
             let _ = in_flight.notify_incomplete(outer.now());
         }
         if let Some(log) = &mut self.connection.log {
+            if let Reason::Fault(fault) = reason
+                && fault.blame == Blame::Peer
+            {
+                log.set_refusal(fault.code, outer.now());
+            }
             log.on_closed(reason, &self.stream.turn(outer));
         }
         self.state = State::Failed(code);

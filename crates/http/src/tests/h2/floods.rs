@@ -174,6 +174,21 @@ fn priorities_of_streams_that_never_begin_are_bounded() {
     assert_eq!(scene.client.read(), ["999 HEADERS 200", "999 DATA 2 END"]);
 }
 
+/// A client that reads much at once may enlarge its windows for each small frame of it.
+#[test]
+fn windows_can_be_enlarged_for_many_small_frames_at_once() {
+    let mut scene = Scene::new();
+    scene.client.post(1, "/echo", &[]);
+    for _ in 0..3000 {
+        scene.client.data(1, b"x");
+    }
+    for _ in 0..3000 {
+        scene.client.window_update(1, 1);
+        scene.client.window_update(0, 1);
+    }
+    assert_eq!(scene.client.harness.fault(), None);
+}
+
 /// Browsers that load a page of many files do all of this.
 #[test]
 fn an_ordinary_client_reaches_no_limit() {

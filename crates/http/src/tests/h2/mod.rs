@@ -1,10 +1,12 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
 mod client;
+mod costs;
 mod endings;
 mod floods;
 mod frames;
 mod priorities;
+mod properties;
 mod requests;
 mod streams;
 mod timing;

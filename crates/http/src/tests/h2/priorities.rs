@@ -16,7 +16,7 @@ fn order(frames: &[String]) -> Vec<u32> {
 }
 
 /// A client whose window of the connection is used up.
-fn scene() -> Scene {
+fn blocked() -> Scene {
     let max = i32::MAX as u32;
     let mut scene = Scene::with(Limits::default(), &[(settings::INITIAL_WINDOW_SIZE, max)]);
     scene.client.get(1, "/large");
@@ -51,7 +51,7 @@ fn ends(mut frames: Vec<String>) -> Vec<u32> {
 
 #[test]
 fn more_urgent_responses_are_sent_first_and_equal_ones_in_order() {
-    let mut scene = scene();
+    let mut scene = blocked();
     for (stream, priority) in [(3, "u=7"), (5, ""), (7, "u=0"), (9, "u=3"), (11, "u=4, i=?0")] {
         get(&mut scene, stream, priority);
     }
@@ -60,7 +60,7 @@ fn more_urgent_responses_are_sent_first_and_equal_ones_in_order() {
 
 #[test]
 fn incremental_responses_take_turns() {
-    let mut scene = scene();
+    let mut scene = blocked();
     for stream in [3, 5, 7] {
         get(&mut scene, stream, "i");
     }
@@ -72,7 +72,7 @@ fn incremental_responses_take_turns() {
 #[test]
 fn a_priority_can_be_updated_before_and_after_the_request() {
     // Before: it counts instead of the field.
-    let mut scene = self::scene();
+    let mut scene = blocked();
     update(&mut scene, 5, "u=1");
     update(&mut scene, 9, "u=2");
     update(&mut scene, 9, "u=0");
@@ -81,7 +81,7 @@ fn a_priority_can_be_updated_before_and_after_the_request() {
     }
     assert_eq!(ends(open(&mut scene)), [9, 5, 3, 7]);
     // After.
-    let mut scene = self::scene();
+    let mut scene = blocked();
     for stream in [3, 5, 7] {
         get(&mut scene, stream, "");
     }
@@ -89,7 +89,7 @@ fn a_priority_can_be_updated_before_and_after_the_request() {
     update(&mut scene, 3, "u=5");
     assert_eq!(ends(open(&mut scene)), [7, 5, 3]);
     // While it is queued: the output is full, and nothing was read.
-    let mut scene = self::scene();
+    let mut scene = blocked();
     for stream in [3, 5, 7] {
         get(&mut scene, stream, "");
     }
@@ -104,7 +104,7 @@ fn a_priority_can_be_updated_before_and_after_the_request() {
 
 #[test]
 fn the_priorities_of_rfc_7540_are_ignored() {
-    let mut scene = scene();
+    let mut scene = blocked();
     let fields = head("GET", "/large", &[]);
     scene.client.frame(
         kind::HEADERS,

@@ -114,6 +114,9 @@ fn a_cut_block_is_truncated_unless_the_cut_is_between_fields() {
 #[test]
 fn fields_before_an_error_are_taken() {
     let mut count = 0;
-    let result = Decoder::new().decode(b"\x82\x84\x80", &mut Vec::new(), |_| count += 1);
+    let result = Decoder::new().decode(b"\x82\x84\x80", &mut Vec::new(), |_| {
+        count += 1;
+        true
+    });
     assert_eq!((result, count), (Err(BadIndex), 2));
 }

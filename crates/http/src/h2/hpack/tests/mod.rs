@@ -20,6 +20,7 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<Owned>, Compression
             assert_eq!(super::static_table::entry(static_name).name, field.name);
         }
         fields.push((field.name.to_vec(), field.value.to_vec()));
+        true
     })?;
     Ok(fields)
 }

@@ -19,6 +19,7 @@ fn every_static_entry_is_decoded_and_encoded() {
                     field.value.to_vec(),
                     usize::from(field.static_name),
                 ));
+                true
             })
             .unwrap();
         let (name, value, static_name) = found.unwrap();
@@ -243,6 +244,7 @@ fn the_static_name_of_a_dynamic_entry_is_known() {
         .decode(block, &mut Vec::new(), |field| {
             assert_eq!(field.name, b"cookie");
             found.push((field.value[0], field.static_name, field.is_from_table));
+            true
         })
         .unwrap();
     let expected = [

@@ -1,0 +1,81 @@
+//! What requests and idle connections cost.
+
+use allocation_counter::measure;
+
+use super::*;
+use crate::PreparedResponse;
+use crate::h2::frame::{flags, kind};
+
+/// Answers `/prepared` with a prepared response, `/later` when a job has run, and other paths at
+/// once.
+struct Fast(Rc<PreparedResponse>);
+
+impl Handler for Fast {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        match request.path() {
+            b"/prepared" => responder.send_prepared(&self.0),
+            b"/none" => responder.send(Status::NOT_MODIFIED, &Fields::new(), Body::Empty),
+            _ => responder.send(Status::OK, &Fields::new(), Body::Static(b"at once")),
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_answered_at_once_allocates_nothing() {
+    let fields = Fields::new().with("Content-Type", b"text/plain").unwrap();
+    let response = Rc::new(PreparedResponse::new(Status::OK, &fields, Body::Static(b"prepared")));
+    let server = Server::new(Rc::default(), move |_: &Peer| Fast(Rc::clone(&response)));
+    let mut client = Client::with_settings(Harness::new(server), &[]);
+    let mut stream = 1;
+    let mut count = |path: &str, requests: usize| {
+        let mut least = u64::MAX;
+        // The first rounds grow the buffers.
+        for _ in 0..4 {
+            let mut bytes = Vec::new();
+            for _ in 0..requests {
+                let fields = head("GET", path, &[("accept", "*/*"), ("user-agent", "a client")]);
+                bytes.extend(raw(kind::HEADERS, END, stream, &block(&fields)));
+                stream += 2;
+            }
+            if requests == 0 {
+                bytes = raw(kind::PING, flags::ACK, 0, &[0; 8]);
+            }
+            least = least.min(measure(|| client.input(&bytes)).count_total);
+            assert_eq!(client.harness.fault(), None);
+            let len: usize = client.read().iter().filter(|frame| frame.contains("DATA")).count();
+            assert_eq!(len, if path == "/none" { 0 } else { requests });
+        }
+        least
+    };
+    let baseline = count("", 0);
+    for path in ["/", "/prepared", "/none"] {
+        for requests in [1, 30] {
+            assert!(count(path, requests) <= baseline, "{path}, {requests}");
+        }
+    }
+}
+
+/// Its buffers are those of the shard.
+#[test]
+fn an_idle_connection_keeps_little_memory() {
+    let kept = |requests: u32| {
+        let mut scene = None;
+        let info = measure(|| {
+            let mut client = Client::with_settings(server(Limits::default()).0, &[]);
+            for request in 0..requests {
+                client.get(
+                    2 * request + 1,
+                    ["/x", "/large", "/fields", "/never"][request as usize % 4],
+                );
+                client.reset(2 * request + 1);
+                client.read();
+            }
+            client.streams.clear();
+            client.blocks = Vec::new();
+            scene = Some(client);
+        });
+        info.bytes_current
+    };
+    let (none, many) = (kept(0), kept(60));
+    assert!(many - none < 100 * 1024, "{none}, {many}");
+}
