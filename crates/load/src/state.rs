@@ -1,12 +1,13 @@
 //! The state that the connections of one worker share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
+use sockeye_http::h2_client::RequestHeads;
 use sockeye_proto::Time;
 
 use crate::expected::{ExpectedResponse, ExpectedResponses};
-use crate::plan::Plan;
+use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
 
@@ -16,6 +17,8 @@ pub(crate) struct WorkerState {
     /// The number of this worker's first connection among those of all workers.
     pub(crate) first: usize,
     pub(crate) expected: ExpectedResponses,
+    /// The heads of the plan's requests, for HTTP/2. Made when they are first needed.
+    request_heads: OnceCell<RequestHeads>,
     pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be sent.
     pub(crate) remaining: Cell<u64>,
@@ -70,6 +73,7 @@ impl WorkerState {
             plan,
             first,
             expected,
+            request_heads: OnceCell::new(),
             stats: RefCell::default(),
             remaining: Cell::new(requests),
             finishing: Cell::new(false),
@@ -82,6 +86,20 @@ impl WorkerState {
             closed: RefCell::default(),
             learned: RefCell::default(),
         }
+    }
+
+    /// The heads of the plan's requests, for HTTP/2, in the same order.
+    pub(crate) fn request_heads(&self) -> &RequestHeads {
+        self.request_heads.get_or_init(|| {
+            let mut heads = RequestHeads::default();
+            let scheme = if self.plan.tls.is_some() { "https" } else { "http" };
+            for request in self.plan.requests.iter().filter_map(|it| it.http2.as_deref()) {
+                let Http2Request { method, authority, path, fields, .. } = request;
+                let fields = fields.iter().map(|(name, value)| (name.as_str(), &value[..]));
+                heads.add(method, scheme, authority, path, &fields.collect::<Vec<_>>());
+            }
+            heads
+        })
     }
 
     pub(crate) fn is_finishing(&self) -> bool {
