@@ -167,6 +167,31 @@ mod tests {
     }
 
     #[test]
+    fn features_of_http1_do_not_fit_http2() {
+        let get = HttpRequest::get("h", "/");
+        let with = |name: &str, value: &str| HttpRequest {
+            fields: vec![(name.into(), value.into())],
+            ..get.clone()
+        };
+        for (request, fits) in [
+            (get.clone(), true),
+            (HttpRequest { method: "CONNECT".into(), ..get.clone() }, false),
+            (HttpRequest { body: Some("x".into()), chunked: true, ..get.clone() }, false),
+            (with("TE", "trailers"), true),
+            (with("TE", "gzip"), false),
+            (with("Proxy-Connection", "close"), false),
+            (with("HTTP2-Settings", "AAMAAABk"), false),
+        ] {
+            assert_eq!(request.prepare().unwrap().fits_http2(), fits, "{request:?}");
+        }
+        let request = HttpRequest { body: Some("x".into()), ..with("Host", "there") };
+        let prepared = request.prepare().unwrap();
+        let http2 = prepared.http2.as_deref().unwrap();
+        assert_eq!((&*http2.authority, &*http2.path), ("there", "/"));
+        assert_eq!(http2.fields, [("content-length".into(), b"1".to_vec())]);
+    }
+
+    #[test]
     fn ambiguous_requests_are_not_sent() {
         let with = |name: &str, value: &str| HttpRequest {
             fields: vec![(name.into(), value.into())],

@@ -11,6 +11,10 @@ use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
 
+/// A load with a number of requests is abandoned after too many consecutive connections without a
+/// response: in one worker, more than this times the worker's number of connections.
+const MAX_UNRESPONSIVE: u64 = 10;
+
 #[derive(Debug)]
 pub(crate) struct WorkerState {
     pub(crate) plan: Arc<Plan>,
@@ -104,6 +108,11 @@ impl WorkerState {
 
     pub(crate) fn is_finishing(&self) -> bool {
         self.finishing.get() || self.remaining.get() == 0
+    }
+
+    /// Maximum number of connections in a row that may end without a response.
+    pub(crate) fn max_unresponsive(&self) -> u64 {
+        MAX_UNRESPONSIVE * self.slots.borrow().len() as u64
     }
 
     /// Adds `count` requests, which a connection will not send, to those that may still be sent.

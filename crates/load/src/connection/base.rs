@@ -177,11 +177,10 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether so many connections in a row have ended without a response that this one, if it does
-    /// the same, is a failure, though it announces its end properly.
+    /// Whether so many connections in a row have ended without a response, this one included, that
+    /// its end is a failure, though it was announced properly.
     pub(super) fn is_unresponsive(&self) -> bool {
-        let connections = self.worker.plan.connections.get() as u64;
-        self.no_response && self.worker.unresponsive.get() >= connections
+        self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }
 
     /// The end of the connection is announced: gives the server some time to close it.
