@@ -163,7 +163,10 @@ impl HeadReader {
 
     fn decode(&mut self, block: &[u8]) -> Result<Section, Error> {
         let mut section = Section::default();
-        let decoded = self.decoder.decode(block, &mut self.scratch, |field| section.take(field));
+        let decoded = self.decoder.decode(block, &mut self.scratch, |field| {
+            section.take(field);
+            true
+        });
         decoded.map_err(|_| Error::COMPRESSION)?;
         match section.error {
             Some(what) => Err(Error::protocol(what)),

@@ -22,7 +22,6 @@ pub(crate) fn indexed(index: usize, out: &mut Vec<u8>) {
 }
 
 /// A change of the dynamic table's maximum size (RFC 7541, 6.3). It must come first in a block.
-#[cfg(test)]
 pub(crate) fn table_size(size: usize, out: &mut Vec<u8>) {
     integer::encode(0x20, 5, size, out);
 }
