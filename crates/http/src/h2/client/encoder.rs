@@ -192,6 +192,7 @@ mod tests {
         let text = String::from_utf8_lossy;
         let take = |field: crate::h2::hpack::Field<'_>| {
             fields.push(format!("{}={}", text(field.name), text(field.value)));
+            true
         };
         decoder.decode(block, &mut Vec::new(), take).unwrap();
         fields

@@ -139,7 +139,7 @@ impl Client {
 /// Takes all bytes.
 fn take(out: &mut Output) -> Vec<u8> {
     let mut taken = Vec::new();
-    while let Part::Memory = out.part(u64::MAX) {
+    while let Part::Memory(_) = out.part(u64::MAX) {
         let mut slices = [std::io::IoSlice::new(&[]); 8];
         let (filled, _) = out.slices(&mut slices);
         let before = taken.len();
