@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(flood, Some(CONTROL_FRAMES));
         // Content that was received or sent before counts, up to a limit.
         let mut budgets = Budgets::default();
-        (0..20_000).for_each(|_| budgets.on_content(1));
+        (0..20_000).for_each(|_| budgets.on_sent(1, false).unwrap());
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
         assert_eq!(flood, Some(CONTROL_FRAMES_SAVED + CONTROL_FRAMES));
         // A ping a second, for a day.
