@@ -8,6 +8,7 @@ mod habits;
 mod health;
 mod hosts;
 mod load;
+mod load_http2;
 mod log;
 mod messages;
 mod send;
