@@ -105,14 +105,14 @@ fn a_priority_can_be_updated_before_and_after_the_request() {
 #[test]
 fn the_priorities_of_rfc_7540_are_ignored() {
     let mut scene = blocked();
-    let fields = head("GET", "/large", &[]);
+    let fields = head("GET", "/large", &[("priority", "u=3")]);
     scene.client.frame(
         kind::HEADERS,
         END | flags::PRIORITY,
         3,
         &[&[0x80, 0, 0, 5, 255][..], &block(&fields)].concat(),
     );
-    scene.client.get(5, "/large");
+    get(&mut scene, 5, "u=3");
     scene.client.frame(kind::PRIORITY, 0, 5, &[0, 0, 0, 0, 255]);
     // On itself.
     scene.client.frame(kind::PRIORITY, 0, 3, &[0, 0, 0, 3, 255]);
