@@ -8,11 +8,42 @@ use sockeye::tls::{RefusalKind, TlsClient};
 
 use crate::target::Target;
 
+/// The versions of HTTP that a client offers to a server by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HttpVersions {
+    Any,
+    Http1,
+    Http2,
+}
+
+impl HttpVersions {
+    /// Their names for ALPN, the preferred one first.
+    pub(crate) fn alpn(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Any => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+
+    /// What a server lacks that has none of them.
+    fn missing(self) -> &'static str {
+        match self {
+            Self::Any => "neither HTTP/2 nor HTTP/1.1",
+            Self::Http1 => "no HTTP/1.1",
+            Self::Http2 => "no HTTP/2",
+        }
+    }
+}
+
 /// TLS to a server.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientTls {
     pub(crate) client: TlsClient,
     pub(crate) target: Target,
+    /// The versions of HTTP that we offer, to a target of HTTP.
+    pub(crate) versions: HttpVersions,
     /// We have a certificate of our own.
     pub(crate) has_certificate: bool,
 }
@@ -87,7 +118,7 @@ impl ClientTls {
                  cipher suite in common with us"
                     .into()
             }
-            "no_application_protocol" => "has TLS, and no HTTP/1.1".into(),
+            "no_application_protocol" => format!("has TLS, and {}", self.versions.missing()),
             "protocol_version" => "has neither TLS 1.3 nor 1.2".into(),
             _ => return None,
         };

@@ -65,6 +65,7 @@ mod server;
 mod tests;
 
 pub use h1::client;
+pub use h2::client as h2_client;
 #[cfg(feature = "harness")]
 pub use h2::hpack::reference::check_header_blocks;
 pub use handling::answer::Answer;

@@ -1,11 +1,12 @@
-//! HTTP/1.1 requests as bytes.
+//! HTTP requests, prepared for HTTP/1.1 and HTTP/2.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye_http::{BadField, Fields};
 
-use crate::plan::PreparedRequest;
+use crate::plan::{Http2Request, PreparedRequest};
 
 /// An HTTP request. Its framing and its `Connection` field are added when it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct HttpRequest {
     pub fields: Vec<(String, String)>,
     /// The content.
     pub body: Option<Bytes>,
-    /// Send the content as one chunk instead of with its length.
+    /// Send the content as one chunk instead of with its length. Only HTTP/1.1 has chunks.
     pub chunked: bool,
 }
 
@@ -97,7 +98,41 @@ impl HttpRequest {
             [line.as_bytes(), fields.as_bytes(), framing.as_bytes(), &content].concat().into()
         };
         let (keep_alive, last) = (wire(""), wire("Connection: close\r\n"));
-        Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD" })
+        let http2 = self.for_http2(&fields).map(Arc::new);
+        Ok(PreparedRequest { keep_alive, last, is_head: method == "HEAD", http2 })
+    }
+
+    /// The request for HTTP/2, with the checked `fields`. `None` if it has features of HTTP/1.1:
+    /// chunks, a tunnel (RFC 9113, 8.5), or fields about the connection (8.2.2).
+    fn for_http2(&self, fields: &Fields) -> Option<Http2Request> {
+        let is_about_connection = |(name, value): (&[u8], &[u8])| {
+            name.eq_ignore_ascii_case(b"proxy-connection")
+                || name.eq_ignore_ascii_case(b"http2-settings")
+                || (name.eq_ignore_ascii_case(b"te") && !value.eq_ignore_ascii_case(b"trailers"))
+        };
+        if self.chunked || self.method == "CONNECT" || fields.iter().any(is_about_connection) {
+            return None;
+        }
+        let mut authority = self.host.clone();
+        let mut others = Vec::new();
+        for (name, value) in fields.iter() {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            if name == "host" {
+                authority = String::from_utf8_lossy(value).into_owned();
+            } else {
+                others.push((name, value.to_vec()));
+            }
+        }
+        if let Some(content) = &self.body {
+            others.push(("content-length".into(), content.len().to_string().into_bytes()));
+        }
+        Some(Http2Request {
+            method: self.method.clone(),
+            authority,
+            path: self.target.clone(),
+            fields: others,
+            content: self.body.clone(),
+        })
     }
 }
 
@@ -129,6 +164,31 @@ mod tests {
         );
         request.body = Some(Bytes::new());
         assert!(text(&request, false).ends_with("chunked\r\n\r\n0\r\n\r\n"));
+    }
+
+    #[test]
+    fn features_of_http1_do_not_fit_http2() {
+        let get = HttpRequest::get("h", "/");
+        let with = |name: &str, value: &str| HttpRequest {
+            fields: vec![(name.into(), value.into())],
+            ..get.clone()
+        };
+        for (request, fits) in [
+            (get.clone(), true),
+            (HttpRequest { method: "CONNECT".into(), ..get.clone() }, false),
+            (HttpRequest { body: Some("x".into()), chunked: true, ..get.clone() }, false),
+            (with("TE", "trailers"), true),
+            (with("TE", "gzip"), false),
+            (with("Proxy-Connection", "close"), false),
+            (with("HTTP2-Settings", "AAMAAABk"), false),
+        ] {
+            assert_eq!(request.prepare().unwrap().fits_http2(), fits, "{request:?}");
+        }
+        let request = HttpRequest { body: Some("x".into()), ..with("Host", "there") };
+        let prepared = request.prepare().unwrap();
+        let http2 = prepared.http2.as_deref().unwrap();
+        assert_eq!((&*http2.authority, &*http2.path), ("there", "/"));
+        assert_eq!(http2.fields, [("content-length".into(), b"1".to_vec())]);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub struct Plan {
     /// Requests per second, of all connections together. Default: no rate; the next request is sent
     /// when a response has arrived.
     pub rate: Option<f64>,
-    /// Maximum number of requests in flight on one connection. Default: 1.
+    /// Maximum number of requests in flight on one connection: a pipeline of HTTP/1.1, or streams of
+    /// HTTP/2, whose server may allow fewer. Default: 1.
     pub pipeline: NonZeroUsize,
     /// Number of requests after which a connection is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
@@ -107,12 +108,26 @@ impl fmt::Debug for Tls {
 /// The protocol of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadKind {
-    /// HTTP/1.1.
+    /// HTTP/1.1, or HTTP/2 on connections where the server has chosen it by ALPN.
     Http,
+    /// HTTP/2: with TLS, the server must choose it by ALPN; without, it must speak it without being
+    /// asked (prior knowledge).
+    Http2,
     /// Bytes that the server sends back.
     Echo,
     /// Messages in frames.
     Messages,
+}
+
+impl LoadKind {
+    /// The version of HTTP, on a connection where the server has chosen no other.
+    pub(crate) fn protocol(self) -> Option<&'static str> {
+        match self {
+            Self::Http => Some("HTTP/1.1"),
+            Self::Http2 => Some("HTTP/2"),
+            Self::Echo | Self::Messages => None,
+        }
+    }
 }
 
 /// When a load ends.
@@ -134,13 +149,26 @@ pub struct PreparedRequest {
     pub(crate) last: Bytes,
     /// The response has no content, whatever its head says: HTTP's `HEAD`.
     pub(crate) is_head: bool,
+    /// The request for HTTP/2; `None` if it has another protocol, or features of HTTP/1.1.
+    pub(crate) http2: Option<Arc<Http2Request>>,
+}
+
+/// A request of HTTP/2. Its head becomes bytes on each connection.
+#[derive(Debug)]
+pub(crate) struct Http2Request {
+    pub(crate) method: String,
+    pub(crate) authority: String,
+    pub(crate) path: String,
+    /// Further fields, in order.
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) content: Option<Bytes>,
 }
 
 impl PreparedRequest {
     /// Bytes for an echo.
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
-        Self { keep_alive: bytes.clone(), last: bytes, is_head: false }
+        Self { keep_alive: bytes.clone(), last: bytes, is_head: false, http2: None }
     }
 
     /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a
@@ -152,7 +180,18 @@ impl PreparedRequest {
         header.id = Some(Id::number(1));
         header.keep_alive = true;
         let keep_alive = [frame::head(&header)?, message.content.to_vec()].concat();
-        Some(Self { keep_alive: keep_alive.into(), last: last.into(), is_head: false })
+        Some(Self { keep_alive: keep_alive.into(), last: last.into(), is_head: false, http2: None })
+    }
+
+    /// Whether the request can be sent by HTTP/2.
+    #[must_use]
+    pub fn fits_http2(&self) -> bool {
+        self.http2.is_some()
+    }
+
+    /// The content, for HTTP/2.
+    pub(crate) fn http2_content(&self) -> Option<&Bytes> {
+        self.http2.as_ref()?.content.as_ref()
     }
 
     /// The bytes to send: on a connection that stays open, or as its last request.

@@ -1,14 +1,19 @@
 //! The state that the connections of one worker share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
+use sockeye_http::h2_client::RequestHeads;
 use sockeye_proto::Time;
 
 use crate::expected::{ExpectedResponse, ExpectedResponses};
-use crate::plan::Plan;
+use crate::plan::{Http2Request, Plan};
 use crate::schedule::Schedule;
 use crate::stats::Stats;
+
+/// A load with a number of requests is abandoned after too many consecutive connections without a
+/// response: in one worker, more than this times the worker's number of connections.
+const MAX_UNRESPONSIVE: u64 = 10;
 
 #[derive(Debug)]
 pub(crate) struct WorkerState {
@@ -16,6 +21,8 @@ pub(crate) struct WorkerState {
     /// The number of this worker's first connection among those of all workers.
     pub(crate) first: usize,
     pub(crate) expected: ExpectedResponses,
+    /// The heads of the plan's requests, for HTTP/2. Made when they are first needed.
+    request_heads: OnceCell<RequestHeads>,
     pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be sent.
     pub(crate) remaining: Cell<u64>,
@@ -70,6 +77,7 @@ impl WorkerState {
             plan,
             first,
             expected,
+            request_heads: OnceCell::new(),
             stats: RefCell::default(),
             remaining: Cell::new(requests),
             finishing: Cell::new(false),
@@ -84,8 +92,27 @@ impl WorkerState {
         }
     }
 
+    /// The heads of the plan's requests, for HTTP/2, in the same order.
+    pub(crate) fn request_heads(&self) -> &RequestHeads {
+        self.request_heads.get_or_init(|| {
+            let mut heads = RequestHeads::default();
+            let scheme = if self.plan.tls.is_some() { "https" } else { "http" };
+            for request in self.plan.requests.iter().filter_map(|it| it.http2.as_deref()) {
+                let Http2Request { method, authority, path, fields, .. } = request;
+                let fields = fields.iter().map(|(name, value)| (name.as_str(), &value[..]));
+                heads.add(method, scheme, authority, path, &fields.collect::<Vec<_>>());
+            }
+            heads
+        })
+    }
+
     pub(crate) fn is_finishing(&self) -> bool {
         self.finishing.get() || self.remaining.get() == 0
+    }
+
+    /// Maximum number of connections in a row that may end without a response.
+    pub(crate) fn max_unresponsive(&self) -> u64 {
+        MAX_UNRESPONSIVE * self.slots.borrow().len() as u64
     }
 
     /// Adds `count` requests, which a connection will not send, to those that may still be sent.

@@ -40,6 +40,8 @@ pub struct Stats {
     pub unanswered: u64,
     /// Failures, by kind.
     pub failures: Failures,
+    /// The version of HTTP on the first connection, such as `HTTP/2`. `None` for other protocols.
+    pub protocol: Option<&'static str>,
     /// What the first TLS handshake agreed on.
     pub tls: Option<Arc<TlsInfo>>,
     /// TLS connections that resumed an earlier session.
@@ -116,6 +118,7 @@ impl Stats {
         self.unsent_unconnected += other.unsent_unconnected;
         self.unanswered += other.unanswered;
         self.failures.merge(other.failures);
+        self.protocol = self.protocol.or(other.protocol);
         self.tls = self.tls.take().or(other.tls);
         self.resumed += other.resumed;
         self.connect_times.merge(other.connect_times);

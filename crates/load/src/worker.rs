@@ -22,9 +22,6 @@ use crate::stats::Stats;
 const REOPEN_DELAY: Duration = Duration::from_millis(100);
 /// Time to wait for pending responses at the end of a load.
 const MAX_FINISH_TIME: Duration = Duration::from_secs(1);
-/// A load with a number of requests is abandoned after too many consecutive connections without a
-/// response: in one worker, more than this times the worker's number of connections.
-const MAX_FAILURES: u64 = 10;
 
 /// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +217,7 @@ impl Worker {
 
     fn is_done(&self) -> bool {
         let failed = self.share.requests < u64::MAX
-            && self.state.unresponsive.get() > MAX_FAILURES * self.share.connections as u64;
+            && self.state.unresponsive.get() > self.state.max_unresponsive();
         failed || (self.shard.is_done() && self.delayed.is_empty())
     }
 

@@ -49,7 +49,8 @@ const NOT_EXPLAINED: [&str; 4] = ["port", "acme", "access_log", "log"];
 const SELDOM: [&str; 2] = ["Limits", "Timeouts"];
 
 /// The options that `--help` of clients leaves out.
-const SELDOM_IN_CLIENTS: [&str; 7] = [
+const SELDOM_IN_CLIENTS: [&str; 8] = [
+    "http1",
     "requests_per_connection",
     "max_content",
     "connect_timeout",

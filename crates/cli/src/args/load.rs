@@ -8,6 +8,7 @@ use sockeye::engine::Config;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::client_tls::{ClientTls, check_tls};
+use crate::client_tls::HttpVersions;
 use crate::log::level;
 use crate::quantity::{Size, Span, rate};
 use crate::target::{Target, address, target_of_load, unix_socket};
@@ -20,14 +21,17 @@ Examples:
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
   # 1,000 requests, each on a connection of its own.
   sockeye load http://127.0.0.1:8000/ --requests 1000 --close
+  # HTTP/2 without TLS, with 32 requests in flight on each connection.
+  sockeye load http://127.0.0.1:8000/ --http2 --streams 32
   # An echo server, checking every byte.
   sockeye load tcp://127.0.0.1:65432 --verify";
 
 /// Send requests to a server over and over, and report how fast it responds.
 ///
-/// http:// and https://HOST[:PORT]/PATH are requested by HTTP/1.1; with several paths of one server,
-/// each connection requests them in turn. Servers at tcp:// and tls://HOST:PORT and unix:PATH must be
-/// echo servers. message:// and message+tls://HOST:PORT are sent messages.
+/// http:// is requested by HTTP/1.1, https://HOST[:PORT]/PATH by HTTP/2 if the server chooses it
+/// (ALPN), else by HTTP/1.1. With several paths of one server, each connection requests them in turn.
+/// Servers at tcp:// and tls://HOST:PORT and unix:PATH must be echo servers. message:// and
+/// message+tls://HOST:PORT are sent messages.
 ///
 /// First, each request is sent once to learn its response; this isn't counted. A status of 400 or
 /// above, an error message, and a connection that ends before its response are errors. Only
@@ -70,9 +74,29 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Maximum number of requests in flight per connection.
+    /// Maximum number of requests in flight per connection, in order (pipelining).
+    ///
+    /// For HTTP/1.1, echo servers and messages. On https://, only HTTP/1.1 is offered with it.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
+
+    /// Maximum number of HTTP/2 requests in flight per connection: streams.
+    ///
+    /// A server may allow fewer. On https://, only HTTP/2 is offered with more than 1; on http://, it
+    /// needs --http2.
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    #[arg(conflicts_with_all = ["pipeline", "chunked", "http1"])]
+    pub(crate) streams: NonZeroUsize,
+
+    /// Use HTTP/2: on http:// without asking first, on https:// if the server has it.
+    ///
+    /// Without it, http:// is requested by HTTP/1.1, and https:// by what the server chooses.
+    #[arg(long, conflicts_with_all = ["pipeline", "chunked", "http1"])]
+    pub(crate) http2: bool,
+
+    /// Use HTTP/1.1 on https://, also if the server has HTTP/2.
+    #[arg(long)]
+    pub(crate) http1: bool,
 
     /// Open a new connection for each request.
     #[arg(long, conflicts_with = "requests_per_connection")]
@@ -145,7 +169,7 @@ pub(crate) struct RequestFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,
 
-    /// Send the HTTP request's content with Transfer-Encoding: chunked.
+    /// Send the HTTP request's content with Transfer-Encoding: chunked, by HTTP/1.1.
     #[arg(long)]
     pub(crate) chunked: bool,
 
@@ -159,6 +183,18 @@ pub(crate) struct RequestFlags {
 }
 
 impl Load {
+    /// The versions of HTTP to offer to a server.
+    pub(crate) fn http_versions(&self) -> HttpVersions {
+        let one = NonZeroUsize::MIN;
+        if self.http2 || self.streams > one {
+            HttpVersions::Http2
+        } else if self.http1 || self.pipeline > one || self.request.chunked {
+            HttpVersions::Http1
+        } else {
+            HttpVersions::Any
+        }
+    }
+
     /// Refuses flags that don't apply to the targets, and targets of several servers.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some((first, others)) = self.targets.split_first() else { return Ok(()) };
@@ -172,11 +208,17 @@ impl Load {
             ("--method", flags.method.is_some()),
             ("--header", !flags.header.is_empty()),
             ("--chunked", flags.chunked),
+            ("--http1", self.http1),
+            ("--http2", self.http2),
+            ("--streams", self.streams > NonZeroUsize::MIN),
         ];
         for (flag, given) in given {
             if given && !matches!(first, Target::Http { .. }) {
                 return Err(format!("{flag} is for http[s]://HOST[:PORT]/PATH, not {first}"));
             }
+        }
+        if self.streams > NonZeroUsize::MIN && !self.http2 && first.tls_host().is_none() {
+            return Err("--streams is for HTTP/2: add --http2, or load https://".into());
         }
         if flags.chunked && flags.body.is_none() && flags.body_file.is_none() {
             return Err("--chunked needs content: add --body or --body-file".into());

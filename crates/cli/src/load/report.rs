@@ -54,6 +54,9 @@ impl Report<'_> {
             [target] => row("target", target.to_string()),
             [first, others @ ..] => row("target", format!("{first} and {} more", others.len())),
         }
+        if let Some(protocol) = stats.protocol {
+            row("protocol", protocol.into());
+        }
         row("load", self.load());
         row("time", text::time(*time) + if *stopped { ", stopped early" } else { "" });
         let rate = per_second(stats.responses, *time);
@@ -124,6 +127,10 @@ impl Report<'_> {
         }
     }
 
+    fn is_http2(&self) -> bool {
+        self.outcome.stats.protocol == Some("HTTP/2")
+    }
+
     /// A short description of the load's options.
     fn load(&self) -> String {
         let plan = self.plan;
@@ -132,7 +139,8 @@ impl Report<'_> {
             let _ = write!(load, ", {}", text::count(plan.threads.get() as u64, "thread"));
         }
         if plan.pipeline.get() > 1 {
-            let _ = write!(load, ", {} requests in flight on each", plan.pipeline);
+            let what = if self.is_http2() { "streams" } else { "requests in flight" };
+            let _ = write!(load, ", {} {what} on each", plan.pipeline);
         }
         if let Some(most) = plan.per_connection {
             let requests = text::count(most.get(), "request");
@@ -185,16 +193,20 @@ impl Report<'_> {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
             Until::Requests(count) => json!({ "requests": count }),
         };
+        // Each `null` for the other protocol.
+        let in_flight = |applies: bool| applies.then_some(self.plan.pipeline);
         let report = json!({
             "targets": self.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "load": {
                 "connections": self.plan.connections,
                 "threads": self.plan.threads,
-                "pipeline": self.plan.pipeline,
+                "pipeline": in_flight(!self.is_http2()),
+                "streams": in_flight(self.is_http2()),
                 "requests_per_connection": self.plan.per_connection,
                 "rate": self.plan.rate,
                 "until": until,
             },
+            "protocol": stats.protocol,
             "seconds": time.as_secs_f64(),
             "stopped": stopped,
             "replies": stats.responses,

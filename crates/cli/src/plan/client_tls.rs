@@ -7,17 +7,15 @@ use sockeye::tls::{Certificate, ClientError, ClientSettings, Trust};
 
 use super::tls::pair;
 use crate::args;
-use crate::client_tls::ClientTls;
+use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::Error;
 use crate::target::Target;
 
-/// The name of HTTP/1.1 for ALPN.
-const HTTP: &[u8] = b"http/1.1";
-
-/// TLS to `target`. `None` if it has none.
+/// TLS to `target`, which is offered `versions` if it is a target of HTTP. `None` if it has no TLS.
 pub(super) fn client_tls(
     flags: &args::ClientTls,
     target: &Target,
+    versions: HttpVersions,
     resume: bool,
 ) -> Result<Option<ClientTls>, Error> {
     let trust = match flags {
@@ -25,7 +23,7 @@ pub(super) fn client_tls(
         args::ClientTls { ca, .. } if ca.is_empty() => Trust::System,
         args::ClientTls { ca, .. } => Trust::Files(ca.clone()),
     };
-    with_trust(flags, target, trust, resume)
+    with_trust(flags, target, trust, (versions, resume))
 }
 
 /// As [`client_tls`]. Without `--ca`, a certificate at a loopback address is not verified.
@@ -34,8 +32,8 @@ pub(super) fn health_tls(
     target: &Target,
 ) -> Result<Option<ClientTls>, Error> {
     match flags.ca.is_empty() && target.tls_host().is_some_and(is_loopback) {
-        true => with_trust(flags, target, Trust::Anything, false),
-        false => client_tls(flags, target, false),
+        true => with_trust(flags, target, Trust::Anything, (HttpVersions::Any, false)),
+        false => client_tls(flags, target, HttpVersions::Any, false),
     }
 }
 
@@ -43,11 +41,11 @@ fn with_trust(
     flags: &args::ClientTls,
     target: &Target,
     trust: Trust,
-    resume: bool,
+    (versions, resume): (HttpVersions, bool),
 ) -> Result<Option<ClientTls>, Error> {
     let Some(host) = target.tls_host() else { return Ok(None) };
     let alpn = match target {
-        Target::Http { .. } => vec![HTTP.to_vec()],
+        Target::Http { .. } => versions.alpn(),
         _ => Vec::new(),
     };
     let certificate = match &flags.cert {
@@ -68,7 +66,7 @@ fn with_trust(
         ClientError::InvalidName(_) => Error::usage(format!("{target}: {error}")),
         error => failure(error),
     })?;
-    Ok(Some(ClientTls { client, target: target.clone(), has_certificate }))
+    Ok(Some(ClientTls { client, target: target.clone(), versions, has_certificate }))
 }
 
 /// A failure with the text of `error`, which includes the text of its source.

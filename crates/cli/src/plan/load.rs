@@ -11,6 +11,7 @@ use super::client_tls::{client_tls, health_tls, of_load};
 use super::messages::{self, TypeFlags};
 use super::send::{addresses, reserve_descriptors};
 use crate::args;
+use crate::client_tls::HttpVersions;
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
@@ -75,13 +76,14 @@ pub(crate) fn health(flags: args::Health) -> Result<Health, Error> {
 
 pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
     let first = flags.targets.first().context("a target is missing").or_usage()?;
+    let mut versions = flags.http_versions();
     let (kind, requests) = match first {
-        Target::Http { .. } => (LoadKind::Http, http(&flags)?),
+        Target::Http { .. } => http(&flags, &mut versions)?,
         Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
         Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
     };
     let elsewhere = flags.request.unix_socket.as_ref().or(flags.request.connect_to.as_ref());
-    let tls = client_tls(&flags.tls, first, flags.resume)?;
+    let tls = client_tls(&flags.tls, first, versions, flags.resume)?;
     let addresses = addresses(elsewhere.unwrap_or(first))?;
     let connections = NonZeroUsize::new(flags.connections as usize);
     let threads = NonZeroUsize::new(flags.threads.into());
@@ -93,7 +95,7 @@ pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
         None => Until::Time(flags.duration.0),
     };
     plan.rate = flags.rate;
-    plan.pipeline = flags.pipeline;
+    plan.pipeline = flags.pipeline.max(flags.streams);
     plan.per_connection =
         if flags.close { Some(NonZeroU64::MIN) } else { flags.requests_per_connection };
     plan.verify = flags.verify;
@@ -115,7 +117,11 @@ fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     }
 }
 
-fn http(flags: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
+/// The requests of HTTP. If one of them has features of HTTP/1.1, only that version is offered.
+fn http(
+    flags: &args::Load,
+    versions: &mut HttpVersions,
+) -> Result<(LoadKind, Vec<PreparedRequest>), Error> {
     let typed = &flags.request;
     let body = body(typed)?;
     let default = if body.is_some() { "POST" } else { "GET" };
@@ -140,7 +146,19 @@ fn http(flags: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
             requests.push(prepared.or_usage()?);
         }
     }
-    Ok(requests)
+    let fits = requests.iter().all(PreparedRequest::fits_http2);
+    match versions {
+        HttpVersions::Http2 if !fits => Err(Error::usage(
+            "the method CONNECT and the headers TE, Proxy-Connection and HTTP2-Settings can't be \
+             sent by HTTP/2: leave them out, or use --http1",
+        )),
+        HttpVersions::Http2 => Ok((LoadKind::Http2, requests)),
+        HttpVersions::Any if !fits => {
+            *versions = HttpVersions::Http1;
+            Ok((LoadKind::Http, requests))
+        }
+        HttpVersions::Any | HttpVersions::Http1 => Ok((LoadKind::Http, requests)),
+    }
 }
 
 fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {

@@ -13,7 +13,7 @@ use sockeye::message::protocol::Message;
 use super::client_tls::client_tls;
 use super::messages::{self, TypeFlags};
 use crate::args;
-use crate::client_tls::ClientTls;
+use crate::client_tls::{ClientTls, HttpVersions};
 use crate::error::{Error, OrUsage};
 use crate::target::Target;
 
@@ -110,7 +110,7 @@ pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Resu
 }
 
 fn client(flags: &args::Send) -> Result<Client, Error> {
-    let tls = client_tls(&flags.tls, &flags.target, false)?;
+    let tls = client_tls(&flags.tls, &flags.target, HttpVersions::Any, false)?;
     let addresses = addresses(flags.connect_to.as_ref().unwrap_or(&flags.target))?;
     let with_tls = flags.target.with_tls().filter(|target| *target != flags.target);
     reserve_descriptors(flags.connections.into(), OTHER_DESCRIPTORS)?;

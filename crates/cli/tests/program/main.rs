@@ -7,6 +7,7 @@ mod flags;
 mod habits;
 mod health;
 mod hosts;
+mod http2;
 mod load;
 mod log;
 mod messages;

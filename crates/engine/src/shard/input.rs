@@ -88,10 +88,6 @@ impl<D: Driver> Active<'_, D> {
             conn.session.send_event(Event::LameDuck, resources);
         }
         match &mut conn.stage {
-            // The usual case first.
-            Stage::Established | Stage::Finished if len > 0 && conn.secure.is_none() => {
-                conn.session.input(received.bytes, resources);
-            }
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.bytes_left {
                     return Err(conn.session.orderly_reason());
@@ -107,7 +103,10 @@ impl<D: Driver> Active<'_, D> {
                 conn.readable = false;
                 conn.end_of_input(resources);
             }
-            _ => conn.decrypt(received.bytes, resources),
+            _ if conn.secure.is_some() => conn.decrypt(received.bytes, resources),
+            _ => {
+                conn.session.input(received.bytes, resources);
+            }
         }
         if conn.readable {
             if conn.wants_input(&resources.config) {

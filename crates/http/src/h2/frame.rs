@@ -40,9 +40,15 @@ impl FrameHeader {
     /// Appends the header.
     #[inline]
     pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes());
+    }
+
+    /// The header as bytes.
+    #[inline]
+    pub(crate) fn bytes(self) -> [u8; Self::LEN] {
         let [_, l0, l1, l2] = (self.len as u32).to_be_bytes();
         let [s0, s1, s2, s3] = self.stream.to_be_bytes();
-        out.extend_from_slice(&[l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]);
+        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
     }
 
     /// Whether the frame has this flag.

@@ -1,5 +1,6 @@
 //! HTTP/2 as bytes (RFC 9113, RFC 7541).
 
+pub mod client;
 pub(crate) mod exchange;
 pub(crate) mod frame;
 pub(crate) mod head;

@@ -2,16 +2,19 @@
 
 mod echo;
 mod http;
+mod http2;
 mod message;
 mod parts;
 
+pub(crate) use self::http2::StreamResponse;
 pub(crate) use self::parts::{Extent, RequestContext, Response, ResponseReader};
 use crate::plan::LoadKind;
 
 /// A reader for the responses of one connection.
 pub(crate) fn reader(kind: LoadKind) -> Box<dyn ResponseReader> {
     match kind {
-        LoadKind::Http => Box::new(http::HttpReader::default()),
+        // A connection that turns out to speak HTTP/2 reads responses in another way.
+        LoadKind::Http | LoadKind::Http2 => Box::new(http::HttpReader::default()),
         LoadKind::Echo => Box::new(echo::EchoReader::default()),
         LoadKind::Messages => Box::new(message::MessageReader::default()),
     }

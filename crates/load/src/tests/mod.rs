@@ -1,5 +1,7 @@
 //! Tests of connections, on the harness of `sockeye-proto`.
 
+mod http2;
+
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -374,6 +374,9 @@ const LOAD: Table = &[
     (&["-n"], Flag("--requests")),
     (&["-t"], Flag("--threads")),
     (&["-d", "-z"], Flag("--duration")),
+    (&["-m", "--max-concurrent-streams"], Flag("--streams")),
+    (&["--http2-prior-knowledge", "--h2c"], Flag("--http2")),
+    (&["--http1.1", "--h1"], Flag("--http1")),
 ];
 
 /// Flags of TLS of curl, wget, h2load and oha.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sockeye_proto::Time;
 
 use super::error::H2Error;
-use super::limits::MAX_STREAMS;
+use super::limits::{MAX_STREAMS, SMALL};
 
 /// How many streams may be reset, by the peer or because of its faults, before the connection slows
 /// down. Each request that is answered gives one back.
@@ -27,9 +27,6 @@ const CONTROL_FRAMES_PER_SECOND: u64 = 33;
 /// Content gives control frames back, also in advance, up to this many: a client may read many small
 /// DATA frames, and enlarge its windows for all of them at once.
 const CONTROL_FRAMES_SAVED: i64 = 10_000;
-
-/// A DATA frame with less than this is small, in bytes.
-const SMALL: u64 = 256;
 
 /// How many DATA frames of this side may be small because of a window.
 const SMALL_FRAMES: u32 = 1000;
@@ -176,7 +173,7 @@ mod tests {
         assert_eq!(flood, Some(CONTROL_FRAMES));
         // Content that was received or sent before counts, up to a limit.
         let mut budgets = Budgets::default();
-        (0..20_000).for_each(|_| budgets.on_sent(1, false).unwrap());
+        (0..20_000).for_each(|_| budgets.on_content(SMALL as usize));
         let flood = (1..).find(|_| budgets.on_control(at(1)).is_err());
         assert_eq!(flood, Some(CONTROL_FRAMES_SAVED + CONTROL_FRAMES));
         // A ping a second, for a day.

@@ -15,6 +15,14 @@ pub(super) const QUANTUM: u64 = 16 * 1024;
 /// Frames are moved to the connection's output while less than this is unsent there.
 pub(super) const MAX_UNSENT: u64 = 128 * 1024;
 
+/// A DATA frame with less content than this is small, in bytes.
+pub(super) const SMALL: u64 = 256;
+
+/// If a window lets only a small part of the content through, this waits for so long for a larger
+/// window. Otherwise a client that enlarges its windows by what each frame has used up would get
+/// small frames for ever.
+pub(super) const SMALL_DELAY: Duration = Duration::from_millis(200);
+
 /// The window of a stream at first: bytes of content that wait for a handler that doesn't read.
 pub(super) const STREAM_WINDOW: u32 = 65_535;
 

@@ -255,7 +255,7 @@ impl<S: Handlers> H2Connection<S> {
         let (mut send_window, mut is_moved) = (self.sender.initial_window, false);
         if is_answered && self.scheduler.is_empty() && !self.is_full(turn) {
             let wire = &mut in_flight.wire;
-            let window = (&mut send_window, true);
+            let window = (&mut send_window, true, false);
             let context = (&mut self.budgets, &mut *turn);
             let moved = self.sender.move_frames(&mut stream, wire, window, QUANTUM, context)?;
             if moved.is_complete && ends {
@@ -279,6 +279,8 @@ impl<S: Handlers> H2Connection<S> {
             send_window,
             receive,
             is_queued: false,
+            sends_small: false,
+            small_deadline: Time::NEVER,
             reset_deadline: Time::NEVER,
         };
         self.streams.push(Box::new(active));

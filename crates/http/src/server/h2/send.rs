@@ -7,7 +7,7 @@ use sockeye_proto::{Time, Turn, driver};
 use super::budget::Budgets;
 use super::connection::H2Connection;
 use super::error::H2Error;
-use super::limits::{QUANTUM, STREAM_WINDOW};
+use super::limits::{QUANTUM, SMALL, STREAM_WINDOW};
 use super::stream::{ActiveStream, State};
 use crate::Handlers;
 use crate::h2::exchange::{CONTINUE, H2Exchange};
@@ -58,13 +58,24 @@ impl Sender {
         self.owes_table_size |= size < 4096 && !self.has_sent_table_size;
     }
 
+    /// How much of `content` bytes may be sent on a stream with this window. A small part of it only
+    /// if `sends_small` is set, or if the peer has chosen a small window.
+    #[inline]
+    pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
+        let allowed = window.available().min(self.window.available()).min(content);
+        if allowed >= SMALL || allowed == content || sends_small {
+            return allowed;
+        }
+        if allowed < self.initial_window.available() / 2 { 0 } else { allowed }
+    }
+
     /// Moves at most `max` bytes of content, and all that precedes and follows it. `is_whole`: the
     /// output of the stream holds the rest of the response.
     pub(super) fn move_frames(
         &mut self,
         stream: &mut driver::Stream,
         wire: &mut H2Exchange,
-        (window, is_whole): (&mut Window, bool),
+        (window, is_whole, sends_small): (&mut Window, bool, bool),
         max: u64,
         (budgets, turn): (&mut Budgets, &mut Turn<'_>),
     ) -> Result<Moved, H2Error> {
@@ -97,7 +108,7 @@ impl Sender {
         let max = max.min(content);
         let mut left = max;
         while left > 0 {
-            let allowed = window.available().min(self.window.available());
+            let allowed = self.allowed(*window, content, sends_small);
             let len = left.min(allowed).min(self.max_len as u64).min(QUANTUM);
             if len == 0 {
                 break;
@@ -224,13 +235,13 @@ impl<S: Handlers> H2Connection<S> {
         let Self { streams, sender, budgets, scheduler, .. } = self;
         let Some(active) = streams.get_mut(id) else { return Ok(()) };
         active.is_queued = false;
-        let ActiveStream { stream, state, send_window, .. } = active;
+        let ActiveStream { stream, state, send_window, sends_small, .. } = active;
         let (wire, is_whole) = match state {
             State::InFlight(InFlight { wire, .. }) => (wire, false),
             State::Sending(wire) => (wire, true),
             State::Discarding | State::Failed(_) => return Ok(()),
         };
-        let window = (send_window, is_whole);
+        let window = (send_window, is_whole, *sends_small);
         let moved = sender.move_frames(stream, wire, window, QUANTUM, (budgets, turn))?;
         if moved.is_complete {
             self.complete(id, turn);
@@ -239,7 +250,7 @@ impl<S: Handlers> H2Connection<S> {
         if active.stream.take_room() {
             active.on_room(turn);
         }
-        if active.is_sendable(sender.window.available()) {
+        if active.is_sendable(sender) {
             active.is_queued = true;
             scheduler.push_again(id, active.priority);
         }
@@ -280,7 +291,7 @@ impl<S: Handlers> H2Connection<S> {
                 turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
             }
         }
-        if !active.is_queued && active.is_sendable(sender.window.available()) {
+        if !active.is_queued && active.is_sendable(sender) {
             active.is_queued = true;
             scheduler.push(id, active.priority);
         }

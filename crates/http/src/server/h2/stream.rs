@@ -6,7 +6,8 @@ use sockeye_proto::driver;
 use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
-use super::limits::{DISCARD_TIMEOUT, READ_STREAM_WINDOW, STREAM_WINDOW};
+use super::limits::{DISCARD_TIMEOUT, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW};
+use super::send::Sender;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 use crate::h2::head::OwnedTrailers;
@@ -31,6 +32,10 @@ pub(super) struct ActiveStream<H> {
     pub(super) receive: Receive,
     /// The stream is in the scheduler.
     pub(super) is_queued: bool,
+    /// A window has let less than a usual frame through for some time: that is sent now.
+    pub(super) sends_small: bool,
+    /// When to send it.
+    pub(super) small_deadline: Time,
     /// When the stream is reset because the peer's windows let nothing through, or because the rest
     /// of a request that is discarded has not come.
     pub(super) reset_deadline: Time,
@@ -302,10 +307,10 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
-    /// Whether a frame can be written now, apart from the connection's window.
-    pub(super) fn is_sendable(&self, connection_window: u64) -> bool {
+    /// Whether a frame can be written now.
+    pub(super) fn is_sendable(&self, sender: &Sender) -> bool {
         let unsent = self.stream.unsent();
-        let window = self.send_window.available().min(connection_window);
+        let window = sender.allowed(self.send_window, unsent, self.sends_small);
         match &self.state {
             State::Discarding | State::Failed(_) => false,
             State::InFlight(InFlight { wire, .. }) => {
@@ -324,6 +329,13 @@ impl<H: Handler> ActiveStream<H> {
             return;
         }
         let is_blocked = !self.is_queued && self.stream.unsent() > 0;
+        if has_moved || !is_blocked {
+            self.sends_small = false;
+            self.small_deadline = Time::NEVER;
+        }
+        if is_blocked && self.small_deadline == Time::NEVER {
+            self.small_deadline = now + SMALL_DELAY;
+        }
         if !is_blocked {
             self.reset_deadline = Time::NEVER;
         } else if has_moved || self.reset_deadline == Time::NEVER {
@@ -337,11 +349,15 @@ impl<H: Handler> ActiveStream<H> {
             State::InFlight(in_flight) => in_flight.exchange.deadline(),
             _ => Time::NEVER,
         };
-        exchange.min(self.reset_deadline)
+        exchange.min(self.reset_deadline).min(self.small_deadline)
     }
 
     pub(super) fn on_deadline(&mut self, outer: &Turn<'_>) {
         let now = outer.now();
+        if self.small_deadline <= now {
+            self.small_deadline = Time::NEVER;
+            self.sends_small = true;
+        }
         if self.reset_deadline <= now {
             if let State::Discarding = self.state {
                 self.state = State::Failed(ErrorCode::NoError);

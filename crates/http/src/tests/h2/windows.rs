@@ -5,6 +5,12 @@ use std::time::Duration;
 use super::*;
 use crate::h2::frame::settings;
 
+/// The time after which a small part of the content is sent.
+const SMALL_DELAY: Duration = Duration::from_millis(200);
+
+/// The time after which a client is asked to stop its request.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
 const MANY: u32 = 1 << 24;
 
 /// The numbers of a kind of frame, such as `1 WINDOW_UPDATE`, in their order.
@@ -38,7 +44,10 @@ fn content_is_cut_to_the_window_of_the_connection() {
     assert_eq!(scene.client.read(), ["3 HEADERS 200", "5 HEADERS 304 END"]);
     scene.client.window_update(1, 1000);
     assert_eq!(scene.client.read(), [""; 0]);
+    // A small part is sent only after some time, since the window may be enlarged soon.
     scene.client.window_update(0, 2);
+    assert_eq!(scene.client.read(), [""; 0]);
+    scene.client.harness.pass(SMALL_DELAY);
     assert_eq!(scene.client.read(), ["1 DATA 2"]);
     scene.client.window_update(0, MANY);
     let frames = scene.client.read();
@@ -59,11 +68,13 @@ fn a_lowered_initial_window_makes_windows_negative() {
     scene.client.window_update(1, 65_525);
     assert_eq!(scene.client.read(), [""; 0]);
     scene.client.window_update(1, 1);
+    scene.client.harness.pass(SMALL_DELAY);
     assert_eq!(scene.client.read(), ["1 DATA 1"]);
     // Now it is 0. The change applies to all streams, and to later ones.
     scene
         .client
         .settings(&[(settings::INITIAL_WINDOW_SIZE, 5), (settings::INITIAL_WINDOW_SIZE, 12)]);
+    scene.client.harness.pass(SMALL_DELAY);
     assert_eq!(scene.client.read(), ["SETTINGS ACK", "1 DATA 2"]);
     scene.client.get(3, "/0123456789abcdef");
     assert_eq!(scene.client.read(), ["3 HEADERS 200", "3 DATA 12"]);
@@ -223,9 +234,23 @@ fn content_that_comes_after_the_response_is_thrown_away() {
         assert_eq!(scene.client.read(), [""; 0], "{path}");
         scene.client.headers(1, END, &[("a", "b")]);
         assert_eq!(scene.client.read(), [""; 0], "{path}");
+        // A client that goes on is asked to stop: when the window is used up, or after 5 s.
+        scene.client.post(43, path, &[]);
+        scene.client.post(45, path, &[]);
+        scene.client.data(45, &[b'x'; 1000]);
+        scene.client.read();
+        for _ in 0..4 {
+            scene.client.data(43, &[b'x'; 16_000]);
+        }
+        assert_eq!(numbers(&scene.client.read(), "43 RST_STREAM"), [0; 0]);
+        scene.client.data(43, &[b'x'; 1535]);
+        assert_eq!(scene.client.read(), ["43 RST_STREAM NO_ERROR"], "{path}");
+        scene.client.harness.pass(DISCARD_TIME);
+        assert_eq!(scene.client.read(), ["45 RST_STREAM NO_ERROR"], "{path}");
+        assert_eq!(scene.shared.alive.get(), 0);
         // Of the connection's window, nothing is lost.
-        let mut connection = CONNECTION - 58_000;
-        for stream in (3..41).step_by(2) {
+        let mut connection = CONNECTION - 58_000 - 65_535 - 1000;
+        for stream in (47..85).step_by(2) {
             scene.client.post(stream, path, &[]);
             scene.client.read();
             for _ in 0..4 {

@@ -1,0 +1,282 @@
+//! The heads of requests, prepared once, and their encoding on one connection (RFC 7541).
+
+use crate::h2::hpack::encode;
+
+/// The size of a server's dynamic table before it says otherwise (RFC 9113, 6.5.2). This side uses
+/// no larger one.
+const TABLE_SIZE: usize = 4096;
+/// What an entry counts besides its bytes (RFC 7541, 4.1).
+const OVERHEAD: usize = 32;
+/// The index of the newest entry of the dynamic table.
+const FIRST_DYNAMIC: usize = 62;
+
+/// The heads of requests that are sent over and over, for any number of connections.
+///
+/// As many different fields as fit into a dynamic table of 4 KiB are inserted into it, so nothing
+/// is ever evicted. Others, and those with secrets, are literals in each request.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHeads {
+    heads: Vec<PreparedHead>,
+    /// The fields that are inserted into the dynamic table. A [`Part::Entry`] is an index of them.
+    entries: Vec<Entry>,
+    /// The size of a dynamic table with all entries.
+    table_size: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PreparedHead {
+    parts: Box<[Part]>,
+    /// The method is HEAD.
+    pub(super) is_head: bool,
+}
+
+/// A part of a header block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// Entries of the static table, and literals.
+    Bytes(Vec<u8>),
+    /// A field of the dynamic table.
+    Entry(u16),
+}
+
+/// A field of the dynamic table.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// The field as a literal that inserts it.
+    insertion: Box<[u8]>,
+    /// The field as a literal that doesn't insert it.
+    literal: Box<[u8]>,
+}
+
+impl RequestHeads {
+    /// Adds the head of a request, and returns its number. `fields` are those after the
+    /// pseudo-header fields. The caller has checked their characters, and that none of them is about
+    /// a connection of HTTP/1.1. Names are converted to lower case.
+    pub fn add(
+        &mut self,
+        method: &str,
+        scheme: &str,
+        authority: &str,
+        path: &str,
+        fields: &[(&str, &[u8])],
+    ) -> usize {
+        let pseudo = [
+            (":method", method.as_bytes()),
+            (":scheme", scheme.as_bytes()),
+            (":authority", authority.as_bytes()),
+            (":path", path.as_bytes()),
+        ];
+        let mut parts = Vec::new();
+        for (name, value) in pseudo.iter().chain(fields) {
+            match (self.part(name.as_bytes(), value), parts.last_mut()) {
+                (Part::Bytes(bytes), Some(Part::Bytes(before))) => before.extend(bytes),
+                (part, _) => parts.push(part),
+            }
+        }
+        self.heads.push(PreparedHead { parts: parts.into(), is_head: method == "HEAD" });
+        self.heads.len() - 1
+    }
+
+    fn part(&mut self, name: &[u8], value: &[u8]) -> Part {
+        let mut literal = Vec::new();
+        encode::field(name, value, true, &mut literal);
+        // An entry of the static table, or a secret: see `encode::field`.
+        if literal[0] & 0xf0 != 0 {
+            return Part::Bytes(literal);
+        }
+        let known = self.entries.iter().position(|entry| *entry.literal == *literal);
+        let size = name.len() + value.len() + OVERHEAD;
+        if known.is_none() && self.table_size + size > TABLE_SIZE {
+            return Part::Bytes(literal);
+        }
+        let at = known.unwrap_or_else(|| {
+            let mut insertion = Vec::new();
+            encode::field_indexed(name, value, &mut insertion);
+            self.table_size += size;
+            self.entries.push(Entry { insertion: insertion.into(), literal: literal.into() });
+            self.entries.len() - 1
+        });
+        // A dynamic table has room for at most 128 entries.
+        Part::Entry(at as u16)
+    }
+
+    pub(super) fn get(&self, number: usize) -> &PreparedHead {
+        &self.heads[number]
+    }
+}
+
+/// The encoder of one connection.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    /// For each entry, how many were inserted up to and with it; 0 if it was not inserted.
+    inserted: Vec<u8>,
+    count: u8,
+    /// The maximum size of the dynamic table that the server knows of.
+    announced_size: usize,
+    /// The smallest size that the server has allowed since it was announced.
+    smallest_size: usize,
+}
+
+impl Encoder {
+    pub(super) fn new() -> Self {
+        Self {
+            inserted: Vec::new(),
+            count: 0,
+            announced_size: TABLE_SIZE,
+            smallest_size: TABLE_SIZE,
+        }
+    }
+
+    /// The server allows a dynamic table of at most `size` bytes.
+    pub(super) fn limit_table_size(&mut self, size: u32) {
+        self.smallest_size = self.smallest_size.min(size as usize);
+    }
+
+    /// Appends the header block of a request.
+    #[inline]
+    pub(super) fn encode(&mut self, heads: &RequestHeads, number: usize, out: &mut Vec<u8>) {
+        if self.smallest_size < self.announced_size {
+            self.announce_size(heads, out);
+        }
+        let fits = heads.table_size <= self.announced_size;
+        for part in &heads.heads[number].parts {
+            match part {
+                Part::Bytes(bytes) => out.extend_from_slice(bytes),
+                Part::Entry(at) => {
+                    let at = usize::from(*at);
+                    match self.inserted.get(at).copied().unwrap_or_default() {
+                        0 => self.insert(heads, at, fits, out),
+                        nth => {
+                            encode::indexed(FIRST_DYNAMIC + usize::from(self.count - nth), out);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, heads: &RequestHeads, at: usize, fits: bool, out: &mut Vec<u8>) {
+        let entry = &heads.entries[at];
+        if !fits {
+            return out.extend_from_slice(&entry.literal);
+        }
+        out.extend_from_slice(&entry.insertion);
+        self.inserted.resize(heads.entries.len(), 0);
+        self.count += 1;
+        self.inserted[at] = self.count;
+    }
+
+    /// The server has lowered its limit: the next block says that this side follows it (RFC 7541,
+    /// 4.2). Without room for all entries, the table is emptied and not used any more.
+    #[cold]
+    fn announce_size(&mut self, heads: &RequestHeads, out: &mut Vec<u8>) {
+        let fits = heads.table_size <= self.smallest_size;
+        let size = if fits { self.smallest_size } else { 0 };
+        if !fits {
+            self.inserted.clear();
+        }
+        encode::table_size(size, out);
+        (self.announced_size, self.smallest_size) = (size, size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h2::hpack::Decoder;
+
+    /// The fields of the block.
+    fn decode(decoder: &mut Decoder, block: &[u8]) -> Vec<String> {
+        let mut fields = Vec::new();
+        let text = String::from_utf8_lossy;
+        let take = |field: crate::h2::hpack::Field<'_>| {
+            fields.push(format!("{}={}", text(field.name), text(field.value)));
+            true
+        };
+        decoder.decode(block, &mut Vec::new(), take).unwrap();
+        fields
+    }
+
+    fn encode(encoder: &mut Encoder, heads: &RequestHeads, number: usize) -> Vec<u8> {
+        let mut block = Vec::new();
+        encoder.encode(heads, number, &mut block);
+        block
+    }
+
+    /// Two pages, of which the second has a cookie.
+    fn pages() -> (RequestHeads, [Vec<&'static str>; 2]) {
+        let mut heads = RequestHeads::default();
+        let agent: (&str, &[u8]) = ("User-Agent", b"test");
+        heads.add("GET", "http", "localhost:80", "/a", &[agent]);
+        heads.add("GET", "http", "localhost:80", "/b", &[agent, ("cookie", b"x=y")]);
+        let fields = |path, more: &[&'static str]| {
+            let all = [":method=GET", ":scheme=http", ":authority=localhost:80", path];
+            [&all[..], &["user-agent=test"], more].concat()
+        };
+        (heads, [fields(":path=/a", &[]), fields(":path=/b", &["cookie=x=y"])])
+    }
+
+    #[test]
+    fn the_first_request_inserts_its_fields_and_later_ones_are_a_few_bytes() {
+        let (heads, fields) = pages();
+        for order in [[0, 1, 0, 1], [1, 0, 0, 1]] {
+            let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+            for (at, number) in order.into_iter().enumerate() {
+                let block = encode(&mut encoder, &heads, number);
+                assert_eq!(decode(&mut decoder, &block), fields[number]);
+                // A cookie is a secret: a literal that is never inserted.
+                let len = [5, 5 + 6][number];
+                assert!(at < 2 || block.len() == len, "{}: {block:x?}", block.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_lowers_the_size_of_its_table_is_followed() {
+        let (heads, fields) = pages();
+        // What fits, what does not, and a limit that was raised again before the next block.
+        for (sizes, update, len) in [
+            (&[1000][..], 1000, 5),
+            (&[4096, 65_536], 4096, 5),
+            (&[100], 0, 20),
+            (&[0, 4096], 0, 20),
+        ] {
+            let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+            let block = encode(&mut encoder, &heads, 0);
+            assert_eq!(decode(&mut decoder, &block), fields[0]);
+            sizes.iter().for_each(|size| encoder.limit_table_size(*size));
+            let mut expected = Vec::new();
+            if update < 4096 {
+                encode::table_size(update, &mut expected);
+            }
+            for _ in 0..2 {
+                let block = encode(&mut encoder, &heads, 0);
+                assert!(block.starts_with(&expected), "{sizes:?}: {block:x?}");
+                assert_eq!(decode(&mut decoder, &block), fields[0], "{sizes:?}");
+                let rest = block.len() - expected.len();
+                assert!((len..len + 10).contains(&rest), "{sizes:?}: {rest}");
+                expected.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn fields_that_the_table_has_no_room_for_are_literals() {
+        let mut heads = RequestHeads::default();
+        let paths: Vec<_> = (0..200).map(|number| format!("/page-{number}")).collect();
+        for path in &paths {
+            heads.add("GET", "https", "localhost", path, &[]);
+        }
+        assert!((4000..=4096).contains(&heads.table_size), "{}", heads.table_size);
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        for _ in 0..2 {
+            for (number, path) in paths.iter().enumerate() {
+                let block = encode(&mut encoder, &heads, number);
+                let path = format!(":path={path}");
+                let fields = [":method=GET", ":scheme=https", ":authority=localhost", &path];
+                assert_eq!(decode(&mut decoder, &block), fields);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The head of a response: its status and its length (RFC 9113, 8.3.2).
+
+use super::error::Error;
+use super::limits::{MAX_HEAD, MAX_KNOWN_HEADS};
+use crate::h2::hpack::{Decoder, Field};
+use crate::semantics::chars;
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The status code, from 100 to 599.
+    pub status: u16,
+    /// The length of the content, if a Content-Length field gives it.
+    pub length: Option<u64>,
+}
+
+/// A header block that is either a head or trailers.
+#[derive(Debug, Default)]
+struct Section {
+    status: Option<u16>,
+    length: Option<u64>,
+    has_fields: bool,
+    size: usize,
+    error: Option<&'static str>,
+}
+
+/// The name `:status`, as an index of the static table.
+const STATUS: u8 = 8;
+const CONTENT_LENGTH: u8 = 28;
+const TRANSFER_ENCODING: u8 = 57;
+
+impl Section {
+    fn take(&mut self, field: Field<'_>) {
+        self.size += field.name.len() + field.value.len() + 32;
+        if self.error.is_some() {
+            return;
+        }
+        if self.size > MAX_HEAD {
+            self.error = Some("sent a response's head of more than 64 KiB");
+        } else if let Err(what) = self.add(field) {
+            self.error = Some(what);
+        }
+    }
+
+    fn add(&mut self, field: Field<'_>) -> Result<(), &'static str> {
+        let Field { name, value, static_name, .. } = field;
+        if !chars::is_field_value(value) {
+            return Err("sent a field with an invalid character in its value");
+        }
+        if let [b':', rest @ ..] = name {
+            if static_name != STATUS && rest != b"status" {
+                return Err("sent an unknown pseudo-header field");
+            }
+            if self.has_fields || self.status.is_some() {
+                return Err("sent a :status that is not the first field");
+            }
+            self.status = Some(status(value)?);
+            return Ok(());
+        }
+        self.has_fields = true;
+        match (static_name, name) {
+            (CONTENT_LENGTH, _) | (0, b"content-length") => {
+                let length = chars::parse_number(value);
+                if length.is_none() {
+                    return Err("sent a Content-Length that is not a number");
+                }
+                if self.length.is_some() && self.length != length {
+                    return Err("sent two lengths of one response");
+                }
+                self.length = length;
+                Ok(())
+            }
+            (TRANSFER_ENCODING, _)
+            | (
+                0,
+                b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
+                | b"upgrade",
+            ) => Err("sent a field about an HTTP/1.1 connection"),
+            (0, _) if !chars::is_token(name) || name.iter().any(u8::is_ascii_uppercase) => {
+                Err("sent a field with an invalid name")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn status(value: &[u8]) -> Result<u16, &'static str> {
+    match *value {
+        [b'1', b'0', b'1'] => Err("switched to another protocol, which HTTP/2 doesn't have"),
+        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Ok([a, b, c].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
+        }
+        _ => Err("sent a :status that is not a number from 100 to 599"),
+    }
+}
+
+/// A header block whose fields are known: it neither changes the dynamic table nor has another
+/// meaning, as long as that table doesn't change.
+#[derive(Debug, Default)]
+struct KnownHead {
+    block: Vec<u8>,
+    /// [`Decoder::generation`].
+    generation: u32,
+    head: Option<Head>,
+}
+
+/// Reads the header blocks of one connection.
+///
+/// Responses to the same request differ in their date only, once a second. So the last head of each
+/// request is remembered, and recognised by its bytes.
+#[derive(Debug)]
+pub(super) struct HeadReader {
+    decoder: Decoder,
+    scratch: Vec<u8>,
+    /// By the numbers of requests.
+    known: Vec<KnownHead>,
+}
+
+impl HeadReader {
+    pub(super) fn new() -> Self {
+        Self { decoder: Decoder::new(), scratch: Vec::new(), known: Vec::new() }
+    }
+
+    /// Reads the head of a response to the request of this number.
+    #[inline]
+    pub(super) fn read(&mut self, block: &[u8], number: usize) -> Result<Head, Error> {
+        if let Some(known) = self.known.get(number)
+            && known.generation == self.decoder.generation()
+            && known.block == block
+            && let Some(head) = known.head
+        {
+            return Ok(head);
+        }
+        self.decode_head(block, number)
+    }
+
+    fn decode_head(&mut self, block: &[u8], number: usize) -> Result<Head, Error> {
+        let generation = self.decoder.generation();
+        let section = self.decode(block)?;
+        let Section { status: Some(status), length, .. } = section else {
+            return Err(Error::protocol("sent a response without :status"));
+        };
+        let head = Head { status, length };
+        if number < MAX_KNOWN_HEADS && generation == self.decoder.generation() {
+            if self.known.len() <= number {
+                self.known.resize_with(number + 1, KnownHead::default);
+            }
+            let known = &mut self.known[number];
+            known.block.clear();
+            known.block.extend_from_slice(block);
+            (known.generation, known.head) = (generation, Some(head));
+        }
+        Ok(head)
+    }
+
+    /// Reads trailers, and drops them.
+    pub(super) fn read_trailers(&mut self, block: &[u8]) -> Result<(), Error> {
+        match self.decode(block)?.status {
+            Some(_) => Err(Error::protocol("sent a :status in trailers")),
+            None => Ok(()),
+        }
+    }
+
+    fn decode(&mut self, block: &[u8]) -> Result<Section, Error> {
+        let mut section = Section::default();
+        let decoded = self.decoder.decode(block, &mut self.scratch, |field| {
+            section.take(field);
+            true
+        });
+        decoded.map_err(|_| Error::COMPRESSION)?;
+        match section.error {
+            Some(what) => Err(Error::protocol(what)),
+            None => Ok(section),
+        }
+    }
+}

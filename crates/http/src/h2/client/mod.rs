@@ -1,0 +1,43 @@
+//! The client's side of an HTTP/2 connection (RFC 9113), as pure code.
+//!
+//! A [`Connection`] writes requests, and reads what happens to their responses as [`Event`]s. Requests
+//! that are sent over and over are prepared once, as [`RequestHeads`]: the first one on a connection
+//! inserts its fields into the server's dynamic table (RFC 7541), later ones are a few bytes.
+//!
+//! ```
+//! use sockeye_http::h2_client::{Connection, Event, RequestHeads};
+//! use sockeye_proto::Output;
+//!
+//! let mut heads = RequestHeads::default();
+//! let get = heads.add("GET", "http", "localhost", "/", &[("user-agent", b"example")]);
+//!
+//! let mut out = Output::new();
+//! let mut connection = Connection::new(&mut out);
+//! connection.request(&heads, get, None, "the first", &mut out);
+//!
+//! // The server: its settings, and a response without content to stream 1.
+//! let mut input: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x89";
+//! let mut next = || connection.read(&mut input, &mut out).unwrap();
+//! assert!(matches!(next(), Some(Event::Head { head, .. }) if head.status == 204));
+//! assert!(matches!(next(), Some(Event::End("the first"))));
+//! assert!(next().is_none());
+//! ```
+//!
+//! Pushes are turned off. Fields of responses are decoded, checked and dropped, except for the
+//! status and the length. Redirects and content codings are up to the caller.
+
+mod connection;
+mod encoder;
+mod error;
+mod head;
+mod limits;
+mod send;
+mod settings;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use self::connection::{Connection, Event, GoAway};
+pub use self::encoder::RequestHeads;
+pub use self::error::{Error, code_name};
+pub use self::head::Head;

@@ -1,0 +1,342 @@
+//! What connections of all protocols share: which request is sent when, and what is counted.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_proto::{End, Fault, Peer, Reason, Time, Turn};
+
+use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::response::{Extent, RequestContext, Response};
+use crate::state::{ClosedConnection, WorkerState};
+use crate::stats::Stats;
+
+/// Kernel timers are imprecise, so when a request is due within this time, its connection checks
+/// the time in every turn.
+const POLL_BEFORE_DUE: Duration = Duration::from_micros(1_200);
+
+/// How long a server may take to close a connection after its end was announced (RFC 9112, 9.6).
+/// The side that closes first keeps the port for a minute (TIME_WAIT), and a client would run out
+/// of ports. Once a server has exceeded this time, the worker closes each connection itself, when
+/// the end is announced.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectionState {
+    Connecting,
+    Open,
+    /// The end of the connection is announced: the server closes it.
+    ServerClosing,
+    /// We have closed it.
+    Closed,
+}
+
+/// A request that has no response yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingRequest {
+    /// When the request was sent or, if there is a rate, when it was due.
+    pub(super) since: Time,
+    /// Its index in the plan's requests.
+    pub(super) index: usize,
+    pub(super) last: bool,
+}
+
+impl PendingRequest {
+    pub(super) fn context<'a>(&self, worker: &'a WorkerState) -> RequestContext<'a> {
+        let Self { index, last, .. } = *self;
+        let plan = &*worker.plan;
+        let expected =
+            worker.expected.get(index).and_then(|expected| expected[usize::from(last)].as_ref());
+        RequestContext { plan, request: &plan.requests[index], last, expected }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ConnectionBase {
+    pub(super) worker: Rc<WorkerState>,
+    /// Its number among the worker's connections.
+    pub(super) number: usize,
+    pub(super) state: ConnectionState,
+    sent: u64,
+    /// No response has arrived yet.
+    no_response: bool,
+    /// The index of the next request in the plan.
+    next: usize,
+    /// When the server last made progress, or when a request became the only pending one.
+    pub(super) progress: Time,
+    /// A request is due soon: the time is checked in every turn.
+    polling: bool,
+    /// The failure for which this side ended the connection.
+    failure: Option<Failure>,
+}
+
+impl ConnectionBase {
+    pub(super) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
+        let next = first_request(&worker.plan, worker.first + number);
+        Self {
+            worker,
+            number,
+            state: ConnectionState::Connecting,
+            sent: 0,
+            no_response: true,
+            next,
+            progress: Time::ZERO,
+            polling: false,
+            failure: None,
+        }
+    }
+
+    /// Whether this connection sends no further request.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.worker.is_finishing() || self.has_sent_all()
+    }
+
+    /// Whether this connection has sent as many requests as one connection sends.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.sent >= self.worker.plan.max_per_connection()
+    }
+
+    /// Whether another request may be sent now, if one is due, with `pending` in flight.
+    pub(super) fn can_send(&self, pending: usize) -> bool {
+        self.state == ConnectionState::Open
+            && pending < self.worker.plan.pipeline.get()
+            && !self.is_exhausted()
+    }
+
+    /// Prepares to send requests.
+    pub(super) fn start_sending(&mut self) {
+        self.polling = false;
+    }
+
+    /// The next request, if it is due, with `pending` in flight. It is counted as sent.
+    pub(super) fn next_request(&mut self, pending: usize, now: Time) -> Option<PendingRequest> {
+        let mut since = now;
+        if let Some(schedule) = &mut self.worker.slots.borrow_mut()[self.number].schedule {
+            let due = schedule.next();
+            if due > since {
+                self.polling = due.since(since) <= POLL_BEFORE_DUE;
+                return None;
+            }
+            schedule.advance();
+            since = due;
+        }
+        let Self { worker, next, sent, .. } = self;
+        worker.remaining.set(worker.remaining.get().saturating_sub(1));
+        *sent += 1;
+        let index = *next;
+        *next = if index + 1 == worker.plan.requests.len() { 0 } else { index + 1 };
+        let last = *sent >= worker.plan.max_per_connection();
+        if pending == 0 {
+            self.progress = now;
+        }
+        Some(PendingRequest { since, index, last })
+    }
+
+    /// After sending: with a request due soon, checks again in the next turn.
+    pub(super) fn end_sending(&self, turn: &mut Turn<'_>) {
+        if self.polling {
+            turn.want_room();
+        }
+    }
+
+    /// Counts a response.
+    pub(super) fn count(
+        &mut self,
+        request: PendingRequest,
+        response: Response,
+        stats: &mut Stats,
+        now: Time,
+    ) {
+        self.no_response = false;
+        stats.count(now.since(request.since), response.status, response.error.is_some());
+        stats.statuses[1] += u64::from(response.interim);
+        stats.content += response.content_len;
+        if let Some(error) = response.error {
+            stats.failures.add(Failure::ErrorResponse, 1, error);
+        } else if response.mismatch {
+            let text = "the content of a response is not that of the first";
+            stats.failures.add(Failure::Mismatch, 1, text);
+        }
+        if let Some(expected) = response.learned {
+            self.worker.learned.borrow_mut().push((request.index, expected));
+        }
+        self.worker.last_response.set(now);
+        self.worker.unresponsive.set(0);
+    }
+
+    /// A request has failed, and the connection goes on.
+    pub(super) fn fail_request(
+        &self,
+        failure: Failure,
+        text: String,
+        stats: &mut Stats,
+        turn: &Turn<'_>,
+    ) {
+        stats.failures.add(failure, 1, text);
+        self.worker.last_failure.set(turn.now());
+    }
+
+    /// Whether so many connections in a row have ended without a response, this one included, that
+    /// its end is a failure, though it was announced properly.
+    pub(super) fn is_unresponsive(&self) -> bool {
+        self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
+    }
+
+    /// The end of the connection is announced: gives the server some time to close it.
+    pub(super) fn await_close(&mut self, turn: &mut Turn<'_>) {
+        self.state = ConnectionState::ServerClosing;
+        self.progress = turn.now();
+        if self.worker.client_closes.get() {
+            self.close(turn);
+        }
+    }
+
+    pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+        self.state = ConnectionState::Closed;
+        turn.end(End::Close);
+    }
+
+    /// Ends the connection with a fault of the server.
+    pub(super) fn fail(&mut self, failure: Failure, what: String) -> Fault {
+        self.failure = Some(failure);
+        Fault::peer(failure.code(), what)
+    }
+
+    pub(super) fn on_open(&mut self, peer: &Peer, protocol: Option<&'static str>, turn: &Turn<'_>) {
+        self.state = ConnectionState::Open;
+        self.progress = turn.now();
+        let slot = &mut self.worker.slots.borrow_mut()[self.number];
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.connected += 1;
+        stats.connect_times.record(turn.now().since(slot.opened));
+        stats.protocol = stats.protocol.or(protocol);
+        if let Some(tls) = &peer.tls {
+            stats.resumed += u64::from(tls.resumed);
+            stats.tls.get_or_insert_with(|| Arc::clone(tls));
+        }
+        slot.established = true;
+        // A connection that is opened again keeps its schedule.
+        slot.schedule = slot.schedule.or_else(|| self.worker.schedule(self.number, turn.now()));
+    }
+
+    /// The server has not closed the connection in time. Returns whether it had announced that.
+    pub(super) fn close_if_overdue(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.state != ConnectionState::ServerClosing {
+            return false;
+        }
+        if self.progress + CLOSE_TIMEOUT <= turn.now() {
+            self.worker.client_closes.set(true);
+            self.close(turn);
+        }
+        true
+    }
+
+    /// What the server is to blame for if it has been silent for too long.
+    /// `extent`: how much of the next response has arrived.
+    pub(super) fn silence(
+        &self,
+        extent: impl FnOnce() -> Option<Extent>,
+        now: Time,
+    ) -> Option<String> {
+        let timeout = self.worker.plan.timeout;
+        let Extent { text, .. } = (self.progress + timeout <= now).then(extent)??;
+        Some(format!("was silent for {} s {text}", timeout.as_secs_f64()))
+    }
+
+    /// Records what the connection was waiting for when the load ended.
+    fn record_unfinished(&self, pending: usize, extent: Option<Extent>) {
+        self.worker.stats.borrow_mut().unanswered += pending as u64;
+        let what = match extent {
+            Some(extent) => format!("the connection was open, {}", extent.text),
+            None if self.state == ConnectionState::Connecting => match self.worker.plan.tls {
+                None => "the connection was not established".into(),
+                Some(_) => "the TLS connection was not established".into(),
+            },
+            None => return,
+        };
+        self.worker.unfinished.replace(Some(what));
+    }
+
+    /// The connection has ended, with `pending` requests that were sent and have no response.
+    /// `extent`: how much of the next response has arrived.
+    pub(super) fn on_closed(
+        &mut self,
+        reason: &Reason,
+        pending: usize,
+        extent: Option<Extent>,
+        turn: &Turn<'_>,
+    ) {
+        let explain = || self.worker.plan.explain(reason);
+        let failure = match (self.state, reason) {
+            (ConnectionState::Closed | ConnectionState::ServerClosing, _) => None,
+            (_, Reason::Drained | Reason::Cut) => {
+                self.record_unfinished(pending, extent);
+                None
+            }
+            // The TLS handshake failed, or an alert came soon after it.
+            (ConnectionState::Connecting | ConnectionState::Open, Reason::Fault(_))
+                if self.failure.is_none() && self.worker.plan.tls.is_some() =>
+            {
+                Some((Failure::Tls, explain()))
+            }
+            (ConnectionState::Connecting, _) => Some((Failure::Connect, explain())),
+            (ConnectionState::Open, Reason::Reset) => {
+                let text = extent.map(|extent| format!(" {}", extent.text)).unwrap_or_default();
+                Some((Failure::Reset, format!("{reason}{text}")))
+            }
+            (ConnectionState::Open, _) => {
+                Some((self.failure.unwrap_or(Failure::Socket), reason.to_string()))
+            }
+        };
+        let worker = &self.worker;
+        if let Some((failure, text)) = failure {
+            worker.last_failure.set(turn.now());
+            worker.stats.borrow_mut().failures.add(failure, pending.max(1) as u64, text);
+        }
+        worker.slots.borrow_mut()[self.number].established = false;
+        let Self { number, no_response, .. } = *self;
+        worker.unresponsive.set(worker.unresponsive.get() + u64::from(no_response));
+        worker.closed.borrow_mut().push(ClosedConnection { number, no_response });
+    }
+
+    /// When the connection next acts without input, with `pending` requests in flight.
+    pub(super) fn deadline(&self, pending: usize, can_send: bool) -> Option<Time> {
+        let timeout = match self.state {
+            ConnectionState::ServerClosing => Some(self.progress + CLOSE_TIMEOUT),
+            _ if pending == 0 => None,
+            _ => Some(self.progress + self.worker.plan.timeout),
+        };
+        let schedule = self.worker.slots.borrow()[self.number].schedule;
+        let due = schedule.filter(|_| !self.polling && can_send).map(|it| it.next());
+        let early = POLL_BEFORE_DUE.as_nanos() as u64;
+        let due = due.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(early)));
+        [timeout, due].into_iter().flatten().min()
+    }
+}
+
+/// The index in the plan of a connection's first request. `number` counts all connections.
+fn first_request(plan: &Plan, number: usize) -> usize {
+    if plan.staggered { number * plan.requests.len() / plan.connections.get() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::plan::{LoadKind, PreparedRequest};
+
+    #[test]
+    fn staggered_connections_start_evenly_apart() {
+        let requests = vec![PreparedRequest::bytes("x".into()); 10];
+        let mut plan = Plan::new(LoadKind::Echo, requests);
+        plan.connections = NonZeroUsize::new(4).unwrap();
+        let first = |plan: &Plan| [0, 1, 2, 3].map(|number| first_request(plan, number));
+        assert_eq!(first(&plan), [0; 4]);
+        plan.staggered = true;
+        assert_eq!(first(&plan), [0, 2, 5, 7]);
+        plan.requests.truncate(2);
+        assert_eq!(first(&plan), [0, 0, 1, 1], "more connections than requests");
+    }
+}

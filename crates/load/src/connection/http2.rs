@@ -1,0 +1,243 @@
+//! A connection that speaks HTTP/2.
+
+use std::rc::Rc;
+
+use sockeye_http::h2_client::{self, Event as StreamEvent, code_name};
+use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
+
+use super::base::{ConnectionBase, ConnectionState, PendingRequest};
+use crate::failure::Failure;
+use crate::response::{Extent, StreamResponse};
+use crate::state::WorkerState;
+
+const PROTOCOL: &str = "HTTP/2";
+
+#[derive(Debug)]
+pub(super) struct Http2Connection {
+    base: ConnectionBase,
+    /// `None` until the connection is established.
+    client: Option<Box<h2_client::Connection<PendingStream>>>,
+}
+
+/// A request that has no response yet, and what has arrived of that.
+#[derive(Debug)]
+struct PendingStream {
+    request: PendingRequest,
+    /// Bytes written on this connection before it.
+    at: u64,
+    response: StreamResponse,
+}
+
+impl Http2Connection {
+    pub(super) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
+        Self { base: ConnectionBase::new(worker, number), client: None }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.client.as_ref().map_or(0, |client| client.in_flight())
+    }
+
+    fn can_send(&self) -> bool {
+        let can_send = self.client.as_ref().is_some_and(|client| client.can_send());
+        can_send && self.base.can_send(self.in_flight())
+    }
+
+    /// Sends the requests that are due, and ends the connection if none is left.
+    fn send(&mut self, turn: &mut Turn<'_>) {
+        self.base.start_sending();
+        let Some(client) = &mut self.client else { return };
+        let worker = Rc::clone(&self.base.worker);
+        let heads = worker.request_heads();
+        while client.can_send() && self.base.can_send(client.in_flight()) {
+            let next = self.base.next_request(client.in_flight(), turn.now());
+            let Some(request) = next else { break };
+            let content = worker.plan.requests[request.index].http2_content();
+            let at = turn.written().0;
+            let pending = PendingStream { request, at, response: StreamResponse::default() };
+            client.request(heads, request.index, content, pending, turn.out);
+            if content.is_some() {
+                // Sending content counts as progress.
+                turn.mark();
+            }
+        }
+        self.base.end_sending(turn);
+        let is_open = self.base.state == ConnectionState::Open;
+        if !is_open || client.in_flight() > 0 {
+            return;
+        }
+        if let Some(going_away) = client.going_away() {
+            self.note_going_away(going_away.code, turn);
+            self.base.await_close(turn);
+        } else if self.base.is_exhausted() || client.is_ending() {
+            client.go_away(turn.out);
+            if self.base.has_sent_all() {
+                self.base.await_close(turn);
+            } else {
+                self.base.close(turn);
+            }
+        }
+    }
+
+    /// The server has ended the connection, and every response has arrived.
+    fn note_going_away(&self, code: u32, turn: &Turn<'_>) {
+        let (failure, text) = match code {
+            0 if !self.base.is_unresponsive() => return,
+            0 => (Failure::Closed, "ends connections before it answers a request".into()),
+            code => (Failure::Reset, format!("ended the connection with {}", code_name(code))),
+        };
+        let mut stats = self.base.worker.stats.borrow_mut();
+        self.base.fail_request(failure, format!("the peer {text}"), &mut stats, turn);
+    }
+
+    /// Reads responses. Returns the bytes consumed.
+    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let Self { base, client: Some(client) } = self else { return Ok(input.len()) };
+        if base.state != ConnectionState::Open {
+            return Ok(input.len());
+        }
+        let worker = Rc::clone(&base.worker);
+        let mut stats = worker.stats.borrow_mut();
+        let sends_content = client.is_sending_content();
+        let mut rest = input;
+        let failed = loop {
+            let event = match client.read(&mut rest, turn.out) {
+                Ok(Some(event)) => event,
+                Ok(None) => break None,
+                Err(error) => break Some(error.what.to_owned()),
+            };
+            base.progress = turn.now();
+            let result = match event {
+                StreamEvent::Head { head, interim, data } => {
+                    data.response.start(head, interim, &data.request.context(&worker))
+                }
+                StreamEvent::Content { bytes, data } => {
+                    data.response.take(bytes, &data.request.context(&worker))
+                }
+                StreamEvent::End(PendingStream { request, response, .. }) => {
+                    let response = response.end(&request.context(&worker));
+                    base.count(request, response, &mut stats, turn.now());
+                    Ok(())
+                }
+                StreamEvent::Reset(code, _) => {
+                    let text = format!("the peer reset a stream with {}", code_name(code));
+                    base.fail_request(Failure::Reset, text, &mut stats, turn);
+                    Ok(())
+                }
+                StreamEvent::Unprocessed(_) => {
+                    worker.return_requests(1);
+                    Ok(())
+                }
+            };
+            if let Err(bad) = result {
+                break Some(bad.0);
+            }
+        };
+        drop(stats);
+        if sends_content {
+            // Sending more of it counts as progress.
+            turn.mark();
+        }
+        match failed {
+            None => Ok(input.len() - rest.len()),
+            Some(what) => Err(self.fail(Failure::BadResponse, what, turn)),
+        }
+    }
+
+    /// Ends the connection with a fault of the server.
+    fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
+        self.return_unsent(turn);
+        self.base.fail(failure, what)
+    }
+
+    /// Drops the requests. Those that have not been sent are left for other connections to send.
+    /// Returns how many were sent.
+    fn return_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
+        let sent = turn.sent().0;
+        let Some(client) = &mut self.client else { return 0 };
+        while client.take_newest_if(|pending| pending.at >= sent).is_some() {
+            self.base.worker.return_requests(1);
+        }
+        turn.out.clear();
+        client.in_flight()
+    }
+
+    /// How much of the oldest response has arrived; `None` if no request is pending.
+    fn extent(&self) -> Option<Extent> {
+        let pending = self.client.as_ref()?.pending().next()?;
+        Some(pending.response.extent())
+    }
+
+    fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.base.on_open(peer, Some(PROTOCOL), turn);
+        let is_http2 = peer.tls.as_deref().is_none_or(|tls| tls.alpn.as_deref() == Some(b"h2"));
+        if !is_http2 {
+            let what = "has TLS, and did not choose HTTP/2 by ALPN".into();
+            return Err(self.fail(Failure::BadResponse, what, turn));
+        }
+        self.client = Some(Box::new(h2_client::Connection::new(turn.out)));
+        self.send(turn);
+        Ok(())
+    }
+
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match self.extent() {
+            Some(Extent { failure, text }) => {
+                let going_away = self.client.as_ref().and_then(|client| client.going_away());
+                let code = going_away.map_or(0, |going_away| going_away.code);
+                let how = match code {
+                    0 => String::new(),
+                    code => format!(" with {}", code_name(code)),
+                };
+                Err(self.fail(failure, format!("closed the connection{how} {text}"), turn))
+            }
+            None => {
+                self.base.close(turn);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.base.close_if_overdue(turn) {
+            return Ok(());
+        }
+        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+            return Err(self.fail(Failure::Timeout, what, turn));
+        }
+        self.send(turn);
+        Ok(())
+    }
+
+    fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
+        let extent = self.extent();
+        let sent = self.return_unsent(turn);
+        self.base.on_closed(reason, sent, extent, turn);
+    }
+}
+
+impl Protocol for Http2Connection {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let used = self.read(input, turn)?;
+        self.send(turn);
+        Ok(Consumed::more(used))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => self.on_open(peer, turn)?,
+            Event::Room | Event::Drain { .. } => self.send(turn),
+            Event::Sent(_) if self.base.state == ConnectionState::Open => {
+                self.base.progress = turn.now();
+            }
+            Event::Deadline => self.on_deadline(turn)?,
+            Event::Eof { .. } => self.on_end_of_input(turn)?,
+            Event::Closed(reason) => self.on_closed(reason, turn),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.base.deadline(self.in_flight(), self.can_send())
+    }
+}

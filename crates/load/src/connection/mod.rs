@@ -1,0 +1,7 @@
+//! One connection of a load: sends requests, and counts the responses.
+
+mod base;
+mod http2;
+mod ordered;
+
+pub(crate) use self::ordered::Connection;

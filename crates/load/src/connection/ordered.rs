@@ -1,0 +1,215 @@
+//! A connection whose responses come in the order of its requests: HTTP/1.1, messages, echo. A
+//! connection that speaks HTTP/2 is passed on.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Reason, Time, Turn};
+
+use super::base::{ConnectionBase, ConnectionState, PendingRequest};
+use super::http2::Http2Connection;
+use crate::failure::Failure;
+use crate::plan::LoadKind;
+use crate::response::{Extent, Response, ResponseReader, reader};
+use crate::state::WorkerState;
+use crate::stats::Stats;
+
+/// Requests of at least this many bytes are sent without a copy. Sending them counts as progress.
+const LARGE_REQUEST: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    base: ConnectionBase,
+    reader: Box<dyn ResponseReader>,
+    /// The requests without a response, the oldest first, each with the bytes written before it.
+    pending: VecDeque<(PendingRequest, u64)>,
+    /// Bytes of requests that were written so far.
+    written: u64,
+    /// The input has ended without TLS's close_notify.
+    is_truncated: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
+        let reader = reader(worker.plan.kind);
+        Self {
+            base: ConnectionBase::new(worker, number),
+            reader,
+            pending: VecDeque::new(),
+            written: 0,
+            is_truncated: false,
+        }
+    }
+
+    /// Sends the requests that are due, and closes the connection if none is left.
+    fn send(&mut self, turn: &mut Turn<'_>) {
+        self.base.start_sending();
+        while self.base.can_send(self.pending.len()) {
+            let next = self.base.next_request(self.pending.len(), turn.now());
+            let Some(request) = next else { break };
+            self.write(request, turn);
+        }
+        self.base.end_sending(turn);
+        let is_open = self.base.state == ConnectionState::Open;
+        if is_open && self.pending.is_empty() && self.base.is_exhausted() {
+            self.base.close(turn);
+        }
+    }
+
+    fn write(&mut self, request: PendingRequest, turn: &mut Turn<'_>) {
+        let wire = self.base.worker.plan.requests[request.index].wire(request.last);
+        if wire.len() < LARGE_REQUEST {
+            turn.out.write(wire);
+        } else {
+            turn.out.write_shared(wire.clone());
+            turn.mark();
+        }
+        self.pending.push_back((request, self.written));
+        self.written += wire.len() as u64;
+    }
+
+    /// Reads responses. Returns the bytes consumed.
+    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let worker = Rc::clone(&self.base.worker);
+        let mut stats = worker.stats.borrow_mut();
+        let mut used = 0;
+        while used < input.len() && self.base.state == ConnectionState::Open {
+            let Some((request, _)) = self.pending.front() else {
+                let what = "sent something without a request".into();
+                return Err(self.fail(Failure::BadResponse, what, turn));
+            };
+            match self.reader.read(&input[used..], request.context(&worker)) {
+                Ok((0, None)) => break,
+                Ok((count, response)) => {
+                    used += count;
+                    if let Some(response) = response {
+                        self.count(response, &mut stats, turn);
+                    }
+                }
+                Err(bad) => return Err(self.fail(Failure::BadResponse, bad.0, turn)),
+            }
+        }
+        let is_open = self.base.state == ConnectionState::Open;
+        Ok(if is_open { used } else { input.len() })
+    }
+
+    /// Counts a response.
+    fn count(&mut self, response: Response, stats: &mut Stats, turn: &mut Turn<'_>) {
+        let Some((request, _)) = self.pending.pop_front() else { return };
+        let persistent = response.persistent;
+        self.base.count(request, response, stats, turn.now());
+        if !persistent {
+            // The server does not read the other requests: other connections send them.
+            self.base.worker.return_requests(self.pending.len());
+            self.pending.clear();
+            turn.out.clear();
+            // Replaces an earlier mark, which may lie beyond the bytes that are sent.
+            turn.mark();
+            self.base.await_close(turn);
+        }
+    }
+
+    /// Ends the connection with a fault of the server.
+    fn fail(&mut self, failure: Failure, what: String, turn: &mut Turn<'_>) -> Fault {
+        self.return_unsent(turn);
+        self.base.fail(failure, what)
+    }
+
+    /// Drops requests that have not been sent, for other connections to send.
+    fn return_unsent(&mut self, turn: &mut Turn<'_>) {
+        let sent = self.written.saturating_sub(turn.unsent());
+        let count = self.pending.iter().take_while(|(_, at)| *at < sent).count();
+        self.base.worker.return_requests(self.pending.len() - count);
+        self.pending.truncate(count);
+        turn.out.clear();
+    }
+
+    /// How much of the next response has arrived; `None` if no request is pending.
+    fn extent(&self) -> Option<Extent> {
+        let (request, _) = self.pending.front()?;
+        Some(self.reader.extent(request.context(&self.base.worker)))
+    }
+
+    fn on_open(&mut self, peer: &Peer, turn: &mut Turn<'_>) {
+        let kind = self.base.worker.plan.kind;
+        let alpn = peer.tls.as_deref().and_then(|tls| tls.alpn.as_deref());
+        if kind == LoadKind::Http2 || (kind == LoadKind::Http && alpn == Some(b"h2")) {
+            let (worker, number) = (Rc::clone(&self.base.worker), self.base.number);
+            return turn.switch_to(Box::new(Http2Connection::new(worker, number)));
+        }
+        self.base.on_open(peer, kind.protocol(), turn);
+        self.send(turn);
+    }
+
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Some((request, _)) = self.pending.front() {
+            let worker = Rc::clone(&self.base.worker);
+            let context = request.context(&worker);
+            match self.reader.end_of_input(context) {
+                Some(response) if self.is_truncated => {
+                    let what = format!(
+                        "closed the connection without TLS's close_notify after {} bytes of content",
+                        response.content_len
+                    );
+                    return Err(self.fail(Failure::TruncatedContent, what, turn));
+                }
+                Some(response) => self.count(response, &mut worker.stats.borrow_mut(), turn),
+                None => {
+                    let Extent { failure, text } = self.reader.extent(context);
+                    return Err(self.fail(failure, format!("closed the connection {text}"), turn));
+                }
+            }
+        }
+        self.base.close(turn);
+        Ok(())
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.base.close_if_overdue(turn) {
+            return Ok(());
+        }
+        if let Some(what) = self.base.silence(|| self.extent(), turn.now()) {
+            return Err(self.fail(Failure::Timeout, what, turn));
+        }
+        self.send(turn);
+        Ok(())
+    }
+
+    fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
+        let extent = self.extent();
+        self.return_unsent(turn);
+        self.base.on_closed(reason, self.pending.len(), extent, turn);
+    }
+}
+
+impl Protocol for Connection {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        if self.base.state == ConnectionState::Open {
+            self.base.progress = turn.now();
+        }
+        let used = self.read(input, turn)?;
+        self.send(turn);
+        Ok(Consumed::more(used))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => self.on_open(peer, turn),
+            Event::Room | Event::Drain { .. } => self.send(turn),
+            Event::Sent(_) if self.base.state == ConnectionState::Open => {
+                self.base.progress = turn.now();
+            }
+            Event::Deadline => self.on_deadline(turn)?,
+            Event::Truncated => self.is_truncated = true,
+            Event::Eof { .. } => self.on_end_of_input(turn)?,
+            Event::Closed(reason) => self.on_closed(reason, turn),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let pending = self.pending.len();
+        self.base.deadline(pending, self.base.can_send(pending))
+    }
+}

@@ -1,0 +1,99 @@
+"""Where our HTTP/2 server and python's h2 judge damaged input in different ways, and why.
+
+`scripts/foreign-h2` finds the differences, and fails if one isn't listed here."""
+
+import re
+
+MALFORMED = (
+    "ProtocolError: (Header block missing|Received (duplicate )?pseudo-header|Received uppercase|"
+    "Received header|Received header name|Received custom|Received connection-specific|"
+    "Received invalid|Received conflicting|Trailers must|Invalid content-length|Illegal character|"
+    "Request header block|Method must|Pseudo-header|Header .* is not allowed|Unexpected|"
+    "Received.*header|Invalid.*header|Connection-specific|Multiple|Expected|Unable to)"
+    "|InvalidBodyLengthError")
+
+
+def begins_with_settings(data):
+    return data[3] == 4 and not data[4] & 1
+
+
+def has_kind(kind):
+    """Whether there is a frame of a type in the input."""
+    def has(data):
+        at = 0
+        while at + 9 <= len(data):
+            if data[at + 3] == kind:
+                return True
+            at += 9 + int.from_bytes(data[at:at + 3], "big")
+        return False
+    return has
+
+
+def ends_early(data):
+    """Whether the last frame is incomplete."""
+    at = 0
+    while at + 9 <= len(data):
+        at += 9 + int.from_bytes(data[at:at + 3], "big")
+    return at != len(data)
+
+
+# Their error or verdict, ours, a condition of the input, and the reason.
+LISTED = [
+    (".*", "connection PROTOCOL_ERROR", lambda data: not begins_with_settings(data),
+     "h2 accepts a preface without SETTINGS (RFC 9113, 3.4)"),
+    (".*", "connection (PROTOCOL|FRAME_SIZE)_ERROR", has_kind(16),
+     "h2 ignores PRIORITY_UPDATE (RFC 9218, 7.1)"),
+    (".*", ".*", has_kind(10), "h2 parses ALTSVC, which is unknown to us (RFC 7838)"),
+    ("ProtocolError: Error decoding header block", "connection COMPRESSION_ERROR", None,
+     "h2 reports PROTOCOL_ERROR (RFC 9113, 4.3)"),
+    (".* in state ConnectionState.CLOSED", ".*", None,
+     "h2 takes no more frames after the client's GOAWAY (RFC 9113, 6.8)"),
+    (MALFORMED, ".*(reset PROTOCOL_ERROR|status 4..|status 501).*", None,
+     "h2 ends the connection for a malformed request (RFC 9113, 8.1.1)"),
+    ("nothing wrong|reset STREAM_CLOSED|StreamClosedError", "reset PROTOCOL_ERROR", None,
+     "h2 doesn't check a Content-Length without content (RFC 9113, 8.1.1)"),
+    ("nothing wrong", "status 4..|status 501", None,
+     "h2 checks neither the target's nor the authority's characters (RFC 9110, 7.2)"),
+    ("FrameDataMissingError|ProtocolError: Received frame with non-compliant data|"
+     "ProtocolError: Received frame with invalid header|FrameTooLargeError|InvalidFrameError",
+     "connection (PROTOCOL|FRAME_SIZE)_ERROR|reset FRAME_SIZE_ERROR", None,
+     "two faults in one frame, of which h2 finds the other first, or has another code (RFC 9113, 4.2)"),
+    ("nothing wrong|reset STREAM_CLOSED", "connection .*", ends_early,
+     "h2 waits for the end of a frame whose header is wrong (RFC 9113, 4.2)"),
+    ("ProtocolError: Received frame with invalid header", "nothing wrong", ends_early,
+     "h2 doesn't wait for the end of the frame"),
+    ("ProtocolError: Received frame with invalid padding", "reset PROTOCOL_ERROR", None,
+     "h2 refuses padding of all of the payload except its length (RFC 9113, 6.1)"),
+    ("StreamClosedError", ".*(reset|connection) STREAM_CLOSED.*", None,
+     "h2 ends the connection if it has forgotten the stream (RFC 9113, 5.1)"),
+    (".*", "connection STREAM_CLOSED", has_kind(3),
+     "h2 ignores content after the client's own RST_STREAM (RFC 9113, 5.1)"),
+    ("nothing wrong", "connection PROTOCOL_ERROR", has_kind(3),
+     "h2 ignores RST_STREAM for an idle stream of the server (RFC 9113, 6.4)"),
+    ("StreamClosedError", "connection PROTOCOL_ERROR", has_kind(9),
+     "h2 has another code for CONTINUATION without HEADERS (RFC 9113, 6.10)"),
+    ("StreamIDTooLowError", "connection STREAM_CLOSED", None,
+     "the identifier was used before: both codes fit (RFC 9113, 5.1, 5.1.1)"),
+    ("NoSuchStreamError|ProtocolError: Invalid input StreamInputs", "connection .*", None,
+     "both end the connection, with other codes"),
+]
+
+
+def ends_sooner(their, our):
+    """Whether we have ended the connection for a frame on a closed stream, for which h2 has reset the
+    stream and gone on (RFC 9113, 5.4.1 allows both)."""
+    return our.errors() == "connection STREAM_CLOSED" and \
+        "reset STREAM_CLOSED" in their.streams.values()
+
+
+def reason(their, why, our, data):
+    """Why two verdicts differ. "" if they don't, None if there is no reason."""
+    if their.errors() == our.errors():
+        return ""
+    if ends_sooner(their, our):
+        return "we end the connection for a frame on a closed stream (RFC 9113, 5.4.1)"
+    for theirs, ours, condition, listed in LISTED:
+        if re.match(theirs, why or their.errors()) and re.fullmatch(ours, our.errors()) \
+                and (condition is None or condition(data)):
+            return listed
+    return None
