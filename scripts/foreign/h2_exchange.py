@@ -84,6 +84,8 @@ class Exchange:
             while not self.is_done():
                 assert time.monotonic() < end, f"not done in {TIMEOUT} s"
                 moved = self.step()
+                if not moved:
+                    self.open_windows()
                 self.flush()
                 if not moved or self.rng.random() < 0.3:
                     self.read(wait=not moved)
@@ -145,8 +147,7 @@ class Exchange:
     def control(self):
         """A frame that belongs to no request."""
         rng, client = self.rng, self.client
-        open_streams = [request.stream for request in self.requests.values()
-                        if request.begun and not request.ended]
+        open_streams = self.open_streams()
         choice = rng.randrange(4)
         if choice == 0 and self.pings < 10:
             client.ping(rng.randbytes(8))
@@ -162,6 +163,17 @@ class Exchange:
             client.prioritize(rng.choice(open_streams), weight=rng.randint(1, 256))
         elif choice == 3 and open_streams:
             client.increment_flow_control_window(1000, rng.choice(open_streams + [None]))
+
+    def open_windows(self):
+        """Changes of the settings may have made windows negative, and h2 gives nothing back then."""
+        for stream in self.open_streams():
+            room = self.client.remote_flow_control_window(stream)
+            if room <= 0:
+                self.client.increment_flow_control_window(1000 - room, stream)
+
+    def open_streams(self):
+        return [request.stream for request in self.requests.values()
+                if request.begun and not request.ended]
 
     def flush(self):
         data = self.client.data_to_send()

@@ -114,9 +114,10 @@ def with_curl(checks, client, folder):
         expect((status, fields["content-length"]), (200, "12"))
         expect(client.curl("--range", "6-10"), (0, b"World"))
         expect(client.head("--header", f"If-None-Match: {fields['etag']}")[0], 304)
-    with checks.check("TLS, curl: HTTP/1.1 is chosen by ALPN, and HTTP/1.0 works without"):
-        code, out = client.curl("--http2", "--write-out", "%{http_version}")
-        expect((code, out), (0, b"Hello World\n1.1"))
+    with checks.check("TLS, curl: the version is chosen by ALPN, and HTTP/1.0 works without"):
+        for flag, version in (("--http2", b"2"), ("--http1.1", b"1.1")):
+            code, out = client.curl(flag, "--write-out", "%{http_version}")
+            expect((code, out), (0, b"Hello World\n" + version))
         expect(client.curl("--http1.0", "--no-alpn"), (0, b"Hello World\n"))
     with checks.check("TLS, curl: one connection for two requests"):
         code, out = client.curl("--write-out", "%{num_connects} ", client.url + "/hello.txt")

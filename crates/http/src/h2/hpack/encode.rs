@@ -9,11 +9,12 @@ use super::{huffman, integer, static_table};
 /// The name `:status`.
 const STATUS: usize = 8;
 
-/// Fields with secrets of users. They are marked as never indexed, so that no proxy that forwards
-/// them in HTTP/2 puts them into a table, where the size of other fields would reveal a guessed
-/// value (RFC 7541, 7.1). Other servers mark short cookies only, as long ones are hard to guess.
-/// That saves nothing here: an index of a static name takes the same bytes in both forms.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+/// Fields with secrets of users: `authorization`, `cookie`, `proxy-authorization` and `set-cookie`.
+/// They are marked as never indexed, so that no proxy that forwards them in HTTP/2 puts them into a
+/// table, where the size of other fields would reveal a guessed value (RFC 7541, 7.1). Other servers
+/// mark short cookies only, as long ones are hard to guess. That would save nothing here: both forms
+/// of a literal have the same length.
+const SECRET: [usize; 4] = [23, 32, 49, 55];
 
 /// A field that is entirely in a table (RFC 7541, 6.1). Indices from 62 on are those of the dynamic
 /// table.
@@ -53,7 +54,7 @@ pub(crate) fn field(name: &[u8], value: &[u8], is_huffman: bool, out: &mut Vec<u
     if let Some(index) = name_index.and_then(|first| static_table::find_value(first, value)) {
         return indexed(index, out);
     }
-    let is_secret = SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
+    let is_secret = name_index.is_some_and(|index| SECRET.contains(&index));
     let first = if is_secret { 0x10 } else { 0x00 };
     integer::encode(first, 4, name_index.unwrap_or(0), out);
     literal(name_index, name, value, is_huffman, out);

@@ -157,6 +157,7 @@ pub fn check_header_blocks<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) {
         let before = (reference.table.clone(), reference.size_max);
         let (mut fields, mut expected) = (Vec::new(), Vec::new());
         let generation = decoder.generation();
+        scratch.clear();
         let result = decoder.decode(block, &mut scratch, |field| {
             let super::Field { name, value, static_name, is_from_table } = field;
             fields.push((name.to_vec(), value.to_vec(), static_name, is_from_table));

@@ -131,7 +131,16 @@ const fn hash(name: &[u8]) -> u8 {
 /// The index of the first entry with this name, in any case.
 pub(super) fn find_name(name: &[u8]) -> Option<usize> {
     let index = usize::from(BY_HASH[usize::from(hash(name))]);
-    (index > 0 && name.eq_ignore_ascii_case(ENTRIES[index].name)).then_some(index)
+    (index > 0 && is_name(name, ENTRIES[index].name)).then_some(index)
+}
+
+/// Whether `name` equals the name of an entry, ignoring case, without a branch per byte. The latter
+/// consists of lower-case letters, hyphens and colons, of which only letters have the bit 0x40.
+fn is_name(name: &[u8], entry: &[u8]) -> bool {
+    let pairs = name.iter().zip(entry);
+    let differences =
+        pairs.fold(0, |found, (byte, letter)| found | (byte ^ letter) & !((letter & 0x40) >> 1));
+    name.len() == entry.len() && differences == 0
 }
 
 /// The index of the entry with this value, from `first` on, which is the first one with its name.

@@ -136,7 +136,7 @@ proptest! {
         let mut initial = 65_535;
         for (kind, amount) in changes.into_iter().chain([(0, 1 << 20), (1, 1 << 20), (2, 1 << 20)]) {
             for (kind, _, stream, len) in client.frames() {
-                if kind == frame::kind::DATA {
+                if kind == kind::DATA {
                     for window in [0, stream.div_ceil(2) as usize] {
                         sent[window] += len as i64;
                         prop_assert!(sent[window] <= allowed[window]);
@@ -153,10 +153,10 @@ proptest! {
                 allowed[kind as usize] += i64::from(amount);
                 let id = [0, 1, 3][kind as usize];
                 let update = amount.to_be_bytes();
-                client.read_all(&frame(frame::kind::WINDOW_UPDATE, NONE, id, &update));
+                client.read_all(&frame(kind::WINDOW_UPDATE, NONE, id, &update));
             }
         }
-        client.read_all(&frame(frame::kind::WINDOW_UPDATE, NONE, 0, &[0, 16, 0, 0]));
+        client.read_all(&frame(kind::WINDOW_UPDATE, NONE, 0, &[0, 16, 0, 0]));
         let rest: usize = client.frames().iter().filter(|it| it.0 == 0).map(|it| it.3).sum();
         prop_assert_eq!(sent[0] + rest as i64, 160_000);
     }

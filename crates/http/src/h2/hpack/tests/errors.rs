@@ -81,7 +81,7 @@ fn invalid_blocks_are_refused() {
         reasons.extend(error.map(|error| format!("{error:?}")));
         check_header_blocks([*block]);
     }
-    reasons.sort_unstable();
+    reasons.sort();
     reasons.dedup();
     assert_eq!(reasons.len(), 6, "each reason occurs: {reasons:?}");
 }
