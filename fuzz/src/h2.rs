@@ -119,6 +119,8 @@ struct Stream {
     has_status: bool,
     has_ended: bool,
     is_reset: bool,
+    /// The client has reset it.
+    is_cancelled: bool,
     /// What the server may send, apart from the initial window.
     window: i64,
 }
@@ -185,6 +187,7 @@ impl Checker {
                     self.settings += 1;
                     self.initial_windows.push(size.unwrap_or(before));
                 }
+                3 => self.streams.entry(header.stream).or_default().is_cancelled = true,
                 8 if payload.len() == 4 => {
                     let by = i64::from(number(&payload) & 0x7fff_ffff);
                     let window = match header.stream {
@@ -285,7 +288,7 @@ impl Checker {
         assert!(self.received.is_empty() && self.block.is_none(), "an incomplete frame");
         for (id, stream) in &self.streams {
             let is_over = stream.has_ended || stream.is_reset || !stream.has_status;
-            assert!(is_over || has_fault, "stream {id} has no end");
+            assert!(is_over || stream.is_cancelled || has_fault, "stream {id} has no end");
         }
     }
 }

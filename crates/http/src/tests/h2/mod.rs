@@ -1,6 +1,6 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
-mod client;
+pub(super) mod client;
 mod costs;
 mod endings;
 mod floods;
