@@ -182,7 +182,7 @@ impl Checker {
                 4 if header.flags & 1 == 0 => {
                     let (settings, _) = payload.as_chunks::<6>();
                     let sizes = settings.iter().filter(|setting| setting[..2] == [0, 4]);
-                    let size = sizes.map(|setting| i64::from(number(&setting[2..]))).last();
+                    let size = sizes.map(|setting| i64::from(number(&setting[2..]))).next_back();
                     let before = self.initial_windows[self.settings];
                     self.settings += 1;
                     self.initial_windows.push(size.unwrap_or(before));
@@ -332,17 +332,19 @@ fn status(mut block: &[u8]) -> Option<u16> {
 
 fn integer(first: u8, max: u8, block: &mut &[u8]) -> usize {
     let mut number = usize::from(first);
+    if first < max {
+        return number;
+    }
     let mut shift = 0;
-    while first == max {
+    loop {
         let (&byte, rest) = block.split_first().expect("a whole number");
         *block = rest;
         number += usize::from(byte & 0x7f) << shift;
         shift += 7;
         if byte & 0x80 == 0 {
-            break;
+            return number;
         }
     }
-    number
 }
 
 /// A string, as it is coded.

@@ -71,7 +71,7 @@ fn show(request: &Request<'_>) -> String {
     shown
 }
 
-const LONG: [u8; 30_000] = [b'v'; 30_000];
+static LONG: [u8; 30_000] = [b'v'; 30_000];
 
 impl Handler for Site {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
