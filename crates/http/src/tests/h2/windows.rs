@@ -291,4 +291,6 @@ fn content_is_not_read_for_a_handler_that_waits() {
     scene.fulfill("unread");
     // The request has ended, so that no reset is needed.
     assert_eq!(scene.client.read(), ["1 HEADERS 200", "1 DATA 6 END"]);
+    scene.client.harness.pass(Duration::from_secs(5));
+    assert_eq!(scene.client.read(), [""; 0]);
 }
