@@ -8,6 +8,8 @@ from http2 import (
     settings)
 
 TIMEOUT = 2  # seconds, of each kind of timeout
+# Seconds until a connection must be closed. After an unread upload, the server discards input for 5.
+CLOSED = TIMEOUT + 5 + LATE
 # Of each kind, which has an address of its own: the log has ten lines of a kind for an address.
 CONNECTIONS = 10
 FLAGS = [word for name in ("head", "idle", "write")
@@ -40,8 +42,7 @@ def run(trials):
         def one(work):
             name, client = work
             # Never acknowledges SETTINGS.
-            client.run([kinds[name]], acknowledges=False, quiet=TIMEOUT + LATE,
-                       seconds=TIMEOUT + LATE)
+            client.run([kinds[name]], acknowledges=False, quiet=CLOSED, seconds=CLOSED)
 
         row.problems += in_threads(
             [(name, client) for name in kinds for client in clients[name]], one)
@@ -58,7 +59,7 @@ def busy(trials):
         clients = [http2.Client(server.address) for _ in range(CONNECTIONS)]
 
         def one(client):
-            for _ in range(10 * (TIMEOUT + LATE)):
+            for _ in range(10 * CLOSED):
                 client.run([frame(PING, bytes(8))], quiet=0.1)
                 if client.outcome.is_over():
                     break

@@ -2,20 +2,24 @@
 cancelled, and clients that say that they leave and don't."""
 
 import http2
-from h2_trial import CALM, OPEN, Bounds, attack, ends, judge, serving
+from h2_trial import CALM, OPEN, STALLED, Bounds, attack, ends, judge, serving
 from http2 import (
     DATA, END_STREAM, GOAWAY, INITIAL_WINDOW_SIZE, PING, frame, number, request, rst_stream, streams)
-from peers import ATTACKER
+from peers import ATTACKER, Victim
 from trial import IN_FLIGHT
+from with_messages import RIGHT, SEARCH
 
 LIMIT = 100  # streams at once
 CONNECTIONS = 10
 PART = 16_384
+# MiB of messages of one client: half of the budget, and 64 KiB of each that aren't counted.
+HELD = 128 + 64 + 10
 
 
 def run(trials):
     too_many(trials)
     uploads(trials)
+    messages(trials)
     cancelled(trials)
     leaving(trials)
 
@@ -56,6 +60,29 @@ def uploads(trials):
     for name, size, ends_it in [("that stall", PART, False), ("beyond all windows", 4 << 20, True)]:
         attack(trials, f"uploads: {LIMIT} {name}", lambda _: whole(size, ends_it), ending,
                Bounds(grown=32, seconds=4), CONNECTIONS)
+
+
+def messages(trials):
+    """Content that a handler collects: what all clients hold is limited."""
+    fields = [("content-type", "text/json")]
+
+    def begun(size):
+        for stream in streams(LIMIT):
+            yield request(stream, "/", "POST", fields, ends=False)
+        for _ in range(size // PART):
+            for stream in streams(LIMIT):
+                yield frame(DATA, b" " * PART, 0, stream)
+
+    serves = {
+        "start": lambda: trials.start("message", "--listen", "127.0.0.1:0", "--log", "debug"),
+        "victim": lambda address: Victim(address, [("/", RIGHT, {
+            "method": "POST", "content": SEARCH, "Content_Type": "text/json"})]),
+    }
+    for size in (3 * PART, 16 * PART):
+        # The second kind is 250 MiB.
+        attack(trials, f"uploads: {LIMIT} messages of which {size >> 10} KiB have come",
+               lambda _: begun(size), OPEN | STALLED | CALM | ends("FLOW_CONTROL_ERROR"),
+               Bounds(grown=HELD, seconds=6), CONNECTIONS, serves=serves)
 
 
 def cancelled(trials):

@@ -35,12 +35,14 @@ class Bounds:
 
 
 @contextlib.contextmanager
-def serving(trials, row, bounds, *flags, folder=None):
-    """A server, and a victim that gets a file over HTTP/2 meanwhile."""
-    with trials.http(*flags, folder=folder) as server:
+def serving(trials, row, bounds, *flags, start=None, victim=None):
+    """A server, and a victim that gets a file over HTTP/2 meanwhile. `start()` starts another server,
+    and `victim(address)` is its victim."""
+    with start() if start else trials.http(*flags) as server:
         if not until(lambda: _speaks(server.address), LATE):
             raise RuntimeError("the server doesn't speak HTTP/2 without TLS")
-        victim = Victim(server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
+        victim = victim(server.address) if victim else Victim(
+            server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
         before, descriptors = server.usage.resident(), server.usage.descriptors()
         with watched(row, server, victim):
             yield server
@@ -64,11 +66,13 @@ def _speaks(address):
 
 
 def attack(trials, name, act, ending, bounds=Bounds(), connections=1, pairs=(), flags=(),
-           window=None, check=None, **how):
+           window=None, check=None, serves=None, **how):
     """Opens connections with settings `pairs`, and calls `act(client)` for each, which returns the
     bytes to send, in chunks, and perhaps a function that gets frames: see `Client.run`, which gets
-    `how`, too. Each must end in a way that is in `ending`. `check(row, outcomes)` checks more."""
-    with trials.checked(f"HTTP/2: {name}") as row, serving(trials, row, bounds, *flags) as server:
+    `how`, too. Each must end in a way that is in `ending`. `check(row, outcomes)` checks more. `serves` has
+    more arguments of `serving`."""
+    with trials.checked(f"HTTP/2: {name}") as row, \
+            serving(trials, row, bounds, *flags, **serves or {}) as server:
         clients = [http2.Client(server.address, *pairs, window=window) for _ in range(connections)]
 
         def one(client):
