@@ -1,7 +1,7 @@
 """HTTP/2: clients that begin something and don't go on."""
 
 import http2
-from h2_trial import CALM, LATE, Bounds, ends, judge, serving
+from h2_trial import CALM, LATE, Bounds, attack, ends, judge, serving
 from handshakes import in_threads
 from http2 import (
     ACK, DATA, END_HEADERS, HEADERS, PING, PREFACE, SETTINGS, block, frame, request, rst_stream,
@@ -10,12 +10,11 @@ from http2 import (
 TIMEOUT = 2  # seconds, of each kind of timeout
 # Seconds until a connection must be closed. After an unread upload, the server discards input for 5.
 CLOSED = TIMEOUT + 5 + LATE
-# Of each kind, which has an address of its own: the log has ten lines of a kind for an address.
-CONNECTIONS = 10
+CONNECTIONS = 10  # of each kind
 FLAGS = [word for name in ("head", "idle", "write")
          for word in (f"--{name}-timeout", f"{TIMEOUT}s")]
 # Without GOAWAY, the connection wasn't HTTP/2 yet.
-ENDS = ends("NO_ERROR", "SETTINGS_TIMEOUT", "PROTOCOL_ERROR", "") | CALM | {"closed", "reset"}
+ENDS = ends("NO_ERROR", "SETTINGS_TIMEOUT", "PROTOCOL_ERROR") | CALM | {"closed", "reset"}
 
 
 def run(trials):
@@ -34,21 +33,10 @@ def run(trials):
         + frame(DATA, b"half", 0, 1),
         "an answered request, without ACK of SETTINGS": begun + request(1),
     }
-    with trials.checked(f"HTTP/2: idle: {len(kinds)} × {CONNECTIONS}") as row, \
-            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
-        clients = {name: [http2.Client(server.address, preface=False, source=f"127.0.1.{at}")
-                          for _ in range(CONNECTIONS)] for at, name in enumerate(kinds, 1)}
-
-        def one(work):
-            name, client = work
-            # Never acknowledges SETTINGS.
-            client.run([kinds[name]], acknowledges=False, quiet=CLOSED, seconds=CLOSED)
-
-        row.problems += in_threads(
-            [(name, client) for name in kinds for client in clients[name]], one)
-        for name in kinds:
-            print(f"        {name}:")
-            judge(row, server, clients[name], ENDS)
+    # Never acknowledges SETTINGS.
+    attack(trials, "idle", {name: (lambda _, name=name: [kinds[name]], ENDS) for name in kinds},
+           Bounds(grown=10, seconds=4), CONNECTIONS, flags=FLAGS, preface=False, acknowledges=False,
+           quiet=CLOSED, seconds=CLOSED)
     busy(trials)
 
 

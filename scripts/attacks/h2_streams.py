@@ -35,13 +35,13 @@ def too_many(trials):
 
     target = trials.folder.large[0]
     attack(trials, "streams: 1,000 at once",
-           lambda _: (request(stream, target) for stream in streams(10 * LIMIT)),
-           OPEN | CALM, Bounds(descriptors=2 * CONNECTIONS + 5), CONNECTIONS,
+           {"": (lambda _: (request(stream, target) for stream in streams(10 * LIMIT)), OPEN | CALM)},
+           Bounds(descriptors=2 * CONNECTIONS + 5), CONNECTIONS,
            pairs=[(INITIAL_WINDOW_SIZE, 0)], check=limited)
     attack(trials, "streams: 1,000 uploads at once",
-           lambda _: (request(stream, "/small.txt", "POST", ends=False)
-                      for stream in streams(10 * LIMIT)),
-           OPEN | CALM, Bounds(), CONNECTIONS)
+           {"": (lambda _: (request(stream, "/small.txt", "POST", ends=False)
+                            for stream in streams(10 * LIMIT)), OPEN | CALM)},
+           Bounds(), CONNECTIONS)
 
 
 def uploads(trials):
@@ -57,9 +57,10 @@ def uploads(trials):
                 yield frame(DATA, b"", END_STREAM, stream)
 
     ending = OPEN | CALM | ends("FLOW_CONTROL_ERROR", "STREAM_CLOSED", "PROTOCOL_ERROR")
-    for name, size, ends_it in [("that stall", PART, False), ("beyond all windows", 4 << 20, True)]:
-        attack(trials, f"uploads: {LIMIT} {name}", lambda _: whole(size, ends_it), ending,
-               Bounds(grown=32, seconds=4), CONNECTIONS)
+    attack(trials, f"uploads: {LIMIT} on each connection", {
+        "that stall": (lambda _: whole(PART, False), ending),
+        "beyond all windows": (lambda _: whole(4 << 20, True), ending),
+    }, Bounds(grown=32, seconds=4), CONNECTIONS)
 
 
 def messages(trials):
@@ -81,7 +82,7 @@ def messages(trials):
     for size in (3 * PART, 16 * PART):
         # The second kind is 250 MiB.
         attack(trials, f"uploads: {LIMIT} messages of which {size >> 10} KiB have come",
-               lambda _: begun(size), OPEN | STALLED | CALM | ends("FLOW_CONTROL_ERROR"),
+               {"": (lambda _: begun(size), OPEN | STALLED | CALM | ends("FLOW_CONTROL_ERROR"))},
                Bounds(grown=HELD, seconds=6), CONNECTIONS, serves=serves)
 
 
@@ -111,7 +112,9 @@ def cancelled(trials):
 
 def leaving(trials):
     goaway = frame(GOAWAY, number(0) + number(0))
-    for name, first in [("and more requests", goaway), ("1,000 times", goaway * 1000)]:
-        attack(trials, f"GOAWAY {name}",
-               lambda _: (first if at == 0 else request(2 * at - 1) for at in range(LIMIT)),
-               OPEN | CALM | ends("NO_ERROR", "PROTOCOL_ERROR", ""), Bounds(), CONNECTIONS)
+    attack(trials, "GOAWAY", {
+        name: (lambda _, first=first: (first if at == 0 else request(2 * at - 1)
+                                       for at in range(LIMIT)),
+               OPEN | CALM | ends("NO_ERROR", "PROTOCOL_ERROR") | {"closed"})
+        for name, first in [("and more requests", goaway), ("1,000 times", goaway * 1000)]
+    }, Bounds(), CONNECTIONS)
