@@ -11,7 +11,7 @@ STREAMS = 100
 CONNECTIONS = 100
 WRITE_TIMEOUT = 2
 # Open files at most: 512 for one client, and those of lookups that are not yet answered.
-FILES = 3500
+FILES = 6000
 MIB = 64  # for 100 connections, of which each wants 100 files of 32 MiB
 
 
