@@ -5,126 +5,20 @@
 //! [`Turn::is_full`](crate::Turn::is_full) says when an output is full: it knows what is in flight,
 //! too.
 
-use std::collections::{VecDeque, vec_deque};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::{Access, FileRange, Permit, Validity};
+use crate::{FileRange, Permit};
+pub use parts::{Part, Parts};
+use parts::{Piece, PieceData};
+
+mod parts;
 
 /// A position in the output of a connection: bytes since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u64);
-
-/// Shared bytes or a range of a file, and its position among the plain bytes.
-#[derive(Debug)]
-struct Piece {
-    /// How many bytes of `Output::plain` come before it.
-    at: usize,
-    data: PieceData,
-    /// Held until the piece is sent.
-    permit: Option<Permit>,
-}
-
-#[derive(Debug)]
-enum PieceData {
-    Shared(Bytes),
-    File {
-        range: FileRange,
-        /// The rest of the range that was written is in another output, so that the file is checked
-        /// there: see [`Output::move_front`].
-        goes_on: bool,
-    },
-}
-
-impl PieceData {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Shared(bytes) => bytes.len() as u64,
-            Self::File { range, .. } => range.len,
-        }
-    }
-
-    /// This piece, if it is a range that begins where `before` ends, and whether it goes on.
-    fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
-        match self {
-            Self::File { range, goes_on }
-                if range.offset == before.offset + before.len
-                    && Arc::ptr_eq(&range.source, &before.source) =>
-            {
-                Some((range, *goes_on))
-            }
-            _ => None,
-        }
-    }
-
-    /// This piece at the front, of which a driver may send at most `max` bytes.
-    fn part(&self, max: u64) -> Part<'_> {
-        match self {
-            Self::Shared(bytes) => Part::Memory(bytes),
-            Self::File { range, .. } if range.source.access() == Access::Thread => {
-                Part::Unread(range)
-            }
-            Self::File { range, goes_on } if *goes_on || range.len > max => Part::File(range),
-            Self::File { range, .. } => match range.source.check() {
-                Validity::Valid => Part::File(range),
-                Validity::Changed => Part::Changed,
-                Validity::Unknown => Part::Unread(range),
-            },
-        }
-    }
-}
-
-/// What is at the front of an [`Output`].
-#[derive(Debug)]
-pub enum Part<'a> {
-    /// Nothing: everything is sent.
-    Nothing,
-    /// Bytes in memory. [`Output::slices`] also has those that follow.
-    Memory(&'a [u8]),
-    /// Part of a file.
-    File(&'a FileRange),
-    /// Part of a file that a thread must read first: see [`Output::put_read`].
-    Unread(&'a FileRange),
-    /// The rest of a file that has changed: it must not be sent.
-    Changed,
-}
-
-/// The parts of an [`Output`], from the front: see [`Output::parts`].
-#[derive(Debug)]
-pub struct Parts<'a> {
-    plain: &'a [u8],
-    /// Where the next part begins in `plain`.
-    from: usize,
-    pieces: vec_deque::Iter<'a, Piece>,
-    next: Option<&'a Piece>,
-    /// How many bytes the driver may still send.
-    max: u64,
-}
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
-
-    fn next(&mut self) -> Option<Part<'a>> {
-        if self.max == 0 {
-            return None;
-        }
-        let (part, len) = match self.next {
-            Some(piece) if piece.at == self.from => {
-                self.next = self.pieces.next();
-                (piece.data.part(self.max), piece.data.len())
-            }
-            next => {
-                let bytes = &self.plain[self.from..next.map_or(self.plain.len(), |next| next.at)];
-                self.from += bytes.len();
-                (Part::Memory(bytes), bytes.len() as u64)
-            }
-        };
-        self.max = self.max.saturating_sub(len);
-        (len > 0).then_some(part)
-    }
-}
 
 /// A queue of bytes and ranges of files to send.
 ///
@@ -274,8 +168,7 @@ impl Output {
     /// it have left of `max`. So after a part of which a driver sends less, it asks for no other.
     #[must_use]
     pub fn parts(&self, max: u64) -> Parts<'_> {
-        let mut pieces = self.pieces.iter();
-        Parts { plain: &self.plain, from: self.sent, next: pieces.next(), pieces, max }
+        Parts::new(&self.plain, self.sent, self.pieces.iter(), max)
     }
 
     /// Fills `slices` from the front with bytes in memory. Returns how many were filled, and

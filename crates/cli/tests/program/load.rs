@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Running, run, sockeye, text};
 
-fn site(folder: &Folder) -> Running {
+pub(crate) fn site(folder: &Folder) -> Running {
     folder.write("small.txt", b"Hello World");
     folder.write("large.bin", &(0..300_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
     Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0"])
@@ -31,13 +31,13 @@ fn peer(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) 
 }
 
 /// Runs `load` with `--json`: the exit code and the report.
-fn load(args: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn load(args: &[&str]) -> (Option<i32>, Value) {
     let output = run(&[&["load", "--json"], args].concat());
     let report = serde_json::from_slice(&output.stdout);
     (output.status.code(), report.unwrap_or_else(|_| panic!("{}", stderr(&output))))
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     text(&output.stderr)
 }
 

@@ -9,6 +9,7 @@ mod health;
 mod hosts;
 mod http2;
 mod load;
+mod load_http2;
 mod log;
 mod messages;
 mod send;

@@ -63,12 +63,10 @@ impl<D: Driver> Active<'_, D> {
     fn receive<const IS_DRAINING: bool>(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, resources } = self;
         let resources: &mut ShardResources = resources;
-        if !conn.readable {
+        if !conn.readable || !conn.wants_input(&resources.config) {
             return Ok(());
         }
-        let wants_input = conn.session.wants_input(resources.config.max_buffered_output)
-            || (conn.wants_input(&resources.config) && conn.may_take_step(resources));
-        if !wants_input {
+        if conn.secure.is_some() && !conn.may_take_step(resources) {
             return Ok(());
         }
         let received = match driver.receive(&mut conn.socket) {

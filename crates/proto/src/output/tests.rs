@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::FileSource;
+use crate::{Access, FileSource, Validity};
 
 /// A file: its content, whether it is valid, and how it may be read.
 #[derive(Debug)]

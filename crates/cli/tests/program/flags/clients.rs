@@ -13,7 +13,7 @@ use super::Run;
 use super::servers::BEFORE_DEFAULT;
 use crate::messages::frames::{frame, read_frame};
 use crate::support::Running;
-use crate::tls_clients::peers::Authority;
+use crate::tls_clients::peers::{Authority, serve_both_versions};
 
 fn echo() -> Running {
     Running::start(&["echo", "--listen", "127.0.0.1:0"])
@@ -137,6 +137,18 @@ pub(super) fn ends_before_default(
 }
 
 /// Loads our echo server.
+/// Loads our server over HTTP.
+pub(super) fn load_http(run: &Run<'_>) -> String {
+    let server = Running::start(&["http", &run.folder.join("one.txt"), "--listen", "127.0.0.1:0"]);
+    run.run(&[server.url()])
+}
+
+/// Loads a server with TLS that prefers HTTP/2.
+pub(super) fn load_https(run: &Run<'_>) -> String {
+    let identity = Authority::new("Root").issue(&["localhost"]);
+    run.run(&[&format!("https://{}/", serve_both_versions(&identity))])
+}
+
 pub(super) fn load_echo(run: &Run<'_>) -> String {
     let server = echo();
     run.run(&[server.url()])

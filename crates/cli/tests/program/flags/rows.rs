@@ -258,6 +258,7 @@ pub(super) const SEND: &[Row] = &[
 /// Short loads with a JSON report.
 const SHORT: &str = "--json --requests 30";
 const ALONE: &str = "--json --requests 4 --connections 1";
+const ALONE_HTTP2: &str = "--http2 --json --requests 4 --connections 1";
 
 pub(super) const LOAD: &[Row] = &[
     row("--connections", "3", load_echo, "\"connected\": ", "\"connected\": 3,").base(SHORT),
@@ -271,6 +272,11 @@ pub(super) const LOAD: &[Row] = &[
     slow_default("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
     slow_default("--pipeline", "2", load_in_pairs, "\"replies\": 2,")
         .base("--json --connections 1"),
+    row("--streams", "7", load_http, "\"streams\": 1,", "\"streams\": 7,").base(ALONE_HTTP2),
+    row("--http2", SWITCH, load_http, "\"protocol\": \"HTTP/1.1\"", "\"protocol\": \"HTTP/2\"")
+        .base(ALONE),
+    row("--http1", SWITCH, load_https, "\"protocol\": \"HTTP/2\"", "\"protocol\": \"HTTP/1.1\"")
+        .base("--insecure --close --json --requests 1 --connections 1"),
     row("--close", SWITCH, load_echo, "\"connected\": 1,", "\"connected\": 4,").base(ALONE),
     row("--requests-per-connection", "2", load_echo, "\"connected\": 1,", "\"connected\": 2,")
         .base(ALONE),

@@ -1,5 +1,6 @@
 //! Authorities, certificates, and servers with TLS.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -99,14 +100,43 @@ impl Identity {
         client_ca: Option<&Authority>,
         act: impl Fn(Stream) + Send + 'static,
     ) -> SocketAddr {
+        self.serve_with_alpn(&["http/1.1"], client_ca, act)
+    }
+
+    /// The same, with these protocols for ALPN.
+    fn serve_with_alpn(
+        &self,
+        alpn: &[&str],
+        client_ca: Option<&Authority>,
+        act: impl Fn(Stream) + Send + 'static,
+    ) -> SocketAddr {
         let mut config = self.config(client_ca);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let config = Arc::new(config);
         serve_plain(move |stream| {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
             act(StreamOwned::new(connection, stream));
         })
     }
+}
+
+/// Serves HTTP/1.1 and, preferably, HTTP/2. Answers the first request of each connection with 204.
+pub(crate) fn serve_both_versions(identity: &Identity) -> SocketAddr {
+    identity.serve_with_alpn(&["h2", "http/1.1"], None, |mut stream| {
+        // All of a small request comes in one record, and follows the preface of HTTP/2.
+        let mut request = [0; 1024];
+        if !matches!(stream.read(&mut request), Ok(1..)) {
+            return;
+        }
+        let response = if stream.conn.alpn_protocol() == Some(b"h2") {
+            // SETTINGS, and HEADERS on stream 1.
+            &b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x89"[..]
+        } else {
+            b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+        };
+        let _ = stream.write_all(response);
+        while matches!(stream.read(&mut request), Ok(1..)) {}
+    })
 }
 
 pub(crate) type Stream = StreamOwned<ServerConnection, TcpStream>;

@@ -5,8 +5,8 @@ use sockeye_proto::Output;
 use super::encoder::Encoder;
 use super::error::Error;
 use super::head::{Head, HeadReader};
-use super::limits::{MAX_CONTINUATIONS, MAX_HEAD, MAX_INTERIM, MAX_OTHER_FRAMES, WINDOW};
-use super::settings::{Change, ServerSettings};
+use super::limits::{MAX_CONTINUATIONS, MAX_HEAD, MAX_INTERIM, WINDOW};
+use super::settings::ServerSettings;
 use super::stream::{Expects, Stream, Streams, receive};
 use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, PREFACE, flags, kind};
 use crate::h2::window::Window;
@@ -28,9 +28,9 @@ pub struct Connection<T> {
     pub(super) unsent_contents: usize,
     /// Bytes of content since the connection's window was last enlarged.
     received: u32,
-    going_away: Option<GoAway>,
+    pub(super) going_away: Option<GoAway>,
     /// Frames since the last one with a part of a response.
-    other_frames: u32,
+    pub(super) other_frames: u32,
 }
 
 /// What happened to a request.
@@ -66,7 +66,7 @@ pub enum Event<'a, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoAway {
     /// The highest stream that the server has processed, or will.
-    last_stream: u32,
+    pub(super) last_stream: u32,
     /// The error code: 0 without an error.
     pub code: u32,
 }
@@ -102,7 +102,7 @@ struct PartialBlock {
 }
 
 /// The result of reading a part of the input. Numbers are positions of streams.
-enum Step<T> {
+pub(super) enum Step<T> {
     NeedMore,
     /// Nothing that the caller is told.
     Continue,
@@ -284,7 +284,7 @@ impl<T> Connection<T> {
         })
     }
 
-    fn has_begun(&self, id: u32) -> bool {
+    pub(super) fn has_begun(&self, id: u32) -> bool {
         !id.is_multiple_of(2) && id < self.next_id
     }
 
@@ -459,147 +459,7 @@ impl<T> Connection<T> {
         stream.expects = Expects::Content { remaining };
         Ok(Step::Head(at, head))
     }
-
-    /// Frames that are not part of a response.
-    fn on_other(
-        &mut self,
-        header: FrameHeader,
-        payload: &[u8],
-        out: &mut Output,
-    ) -> Result<Step<T>, Error> {
-        self.other_frames += 1;
-        self.check_other_frames()?;
-        let is_of_connection = header.stream == 0;
-        match header.kind {
-            kind::SETTINGS | kind::PING | kind::GOAWAY if !is_of_connection => {
-                return Err(Error::protocol("sent a frame about the connection on a stream"));
-            }
-            kind::RST_STREAM => return self.on_reset(header, payload),
-            kind::SETTINGS => self.on_settings(header, payload, out)?,
-            kind::PING if payload.len() != 8 => {
-                return Err(Error::frame_size("sent a PING frame of a wrong length"));
-            }
-            kind::PING if header.has(flags::ACK) => {}
-            kind::PING => {
-                out.write_with(|bytes| frame::write(kind::PING, flags::ACK, 0, payload, bytes));
-            }
-            kind::GOAWAY => self.on_goaway(payload)?,
-            kind::WINDOW_UPDATE => self.on_window_update(header, payload, out)?,
-            kind::PUSH_PROMISE => {
-                return Err(Error::protocol("sent a PUSH_PROMISE frame, which was turned off"));
-            }
-            // PRIORITY is deprecated (RFC 9113, 5.3.2), and unknown frames are ignored (4.1).
-            _ => {}
-        }
-        Ok(Step::Continue)
-    }
-
-    fn check_other_frames(&self) -> Result<(), Error> {
-        match self.other_frames {
-            0..=MAX_OTHER_FRAMES => Ok(()),
-            _ => Err(Error::excessive("sent 10,000 frames without a part of a response")),
-        }
-    }
-
-    /// SETTINGS (RFC 9113, 6.5).
-    fn on_settings(
-        &mut self,
-        header: FrameHeader,
-        payload: &[u8],
-        out: &mut Output,
-    ) -> Result<(), Error> {
-        if header.has(flags::ACK) {
-            return match payload {
-                [] => Ok(()),
-                _ => Err(Error::frame_size("acknowledged settings with a payload")),
-            };
-        }
-        if !payload.len().is_multiple_of(6) {
-            return Err(Error::frame_size("sent a SETTINGS frame of a wrong length"));
-        }
-        for (name, value) in frame::settings::read(payload) {
-            match self.settings.set(name, value)? {
-                Change::None => {}
-                Change::TableSize(size) => self.encoder.limit_table_size(size),
-                Change::Window(before, after) => {
-                    for stream in self.streams.iter_mut() {
-                        let adjusted = stream.send_window.adjust(before, after);
-                        adjusted.map_err(|_| TOO_LARGE)?;
-                    }
-                }
-            }
-        }
-        out.write_with(|bytes| frame::write(kind::SETTINGS, flags::ACK, 0, &[], bytes));
-        if self.unsent_contents > 0 {
-            self.send_contents(out);
-        }
-        Ok(())
-    }
-
-    /// GOAWAY (RFC 9113, 6.8).
-    fn on_goaway(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let Some((&[s0, s1, s2, s3, c0, c1, c2, c3], _)) = payload.split_first_chunk() else {
-            return Err(Error::frame_size("sent a GOAWAY frame that is too short"));
-        };
-        let last_stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        // A second one may name a lower stream only. Streams above the first one are gone.
-        self.going_away = Some(GoAway { last_stream, code: u32::from_be_bytes([c0, c1, c2, c3]) });
-        Ok(())
-    }
-
-    /// WINDOW_UPDATE (RFC 9113, 6.9).
-    fn on_window_update(
-        &mut self,
-        header: FrameHeader,
-        payload: &[u8],
-        out: &mut Output,
-    ) -> Result<(), Error> {
-        let id = header.stream;
-        let Some(increment) = frame::read_u31(payload) else {
-            return Err(Error::frame_size("sent a WINDOW_UPDATE frame of a wrong length"));
-        };
-        if increment == 0 {
-            return Err(Error::protocol("enlarged a window by 0"));
-        }
-        let window = if id == 0 {
-            &mut self.send_window
-        } else if let Some(at) = self.streams.find(id) {
-            &mut self.streams.at(at).send_window
-        } else {
-            // Its response is complete.
-            return self.check_begun(id);
-        };
-        window.add(increment).map_err(|_| TOO_LARGE)?;
-        if self.unsent_contents > 0 {
-            self.send_contents(out);
-        }
-        Ok(())
-    }
-
-    /// RST_STREAM (RFC 9113, 6.4).
-    fn on_reset(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Step<T>, Error> {
-        let Ok(code) = payload.try_into().map(u32::from_be_bytes) else {
-            return Err(Error::frame_size("sent a RST_STREAM frame of a wrong length"));
-        };
-        let Some(at) = self.streams.find(header.stream) else {
-            self.check_begun(header.stream)?;
-            return Ok(Step::Continue);
-        };
-        let Some(stream) = self.streams.remove(at) else { return Ok(Step::Continue) };
-        self.other_frames = 0;
-        self.unsent_contents -= usize::from(!stream.unsent.is_empty());
-        Ok(Step::Reset(code, stream))
-    }
-
-    /// Frames about a stream that has not begun are an error (RFC 9113, 5.1).
-    fn check_begun(&self, id: u32) -> Result<(), Error> {
-        match self.has_begun(id) {
-            true => Ok(()),
-            false => Err(Error::protocol("sent a frame about a stream that has not begun")),
-        }
-    }
 }
 
 const WRONG_LENGTH: Error =
     Error::protocol("sent content of another length than its Content-Length");
-const TOO_LARGE: Error = Error::flow_control("enlarged a window above 2^31-1");

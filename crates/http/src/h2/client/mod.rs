@@ -27,6 +27,7 @@
 //! status and the length. Redirects and content codings are up to the caller.
 
 mod connection;
+mod control;
 mod encoder;
 mod error;
 mod head;

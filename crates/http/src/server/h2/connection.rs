@@ -10,7 +10,7 @@ use sockeye_proto::{
 
 use super::budget::Budgets;
 use super::error::H2Error;
-use super::limits::{CONNECTION_WINDOW, MAX_STREAMS, MAX_UNSENT, PING_AFTER};
+use super::limits::{CONNECTION_WINDOW, MAX_KERNEL_UNSENT, MAX_STREAMS, MAX_UNSENT, PING_AFTER};
 use super::scheduler::Scheduler;
 use super::send::Sender;
 use super::streams::Streams;
@@ -54,6 +54,8 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     /// Priorities of streams that have not begun.
     pub(super) early_priorities: Vec<(u32, Priority)>,
     pub(super) going: Going,
+    /// The client has sent GOAWAY: it opens no more streams.
+    pub(super) is_client_leaving: bool,
     pub(super) timers: Timers,
     pub(super) pings: Pings,
 }
@@ -173,6 +175,7 @@ impl<S: Handlers> H2Connection<S> {
             budgets: Budgets::default(),
             early_priorities: Vec::new(),
             going: Going::No,
+            is_client_leaving: false,
             timers: Timers::NONE,
             pings: Pings::default(),
         }
@@ -192,6 +195,7 @@ impl<S: Handlers> H2Connection<S> {
         ];
         let increment = CONNECTION_WINDOW - 65_535;
         let _ = self.receive_window.add(increment);
+        turn.limit_unsent(MAX_KERNEL_UNSENT);
         turn.out.write_with(|bytes| {
             frame::write_settings(&all, bytes);
             frame::write_window_update(0, increment, bytes);
@@ -306,7 +310,7 @@ impl<S: Handlers> H2Connection<S> {
         if self.timers.idle == Time::NEVER {
             self.timers.idle = now + self.config.limits.idle_timeout;
         }
-        if self.connection.half_closed {
+        if self.connection.half_closed || self.is_client_leaving {
             turn.end(End::Close);
         } else if self.going == Going::Last {
             turn.end(End::Linger);
@@ -364,6 +368,9 @@ impl<S: Handlers> H2Connection<S> {
         let due = self.pings.last_input + PING_AFTER;
         if now < due {
             self.timers.silence = due;
+        } else if turn.unsent() > 0 {
+            // The PING would wait behind this output. The engine's write timeout applies.
+            self.timers.silence = now + PING_AFTER;
         } else if mem::replace(&mut self.pings.is_unanswered, true) {
             let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
             return Err(Fault::peer(PING_TIMEOUT, what));

@@ -130,7 +130,7 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         let Some(active) = self.streams.get_mut(id) else { return Ok(()) };
         match active.on_end(trailers, turn) {
-            Ok(()) if matches!(active.state, State::Discarding) => self.drop_stream(id),
+            Ok(()) if matches!(active.state, State::Discarding { .. }) => self.drop_stream(id),
             Ok(()) => self.settle(id, turn),
             Err(error) => self.fail_stream(id, error, turn)?,
         }

@@ -49,8 +49,11 @@ impl<S: Handlers> H2Connection<S> {
             kind::GOAWAY if payload.len() < 8 => {
                 Err(H2Error::frame_size("sent a GOAWAY frame that is too short"))
             }
-            // The client opens no more streams. Those that are open are answered.
-            kind::GOAWAY => Ok(()),
+            // The streams that are open are answered.
+            kind::GOAWAY => {
+                self.is_client_leaving = true;
+                Ok(())
+            }
             kind::PRIORITY_UPDATE => self.on_priority_update(payload),
             kind::PRIORITY if is_of_connection => {
                 Err(H2Error::protocol("sent a PRIORITY frame without a stream"))

@@ -23,6 +23,10 @@ pub(super) const SMALL: u64 = 256;
 /// small frames for ever.
 pub(super) const SMALL_DELAY: Duration = Duration::from_millis(200);
 
+/// At most about this much waits in the kernel, so that a more urgent response needs not wait for a
+/// whole send buffer.
+pub(super) const MAX_KERNEL_UNSENT: u32 = 128 * 1024;
+
 /// The window of a stream at first: bytes of content that wait for a handler that doesn't read.
 pub(super) const STREAM_WINDOW: u32 = 65_535;
 
@@ -45,6 +49,9 @@ pub(super) const MAX_EARLY_PRIORITIES: usize = MAX_STREAMS;
 /// How many of the streams that this side has reset are remembered. Frames of them that were on
 /// their way are no fault.
 pub(super) const MAX_RESETS: usize = 2 * MAX_STREAMS;
+
+/// How much is discarded of a request that was answered before its end.
+pub(super) const MAX_DISCARDED: usize = 1024 * 1024;
 
 /// The time to send the rest of a request that was answered before its end. After it, the stream is
 /// reset, which asks the client to stop. It is not reset at once, because some clients lose the

@@ -239,7 +239,7 @@ impl<S: Handlers> H2Connection<S> {
         let (wire, is_whole) = match state {
             State::InFlight(InFlight { wire, .. }) => (wire, false),
             State::Sending(wire) => (wire, true),
-            State::Discarding | State::Failed(_) => return Ok(()),
+            State::Discarding { .. } | State::Failed(_) => return Ok(()),
         };
         let window = (send_window, is_whole, *sends_small);
         let moved = sender.move_frames(stream, wire, window, QUANTUM, (budgets, turn))?;
@@ -285,11 +285,13 @@ impl<S: Handlers> H2Connection<S> {
         if let State::Failed(code) = active.state {
             return self.reset(id, code, turn);
         }
-        if let State::InFlight(_) = active.state {
-            let increment = active.receive.take_increment();
-            if increment > 0 {
-                turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
-            }
+        let increment = match active.state {
+            State::InFlight(_) => active.receive.take_increment(true),
+            State::Discarding { .. } => active.receive.take_increment(false),
+            _ => 0,
+        };
+        if increment > 0 {
+            turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
         }
         if !active.is_queued && active.is_sendable(sender) {
             active.is_queued = true;

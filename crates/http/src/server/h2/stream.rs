@@ -6,7 +6,9 @@ use sockeye_proto::driver;
 use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
-use super::limits::{DISCARD_TIMEOUT, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW};
+use super::limits::{
+    DISCARD_TIMEOUT, MAX_DISCARDED, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW,
+};
 use super::send::Sender;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
@@ -46,8 +48,8 @@ pub(super) enum State<H> {
     InFlight(InFlight<H, H2Exchange>),
     /// The response is complete, and not all of it has been moved.
     Sending(H2Exchange),
-    /// The response is sent. The rest of the request is discarded.
-    Discarding,
+    /// The response is sent. The rest of the request is discarded, up to this many bytes.
+    Discarding { left: usize },
     /// The response can't be completed: the stream has to be reset.
     Failed(ErrorCode),
 }
@@ -124,14 +126,15 @@ impl Receive {
         self.consumed += len as u32;
     }
 
-    /// By how much to enlarge the peer's window now. 0: not now.
-    pub(super) fn take_increment(&mut self) -> u32 {
+    /// By how much to enlarge the peer's window now. 0: not now. `is_read`: a handler reads the
+    /// content.
+    pub(super) fn take_increment(&mut self, is_read: bool) -> u32 {
         let window = if self.is_enlarged { READ_STREAM_WINDOW } else { STREAM_WINDOW };
         if self.has_ended || self.consumed < window / 4 {
             return 0;
         }
         let mut increment = mem::take(&mut self.consumed);
-        if !mem::replace(&mut self.is_enlarged, true) {
+        if is_read && !mem::replace(&mut self.is_enlarged, true) {
             increment += READ_STREAM_WINDOW - STREAM_WINDOW;
         }
         // Never more than the largest window, since the sum of all is at most that.
@@ -200,7 +203,7 @@ impl<H: Handler> ActiveStream<H> {
 
     /// The response is sent, and the request is not complete.
     pub(super) fn discard_request(&mut self, now: Time) {
-        self.state = State::Discarding;
+        self.state = State::Discarding { left: MAX_DISCARDED };
         self.reset_deadline = now + DISCARD_TIMEOUT;
     }
 
@@ -258,11 +261,13 @@ impl<H: Handler> ActiveStream<H> {
             *remaining = remaining.checked_sub(piece.len() as u64).ok_or(WRONG_LENGTH)?;
         }
         let State::InFlight(in_flight) = &mut self.state else {
-            // Nobody reads it any more. When the window is used up, the client is asked to stop.
-            if let State::Discarding = self.state
-                && self.receive.window() == 0
-            {
-                self.state = State::Failed(ErrorCode::NoError);
+            // Nobody reads it any more. A client that sends too much is asked to stop.
+            self.receive.consume(piece.len());
+            if let State::Discarding { left } = &mut self.state {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => *left = rest,
+                    None => self.state = State::Failed(ErrorCode::NoError),
+                }
             }
             return Ok(());
         };
@@ -312,7 +317,7 @@ impl<H: Handler> ActiveStream<H> {
         let unsent = self.stream.unsent();
         let window = sender.allowed(self.send_window, unsent, self.sends_small);
         match &self.state {
-            State::Discarding | State::Failed(_) => false,
+            State::Discarding { .. } | State::Failed(_) => false,
             State::InFlight(InFlight { wire, .. }) => {
                 wire.sends_continue || wire.head_len > 0 || (unsent > 0 && window > 0)
             }
@@ -325,7 +330,7 @@ impl<H: Handler> ActiveStream<H> {
 
     /// Notes whether the peer's windows keep the rest of the response back.
     pub(super) fn note_progress(&mut self, has_moved: bool, now: Time) {
-        if matches!(self.state, State::Discarding) {
+        if matches!(self.state, State::Discarding { .. }) {
             return;
         }
         let is_blocked = !self.is_queued && self.stream.unsent() > 0;
@@ -359,7 +364,7 @@ impl<H: Handler> ActiveStream<H> {
             self.sends_small = true;
         }
         if self.reset_deadline <= now {
-            if let State::Discarding = self.state {
+            if let State::Discarding { .. } = self.state {
                 self.state = State::Failed(ErrorCode::NoError);
                 return;
             }

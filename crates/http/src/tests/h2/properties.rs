@@ -231,6 +231,9 @@ proptest! {
         cuts in proptest::collection::vec(any::<usize>(), 0..8),
         every in any::<bool>(),
     ) {
+        // With small windows, what is sent depends on when it is.
+        let steps: Vec<_> =
+            steps.into_iter().filter(|step| !matches!(step, Step::InitialWindow(_))).collect();
         let (frames, sent) = frames(&steps);
         let mut bytes: Vec<u8> =
             frames.iter().flat_map(|(kind, flags, stream, payload)| raw(*kind, *flags, *stream, payload)).collect();

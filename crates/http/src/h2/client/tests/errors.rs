@@ -155,7 +155,7 @@ fn another_protocol_is_told_by_its_first_bytes() {
         (&b"HTTP/1.1 400 Bad Request\r\n"[..], "answered in HTTP/1"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "something else than the settings of HTTP/2"),
         (b"\0\0\0\x04\x01\0\0\0\0", "something else than the settings of HTTP/2"),
-        (b"\0\0\x08\x06\0\0\0\0\012345678", "something else than the settings of HTTP/2"),
+        (b"\0\0\x08\x06\0\0\0\0\x0012345678", "something else than the settings of HTTP/2"),
     ] {
         let error = Client::new().read(input).unwrap_err();
         assert!(error.to_string().contains(text), "{error}");

@@ -134,24 +134,24 @@ proptest! {
         // What was allowed and sent: on the connection, and on streams 1 and 3.
         let (mut allowed, mut sent) = ([65_535_i64; 3], [0_i64; 3]);
         let mut initial = 65_535;
-        for (kind, amount) in changes.into_iter().chain([(0, 1 << 20), (1, 1 << 20), (2, 1 << 20)]) {
-            for (kind, _, stream, len) in client.frames() {
-                if kind == kind::DATA {
-                    for window in [0, stream.div_ceil(2) as usize] {
-                        sent[window] += len as i64;
-                        prop_assert!(sent[window] <= allowed[window]);
+        for (window, amount) in changes.into_iter().chain([(0, 1 << 20), (1, 1 << 20), (2, 1 << 20)]) {
+            for (kind_of, _, stream, len) in client.frames() {
+                if kind_of == kind::DATA {
+                    for at in [0, stream.div_ceil(2) as usize] {
+                        sent[at] += len as i64;
+                        prop_assert!(sent[at] <= allowed[at]);
                     }
                 }
             }
-            if kind == 3 {
+            if window == 3 {
                 let change = i64::from(amount) - initial;
                 initial = i64::from(amount);
                 // What was sent before the change may be more than is allowed now.
                 allowed.iter_mut().skip(1).for_each(|allowed| *allowed += change);
                 client.read_all(&settings(&[(settings::INITIAL_WINDOW_SIZE, amount)]));
             } else if amount > 0 {
-                allowed[kind as usize] += i64::from(amount);
-                let id = [0, 1, 3][kind as usize];
+                allowed[window as usize] += i64::from(amount);
+                let id = [0, 1, 3][window as usize];
                 let update = amount.to_be_bytes();
                 client.read_all(&frame(kind::WINDOW_UPDATE, NONE, id, &update));
             }

@@ -1,0 +1,130 @@
+//! The pieces of an output, and its parts as drivers see them.
+
+use std::collections::vec_deque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Access, FileRange, Permit, Validity};
+
+/// Shared bytes or a range of a file, and its position among the plain bytes.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// How many bytes of `Output::plain` come before it.
+    pub(super) at: usize,
+    pub(super) data: PieceData,
+    /// Held until the piece is sent.
+    pub(super) permit: Option<Permit>,
+}
+
+#[derive(Debug)]
+pub(super) enum PieceData {
+    Shared(Bytes),
+    File {
+        range: FileRange,
+        /// The rest of the range that was written is in another output, so that the file is checked
+        /// there: see [`Output::move_front`](crate::Output::move_front).
+        goes_on: bool,
+    },
+}
+
+impl PieceData {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Shared(bytes) => bytes.len() as u64,
+            Self::File { range, .. } => range.len,
+        }
+    }
+
+    /// This piece, if it is a range that begins where `before` ends, and whether it goes on.
+    pub(super) fn continuing(&self, before: &FileRange) -> Option<(&FileRange, bool)> {
+        match self {
+            Self::File { range, goes_on }
+                if range.offset == before.offset + before.len
+                    && Arc::ptr_eq(&range.source, &before.source) =>
+            {
+                Some((range, *goes_on))
+            }
+            _ => None,
+        }
+    }
+
+    /// This piece at the front, of which a driver may send at most `max` bytes.
+    pub(super) fn part(&self, max: u64) -> Part<'_> {
+        match self {
+            Self::Shared(bytes) => Part::Memory(bytes),
+            Self::File { range, .. } if range.source.access() == Access::Thread => {
+                Part::Unread(range)
+            }
+            Self::File { range, goes_on } if *goes_on || range.len > max => Part::File(range),
+            Self::File { range, .. } => match range.source.check() {
+                Validity::Valid => Part::File(range),
+                Validity::Changed => Part::Changed,
+                Validity::Unknown => Part::Unread(range),
+            },
+        }
+    }
+}
+
+/// What is at the front of an [`Output`](crate::Output).
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// Nothing: everything is sent.
+    Nothing,
+    /// Bytes in memory. [`Output::slices`](crate::Output::slices) also has those that follow.
+    Memory(&'a [u8]),
+    /// Part of a file.
+    File(&'a FileRange),
+    /// Part of a file that a thread must read first: see
+    /// [`Output::put_read`](crate::Output::put_read).
+    Unread(&'a FileRange),
+    /// The rest of a file that has changed: it must not be sent.
+    Changed,
+}
+
+/// The parts of an [`Output`](crate::Output), from the front: see
+/// [`Output::parts`](crate::Output::parts).
+#[derive(Debug)]
+pub struct Parts<'a> {
+    plain: &'a [u8],
+    /// Where the next part begins in `plain`.
+    from: usize,
+    pieces: vec_deque::Iter<'a, Piece>,
+    next: Option<&'a Piece>,
+    /// How many bytes the driver may still send.
+    max: u64,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(
+        plain: &'a [u8],
+        from: usize,
+        mut pieces: vec_deque::Iter<'a, Piece>,
+        max: u64,
+    ) -> Self {
+        Self { plain, from, next: pieces.next(), pieces, max }
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Part<'a>;
+
+    fn next(&mut self) -> Option<Part<'a>> {
+        if self.max == 0 {
+            return None;
+        }
+        let (part, len) = match self.next {
+            Some(piece) if piece.at == self.from => {
+                self.next = self.pieces.next();
+                (piece.data.part(self.max), piece.data.len())
+            }
+            next => {
+                let bytes = &self.plain[self.from..next.map_or(self.plain.len(), |next| next.at)];
+                self.from += bytes.len();
+                (Part::Memory(bytes), bytes.len() as u64)
+            }
+        };
+        self.max = self.max.saturating_sub(len);
+        (len > 0).then_some(part)
+    }
+}
