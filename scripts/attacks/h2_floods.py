@@ -3,8 +3,8 @@ that don't (CVE-2019-9511 to 9518)."""
 
 from h2_trial import CALM, OPEN, STALLED, Bounds, attack, ends
 from http2 import (
-    ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request, rst_stream,
-    settings, window_update)
+    ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request,
+    rst_stream, settings, window_update)
 
 FRAMES = 400_000
 TURN = 500  # frames of one write
@@ -57,6 +57,6 @@ def run(trials):
         "PING": (lambda _: flood("PING"), ending),
         "SETTINGS": (lambda _: flood("SETTINGS"), ending),
         "streams above the limit": (
-            lambda _: (refusals[start:start + 20_000] for start in range(0, len(refusals), 20_000)),
-            ending),
+            lambda _: (refusals[start:start + 20_000]
+                       for start in range(0, len(refusals), 20_000)), ending),
     }, bounds, CONNECTIONS, window=4096, reads=False)

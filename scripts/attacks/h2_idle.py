@@ -41,16 +41,24 @@ def run(trials):
 
 
 def busy(trials):
-    """Clients that keep an idle connection busy, with a frame ten times a second."""
-    with trials.checked("HTTP/2: idle: PING and nothing else") as row, \
-            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
-        clients = [http2.Client(server.address) for _ in range(CONNECTIONS)]
+    """Clients that do something ten times a second, and never begin or complete a request."""
+    head = frame(HEADERS, block(fields=[("x", "y" * 300)]), END_HEADERS, 1)
+    kinds = {
+        "PING": lambda at: frame(PING, bytes(8)),
+        "a field block, byte by byte": lambda at: head[at:at + 1],
+    }
+    with trials.checked("HTTP/2: busy, but idle") as row, \
+            serving(trials, row, Bounds(grown=10), *FLAGS) as server:
+        clients = {name: [http2.Client(server.address) for _ in range(CONNECTIONS)] for name in kinds}
 
-        def one(client):
-            for _ in range(10 * CLOSED):
-                client.run([frame(PING, bytes(8))], quiet=0.1)
+        def one(work):
+            name, client = work
+            for at in range(10 * CLOSED):
+                client.run([kinds[name](at)], quiet=0.1)
                 if client.outcome.is_over():
                     break
 
-        row.problems += in_threads(clients, one)
-        judge(row, server, clients, ENDS)
+        row.problems += in_threads(
+            [(name, client) for name in kinds for client in clients[name]], one)
+        for name in kinds:
+            judge(row, server, clients[name], ENDS, name)

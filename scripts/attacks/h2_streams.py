@@ -83,13 +83,14 @@ def messages(trials):
         # The second kind is 250 MiB.
         attack(trials, f"uploads: {LIMIT} messages of which {size >> 10} KiB have come",
                {"": (lambda _: begun(size), OPEN | STALLED | CALM | ends("FLOW_CONTROL_ERROR"))},
-               Bounds(grown=HELD, seconds=6), CONNECTIONS, serves=serves)
+               Bounds(grown=HELD, seconds=6), CONNECTIONS, serves=serves, seconds=4)
 
 
 def cancelled(trials):
     """Streams that are reset at once, on a connection that stays: their jobs must not begin."""
     kinds = {
         "missing files": ([f"/none-{number}" for number in range(LIMIT)], []),
+        "files that were never read": (trials.folder.files[:LIMIT], []),
         "texts to be compressed": (trials.folder.small_texts, [("accept-encoding", "br")]),
     }
     for name, (targets, fields) in kinds.items():
