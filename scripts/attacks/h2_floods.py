@@ -3,12 +3,12 @@ that don't (CVE-2019-9511 to 9518)."""
 
 from h2_trial import CALM, OPEN, STALLED, Bounds, attack, ends
 from http2 import (
-    ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request, rst_stream,
-    settings, window_update)
+    ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request,
+    rst_stream, settings, window_update)
 
 FRAMES = 400_000
 TURN = 500  # frames of one write
-CONNECTIONS = 4
+CONNECTIONS = 4  # of each kind
 LATER = 10_000  # the number of a stream that is idle
 
 
@@ -39,22 +39,24 @@ def run(trials):
     }
     # Most floods are errors at their second or third frame.
     ending = CALM | ends("PROTOCOL_ERROR", "STREAM_CLOSED", "FLOW_CONTROL_ERROR", "NO_ERROR")
-    for name, (first, repeated) in kinds.items():
+    bounds = Bounds(grown=30, seconds=8, sent=32 << 20)
+
+    def flood(name):
+        first, repeated = kinds[name]
         chunk = repeated * TURN
-        bounds = Bounds(seconds=4, sent=32 << 20)
-        attack(trials, f"flood: {name}",
-               lambda _: (first if at == 0 else chunk for at in range(FRAMES // TURN)),
-               ending, bounds, CONNECTIONS, seconds=4)
+        return (first if at == 0 else chunk for at in range(FRAMES // TURN))
+
+    attack(trials, "floods", {name: (lambda _, name=name: flood(name), ending) for name in kinds},
+           bounds, CONNECTIONS)
     # The kernel may take much of what the server doesn't read, and a client that doesn't read sees no
     # GOAWAY: only the cost matters.
     ending = ending | STALLED | OPEN | {"reset"}
-    for name in ("PING", "SETTINGS"):
-        chunk = kinds[name][1] * TURN
-        attack(trials, f"flood: {name}, and reads nothing",
-               lambda _: (chunk for _ in range(FRAMES // TURN)), ending, bounds,
-               CONNECTIONS, window=4096, reads=False)
     # Streams above the limit: each is refused by a frame, which the client doesn't read.
     refusals = b"".join(request(stream, ends=False) for stream in range(1, LATER, 2))
-    attack(trials, "flood: streams above the limit, and reads nothing",
-           lambda _: (refusals[start:start + 20_000] for start in range(0, len(refusals), 20_000)),
-           ending, bounds, CONNECTIONS, window=4096, reads=False)
+    attack(trials, "floods by clients that read nothing", {
+        "PING": (lambda _: flood("PING"), ending),
+        "SETTINGS": (lambda _: flood("SETTINGS"), ending),
+        "streams above the limit": (
+            lambda _: (refusals[start:start + 20_000]
+                       for start in range(0, len(refusals), 20_000)), ending),
+    }, bounds, CONNECTIONS, window=4096, reads=False)

@@ -1,19 +1,20 @@
 """HTTP/2: clients that begin something and don't go on."""
 
 import http2
-from h2_trial import CALM, LATE, Bounds, ends, judge, serving
+from h2_trial import CALM, LATE, Bounds, attack, ends, judge, serving
 from handshakes import in_threads
 from http2 import (
     ACK, DATA, END_HEADERS, HEADERS, PING, PREFACE, SETTINGS, block, frame, request, rst_stream,
     settings)
 
 TIMEOUT = 2  # seconds, of each kind of timeout
-# Of each kind, which has an address of its own: the log has ten lines of a kind for an address.
-CONNECTIONS = 10
+# Seconds until a connection must be closed. After an unread upload, the server discards input for 5.
+CLOSED = TIMEOUT + 5 + LATE
+CONNECTIONS = 10  # of each kind
 FLAGS = [word for name in ("head", "idle", "write")
          for word in (f"--{name}-timeout", f"{TIMEOUT}s")]
 # Without GOAWAY, the connection wasn't HTTP/2 yet.
-ENDS = ends("NO_ERROR", "SETTINGS_TIMEOUT", "PROTOCOL_ERROR", "") | CALM | {"closed", "reset"}
+ENDS = ends("NO_ERROR", "SETTINGS_TIMEOUT", "PROTOCOL_ERROR") | CALM | {"closed", "reset"}
 
 
 def run(trials):
@@ -32,36 +33,32 @@ def run(trials):
         + frame(DATA, b"half", 0, 1),
         "an answered request, without ACK of SETTINGS": begun + request(1),
     }
-    with trials.checked(f"HTTP/2: idle: {len(kinds)} × {CONNECTIONS}") as row, \
-            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
-        clients = {name: [http2.Client(server.address, preface=False, source=f"127.0.1.{at}")
-                          for _ in range(CONNECTIONS)] for at, name in enumerate(kinds, 1)}
-
-        def one(work):
-            name, client = work
-            # Never acknowledges SETTINGS.
-            client.run([kinds[name]], acknowledges=False, quiet=TIMEOUT + LATE,
-                       seconds=TIMEOUT + LATE)
-
-        row.problems += in_threads(
-            [(name, client) for name in kinds for client in clients[name]], one)
-        for name in kinds:
-            print(f"        {name}:")
-            judge(row, server, clients[name], ENDS)
+    # Never acknowledges SETTINGS.
+    attack(trials, "idle", {name: (lambda _, name=name: [kinds[name]], ENDS) for name in kinds},
+           Bounds(grown=10, seconds=4), CONNECTIONS, flags=FLAGS, preface=False, acknowledges=False,
+           quiet=CLOSED, seconds=CLOSED)
     busy(trials)
 
 
 def busy(trials):
-    """Clients that keep an idle connection busy, with a frame ten times a second."""
-    with trials.checked("HTTP/2: idle: PING and nothing else") as row, \
-            serving(trials, row, Bounds(grown=10, seconds=4), *FLAGS) as server:
-        clients = [http2.Client(server.address) for _ in range(CONNECTIONS)]
+    """Clients that do something ten times a second, and never begin or complete a request."""
+    head = frame(HEADERS, block(fields=[("x", "y" * 300)]), END_HEADERS, 1)
+    kinds = {
+        "PING": lambda at: frame(PING, bytes(8)),
+        "a field block, byte by byte": lambda at: head[at:at + 1],
+    }
+    with trials.checked("HTTP/2: busy, but idle") as row, \
+            serving(trials, row, Bounds(grown=10), *FLAGS) as server:
+        clients = {name: [http2.Client(server.address) for _ in range(CONNECTIONS)] for name in kinds}
 
-        def one(client):
-            for _ in range(10 * (TIMEOUT + LATE)):
-                client.run([frame(PING, bytes(8))], quiet=0.1)
+        def one(work):
+            name, client = work
+            for at in range(10 * CLOSED):
+                client.run([kinds[name](at)], quiet=0.1)
                 if client.outcome.is_over():
                     break
 
-        row.problems += in_threads(clients, one)
-        judge(row, server, clients, ENDS)
+        row.problems += in_threads(
+            [(name, client) for name in kinds for client in clients[name]], one)
+        for name in kinds:
+            judge(row, server, clients[name], ENDS, name)

@@ -5,7 +5,7 @@ from http2 import PRIORITY, frame, number, priority_update, request, streams
 
 FRAMES = 400_000
 TURN = 500  # frames of one write
-CONNECTIONS = 4
+CONNECTIONS = 4  # of each kind
 
 
 def run(trials):
@@ -27,14 +27,14 @@ def run(trials):
         "PRIORITY_UPDATE of 16 KiB": (b"", lambda at: priority_update(1, b"a" * 16_380)),
         "PRIORITY_UPDATE of a closed stream": (request(1), lambda at: priority_update(1)),
     }
-    for name, (first, one) in kinds.items():
-        turns = [b"".join(map(one, range(start, start + TURN))) for start in range(
-            0, FRAMES if "idle" in name else TURN, TURN)]
+    def flood(name):
+        first, one = kinds[name]
+        yield first
+        if "idle" not in name:
+            turn = b"".join(map(one, range(TURN)))
+        for start in range(0, FRAMES, TURN):
+            yield b"".join(map(one, range(start, start + TURN))) if "idle" in name else turn
 
-        def chunks(_):
-            yield first
-            for at in range(FRAMES // TURN):
-                yield turns[at % len(turns)]
-
-        attack(trials, f"priorities: {name}", chunks, CALM | ends("PROTOCOL_ERROR"),
-               Bounds(seconds=4, sent=32 << 20), CONNECTIONS, seconds=4)
+    ending = CALM | ends("PROTOCOL_ERROR")
+    attack(trials, "priorities", {name: (lambda _, name=name: flood(name), ending) for name in kinds},
+           Bounds(seconds=8, sent=32 << 20), CONNECTIONS)

@@ -35,12 +35,14 @@ class Bounds:
 
 
 @contextlib.contextmanager
-def serving(trials, row, bounds, *flags, folder=None):
-    """A server, and a victim that gets a file over HTTP/2 meanwhile."""
-    with trials.http(*flags, folder=folder) as server:
+def serving(trials, row, bounds, *flags, start=None, victim=None):
+    """A server, and a victim that gets a file over HTTP/2 meanwhile. `start()` starts another server,
+    and `victim(address)` is its victim."""
+    with start() if start else trials.http(*flags) as server:
         if not until(lambda: _speaks(server.address), LATE):
             raise RuntimeError("the server doesn't speak HTTP/2 without TLS")
-        victim = Victim(server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
+        victim = victim(server.address) if victim else Victim(
+            server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
         before, descriptors = server.usage.resident(), server.usage.descriptors()
         with watched(row, server, victim):
             yield server
@@ -63,22 +65,33 @@ def _speaks(address):
         return 0
 
 
-def attack(trials, name, act, ending, bounds=Bounds(), connections=1, pairs=(), flags=(),
-           window=None, check=None, **how):
-    """Opens connections with settings `pairs`, and calls `act(client)` for each, which returns the
-    bytes to send, in chunks, and perhaps a function that gets frames: see `Client.run`, which gets
-    `how`, too. Each must end in a way that is in `ending`. `check(row, outcomes)` checks more."""
-    with trials.checked(f"HTTP/2: {name}") as row, serving(trials, row, bounds, *flags) as server:
-        clients = [http2.Client(server.address, *pairs, window=window) for _ in range(connections)]
+def attack(trials, name, kinds, bounds=Bounds(), connections=1, pairs=(), flags=(), window=None,
+           preface=True, check=None, serves=None, **how):
+    """Runs attacks of several kinds at the same time: `kinds` has pairs by their names. The first is
+    called with a client, and returns the bytes to send, in chunks, and perhaps a function that gets
+    frames: see `Client.run`, which gets `how`, too. The second has the ways in which the connection
+    may end. Each kind has `connections` with settings `pairs`, from an address of its own, because
+    the log has ten lines of a kind for an address. `check(row, outcomes)` checks more. `serves` has
+    more arguments of `serving`."""
+    with trials.checked(f"HTTP/2: {name}") as row, \
+            serving(trials, row, bounds, *flags, **serves or {}) as server:
+        clients = {
+            kind: [http2.Client(server.address, *pairs, window=window, preface=preface,
+                                source=f"127.0.1.{at}" if at else ATTACKER)
+                   for _ in range(connections)]
+            for at, kind in enumerate(kinds)}
 
-        def one(client):
+        def one(work):
+            act, client = work
             acts = act(client)
             chunks, on_frame = acts if isinstance(acts, tuple) else (acts, None)
             client.run(chunks, on_frame=on_frame, **how)
 
-        row.problems += sorted(set(in_threads(clients, one)))
-        outcomes = [client.outcome for client in clients]
-        judge(row, server, clients, ending)
+        row.problems += in_threads(
+            [(kinds[kind][0], client) for kind, of_kind in clients.items() for client in of_kind], one)
+        for kind, of_kind in clients.items():
+            judge(row, server, of_kind, kinds[kind][1], kind)
+        outcomes = [client.outcome for of_kind in clients.values() for client in of_kind]
         if bounds.sent is not None:
             most = max(outcome.sent for outcome in outcomes)
             row.expect(most <= bounds.sent, f"took {most:,} bytes; the limit is {bounds.sent:,}")
@@ -86,7 +99,7 @@ def attack(trials, name, act, ending, bounds=Bounds(), connections=1, pairs=(), 
             check(row, outcomes)
 
 
-def judge(row, server, clients, ending):
+def judge(row, server, clients, ending, kind=""):
     """Closes connections, and checks how they had ended, and that the log says why. The server logs
     that when the client has closed its side, too."""
     found = collections.Counter()
@@ -99,15 +112,19 @@ def judge(row, server, clients, ending):
         reason = ""
         if client.outcome.is_over():
             code, reason = server.closing(client.source, client.port)
-            row.expect(code, "the log doesn't say why it was closed")
+            if client.outcome.state == "reset" and not client.outcome.goaway:
+                client.outcome.goaway = logged(code)
+            row.expect(code, f"{kind}: the log doesn't say why it was closed")
             reason = f", {code}: {reason}" if code else ""
         found[f"{client.outcome}{reason}"] += 1
         row.expect(str(client.outcome) in ending,
-                   f"{client.outcome} instead of {' or '.join(sorted(ending))}")
+                   f"{kind}: {client.outcome} instead of {' or '.join(sorted(ending))}")
     row.problems = list(dict.fromkeys(row.problems))
     outcomes = [client.outcome for client in clients]
     took = max(outcome.seconds for outcome in outcomes)
     sent = max(outcome.sent for outcome in outcomes)
+    if kind:
+        print(f"      {kind}")
     for how, count in found.items():
         print(f"        {count} × {how}")
     print(f"        after at most {took:.2f} s and {sent:,} bytes; " + "; ".join(
@@ -115,3 +132,12 @@ def judge(row, server, clients, ending):
             ("statuses", sum((outcome.statuses for outcome in outcomes), collections.Counter())),
             ("resets", sum((outcome.resets for outcome in outcomes), collections.Counter())))
         if total))
+
+
+def logged(code):
+    """The error code of the GOAWAY that belongs to a code of the log. A reset of the connection can
+    overtake the GOAWAY."""
+    name = code.removeprefix("http2_").upper()
+    if code.startswith("http2_"):
+        return name if name in http2.ERRORS else "ENHANCE_YOUR_CALM"
+    return ""

@@ -10,6 +10,8 @@ from http2 import DATA, INITIAL_WINDOW_SIZE, WINDOW, request, streams, window_up
 STREAMS = 100
 CONNECTIONS = 100
 WRITE_TIMEOUT = 2
+# Open files at most: 512 for one client, and those of lookups that are not yet answered.
+FILES = 6000
 MIB = 64  # for 100 connections, of which each wants 100 files of 32 MiB
 
 
@@ -27,7 +29,7 @@ def single(trials):
             return window_update(1, got.stream) + window_update(1) if got.kind == DATA else b""
         return [b"".join(request(stream, target) for stream in streams(STREAMS))], give
 
-    attack(trials, "windows: 1 byte, and updates by 1", act, CALM | OPEN, Bounds(seconds=4),
+    attack(trials, "windows: 1 byte, and updates by 1", {"": (act, CALM | OPEN)}, Bounds(seconds=4),
            pairs=[(INITIAL_WINDOW_SIZE, 1)], seconds=4)
 
 
@@ -36,7 +38,7 @@ def slow(trials):
     wholes = itertools.cycle(trials.folder.large)
     for name, pairs in [("no stream may send", [(INITIAL_WINDOW_SIZE, 0)]),
                         ("the connection may not send", [(INITIAL_WINDOW_SIZE, WINDOW)])]:
-        bounds = Bounds(grown=MIB, seconds=6, descriptors=CONNECTIONS + 1500)
+        bounds = Bounds(grown=MIB, seconds=6, descriptors=CONNECTIONS + FILES)
         with trials.checked(f"HTTP/2: windows: {CONNECTIONS} × {STREAMS} files, {name}") as row, \
                 serving(trials, row, bounds, "--write-timeout", f"{WRITE_TIMEOUT}s") as server:
             clients = [http2.Client(server.address, *pairs) for _ in range(CONNECTIONS)]

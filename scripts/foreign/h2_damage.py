@@ -18,7 +18,8 @@ from hyperframe.frame import (
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER = 9  # bytes of a frame's header
-TIMEOUT = 5  # seconds
+TIMEOUT = 10  # seconds
+QUIET = 2  # seconds after which a server that has sent nothing more has judged
 STREAMS = [0, 1, 2, 3, 5, 7, 9, 101]
 # In the content of a 400: the connection ended before the request did, which is no error here.
 INCOMPLETE = b"ended its side"
@@ -225,15 +226,16 @@ def respond(server, event, bodies):
 
 
 def ours(address, data):
-    """What Sockeye does."""
+    """What Sockeye does. It may keep the connection for a while after an incomplete request."""
+    output = []
     with socket.create_connection(address, timeout=TIMEOUT) as connection:
-        output = []
         try:
             connection.sendall(PREFACE + data)
             connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(QUIET)
             while part := connection.recv(1 << 16):
                 output.append(part)
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, TimeoutError):
             pass
     return Verdict(b"".join(output))
 

@@ -2,6 +2,8 @@
 
 import argparse
 import collections
+import concurrent.futures
+import itertools
 import pathlib
 import sys
 import time
@@ -15,6 +17,8 @@ import h2_differences  # noqa: E402
 import h2_exchange  # noqa: E402
 
 MAX_SHOWN = 5
+TURN = 200  # damaged connections between two looks at the clock
+THREADS = 32
 
 
 def exchanges(address, seeds, end):
@@ -37,26 +41,30 @@ def exchanges(address, seeds, end):
 def damaged(address, seeds, end):
     """Damaged connections until a time. Returns the number of differences that aren't listed."""
     alike, listed, unlisted = 0, collections.Counter(), 0
-    for seed in seeds:
-        if time.monotonic() > end:
-            break
+
+    def one(seed):
         their, why, data = h2_damage.theirs(h2_damage.case(seed))
-        try:
-            our = h2_damage.ours(address, data)
-            reason = h2_differences.reason(their, why, our, data)
-            label = our.errors()
-        except TimeoutError:
-            reason, label = None, f"nothing for {h2_damage.TIMEOUT} s"
-        if reason == "":
-            alike += 1
-        elif reason:
-            listed[reason] += 1
-        else:
-            unlisted += 1
-            if unlisted <= MAX_SHOWN:
-                print(f"damaged {seed}: h2: {why or their.errors()}; ours: {label}")
-                for one in h2_damage.split(data):
-                    print(f"    {one[:9].hex(' ')}  {one[9:41].hex()}")
+        our = h2_damage.ours(address, data)
+        return seed, data, h2_differences.reason(their, why, our, data), \
+            f"h2: {why or their.errors()}; ours: {our.errors()}"
+
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        seeds = iter(seeds)
+        while time.monotonic() < end:
+            turn = list(itertools.islice(seeds, TURN))
+            for seed, data, reason, label in pool.map(one, turn):
+                if reason == "":
+                    alike += 1
+                elif reason:
+                    listed[reason] += 1
+                else:
+                    unlisted += 1
+                    if unlisted <= MAX_SHOWN:
+                        print(f"damaged {seed}: {label}")
+                        for frame in h2_damage.split(data):
+                            print(f"    {frame[:9].hex(' ')}  {frame[9:41].hex()}")
+            if len(turn) < TURN:
+                break
     for reason, count in listed.most_common():
         print(f"{count:6} {reason}")
     print(f"{alike} damaged connections judged alike, {sum(listed.values())} differently for "

@@ -48,7 +48,9 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
     let all = Rc::clone(&requests);
     let recorder = move |_: &Peer| Recorder { current: Accepted::default(), all: all.clone() };
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), recorder));
+    // These are readings of HTTP/1.1, also of the preface of HTTP/2.
+    let config = ServerConfig::default().http2(false);
+    let mut client = Harness::new(Server::new(Rc::new(config), recorder));
     let mut output = Vec::new();
     for part in parts {
         if client.fault().is_none() && client.end().is_none() {
