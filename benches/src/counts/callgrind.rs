@@ -13,7 +13,11 @@ use crate::Result;
 /// Number of counted turns: enough that work done once per second adds little to each request, and
 /// not more than are made within a second.
 fn turns(name: &str) -> usize {
-    if name == "h2-small" { 25 } else { 100 }
+    match name {
+        "h2-small" => 25,
+        "pipelined" => 50,
+        _ => 100,
+    }
 }
 
 /// Maximum number of attempts to run a scene fast enough.
