@@ -34,6 +34,7 @@ pub struct ServerConfig {
     /// Memory for the fields of an HTTP/2 request.
     pub(crate) head_memory: Cell<Option<Box<HeadMemory>>>,
     /// HTTP/2 streams that no request uses.
+    #[expect(clippy::vec_box, reason = "a stream in use stays where it is")]
     streams: RefCell<Vec<Box<Stream>>>,
     /// The number of HTTP/2 connections so far.
     pub(crate) h2_connections: Cell<u64>,

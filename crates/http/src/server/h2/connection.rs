@@ -203,10 +203,9 @@ impl<S: Handlers> H2Connection<S> {
         if header.len > frame::DEFAULT_MAX_LEN {
             return Err(H2Error::frame_size("sent a frame that is longer than allowed"));
         }
-        if self.expects == Expects::Settings {
-            if header.kind != kind::SETTINGS || header.has(flags::ACK) {
-                return Err(H2Error::protocol("sent another frame before SETTINGS"));
-            }
+        let is_settings = header.kind == kind::SETTINGS && !header.has(flags::ACK);
+        if self.expects == Expects::Settings && !is_settings {
+            return Err(H2Error::protocol("sent another frame before SETTINGS"));
         }
         if self.block.is_some() && header.kind != kind::CONTINUATION {
             return Err(H2Error::protocol("sent another frame within a header block"));

@@ -7,6 +7,7 @@ use sockeye_proto::{DRAIN_GRACE, Event, Fault, Reason, Stop, Ticket, Time, Turn}
 use super::connection::{Going, H2Connection};
 use super::error::H2Error;
 use super::limits::PING_AFTER;
+use super::stream::ActiveStream;
 use crate::h2::frame::{self, ErrorCode, flags, kind};
 use crate::semantics::log::PING_TIMEOUT;
 use crate::semantics::refusal::Refusal;
@@ -74,7 +75,7 @@ impl<S: Handlers> H2Connection<S> {
         }
         if self.timers.streams <= now {
             self.timers.streams = Time::NEVER;
-            self.for_each_stream(turn, |active, turn| active.on_deadline(turn));
+            self.for_each_stream(turn, ActiveStream::on_deadline);
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(super) const SMALL_DELAY: Duration = Duration::from_millis(200);
 
 /// At most about this much waits in the kernel, so that a more urgent response needs not wait for a
 /// whole send buffer.
-pub(super) const MAX_KERNEL_UNSENT: u32 = 128 * 1024;
+pub(super) const MAX_KERNEL_UNSENT: u32 = 256 * 1024;
 
 /// The window of a stream at first: bytes of content that wait for a handler that doesn't read.
 pub(super) const STREAM_WINDOW: u32 = 65_535;
