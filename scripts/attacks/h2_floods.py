@@ -1,7 +1,10 @@
 """HTTP/2: frames that say nothing, again and again, from clients that read the answers and from those
 that don't (CVE-2019-9511 to 9518)."""
 
-from h2_trial import CALM, OPEN, STALLED, Bounds, attack, ends
+import ssl
+
+from authority import Authority
+from h2_trial import CALM, ENDED, OPEN, STALLED, Bounds, attack, ends
 from http2 import (
     ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request,
     rst_stream, settings, window_update)
@@ -10,6 +13,15 @@ FRAMES = 400_000
 TURN = 500  # frames of one write
 CONNECTIONS = 4  # of each kind
 LATER = 10_000  # the number of a stream that is idle
+
+
+def over_tls(trials, attacks, bounds):
+    """The same over TLS, where a layer more could hold frames or answers."""
+    authority = Authority(trials.directory / "authority")
+    tls = ssl.create_default_context(cafile=authority.certificate)
+    tls.set_alpn_protocols(["h2"])
+    attack(trials, "floods over TLS", attacks, bounds, CONNECTIONS, flags=authority.flags(),
+           serves={"tls": tls}, **ENDED)
 
 
 def run(trials):
@@ -47,7 +59,8 @@ def run(trials):
         return (first if at == 0 else chunk for at in range(FRAMES // TURN))
 
     attack(trials, "floods", {name: (lambda _, name=name: flood(name), ending) for name in kinds},
-           bounds, CONNECTIONS)
+           bounds, CONNECTIONS, **ENDED)
+    over_tls(trials, {name: (lambda _, name=name: flood(name), ending) for name in kinds}, bounds)
     # The kernel may take much of what the server doesn't read, and a client that doesn't read sees no
     # GOAWAY: only the cost matters.
     ending = ending | STALLED | OPEN | {"reset"}
