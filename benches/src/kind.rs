@@ -98,8 +98,8 @@ impl Kind {
             return match self {
                 Self::Limit => load.tls().is_none(),
                 Self::Ours | Self::Before | Self::Nginx | Self::H2o => true,
-                // It can't serve precompressed files.
-                Self::Nghttpd => load.file().is_some(),
+                // It can't serve precompressed files, and its key exchange is another one.
+                Self::Nghttpd => load.file().is_some() && load.tls().is_none(),
                 Self::Hyper => small,
                 _ => false,
             };

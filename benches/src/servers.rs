@@ -169,7 +169,7 @@ impl Setup {
             Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
             Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind, load)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),
-            Kind::Nghttpd => return self.nghttpd(load).map(Some),
+            Kind::Nghttpd => return self.nghttpd().map(Some),
             Kind::Nginx | Kind::Lighttpd | Kind::H2o => {
                 return self.configured(kind, load).map(Some);
             }

@@ -119,6 +119,8 @@ struct Stream {
     has_status: bool,
     has_ended: bool,
     is_reset: bool,
+    /// The client has reset it.
+    is_cancelled: bool,
     /// What the server may send, apart from the initial window.
     window: i64,
 }
@@ -180,11 +182,12 @@ impl Checker {
                 4 if header.flags & 1 == 0 => {
                     let (settings, _) = payload.as_chunks::<6>();
                     let sizes = settings.iter().filter(|setting| setting[..2] == [0, 4]);
-                    let size = sizes.map(|setting| i64::from(number(&setting[2..]))).last();
+                    let size = sizes.map(|setting| i64::from(number(&setting[2..]))).next_back();
                     let before = self.initial_windows[self.settings];
                     self.settings += 1;
                     self.initial_windows.push(size.unwrap_or(before));
                 }
+                3 => self.streams.entry(header.stream).or_default().is_cancelled = true,
                 8 if payload.len() == 4 => {
                     let by = i64::from(number(&payload) & 0x7fff_ffff);
                     let window = match header.stream {
@@ -285,7 +288,7 @@ impl Checker {
         assert!(self.received.is_empty() && self.block.is_none(), "an incomplete frame");
         for (id, stream) in &self.streams {
             let is_over = stream.has_ended || stream.is_reset || !stream.has_status;
-            assert!(is_over || has_fault, "stream {id} has no end");
+            assert!(is_over || stream.is_cancelled || has_fault, "stream {id} has no end");
         }
     }
 }
@@ -329,17 +332,19 @@ fn status(mut block: &[u8]) -> Option<u16> {
 
 fn integer(first: u8, max: u8, block: &mut &[u8]) -> usize {
     let mut number = usize::from(first);
+    if first < max {
+        return number;
+    }
     let mut shift = 0;
-    while first == max {
+    loop {
         let (&byte, rest) = block.split_first().expect("a whole number");
         *block = rest;
         number += usize::from(byte & 0x7f) << shift;
         shift += 7;
         if byte & 0x80 == 0 {
-            break;
+            return number;
         }
     }
-    number
 }
 
 /// A string, as it is coded.

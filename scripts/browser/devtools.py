@@ -54,6 +54,7 @@ class Browser:
         self._next = 0
         self._session = None
         self.events = []
+        self.protocols = set()  # of all HTTP responses, as "h2"
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -109,7 +110,12 @@ class Browser:
                 raise Failed(f"{what}: the browser {'ended' if ready else 'did not answer'}")
             self._rest += piece
         message, _, self._rest = self._rest.partition(b"\0")
-        return json.loads(message)
+        message = json.loads(message)
+        if message.get("method") == "Network.responseReceived":
+            response = message["params"]["response"]
+            if response["url"].startswith("http"):
+                self.protocols.add(response.get("protocol"))
+        return message
 
     def _loaded(self, begin):
         self.events = [event for event in self.events

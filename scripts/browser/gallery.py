@@ -62,6 +62,11 @@ LOGO = (b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 80"><rect wid
         b'fill="#a92f1d"/><circle cx="42" cy="40" r="22" fill="#fff"/></svg>')
 
 
+def chunk(kind, data):
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def picture(width, height, seed):
     """A PNG of hills under a sky."""
     red, green, blue = (seed * step % 256 for step in (37, 91, 151))
@@ -76,9 +81,6 @@ def picture(width, height, seed):
                 lines += bytes((red // 3, 100 + green // 4 - int(60 * depth), 70 + blue // 6))
             else:
                 lines += bytes((120 + int(red * 0.4 * depth), 150 + int(60 * depth), 210 - blue // 6))
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(lines)))

@@ -55,7 +55,7 @@ const NEW: &str = "browser-new";
 
 /// Number of clients. With more, each request would have a smaller share of the costs of a turn.
 const PEERS: usize = 16;
-/// Number of turns until the file is in the cache, and memory in the pools.
+/// Number of requests of a client until the file is in the cache, and memory in the pools.
 const WARM_UP: usize = 50;
 
 /// Printed if a name may have been looked up again during the counted turns.
@@ -256,7 +256,7 @@ impl<'a> Scene<'a> {
     }
 
     fn warm_up(&mut self) -> Result<()> {
-        for _ in 0..WARM_UP {
+        for _ in 0..WARM_UP.div_ceil(self.depth) {
             self.exchange(Shard::turn)?;
         }
         Ok(())

@@ -6,19 +6,13 @@ use super::{Server, Setup, config, process::free_address};
 use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
-    /// Starts nghttpd, which is configured by its arguments. It has one worker.
-    pub(super) fn nghttpd(&self, load: Shape) -> Result<Server> {
+    /// Starts nghttpd, which is configured by its arguments. It has one worker, and no TLS.
+    pub(super) fn nghttpd(&self) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(Kind::Nghttpd.name());
         command.arg("--address").arg(address.ip().to_string());
         command.arg("--htdocs").arg(self.dir.join("files"));
-        if load.tls().is_none() {
-            command.arg("--no-tls");
-        }
-        command.arg(address.port().to_string());
-        if load.tls().is_some() {
-            command.args([&self.certificate.key, &self.certificate.certificate]);
-        }
+        command.arg("--no-tls").arg(address.port().to_string());
         self.spawn(Kind::Nghttpd, command, Some(address))
     }
 

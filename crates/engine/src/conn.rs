@@ -94,6 +94,8 @@ pub(crate) struct Lingering {
 pub(crate) enum Chore {
     /// Its TLS handshake is complete, or its client doesn't speak TLS: its session is to be opened.
     OpenSession,
+    /// What is charged to its client has changed.
+    Charge,
     /// The kernel is to hold at most this many unsent bytes.
     LimitUnsent(u32),
 }
@@ -218,7 +220,7 @@ impl<S> Conn<S> {
     /// connection holds little.
     #[cold]
     pub(crate) fn charge(&mut self, resources: &mut ShardResources) {
-        let (key, held) = (self.session.key(), self.session.held());
+        let (key, held) = (self.session.key(), self.session.charged());
         self.charged = held > UNCHARGED_BYTES;
         if self.charged {
             resources.output_budget.charge(key, self.client(), held, resources.now);
@@ -319,7 +321,7 @@ impl Owner for ShardResources {
         let Self { now, wall, handles, output_budget, config, .. } = self;
         let is_exhausted = output_budget.must_check_clients() && is_exhausted(output_budget, peer);
         let room = if is_exhausted { 1 } else { config.max_buffered_output };
-        Context { now: *now, wall: *wall, handles, room }
+        Context { now: *now, wall: *wall, handles, room, is_over_budget: is_exhausted }
     }
 
     #[inline]
@@ -344,6 +346,10 @@ impl Owner for ShardResources {
 
     fn limit_unsent(&mut self, key: Key, bytes: u32) {
         self.chores.push((key, Chore::LimitUnsent(bytes)));
+    }
+
+    fn charge(&mut self, key: Key) {
+        self.chores.push((key, Chore::Charge));
     }
 
     #[inline]

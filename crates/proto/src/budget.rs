@@ -2,7 +2,7 @@
 //!
 //! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the
 //! permit returns its amount to the budget. When a budget is exhausted, requests get a cheaper
-//! response (uncompressed, or a 503). Nothing waits for a budget.
+//! response (uncompressed, or a 503), or wait for a permit of another ([`Budget::wait`]).
 //!
 //! A resource that clients share, such as a compressed file, is counted once in total while it
 //! exists ([`Budget::take_shared`]), and for each client that uses it ([`Budget::charge`]).
@@ -10,12 +10,12 @@
 //! All event loops and job threads share a budget, so it has a mutex. It is locked only when
 //! something large is held or released, and never while waiting.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::counts::Counts;
-use crate::{Client, Time};
+use crate::{Client, Promise, ReportLimiter, Ticket, Time};
 
 /// How much of a resource may be held at a time.
 #[derive(Debug)]
@@ -33,67 +33,12 @@ struct State {
     total: u64,
     used: u64,
     by_client: Counts<Client>,
+    /// Those that wait for 1, in the order of their arrival.
+    waiting: VecDeque<(Client, Promise)>,
 }
 
-/// The minimum time between two reports of the same event.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Limits how often an event caused by many requests is logged: at once, and then once a minute
-/// with the number of requests. [`ReportLimiter::take_due`] and [`ReportLimiter::take`] return how
-/// many were counted since the last report.
-#[derive(Debug, Default)]
-pub struct ReportLimiter(Mutex<Unreported>);
-
-#[derive(Debug, Default)]
-struct Unreported {
-    requests: u64,
-    /// No report before this time.
-    after: Time,
-}
-
-impl ReportLimiter {
-    /// Counts a request. Returns the number of requests since the last report if a report is due.
-    pub fn report(&self, now: Time) -> Option<u64> {
-        let mut unreported = self.lock();
-        unreported.requests += 1;
-        unreported.take_due(now)
-    }
-
-    /// When to report the requests since the last report. `None` if there are none.
-    pub fn due(&self) -> Option<Time> {
-        let unreported = self.lock();
-        (unreported.requests > 0).then_some(unreported.after)
-    }
-
-    /// The number of requests since the last report, if a report is due.
-    pub fn take_due(&self, now: Time) -> Option<u64> {
-        self.lock().take_due(now)
-    }
-
-    /// The number of requests since the last report: for a last report, at the end.
-    pub fn take(&self) -> Option<u64> {
-        self.lock().take()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Unreported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Unreported {
-    fn take_due(&mut self, now: Time) -> Option<u64> {
-        if now < self.after {
-            return None;
-        }
-        let requests = self.take()?;
-        self.after = now + REPORT_INTERVAL;
-        Some(requests)
-    }
-
-    fn take(&mut self) -> Option<u64> {
-        Some(std::mem::take(&mut self.requests)).filter(|requests| *requests > 0)
-    }
-}
+/// How many may wait for a budget, a quarter of them for one client.
+const MAX_WAITING: u64 = 1024;
 
 /// Part of a budget, returned when it is dropped.
 #[derive(Debug)]
@@ -112,7 +57,8 @@ impl Budget {
     /// bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
-        let state = Mutex::new(State { total, used: 0, by_client: Counts::default() });
+        let (by_client, waiting) = (Counts::default(), VecDeque::new());
+        let state = Mutex::new(State { total, used: 0, by_client, waiting });
         Arc::new(Self { name, state, used: AtomicU64::new(0), reports: ReportLimiter::default() })
     }
 
@@ -129,8 +75,9 @@ impl Budget {
     }
 
     /// Changes how much may be held. Existing permits stay valid.
-    pub fn set_total(&self, total: u64) {
+    pub fn set_total(self: &Arc<Self>, total: u64) {
         self.lock().total = total;
+        self.serve_waiting();
     }
 
     /// How much is held now. Takes no lock.
@@ -142,6 +89,49 @@ impl Budget {
     /// Takes `amount` for `client`, if the total and the client's share allow it.
     pub fn take(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), true, amount)
+    }
+
+    /// Waits until `client` may take 1. The promise is fulfilled with the [`Permit`]. Returns its
+    /// ticket, or `None` if too many wait already, or there will never be any.
+    pub fn wait(
+        self: &Arc<Self>,
+        client: Client,
+        promise: impl FnOnce() -> Promise,
+    ) -> Option<Ticket> {
+        let mut state = self.lock();
+        let of_client = state.waiting.iter().filter(|(other, _)| *other == client).count() as u64;
+        let all = state.waiting.len() as u64;
+        if state.total == 0 || all >= MAX_WAITING || of_client >= client.share(MAX_WAITING) {
+            return None;
+        }
+        let promise = promise();
+        let ticket = promise.ticket();
+        state.waiting.push_back((client, promise));
+        drop(state);
+        // Something may have been returned before the lock was taken.
+        self.serve_waiting();
+        Some(ticket)
+    }
+
+    /// Gives permits to those that wait, as long as the budget allows it.
+    fn serve_waiting(self: &Arc<Self>) {
+        while let Some((client, promise)) = self.change(State::next_waiting) {
+            let budget = Arc::clone(self);
+            // Should nobody want it any more, the next one gets it.
+            let permit = Permit { budget, client: Some(client), in_total: true, amount: 1 };
+            promise.fulfill(Box::new(permit));
+        }
+    }
+
+    /// Returns part of the budget.
+    fn give_back(self: &Arc<Self>, client: Option<Client>, in_total: bool, less: u64) {
+        let is_waited_for = self.change(|state| {
+            state.give_back(client, in_total, less);
+            !state.waiting.is_empty()
+        });
+        if is_waited_for {
+            self.serve_waiting();
+        }
     }
 
     /// Takes `amount` for something that clients share, if the total allows it.
@@ -204,19 +194,34 @@ impl Budget {
 }
 
 impl State {
-    /// Adds `more`, if both the total and the client's share allow it.
-    fn add(&mut self, client: Option<Client>, in_total: bool, more: u64) -> bool {
+    /// Whether both the total and the client's share allow `more`.
+    fn allows(&self, client: Option<Client>, in_total: bool, more: u64) -> bool {
         if in_total && self.used.saturating_add(more) > self.total {
             return false;
         }
-        if let Some(client) = client {
+        client.is_none_or(|client| {
             let has = self.by_client.get(client);
-            if has.saturating_add(more) > client.share(self.total) {
-                return false;
-            }
+            has.saturating_add(more) <= client.share(self.total)
+        })
+    }
+
+    /// Adds `more`, if both the total and the client's share allow it.
+    fn add(&mut self, client: Option<Client>, in_total: bool, more: u64) -> bool {
+        let is_allowed = self.allows(client, in_total, more);
+        if is_allowed {
+            self.count(client, in_total, more);
         }
-        self.count(client, in_total, more);
-        true
+        is_allowed
+    }
+
+    /// Takes 1 for one that waits and may have it: of the client that holds least, the first.
+    fn next_waiting(&mut self) -> Option<(Client, Promise)> {
+        let clients = self.waiting.iter().map(|(client, _)| *client).enumerate();
+        let may_have = clients.filter(|(_, client)| self.allows(Some(*client), true, 1));
+        let (at, _) = may_have.min_by_key(|(_, client)| self.by_client.get(*client))?;
+        let (client, promise) = self.waiting.remove(at)?;
+        self.count(Some(client), true, 1);
+        Some((client, promise))
     }
 
     fn count(&mut self, client: Option<Client>, in_total: bool, more: u64) {
@@ -248,10 +253,8 @@ impl Permit {
     /// Changes it to `amount`, even if the budget is exceeded: for resources that are held already.
     pub fn set(&mut self, amount: u64) {
         let Self { ref budget, client, in_total, amount: has } = *self;
-        budget.change(|state| {
-            state.give_back(client, in_total, has);
-            state.count(client, in_total, amount);
-        });
+        budget.change(|state| state.count(client, in_total, amount));
+        budget.give_back(client, in_total, has);
         self.amount = amount;
     }
 
@@ -259,13 +262,13 @@ impl Permit {
     #[must_use]
     pub fn resize(&mut self, amount: u64) -> bool {
         let Self { ref budget, client, in_total, amount: has } = *self;
-        let resized = budget.change(|state| match amount.checked_sub(has) {
-            Some(more) => state.add(client, in_total, more),
+        let resized = match amount.checked_sub(has) {
+            Some(more) => budget.change(|state| state.add(client, in_total, more)),
             None => {
-                state.give_back(client, in_total, has - amount);
+                budget.give_back(client, in_total, has - amount);
                 true
             }
-        });
+        };
         if resized {
             self.amount = amount;
         }
@@ -278,16 +281,19 @@ impl Drop for Permit {
         let Self { ref budget, client, in_total, amount } = *self;
         // Most hold nothing: skip the lock.
         if amount > 0 {
-            budget.change(|state| state.give_back(client, in_total, amount));
+            budget.give_back(client, in_total, amount);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::remote::{Delivery, Envelope, Key, MailboxSender};
 
     const ALICE: Client = Client::V4([192, 0, 2, 1]);
     const BOB: Client = Client::V4([192, 0, 2, 2]);
@@ -360,18 +366,74 @@ mod tests {
         assert_eq!(budget.report(at(65)), Some(3));
     }
 
+    /// Keeps the permits that are sent to those who wait.
+    #[derive(Default)]
+    struct Granted(Mutex<Vec<(Ticket, Permit)>>);
+
+    impl MailboxSender for Granted {
+        fn send(&self, envelope: Envelope) {
+            let Delivery::Settled(ticket, Ok(message)) = envelope.content else { return };
+            self.0.lock().unwrap().push((ticket, *message.downcast().unwrap()));
+        }
+
+        fn is_on_event_loop(&self) -> bool {
+            true
+        }
+    }
+
+    impl Granted {
+        fn wait(self: &Arc<Self>, budget: &Arc<Budget>, client: Client, id: u64) -> bool {
+            let promise = || Promise::new(Arc::clone(self) as _, (Key(1), 0), Ticket(id));
+            budget.wait(client, promise).is_some()
+        }
+
+        /// The tickets and clients of the permits that were granted since the last call.
+        fn take(&self) -> Vec<(u64, Permit)> {
+            let granted = std::mem::take(&mut *self.0.lock().unwrap());
+            granted.into_iter().map(|(ticket, permit)| (ticket.0, permit)).collect()
+        }
+    }
+
     #[test]
-    fn unreported_requests_are_reported_after_a_minute_or_at_the_end() {
-        let reports = ReportLimiter::default();
-        let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
-        assert_eq!((reports.due(), reports.take_due(at(5)), reports.take()), (None, None, None));
-        assert_eq!(reports.report(at(5)), Some(1));
-        assert_eq!(reports.due(), None);
-        assert_eq!((reports.report(at(6)), reports.report(at(7))), (None, None));
-        assert_eq!((reports.due(), reports.take_due(at(64))), (Some(at(65)), None));
-        assert_eq!((reports.take_due(at(65)), reports.due()), (Some(2), None));
-        assert_eq!((reports.report(at(66)), reports.due()), (None, Some(at(125))));
-        assert_eq!((reports.take(), reports.take()), (Some(1), None));
+    fn what_is_returned_goes_to_the_waiting_client_that_holds_least() {
+        let (budget, granted) = (Budget::new("things", 8), Arc::<Granted>::default());
+        let mut alice: Vec<_> = (0..2).map(|_| budget.take(ALICE, 1).unwrap()).collect();
+        let local = budget.take(Client::Unix, 4).unwrap();
+        let shared = budget.take_shared(2).unwrap();
+        for (client, id) in [(ALICE, 0), (ALICE, 1), (BOB, 2), (ALICE, 3)] {
+            assert!(granted.wait(&budget, client, id));
+        }
+        assert!(granted.take().is_empty());
+        // Alice has less of what others return than her share.
+        drop(shared);
+        let to_bob = granted.take();
+        assert_eq!(to_bob.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+        assert_eq!(budget.used(), 7);
+        // Alice's own permit goes to her next request, and each that is returned again to another.
+        for id in [0, 1, 3] {
+            drop(alice.remove(0));
+            let mut next = granted.take();
+            assert_eq!(next.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
+            alice.extend(next.pop().map(|(_, permit)| permit));
+        }
+        drop((alice, to_bob, local));
+        assert!(granted.take().is_empty());
+        let state = budget.lock();
+        assert_eq!((state.used, state.by_client.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn those_that_wait_are_limited_and_get_what_is_there() {
+        let (budget, granted) = (Budget::new("things", 0), Arc::<Granted>::default());
+        assert!(!granted.wait(&budget, ALICE, 0), "there will never be any");
+        budget.set_total(4);
+        assert!(granted.wait(&budget, ALICE, 0));
+        assert_eq!(granted.0.lock().unwrap().len(), 1, "returned before it waited");
+        let of_alice = (1..).take_while(|id| granted.wait(&budget, ALICE, *id)).count() as u64;
+        assert_eq!(of_alice, MAX_WAITING / 4);
+        // A larger budget serves more.
+        budget.set_total(8);
+        assert_eq!(granted.take().len(), 2);
     }
 
     proptest! {

@@ -45,12 +45,14 @@ struct TestOwner {
     /// Kept for its memory, so that tests can count allocations.
     spare_output: Option<Box<Output>>,
     unsent_limit: Option<u32>,
+    is_over_budget: bool,
 }
 
 impl Owner for TestOwner {
     fn context(&self, _: &Peer) -> Context<'_> {
-        let Self { handles, now, wall, .. } = self;
-        Context { now: *now, wall: *wall, handles, room: Harness::ROOM }
+        let Self { handles, now, wall, is_over_budget, .. } = self;
+        let (now, wall, is_over_budget) = (*now, *wall, *is_over_budget);
+        Context { now, wall, handles, room: Harness::ROOM, is_over_budget }
     }
 
     fn high_water(&self) -> usize {
@@ -69,6 +71,8 @@ impl Owner for TestOwner {
         output.clear();
         self.spare_output = Some(output);
     }
+
+    fn charge(&mut self, _: Key) {}
 
     fn limit_unsent(&mut self, _: Key, bytes: u32) {
         self.unsent_limit = Some(bytes);
@@ -135,6 +139,7 @@ impl Harness {
             wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
             unsent_limit: None,
+            is_over_budget: false,
         };
         let session = Session::new(Box::new(protocol), Key(1), peer);
         let mut harness = Self { session, owner, envelopes, jobs };
@@ -159,6 +164,16 @@ impl Harness {
     pub fn eof(&mut self) {
         self.session.half_close();
         self.call(Session::end_of_input);
+    }
+
+    /// Sets [`Turn::is_over_budget`](crate::Turn::is_over_budget).
+    pub fn set_over_budget(&mut self, is_over_budget: bool) {
+        self.owner.is_over_budget = is_over_budget;
+    }
+
+    /// Bytes that are charged to the client: see [`Session::charged`].
+    pub fn charged(&self) -> usize {
+        self.session.charged()
     }
 
     /// What the protocol has asked for by [`Turn::limit_unsent`](crate::Turn::limit_unsent).

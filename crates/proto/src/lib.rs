@@ -85,10 +85,11 @@ mod output;
 mod peer;
 mod protocol;
 mod remote;
+mod report_limiter;
 mod time;
 mod tls;
 
-pub use budget::{Budget, Permit, ReportLimiter};
+pub use budget::{Budget, Permit};
 pub use client::Client;
 pub use event::{DRAIN_GRACE, Event, Stop};
 pub use fault::{Blame, Fault, Reason};
@@ -98,6 +99,7 @@ pub use output::{Mark, Output, Part, Parts};
 pub use peer::{Address, Peer};
 pub use protocol::{Consumed, End, Next, Protocol, Turn};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
+pub use report_limiter::ReportLimiter;
 pub use time::{Time, Timed, WallTime};
 pub use tls::TlsInfo;
 

@@ -109,6 +109,8 @@ pub struct Context<'a> {
     pub handles: &'a ShardHandles,
     /// The output is full when it holds this many bytes.
     pub room: usize,
+    /// The client of the connection may have no more memory: see [`Turn::is_over_budget`].
+    pub is_over_budget: bool,
 }
 
 /// How a protocol ends its connection.
@@ -146,6 +148,8 @@ pub(crate) struct RareEffects {
     pub(crate) switch: Option<Box<dyn Protocol>>,
     /// [`Turn::limit_unsent`].
     pub(crate) unsent_limit: Option<u32>,
+    /// [`Turn::set_held`].
+    pub(crate) held: Option<usize>,
 }
 
 impl fmt::Debug for Effects {
@@ -303,6 +307,22 @@ impl<'a> Turn<'a> {
     /// [`driver::Stream`](crate::driver::Stream).
     pub fn limit_unsent(&mut self, bytes: u32) {
         self.effects.rare().unsent_limit = Some(bytes);
+    }
+
+    /// Sets how many bytes the protocol holds for this connection outside of its output, such as the
+    /// outputs of its streams. They are charged to the client, as output is. At first none. It need
+    /// not be exact: call this when it has changed by some KiB.
+    ///
+    /// No effect in a turn of a [`driver::Stream`](crate::driver::Stream).
+    pub fn set_held(&mut self, bytes: usize) {
+        self.effects.rare().held = Some(bytes);
+    }
+
+    /// Whether the budget for output, or the share of this connection's client, is spent. Then a
+    /// protocol should begin nothing that it has to hold memory for.
+    #[must_use]
+    pub fn is_over_budget(&self) -> bool {
+        self.context.is_over_budget
     }
 
     /// A promise of one [`Event::Message`], to be fulfilled by any thread.

@@ -168,7 +168,7 @@
 //! | [`http`] | HTTP services from closures |
 //! | [`message`] | message services from closures, in frames and over HTTP |
 //! | [`files`] | a folder, or one file, as HTTP responses |
-//! | [`http_core`] | HTTP/1.1 as a protocol, with handlers that read requests without copying them |
+//! | [`http_core`] | HTTP/1.1 and HTTP/2 as a protocol, with handlers that read requests without copying them |
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
 //! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests (feature `harness`) |
 //!

@@ -135,7 +135,7 @@ fn handshakes_that_fail_are_logged_with_their_reason() {
     get(&server, site.client(), "b.example").unwrap_err();
     get(&server, builder(RootCertStore::empty()).with_no_client_auth(), "a.example").unwrap_err();
     let mut other = site.client();
-    other.alpn_protocols = vec![b"h2".to_vec()];
+    other.alpn_protocols = vec![b"other".to_vec()];
     get(&server, other, "a.example").unwrap_err();
     expected.extend(["tls_unknown_name", "tls_alert", "tls_unknown_protocol"]);
     assert!(get(&server, site.client(), "a.example").unwrap().ends_with("hello"));

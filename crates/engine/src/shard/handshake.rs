@@ -79,6 +79,11 @@ impl<D: Driver> Shard<D> {
         while let Some((key, chore)) = self.resources.chores.pop() {
             match chore {
                 Chore::OpenSession => self.open_session(key),
+                Chore::Charge => {
+                    if let Some(conn) = find(&mut self.conns, key) {
+                        conn.charge(&mut self.resources);
+                    }
+                }
                 Chore::LimitUnsent(bytes) => {
                     if let Some(conn) = find(&mut self.conns, key) {
                         self.driver.limit_unsent(&mut conn.socket, bytes);

@@ -12,8 +12,8 @@ use super::failures::Failures;
 use crate::coding::compressed_cache::CompressedCache;
 use crate::store::absent::Absent;
 
-const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a higher limit on \
-     open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
+const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503, or wait (HTTP/2); a higher \
+     limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
 /// The most resources that requests hold at a time, over all folders and shards. One client gets at
 /// most a quarter of each. A client on the same machine, which may be a proxy that names no client,
@@ -21,7 +21,8 @@ const NO_MORE_FILES: &str = "too many files are being sent: some requests get 50
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Open files that are being sent or wait to be read, each with a descriptor. Beyond it,
-    /// requests for files that are not kept in memory get a 503. Default: 512.
+    /// requests for files that are not kept in memory get a 503; those over HTTP/2 wait instead,
+    /// up to 256 of a client and 1,024 in all. Default: 512.
     pub open_files: u64,
     /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.

@@ -1,7 +1,9 @@
 //! Answers a request with a file, or with the ranges that the request selects.
 
-use sockeye_http::{Answer, Body, Fields, Responder, Status};
-use sockeye_proto::{FileRange, Permit};
+use std::cell::RefCell;
+
+use sockeye_http::{Answer, Body, Fields, Responder, Status, Version};
+use sockeye_proto::{FileRange, Permit, Ticket};
 
 use super::budgets::Budgets;
 use super::conditions::{Validators, evaluate};
@@ -25,18 +27,28 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) budgets: &'a Budgets,
     /// The fields of a 503.
     pub(crate) retry: &'a Fields,
+    /// A permit for an open file that the request has waited for.
+    pub(crate) granted: &'a RefCell<Option<Permit>>,
+}
+
+/// What came of an attempt to send a file.
+pub(crate) enum Attempt<'r, 't> {
+    Answered(Answer),
+    /// The client's share of open files is spent. A message with this ticket brings a permit.
+    WaitForFile(Ticket, Responder<'r, 't>),
 }
 
 /// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share
-/// of the budget is spent.
-pub(crate) fn send(
+/// of the budget is spent. If the share of open files is spent, a request over HTTP/2 waits: clients
+/// send as many as they like at once. In HTTP/1.1, where each has a connection, it gets a 503.
+pub(crate) fn send<'r, 't>(
     selected: &Selected<'_>,
     original: &Representation,
     purpose: Purpose,
     context: ResponseContext<'_>,
     view: RequestView<'_>,
-    mut responder: Responder<'_, '_>,
-) -> Answer {
+    mut responder: Responder<'r, 't>,
+) -> Attempt<'r, 't> {
     let ResponseContext { cors, boundary, .. } = context;
     let file = selected.file;
     let is_prepared =
@@ -54,7 +66,7 @@ pub(crate) fn send(
         let for_error = |fields: &Fields| without(fields, &["Cache-Control"]);
         match evaluate(validators, view, responder, not_modified, for_error) {
             Ok(evaluated) => (ranges, responder) = evaluated,
-            Err(answer) => return answer,
+            Err(answer) => return Attempt::Answered(answer),
         }
     }
     let permit = match charge(selected, context, view, &responder) {
@@ -63,26 +75,47 @@ pub(crate) fn send(
             return send(&Selected::of(original), original, purpose, context, view, responder);
         }
         Err(BudgetSpent) => {
+            if let Some(ticket) = wait_for_file(selected, context, view, &responder) {
+                return Attempt::WaitForFile(ticket, responder);
+            }
             let text = "Too many files are being sent to you. Try again when some have arrived.";
-            return responder.error(Status::SERVICE_UNAVAILABLE, context.retry, text);
+            let status = Status::SERVICE_UNAVAILABLE;
+            return Attempt::Answered(responder.error(status, context.retry, text));
         }
     };
     if is_prepared {
         permit.into_iter().for_each(|permit| responder.hold(permit));
-        return match &selected.compressed {
+        return Attempt::Answered(match &selected.compressed {
             None => responder.send_prepared(file.prepared()),
             Some(content) => responder.send_prepared_with(file.prepared(), content),
-        };
+        });
     }
     let fields = cors.with_allowed_origin(&head.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
-        return multipart::send(selected, &parts, &fields, boundary, permit, responder);
+        let answer = multipart::send(selected, &parts, &fields, boundary, permit, responder);
+        return Attempt::Answered(answer);
     }
     permit.into_iter().for_each(|permit| responder.hold(permit));
-    match ranges {
+    Attempt::Answered(match ranges {
         Ranges::One(part) => send_part(selected, part, &fields, responder),
         _ => responder.send(status, &fields, selected.body()),
+    })
+}
+
+/// Waits for a permit for an open file. `None` if the request can't wait.
+#[cold]
+fn wait_for_file(
+    selected: &Selected<'_>,
+    context: ResponseContext<'_>,
+    view: RequestView<'_>,
+    responder: &Responder<'_, '_>,
+) -> Option<Ticket> {
+    let is_open_file = !matches!(selected.file.content, Content::Memory(_));
+    if !is_open_file || view.request().version() != Version::Http2 {
+        return None;
     }
+    let client = responder.client(view.request());
+    context.budgets.open_files.wait(client, || responder.promise())
 }
 
 /// The client's share of a budget is spent.
@@ -113,7 +146,10 @@ fn charge(
         (None, Content::Memory(content)) => {
             (listings, listings.charge(client, content.len() as u64))
         }
-        (None, _) => (open_files, open_files.take(client, 1)),
+        (None, _) => {
+            let granted = context.granted.take();
+            (open_files, granted.or_else(|| open_files.take(client, 1)))
+        }
     };
     if permit.is_none() {
         context.budgets.log_spent(budget, client, responder.now());

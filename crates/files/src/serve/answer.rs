@@ -45,8 +45,7 @@ impl Site {
                 if let Selection::Send(selected) = file.select(view) {
                     let (file, context) = (&file.original, self.context(entry));
                     let purpose = Purpose::Requested;
-                    let answer = send(&selected, file, purpose, context, view, responder);
-                    return Progress::Answered(answer);
+                    return send(&selected, file, purpose, context, view, responder).into();
                 }
             }
         }
@@ -121,9 +120,7 @@ impl Site {
             }
             Target::File(_, file) => match file.select(view) {
                 Selection::Compress(coding) => self.compress(lookup, entry, coding, responder),
-                Selection::Send(selected) => {
-                    Progress::Answered(self.send(lookup, &selected, file, entry, responder))
-                }
+                Selection::Send(selected) => self.send(lookup, &selected, file, entry, responder),
             },
             Target::Redirect(slash) if is_requested => {
                 Progress::Answered(self.redirect(Some(*slash), entry, view, responder))
@@ -140,17 +137,17 @@ impl Site {
     }
 
     /// Answers with `entry` as it is: without another lookup, and without compressing the file.
-    pub(super) fn finish(
+    pub(super) fn finish<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
         entry: &Entry,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
         match &entry.target {
             Target::File(_, file) => {
                 self.send(lookup, &file.select_ready(lookup.view), file, entry, responder)
             }
-            _ => self.refuse(lookup, entry, responder),
+            _ => Progress::Answered(self.refuse(lookup, entry, responder)),
         }
     }
 
@@ -165,17 +162,17 @@ impl Site {
         }
     }
 
-    fn send(
+    fn send<'r, 't>(
         &self,
         lookup: LookupRequest<'_>,
         selected: &Selected<'_>,
         file: &FileEntry,
         entry: &Entry,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
         let LookupRequest { purpose, view, .. } = lookup;
         self.log_absent(entry, purpose, view, &responder);
-        send(selected, &file.original, purpose, self.context(entry), view, responder)
+        send(selected, &file.original, purpose, self.context(entry), view, responder).into()
     }
 
     /// Answers with an error. Its status depends on why the file is absent.

@@ -6,7 +6,7 @@ use sockeye_http::{
     Answer, Fields, Handler, Handlers, Method, OwnedRequest, Request, Responder, Status, Stream,
     StreamEvent,
 };
-use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
+use sockeye_proto::{Abandoned, Message, Peer, Permit, Ticket, Time};
 
 use super::jobs::{AwaitedJob, LookupRequest, Progress};
 use super::listing::{ListingAnswer, PendingListing};
@@ -29,6 +29,7 @@ pub struct FileHandler {
 enum Pending {
     /// A lookup, or compressing.
     Job(WaitingRequest),
+    File(WaitingForFile),
     Listing(PendingListing),
     ListingBody(ListingBody),
 }
@@ -38,6 +39,15 @@ struct WaitingRequest {
     awaited: AwaitedJob,
     /// When the request arrived.
     arrived: Time,
+    request: OwnedRequest,
+    /// A permit for an open file, if the request has waited for one before.
+    granted: Option<Permit>,
+}
+
+/// A request that waits for a permit for an open file.
+#[derive(Debug)]
+struct WaitingForFile {
+    ticket: Ticket,
     request: OwnedRequest,
 }
 
@@ -66,7 +76,13 @@ impl FileHandler {
         match progress {
             Progress::Answered(answer) => answer,
             Progress::Waiting(awaited, responder) => {
-                self.wait(Pending::Job(WaitingRequest { awaited, arrived, request: keep() }));
+                let (request, granted) = (keep(), self.site.inner.granted.take());
+                let waiting = WaitingRequest { awaited, arrived, request, granted };
+                self.wait(Pending::Job(waiting));
+                responder.later()
+            }
+            Progress::WaitingForFile(ticket, responder) => {
+                self.wait(Pending::File(WaitingForFile { ticket, request: keep() }));
                 responder.later()
             }
             Progress::Listing(responder) => {
@@ -86,7 +102,8 @@ impl FileHandler {
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let WaitingRequest { awaited, arrived, request } = waiting;
+        let WaitingRequest { awaited, arrived, request, granted } = waiting;
+        self.site.inner.granted.replace(granted);
         let http = request.view();
         let view = RequestView::of(&http);
         let progress = match body.map(Message::downcast::<JobResult>) {
@@ -97,11 +114,35 @@ impl FileHandler {
                 JobResult::NeedsFullRead => self.site.on_needs_full_read(&awaited, view, responder),
                 JobResult::Refused => self.site.on_refused(&awaited, view, responder),
             },
-            Ok(Err(_)) | Err(Abandoned) => {
-                return self.site.on_panic(&awaited, view, responder);
-            }
+            Ok(Err(_)) | Err(Abandoned) => self.site.on_panic(&awaited, view, responder),
         };
-        self.progress(progress, arrived, || request)
+        self.progress_with_permit(progress, arrived, || request)
+    }
+
+    /// Answers a request that has got a permit for an open file.
+    fn on_permit(
+        &mut self,
+        request: OwnedRequest,
+        body: Result<Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        let permit = body.ok().and_then(|body| body.downcast::<Permit>().ok());
+        self.site.inner.granted.replace(permit.map(|permit| *permit));
+        let (arrived, http) = (responder.now(), request.view());
+        let progress = self.site.answer(RequestView::of(&http), responder);
+        self.progress_with_permit(progress, arrived, || request)
+    }
+
+    /// As [`Self::progress`]. Returns the permit that the request had, if it needs none.
+    fn progress_with_permit(
+        &mut self,
+        progress: Progress<'_, '_>,
+        arrived: Time,
+        keep: impl FnOnce() -> OwnedRequest,
+    ) -> Answer {
+        let answer = self.progress(progress, arrived, keep);
+        drop(self.site.inner.granted.take());
+        answer
     }
 
     /// Answers with the result of reading a folder.
@@ -160,6 +201,9 @@ impl Handler for FileHandler {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::Job(waiting)) if waiting.awaited.ticket == ticket => {
                 self.on_job_result(waiting, body, responder)
+            }
+            Some(Pending::File(waiting)) if waiting.ticket == ticket => {
+                self.on_permit(waiting.request, body, responder)
             }
             Some(Pending::Listing(listing)) if listing.ticket == ticket => {
                 self.on_listing(listing, body, responder)

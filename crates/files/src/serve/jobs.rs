@@ -12,6 +12,7 @@ use crate::lookup::find::{OpenedEarlier, Unfinished, look_up};
 use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
+use crate::respond::send::Attempt;
 use crate::respond::substitutes::Purpose;
 use crate::store::traits::FRESH;
 
@@ -23,8 +24,20 @@ const MAX_LOOKUPS_PER_TURN: u32 = 16;
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
     Waiting(AwaitedJob, Responder<'r, 't>),
+    /// A message with this ticket brings a permit for an open file.
+    WaitingForFile(Ticket, Responder<'r, 't>),
     /// A folder is to be listed, or sent as an archive.
     Listing(Responder<'r, 't>),
+}
+
+impl<'r, 't> From<Attempt<'r, 't>> for Progress<'r, 't> {
+    #[inline]
+    fn from(attempt: Attempt<'r, 't>) -> Self {
+        match attempt {
+            Attempt::Answered(answer) => Self::Answered(answer),
+            Attempt::WaitForFile(ticket, responder) => Self::WaitingForFile(ticket, responder),
+        }
+    }
 }
 
 /// What is looked up for a request.
@@ -181,28 +194,24 @@ impl Site {
     ) -> Progress<'r, 't> {
         let LookupRequest { key, purpose, view } = lookup;
         let Entry { mount: Some(mount), target: Target::File(rule, file) } = &**entry else {
-            return Progress::Answered(self.finish(lookup, entry, responder));
+            return self.finish(lookup, entry, responder);
         };
         let encoder = &self.inner.mounts.get(*mount).folder.encoder;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = job_name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
         let is_in_flight = self.inner.in_flight.borrow().is_in_flight(&name);
         if !is_in_flight && !encoder.may_compress(file, coding, now) {
-            return Progress::Answered(self.finish(lookup, entry, responder));
+            return self.finish(lookup, entry, responder);
         }
         // HEAD compresses nothing. With conditions, `finish` evaluates them with the ETag of the
         // original. Without, length and ETag are left out: they are unknown before compressing.
         if view.is_head() {
-            return Progress::Answered(
-                if purpose == Purpose::Requested && view.is_unconditional() {
-                    let fields = file.original.fields_before_encoding(coding);
-                    let fields =
-                        self.cors(Some(*mount)).with_allowed_origin(&fields, view.origin());
-                    responder.send_head(Status::OK, &fields, None)
-                } else {
-                    self.finish(lookup, entry, responder)
-                },
-            );
+            if purpose != Purpose::Requested || !view.is_unconditional() {
+                return self.finish(lookup, entry, responder);
+            }
+            let fields = file.original.fields_before_encoding(coding);
+            let fields = self.cors(Some(*mount)).with_allowed_origin(&fields, view.origin());
+            return Progress::Answered(responder.send_head(Status::OK, &fields, None));
         }
         let awaited = self.wait(lookup, JobKind::Compress, name, &responder, |completer| {
             let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
@@ -214,7 +223,7 @@ impl Site {
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => Progress::Answered(self.finish(lookup, entry, responder)),
+            None => self.finish(lookup, entry, responder),
         }
     }
 
@@ -279,7 +288,7 @@ impl Site {
         if awaited.kind == JobKind::Compress {
             self.inner.cache.borrow_mut().add_encoding(lookup.key, entry);
             // Compressed or not: this request starts no second compression.
-            return Progress::Answered(self.finish(lookup, entry, responder));
+            return self.finish(lookup, entry, responder);
         }
         self.put(lookup.key, entry, started, responder.now());
         let looks_up_always = entry.is_volatile() || self.looks_up_always(lookup.key);
@@ -313,26 +322,27 @@ impl Site {
         let lookup = awaited.lookup(view);
         self.remove_finished(&awaited.name);
         match (awaited.kind, self.cached(lookup.key, responder.now())) {
-            (JobKind::Compress, Some(known)) => {
-                Progress::Answered(self.finish(lookup, &known, responder))
-            }
+            (JobKind::Compress, Some(known)) => self.finish(lookup, &known, responder),
             (JobKind::Lookup, _) if awaited.joined => self.respond_or_look_up(lookup, responder),
             (_, known) => self.answer_cached(lookup, known, responder),
         }
     }
 
     /// Answers when the job panicked: with the file uncompressed, or a 500.
-    pub(crate) fn on_panic(
+    pub(crate) fn on_panic<'r, 't>(
         &self,
         awaited: &AwaitedJob,
         view: RequestView<'_>,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
         let is_compress = awaited.kind == JobKind::Compress;
         self.remove_finished(&awaited.name);
         match self.cached(&awaited.key, responder.now()).filter(|_| is_compress) {
             Some(entry) => self.finish(awaited.lookup(view), &entry, responder),
-            None => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+            None => {
+                let status = Status::INTERNAL_SERVER_ERROR;
+                Progress::Answered(responder.error(status, &Fields::new(), ""))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_http::{Fields, Responder};
-use sockeye_proto::{Time, Timed};
+use sockeye_proto::{Permit, Time, Timed};
 
 use super::error_page::ErrorFields;
 use crate::lookup::cache::{CacheLimits, LookupCache};
@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) lookups_of_turn: Cell<(Time, u32)>,
     /// When to drop stale listings.
     pub(super) listings_deadline: Cell<Option<Time>>,
+    /// The permit for an open file that the current request has waited for.
+    pub(super) granted: RefCell<Option<Permit>>,
     /// The budgets for paths outside all folders.
     pub(super) budgets: Arc<Budgets>,
     /// The budgets of the folders, without duplicates.
@@ -101,6 +103,7 @@ impl Site {
             error_fields: ErrorFields::new(),
             lookups_of_turn: Cell::default(),
             listings_deadline: Cell::new(None),
+            granted: RefCell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),
         };
         Self { inner: Rc::new(inner) }
@@ -115,9 +118,9 @@ impl Site {
     }
 
     pub(super) fn context(&self, entry: &Entry) -> ResponseContext<'_> {
-        let Inner { boundary, retry, .. } = &*self.inner;
+        let Inner { boundary, retry, granted, .. } = &*self.inner;
         let budgets = self.budgets(entry);
-        ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry }
+        ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry, granted }
     }
 
     pub(super) fn budgets(&self, entry: &Entry) -> &Budgets {

@@ -288,3 +288,91 @@ fn unsettled_large_files_are_not_compressed() {
     let got = client.request("GET", "/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!(got.field("Content-Encoding"), Some("gzip"));
 }
+
+/// A frame of HTTP/2.
+fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// The HEADERS frame of a GET, of the client that `fields` names.
+fn h2_get(stream: u8, path: &str, client: &str) -> Vec<u8> {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "localhost"),
+        client.trim_end().split_once(": ").unwrap(),
+    ];
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal with a new name (RFC 7541, 6.2.2).
+        block.extend([&[0, name.len() as u8], name.to_lowercase().as_bytes()].concat());
+        block.extend([&[value.len() as u8], value.as_bytes()].concat());
+    }
+    h2_frame(1, 5, stream, &block)
+}
+
+/// The streams that end in `output`, with their statuses and lengths so far.
+fn h2_read(output: &[u8], lens: &mut [(u16, usize); 20]) -> Vec<u8> {
+    let (mut rest, mut ended) = (output, Vec::new());
+    while let [0, high, low, kind, flags, 0, 0, 0, stream, next @ ..] = rest {
+        let (payload, next) = next.split_at(usize::from(*high) << 8 | usize::from(*low));
+        let (status, len) = &mut lens[usize::from(*stream)];
+        match (kind, payload) {
+            (1, [0x88, ..]) => *status = 200,
+            (1, [0x8d, ..]) => *status = 404,
+            (0, payload) => *len += payload.len(),
+            _ => {}
+        }
+        if matches!(kind, 0 | 1) && flags & 1 == 1 {
+            ended.push(*stream);
+        }
+        rest = next;
+    }
+    assert!(rest.is_empty());
+    ended
+}
+
+#[test]
+fn streams_beyond_a_clients_share_of_open_files_wait() {
+    let large = "x".repeat(MAX_SMALL_FILE as usize + 1);
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let files: Vec<_> = names.iter().map(|name| (*name, &*large)).collect();
+    let (store, _) = memory(&files);
+    store.pass(3_000_000_000);
+    let budgets = Budgets::new(BudgetLimits { open_files: 8, ..BudgetLimits::default() });
+    let site = Folder::new(store).with_budgets(&budgets).site(CacheLimits::default());
+    let budget = &budgets.open_files;
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
+    let mut client = Harness::new(Server::new(shared, site.clone()));
+    client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // Windows that hold all.
+    client.input(&[h2_frame(4, 0, 0, &[]), h2_frame(8, 0, 0, &[0x40, 0, 0, 0])].concat());
+    for (at, name) in (0..).zip(names) {
+        client.input(&h2_get(1 + 2 * at, &format!("/{name}"), ALICE));
+    }
+    // They hold none while they wait, and requests that need no file don't wait.
+    client.input(&h2_get(15, "/none", ALICE));
+    while client.run_jobs() > 0 {}
+    assert_eq!(budget.used(), 2);
+    // Over HTTP/1.1, where each has a connection, it is a 503. Other clients have their share.
+    assert_eq!(read(send_request(&site, "/c", ALICE)).status, 503);
+    assert_eq!(read(send_request(&site, "/c", BOB)).status, 200);
+    // One that its client resets gives way to the others.
+    client.input(&h2_frame(3, 0, 9, &[0, 0, 0, 8]));
+    let (mut lens, mut ended) = ([(0, 0); 20], Vec::new());
+    let mut output = client.output();
+    while !output.is_empty() {
+        ended.extend(h2_read(&output, &mut lens));
+        assert!(budget.used() <= 2);
+        while client.run_jobs() > 0 {}
+        output = client.output();
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, [1, 3, 5, 7, 11, 13, 15]);
+    assert_eq!(lens[15].0, 404);
+    for stream in [1, 3, 5, 7, 11, 13] {
+        assert_eq!(lens[stream], (200, large.len()), "stream {stream}");
+    }
+    assert_eq!(budget.used(), 0);
+}

@@ -27,8 +27,11 @@ pub(crate) struct H2Exchange {
 /// The header block of 100 (Continue).
 pub(crate) const CONTINUE: &[u8] = b"\x08\x03100";
 
-/// The fields that every response of a shard has, encoded once a second: `Date`, and what the
-/// configuration adds.
+/// The length of the status 200 in a header block.
+const OK_LEN: usize = 1;
+
+/// The start of most responses of a shard, encoded once a second: the status 200, `Date`, and what
+/// the configuration adds.
 #[derive(Default)]
 pub(crate) struct CachedBlock {
     second: Cell<Option<WallTime>>,
@@ -36,13 +39,19 @@ pub(crate) struct CachedBlock {
 }
 
 impl CachedBlock {
+    /// Appends the status and the fields that every response has.
     #[inline]
-    fn append_to(&self, block: &mut Vec<u8>, now: WallTime, added: Added) {
+    fn append_to(&self, block: &mut Vec<u8>, status: Status, now: WallTime, added: Added) {
         let mut bytes = self.bytes.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
             added.encode(now, &mut bytes);
         }
-        block.extend_from_slice(&bytes);
+        if status == Status::OK {
+            block.extend_from_slice(&bytes);
+        } else {
+            encode::status(status.code(), block);
+            block.extend_from_slice(&bytes[OK_LEN..]);
+        }
     }
 }
 
@@ -57,6 +66,8 @@ impl Added {
     #[cold]
     fn encode(self, now: WallTime, bytes: &mut Vec<u8>) {
         bytes.clear();
+        encode::status(Status::OK.code(), bytes);
+        debug_assert_eq!(bytes.len(), OK_LEN);
         encode::field(b"date", &date::format(now), true, bytes);
         if self.server_header {
             encode::field(b"server", b"sockeye", true, bytes);
@@ -81,8 +92,7 @@ impl H2Exchange {
         let now = turn.wall();
         turn.out.write_with(|bytes| {
             let start = bytes.len();
-            encode::status(status.code(), bytes);
-            cached.append_to(bytes, now, added);
+            cached.append_to(bytes, status, now, added);
             fill(bytes);
             self.head_len = bytes.len() - start;
         });

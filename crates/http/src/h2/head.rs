@@ -29,56 +29,6 @@ impl From<Refusal<'static>> for HeadError {
     }
 }
 
-/// Memory for decoding header blocks, which the connections of a shard share.
-#[derive(Debug, Default)]
-pub(crate) struct HeadMemory {
-    pub(crate) head: HeadBuffer,
-    /// For strings that are Huffman-coded.
-    pub(crate) huffman: Vec<u8>,
-    /// The block that `head` was read from, if it is the same request when it comes again.
-    block: Vec<u8>,
-    known: Option<Known>,
-}
-
-/// A request whose block did not change the dynamic table.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    source: Source,
-    head: Head,
-}
-
-/// What a block's meaning depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// The connection, by a number that no other one of the shard has.
-    pub(crate) connection: u64,
-    /// The version of the connection's dynamic table.
-    pub(crate) generation: u32,
-    /// No content follows.
-    pub(crate) ends: bool,
-}
-
-impl HeadMemory {
-    /// The request in `head`, if it was read from the same block.
-    #[inline]
-    pub(crate) fn find(&self, block: &[u8], source: Source) -> Option<Head> {
-        self.known.filter(|known| known.source == source && self.block == block).map(|it| it.head)
-    }
-
-    /// Stores that `head` was read from `block`.
-    pub(crate) fn store(&mut self, block: &[u8], source: Source, head: Head) {
-        self.block.clear();
-        self.block.extend_from_slice(block);
-        self.known = Some(Known { source, head });
-    }
-
-    /// Prepares for decoding another block.
-    pub(crate) fn clear(&mut self) {
-        self.known = None;
-        self.head.clear();
-    }
-}
-
 /// Trailers that wait until a handler has read the content before them.
 #[derive(Debug, Default)]
 pub(crate) struct OwnedTrailers {
@@ -87,6 +37,11 @@ pub(crate) struct OwnedTrailers {
 }
 
 impl OwnedTrailers {
+    /// Their length in memory, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.spans)
+    }
+
     pub(crate) fn view(&self) -> Trailers<'_> {
         Trailers { section: &self.bytes, spans: &self.spans }
     }
@@ -166,7 +121,7 @@ impl HeadBuffer {
     pub(crate) fn take(&mut self, field: Field<'_>, is_checked: bool, limits: &Limits) -> bool {
         self.size += field.name.len() + field.value.len() + 32;
         if self.error.is_some() {
-            return self.size <= MAX_EXCESS * limits.head;
+            return self.size <= limits.head.saturating_mul(MAX_EXCESS);
         }
         if self.size > limits.head {
             self.error = Some(Refusal::HEAD_TOO_LARGE.into());
@@ -254,7 +209,9 @@ impl HeadBuffer {
 
     /// Two names of the host are malformed (RFC 9113, 8.3.1).
     fn check_same_host(&self, host: &[u8]) -> Result<(), HeadError> {
-        let is_same = |range: Range| range.of(&self.bytes).eq_ignore_ascii_case(host);
+        let host = without_default_port(host);
+        let is_same =
+            |range: Range| without_default_port(range.of(&self.bytes)).eq_ignore_ascii_case(host);
         match self.authority.is_some_and(is_same) {
             true => Ok(()),
             false => Err(HeadError::Malformed("sent an :authority and a Host that differ")),
@@ -491,6 +448,11 @@ impl HeadBuffer {
     pub(crate) fn has_unchecked_fields(&self) -> bool {
         self.error.is_some()
     }
+}
+
+/// A host without the port that is the default of a scheme.
+fn without_default_port(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443")).unwrap_or(host)
 }
 
 /// Whether a value can be sent (RFC 9113, 8.2.1).

@@ -4,6 +4,7 @@ pub mod client;
 pub(crate) mod exchange;
 pub(crate) mod frame;
 pub(crate) mod head;
+pub(crate) mod head_memory;
 pub(crate) mod hpack;
 pub(crate) mod priority;
 pub(crate) mod window;

@@ -10,9 +10,11 @@ pub(crate) struct Priority {
     pub(crate) incremental: bool,
 }
 
+/// Without a signal of the client, responses are sent alternately. RFC 9218, 10, leaves that to the
+/// server: such a client may be a proxy, with requests of several users.
 impl Default for Priority {
     fn default() -> Self {
-        Self { urgency: 3, incremental: false }
+        Self { urgency: 3, incremental: true }
     }
 }
 
@@ -21,7 +23,7 @@ impl Priority {
     /// Parameters that are unknown, out of range or of another type are ignored, and so is a value
     /// that is not a dictionary as a whole (RFC 9218, 4).
     pub(crate) fn of(value: &[u8]) -> Self {
-        let mut priority = Self::default();
+        let mut priority = Self { urgency: 3, incremental: false };
         for member in value.split(|byte| *byte == b',') {
             let member = member.trim_ascii();
             // A member's own parameters follow a semicolon.

@@ -13,7 +13,7 @@ use super::log_buffer::LogBuffer;
 use crate::h1::cached_fields::CachedFields;
 use crate::h1::write::CachedPreamble;
 use crate::h2::exchange::{Added, CachedBlock};
-use crate::h2::head::HeadMemory;
+use crate::h2::head_memory::HeadMemory;
 use crate::semantics::span::Span;
 use crate::{HostCheck, Limits, Log, Request};
 

@@ -38,7 +38,8 @@ pub struct Limits {
     /// server resets the stream. Default: 60 s.
     pub write_timeout: Duration,
     /// Maximum bytes of unread content that the server discards after the response, to keep the
-    /// connection open. If there is more, the server closes the connection. Default: 64 KiB.
+    /// connection open. If there is more, the server closes the connection. In HTTP/2, it discards 16
+    /// times as much of each stream, and resets the stream if there is more. Default: 64 KiB.
     pub discard: u64,
 }
 

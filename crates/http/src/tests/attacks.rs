@@ -12,7 +12,7 @@ static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
 
 /// Answers each path in a different way.
 #[derive(Default)]
-struct Odd {
+pub(super) struct Odd {
     path: Vec<u8>,
     body: Vec<u8>,
 }

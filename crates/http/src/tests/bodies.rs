@@ -12,7 +12,7 @@ use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 /// bytes. `/ask` asks for the body when a job has run. All other paths answer at once, and don't
 /// read the body.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     body: Vec<u8>,
     slow: bool,
     early: bool,

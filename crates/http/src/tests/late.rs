@@ -10,7 +10,7 @@ use crate::{Limits, Stream, StreamEvent, Trailers};
 /// `/now` answers at once, all other paths when a job has run. `/stream` answers with a stream,
 /// `/body` reads the body before it runs the job, and `/on` keeps waiting at the first timeout.
 #[derive(Default)]
-struct Slow {
+pub(super) struct Slow {
     path: Vec<u8>,
     timeouts: u32,
 }

@@ -13,7 +13,7 @@ static WHY: Fault =
 
 /// `/feed` streams: it runs a job, writes its text, and repeats this. `/abort` starts a stream and
 /// aborts it. All other paths answer when a job has run.
-struct Feed;
+pub(super) struct Feed;
 
 impl Handler for Feed {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {

@@ -17,6 +17,7 @@ mod refusals;
 mod splits;
 mod streams;
 mod timing;
+mod wires;
 
 use std::rc::Rc;
 

@@ -21,12 +21,21 @@ impl FileSource for Zeros {
 /// Answers `/ready` with the prepared response, `/with` with the one prepared without content, and
 /// all other paths with an equal response that is not prepared.
 #[derive(Clone)]
-struct Both {
+pub(super) struct Both {
     status: Status,
     fields: Fields,
     body: Body<'static>,
     ready: PreparedResponse,
     without: PreparedResponse,
+}
+
+impl Both {
+    pub(super) fn new(status: Status, body: Body<'static>) -> Self {
+        let fields = Fields::new().with("X-A", b"b").unwrap();
+        let ready = PreparedResponse::new(status, &fields, body.clone());
+        let without = PreparedResponse::without_content(status, &fields, body.len());
+        Self { status, fields, body, ready, without }
+    }
 }
 
 impl Handler for Both {
@@ -44,10 +53,7 @@ impl Handler for Both {
 
 /// The response to a request, how much of it was in memory, and whether the connection ends.
 fn output_for(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
-    let fields = Fields::new().with("X-A", b"b").unwrap();
-    let ready = PreparedResponse::new(status, &fields, body.clone());
-    let without = PreparedResponse::without_content(status, &fields, body.len());
-    let handler = Both { status, fields, body, ready, without };
+    let handler = Both::new(status, body);
     let mut client =
         Harness::new(Server::new(Rc::new(ServerConfig::default()), move |_: &Peer| {
             handler.clone()

@@ -7,7 +7,7 @@ use crate::{Limits, Stream, StreamEvent};
 
 /// Streams a response that depends on the path.
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     path: Vec<u8>,
     remaining: usize,
 }

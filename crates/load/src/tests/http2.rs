@@ -255,3 +255,33 @@ fn a_large_request_is_no_silence_while_the_server_takes_it() {
     server.pass(Duration::from_secs(10));
     assert_eq!(failures(&state), [(Failure::Timeout, 1)]);
 }
+
+#[test]
+fn parts_of_responses_are_progress_and_pings_are_not() {
+    let (mut server, state) = open(http2(), 3);
+    server.input(&[settings(), frame(HEADERS, END_HEADERS, 1, b"\x88")].concat());
+    for _ in 0..3 {
+        server.output();
+        server.pass(Duration::from_secs(9));
+        server.input(&frame(DATA, 0, 1, b"h"));
+    }
+    assert_eq!(failures(&state), []);
+    server.output();
+    server.pass(Duration::from_secs(9));
+    server.input(&frame(6, 0, 0, b"12345678"));
+    server.output();
+    server.pass(Duration::from_secs(1));
+    assert_eq!(failures(&state), [(Failure::Timeout, 3)]);
+}
+
+#[test]
+fn the_end_of_a_connection_with_responses_is_no_failure() {
+    let (mut server, state) = open(http2(), 9);
+    server.input(&[settings(), ok(1, b"hi"), ok(3, b"hi"), ok(5, b"hi")].concat());
+    // Meanwhile, many other connections end without one.
+    state.unresponsive.set(10);
+    server.input(&goaway(5, 0));
+    server.eof();
+    assert!(finished(&mut server));
+    assert_eq!((responses(&state), failures(&state)), (3, vec![]));
+}

@@ -312,7 +312,11 @@ impl Session {
             }
             self.is_changed = true;
         }
-        let RareEffects { switch, unsent_limit } = rare.map(|rare| *rare).unwrap_or_default();
+        let RareEffects { switch, unsent_limit, held } = rare.map(|rare| *rare).unwrap_or_default();
+        if let Some(held) = held {
+            self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
+            owner.charge(self.key);
+        }
         if let Some(bytes) = unsent_limit {
             owner.limit_unsent(self.key, bytes);
         }

@@ -22,6 +22,9 @@ pub trait Owner {
     /// Takes an output back. It may hold bytes that will not be sent.
     fn take_back_output(&mut self, output: Box<Output>);
 
+    /// [`Session::charged`](super::Session::charged) of the session with this key has changed.
+    fn charge(&mut self, key: Key);
+
     /// Applies [`Turn::limit_unsent`](crate::Turn::limit_unsent) to the session with this key.
     fn limit_unsent(&mut self, key: Key, bytes: u32);
 

@@ -35,6 +35,8 @@ pub struct Session {
     /// Credit to give back when the output has room.
     pub(super) unreturned_credit: u32,
     pub(super) wants_room: bool,
+    /// See [`Turn::set_held`](crate::Turn::set_held).
+    pub(super) held_outside: u32,
     /// Bytes were sent since the last call of `progress`.
     pub(super) sent_some: bool,
     pub(super) is_drained: bool,
@@ -149,6 +151,7 @@ impl Session {
             credit: None,
             unreturned_credit: 0,
             wants_room: false,
+            held_outside: 0,
             sent_some: false,
             is_drained: false,
             is_truncated: false,
@@ -363,6 +366,12 @@ impl Session {
     pub fn held(&self) -> usize {
         let queued = self.output.as_ref().map_or(0, |output| output.held());
         queued + self.in_flight.held as usize
+    }
+
+    /// Bytes that are held for its peer: output in memory, and what the protocol holds outside of it.
+    #[must_use]
+    pub fn charged(&self) -> usize {
+        self.held() + self.held_outside as usize
     }
 
     /// Whether all output is sent.

@@ -81,7 +81,7 @@ impl Stream {
     /// A turn of this stream, during the session's turn `outer`.
     pub fn turn<'a, 't: 'a>(&'a mut self, outer: &Turn<'t>) -> Turn<'a> {
         let mut context = outer.context;
-        context.room = self.room;
+        context.room = if context.is_over_budget { 1 } else { self.room };
         Turn {
             out: &mut self.out,
             context,
@@ -99,6 +99,12 @@ impl Stream {
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.out.unsent()
+    }
+
+    /// Bytes in memory that were written and not yet moved.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.out.held()
     }
 
     /// The end of what was moved.
@@ -134,13 +140,19 @@ impl Stream {
     }
 
     /// Whether the stream has room now: [`Turn::want_room`] asked for it, and the output has fallen
-    /// to a quarter of its room since. Returns true once for each request. This replaces
-    /// [`Event::Room`](crate::Event::Room), which only connections get.
-    pub fn take_room(&mut self) -> bool {
-        let is_due = self.effects.want_room
+    /// to a quarter of its room since.
+    #[must_use]
+    pub fn is_room_due(&self) -> bool {
+        self.effects.want_room
             && self.out.held() <= self.room / 4
             && self.out.file_ranges() < Output::MAX_FILE_RANGES
-            && (self.moved_some || self.out.is_empty());
+            && (self.moved_some || self.out.is_empty())
+    }
+
+    /// As [`Stream::is_room_due`], but returns true once for each request of room. This replaces
+    /// [`Event::Room`](crate::Event::Room), which only connections get.
+    pub fn take_room(&mut self) -> bool {
+        let is_due = self.is_room_due();
         if is_due {
             (self.effects.want_room, self.moved_some) = (false, false);
         }

@@ -52,6 +52,8 @@ impl Owner for StreamOwner<'_> {
 
     fn take_back_output(&mut self, _: Box<Output>) {}
 
+    fn charge(&mut self, _: Key) {}
+
     fn limit_unsent(&mut self, _: Key, _: u32) {}
 
     /// A panic ends the connection, with all of its streams.

@@ -13,6 +13,7 @@ mod eviction;
 mod files;
 mod frames;
 mod http;
+mod http2;
 mod limits;
 mod logs;
 mod message_port;

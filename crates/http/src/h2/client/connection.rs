@@ -334,7 +334,8 @@ impl<T> Connection<T> {
     ) -> Result<Step<T>, Error> {
         let DataFrame { at, content, padding, ends_stream } = data;
         let len = content.min(input.len());
-        let skipped = if len == content { padding.min(input.len() - len) } else { 0 };
+        // If content is missing, nothing follows it.
+        let skipped = padding.min(input.len() - len);
         self.enlarge_windows(at, len + skipped, out)?;
         *input = &input[len + skipped..];
         let (content, padding) = (content - len, padding - skipped);

@@ -17,10 +17,12 @@
 //!
 //! // The server: its settings, and a response without content to stream 1.
 //! let mut input: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x89";
-//! let mut next = || connection.read(&mut input, &mut out).unwrap();
-//! assert!(matches!(next(), Some(Event::Head { head, .. }) if head.status == 204));
-//! assert!(matches!(next(), Some(Event::End("the first"))));
-//! assert!(next().is_none());
+//! let event = connection.read(&mut input, &mut out)?;
+//! assert!(matches!(event, Some(Event::Head { head, .. }) if head.status == 204));
+//! let event = connection.read(&mut input, &mut out)?;
+//! assert!(matches!(event, Some(Event::End("the first"))));
+//! assert!(connection.read(&mut input, &mut out)?.is_none());
+//! # Ok::<(), sockeye_http::h2_client::Error>(())
 //! ```
 //!
 //! Pushes are turned off. Fields of responses are decoded, checked and dropped, except for the

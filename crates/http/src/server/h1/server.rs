@@ -272,7 +272,8 @@ impl<S: Handlers + 'static> Server<S> {
     /// as the first thing that it sends (RFC 9113, 3.3).
     #[cold]
     fn may_switch_to_http2(&self, turn: &Turn<'_>) -> bool {
-        let is_first = turn.written() == Mark::default();
+        let is_blank = matches!(self.state, State::ExpectRequest { blank: true, .. });
+        let is_first = turn.written() == Mark::default() && !is_blank;
         is_first && turn.peer().tls.is_none() && !self.connection.config.is_http1_only
     }
 

@@ -1,27 +1,25 @@
 //! The server's side of an HTTP/2 connection: its state, input and events.
 
 use std::fmt;
-use std::mem;
 use std::rc::Rc;
 
-use sockeye_proto::{
-    Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Reason, Stop, Ticket, Time, Turn,
-};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::budget::Budgets;
 use super::error::H2Error;
-use super::limits::{CONNECTION_WINDOW, MAX_KERNEL_UNSENT, MAX_STREAMS, MAX_UNSENT, PING_AFTER};
+use super::limits::{
+    CONNECTION_WINDOW, MAX_KERNEL_UNSENT, MAX_STREAMS, MAX_UNSENT, PING_AFTER, REPORTED_CHANGE,
+};
 use super::scheduler::Scheduler;
-use super::send::Sender;
+use super::sender::Sender;
 use super::streams::Streams;
-use crate::h2::frame::{self, ErrorCode, FrameHeader, PREFACE, flags, kind, settings};
+use super::timers::{Pings, Timers};
+use crate::h2::frame::{self, FrameHeader, PREFACE, flags, kind, settings};
 use crate::h2::hpack::Decoder;
 use crate::h2::priority::Priority;
 use crate::h2::window::Window;
 use crate::handling::connection::Connection;
-use crate::semantics::log::PING_TIMEOUT;
-use crate::semantics::refusal::Refusal;
-use crate::{Handlers, Limits, ServerConfig, StreamEvent};
+use crate::{Handlers, Limits, ServerConfig};
 
 /// The server's side of one HTTP/2 connection. It makes a handler for each request.
 pub(in crate::server) struct H2Connection<S: Handlers> {
@@ -50,6 +48,9 @@ pub(in crate::server) struct H2Connection<S: Handlers> {
     pub(super) received: u32,
     /// Bytes of content that wait for handlers.
     pub(super) unread: usize,
+    /// Memory that streams hold, in bytes, and how much of it was reported to the engine.
+    pub(super) held: usize,
+    reported: usize,
     pub(super) budgets: Budgets,
     /// Priorities of streams that have not begun.
     pub(super) early_priorities: Vec<(u32, Priority)>,
@@ -100,53 +101,6 @@ pub(super) enum Going {
     Last,
 }
 
-/// When something is due.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timers {
-    /// The rest of the preface, of a header block or of a frame.
-    pub(super) partial: Time,
-    /// The next request, if there are no streams.
-    pub(super) idle: Time,
-    /// The earliest deadline of a stream, or an earlier time.
-    pub(super) streams: Time,
-    /// The end of a pause in which nothing is read.
-    pub(super) pause: Time,
-    /// The last GOAWAY.
-    pub(super) goaway: Time,
-    /// Another look at how long the peer has been silent.
-    pub(super) silence: Time,
-}
-
-impl Timers {
-    const NONE: Self = Self {
-        partial: Time::NEVER,
-        idle: Time::NEVER,
-        streams: Time::NEVER,
-        pause: Time::NEVER,
-        goaway: Time::NEVER,
-        silence: Time::NEVER,
-    };
-
-    fn next(&self) -> Time {
-        let Self { partial, idle, streams, pause, goaway, silence } = *self;
-        partial.min(idle).min(streams).min(pause).min(goaway).min(silence)
-    }
-}
-
-/// Whether the peer is there.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pings {
-    /// When input last came.
-    last_input: Time,
-    /// A PING was sent, and nothing has come since.
-    is_unanswered: bool,
-}
-
-/// The payload of the PING that follows the first GOAWAY.
-pub(super) const DRAIN_PING: &[u8; 8] = b"draining";
-/// The payload of the PING that asks a silent peer whether it is there.
-const SILENCE_PING: &[u8; 8] = b"present?";
-
 impl<S: Handlers> H2Connection<S> {
     /// A connection whose requests are answered by `handlers`. `stop`: which events of a stopping
     /// server the connection got before.
@@ -172,6 +126,8 @@ impl<S: Handlers> H2Connection<S> {
             receive_window: Window::DEFAULT,
             received: 0,
             unread: 0,
+            held: 0,
+            reported: 0,
             budgets: Budgets::default(),
             early_priorities: Vec::new(),
             going: Going::No,
@@ -182,7 +138,7 @@ impl<S: Handlers> H2Connection<S> {
     }
 
     /// The connection is established: sends the settings of this side.
-    fn open(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn open(&mut self, turn: &mut Turn<'_>) {
         let Limits { head, head_timeout, .. } = self.config.limits;
         self.connection.open(turn.peer());
         self.timers.partial = turn.now() + head_timeout;
@@ -207,9 +163,17 @@ impl<S: Handlers> H2Connection<S> {
         }
     }
 
+    /// Whether the stream was begun after the last GOAWAY: the client sends its request again
+    /// elsewhere (RFC 9113, 6.8).
+    pub(super) fn is_ignored(&self, id: u32) -> bool {
+        id > self.last_answered
+    }
+
     /// Whether frames have to wait until some are sent, or logged.
     pub(super) fn is_full(&self, turn: &Turn<'_>) -> bool {
-        turn.unsent() >= MAX_UNSENT || self.connection.log.as_ref().is_some_and(|log| log.is_full())
+        turn.unsent() >= MAX_UNSENT
+            || (turn.is_over_budget() && turn.unsent() > 0)
+            || self.connection.log.as_ref().is_some_and(|log| log.is_full())
     }
 
     /// Reads the next piece at the start of `input`. Returns whether there may be another one.
@@ -260,42 +224,25 @@ impl<S: Handlers> H2Connection<S> {
 
     /// Ends the connection because of an error: GOAWAY, and a fault.
     #[cold]
-    fn fail(&mut self, error: H2Error, turn: &mut Turn<'_>) -> Fault {
+    pub(super) fn fail(&mut self, error: H2Error, turn: &mut Turn<'_>) -> Fault {
         turn.out.write_with(|bytes| frame::write_goaway(self.last_answered, error.code, bytes));
         error.fault()
     }
 
-    /// Sends the first GOAWAY of two: it refuses no stream that is on its way.
-    pub(super) fn warn(&mut self, turn: &mut Turn<'_>) {
-        if self.going == Going::No {
-            self.going = Going::Warned;
-            turn.out.write_with(|bytes| {
-                frame::write_goaway(i32::MAX as u32, ErrorCode::NoError, bytes);
-            });
-        }
-    }
-
-    /// The server is stopping. The answer to the PING shows that the client has got the first
-    /// GOAWAY.
-    fn start_drain(&mut self, turn: &mut Turn<'_>) {
-        self.warn(turn);
-        self.timers.goaway = turn.now() + DRAIN_GRACE;
-        turn.out.write_with(|bytes| frame::write(kind::PING, flags::NONE, 0, DRAIN_PING, bytes));
-    }
-
-    /// Sends the last GOAWAY.
-    pub(super) fn send_last_goaway(&mut self, turn: &mut Turn<'_>) {
-        self.timers.goaway = Time::NEVER;
-        if self.going < Going::Last {
-            self.going = Going::Last;
-            let last = self.last_answered;
-            turn.out.write_with(|bytes| frame::write_goaway(last, ErrorCode::NoError, bytes));
+    /// Reports the memory that streams hold, so that it is charged to the client.
+    fn report_held(&mut self, turn: &mut Turn<'_>) {
+        let block = self.block.as_ref().map_or(0, |block| block.bytes.capacity());
+        let held = self.held + block;
+        if held.abs_diff(self.reported) >= REPORTED_CHANGE || (held == 0 && self.reported > 0) {
+            self.reported = held;
+            turn.set_held(held);
         }
     }
 
     /// After input and events: sends what streams have, and sets the timers.
     fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), H2Error> {
         self.send(turn)?;
+        self.report_held(turn);
         let now = turn.now();
         if !self.streams.is_empty() {
             self.timers.idle = Time::NEVER;
@@ -310,145 +257,31 @@ impl<S: Handlers> H2Connection<S> {
         if self.timers.idle == Time::NEVER {
             self.timers.idle = now + self.config.limits.idle_timeout;
         }
-        if self.connection.half_closed || self.is_client_leaving {
+        if self.connection.half_closed {
             turn.end(End::Close);
-        } else if self.going == Going::Last {
+        } else if self.going == Going::Last || self.is_client_leaving {
             turn.end(End::Linger);
         }
         Ok(())
     }
 
     /// Sets when the rest of what has begun to come is due. `has_rest`: there is unread input.
-    fn set_partial_timer(&mut self, has_rest: bool, now: Time) {
+    /// `has_read`: at least one frame was read.
+    fn set_partial_timer(&mut self, has_read: bool, has_rest: bool, now: Time) {
+        if has_read && self.block.is_none() && self.expects == Expects::Frame {
+            self.timers.partial = Time::NEVER;
+        }
         let is_partial = match self.expects {
             Expects::Preface | Expects::Settings => true,
             Expects::Frame => has_rest || self.block.is_some(),
-            // The handler's own time limits apply.
-            Expects::Data(_) => false,
+            // The handler's own time limits apply, if there is a handler.
+            Expects::Data(data) => self.streams.get_mut(data.stream).is_none(),
         };
         self.timers.partial = match is_partial {
             // Another part doesn't extend the time for the whole.
             true => self.timers.partial.min(now + self.config.limits.head_timeout),
             false => Time::NEVER,
         };
-    }
-
-    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let now = turn.now();
-        if self.timers.pause <= now {
-            self.timers.pause = Time::NEVER;
-            turn.resume();
-        }
-        if self.timers.goaway <= now {
-            self.send_last_goaway(turn);
-        }
-        if self.timers.partial <= now {
-            let late = H2Error::protocol("did not complete what it began to send");
-            self.fail(late, turn);
-            return Err(Refusal::HEAD_TIMEOUT.fault());
-        }
-        if self.timers.idle <= now {
-            // This tells the client that no request was lost.
-            self.send_last_goaway(turn);
-            return Err(Fault::idle(self.config.limits.idle_timeout));
-        }
-        if self.timers.silence <= now {
-            self.check_silence(turn)?;
-        }
-        if self.timers.streams <= now {
-            self.timers.streams = Time::NEVER;
-            self.for_each_stream(turn, |active, turn| active.on_deadline(turn));
-        }
-        Ok(())
-    }
-
-    /// Looks for a peer that has vanished while streams are open.
-    fn check_silence(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let now = turn.now();
-        let due = self.pings.last_input + PING_AFTER;
-        if now < due {
-            self.timers.silence = due;
-        } else if turn.unsent() > 0 {
-            // The PING would wait behind this output. The engine's write timeout applies.
-            self.timers.silence = now + PING_AFTER;
-        } else if mem::replace(&mut self.pings.is_unanswered, true) {
-            let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
-            return Err(Fault::peer(PING_TIMEOUT, what));
-        } else {
-            self.timers.silence = now + PING_AFTER;
-            turn.out
-                .write_with(|bytes| frame::write(kind::PING, flags::NONE, 0, SILENCE_PING, bytes));
-        }
-        Ok(())
-    }
-
-    fn on_eof(&mut self, turn: &mut Turn<'_>) {
-        self.connection.half_closed = true;
-        self.for_each_stream(turn, |active, turn| {
-            active.connection.half_closed = true;
-            if !active.receive.has_ended {
-                active.refuse_content(Refusal::EOF_IN_BODY, turn);
-            }
-            active.keep_waiting(true, turn);
-        });
-    }
-
-    fn on_drain(&mut self, turn: &mut Turn<'_>) {
-        self.connection.stop = Stop::Drain;
-        self.start_drain(turn);
-        self.for_each_stream(turn, |active, turn| {
-            active.connection.stop = Stop::Drain;
-            active.keep_waiting(true, turn);
-        });
-    }
-
-    fn handle_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let id = turn.stream();
-        match event {
-            Event::Open(_) => self.open(turn),
-            Event::Message(ticket, body) => {
-                if let Some(active) = self.streams.get_mut(id) {
-                    active.deliver(StreamEvent::Message(ticket, body), turn);
-                    if ticket == Ticket::REMOTE {
-                        active.stream.delivered();
-                    }
-                    self.settle(id, turn);
-                }
-            }
-            Event::Woken => {
-                if let Some(active) = self.streams.get_mut(id)
-                    && active.has_started()
-                {
-                    active.deliver(StreamEvent::Woken, turn);
-                    self.settle(id, turn);
-                }
-            }
-            Event::Deadline => self.on_deadline(turn)?,
-            Event::Eof { .. } => self.on_eof(turn),
-            Event::LameDuck => {
-                self.connection.stop = Stop::LameDuck;
-                self.warn(turn);
-            }
-            Event::Drain { .. } => self.on_drain(turn),
-            Event::Sent(mark) => {
-                if let Some(log) = &mut self.connection.log {
-                    log.on_sent(mark, turn.now());
-                }
-            }
-            Event::Closed(reason) => self.on_closed(reason, turn),
-            // Among them `Event::Room`, which `finish` acts on.
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn on_closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
-        for active in mem::take(&mut self.streams).iter_mut() {
-            active.abort(ErrorCode::Cancel, reason, turn);
-        }
-        if let Some(log) = &mut self.connection.log {
-            log.on_closed(reason, turn);
-        }
     }
 }
 
@@ -468,7 +301,7 @@ impl<S: Handlers> Protocol for H2Connection<S> {
         let used = input.len() - rest.len();
         let result = result.and_then(|()| self.budgets.on_received(used));
         let result = result.and_then(|()| {
-            self.set_partial_timer(!rest.is_empty(), now);
+            self.set_partial_timer(used > 0, !rest.is_empty(), now);
             self.finish(turn)
         });
         match result {

@@ -4,7 +4,7 @@ use sockeye_proto::{Reason, Turn};
 
 use super::connection::{DataFrame, Expects, H2Connection};
 use super::error::H2Error;
-use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT};
+use super::limits::{CONNECTION_WINDOW, MAX_UNREAD_CONTENT, UNCHARGED};
 use super::stream::State;
 use crate::Handlers;
 use crate::h2::frame::{self, FrameHeader, flags};
@@ -64,6 +64,9 @@ impl<S: Handlers> H2Connection<S> {
         const TOO_MUCH: H2Error =
             H2Error::flow_control("sent more content than a stream's window allows");
         let Some(active) = self.streams.get_mut(id) else {
+            if self.is_ignored(id) {
+                return Ok(());
+            }
             let Some(window) = self.streams.reset_window(id) else {
                 return Err(H2Error::stream_closed("sent content on a stream that has ended"));
             };
@@ -163,7 +166,9 @@ impl<S: Handlers> H2Connection<S> {
     /// Enlarges the window of the connection by what was received, unless too much of that waits
     /// for handlers.
     pub(super) fn enlarge_window(&mut self, turn: &mut Turn<'_>) {
-        if self.received < CONNECTION_WINDOW / 4 || self.unread >= MAX_UNREAD_CONTENT {
+        let is_held =
+            self.unread >= MAX_UNREAD_CONTENT || (turn.is_over_budget() && self.unread > UNCHARGED);
+        if self.received < CONNECTION_WINDOW / 4 || is_held {
             return;
         }
         let increment = std::mem::take(&mut self.received);

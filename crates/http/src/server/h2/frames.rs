@@ -2,13 +2,16 @@
 
 use sockeye_proto::{Reason, Time, Turn};
 
-use super::connection::{DRAIN_PING, H2Connection};
+use super::connection::H2Connection;
 use super::error::H2Error;
-use super::limits::MAX_EARLY_PRIORITIES;
+use super::events::DRAIN_PING;
+use super::limits::{MAX_EARLY_PRIORITIES, MAX_SETTINGS, SMALL};
 use crate::Handlers;
 use crate::h2::frame::{self, ErrorCode, FrameHeader, flags, kind, settings};
 use crate::h2::priority::Priority;
 use crate::h2::window::Window;
+
+const TOO_LARGE: H2Error = H2Error::flow_control("enlarged a window above 2^31-1");
 
 impl<S: Handlers> H2Connection<S> {
     /// Acts on a frame.
@@ -89,14 +92,32 @@ impl<S: Handlers> H2Connection<S> {
         if !payload.len().is_multiple_of(6) {
             return Err(H2Error::frame_size("sent a SETTINGS frame of a wrong length"));
         }
-        for (name, value) in settings::read(payload) {
-            self.on_setting(name, value, turn)?;
+        if payload.len() / 6 > MAX_SETTINGS {
+            return Err(H2Error::flood("http2_settings_flood", "sent too many settings at once"));
         }
+        let before = self.sender.initial_window;
+        for (name, value) in settings::read(payload) {
+            self.on_setting(name, value)?;
+        }
+        self.adjust_windows(before, turn)?;
         turn.out.write_with(|bytes| frame::write(kind::SETTINGS, flags::ACK, 0, &[], bytes));
         Ok(())
     }
 
-    fn on_setting(&mut self, name: u16, value: u32, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+    /// Follows a change of the initial window from `before` (RFC 9113, 6.9.2).
+    fn adjust_windows(&mut self, before: Window, turn: &mut Turn<'_>) -> Result<(), H2Error> {
+        let after = self.sender.initial_window;
+        if before == after {
+            return Ok(());
+        }
+        for active in self.streams.iter_mut() {
+            active.send_window.adjust(before, after).map_err(|_| TOO_LARGE)?;
+        }
+        self.for_each_stream(turn, |_, _| {});
+        Ok(())
+    }
+
+    fn on_setting(&mut self, name: u16, value: u32) -> Result<(), H2Error> {
         match name {
             settings::HEADER_TABLE_SIZE => {
                 self.sender.limit_table_size(value);
@@ -106,14 +127,7 @@ impl<S: Handlers> H2Connection<S> {
                 Err(H2Error::protocol("sent a SETTINGS_ENABLE_PUSH other than 0 and 1"))
             }
             settings::INITIAL_WINDOW_SIZE => {
-                const TOO_LARGE: H2Error =
-                    H2Error::flow_control("sent a SETTINGS_INITIAL_WINDOW_SIZE above 2^31-1");
-                let after = Window::new(value).map_err(|_| TOO_LARGE)?;
-                let before = std::mem::replace(&mut self.sender.initial_window, after);
-                for active in self.streams.iter_mut() {
-                    active.send_window.adjust(before, after).map_err(|_| TOO_LARGE)?;
-                }
-                self.for_each_stream(turn, |_, _| {});
+                self.sender.initial_window = Window::new(value).map_err(|_| TOO_LARGE)?;
                 Ok(())
             }
             settings::MAX_FRAME_SIZE => {
@@ -160,7 +174,6 @@ impl<S: Handlers> H2Connection<S> {
         payload: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
-        const TOO_LARGE: H2Error = H2Error::flow_control("enlarged a window above 2^31-1");
         const ZERO: H2Error = H2Error::protocol("enlarged a window by 0");
         self.budgets.on_control(turn.now())?;
         let id = header.stream;
@@ -171,9 +184,10 @@ impl<S: Handlers> H2Connection<S> {
             if increment == 0 {
                 return Err(ZERO);
             }
-            let was_closed = self.sender.window.available() == 0;
+            // Streams may be blocked by a small window: see `Sender::allowed`.
+            let may_block = self.sender.window.available() < SMALL;
             self.sender.window.add(increment).map_err(|_| TOO_LARGE)?;
-            if was_closed {
+            if may_block {
                 self.for_each_stream(turn, |_, _| {});
             }
             return Ok(());

@@ -37,8 +37,18 @@ pub(super) const READ_STREAM_WINDOW: u32 = 512 * 1024;
 pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// While the streams of a connection hold this much content that no handler has read, its window
-/// isn't enlarged again.
-pub(super) const MAX_UNREAD_CONTENT: usize = 1024 * 1024;
+/// isn't enlarged again. That is more than a few streams may hold, so that these stall no others.
+pub(super) const MAX_UNREAD_CONTENT: usize = 4 * 1024 * 1024;
+
+/// Changes of the memory that streams hold are reported to the engine from this size on, in bytes.
+pub(super) const REPORTED_CHANGE: usize = 16 * 1024;
+
+/// If the budget for output is spent, streams that hold less than this may still be followed by
+/// others.
+pub(super) const UNCHARGED: usize = 40 * 1024;
+
+/// Maximum number of settings in one frame.
+pub(super) const MAX_SETTINGS: usize = 32;
 
 /// Maximum number of CONTINUATION frames of a header block.
 pub(super) const MAX_CONTINUATIONS: u8 = 8;
@@ -50,8 +60,10 @@ pub(super) const MAX_EARLY_PRIORITIES: usize = MAX_STREAMS;
 /// their way are no fault.
 pub(super) const MAX_RESETS: usize = 2 * MAX_STREAMS;
 
-/// How much is discarded of a request that was answered before its end.
-pub(super) const MAX_DISCARDED: usize = 1024 * 1024;
+/// How much more is discarded of a request that was answered before its end than in HTTP/1.1. There
+/// the connection ends otherwise; here the stream is reset, which some clients take for a failure of
+/// the whole request.
+pub(super) const DISCARD_FACTOR: u64 = 16;
 
 /// The time to send the rest of a request that was answered before its end. After it, the stream is
 /// reset, which asks the client to stop. It is not reset at once, because some clients lose the

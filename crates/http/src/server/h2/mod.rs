@@ -4,12 +4,15 @@ mod budget;
 mod connection;
 mod content;
 mod error;
+mod events;
 mod frames;
 mod limits;
 mod requests;
 mod scheduler;
 mod send;
+mod sender;
 mod stream;
 mod streams;
+mod timers;
 
 pub(super) use connection::H2Connection;

@@ -1,17 +1,17 @@
 //! Header blocks: requests and trailers (RFC 9113, 6.2, 6.10 and 8).
 
 use std::num::NonZeroU32;
-use std::rc::Rc;
 
 use sockeye_proto::{Fault, Reason, Time, Turn};
 
 use super::connection::{Going, H2Connection, PartialBlock};
 use super::error::H2Error;
-use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, STREAM_WINDOW};
+use super::limits::{MAX_CONTINUATIONS, MAX_STREAM_OUTPUT, MAX_STREAMS, QUANTUM, UNCHARGED};
 use super::stream::{ActiveStream, Receive, State, follow};
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::{self, FrameHeader, flags};
-use crate::h2::head::{Head, HeadBuffer, HeadError, HeadMemory, Source};
+use crate::h2::head::{Head, HeadBuffer, HeadError};
+use crate::h2::head_memory::{HeadMemory, Source};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::InFlight;
@@ -63,7 +63,8 @@ impl<S: Handlers> H2Connection<S> {
         block.continuations += 1;
         block.bytes.extend_from_slice(payload);
         // A block that is somewhat too long gets a 431. It must be decoded all the same.
-        let is_too_long = block.bytes.len() > 4 * self.config.limits.head;
+        let excess = if turn.is_over_budget() { 1 } else { 4 };
+        let is_too_long = block.bytes.len() > self.config.limits.head.saturating_mul(excess);
         if block.continuations > MAX_CONTINUATIONS || is_too_long {
             return Err(H2Error::HEADER_FLOOD);
         }
@@ -145,13 +146,17 @@ impl<S: Handlers> H2Connection<S> {
         if self.going == Going::Last {
             // The client sends it again elsewhere (RFC 9113, 6.8).
             self.last_id = id;
-            self.streams.add_reset(id, STREAM_WINDOW);
             return Ok(());
         }
         (self.last_id, self.last_answered) = (id, id);
         self.timers.idle = Time::NEVER;
         if self.streams.len() >= MAX_STREAMS {
             return self.fail_stream(id, H2Error::REFUSED, turn);
+        }
+        if turn.is_over_budget() && self.held > UNCHARGED {
+            // The client may send it again when it has taken the responses before it.
+            self.reset(id, H2Error::REFUSED.code, turn);
+            return Ok(());
         }
         match request {
             Ok(request) => self.start_request(id, ends, head, &request, turn),
@@ -198,8 +203,6 @@ impl<S: Handlers> H2Connection<S> {
         if let Some(log) = &mut self.connection.log {
             log.add_request(RequestHead::Parsed(&request), turn);
         }
-        let config = Rc::clone(&self.config);
-        let check = config.host_check.as_ref().filter(|_| self.connection.checks_host);
         let (content, expects_continue) = (head.content, head.expects_continue);
         let incoming = Incoming::NotRequested { content, expects_continue };
         self.answer(id, ends, (incoming, head), turn, |in_flight, connection, turn| {
@@ -207,7 +210,8 @@ impl<S: Handlers> H2Connection<S> {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Ok(AnswerKind::Done);
             }
-            if let Some(check) = check
+            if let Some(check) = &connection.config.host_check
+                && connection.checks_host
                 && !is_allowed(check, buffer, &request)
             {
                 let what = check.report_refusal(&request);
@@ -237,7 +241,7 @@ impl<S: Handlers> H2Connection<S> {
         let priority = self.take_early_priority(id).unwrap_or(head.priority);
         let number = NonZeroU32::new(id).unwrap_or(NonZeroU32::MIN);
         let mut stream = self.config.lend_stream(number, MAX_STREAM_OUTPUT);
-        let mut receive = Receive::new(head.content, ends);
+        let mut receive = None;
         let head_only = head.control.method == MethodKind::Head;
         let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
@@ -247,7 +251,14 @@ impl<S: Handlers> H2Connection<S> {
         let connection = &mut self.connection;
         let mut own = stream.turn(turn);
         let answer = call(&mut in_flight, connection, &mut own);
-        let answer = follow(&mut in_flight, &mut receive, answer, connection, &mut own);
+        let answer = match answer {
+            // Most requests are answered at once.
+            Ok(AnswerKind::Done) => Ok(true),
+            answer => {
+                let receive = receive.insert(Receive::new(head.content, ends));
+                follow(&mut in_flight, receive, answer, connection, &mut own)
+            }
+        };
         let is_answered = matches!(answer, Ok(true));
         if is_answered && let Some(log) = &mut connection.log {
             log.set_response_end(own.written());
@@ -277,7 +288,8 @@ impl<S: Handlers> H2Connection<S> {
             },
             priority,
             send_window,
-            receive,
+            receive: receive.unwrap_or_else(|| Receive::new(head.content, ends)),
+            counted: 0,
             is_queued: false,
             sends_small: false,
             small_deadline: Time::NEVER,
@@ -306,7 +318,7 @@ impl<S: Handlers> H2Connection<S> {
     ) -> Result<(), H2Error> {
         self.budgets.on_control(turn.now())?;
         let Some(active) = self.streams.get_mut(id) else {
-            if self.streams.reset_window(id).is_some() {
+            if self.streams.reset_window(id).is_some() || self.is_ignored(id) {
                 return Ok(());
             }
             return Err(H2Error::stream_closed("sent a header block on a stream that has ended"));

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// Every so many quanta, the least urgent stream sends, so that urgent ones can't starve it.
-const LEAST_URGENT_EVERY: u8 = 16;
+/// Every so many quanta, the stream sends that has waited longest, so that no stream starves.
+const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.
 ///
@@ -14,13 +14,18 @@ const LEAST_URGENT_EVERY: u8 = 16;
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     queue: VecDeque<Queued>,
-    quanta: u8,
+    /// The number of calls of [`Scheduler::pop`].
+    quanta: u32,
+    /// Where the stream was in the queue that was removed last, if it was not the next one.
+    jumped_from: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Queued {
     rank: u8,
     stream: u32,
+    /// The value of [`Scheduler::quanta`] when it was added.
+    since: u32,
 }
 
 /// Lower ranks come first.
@@ -37,31 +42,38 @@ impl Scheduler {
 
     /// Adds a stream.
     pub(super) fn push(&mut self, stream: u32, priority: Priority) {
-        self.queue.push_back(Queued { rank: rank(priority), stream });
+        let since = self.quanta;
+        self.queue.push_back(Queued { rank: rank(priority), stream, since });
     }
 
     /// Adds a stream again that has just sent and has more: an incremental one goes behind the
-    /// others, another one continues.
+    /// others, another one keeps its place.
     pub(super) fn push_again(&mut self, stream: u32, priority: Priority) {
-        let queued = Queued { rank: rank(priority), stream };
-        match priority.incremental {
-            true => self.queue.push_back(queued),
-            false => self.queue.push_front(queued),
-        }
+        let since = self.quanta;
+        let queued = Queued { rank: rank(priority), stream, since };
+        let at = match priority.incremental {
+            true => self.queue.len(),
+            false => self.jumped_from.unwrap_or(0).min(self.queue.len()),
+        };
+        self.queue.insert(at, queued);
     }
 
     /// Removes the stream that sends next.
     pub(super) fn pop(&mut self) -> Option<u32> {
+        self.quanta = self.quanta.wrapping_add(1);
+        self.jumped_from = None;
         if self.queue.len() < 2 {
             return self.queue.pop_front().map(|queued| queued.stream);
         }
-        self.quanta = (self.quanta + 1) % LEAST_URGENT_EVERY;
-        let ranks = self.queue.iter().enumerate().map(|(at, queued)| (queued.rank, at));
-        let next = match self.quanta {
-            0 => ranks.max_by_key(|(rank, at)| (*rank, usize::MAX - at)),
-            _ => ranks.min(),
-        };
-        self.queue.remove(next?.1).map(|queued| queued.stream)
+        let queued = self.queue.iter().enumerate();
+        let (_, mut next) = queued.clone().map(|(at, queued)| (queued.rank, at)).min()?;
+        if self.quanta.is_multiple_of(OTHER_EVERY) {
+            let waited = |queued: &Queued| self.quanta.wrapping_sub(queued.since);
+            let others = queued.filter(|(at, _)| *at != next);
+            next = others.max_by_key(|(at, queued)| (waited(queued), usize::MAX - at))?.0;
+            self.jumped_from = Some(next);
+        }
+        self.queue.remove(next).map(|queued| queued.stream)
     }
 
     /// Removes a stream.
@@ -116,7 +128,18 @@ mod tests {
             }
             other => other == Some(1),
         });
-        assert_eq!(waits, Some(LEAST_URGENT_EVERY));
+        assert_eq!(waits, Some(OTHER_EVERY));
+        // Of many, each gets its turn, whatever its urgency.
+        let mut scheduler = Scheduler::default();
+        let priority_of = |id: u32| priority((id % 8) as u8, false);
+        (0..8).for_each(|id| scheduler.push(id, priority_of(id)));
+        let mut counts = [0; 8];
+        for _ in 0..1000 {
+            let id = scheduler.pop().unwrap();
+            counts[id as usize] += 1;
+            scheduler.push_again(id, priority_of(id));
+        }
+        assert!(counts[0] > 900 && counts.iter().all(|count| *count >= 8), "{counts:?}");
     }
 
     #[test]

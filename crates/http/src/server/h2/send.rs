@@ -1,219 +1,15 @@
-//! Sends responses: moves the outputs of streams as frames into the connection's output.
+//! Which stream sends next, and what follows from a change of a stream.
 
-use std::mem;
+use sockeye_proto::{Time, Turn};
 
-use sockeye_proto::{Time, Turn, driver};
-
-use super::budget::Budgets;
 use super::connection::H2Connection;
 use super::error::H2Error;
-use super::limits::{QUANTUM, SMALL, STREAM_WINDOW};
+use super::limits::{QUANTUM, STREAM_WINDOW};
 use super::stream::{ActiveStream, State};
 use crate::Handlers;
-use crate::h2::exchange::{CONTINUE, H2Exchange};
-use crate::h2::frame::{self, DEFAULT_MAX_LEN, ErrorCode, FrameHeader, flags, kind};
-use crate::h2::window::Window;
+use crate::h2::frame::{self, ErrorCode};
 use crate::handling::in_flight::InFlight;
-
-/// What the peer accepts.
-#[derive(Debug)]
-pub(super) struct Sender {
-    /// The window of the connection.
-    pub(super) window: Window,
-    /// The window of new streams.
-    pub(super) initial_window: Window,
-    /// The maximum payload of a frame.
-    pub(super) max_len: usize,
-    /// The peer has lowered the size of the dynamic table, which this side doesn't use. The next
-    /// header block begins with the size 0 (RFC 7541, 4.2).
-    owes_table_size: bool,
-    /// This side has announced that size.
-    has_sent_table_size: bool,
-}
-
-/// HPACK's change of the dynamic table's size to 0 (RFC 7541, 6.3).
-const TABLE_SIZE_0: &[u8] = b"\x20";
-
-/// What a call has moved.
-pub(super) struct Moved {
-    /// Frames were written.
-    pub(super) any: bool,
-    /// The whole response was moved.
-    pub(super) is_complete: bool,
-}
-
-impl Sender {
-    pub(super) fn new() -> Self {
-        Self {
-            window: Window::DEFAULT,
-            initial_window: Window::DEFAULT,
-            max_len: DEFAULT_MAX_LEN,
-            owes_table_size: false,
-            has_sent_table_size: false,
-        }
-    }
-
-    /// The peer's decoder accepts a dynamic table of at most `size` bytes. It is 4,096 at first.
-    pub(super) fn limit_table_size(&mut self, size: u32) {
-        self.owes_table_size |= size < 4096 && !self.has_sent_table_size;
-    }
-
-    /// How much of `content` bytes may be sent on a stream with this window. A small part of it only
-    /// if `sends_small` is set, or if the peer has chosen a small window.
-    #[inline]
-    pub(super) fn allowed(&self, window: Window, content: u64, sends_small: bool) -> u64 {
-        let allowed = window.available().min(self.window.available()).min(content);
-        if allowed >= SMALL || allowed == content || sends_small {
-            return allowed;
-        }
-        if allowed < self.initial_window.available() / 2 { 0 } else { allowed }
-    }
-
-    /// Moves at most `max` bytes of content, and all that precedes and follows it. `is_whole`: the
-    /// output of the stream holds the rest of the response.
-    pub(super) fn move_frames(
-        &mut self,
-        stream: &mut driver::Stream,
-        wire: &mut H2Exchange,
-        (window, is_whole, sends_small): (&mut Window, bool, bool),
-        max: u64,
-        (budgets, turn): (&mut Budgets, &mut Turn<'_>),
-    ) -> Result<Moved, H2Error> {
-        let id = stream.id().get();
-        if is_whole && self.move_small(stream, wire, window, budgets, turn)? {
-            return Ok(Moved { any: true, is_complete: true });
-        }
-        let mut moved = Moved { any: false, is_complete: false };
-        if mem::take(&mut wire.sends_continue) {
-            moved.any = true;
-            self.write_headers(id, flags::NONE, CONTINUE.len(), turn, |turn, _| {
-                turn.out.write(CONTINUE);
-            });
-        }
-        let trailers = wire.trailers_len as u64;
-        let mut content = stream.unsent() - wire.head_len as u64 - trailers;
-        let mut ends_stream = is_whole && content == 0 && trailers == 0;
-        let head_len = mem::take(&mut wire.head_len);
-        if head_len > 0 {
-            moved.any = true;
-            let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
-            self.write_headers(id, end, head_len, turn, |turn, len| {
-                stream.move_to(turn.out, len);
-            });
-            if ends_stream {
-                moved.is_complete = true;
-                return Ok(moved);
-            }
-        }
-        let max = max.min(content);
-        let mut left = max;
-        while left > 0 {
-            let allowed = self.allowed(*window, content, sends_small);
-            let len = left.min(allowed).min(self.max_len as u64).min(QUANTUM);
-            if len == 0 {
-                break;
-            }
-            budgets.on_sent(len, len < left)?;
-            window.take(len as usize);
-            self.window.take(len as usize);
-            (left, content) = (left - len, content - len);
-            ends_stream = is_whole && content == 0 && trailers == 0;
-            let end = if ends_stream { flags::END_STREAM } else { flags::NONE };
-            write_header(len as usize, kind::DATA, end, id, turn);
-            stream.move_to(turn.out, len);
-            moved.any = true;
-        }
-        if is_whole && content == 0 && !ends_stream {
-            self.write_headers(id, flags::END_STREAM, trailers as usize, turn, |turn, len| {
-                stream.move_to(turn.out, len);
-            });
-            wire.trailers_len = 0;
-            ends_stream = true;
-        } else if ends_stream && !moved.any {
-            // The end of content that was moved earlier.
-            write_header(0, kind::DATA, flags::END_STREAM, id, turn);
-        }
-        moved.any |= ends_stream;
-        moved.is_complete = ends_stream;
-        Ok(moved)
-    }
-
-    /// Fast path: moves a whole response that is one HEADERS frame and one DATA frame of plain
-    /// bytes. Returns whether it is.
-    #[inline]
-    fn move_small(
-        &mut self,
-        stream: &mut driver::Stream,
-        wire: &mut H2Exchange,
-        window: &mut Window,
-        budgets: &mut Budgets,
-        turn: &mut Turn<'_>,
-    ) -> Result<bool, H2Error> {
-        let id = stream.id().get();
-        let head_len = wire.head_len;
-        let content = (stream.unsent() as usize).saturating_sub(head_len);
-        let allowed = window.available().min(self.window.available()).min(QUANTUM);
-        let is_small = head_len > 0
-            && content > 0
-            && content as u64 <= allowed
-            && head_len <= DEFAULT_MAX_LEN
-            && !(wire.sends_continue || wire.trailers_len > 0 || self.owes_table_size);
-        let is_moved = is_small
-            && stream.move_plain(|plain| {
-                let (head, content) = plain.split_at(head_len);
-                turn.out.write_with(|bytes| {
-                    frame::write(kind::HEADERS, flags::END_HEADERS, id, head, bytes);
-                    frame::write(kind::DATA, flags::END_STREAM, id, content, bytes);
-                });
-            });
-        if is_moved {
-            window.take(content);
-            self.window.take(content);
-            budgets.on_sent(content as u64, false)?;
-            wire.head_len = 0;
-        }
-        Ok(is_moved)
-    }
-
-    /// Writes a header block of `len` bytes, which `move_block` appends, as a HEADERS frame and as
-    /// many CONTINUATION frames as it needs. `end` is END_STREAM or nothing.
-    fn write_headers(
-        &mut self,
-        id: u32,
-        end: u8,
-        len: usize,
-        turn: &mut Turn<'_>,
-        mut move_block: impl FnMut(&mut Turn<'_>, u64),
-    ) {
-        let owes_table_size = mem::take(&mut self.owes_table_size);
-        self.has_sent_table_size |= owes_table_size;
-        let prefix = if owes_table_size { TABLE_SIZE_0 } else { b"" };
-        let mut left = len;
-        let mut room = self.max_len - prefix.len();
-        let (mut kind, mut end) = (kind::HEADERS, end);
-        loop {
-            let part = left.min(room);
-            left -= part;
-            let last = if left == 0 { flags::END_HEADERS } else { flags::NONE };
-            let is_first = kind == kind::HEADERS;
-            let prefix = if is_first { prefix } else { b"" };
-            write_header(prefix.len() + part, kind, end | last, id, turn);
-            if !prefix.is_empty() {
-                turn.out.write(prefix);
-            }
-            move_block(turn, part as u64);
-            if left == 0 {
-                return;
-            }
-            (kind, end, room) = (kind::CONTINUATION, flags::NONE, self.max_len);
-        }
-    }
-}
-
-fn write_header(len: usize, kind: u8, flags: u8, stream: u32, turn: &mut Turn<'_>) {
-    let header = FrameHeader { len, kind, flags, stream };
-    turn.out.write_with(|bytes| header.write(bytes));
-}
+use crate::semantics::exchange::Incoming;
 
 impl<S: Handlers> H2Connection<S> {
     /// Moves what streams have to send, while there is room.
@@ -232,7 +28,7 @@ impl<S: Handlers> H2Connection<S> {
 
     /// Moves the next quantum of a stream.
     fn send_stream(&mut self, id: u32, turn: &mut Turn<'_>) -> Result<(), H2Error> {
-        let Self { streams, sender, budgets, scheduler, .. } = self;
+        let Self { streams, sender, budgets, scheduler, timers, .. } = self;
         let Some(active) = streams.get_mut(id) else { return Ok(()) };
         active.is_queued = false;
         let ActiveStream { stream, state, send_window, sends_small, .. } = active;
@@ -253,6 +49,9 @@ impl<S: Handlers> H2Connection<S> {
         if active.is_sendable(sender) {
             active.is_queued = true;
             scheduler.push_again(id, active.priority);
+        } else if active.stream.is_room_due() {
+            // Not in this turn again: the handler may always ask for room, and write nothing.
+            timers.streams = turn.now();
         }
         active.note_progress(moved.any, turn.now());
         self.settle(id, turn);
@@ -279,27 +78,32 @@ impl<S: Handlers> H2Connection<S> {
     /// After a change of a stream: enlarges its window, resets it if it has failed, and queues it
     /// if it has something to send.
     pub(super) fn settle(&mut self, id: u32, turn: &mut Turn<'_>) {
-        let Self { streams, scheduler, sender, timers, unread, .. } = self;
+        let Self { streams, scheduler, sender, timers, unread, held, .. } = self;
         let Some(active) = streams.get_mut(id) else { return };
         *unread = (*unread + active.receive.unread_len()) - active.receive.count_unread();
         if let State::Failed(code) = active.state {
             return self.reset(id, code, turn);
         }
-        let increment = match active.state {
-            State::InFlight(_) => active.receive.take_increment(true),
+        let increment = match &active.state {
+            State::InFlight(in_flight) => {
+                let is_read = matches!(in_flight.exchange.incoming, Incoming::Reading { .. });
+                active.receive.take_increment(is_read)
+            }
             State::Discarding { .. } => active.receive.take_increment(false),
             _ => 0,
         };
         if increment > 0 {
             turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
         }
-        if !active.is_queued && active.is_sendable(sender) {
+        // A stream that needs only room may have got it in this turn.
+        let needs_room = active.stream.is_room_due() && timers.streams > turn.now();
+        if !active.is_queued && (needs_room || active.is_sendable(sender)) {
             active.is_queued = true;
             scheduler.push(id, active.priority);
         }
-        if !active.is_queued {
-            active.note_progress(false, turn.now());
-        }
+        active.note_progress(false, turn.now());
+        let now_held = active.held();
+        *held = *held + now_held - std::mem::replace(&mut active.counted, now_held);
         timers.streams = timers.streams.min(active.deadline());
         self.enlarge_window(turn);
     }
@@ -319,7 +123,8 @@ impl<S: Handlers> H2Connection<S> {
     /// Forgets a stream, whose request and response are aborted already.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
-            let ActiveStream { stream, receive, is_queued, .. } = *active;
+            let ActiveStream { stream, receive, is_queued, counted, .. } = *active;
+            self.held -= counted;
             self.unread -= receive.counted();
             if is_queued {
                 self.scheduler.remove(id);

@@ -7,9 +7,9 @@ use sockeye_proto::{Blame, Fault, Reason, Time, Turn};
 
 use super::error::H2Error;
 use super::limits::{
-    DISCARD_TIMEOUT, MAX_DISCARDED, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW,
+    DISCARD_FACTOR, DISCARD_TIMEOUT, READ_STREAM_WINDOW, SMALL_DELAY, STREAM_WINDOW,
 };
-use super::send::Sender;
+use super::sender::Sender;
 use crate::h2::exchange::H2Exchange;
 use crate::h2::frame::ErrorCode;
 use crate::h2::head::OwnedTrailers;
@@ -32,6 +32,8 @@ pub(super) struct ActiveStream<H> {
     /// How much content the peer's window lets through.
     pub(super) send_window: Window,
     pub(super) receive: Receive,
+    /// How much of the memory that it holds the connection has counted.
+    pub(super) counted: usize,
     /// The stream is in the scheduler.
     pub(super) is_queued: bool,
     /// A window has let less than a usual frame through for some time: that is sent now.
@@ -99,6 +101,11 @@ impl Receive {
     /// How many bytes wait for the handler.
     pub(super) fn unread_len(&self) -> usize {
         self.unread.len()
+    }
+
+    /// The length of the trailers that wait for the handler.
+    fn trailers_len(&self) -> usize {
+        self.end.as_ref().map_or(0, OwnedTrailers::len)
     }
 
     /// What the peer may still send.
@@ -203,8 +210,16 @@ impl<H: Handler> ActiveStream<H> {
 
     /// The response is sent, and the request is not complete.
     pub(super) fn discard_request(&mut self, now: Time) {
-        self.state = State::Discarding { left: MAX_DISCARDED };
+        let discard = self.connection.config.limits.discard.saturating_mul(DISCARD_FACTOR);
+        self.state = State::Discarding { left: usize::try_from(discard).unwrap_or(usize::MAX) };
         self.reset_deadline = now + DISCARD_TIMEOUT;
+    }
+
+    /// Nothing more will come of a request that is discarded.
+    pub(super) fn stop_discarding(&mut self) {
+        if let State::Discarding { .. } = self.state {
+            self.state = State::Failed(ErrorCode::NoError);
+        }
     }
 
     /// Passes an event to the handler.
@@ -252,7 +267,8 @@ impl<H: Handler> ActiveStream<H> {
     }
 
     fn drop_unread(&mut self) {
-        self.receive.unread = Vec::new();
+        let unread = mem::take(&mut self.receive.unread);
+        self.receive.consume(unread.len());
     }
 
     /// Content has arrived, at least one byte.
@@ -312,19 +328,27 @@ impl<H: Handler> ActiveStream<H> {
         }
     }
 
+    /// Memory that it holds, in bytes: content in both directions.
+    pub(super) fn held(&self) -> usize {
+        self.stream.held() + self.receive.unread.capacity() + self.receive.trailers_len()
+    }
+
     /// Whether a frame can be written now.
     pub(super) fn is_sendable(&self, sender: &Sender) -> bool {
         let unsent = self.stream.unsent();
-        let window = sender.allowed(self.send_window, unsent, self.sends_small);
+        let (head, trailers) = match &self.state {
+            State::InFlight(InFlight { wire, .. }) | State::Sending(wire) => {
+                (wire.head_len, wire.trailers_len)
+            }
+            State::Discarding { .. } | State::Failed(_) => return false,
+        };
+        let content = unsent - (head + trailers) as u64;
+        let window = sender.allowed(self.send_window, content, self.sends_small);
         match &self.state {
-            State::Discarding { .. } | State::Failed(_) => false,
             State::InFlight(InFlight { wire, .. }) => {
-                wire.sends_continue || wire.head_len > 0 || (unsent > 0 && window > 0)
+                wire.sends_continue || head > 0 || (content > 0 && window > 0)
             }
-            State::Sending(wire) => {
-                let content = unsent - (wire.head_len + wire.trailers_len) as u64;
-                wire.head_len > 0 || content == 0 || window > 0
-            }
+            _ => head > 0 || content == 0 || window > 0,
         }
     }
 
@@ -334,11 +358,12 @@ impl<H: Handler> ActiveStream<H> {
             return;
         }
         let is_blocked = !self.is_queued && self.stream.unsent() > 0;
-        if has_moved || !is_blocked {
-            self.sends_small = false;
+        self.sends_small &= !has_moved;
+        if !is_blocked {
             self.small_deadline = Time::NEVER;
         }
-        if is_blocked && self.small_deadline == Time::NEVER {
+        let has_window = self.send_window.available() > 0;
+        if is_blocked && has_window && !self.sends_small && self.small_deadline == Time::NEVER {
             self.small_deadline = now + SMALL_DELAY;
         }
         if !is_blocked {
@@ -365,8 +390,7 @@ impl<H: Handler> ActiveStream<H> {
         }
         if self.reset_deadline <= now {
             if let State::Discarding { .. } = self.state {
-                self.state = State::Failed(ErrorCode::NoError);
-                return;
+                return self.stop_discarding();
             }
             let stalled = H2Error::STALLED;
             return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);

@@ -8,8 +8,8 @@ use crate::h2::frame::{self, FrameHeader, PREFACE, flags, kind, settings};
 use crate::h2::hpack::{Decoder, encode};
 
 /// One connection, from the client's side.
-pub(super) struct Client {
-    pub(super) harness: Harness,
+pub(in crate::tests) struct Client {
+    pub(in crate::tests) harness: Harness,
     decoder: Decoder,
     /// Output that is not a whole frame.
     partial: Vec<u8>,
@@ -26,30 +26,30 @@ pub(super) struct Client {
     /// Random bytes were sent: the server may acknowledge any settings, and windows aren't known.
     is_random: bool,
     /// The header blocks that came.
-    pub(super) blocks: Vec<Vec<u8>>,
-    pub(super) streams: BTreeMap<u32, Received>,
+    pub(in crate::tests) blocks: Vec<Vec<u8>>,
+    pub(in crate::tests) streams: BTreeMap<u32, Received>,
 }
 
 /// What came on a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Received {
+pub(in crate::tests) struct Received {
     /// The statuses of interim responses and of the response.
-    pub(super) statuses: Vec<u16>,
-    pub(super) fields: Vec<(String, String)>,
-    pub(super) content: Vec<u8>,
-    pub(super) trailers: Option<Vec<(String, String)>>,
-    pub(super) has_ended: bool,
-    pub(super) reset: Option<u32>,
+    pub(in crate::tests) statuses: Vec<u16>,
+    pub(in crate::tests) fields: Vec<(String, String)>,
+    pub(in crate::tests) content: Vec<u8>,
+    pub(in crate::tests) trailers: Option<Vec<(String, String)>>,
+    pub(in crate::tests) has_ended: bool,
+    pub(in crate::tests) reset: Option<u32>,
     /// What the server may send, apart from the initial window.
     window: i64,
 }
 
 impl Received {
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::tests) fn text(&self) -> &str {
         str::from_utf8(&self.content).expect("text")
     }
 
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(in crate::tests) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.0 == name).map(|field| &*field.1)
     }
 }
@@ -72,14 +72,14 @@ const CODES: [&str; 14] = [
 ];
 
 /// A frame as bytes.
-pub(super) fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::tests) fn raw(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::write(kind, flags, stream, payload, &mut bytes);
     bytes
 }
 
 /// A header block. It doesn't refer to the dynamic table.
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(in crate::tests) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -96,7 +96,7 @@ pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The pseudo-header fields of a request, and other fields.
-pub(super) fn head<'a>(
+pub(in crate::tests) fn head<'a>(
     method: &'a str,
     path: &'a str,
     fields: &[(&'a str, &'a str)],
@@ -107,11 +107,11 @@ pub(super) fn head<'a>(
     all
 }
 
-pub(super) const END: u8 = flags::END_HEADERS | flags::END_STREAM;
+pub(in crate::tests) const END: u8 = flags::END_HEADERS | flags::END_STREAM;
 
 impl Client {
     /// A client that has sent nothing.
-    pub(super) fn before_preface(harness: Harness) -> Self {
+    pub(in crate::tests) fn before_preface(harness: Harness) -> Self {
         Self {
             harness,
             decoder: Decoder::new(),
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// A client that has sent the preface and these settings, and received those of the server.
-    pub(super) fn with_settings(harness: Harness, settings: &[(u16, u32)]) -> Self {
+    pub(in crate::tests) fn with_settings(harness: Harness, settings: &[(u16, u32)]) -> Self {
         let mut client = Self::before_preface(harness);
         client.harness.input(PREFACE);
         client.settings(settings);
@@ -141,26 +141,26 @@ impl Client {
     }
 
     /// From now on, what the client sends is random: windows and settings are not checked.
-    pub(super) fn expect_any_settings(&mut self) {
+    pub(in crate::tests) fn expect_any_settings(&mut self) {
         self.is_random = true;
     }
 
     // ---- what it sends ----
 
     /// Sends bytes, unless the server has ended the connection.
-    pub(super) fn input(&mut self, bytes: &[u8]) {
+    pub(in crate::tests) fn input(&mut self, bytes: &[u8]) {
         if self.harness.fault().is_none() && self.harness.end().is_none() {
             self.harness.input(bytes);
         }
     }
 
-    pub(super) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(in crate::tests) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.note_sent(kind, flags, stream, payload);
         self.input(&raw(kind, flags, stream, payload));
     }
 
     /// Notes what a frame allows the server.
-    pub(super) fn note_sent(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(in crate::tests) fn note_sent(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         if kind == kind::SETTINGS && flags & flags::ACK == 0 {
             self.sent_settings.push_back(settings::read(payload).collect());
         }
@@ -174,39 +174,39 @@ impl Client {
         }
     }
 
-    pub(super) fn settings(&mut self, settings: &[(u16, u32)]) {
+    pub(in crate::tests) fn settings(&mut self, settings: &[(u16, u32)]) {
         let mut bytes = Vec::new();
         frame::write_settings(settings, &mut bytes);
         self.frame(kind::SETTINGS, 0, 0, &bytes[FrameHeader::LEN..]);
     }
 
-    pub(super) fn window_update(&mut self, stream: u32, increment: u32) {
+    pub(in crate::tests) fn window_update(&mut self, stream: u32, increment: u32) {
         self.frame(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes());
     }
 
-    pub(super) fn headers(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
+    pub(in crate::tests) fn headers(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         self.frame(kind::HEADERS, flags | flags::END_HEADERS, stream, &block(fields));
     }
 
     /// Sends a request without content.
-    pub(super) fn get(&mut self, stream: u32, path: &str) {
+    pub(in crate::tests) fn get(&mut self, stream: u32, path: &str) {
         self.headers(stream, flags::END_STREAM, &head("GET", path, &[]));
     }
 
     /// Sends the start of a request with content.
-    pub(super) fn post(&mut self, stream: u32, path: &str, fields: &[(&str, &str)]) {
+    pub(in crate::tests) fn post(&mut self, stream: u32, path: &str, fields: &[(&str, &str)]) {
         self.headers(stream, 0, &head("POST", path, fields));
     }
 
-    pub(super) fn data(&mut self, stream: u32, content: &[u8]) {
+    pub(in crate::tests) fn data(&mut self, stream: u32, content: &[u8]) {
         self.frame(kind::DATA, 0, stream, content);
     }
 
-    pub(super) fn end(&mut self, stream: u32, content: &[u8]) {
+    pub(in crate::tests) fn end(&mut self, stream: u32, content: &[u8]) {
         self.frame(kind::DATA, flags::END_STREAM, stream, content);
     }
 
-    pub(super) fn reset(&mut self, stream: u32) {
+    pub(in crate::tests) fn reset(&mut self, stream: u32) {
         self.frame(kind::RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     }
 
@@ -214,7 +214,7 @@ impl Client {
 
     /// The frames since the last call, one text each. Checks them.
     #[track_caller]
-    pub(super) fn read(&mut self) -> Vec<String> {
+    pub(in crate::tests) fn read(&mut self) -> Vec<String> {
         let output = self.harness.output();
         self.partial.extend(output);
         let bytes = std::mem::take(&mut self.partial);
@@ -233,7 +233,7 @@ impl Client {
     }
 
     /// As [`Client::read`], with jobs, and windows that are given back, until nothing comes.
-    pub(super) fn read_all(&mut self) -> Vec<String> {
+    pub(in crate::tests) fn read_all(&mut self) -> Vec<String> {
         let mut all = Vec::new();
         loop {
             let jobs = self.harness.run_jobs();

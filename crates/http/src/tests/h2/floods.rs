@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use allocation_counter::measure;
+
 use super::*;
 use crate::h2::frame::{flags, kind, settings};
 
@@ -167,13 +169,16 @@ fn small_windows_have_a_limit() {
 #[test]
 fn priorities_of_streams_that_never_begin_are_bounded() {
     let mut scene = Scene::new();
-    for stream in 0..500_u32 {
-        let payload = [&(2 * stream + 1).to_be_bytes()[..], b"u=0"].concat();
-        scene.client.frame(kind::PRIORITY_UPDATE, 0, 0, &payload);
-    }
+    let memory = measure(|| {
+        for stream in 0..900_u32 {
+            let payload = [&(2 * stream + 1).to_be_bytes()[..], b"u=0"].concat();
+            scene.client.frame(kind::PRIORITY_UPDATE, 0, 0, &payload);
+        }
+    });
+    assert!(memory.bytes_current < 3000, "{memory:?}");
     assert_eq!(scene.client.read(), [""; 0]);
-    scene.client.get(999, "/x");
-    assert_eq!(scene.client.read(), ["999 HEADERS 200", "999 DATA 2 END"]);
+    scene.client.get(1999, "/x");
+    assert_eq!(scene.client.read(), ["1999 HEADERS 200", "1999 DATA 2 END"]);
 }
 
 /// A client that reads much at once may enlarge its windows for each small frame of it.

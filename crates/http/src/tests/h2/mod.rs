@@ -1,6 +1,6 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
-mod client;
+pub(super) mod client;
 mod costs;
 mod endings;
 mod floods;
@@ -71,7 +71,7 @@ fn show(request: &Request<'_>) -> String {
     shown
 }
 
-const LONG: [u8; 30_000] = [b'v'; 30_000];
+static LONG: [u8; 30_000] = [b'v'; 30_000];
 
 impl Handler for Site {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {

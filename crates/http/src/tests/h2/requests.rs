@@ -105,7 +105,7 @@ fn malformed_requests_are_reset() {
         &[(":method", ""), SCHEME, PATH, AUTHORITY],
         &[(":method", "G T"), SCHEME, PATH, AUTHORITY],
         &with(("host", "b")),
-        &with(("host", "a:80")),
+        &with(("host", "a:81")),
         // 8.3
         &with(SCHEME),
         &[METHOD, SCHEME, ("x", "y"), PATH, AUTHORITY],

@@ -1,0 +1,53 @@
+//! The memory in which header blocks are decoded, and the last block.
+
+use super::head::{Head, HeadBuffer};
+
+/// Memory for decoding header blocks, which the connections of a shard share.
+#[derive(Debug, Default)]
+pub(crate) struct HeadMemory {
+    pub(crate) head: HeadBuffer,
+    /// For strings that are Huffman-coded.
+    pub(crate) huffman: Vec<u8>,
+    /// The block that `head` was read from, if it is the same request when it comes again.
+    block: Vec<u8>,
+    known: Option<Known>,
+}
+
+/// A request whose block did not change the dynamic table.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    source: Source,
+    head: Head,
+}
+
+/// What a block's meaning depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The connection, by a number that no other one of the shard has.
+    pub(crate) connection: u64,
+    /// The version of the connection's dynamic table.
+    pub(crate) generation: u32,
+    /// No content follows.
+    pub(crate) ends: bool,
+}
+
+impl HeadMemory {
+    /// The request in `head`, if it was read from the same block.
+    #[inline]
+    pub(crate) fn find(&self, block: &[u8], source: Source) -> Option<Head> {
+        self.known.filter(|known| known.source == source && self.block == block).map(|it| it.head)
+    }
+
+    /// Stores that `head` was read from `block`.
+    pub(crate) fn store(&mut self, block: &[u8], source: Source, head: Head) {
+        self.block.clear();
+        self.block.extend_from_slice(block);
+        self.known = Some(Known { source, head });
+    }
+
+    /// Prepares for decoding another block.
+    pub(crate) fn clear(&mut self) {
+        self.known = None;
+        self.head.clear();
+    }
+}

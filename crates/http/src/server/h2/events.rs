@@ -1,0 +1,175 @@
+//! Events other than input: the server's stop, deadlines, the end of input, and messages.
+
+use std::mem;
+
+use sockeye_proto::{DRAIN_GRACE, Event, Fault, Reason, Stop, Ticket, Time, Turn};
+
+use super::connection::{Going, H2Connection};
+use super::error::H2Error;
+use super::limits::PING_AFTER;
+use crate::h2::frame::{self, ErrorCode, flags, kind};
+use crate::semantics::log::PING_TIMEOUT;
+use crate::semantics::refusal::Refusal;
+use crate::{Handlers, StreamEvent};
+
+/// The payload of the PING that follows the first GOAWAY.
+pub(super) const DRAIN_PING: &[u8; 8] = b"draining";
+/// The payload of the PING that asks a silent peer whether it is there.
+const SILENCE_PING: &[u8; 8] = b"present?";
+
+impl<S: Handlers> H2Connection<S> {
+    /// Sends the first GOAWAY of two: it refuses no stream that is on its way.
+    pub(super) fn warn(&mut self, turn: &mut Turn<'_>) {
+        if self.going == Going::No {
+            self.going = Going::Warned;
+            turn.out.write_with(|bytes| {
+                frame::write_goaway(i32::MAX as u32, ErrorCode::NoError, bytes);
+            });
+        }
+    }
+
+    /// The server is stopping. The answer to the PING shows that the client has got the first
+    /// GOAWAY.
+    pub(super) fn start_drain(&mut self, turn: &mut Turn<'_>) {
+        self.warn(turn);
+        self.timers.goaway = turn.now() + DRAIN_GRACE;
+        turn.out.write_with(|bytes| frame::write(kind::PING, flags::NONE, 0, DRAIN_PING, bytes));
+    }
+
+    /// Sends the last GOAWAY.
+    pub(super) fn send_last_goaway(&mut self, turn: &mut Turn<'_>) {
+        self.timers.goaway = Time::NEVER;
+        if self.going < Going::Last {
+            self.going = Going::Last;
+            let last = self.last_answered;
+            turn.out.write_with(|bytes| frame::write_goaway(last, ErrorCode::NoError, bytes));
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let now = turn.now();
+        if self.timers.pause <= now {
+            self.timers.pause = Time::NEVER;
+            turn.resume();
+        }
+        if self.timers.goaway <= now {
+            self.send_last_goaway(turn);
+        }
+        if self.timers.partial <= now {
+            let late = H2Error::protocol("did not complete what it began to send");
+            self.fail(late, turn);
+            return Err(Refusal::HEAD_TIMEOUT.fault());
+        }
+        if self.timers.idle <= now && turn.unsent() > 0 {
+            // The client is slow, not idle. The engine's write timeout applies.
+            self.timers.idle = now + self.connection.config.limits.idle_timeout;
+        }
+        if self.timers.idle <= now {
+            // This tells the client that no request was lost.
+            self.send_last_goaway(turn);
+            return Err(Fault::idle(self.config.limits.idle_timeout));
+        }
+        if self.timers.silence <= now {
+            self.check_silence(turn)?;
+        }
+        if self.timers.streams <= now {
+            self.timers.streams = Time::NEVER;
+            self.for_each_stream(turn, |active, turn| active.on_deadline(turn));
+        }
+        Ok(())
+    }
+
+    /// Looks for a peer that has vanished while streams are open.
+    fn check_silence(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let now = turn.now();
+        let due = self.pings.last_input + PING_AFTER;
+        if now < due {
+            self.timers.silence = due;
+        } else if turn.unsent() > 0 {
+            // The PING would wait behind this output. The engine's write timeout applies.
+            self.timers.silence = now + PING_AFTER;
+        } else if mem::replace(&mut self.pings.is_unanswered, true) {
+            let what = format!("was silent for {} s after a PING", PING_AFTER.as_secs());
+            return Err(Fault::peer(PING_TIMEOUT, what));
+        } else {
+            self.timers.silence = now + PING_AFTER;
+            turn.out
+                .write_with(|bytes| frame::write(kind::PING, flags::NONE, 0, SILENCE_PING, bytes));
+        }
+        Ok(())
+    }
+
+    fn on_eof(&mut self, turn: &mut Turn<'_>) {
+        self.connection.half_closed = true;
+        self.for_each_stream(turn, |active, turn| {
+            active.connection.half_closed = true;
+            active.stop_discarding();
+            if !active.receive.has_ended {
+                active.refuse_content(Refusal::EOF_IN_BODY, turn);
+            }
+            active.keep_waiting(true, turn);
+        });
+    }
+
+    fn on_drain(&mut self, turn: &mut Turn<'_>) {
+        self.connection.stop = Stop::Drain;
+        self.start_drain(turn);
+        self.for_each_stream(turn, |active, turn| {
+            active.connection.stop = Stop::Drain;
+            active.keep_waiting(true, turn);
+        });
+    }
+
+    pub(super) fn handle_event(
+        &mut self,
+        event: Event<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let id = turn.stream();
+        match event {
+            Event::Open(_) => self.open(turn),
+            Event::Message(ticket, body) => {
+                if let Some(active) = self.streams.get_mut(id) {
+                    active.deliver(StreamEvent::Message(ticket, body), turn);
+                    if ticket == Ticket::REMOTE {
+                        active.stream.delivered();
+                    }
+                    self.settle(id, turn);
+                }
+            }
+            Event::Woken => {
+                if let Some(active) = self.streams.get_mut(id)
+                    && active.has_started()
+                {
+                    active.deliver(StreamEvent::Woken, turn);
+                    self.settle(id, turn);
+                }
+            }
+            Event::Deadline => self.on_deadline(turn)?,
+            Event::Eof { .. } => self.on_eof(turn),
+            Event::LameDuck => {
+                self.connection.stop = Stop::LameDuck;
+                self.warn(turn);
+            }
+            Event::Drain { .. } => self.on_drain(turn),
+            Event::Sent(mark) => {
+                if let Some(log) = &mut self.connection.log {
+                    log.on_sent(mark, turn.now());
+                }
+            }
+            Event::Closed(reason) => self.on_closed(reason, turn),
+            // Among them `Event::Room`, which `finish` acts on.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_closed(&mut self, reason: &Reason, turn: &Turn<'_>) {
+        for active in mem::take(&mut self.streams).iter_mut() {
+            active.abort(ErrorCode::Cancel, reason, turn);
+        }
+        if let Some(log) = &mut self.connection.log {
+            log.on_closed(reason, turn);
+        }
+    }
+}
