@@ -1,15 +1,27 @@
 """HTTP/2: frames that say nothing, again and again, from clients that read the answers and from those
 that don't (CVE-2019-9511 to 9518)."""
 
-from h2_trial import CALM, OPEN, STALLED, Bounds, attack, ends
+import ssl
+
+from authority import Authority
+from h2_trial import CALM, ENDED, OPEN, STALLED, Bounds, attack, ends
 from http2 import (
     ACK, CONTINUATION, DATA, END_HEADERS, INITIAL_WINDOW_SIZE, PADDED, PING, SETTINGS, frame, request,
     rst_stream, settings, window_update)
 
-FRAMES = 400_000
+FRAMES = 2_000_000  # content of 1 byte has the highest limit, 1.2 million
 TURN = 500  # frames of one write
 CONNECTIONS = 4  # of each kind
 LATER = 10_000  # the number of a stream that is idle
+
+
+def over_tls(trials, attacks, bounds):
+    """The same over TLS, where a layer more could hold frames or answers."""
+    authority = Authority(trials.directory / "authority")
+    tls = ssl.create_default_context(cafile=authority.certificate)
+    tls.set_alpn_protocols(["h2"])
+    attack(trials, "floods over TLS", attacks, bounds, CONNECTIONS, flags=authority.flags(),
+           serves={"tls": tls}, **ENDED)
 
 
 def run(trials):
@@ -39,7 +51,7 @@ def run(trials):
     }
     # Most floods are errors at their second or third frame.
     ending = CALM | ends("PROTOCOL_ERROR", "STREAM_CLOSED", "FLOW_CONTROL_ERROR", "NO_ERROR")
-    bounds = Bounds(grown=30, seconds=8, sent=32 << 20)
+    bounds = Bounds(grown=30, seconds=10, sent=32 << 20)
 
     def flood(name):
         first, repeated = kinds[name]
@@ -47,7 +59,8 @@ def run(trials):
         return (first if at == 0 else chunk for at in range(FRAMES // TURN))
 
     attack(trials, "floods", {name: (lambda _, name=name: flood(name), ending) for name in kinds},
-           bounds, CONNECTIONS)
+           bounds, CONNECTIONS, **ENDED)
+    over_tls(trials, {name: (lambda _, name=name: flood(name), ending) for name in kinds}, bounds)
     # The kernel may take much of what the server doesn't read, and a client that doesn't read sees no
     # GOAWAY: only the cost matters.
     ending = ending | STALLED | OPEN | {"reset"}

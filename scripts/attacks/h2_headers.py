@@ -1,7 +1,7 @@
 """HTTP/2: field blocks that are endless, that decode to much more than they are, or that churn the
 table (RFC 9113, 10.5.1; RFC 7541, 7.3)."""
 
-from h2_trial import CALM, OPEN, Bounds, attack, ends
+from h2_trial import CALM, ENDED, OPEN, Bounds, attack, ends
 from http2 import (
     CONTINUATION, END_HEADERS, END_STREAM, HEADERS, block, frame, integer, literal, string, streams)
 
@@ -31,7 +31,7 @@ def continuation(trials):
     attack(trials, "endless CONTINUATION", {
         name: (lambda _, payload=payload: endless(payload), CALM) for name, payload in [
             ("empty", b""), ("of 1 byte", b"\x82"), ("of 16 KiB", literal("x", "y" * 100) * 150)]
-    }, Bounds(grown=10, sent=LATE_BYTES), CONNECTIONS)
+    }, Bounds(grown=10, sent=LATE_BYTES), CONNECTIONS, **ENDED)
 
 
 def blocks(count, one):

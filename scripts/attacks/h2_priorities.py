@@ -1,6 +1,6 @@
 """HTTP/2: signals of priority, again and again (RFC 9113, 6.3; RFC 9218, 7.1)."""
 
-from h2_trial import CALM, Bounds, attack, ends
+from h2_trial import CALM, ENDED, Bounds, attack, ends
 from http2 import PRIORITY, frame, number, priority_update, request, streams
 
 FRAMES = 400_000
@@ -37,4 +37,4 @@ def run(trials):
 
     ending = CALM | ends("PROTOCOL_ERROR")
     attack(trials, "priorities", {name: (lambda _, name=name: flood(name), ending) for name in kinds},
-           Bounds(seconds=8, sent=32 << 20), CONNECTIONS)
+           Bounds(seconds=8, sent=32 << 20), CONNECTIONS, **ENDED)

@@ -1,7 +1,7 @@
 """HTTP/2: streams that end at once, by the client's resets or by the server's (CVE-2023-44487,
 CVE-2025-8671)."""
 
-from h2_trial import CALM, Bounds, attack, ends
+from h2_trial import CALM, ENDED, Bounds, attack, ends
 from http2 import (
     DATA, END_HEADERS, END_STREAM, HEADERS, PRIORITY, WINDOW, block, frame, request, rst_stream,
     window_update)
@@ -29,7 +29,7 @@ def rapid(trials):
         f"of {name}": (lambda _, path=path: by_turns(
             lambda stream: request(stream, path.format(stream)) + rst_stream(stream)), CALM)
         for name, path in [("missing files", "/missing-{}"), ("a cached file", "/small.txt")]
-    }, BOUNDS, CONNECTIONS)
+    }, BOUNDS, CONNECTIONS, **ENDED)
 
 
 def made(trials):
@@ -58,4 +58,4 @@ def made(trials):
     either = CALM | ends("PROTOCOL_ERROR", "STREAM_CLOSED", "FLOW_CONTROL_ERROR", "FRAME_SIZE_ERROR")
     attack(trials, "made to reset", {
         name: (lambda _, fault=fault: by_turns(fault), either) for name, fault in faults.items()
-    }, BOUNDS, CONNECTIONS)
+    }, BOUNDS, CONNECTIONS, **ENDED)

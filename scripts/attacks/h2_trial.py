@@ -11,6 +11,8 @@ from program import until
 from trial import watched
 
 LATE = 5  # seconds that a busy machine may need in addition
+# How to run attacks that the server has to end.
+ENDED = {"quiet": LATE, "patience": LATE, "seconds": 20}
 # How a connection may end that the server has found to be abusive.
 CALM = frozenset(["closed ENHANCE_YOUR_CALM", "reset ENHANCE_YOUR_CALM"])
 OPEN = frozenset(["open"])
@@ -35,14 +37,14 @@ class Bounds:
 
 
 @contextlib.contextmanager
-def serving(trials, row, bounds, *flags, start=None, victim=None):
+def serving(trials, row, bounds, *flags, start=None, victim=None, tls=None):
     """A server, and a victim that gets a file over HTTP/2 meanwhile. `start()` starts another server,
-    and `victim(address)` is its victim."""
+    and `victim(address)` is its victim. `tls` is the context of their clients."""
     with start() if start else trials.http(*flags) as server:
-        if not until(lambda: _speaks(server.address), LATE):
-            raise RuntimeError("the server doesn't speak HTTP/2 without TLS")
+        if not until(lambda: _speaks(server.address, tls), LATE):
+            raise RuntimeError("the server doesn't speak HTTP/2")
         victim = victim(server.address) if victim else Victim(
-            server.address, [("/small.txt", b"small\n", {})], get=http2.fetch)
+            server.address, [("/small.txt", b"small\n", {})], tls=tls, get=http2.fetch)
         before, descriptors = server.usage.resident(), server.usage.descriptors()
         with watched(row, server, victim):
             yield server
@@ -58,9 +60,9 @@ def serving(trials, row, bounds, *flags, start=None, victim=None):
         row.jobs = server.jobs(ATTACKER)
 
 
-def _speaks(address):
+def _speaks(address, tls):
     try:
-        return http2.fetch(address, "/")[0]
+        return http2.fetch(address, "/", tls=tls)[0]
     except OSError:
         return 0
 
@@ -77,7 +79,8 @@ def attack(trials, name, kinds, bounds=Bounds(), connections=1, pairs=(), flags=
             serving(trials, row, bounds, *flags, **serves or {}) as server:
         clients = {
             kind: [http2.Client(server.address, *pairs, window=window, preface=preface,
-                                source=f"127.0.1.{at}" if at else ATTACKER)
+                                source=f"127.0.1.{at}" if at else ATTACKER,
+                                tls=(serves or {}).get("tls"))
                    for _ in range(connections)]
             for at, kind in enumerate(kinds)}
 

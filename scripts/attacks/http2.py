@@ -1,4 +1,4 @@
-"""HTTP/2 without TLS, by prior knowledge: a client that sends any bytes as frames (RFC 9113, RFC 7541),
+"""HTTP/2, by prior knowledge or over TLS: a client that sends any bytes as frames (RFC 9113, RFC 7541),
 and notes what comes back."""
 
 import collections
@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import select
 import socket
+import ssl
 import time
 
 from peers import ATTACKER, TIMEOUT, VICTIM, connect
@@ -166,8 +167,10 @@ class Outcome:
 class Client:
     """A connection. Sends the preface and SETTINGS, unless `preface` is false."""
 
-    def __init__(self, address, *pairs, preface=True, window=None, source=ATTACKER):
+    def __init__(self, address, *pairs, preface=True, window=None, source=ATTACKER, tls=None):
         self.socket = connect(address, source=source, window=window)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.source, self.port = self.socket.getsockname()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.outcome = Outcome()
@@ -208,8 +211,11 @@ class Client:
             if now > moved + wait:
                 outcome.state = "stalled" if self._queue else "open"
                 break
+            is_decrypted = reads and isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
             ready = select.select([self.socket] if reads else [], [self.socket] if self._queue else [],
-                                  [], min(wait, 0.1))
+                                  [], 0 if is_decrypted else min(wait, 0.1))
+            if is_decrypted:
+                ready = [self.socket], ready[1]
             if not (ready[0] or ready[1]):
                 continue
             moved = time.monotonic()
@@ -228,7 +234,7 @@ class Client:
                     sent = self.socket.send(self._queue)
                     outcome.sent += sent
                     del self._queue[:sent]
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 continue
             except OSError:
                 self._last_frames()
@@ -253,8 +259,8 @@ class Client:
 
 def fetch(address, target, source=VICTIM, timeout=TIMEOUT, tls=None, **fields):
     """Makes one request on a new connection. Returns the status, no fields, and the content."""
-    assert not tls and not fields, "not supported"
-    client = Client(address, (INITIAL_WINDOW_SIZE, WINDOW), source=source)
+    assert not fields, "not supported"
+    client = Client(address, (INITIAL_WINDOW_SIZE, WINDOW), source=source, tls=tls)
     content, statuses = [], []
 
     def take(got):
