@@ -52,6 +52,7 @@ impl Decoder {
 
     /// The bytes that the dynamic table has allocated: at most 7 KiB, and none before the peer
     /// inserts an entry.
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         self.table.memory()
     }

@@ -146,6 +146,9 @@ impl<S: Handlers> H2Connection<S> {
                     self.settle(id, turn);
                 }
             }
+            Event::Room => {
+                self.for_each_stream(turn, |active, _| active.waits_for_connection = false)
+            }
             Event::Deadline => self.on_deadline(turn)?,
             Event::Eof { .. } => self.on_eof(turn),
             Event::LameDuck => {
@@ -159,7 +162,6 @@ impl<S: Handlers> H2Connection<S> {
                 }
             }
             Event::Closed(reason) => self.on_closed(reason, turn),
-            // Among them `Event::Room`, which `finish` acts on.
             _ => {}
         }
         Ok(())

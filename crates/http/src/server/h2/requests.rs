@@ -289,6 +289,7 @@ impl<S: Handlers> H2Connection<S> {
             priority,
             send_window,
             receive: receive.unwrap_or_else(|| Receive::new(head.content, ends)),
+            waits_for_connection: false,
             counted: 0,
             is_queued: false,
             sends_small: false,

@@ -28,7 +28,7 @@ impl<S: Handlers> H2Connection<S> {
 
     /// Moves the next quantum of a stream.
     fn send_stream(&mut self, id: u32, turn: &mut Turn<'_>) -> Result<(), H2Error> {
-        let Self { streams, sender, budgets, scheduler, timers, .. } = self;
+        let Self { streams, sender, budgets, scheduler, .. } = self;
         let Some(active) = streams.get_mut(id) else { return Ok(()) };
         active.is_queued = false;
         let ActiveStream { stream, state, send_window, sends_small, .. } = active;
@@ -50,8 +50,10 @@ impl<S: Handlers> H2Connection<S> {
             active.is_queued = true;
             scheduler.push_again(id, active.priority);
         } else if active.stream.is_room_due() {
-            // Not in this turn again: the handler may always ask for room, and write nothing.
-            timers.streams = turn.now();
+            // The handler has written nothing: perhaps it waits until the connection has sent what
+            // it wrote before.
+            active.waits_for_connection = true;
+            turn.want_room();
         }
         active.note_progress(moved.any, turn.now());
         self.settle(id, turn);
@@ -95,8 +97,7 @@ impl<S: Handlers> H2Connection<S> {
         if increment > 0 {
             turn.out.write_with(|bytes| frame::write_window_update(id, increment, bytes));
         }
-        // A stream that needs only room may have got it in this turn.
-        let needs_room = active.stream.is_room_due() && timers.streams > turn.now();
+        let needs_room = active.stream.is_room_due() && !active.waits_for_connection;
         if !active.is_queued && (needs_room || active.is_sendable(sender)) {
             active.is_queued = true;
             scheduler.push(id, active.priority);

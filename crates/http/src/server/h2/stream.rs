@@ -32,6 +32,8 @@ pub(super) struct ActiveStream<H> {
     /// How much content the peer's window lets through.
     pub(super) send_window: Window,
     pub(super) receive: Receive,
+    /// The stream has room, and its handler asks for it again: it gets it when the connection has.
+    pub(super) waits_for_connection: bool,
     /// How much of the memory that it holds the connection has counted.
     pub(super) counted: usize,
     /// The stream is in the scheduler.
