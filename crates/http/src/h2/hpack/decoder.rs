@@ -52,7 +52,7 @@ impl Decoder {
 
     /// The bytes that the dynamic table has allocated: at most 7 KiB, and none before the peer
     /// inserts an entry.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "harness"))]
     pub(crate) fn memory(&self) -> usize {
         self.table.memory()
     }

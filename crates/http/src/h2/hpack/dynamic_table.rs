@@ -59,7 +59,7 @@ impl DynamicTable {
     }
 
     /// The size of its allocations.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "harness"))]
     pub(super) fn memory(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
