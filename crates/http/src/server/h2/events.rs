@@ -147,7 +147,7 @@ impl<S: Handlers> H2Connection<S> {
                 }
             }
             Event::Room => {
-                self.for_each_stream(turn, |active, _| active.waits_for_connection = false)
+                self.for_each_stream(turn, |active, _| active.waits_for_connection = false);
             }
             Event::Deadline => self.on_deadline(turn)?,
             Event::Eof { .. } => self.on_eof(turn),
