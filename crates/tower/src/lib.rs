@@ -121,8 +121,8 @@
 //!
 //! # Limitations
 //!
-//! HTTP/2, `hyper::upgrade` (axum's WebSockets) and interim responses other than
-//! `100 Continue` are not supported. If the service returns a 101, the client gets a 500.
+//! `hyper::upgrade` (axum's WebSockets), CONNECT and interim responses other than `100 Continue`
+//! are not supported. If the service returns a 101, the client gets a 500.
 
 #![forbid(unsafe_code)]
 
