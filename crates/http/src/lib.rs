@@ -1,4 +1,4 @@
-//! HTTP as pure code: bytes in, bytes out (RFC 9110, RFC 9112).
+//! HTTP as pure code: bytes in, bytes out (RFC 9110, RFC 9112, RFC 9113).
 //!
 //! A [`Server`] is the server's side of one connection, for an engine that runs
 //! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request. The handler
@@ -35,17 +35,20 @@
 //! ```
 //!
 //! The crate `sockeye-files` has handlers that serve a folder, and `sockeye::http` has handlers
-//! made of closures, with the types of the `http` crate. The module [`client`] reads responses.
+//! made of closures, with the types of the `http` crate. The module [`client`] reads responses of
+//! HTTP/1.1, and [`h2_client`] is the client's side of an HTTP/2 connection.
 //!
-//! Handlers see only the semantics of HTTP. A *wire* is one encoding of them. At present there is
-//! one wire, HTTP/1.1, which [`Server`] implements. HTTP/2 can become another without a change to
-//! handlers.
+//! Handlers see only the semantics of HTTP. A *wire* is one encoding of them: HTTP/1.1 or HTTP/2.
+//! [`Server`] speaks HTTP/2 if the TLS handshake has chosen it (ALPN), or if the client begins with
+//! its preface; [`ServerConfig::http2`] turns it off. Then the requests of a connection are answered
+//! at the same time, up to 100, each on a stream of its own.
 //!
 //! ```text
 //!  semantics   request, fields, status, …     HTTP without its bytes
 //!  h1          head, framing, body, write     HTTP/1.1 as bytes
+//!  h2          frame, hpack, head, window     HTTP/2 as bytes
 //!  handling    Handler, Responder, Stream     answering requests on any wire
-//!  server      state, events                  one connection
+//!  server      h1, h2                         one connection
 //! ```
 //!
 //! The parser is strict: it refuses input that two parties could parse in two ways, and the server

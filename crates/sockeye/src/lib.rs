@@ -29,8 +29,8 @@
 //! }
 //! ```
 //!
-//! [`http`] also has request bodies, streams and server-sent events. [`message`] answers messages
-//! with a closure.
+//! Clients that speak HTTP/2 get it: with TLS (ALPN), and without it by prior knowledge. [`http`] also
+//! has request bodies, streams and server-sent events. [`message`] answers messages with a closure.
 //!
 //! # An axum app in ten lines
 //!
@@ -168,7 +168,7 @@
 //! | [`http`] | HTTP services from closures |
 //! | [`message`] | message services from closures, in frames and over HTTP |
 //! | [`files`] | a folder, or one file, as HTTP responses |
-//! | [`http_core`] | HTTP/1.1 and HTTP/2 as a protocol, with handlers that read requests without copying them |
+//! | [`http_core`] | HTTP/1.1 and HTTP/2 as a protocol, with handlers that read requests without copying them; [`http_core::h2_client`] |
 //! | [`engine`] | [`Server`], [`run_client`], and [`Config`] with every limit and its default |
 //! | [`proto`] | [`Protocol`], the types that it uses, an echo, and a harness for tests (feature `harness`) |
 //!

@@ -48,8 +48,8 @@
 //!   its `ConnectInfo`. For code that needs the latter, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - With [`Options::with_tls`], [`Peer::tls`] says what the handshake has agreed on: version,
-//!   cipher suite, ALPN, SNI, and the client's certificates. The URI has no scheme, as in hyper:
-//!   it is `https` if `peer.tls` is `Some`.
+//!   cipher suite, ALPN, SNI, and the client's certificates. Over HTTP/1.1, the URI has no scheme,
+//!   as in hyper: it is `https` if `peer.tls` is `Some`.
 //! - Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
 //!   `http::Uri` refuses (`<`, `>`, backquotes in a path, `"` in a query) are percent-encoded;
 //!   then the extensions contain the [`RawTarget`]. axum's `Path` and `Query` give the same values
@@ -119,10 +119,15 @@
 //!
 //! If the runtime has not polled a new request for 1 s, the server logs a warning, once.
 //!
+//! # HTTP/2
+//!
+//! Clients that speak it get it: see [`Options::http2`]. Where this page says that a connection is
+//! closed or reset, in HTTP/2 it is the request's stream.
+//!
 //! # Limitations
 //!
-//! HTTP/2, `hyper::upgrade` (axum's WebSockets) and interim responses other than
-//! `100 Continue` are not supported. If the service returns a 101, the client gets a 500.
+//! `hyper::upgrade` (axum's WebSockets), CONNECT and interim responses other than `100 Continue`
+//! are not supported. If the service returns a 101, the client gets a 500.
 
 #![forbid(unsafe_code)]
 

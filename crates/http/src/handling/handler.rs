@@ -35,9 +35,9 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 /// client gets a 500.
 pub trait Handler {
     /// Answers a request, asks for its content, or waits for a message to answer later. If the
-    /// handler doesn't ask for the content, the server discards it, or closes the connection if
-    /// there is too much. The server itself refuses CONNECT and TRACE. A handler should answer 501
-    /// to a method that it doesn't know (RFC 9110, 9.1).
+    /// handler doesn't ask for the content, the server discards it; if there is too much, it closes
+    /// the connection, or resets the stream in HTTP/2. The server itself refuses CONNECT and TRACE. A
+    /// handler should answer 501 to a method that it doesn't know (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Receives the message of a promise or of a [`Remote`](sockeye_proto::Remote), before the
@@ -95,9 +95,9 @@ pub trait Handler {
     /// The response has not started within [`Limits::response_timeout`](crate::Limits). If the
     /// handler continues to wait, the timeout starts again.
     ///
-    /// Default: answers 503, and closes the connection: a late message for this request would be
-    /// delivered to the handler of a later one. If that handler compares tickets, the connection
-    /// can stay open.
+    /// Default: answers 503, and closes the connection in HTTP/1.1, where a late message for this
+    /// request would be delivered to the handler of a later one. If that handler compares tickets,
+    /// the connection can stay open.
     fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
         responder.closing().time_out()
     }

@@ -103,7 +103,8 @@ impl<'r, 't> Responder<'r, 't> {
     /// Writes the response's head, and returns the stream to write its content to.
     ///
     /// `length` is sent as Content-Length, and the content must have this length. Without a
-    /// `length`, HTTP/1.1 sends chunks, and HTTP/1.0 closes the connection at the end.
+    /// `length`, HTTP/1.1 sends chunks, HTTP/1.0 closes the connection at the end, and HTTP/2 ends
+    /// the stream, as always.
     pub fn stream(
         mut self,
         status: Status,
@@ -144,7 +145,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Waits for a message: the handler answers in
     /// [`Handler::on_message`](crate::Handler::on_message), when a promise is fulfilled or
-    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    /// abandoned. Until then, nothing more is read from the connection in HTTP/1.1. In HTTP/2, only
+    /// this stream's content waits, as far as the client's window lets it through.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(WaitFor::default()))
     }
@@ -177,8 +179,8 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// # Errors
     ///
-    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or
-    /// `name` is malformed.
+    /// Returns the responder if the client did not ask for an upgrade, as in HTTP/2, the server is
+    /// stopping, or `name` is malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -202,7 +204,8 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
     }
 
-    /// Closes the connection after this response.
+    /// Closes the connection after this response, in HTTP/1.1. No effect in HTTP/2, where other
+    /// requests of the connection may be in flight.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.wire.close();

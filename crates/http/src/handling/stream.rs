@@ -100,7 +100,7 @@ impl Stream<'_, '_> {
     }
 
     /// Ends the response, with `trailers` after its content (RFC 9110, 6.5). The trailers are left
-    /// out in HTTP/1.1 if the length was announced, and always in HTTP/1.0.
+    /// out if the length was announced, and always in HTTP/1.0.
     pub fn end_with(mut self, trailers: &Fields) -> Answer {
         Answer(match self.exchange.outgoing {
             Outgoing::UnknownLength => {
@@ -114,8 +114,8 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// Aborts the response: the connection ends, so that the client notices. (An HTTP/1.0 client
-    /// that received no length can't notice.)
+    /// Aborts the response: the connection ends, or in HTTP/2 the stream is reset, so that the client
+    /// notices. (An HTTP/1.0 client that received no length can't notice.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }

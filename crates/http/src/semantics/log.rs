@@ -143,7 +143,8 @@ pub(crate) const STREAM_STALLED: &str = "http2_stream_stalled";
 pub enum EndReason {
     /// The kernel has accepted the whole response for sending.
     Complete,
-    /// The client left, reset the connection, or broke the protocol in the middle of its request.
+    /// The client left, reset the connection or the stream, or broke the protocol in the middle of
+    /// its request.
     ClientAborted,
     /// The client was too slow: it did not send the rest of its request, or did not receive the
     /// response.

@@ -49,8 +49,9 @@
 //! It should answer unknown methods with 501 (RFC 9110, 9.1). The request's extensions contain the
 //! client's [`Peer`](crate::Peer). A panic is answered with 500, and logged.
 //!
-//! The URI has no scheme and no host, since clients send only a path. With [`Options::with_tls`], the
-//! peer says what the handshake has agreed on: [`Peer::tls`](crate::Peer::tls).
+//! Over HTTP/1.1, the URI has no scheme and no host, since clients send only a path; over HTTP/2, it
+//! has both. With [`Options::with_tls`], the peer says what the handshake has agreed on:
+//! [`Peer::tls`](crate::Peer::tls).
 //!
 //! Clients send some characters in URLs that RFC 3986 doesn't allow, such as `|`. Those that
 //! [`Uri`] refuses are percent-encoded; then the extensions contain the [`RawTarget`].
@@ -59,9 +60,16 @@
 //! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop). The
 //! function `sockeye_tower::spawn` responds with the output of an async block.
 //!
+//! # HTTP/2
+//!
+//! [`Options::http2`] says when a connection speaks HTTP/2. It carries up to 100 requests at the same
+//! time, each on a stream. Where the documentation of this module says that a connection is closed
+//! or reset, in HTTP/2 it is the request's stream; `Connection: close` has no effect there, and
+//! [`Reply::upgrade`] needs HTTP/1.1.
+//!
 //! # Costs
 //!
-//! A keep-alive request makes 7 heap allocations if the `http` crate knows all its field names and
+//! A keep-alive request of HTTP/1.1 makes 7 heap allocations if the `http` crate knows all its field names and
 //! the response is static text: 2 for the copy of its head, 2 for its [`HeaderMap`], 3 for the peer
 //! in its extensions. Each field with another name adds one, and so does collecting a small body.
 //! A [`Response`] with fields adds 2 for its own map. A handler of
@@ -71,7 +79,7 @@
 //!
 //! There is no router: use `match` for a few paths (the example `json_api` matches parts of paths),
 //! and axum with `sockeye-tower` for many. For compression, cookies and forms, use crates that work
-//! with the types of the `http` crate. HTTP/2 is not supported.
+//! with the types of the `http` crate.
 
 mod body;
 pub mod convert;

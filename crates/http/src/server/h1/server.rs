@@ -24,7 +24,9 @@ use crate::{
     Content, Handler, Handlers, Request, RequestHead, ServerConfig, StreamEvent, UnparsedHead,
 };
 
-/// The server's side of one connection. It holds no buffer, and makes a handler for each request.
+/// The server's side of one connection: HTTP/1.1, or HTTP/2 if the TLS handshake has chosen `h2` or
+/// the client begins with its preface (see [`ServerConfig::http2`]). It makes a handler for each
+/// request, and holds no buffer in HTTP/1.1.
 pub struct Server<S: Handlers> {
     pub(super) connection: Connection,
     pub(super) state: State<S::Handler>,
