@@ -121,7 +121,7 @@
 //!
 //! # Limitations
 //!
-//! HTTP/2, `hyper::upgrade` (axum's WebSockets) and interim responses other than
+//! `hyper::upgrade` (axum's WebSockets) and interim responses other than
 //! `100 Continue` are not supported. If the service returns a 101, the client gets a 500.
 
 #![forbid(unsafe_code)]
@@ -184,6 +184,7 @@ where
         let shard = Rc::new(ShardState {
             service,
             runtime: runtime.clone(),
+            buffered: Arc::clone(&options.collected),
             watchdog: watchdog.clone(),
             ending: ending.clone(),
         });
