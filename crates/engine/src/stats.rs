@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sockeye_proto::Reason;
+use sockeye_proto::{Fault, Reason};
 
 /// Counters of a shard, or the sums of the counters of several shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct Stats {
     pub handshakes: HandshakeStats,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
+    /// Faults that ended a stream, and not its connection ([`Turn::report`]), by their codes.
+    ///
+    /// [`Turn::report`]: sockeye_proto::Turn::report
+    pub failed_streams: BTreeMap<&'static str, u64>,
     /// Jobs of the pool, which all shards share. Zero in the stats of one shard.
     pub jobs: JobStats,
 }
@@ -89,6 +93,11 @@ impl Stats {
         self.cut += u64::from(matches!(reason, Reason::Cut));
     }
 
+    /// Counts a fault that ended a stream.
+    pub(crate) fn count_failed_stream(&mut self, fault: &Fault) {
+        *self.failed_streams.entry(fault.code).or_default() += 1;
+    }
+
     /// How many connections ended with this [`Reason::code`].
     #[must_use]
     pub fn closed_for(&self, code: &str) -> u64 {
@@ -112,6 +121,9 @@ impl Stats {
         self.handshakes.add(&other.handshakes);
         for (code, count) in &other.closed {
             *self.closed.entry(code).or_default() += count;
+        }
+        for (code, count) in &other.failed_streams {
+            *self.failed_streams.entry(code).or_default() += count;
         }
         self.jobs.add(&other.jobs);
     }

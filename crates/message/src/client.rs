@@ -151,7 +151,7 @@ impl<H: ClientHandler> Client<H> {
         });
         match read {
             Ok(Some((header, len))) => {
-                let buffer = ContentBuffer::new(header.content_length, None);
+                let buffer = ContentBuffer::new(header.content_length, None, 0);
                 self.response = Some(Box::new((header, buffer)));
                 Ok(len)
             }

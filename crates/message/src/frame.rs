@@ -14,8 +14,9 @@ const LENGTH_SIZE: usize = 2;
 /// Content of up to this many bytes is copied to its header: one piece is cheaper to send than two.
 const MAX_COPIED: usize = 1024;
 
-/// Bytes of content that every connection may hold without charge.
-const UNCHARGED: usize = 64 * 1024;
+/// Bytes of content that a message may hold without charge. Not over HTTP/2, where a connection has
+/// many messages at a time.
+pub(super) const UNCHARGED: usize = 64 * 1024;
 
 /// Reads the header at the front of `input`. Returns it and the number of bytes before the content;
 /// `None` when more bytes are needed.
@@ -89,12 +90,14 @@ pub(super) struct ContentBuffer {
     remaining: u64,
     /// Charges the client. `None` for a response, which nobody is charged for.
     permit: Option<Permit>,
+    /// How many bytes are free of charge.
+    uncharged: usize,
 }
 
 impl ContentBuffer {
-    /// An empty buffer for `announced` bytes. Those above a free amount are charged to `permit`.
-    pub(super) fn new(announced: u64, permit: Option<Permit>) -> Self {
-        Self { bytes: Vec::new(), remaining: announced, permit }
+    /// An empty buffer for `announced` bytes. Those above `uncharged` are charged to `permit`.
+    pub(super) fn new(announced: u64, permit: Option<Permit>, uncharged: usize) -> Self {
+        Self { bytes: Vec::new(), remaining: announced, permit, uncharged }
     }
 
     /// Appends at most [`ContentBuffer::remaining`] bytes. Returns whether the budget has room for
@@ -107,7 +110,7 @@ impl ContentBuffer {
             let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
             let announced = self.bytes.len().saturating_add(remaining);
             let room = wanted.max(2 * self.bytes.capacity()).min(announced);
-            let charge = room.saturating_sub(UNCHARGED) as u64;
+            let charge = room.saturating_sub(self.uncharged) as u64;
             if charge > 0
                 && let Some(permit) = &mut self.permit
                 && !permit.resize(charge)

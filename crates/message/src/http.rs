@@ -13,7 +13,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sockeye_http::{
     self as http_core, Answer as HttpAnswer, BadField, Body, Content, Fields, Method, Request,
-    Responder as HttpResponder, Status, Trailers,
+    Responder as HttpResponder, Status, Trailers, Version,
 };
 use sockeye_proto::{Peer, Ticket};
 
@@ -203,7 +203,8 @@ impl<H: Handler> HttpRequest<H> {
         let len = header.content_length;
         let mode = self.shared.handler.borrow_mut().content_mode(&header);
         let client = responder.client(request);
-        let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client);
+        let is_shared = request.version() == Version::Http2;
+        let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client, is_shared);
         let has_length = request.content() != Content::Chunked;
         let number = self.shared.next_number.replace(self.shared.next_number.get() + 1);
         let request = PendingRequest::new(number, len);

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Client, Time, Turn};
 
-use super::frame::ContentBuffer;
+use super::frame::{ContentBuffer, UNCHARGED};
 use super::json_nodes::JsonNodes;
 use super::request::PendingRequest;
 use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
@@ -26,13 +26,22 @@ pub(super) enum Receiver {
 }
 
 impl Receiver {
-    /// Receives the content behind `header`. `client` is charged for content that is collected.
-    pub(super) fn new(mode: ContentMode, header: Header, limits: &Limits, client: Client) -> Self {
+    /// Receives the content behind `header`. `client` is charged for content that is collected: for
+    /// all of it if the connection `is_shared` by any number of messages.
+    pub(super) fn new(
+        mode: ContentMode,
+        header: Header,
+        limits: &Limits,
+        client: Client,
+        is_shared: bool,
+    ) -> Self {
         let len = header.content_length;
         if mode == ContentMode::Stream {
             return Self::Stream(len);
         }
-        let buffer = ContentBuffer::new(len, Some(limits.collected.empty_permit(client)));
+        let permit = limits.collected.empty_permit(client);
+        let uncharged = if is_shared { 0 } else { UNCHARGED };
+        let buffer = ContentBuffer::new(len, Some(permit), uncharged);
         Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
     }
 

@@ -132,7 +132,7 @@ impl<H: Handler> Server<H> {
             return Ok(piece.len());
         }
         let client = Client::of(self.peer.address);
-        let receiver = Receiver::new(mode, header, &self.limits, client);
+        let receiver = Receiver::new(mode, header, &self.limits, client, false);
         let timeout = turn.now() + self.limits.content_timeout;
         let incoming = IncomingRequest { request, receiver, timeout, paused: false };
         self.state = State::ExpectContent(Box::new(incoming));

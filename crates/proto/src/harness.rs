@@ -274,6 +274,12 @@ impl Harness {
         }
     }
 
+    /// The faults that [`Turn::report`](crate::Turn::report) was given since the last call.
+    pub fn take_reported(&mut self) -> Vec<Fault> {
+        let reported = self.owner.handles.take_reported();
+        reported.into_iter().map(|(_, fault)| fault).collect()
+    }
+
     /// Whether the protocol ended the connection without a fault, and everything is sent.
     #[must_use]
     pub fn finished(&self) -> bool {

@@ -1,12 +1,12 @@
 //! The trait [`Protocol`], and the [`Turn`], through which a protocol acts during a call.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
-use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
+use crate::{Address, Blame, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
@@ -174,12 +174,21 @@ pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
     next_ticket: Cell<u64>,
+    /// See [`Turn::report`].
+    reported: RefCell<Vec<(Address, Fault)>>,
 }
 
 impl ShardHandles {
     /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
-        Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
+        let next_ticket = Cell::new(Ticket::REMOTE.0 + 1);
+        Self { mailbox, spawn, next_ticket, reported: RefCell::default() }
+    }
+
+    /// The faults of [`Turn::report`] since the last call, with their peers.
+    #[must_use]
+    pub fn take_reported(&self) -> Vec<(Address, Fault)> {
+        self.reported.take()
     }
 }
 
@@ -323,6 +332,14 @@ impl<'a> Turn<'a> {
     #[must_use]
     pub fn is_over_budget(&self) -> bool {
         self.context.is_over_budget
+    }
+
+    /// Reports a fault that ends one of several streams, and not the connection: the engine logs
+    /// and counts it. Only for faults of this program, since a peer could fill the log with its
+    /// own.
+    pub fn report(&self, fault: Fault) {
+        debug_assert_eq!(fault.blame, Blame::Ours);
+        self.context.handles.reported.borrow_mut().push((self.peer.address, fault));
     }
 
     /// A promise of one [`Event::Message`], to be fulfilled by any thread.

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use sockeye::http::Incomplete;
 use sockeye::http_core::Content;
-use sockeye::proto::Promise;
+use sockeye::proto::{Permit, Promise};
 
 /// Reading from the client stops when this number of bytes is buffered.
 const HIGH_WATER: usize = 128 * 1024;
@@ -24,8 +24,12 @@ pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 192 KiB, and slows down a client that sends faster than the service polls. If
-/// it is dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
+/// It buffers up to 192 KiB, and slows down a client that sends faster than the service polls. Over
+/// HTTP/2, where a connection has many bodies, [`Options::collected`] is charged for that, and once
+/// it is spent, a body that buffers anything counts as full. If it is dropped, the rest of the body
+/// is not read. An incomplete body ends with [`Incomplete`].
+///
+/// [`Options::collected`]: sockeye::http::Options::collected
 pub struct RequestBody {
     shared: Arc<Shared>,
     /// Number of bytes that have not been polled yet, if known.
@@ -46,12 +50,27 @@ struct State {
     pieces: VecDeque<Bytes>,
     /// Number of bytes of `pieces`.
     buffered: usize,
+    /// Charges the client for them, over HTTP/2.
+    permit: Option<Permit>,
     end: Option<Result<HeaderMap, Incomplete>>,
     waker: Option<Waker>,
     /// The promise to fulfill when there is room.
     room: Option<Promise>,
     /// Whether the [`RequestBody`] was dropped.
     dropped: bool,
+}
+
+impl State {
+    /// Charges the client for what is buffered. Returns whether the budget has room for it.
+    fn charge(&mut self) -> bool {
+        let Some(permit) = &mut self.permit else { return true };
+        let buffered = self.buffered as u64;
+        let has_room = permit.resize(buffered);
+        if !has_room {
+            permit.set(buffered);
+        }
+        has_room
+    }
 }
 
 impl Shared {
@@ -86,9 +105,9 @@ pub(crate) enum Written {
     BodyDropped,
 }
 
-/// Makes both ends of a body.
-pub(crate) fn body(content: Content) -> (BodyWriter, RequestBody) {
-    let shared = Arc::new(Shared::default());
+/// Makes both ends of a body. What it buffers is charged to `permit`.
+pub(crate) fn body(content: Content, permit: Option<Permit>) -> (BodyWriter, RequestBody) {
+    let shared = Arc::new(Shared(Mutex::new(State { permit, ..State::default() })));
     let remaining = match content {
         Content::None => Some(0),
         Content::Length(length) => Some(length),
@@ -109,7 +128,8 @@ impl BodyWriter {
             }
             state.pieces.push_back(Bytes::copy_from_slice(piece));
             state.buffered += piece.len();
-            if state.buffered >= HIGH_WATER { Written::Full } else { Written::HasRoom }
+            let has_room = state.charge() && state.buffered < HIGH_WATER;
+            if has_room { Written::HasRoom } else { Written::Full }
         })
     }
 
@@ -149,7 +169,10 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         let mut state = self.shared.lock();
         let piece = state.pieces.pop_front();
-        state.buffered -= piece.as_ref().map_or(0, Bytes::len);
+        if let Some(piece) = &piece {
+            state.buffered -= piece.len();
+            state.charge();
+        }
         let room = if state.buffered < LOW_WATER { state.room.take() } else { None };
         let polled = match (&piece, &mut state.end) {
             (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece.clone())))),
@@ -195,6 +218,7 @@ impl Drop for RequestBody {
         state.dropped = true;
         state.pieces.clear();
         state.buffered = 0;
+        state.permit = None;
         let room = state.room.take();
         drop(state);
         // Abandoning the promise notifies the event loop. This happens without the lock.
@@ -206,6 +230,8 @@ impl Drop for RequestBody {
 mod tests {
     use std::task::{Context, Poll, Waker};
 
+    use sockeye::proto::{Budget, Client};
+
     use super::*;
 
     fn next(body: &mut RequestBody) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
@@ -214,7 +240,7 @@ mod tests {
 
     #[test]
     fn pieces_trailers_and_the_end_come_in_order() {
-        let (writer, mut body) = body(Content::Length(5));
+        let (writer, mut body) = body(Content::Length(5), None);
         assert!(next(&mut body).is_pending());
         assert!(matches!(writer.write(b"ab"), Written::HasRoom));
         assert!(matches!(writer.write(b"cde"), Written::HasRoom));
@@ -235,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_body_whose_client_has_left_ends_with_an_error_once() {
-        let (writer, mut body) = body(Content::Chunked);
+        let (writer, mut body) = body(Content::Chunked, None);
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (None, false));
         let _ = writer.write(b"a");
         drop(writer);
@@ -246,25 +272,44 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_dropped_ends_with_incomplete_when_it_is_aborted() {
-        let (writer, mut read) = body(Content::Length(5));
+        let (writer, mut read) = body(Content::Length(5), None);
         assert!(next(&mut read).is_pending());
         assert!(writer.abort());
         assert!(matches!(next(&mut read), Poll::Ready(Some(Err(Incomplete)))));
-        let (writer, dropped) = body(Content::Length(5));
+        let (writer, dropped) = body(Content::Length(5), None);
         drop(dropped);
         assert!(!writer.abort(), "no task will see the error");
-        let (writer, _whole) = body(Content::Length(5));
+        let (writer, _whole) = body(Content::Length(5), None);
         writer.end(HeaderMap::new());
         assert!(!writer.abort(), "it is complete");
     }
 
     #[test]
     fn a_writer_learns_that_its_body_is_full_or_dropped() {
-        let (writer, reader) = body(Content::Chunked);
+        let (writer, reader) = body(Content::Chunked, None);
         assert!(matches!(writer.write(&[0; HIGH_WATER - 1]), Written::HasRoom));
         assert!(matches!(writer.write(&[0]), Written::Full));
         drop(reader);
         assert!(matches!(writer.write(b"a"), Written::BodyDropped));
-        assert!(body(Content::None).1.is_end_stream());
+        assert!(body(Content::None, None).1.is_end_stream());
+    }
+
+    #[test]
+    fn what_is_buffered_is_charged_and_a_spent_budget_leaves_room_for_one_piece() {
+        let budget = Budget::new("bytes", 12);
+        let client = Client::V4([192, 0, 2, 1]); // It may have 3.
+        let (writer, mut reader) = body(Content::Chunked, Some(budget.empty_permit(client)));
+        assert!(matches!(writer.write(b"abc"), Written::HasRoom));
+        assert!(matches!(writer.write(b"de"), Written::Full));
+        assert_eq!(budget.used(), 5);
+        for left in [2, 0] {
+            assert!(next(&mut reader).is_ready());
+            assert_eq!(budget.used(), left);
+        }
+        assert!(matches!(writer.write(b"f"), Written::HasRoom));
+        drop(writer);
+        assert_eq!(budget.used(), 1);
+        drop(reader);
+        assert_eq!(budget.used(), 0);
     }
 }

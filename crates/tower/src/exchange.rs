@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -12,7 +13,7 @@ use sockeye::http::convert;
 use sockeye::http_core::{
     self, Answer, Body, Content, Fields, Handler, Responder, Stream, StreamEvent, Trailers,
 };
-use sockeye::proto::{Abandoned, Blame, Fault, Message, Promise, Ticket};
+use sockeye::proto::{Abandoned, Blame, Budget, Fault, Message, Promise, Ticket};
 use sockeye::{Peer, Time};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -28,6 +29,8 @@ use crate::watch::Watchdog;
 pub(crate) struct ShardState<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
+    /// The budget for what bodies buffer over HTTP/2.
+    pub(crate) buffered: Arc<Budget>,
     pub(crate) watchdog: Watchdog,
     pub(crate) ending: EndingTasks,
 }
@@ -80,7 +83,9 @@ where
         let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
-        let (request_body, body) = body::body(request.content());
+        let is_http2 = request.version() == http_core::Version::Http2;
+        let permit = is_http2.then(|| self.shard.buffered.empty_permit(responder.client(request)));
+        let (request_body, body) = body::body(request.content(), permit);
         let mut service_request = head.map(|()| body);
         service_request.extensions_mut().insert(self.peer.clone());
 

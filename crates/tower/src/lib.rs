@@ -189,6 +189,7 @@ where
         let shard = Rc::new(ShardState {
             service,
             runtime: runtime.clone(),
+            buffered: Arc::clone(&options.collected),
             watchdog: watchdog.clone(),
             ending: ending.clone(),
         });

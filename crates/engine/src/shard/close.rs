@@ -80,6 +80,14 @@ impl<D: Driver> Shard<D> {
         self.driver.close(conn.socket);
     }
 
+    /// Logs and counts the faults that have ended streams in this turn of the event loop.
+    pub(super) fn log_failed_streams(&mut self) {
+        for (peer, fault) in self.resources.handles.take_reported() {
+            self.resources.stats.count_failed_stream(&fault);
+            error!(target: "sockeye", %peer, code = fault.code, reason = %fault, "stream failed");
+        }
+    }
+
     /// Tells a protocol that its connection was never established.
     pub(super) fn notify_not_connected(
         &mut self,

@@ -235,3 +235,20 @@ fn http2_can_be_off() {
         assert!(output.contains("\"http2_preface\""), "{output}");
     }
 }
+
+#[test]
+fn each_byte_of_a_message_that_arrives_is_charged() {
+    let limits = Limits::default();
+    let budget = Arc::clone(&limits.collected);
+    let mut client = Harness::new(port(ServerConfig::new(limits), Slow::default()));
+    client.input(&preface());
+    for stream in [1, 3] {
+        client.input(&head(stream, "POST", &[("content-type", "text/json")], 0));
+        client.input(&h2_frame(DATA, 0, stream, &[b'x'; 1000]));
+    }
+    assert_eq!(budget.used(), 2000);
+    client.input(&h2_frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]));
+    assert_eq!(budget.used(), 1000);
+    client.input(&h2_frame(DATA, END_STREAM, 3, b""));
+    assert_eq!(budget.used(), 0, "it is answered");
+}

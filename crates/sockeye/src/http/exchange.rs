@@ -50,6 +50,8 @@ pub(super) struct Exchange {
     number: u64,
     /// Whether the method is HEAD.
     head_only: bool,
+    /// How many bytes of a collected body are free of charge.
+    uncharged: u64,
     request_body: RequestBody,
     /// Number of empty pieces in a row that the source has returned.
     empty_pieces: u32,
@@ -111,7 +113,7 @@ enum Expects {
 }
 
 /// Maximum initial capacity for a collected body of known length. Only memory beyond it is charged
-/// to the budget.
+/// to the budget. Over HTTP/2, where a connection has many bodies at a time, it is 0.
 const UNCHARGED: u64 = 64 * 1024;
 
 impl Handler for Exchange {
@@ -121,6 +123,8 @@ impl Handler for Exchange {
         responder: Responder<'_, '_>,
     ) -> Answer {
         self.head_only = request.method() == http_core::Method::Head;
+        let is_http2 = request.version() == http_core::Version::Http2;
+        self.uncharged = if is_http2 { 0 } else { UNCHARGED };
         let Ok(head) = convert::request(request, &self.peer) else {
             return convert::refuse_unsupported(responder);
         };
@@ -149,7 +153,7 @@ impl Handler for Exchange {
     fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let receiver = match mem::take(&mut self.expects) {
             Expects::WholeBody { mut collected, mut permit, then } => {
-                if !reserve(&mut collected, &mut permit, piece.len()) {
+                if !reserve(&mut collected, &mut permit, piece.len(), self.uncharged) {
                     drop((collected, permit, then));
                     return self.refuse_body(responder);
                 }
@@ -213,6 +217,7 @@ impl Exchange {
             peer,
             number,
             head_only: false,
+            uncharged: 0,
             request_body: RequestBody::Unread,
             empty_pieces: 0,
             permit: None,
@@ -264,7 +269,7 @@ impl Exchange {
             ReplyKind::Collect { limit, length, then } => {
                 self.request_body = RequestBody::Reading;
                 // At most UNCHARGED, so it fits into a `usize`.
-                let capacity = length.unwrap_or(0).min(UNCHARGED).min(limit) as usize;
+                let capacity = length.unwrap_or(0).min(self.uncharged).min(limit) as usize;
                 let collected = Vec::with_capacity(capacity);
                 let permit = self.shard.collected.empty_permit(Client::of(self.peer.address));
                 self.expects = Expects::WholeBody { collected, permit, then };
@@ -433,16 +438,16 @@ impl Drop for ReplyJob {
     }
 }
 
-/// Makes room in `collected` for `more` bytes. Returns whether the budget allows it. Capacity at
-/// least doubles when it grows, so that the budget is charged a few times per body and not for each
+/// Makes room in `collected` for `more` bytes. Those above `uncharged` are charged to `permit`.
+/// Returns whether the budget allows it. Capacity at least doubles when it grows, so that the budget is charged a few times per body and not for each
 /// piece.
-fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
+fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize, uncharged: u64) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {
         return true;
     }
     let capacity = needed.max(2 * collected.capacity());
-    let charge = (capacity as u64).saturating_sub(UNCHARGED);
+    let charge = (capacity as u64).saturating_sub(uncharged);
     if charge > 0 && !permit.resize(charge) {
         return false;
     }

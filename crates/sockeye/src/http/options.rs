@@ -19,8 +19,8 @@ pub struct Options {
     /// Limits and timeouts of requests, such as [`Limits::response_timeout`].
     pub limits: Limits,
     /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each body
-    /// is charged for its bytes above 64 KiB, until its response begins and the work that makes the
-    /// response has ended. One client may use a quarter of the budget, a local client half of it:
+    /// is charged for its bytes above 64 KiB (over HTTP/2, for all), until its response begins and
+    /// the work that makes the response has ended. One client may use a quarter of the budget, a local client half of it:
     /// choose the budget so that a client's share exceeds the limit of a single body. When the
     /// budget is spent, requests get 503. Default: 256 MiB for all connections together.
     pub collected: Arc<Budget>,

@@ -356,6 +356,24 @@ fn a_panic_is_a_500_for_its_request_only() {
 }
 
 #[test]
+fn a_panic_over_http2_is_counted_and_leaves_the_connection_open() {
+    let (serving, address) = serve(|_: Request<Body>| -> &'static str { panic!("on purpose") });
+    let mut client = Client::new(&address);
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    for stream in ["\x01", "\x03"] {
+        // HEADERS: four fields whose names are in the static table.
+        let block = "\x02\x03GET\x06\x04http\x04\x01/\x01\x01a";
+        client.send(&format!("\0\0{}\x01\x05\0\0\0{stream}{block}", '\x11'));
+    }
+    // GOAWAY
+    client.send("\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    client.rest();
+    let stats = stop(serving);
+    assert_eq!(stats.failed_streams.get("handler_panicked"), Some(&2));
+    assert_eq!(stats.closed_for("handler_panicked"), 0);
+}
+
+#[test]
 fn draining_waits_for_responses_in_flight() {
     let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {

@@ -291,6 +291,34 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
     assert_eq!(budget.used(), 0, "the client has left");
 }
 
+/// A frame of HTTP/2.
+fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&len[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[test]
+fn each_byte_of_a_collected_body_is_charged_over_http2() {
+    let budget = Budget::new("bytes", 1 << 20);
+    let answer =
+        |request: Request<Body>| request.into_body().collect(1 << 20, |_| Reply::from("whole"));
+    let http = HttpService::with_budget(answer, Arc::clone(&budget));
+    let shared = Rc::new(http_core::ServerConfig::default());
+    let mut client = Harness::new(http_core::Server::new(shared, http.handlers()));
+    client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.input(&h2_frame(4, 0, 0, b""));
+    for stream in [1, 3] {
+        // POST, http and / are in the static table; the name of :authority, too.
+        client.input(&h2_frame(1, 4, stream, &[0x83, 0x86, 0x84, 0x01, 1, b'a']));
+        client.input(&h2_frame(0, 0, stream, &[b'x'; 1000]));
+    }
+    assert_eq!(budget.used(), 2000);
+    client.input(&h2_frame(0, 1, 1, b""));
+    assert_eq!(budget.used(), 1000, "one is answered");
+    drop(client);
+    assert_eq!(budget.used(), 0);
+}
+
 /// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues
 /// it.
 struct NotifyingReceiver {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
@@ -14,6 +14,8 @@ use axum::{Extension, Router};
 use h2::Reason;
 use http_body_util::{BodyExt, StreamBody};
 use sockeye::Peer;
+use sockeye::http::Options;
+use tokio::time::timeout;
 
 use super::RunningApp;
 use super::client::TIMEOUT;
@@ -228,5 +230,28 @@ fn responses_have_no_fields_about_a_connection() {
             assert_eq!((received.field("connection"), received.field("keep-alive")), ("", ""));
         }
     });
+    running.stop();
+}
+
+#[test]
+fn what_a_body_buffers_is_charged() {
+    let options = Options::default();
+    let (budget, other) = (Arc::clone(&options.collected), Arc::clone(&options.collected));
+    // Answers once the whole body is buffered, and then reads it.
+    let read = move |body: Body| async move {
+        while other.used() < 1000 {
+            tokio::task::yield_now().await;
+        }
+        body.collect().await.unwrap().to_bytes().len().to_string()
+    };
+    let running = RunningApp::with_options(options, Router::new().route("/", post(read)));
+    running.runtime.block_on(async {
+        let mut client = connect(&running.address).await;
+        let (response, mut content) = client.send_request(request("POST", "/"), false).unwrap();
+        content.send_data(vec![b'x'; 1000].into(), true).unwrap();
+        let received = timeout(TIMEOUT, async { receive(response.await.unwrap()).await });
+        assert_eq!(received.await.expect("it is charged").unwrap().text(), "1000");
+    });
+    assert_eq!(budget.used(), 0);
     running.stop();
 }

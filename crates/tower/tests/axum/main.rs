@@ -46,12 +46,22 @@ impl RunningApp {
             + Send
             + 'static,
     {
+        Self::with_options(Options { limits, ..Options::default() }, app)
+    }
+
+    fn with_options<S>(options: Options, app: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         // Draining waits only briefly for connected clients.
         let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
         let config = Config { linger, ..Config::default() };
-        let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
+        let options = Options { workers: NonZeroUsize::MIN, config, ..options };
         let addresses = ["127.0.0.1:0".parse().unwrap()];
         let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();
         let address = serving.addresses()[0].to_string();

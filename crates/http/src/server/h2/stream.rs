@@ -186,6 +186,9 @@ impl<H: Handler> ActiveStream<H> {
     /// The request or its response can't be completed, unless a refusal was sent.
     pub(super) fn on_fault(&mut self, fault: Fault, outer: &Turn<'_>) {
         let State::InFlight(InFlight { exchange, .. }) = &self.state else { return };
+        if fault.blame == Blame::Ours {
+            outer.report(fault.clone());
+        }
         if exchange.has_started() || exchange.status.is_none() {
             let code = match fault.blame {
                 Blame::Ours => ErrorCode::InternalError,
@@ -253,8 +256,10 @@ impl<H: Handler> ActiveStream<H> {
             && in_flight.exchange.incoming != Incoming::Complete
             && !self.receive.has_ended
         {
-            // The stream is ending already, so a panic here changes nothing.
-            let _ = in_flight.notify_incomplete(outer.now());
+            // The stream is ending already, so a panic here changes nothing else.
+            if let Err(fault) = in_flight.notify_incomplete(outer.now()) {
+                outer.report(fault);
+            }
         }
         if let Some(log) = &mut self.connection.log {
             if let Reason::Fault(fault) = reason

@@ -82,6 +82,13 @@ fn a_panic_ends_its_stream_alone() {
         assert_eq!((received[&stream].has_ended, received[&stream].reset), (false, Some(2)));
     }
     assert_eq!(scene.client.harness.fault(), None);
+    let reported = scene.client.harness.take_reported();
+    let [panicked, started, aborted] = &reported[..] else { panic!("{reported:?}") };
+    for (fault, what) in [(panicked, ": on purpose"), (started, ": on purpose, in the middle")] {
+        assert_eq!(fault.code, "handler_panicked");
+        assert!(fault.what.ends_with(what), "{fault}");
+    }
+    assert_eq!(aborted.code, "reply_aborted");
     scene.fulfill("still there");
     scene.client.read();
     assert_eq!(scene.client.streams[&1].text(), "still there");
