@@ -439,8 +439,8 @@ impl Drop for ReplyJob {
 }
 
 /// Makes room in `collected` for `more` bytes. Those above `uncharged` are charged to `permit`.
-/// Returns whether the budget allows it. Capacity at least doubles when it grows, so that the budget is charged a few times per body and not for each
-/// piece.
+/// Returns whether the budget allows it. Capacity at least doubles when it grows, so that the budget
+/// is charged a few times per body and not for each piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize, uncharged: u64) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {

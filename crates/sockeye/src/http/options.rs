@@ -20,9 +20,9 @@ pub struct Options {
     pub limits: Limits,
     /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each body
     /// is charged for its bytes above 64 KiB (over HTTP/2, for all), until its response begins and
-    /// the work that makes the response has ended. One client may use a quarter of the budget, a local client half of it:
-    /// choose the budget so that a client's share exceeds the limit of a single body. When the
-    /// budget is spent, requests get 503. Default: 256 MiB for all connections together.
+    /// the work that makes the response has ended. One client may use a quarter of the budget, a
+    /// local client half of it: choose the budget so that a client's share exceeds the limit of a
+    /// single body. When the budget is spent, requests get 503. Default: 256 MiB for all connections together.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,
