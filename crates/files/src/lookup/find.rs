@@ -60,6 +60,11 @@ impl OpenedEarlier {
     pub(crate) fn charged(self, permit: Permit) -> Self {
         Self { permit: Some(permit), ..self }
     }
+
+    /// Takes the permit for its descriptor.
+    pub(crate) fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
 }
 
 /// Looks up `key`. Blocks, unless `scope` is [`ReadScope::Cached`]. If the file is the one of

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sockeye_proto::{CancelToken, Promise, Ticket, Time, Waiter};
+use sockeye_proto::{CancelToken, Permit, Promise, Ticket, Time, Waiter};
 
 use super::entry::Entry;
 use crate::limits::lock::lock;
@@ -20,12 +20,14 @@ use crate::limits::lock::lock;
 const CLEANUP_THRESHOLD: usize = 256;
 
 /// The message with which a promise is fulfilled.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum JobResult {
-    /// The entry, and when the job was started.
-    Found { entry: Arc<Entry>, started: Time },
+    /// The entry, when the job was started, and a permit for an open file, for one of the requests.
+    Found { entry: Arc<Entry>, started: Time, permit: Option<Permit> },
     /// The job would have to read a whole file, and is not allowed to.
     NeedsFullRead,
+    /// The file is open, and the client's share of open files is spent.
+    NoPermit,
     /// The job was refused.
     Refused,
 }
@@ -44,10 +46,10 @@ impl JobInFlight {
     }
 
     /// Sends the result to all requests that wait, without the lock: each message wakes a shard.
-    fn send(&self, result: &JobResult) {
+    fn send(&self, mut result: impl FnMut() -> JobResult) {
         let waiting = mem::take(&mut *lock(&self.waiting));
         for promise in waiting.into_iter().flatten() {
-            promise.fulfill(Box::new(result.clone()));
+            promise.fulfill(Box::new(result()));
         }
     }
 }
@@ -60,12 +62,21 @@ pub(crate) struct Completer {
 }
 
 impl Completer {
-    pub(crate) fn complete(self, entry: Arc<Entry>) {
-        self.job.send(&JobResult::Found { entry, started: self.job.started });
+    pub(crate) fn complete(self, entry: &Arc<Entry>, mut permit: Option<Permit>) {
+        let started = self.job.started;
+        self.job.send(|| JobResult::Found {
+            entry: Arc::clone(entry),
+            started,
+            permit: permit.take(),
+        });
+    }
+
+    pub(crate) fn no_permit(self) {
+        self.job.send(|| JobResult::NoPermit);
     }
 
     pub(crate) fn needs_full_read(self) {
-        self.job.send(&JobResult::NeedsFullRead);
+        self.job.send(|| JobResult::NeedsFullRead);
     }
 
     /// Set when no request waits any more.
@@ -81,7 +92,7 @@ impl Drop for Completer {
             let waiting = mem::take(&mut *lock(&self.job.waiting));
             drop(waiting);
         } else {
-            self.job.send(&JobResult::Refused);
+            self.job.send(|| JobResult::Refused);
         }
     }
 }

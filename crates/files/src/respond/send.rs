@@ -75,12 +75,11 @@ pub(crate) fn send<'r, 't>(
             return send(&Selected::of(original), original, purpose, context, view, responder);
         }
         Err(BudgetSpent) => {
-            if let Some(ticket) = wait_for_file(selected, context, view, &responder) {
-                return Attempt::WaitForFile(ticket, responder);
+            let is_open_file = !matches!(selected.file.content, Content::Memory(_));
+            if is_open_file && view.request().version() == Version::Http2 {
+                return wait_for_file(context.budgets, context.retry, view, responder);
             }
-            let text = "Too many files are being sent to you. Try again when some have arrived.";
-            let status = Status::SERVICE_UNAVAILABLE;
-            return Attempt::Answered(responder.error(status, context.retry, text));
+            return refuse(context.retry, responder);
         }
     };
     if is_prepared {
@@ -102,20 +101,26 @@ pub(crate) fn send<'r, 't>(
     })
 }
 
-/// Waits for a permit for an open file. `None` if the request can't wait.
+/// Waits for a permit for an open file. Refuses the request if too many wait.
 #[cold]
-fn wait_for_file(
-    selected: &Selected<'_>,
-    context: ResponseContext<'_>,
+pub(crate) fn wait_for_file<'r, 't>(
+    budgets: &Budgets,
+    retry: &Fields,
     view: RequestView<'_>,
-    responder: &Responder<'_, '_>,
-) -> Option<Ticket> {
-    let is_open_file = !matches!(selected.file.content, Content::Memory(_));
-    if !is_open_file || view.request().version() != Version::Http2 {
-        return None;
-    }
+    responder: Responder<'r, 't>,
+) -> Attempt<'r, 't> {
     let client = responder.client(view.request());
-    context.budgets.open_files.wait(client, || responder.promise())
+    match budgets.open_files.wait(client, || responder.promise()) {
+        Some(ticket) => Attempt::WaitForFile(ticket, responder),
+        None => refuse(retry, responder),
+    }
+}
+
+/// Answers 503 because the client's share is spent.
+#[cold]
+fn refuse<'r, 't>(retry: &Fields, responder: Responder<'r, 't>) -> Attempt<'r, 't> {
+    let text = "Too many files are being sent to you. Try again when some have arrived.";
+    Attempt::Answered(responder.error(Status::SERVICE_UNAVAILABLE, retry, text))
 }
 
 /// The client's share of a budget is spent.

@@ -108,10 +108,14 @@ impl FileHandler {
         let view = RequestView::of(&http);
         let progress = match body.map(Message::downcast::<JobResult>) {
             Ok(Ok(result)) => match *result {
-                JobResult::Found { entry, started } => {
+                JobResult::Found { entry, started, permit } => {
+                    if let Some(permit) = permit {
+                        self.site.inner.granted.replace(Some(permit));
+                    }
                     self.site.on_found(&awaited, &entry, started, arrived, view, responder)
                 }
                 JobResult::NeedsFullRead => self.site.on_needs_full_read(&awaited, view, responder),
+                JobResult::NoPermit => self.site.on_no_permit(&awaited, view, responder),
                 JobResult::Refused => self.site.on_refused(&awaited, view, responder),
             },
             Ok(Err(_)) | Err(Abandoned) => self.site.on_panic(&awaited, view, responder),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Fields, Responder, Status};
-use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
+use sockeye_http::{Answer, Fields, Responder, Status, Version};
+use sockeye_proto::{Budget, Client, Job, JobKind, Permit, Ticket, Time, Waiter};
 
 use super::site::Site;
 use crate::file::reader::ReadScope;
@@ -12,7 +12,7 @@ use crate::lookup::find::{OpenedEarlier, Unfinished, look_up};
 use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
-use crate::respond::send::Attempt;
+use crate::respond::send::{Attempt, wait_for_file};
 use crate::respond::substitutes::Purpose;
 use crate::store::traits::FRESH;
 
@@ -97,16 +97,31 @@ impl Site {
             _ => key.into(),
         };
         let known = self.cached(key, now);
+        let budget = self.must_charge(view).then(|| self.open_files(key)).flatten();
         let awaited = self.wait(lookup, kind, name, &responder, |completer| {
             let (mounts, key, known) = (self.inner.mounts.clone(), Box::from(key), known.clone());
             let cancel = completer.cancel();
             Job::new(kind, client, move || {
+                let mut charge = Charge { budget, client, permit: None };
+                let mut opened = opened;
+                if kind == JobKind::ReadWhole && !charge.take(opened.as_mut()) {
+                    return completer.no_permit();
+                }
                 let scope = match kind {
                     JobKind::ReadWhole => ReadScope::WholeFiles(&cancel),
                     _ => ReadScope::SmallFiles,
                 };
+                let earlier = known.clone();
                 match look_up(&mounts, &key, known, opened, scope) {
-                    Ok(entry) => completer.complete(entry),
+                    Ok(entry) if !is_new_file(&entry, earlier.as_ref()) => {
+                        completer.complete(&entry, None);
+                    }
+                    Ok(entry) if charge.take(None) => completer.complete(&entry, charge.permit),
+                    Ok(entry) => {
+                        // Closed before the requests go on.
+                        drop(entry);
+                        completer.no_permit();
+                    }
                     Err(Unfinished::NeedsFullRead(_) | Unfinished::WouldBlock) => {
                         completer.needs_full_read();
                     }
@@ -218,7 +233,8 @@ impl Site {
             let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
             Job::new(JobKind::Compress, client, move || {
                 let file = encoder.compress(&file, coding, now, cancel);
-                completer.complete(Arc::new(Entry { mount, target: Target::File(rule, file) }));
+                let target = Target::File(rule, file);
+                completer.complete(&Arc::new(Entry { mount, target }), None);
             })
         });
         match awaited {
@@ -311,6 +327,36 @@ impl Site {
         self.look_up(awaited.lookup(view), JobKind::ReadWhole, None, responder)
     }
 
+    /// The file is open, and the share of open files of the client is spent, or of the client whose
+    /// job it was: waits for a permit, and then looks up again.
+    pub(crate) fn on_no_permit<'r, 't>(
+        &self,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
+        self.remove_finished(&awaited.name);
+        let mount = self.inner.mounts.find(&awaited.key);
+        let Some((mount, _)) = mount.filter(|_| self.must_charge(view)) else {
+            return self.look_up(awaited.lookup(view), awaited.kind, None, responder);
+        };
+        let budgets = &self.inner.mounts.get(mount).folder.budgets;
+        budgets.log_spent(&budgets.open_files, responder.client(view.request()), responder.now());
+        wait_for_file(budgets, &self.inner.retry, view, responder).into()
+    }
+
+    /// Whether a job charges the client for a file that it opens. Over HTTP/2, where one connection
+    /// starts many lookups: their results would hold files until their event loop takes them.
+    fn must_charge(&self, view: RequestView<'_>) -> bool {
+        view.request().version() == Version::Http2 && self.inner.granted.borrow().is_none()
+    }
+
+    /// The budget for open files of the folder that has `key`.
+    fn open_files(&self, key: &[u8]) -> Option<Arc<Budget>> {
+        let (mount, _) = self.inner.mounts.find(key)?;
+        Some(Arc::clone(&self.inner.mounts.get(mount).folder.budgets.open_files))
+    }
+
     /// Answers when the job was refused: with the cached result, or a 503. A request that had
     /// joined the job of another starts a job of its own.
     pub(crate) fn on_refused<'r, 't>(
@@ -345,6 +391,30 @@ impl Site {
             }
         }
     }
+}
+
+/// Charges a client for the file that a job opens.
+struct Charge {
+    /// `None`: the file is not charged here.
+    budget: Option<Arc<Budget>>,
+    client: Client,
+    permit: Option<Permit>,
+}
+
+impl Charge {
+    /// Takes a permit: that of the file that an earlier lookup opened, or another. Returns whether
+    /// the job may open the file, or keep it open.
+    fn take(&mut self, opened: Option<&mut OpenedEarlier>) -> bool {
+        let Self { budget: Some(budget), client, permit } = self else { return true };
+        *permit = permit.take().or_else(|| opened?.take_permit());
+        *permit = permit.take().or_else(|| budget.take(*client, 1));
+        permit.is_some()
+    }
+}
+
+/// Whether `found` holds open files that `known`, the earlier result, doesn't hold.
+fn is_new_file(found: &Arc<Entry>, known: Option<&Arc<Entry>>) -> bool {
+    found.descriptors() > 0 && known.is_none_or(|known| !Arc::ptr_eq(found, known))
 }
 
 /// The name of a job for `key`. No key contains a NUL, so the name differs from those of lookups.

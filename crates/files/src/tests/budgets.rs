@@ -1,11 +1,14 @@
 //! Clients that don't read hold limited resources, and other clients are answered meanwhile.
 
+use std::fs::{self, DirEntry};
+use std::io;
 use std::net::Ipv4Addr;
 
 use sockeye_http::{Clients, Request, ServerConfig};
 use sockeye_proto::{Client as Payer, Peer};
 
 use super::codings::{noise, text};
+use super::scratch::Scratch;
 use super::*;
 use crate::{BudgetLimits, Budgets, Options};
 
@@ -365,6 +368,8 @@ fn streams_beyond_a_clients_share_of_open_files_wait() {
     while !output.is_empty() {
         ended.extend(h2_read(&output, &mut lens));
         assert!(budget.used() <= 2);
+        // Permits bring jobs.
+        client.deliver();
         while client.run_jobs() > 0 {}
         output = client.output();
     }
@@ -375,4 +380,56 @@ fn streams_beyond_a_clients_share_of_open_files_wait() {
         assert_eq!(lens[stream], (200, large.len()), "stream {stream}");
     }
     assert_eq!(budget.used(), 0);
+}
+
+/// Otherwise the results of lookups, of which a client of HTTP/2 starts any number, would hold more
+/// files than the budget allows.
+#[test]
+fn jobs_keep_no_more_files_open_over_http2_than_a_client_may_have() {
+    let scratch = Scratch::new();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        fs::write(scratch.path().join(name), vec![b'x'; MAX_SMALL_FILE as usize + 1]).unwrap();
+    }
+    let budgets = Budgets::new(BudgetLimits { open_files: 8, ..BudgetLimits::default() });
+    let folder = Folder::open(scratch.path()).unwrap().with_budgets(&budgets);
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(ClientField)));
+    // Keeps no file open for later requests.
+    let site = folder.site(CacheLimits { descriptors: 0, ..CacheLimits::default() });
+    let mut client = Harness::new(Server::new(shared, site.clone()));
+    client.input(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.input(&[h2_frame(4, 0, 0, &[]), h2_frame(8, 0, 0, &[0x40, 0, 0, 0])].concat());
+    for (at, name) in (0..).zip(names) {
+        client.input(&h2_get(1 + 2 * at, &format!("/{name}"), ALICE));
+    }
+    let is_of_scratch = |file: &io::Result<DirEntry>| {
+        let target = file.as_ref().ok().and_then(|file| fs::read_link(file.path()).ok());
+        target.is_some_and(|target| names.iter().any(|name| target == scratch.path().join(name)))
+    };
+    let open = || fs::read_dir("/proc/self/fd").unwrap().filter(is_of_scratch).count();
+    loop {
+        let count = client.run_jobs_only();
+        assert!(open() <= 2, "{} files are open", open());
+        client.deliver();
+        assert!(open() <= 2, "{} files are open", open());
+        if count == 0 {
+            break;
+        }
+    }
+    assert_eq!((open(), budgets.open_files.used()), (2, 2));
+    let (mut lens, mut ended) = ([(0, 0); 20], Vec::new());
+    let mut output = client.output();
+    while !output.is_empty() {
+        ended.extend(h2_read(&output, &mut lens));
+        // Permits bring jobs.
+        client.deliver();
+        while client.run_jobs() > 0 {}
+        output = client.output();
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, [1, 3, 5, 7, 9, 11]);
+    assert!(lens.iter().all(|(status, _)| matches!(status, 0 | 200)), "{lens:?}");
+    assert_eq!(budgets.open_files.used(), 0);
+    // Over HTTP/1.1, a connection has one lookup at a time.
+    assert_eq!(read(send_request(&site, "/a", ALICE)).status, 200);
 }
