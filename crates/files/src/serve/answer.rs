@@ -23,6 +23,7 @@ const MAX_FOLDERS_ABOVE: usize = 4;
 
 impl Site {
     /// Answers a request if its path is cached and fresh; otherwise starts or joins a job.
+    #[inline(always)] // Runs for each request.
     pub(crate) fn answer<'r, 't>(
         &self,
         view: RequestView<'_>,

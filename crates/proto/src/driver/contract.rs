@@ -222,6 +222,7 @@ impl Session {
     }
 
     /// Offers input until the protocol needs more, or pauses. Returns how many bytes it used.
+    #[inline(always)] // Runs for each request.
     fn offer<O: Owner>(&mut self, input: &[u8], owner: &mut O) -> usize {
         let mut used = 0;
         while used < input.len() && self.expects == Expects::Input {
