@@ -363,7 +363,7 @@ fn a_panic_over_http2_is_counted_and_leaves_the_connection_open() {
     for stream in ["\x01", "\x03"] {
         // HEADERS: four fields whose names are in the static table.
         let block = "\x02\x03GET\x06\x04http\x04\x01/\x01\x01a";
-        client.send(&format!("\0\0{}\x01\x05\0\0\0{stream}{block}", '\x11'));
+        client.send(format!("\0\0{}\x01\x05\0\0\0{stream}{block}", '\x11'));
     }
     // GOAWAY
     client.send("\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0");
