@@ -1,6 +1,7 @@
 """HTTP/2: clients that take a response a byte at a time, or never."""
 
 import itertools
+import os
 
 import http2
 from h2_trial import CALM, LATE, OPEN, Bounds, attack, ends, judge, serving
@@ -10,8 +11,8 @@ from http2 import DATA, INITIAL_WINDOW_SIZE, WINDOW, request, streams, window_up
 STREAMS = 100
 CONNECTIONS = 100
 WRITE_TIMEOUT = 2
-# Open files at most: 512 for one client, and those of lookups that are not yet answered.
-FILES = 6000
+# Open files at most: 512 of the budget, 256 in the cache of each worker, and those of jobs.
+FILES = 512 + 256 * (os.cpu_count() or 1) + 32
 MIB = 64  # for 100 connections, of which each wants 100 files of 32 MiB
 
 

@@ -340,7 +340,10 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
             part @ (Part::File(range) | Part::Unread(range)) => {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
-                assert!(read > 0, "the file ends before its range");
+                if read == 0 {
+                    // It was truncated.
+                    return out.clear();
+                }
                 let must_verify = matches!(part, Part::Unread(_))
                     && out.front_read(read as u64).is_some_and(|(_, must_verify)| must_verify);
                 if must_verify && !range.source.verify(&CancelToken::default()) {

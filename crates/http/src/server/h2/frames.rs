@@ -262,6 +262,10 @@ impl<S: Handlers> H2Connection<S> {
         let priority = at.map(|at| self.early_priorities.swap_remove(at).1);
         // Streams are opened in order, so these never begin.
         self.early_priorities.retain(|(stream, _)| *stream > id);
+        if self.early_priorities.is_empty() {
+            // Idle connections are small.
+            self.early_priorities = Vec::new();
+        }
         priority
     }
 

@@ -79,3 +79,28 @@ fn an_idle_connection_keeps_little_memory() {
     let (none, many) = (kept(0), kept(60));
     assert!(many - none < 100 * 1024, "{none}, {many}");
 }
+
+#[test]
+fn priorities_that_came_early_are_forgotten_with_their_memory() {
+    let kept = |priorities: u32| {
+        let mut scene = None;
+        let info = measure(|| {
+            let mut client = Client::with_settings(server(Limits::default()).0, &[]);
+            for stream in (0..priorities).map(|number| 2 * number + 1) {
+                client.frame(
+                    kind::PRIORITY_UPDATE,
+                    0,
+                    0,
+                    &[&stream.to_be_bytes()[..], b"u=1"].concat(),
+                );
+            }
+            client.get(201, "/x");
+            client.read();
+            client.streams.clear();
+            client.blocks = Vec::new();
+            scene = Some(client);
+        });
+        info.bytes_current
+    };
+    assert_eq!(kept(100), kept(0));
+}
