@@ -185,6 +185,13 @@ impl ShardHandles {
         Self { mailbox, spawn, next_ticket, reported: RefCell::default() }
     }
 
+    /// Whether [`Turn::report`] was called since the last [`ShardHandles::take_reported`].
+    #[inline]
+    #[must_use]
+    pub fn has_reported(&self) -> bool {
+        !self.reported.borrow().is_empty()
+    }
+
     /// The faults of [`Turn::report`] since the last call, with their peers.
     #[must_use]
     pub fn take_reported(&self) -> Vec<(Address, Fault)> {

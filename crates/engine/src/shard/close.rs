@@ -81,6 +81,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Logs and counts the faults that have ended streams in this turn of the event loop.
+    #[cold]
     pub(super) fn log_failed_streams(&mut self) {
         for (peer, fault) in self.resources.handles.take_reported() {
             self.resources.stats.count_failed_stream(&fault);

@@ -46,7 +46,9 @@ impl<D: Driver> Shard<D> {
         self.flush_dirty();
         self.watch_accepted();
         self.advance_phase();
-        self.log_failed_streams();
+        if self.resources.handles.has_reported() {
+            self.log_failed_streams();
+        }
         self.update_service_deadline();
         if self.resources.output_budget.take_due_trim(self.resources.now) {
             self.trim();

@@ -122,6 +122,7 @@ impl LookupCache {
     /// As [`LookupCache::get_fresh`], for a path as the client sent it, without its first slash.
     /// `None` if it needs decoding. A path that equals a key needs no validation: the key was
     /// validated.
+    #[inline(always)] // Runs for each request.
     pub(crate) fn get_fresh_by_raw_path(&mut self, path: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let cached = self.entries.get(path).filter(|cached| cached.key_is_raw_path)?;
         cached.requested = now;

@@ -177,6 +177,7 @@ impl FileHandler {
 }
 
 impl Handler for FileHandler {
+    #[inline(always)] // Each wire has a copy, for most requests.
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.method() {
             Method::Get | Method::Head => {
