@@ -176,25 +176,33 @@ pub struct ShardHandles {
     next_ticket: Cell<u64>,
     /// See [`Turn::report`].
     reported: RefCell<Vec<(Address, Fault)>>,
+    has_reported: Cell<bool>,
 }
 
 impl ShardHandles {
     /// Handles that send envelopes to `mailbox` and jobs to `spawn`.
     pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
         let next_ticket = Cell::new(Ticket::REMOTE.0 + 1);
-        Self { mailbox, spawn, next_ticket, reported: RefCell::default() }
+        Self {
+            mailbox,
+            spawn,
+            next_ticket,
+            reported: RefCell::default(),
+            has_reported: Cell::new(false),
+        }
     }
 
     /// Whether [`Turn::report`] was called since the last [`ShardHandles::take_reported`].
     #[inline]
     #[must_use]
     pub fn has_reported(&self) -> bool {
-        !self.reported.borrow().is_empty()
+        self.has_reported.get()
     }
 
     /// The faults of [`Turn::report`] since the last call, with their peers.
     #[must_use]
     pub fn take_reported(&self) -> Vec<(Address, Fault)> {
+        self.has_reported.set(false);
         self.reported.take()
     }
 }
@@ -346,6 +354,7 @@ impl<'a> Turn<'a> {
     /// own.
     pub fn report(&self, fault: Fault) {
         debug_assert_eq!(fault.blame, Blame::Ours);
+        self.context.handles.has_reported.set(true);
         self.context.handles.reported.borrow_mut().push((self.peer.address, fault));
     }
 

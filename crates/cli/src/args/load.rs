@@ -19,8 +19,6 @@ Examples:
   sockeye load http://127.0.0.1:8000/
   # 20,000 requests per second, for latencies under a steady load.
   sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
-  # 1,000 requests, each on a connection of its own.
-  sockeye load http://127.0.0.1:8000/ --requests 1000 --close
   # HTTP/2 without TLS, with 32 requests in flight on each connection.
   sockeye load http://127.0.0.1:8000/ --http2 --streams 32
   # An echo server, checking every byte.
@@ -74,13 +72,13 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Maximum number of requests in flight per connection, in order (pipelining).
+    /// Maximum number of requests in flight per connection, in order.
     ///
     /// For HTTP/1.1, echo servers and messages. On https://, only HTTP/1.1 is offered with it.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
 
-    /// Maximum number of HTTP/2 requests in flight per connection: streams.
+    /// Maximum number of HTTP/2 requests in flight per connection.
     ///
     /// A server may allow fewer. On https://, only HTTP/2 is offered with more than 1; on http://, it
     /// needs --http2.
@@ -88,7 +86,7 @@ pub(crate) struct Load {
     #[arg(conflicts_with_all = ["pipeline", "chunked", "http1"])]
     pub(crate) streams: NonZeroUsize,
 
-    /// Use HTTP/2: on http:// without asking first, on https:// if the server has it.
+    /// Use HTTP/2, on http:// without asking first.
     ///
     /// Without it, http:// is requested by HTTP/1.1, and https:// by what the server chooses.
     #[arg(long, conflicts_with_all = ["pipeline", "chunked", "http1"])]
@@ -106,7 +104,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) requests_per_connection: Option<NonZeroU64>,
 
-    /// Requests per second, of all connections. Default: as fast as the server responds.
+    /// Requests per second, of all connections. Default: as fast as possible.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 

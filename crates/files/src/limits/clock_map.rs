@@ -47,6 +47,7 @@ impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
     }
 
     /// The value of `key`. Marks it as used. Allocates nothing.
+    #[inline(always)] // Runs for each request.
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,

@@ -82,6 +82,7 @@ pub(crate) struct LookupCache {
 impl Cached {
     /// Whether a request may be answered with this entry: its lookup is recent, and its open files
     /// are unchanged.
+    #[inline(always)] // Runs for each request.
     fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked_up.is_some_and(|looked_up| now < looked_up + self.max_age);
         is_fresh && (now < self.checked + CHECK_INTERVAL || self.check(now))

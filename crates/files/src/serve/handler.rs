@@ -67,6 +67,7 @@ impl FileHandler {
 
     /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if
     /// it has to wait.
+    #[inline(always)] // Runs for each request.
     fn progress(
         &mut self,
         progress: Progress<'_, '_>,
