@@ -1,5 +1,6 @@
 //! The handler of one request: calls the [`Site`], and keeps the request while it waits for a job.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use sockeye_http::{
@@ -20,9 +21,22 @@ use crate::request::view::RequestView;
 #[derive(Debug)]
 pub struct FileHandler {
     site: Site,
-    /// The request, while it waits for a job. Boxed, since few requests wait.
-    pending: Option<Box<Pending>>,
+    /// The request, while it waits for a job. Boxed, since few requests wait. Dropped by
+    /// [`FileHandler::drop`], which costs the others less than a call.
+    pending: ManuallyDrop<Option<Box<Pending>>>,
 }
+
+impl Drop for FileHandler {
+    #[inline(always)] // Runs for each request.
+    fn drop(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            drop_pending(pending);
+        }
+    }
+}
+
+#[cold]
+fn drop_pending(_: Box<Pending>) {}
 
 /// What a request waits for.
 #[derive(Debug)]
@@ -56,13 +70,13 @@ impl Handlers for Site {
 
     #[inline]
     fn handler(&self, _: &Peer) -> FileHandler {
-        FileHandler { site: self.clone(), pending: None }
+        FileHandler { site: self.clone(), pending: ManuallyDrop::new(None) }
     }
 }
 
 impl FileHandler {
     fn wait(&mut self, pending: Pending) {
-        self.pending = Some(Box::new(pending));
+        *self.pending = Some(Box::new(pending));
     }
 
     /// Answers a request that arrived at `arrived`, or makes it wait. `keep` copies the request if
@@ -216,7 +230,7 @@ impl Handler for FileHandler {
             }
             // The message is for an older request of this connection.
             other => {
-                self.pending = other.map(Box::new);
+                *self.pending = other.map(Box::new);
                 responder.keep_waiting()
             }
         }
