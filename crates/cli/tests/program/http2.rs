@@ -163,7 +163,8 @@ fn the_access_log_says_the_version_and_why_a_request_was_refused() {
     let folder = Folder::new();
     folder.write("a.txt", b"content");
     let flags = ["--listen", "127.0.0.1:0", "--access-log", "-", "--access-log-format", "json"];
-    let limits = ["--max-request-line", "100"];
+    // One worker writes the log in order.
+    let limits = ["--max-request-line", "100", "--workers", "1"];
     let server = Running::start(&[&["http", folder.text()], &flags[..], &limits].concat());
     let long = format!("http://localhost/{}", "a".repeat(200));
     let many = format!("http://localhost/{}", "b".repeat(10));
