@@ -31,7 +31,7 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) granted: &'a RefCell<Option<Permit>>,
 }
 
-/// What came of an attempt to send a file.
+/// The result of an attempt to send a file.
 pub(crate) enum Attempt<'r, 't> {
     Answered(Answer),
     /// The client's share of open files is spent. A message with this ticket brings a permit.

@@ -94,8 +94,8 @@ const SCHEME: u8 = 6;
 const STATUS: u8 = 8;
 const COOKIE: u8 = 32;
 
-/// A request whose fields are larger than the limit is refused. If they are larger than so many
-/// times the limit, the connection ends: decoding them costs too much.
+/// A request whose fields exceed the limit is refused. If they exceed it by this factor, the
+/// connection ends, because decoding them costs too much.
 const MAX_EXCESS: usize = 8;
 
 const INVALID_VALUE: HeadError =

@@ -96,6 +96,23 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
+    /// Passes a piece of the request's content to the handler, unless it is longer than the handler
+    /// accepts.
+    pub(crate) fn deliver_piece(
+        &mut self,
+        piece: &[u8],
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Result<AnswerKind, Fault> {
+        if let Incoming::Reading { remaining } = &mut self.exchange.incoming {
+            match remaining.checked_sub(piece.len() as u64) {
+                Some(left) => *remaining = left,
+                None => return Err(self.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn)),
+            }
+        }
+        self.deliver(StreamEvent::Body(piece), connection, turn)
+    }
+
     /// Acts on an answer, until the response is complete or the handler has to wait.
     ///
     /// # Errors

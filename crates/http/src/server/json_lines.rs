@@ -90,7 +90,7 @@ impl<H: Handler> ActiveStream<H> {
                 Err(fault) => break Some(fault),
                 Ok(NextStep::Read) if !self.buffered.is_empty() => {
                     let piece = mem::take(&mut self.buffered);
-                    answer = deliver_piece(in_flight, &piece, connection, turn);
+                    answer = in_flight.deliver_piece(&piece, connection, turn);
                 }
                 Ok(NextStep::Read) if self.end.is_some() => {
                     let end = self.end.take().unwrap_or_default();
@@ -249,24 +249,6 @@ impl<H: Handler> ActiveStream<H> {
             self.abort(&Reason::Reset, outer);
         }
     }
-}
-
-/// Passes a piece of content to a handler, or refuses it.
-fn deliver_piece<H: Handler>(
-    in_flight: &mut InFlight<H, JsonExchange>,
-    piece: &[u8],
-    connection: &mut Connection,
-    turn: &mut Turn<'_>,
-) -> Result<AnswerKind, Fault> {
-    if let Incoming::Reading { remaining } = &mut in_flight.exchange.incoming {
-        match remaining.checked_sub(piece.len() as u64) {
-            Some(left) => *remaining = left,
-            None => {
-                return Err(in_flight.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
-            }
-        }
-    }
-    in_flight.deliver(StreamEvent::Body(piece), connection, turn)
 }
 
 impl<S: Handlers> JsonLines<S> {

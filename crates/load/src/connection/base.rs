@@ -177,8 +177,8 @@ impl ConnectionBase {
         self.worker.last_failure.set(turn.now());
     }
 
-    /// Whether so many connections in a row have ended without a response, this one included, that
-    /// its end is a failure, though it was announced properly.
+    /// Whether the limit on connections in a row without a response is reached, including this one.
+    /// Then its end is a failure, though it was announced properly.
     pub(super) fn is_unresponsive(&self) -> bool {
         self.no_response && self.worker.unresponsive.get() >= self.worker.max_unresponsive()
     }

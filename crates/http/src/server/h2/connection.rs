@@ -97,7 +97,7 @@ pub(super) enum Going {
     No,
     /// A first GOAWAY was sent: the client should open no more streams.
     Warned,
-    /// The last GOAWAY was sent: streams after `last_id` are not answered.
+    /// The last GOAWAY was sent: streams after `last_answered` are not answered.
     Last,
 }
 

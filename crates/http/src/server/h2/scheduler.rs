@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::h2::priority::Priority;
 
-/// Every so many quanta, the stream sends that has waited longest, so that no stream starves.
+/// Of this many quanta, one goes to the stream that has waited longest, so that no stream starves.
 const OTHER_EVERY: u32 = 16;
 
 /// The streams that have something to send.

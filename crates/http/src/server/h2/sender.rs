@@ -101,8 +101,7 @@ impl Sender {
                 return Ok(moved);
             }
         }
-        let max = max.min(content);
-        let mut left = max;
+        let mut left = max.min(content);
         while left > 0 {
             let allowed = self.allowed(*window, content, sends_small);
             let len = left.min(allowed).min(self.max_len as u64).min(QUANTUM);

@@ -298,7 +298,7 @@ impl<H: Handler> ActiveStream<H> {
         if in_flight.exchange.wait_for.reads_content() && self.receive.unread.is_empty() {
             self.receive.consume(piece.len());
             self.continue_request(outer, |in_flight, connection, turn| {
-                deliver_piece(in_flight, piece, connection, turn)
+                in_flight.deliver_piece(piece, connection, turn)
             });
         } else {
             self.receive.unread.extend_from_slice(piece);
@@ -442,7 +442,7 @@ pub(super) fn follow<H: Handler>(
             NextStep::Read if !receive.unread.is_empty() => {
                 let piece = mem::take(&mut receive.unread);
                 receive.consume(piece.len());
-                deliver_piece(in_flight, &piece, connection, turn)
+                in_flight.deliver_piece(&piece, connection, turn)
             }
             NextStep::Read if receive.end.is_some() => {
                 let trailers = receive.end.take().unwrap_or_default();
@@ -457,22 +457,4 @@ pub(super) fn follow<H: Handler>(
             }
         };
     }
-}
-
-/// Passes a piece of content to a handler, or refuses it.
-fn deliver_piece<H: Handler>(
-    in_flight: &mut InFlight<H, H2Exchange>,
-    piece: &[u8],
-    connection: &mut Connection,
-    turn: &mut Turn<'_>,
-) -> Result<AnswerKind, Fault> {
-    if let Incoming::Reading { remaining } = &mut in_flight.exchange.incoming {
-        match remaining.checked_sub(piece.len() as u64) {
-            Some(left) => *remaining = left,
-            None => {
-                return Err(in_flight.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
-            }
-        }
-    }
-    in_flight.deliver(StreamEvent::Body(piece), connection, turn)
 }
