@@ -1,5 +1,8 @@
 //! Several requests in flight on one connection, and how responses become frames.
 
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
 use sockeye_proto::Reason;
 
 use super::*;
@@ -235,4 +238,60 @@ fn little_is_moved_to_the_output_of_the_connection() {
     assert!(held < 160 * 1024, "{held}");
     scene.client.read();
     assert!(scene.client.streams.values().all(|received| received.content == LARGE));
+}
+
+/// Writes six pieces, and holds at most two that aren't sent, as an archive does with open files.
+#[derive(Default)]
+struct Pieces {
+    unsent: Vec<Weak<[u8; 20_000]>>,
+    written: usize,
+}
+
+/// A piece that is alive until its last byte is sent.
+struct Piece(Arc<[u8; 20_000]>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0[..]
+    }
+}
+
+impl Pieces {
+    fn write(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        self.unsent.retain(|piece| piece.strong_count() > 0);
+        while self.written < 6 {
+            if stream.is_full() || self.unsent.len() == 2 {
+                return stream.more();
+            }
+            let piece = Arc::new([b'x'; 20_000]);
+            self.unsent.push(Arc::downgrade(&piece));
+            stream.write_shared(Bytes::from_owner(Piece(piece)));
+            self.written += 1;
+        }
+        stream.end()
+    }
+}
+
+impl Handler for Pieces {
+    fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.write(responder.stream(Status::OK, &Fields::new(), None))
+    }
+
+    fn on_stream(&mut self, _: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        self.write(stream)
+    }
+}
+
+#[test]
+fn a_handler_that_waits_until_its_pieces_are_sent_gets_room_then() {
+    let server = Server::new(Rc::default(), |_: &Peer| Pieces::default());
+    let mut client = Client::with_settings(Harness::new(server), &[]);
+    client.window_update(0, 1 << 20);
+    client.get(1, "/");
+    client.window_update(1, 1 << 20);
+    for _ in 0..10 {
+        client.read();
+    }
+    assert_eq!(client.streams[&1].content.len(), 6 * 20_000);
+    assert!(client.streams[&1].has_ended);
 }
