@@ -15,7 +15,7 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use sockeye_proto::{TlsInfo, WallTime};
 
 use super::error::TlsError;
-use super::limits::{MAX_FROM_CLIENT, RECORD, may_complete_message};
+use super::limits::{MAX_FROM_CLIENT, RECORD, may_complete_message, place_for};
 use super::names::name_of_suite;
 use super::{clock, server_name};
 
@@ -299,7 +299,10 @@ impl Tls {
         }
         // Rare: a record that arrived in parts.
         let mut unused = mem::take(&mut self.unused);
-        unused.reserve_exact(input.len());
+        let len = unused.len() + input.len();
+        if len > unused.capacity() {
+            unused.reserve_exact(place_for(&unused, len, max) - unused.len());
+        }
         unused.extend_from_slice(input);
         let used = self.process(&mut unused, out, on_plain)?;
         if used > 0 || unused.capacity() > max {
@@ -309,7 +312,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Keeps ciphertext until more comes, in no more memory than it needs.
+    /// Keeps ciphertext until more comes.
     fn keep(&mut self, rest: &[u8], max: usize) -> Result<(), TlsError> {
         if self.peer_closed || rest.is_empty() {
             return Ok(());
@@ -317,7 +320,8 @@ impl Tls {
         if rest.len() > max {
             return Err(TlsError::TooLarge);
         }
-        self.unused = rest.to_vec();
+        self.unused = Vec::with_capacity(place_for(rest, rest.len(), max));
+        self.unused.extend_from_slice(rest);
         Ok(())
     }
 

@@ -30,3 +30,13 @@ pub(super) fn may_complete_message(unused: &[u8], input: &[u8]) -> bool {
     let [high, middle, low] = message.map(usize::from);
     !has_header || len >= 9 + (high << 16 | middle << 8 | low)
 }
+
+/// The place for `len` bytes of ciphertext that begin with `bytes`: for the whole first record, but
+/// at most for as much again. If each part of a record moved the others to a larger place, memory
+/// would be full of places that they have left.
+#[cfg(feature = "tls")]
+pub(super) fn place_for(bytes: &[u8], len: usize, max: usize) -> usize {
+    let [_, _, _, high, low, ..] = *bytes else { return len };
+    let record = 5 + usize::from(u16::from_be_bytes([high, low]));
+    len.max(record.min(2 * len).min(max))
+}

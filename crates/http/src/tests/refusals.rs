@@ -227,6 +227,21 @@ fn other_protocols_get_a_helpful_error() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let (output, client) = output_for(&[get("/a").as_bytes(), preface.as_bytes()].concat());
     assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200, 505], "http2_preface"));
+    let after_blank_line = format!("\r\n{preface}");
+    for len in 0..after_blank_line.len() {
+        let mut client = connect();
+        let (part, rest) = after_blank_line.as_bytes().split_at(len);
+        client.input(part);
+        if client.fault().is_none() {
+            client.input(rest);
+        }
+        let output = text(&mut client);
+        assert_eq!(
+            (codes(&output), client.fault().unwrap().code),
+            (vec![505], "http2_preface"),
+            "{len}"
+        );
+    }
     let config = Rc::new(ServerConfig::default().http2(false));
     let mut client = Harness::new(Server::new(config, |_: &Peer| Mirror::default()));
     client.input(preface.as_bytes());

@@ -74,12 +74,15 @@ impl<S: Handlers + 'static> Server<S> {
         let outcome = match head::parse(input, &mut progress, limits, &mut cached) {
             Ok(Some(head)) => self.start_request(input, &head, &cached, turn),
             Ok(None) => {
-                let deadline = match &self.state {
+                let (deadline, blank) = match &self.state {
                     // Another part of a head doesn't extend its deadline.
-                    State::ExpectHead { deadline, .. } => *deadline,
-                    _ => turn.now() + limits.head_timeout,
+                    State::ExpectHead { deadline, blank, .. } => (*deadline, *blank),
+                    State::ExpectRequest { blank, .. } => {
+                        (turn.now() + limits.head_timeout, *blank)
+                    }
+                    _ => (turn.now() + limits.head_timeout, false),
                 };
-                self.state = State::ExpectHead { progress, deadline };
+                self.state = State::ExpectHead { progress, deadline, blank };
                 if let Some(log) = &mut self.connection.log {
                     log.keep_partial_head(input);
                 }
@@ -274,8 +277,11 @@ impl<S: Handlers + 'static> Server<S> {
     /// as the first thing that it sends (RFC 9113, 3.3).
     #[cold]
     fn may_switch_to_http2(&self, turn: &Turn<'_>) -> bool {
-        let is_blank = matches!(self.state, State::ExpectRequest { blank: true, .. });
-        let is_first = turn.written() == Mark::default() && !is_blank;
+        let has_blank = matches!(
+            self.state,
+            State::ExpectRequest { blank: true, .. } | State::ExpectHead { blank: true, .. }
+        );
+        let is_first = turn.written() == Mark::default() && !has_blank;
         is_first && turn.peer().tls.is_none() && !self.connection.config.is_http1_only
     }
 
