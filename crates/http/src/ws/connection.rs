@@ -110,7 +110,7 @@ impl<H: Handler> Connection<H> {
                 Received::Part | Received::Pong => {}
                 Received::Text(text) => self.deliver(Message::Text(text), turn),
                 Received::Binary(bytes) => self.deliver(Message::Binary(bytes), turn),
-                Received::Ping(payload) => self.state.keep_ping(payload),
+                Received::Ping(payload) => self.state.on_ping(payload, turn),
                 Received::Close(closed) => {
                     self.state.end(Closed { reason: "", ..closed }, turn);
                     self.notify_closed(closed);
@@ -205,7 +205,6 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_room(&mut self, turn: &mut Turn<'_>) {
-        self.state.answer_ping(turn);
         if std::mem::take(&mut self.state.waits_for_room) {
             self.state.reads_again(turn.now(), self.config.limits());
             turn.resume();
@@ -224,7 +223,6 @@ impl<H: Handler> Protocol for Connection<H> {
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.state.answer_ping(turn);
         self.report_held(turn);
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
