@@ -66,6 +66,8 @@ mod semantics;
 mod server;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "deflate")]
+mod ws;
 
 pub use h1::client;
 pub use h2::client as h2_client;
@@ -93,3 +95,5 @@ pub use semantics::status::Status;
 pub use server::Server;
 #[cfg(feature = "test-wire")]
 pub use server::json_lines::JsonLines;
+#[cfg(feature = "deflate")]
+pub use ws::deflate::DeflateOptions;
