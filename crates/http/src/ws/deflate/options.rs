@@ -1,4 +1,16 @@
 //! The settings of compression.
+//!
+//! The defaults were measured on JSON messages without context takeover, on one core. The size is
+//! in percent of the message, and the time is that of compression:
+//!
+//! | level | 128 bytes    | 512 bytes    | 4 KiB        | 64 KiB        | 1 MiB        |
+//! |-------|--------------|--------------|--------------|---------------|--------------|
+//! | 1     | 96 %, 5 µs   | 53 %, 5 µs   | 36 %, 13 µs  | 30 %, 170 µs  | 30 %, 3 ms   |
+//! | 2     | 87 %, 10 µs  | 42 %, 11 µs  | 25 %, 25 µs  | 22 %, 270 µs  | 22 %, 5 ms   |
+//! | 3     | 87 %, 10 µs  | 42 %, 12 µs  | 24 %, 37 µs  | 21 %, 400 µs  | 20 %, 6 ms   |
+//! | 6     | 87 %, 10 µs  | 42 %, 12 µs  | 23 %, 38 µs  | 20 %, 600 µs  | 19 %, 10 ms  |
+//!
+//! Most of the time of a short message is spent on clearing the compressor's hash table.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +22,7 @@ pub(super) const WINDOW_BITS: RangeInclusive<u8> = 9..=15;
 /// ```
 /// use sockeye_http::DeflateOptions;
 ///
-/// let options = DeflateOptions::new().context_takeover(true).min_len(64);
+/// let options = DeflateOptions::new().context_takeover(true).min_len(128);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeflateOptions {
@@ -23,7 +35,7 @@ pub struct DeflateOptions {
 
 impl Default for DeflateOptions {
     fn default() -> Self {
-        Self { context_takeover: false, window_bits: 11, min_len: 256, level: 3, max_ratio: 200 }
+        Self { context_takeover: false, window_bits: 11, min_len: 512, level: 2, max_ratio: 200 }
     }
 }
 
@@ -58,14 +70,17 @@ impl DeflateOptions {
         self
     }
 
-    /// Sets the length of the shortest message that is compressed, in bytes. Default: 256.
+    /// Sets the length of the shortest message that is compressed, in bytes. Shorter ones take as
+    /// long to compress, and shrink by less: JSON messages of 512 bytes by half, those of 128 bytes
+    /// by an eighth without context takeover. Default: 512.
     #[must_use]
     pub fn min_len(mut self, len: usize) -> Self {
         self.min_len = len;
         self
     }
 
-    /// Sets the compression level of zlib: 1 (fastest) to 9 (smallest). Default: 3.
+    /// Sets the compression level of zlib: 1 (fastest) to 9 (smallest). Compression runs on the
+    /// event loop, where a message of 1 MiB takes about 5 ms at the default level. Default: 2.
     ///
     /// # Panics
     ///

@@ -1,6 +1,7 @@
 mod costs;
 mod examples;
 mod limits;
+mod memory;
 mod negotiation;
 mod properties;
 
