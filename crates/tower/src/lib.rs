@@ -171,7 +171,8 @@
 //!   reads nor writes, it doesn't notice.
 //! - A peer that doesn't read what was sent is disconnected after
 //!   [`Config::write_timeout`](sockeye::Config::write_timeout). There is no timeout for silence:
-//!   send pings if you need one.
+//!   send pings if you need one. An upgraded connection counts as one of
+//!   [`Config::max_connections`](sockeye::Config::max_connections), and is never closed as idle.
 //! - On shutdown, upgraded connections live until they end, or are cut at the drain deadline
 //!   ([`Config::drain_timeout`](sockeye::Config::drain_timeout), default: 30 s). To stop earlier,
 //!   tell your tasks when you call `drain`; the example `axum_websocket` does that. A request that

@@ -1,6 +1,7 @@
 //! `hyper::upgrade` with protocols other than WebSocket.
 
 use std::io;
+use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
 
 use axum::Router;
@@ -220,6 +221,50 @@ fn an_upgrade_fails_when_the_client_leaves_before_it_is_accepted() {
     client.reset();
     assert_eq!(told(&errors), "operation was canceled");
     running.stop();
+}
+
+#[test]
+fn a_server_that_began_to_stop_refuses_an_upgrade() {
+    let go = Arc::new(Notify::new());
+    let (to_test, notifications) = mpsc::channel::<String>();
+    let handler = get({
+        let go = Arc::clone(&go);
+        move |mut request: Request| async move {
+            to_test.send("began".into()).unwrap();
+            upgrade(&mut request, move |io| async move {
+                to_test.send(io.unwrap_err().to_string()).unwrap();
+            });
+            go.notified().await;
+            switch("shout/1")
+        }
+    });
+    let running = RunningApp::new(Router::new().route("/", handler));
+    let mut client = running.client();
+    client.head("GET /", ASK);
+    assert_eq!(told(&notifications), "began");
+    running.serving.handle().drain();
+    // When no one else is served, the drain has begun.
+    while TcpStream::connect(&running.address).is_ok() {
+        std::thread::yield_now();
+    }
+    go.notify_one();
+    let response = client.response();
+    assert_eq!((response.status, response.field("connection")), (503, Some("close")));
+    assert_eq!(response.text(), "503 Service Unavailable\nThe server is stopping.\n");
+    assert_eq!(told(&notifications), "operation was canceled");
+    running.stop();
+}
+
+#[test]
+fn connections_end_with_their_runtime() {
+    let running = RunningApp::new(app(shout));
+    let mut client = switched(&running);
+    let RunningApp { runtime, serving, .. } = running;
+    runtime.shutdown_background();
+    assert_eq!(client.rest(), b"");
+    drop(client);
+    serving.handle().drain();
+    assert_eq!(serving.join().unwrap().cut, 0);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::{SinkExt, StreamExt};
@@ -271,6 +272,25 @@ fn axum_rejects_what_is_no_handshake() {
     running.stop();
 }
 
+#[test]
+fn axum_reports_an_upgrade_that_a_layer_refuses() {
+    let (to_test, mut failures) = mpsc::unbounded_channel();
+    let handler = move |upgrade: WebSocketUpgrade| async move {
+        let failed = move |error: axum::Error| to_test.send(error.to_string()).unwrap();
+        upgrade.on_failed_upgrade(failed).on_upgrade(echo)
+    };
+    let refuse = middleware::map_response(async |_: Response| StatusCode::FORBIDDEN);
+    let running = RunningApp::new(Router::new().route("/", any(handler)).layer(refuse));
+    running.runtime.block_on(async {
+        let stream = TcpStream::connect(&running.address).await.unwrap();
+        let opened = tokio_tungstenite::client_async("ws://localhost/", stream).await;
+        let Err(Error::Http(response)) = opened else { panic!("{opened:?}") };
+        assert_eq!(response.status(), 403);
+        assert_eq!(within(failures.recv()).await.unwrap(), "operation was canceled");
+    });
+    running.stop();
+}
+
 /// Many times what all buffers on the way hold.
 const LARGE: usize = 16 << 20;
 
@@ -375,7 +395,7 @@ fn sockets_live_while_the_server_drains() {
     running.runtime.block_on(async {
         let mut client = open(&running, "/").await;
         running.serving.handle().drain();
-        // No one else is served.
+        // When no one else is served, the drain has begun.
         while TcpStream::connect(&running.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
