@@ -32,6 +32,13 @@ impl Refused {
         Self { status, text: text.into() }
     }
 
+    /// Because it asks for no WebSocket.
+    #[must_use]
+    pub fn not_asked_for() -> Self {
+        let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
+        Self::new(Status::BAD_REQUEST, text)
+    }
+
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -107,8 +114,7 @@ impl Handshake {
     /// (403).
     pub fn read(request: &Request<'_>, tls: bool, config: &Config) -> Result<Self, Refused> {
         if !names_websocket(request) {
-            let text = "Only WebSockets are answered here: ask for one with Upgrade: websocket.";
-            return Err(Refused::new(Status::BAD_REQUEST, text));
+            return Err(Refused::not_asked_for());
         }
         if request.content() != Content::None && request.version() != Version::Http2 {
             let text = "A request for a WebSocket has no content.";
