@@ -9,14 +9,14 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
-use sockeye_http as http_core;
+use sockeye_http::{self as http_core, AllowedOrigins};
 use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn};
 
 use super::http::HttpRules;
 use super::peer_protocol::PeerProtocol;
 use super::refusal::{Refusal, idle};
 use super::request::PendingRequest;
-use super::{AllowedOrigins, Handler, Http, Limits, Server};
+use super::{Handler, Http, Limits, Server};
 
 /// The configuration that the connections of one shard share.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_http::{
-    self as http_core, Answer as HttpAnswer, BadField, Body, Content, Fields, Method, Request,
-    Responder as HttpResponder, Status, Trailers, Version,
+    self as http_core, AllowedOrigins, Answer as HttpAnswer, BadField, Body, Content, Fields,
+    Method, Request, Responder as HttpResponder, Status, Trailers, Version,
 };
 use sockeye_proto::{Peer, Ticket};
 
@@ -23,8 +23,8 @@ use super::receive::Receiver;
 use super::request::PendingRequest;
 use super::responder::Call;
 use super::{
-    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE_CONTENT, Limits, Message,
-    Refusal, Responder, Settled, error_response,
+    Answer, ErrorResponse, Flow, Handler, Header, LARGE_CONTENT, Limits, Message, Refusal,
+    Responder, Settled, error_response,
 };
 
 macro_rules! help {

@@ -211,7 +211,7 @@ impl<H: Handler> Connection<H> {
             turn.resume();
         }
         if std::mem::take(&mut self.state.wants_room) && !self.is_closed {
-            self.call(turn, |handler, socket| handler.on_room(socket));
+            self.call(turn, Handler::on_room);
         }
     }
 }
@@ -234,7 +234,7 @@ impl<H: Handler> Protocol for Connection<H> {
         match event {
             Event::Open(_) => {
                 self.state.hear(turn.now(), self.config.limits());
-                self.call(turn, |handler, socket| handler.on_open(socket));
+                self.call(turn, Handler::on_open);
             }
             Event::Eof { .. } => {
                 self.lose("the peer ended the connection");
@@ -244,10 +244,10 @@ impl<H: Handler> Protocol for Connection<H> {
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
-                self.call(turn, |handler, socket| handler.on_woken(socket));
+                self.call(turn, Handler::on_woken);
             }
             Event::Drain { .. } if !self.is_closed => {
-                self.call(turn, |handler, socket| handler.on_drain(socket));
+                self.call(turn, Handler::on_drain);
             }
             Event::Closed(_) => self.lose("the connection ended"),
             _ => {}

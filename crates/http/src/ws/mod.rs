@@ -52,6 +52,7 @@
 //!  handshake               from a request of HTTP/1.1 or HTTP/2 to a connection
 //! ```
 
+mod client;
 mod close;
 mod config;
 mod connection;
@@ -68,6 +69,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use self::client::{ClientHandshake, Opening};
 pub use self::close::{CloseCode, Closed, MAX_REASON};
 pub use self::config::{Config, Limits};
 pub use self::connection::Connection;
