@@ -151,7 +151,15 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// When the handler wants a call.
+    fn handler_deadline(&self) -> Time {
+        if self.is_closed { Time::NEVER } else { self.handler.deadline().unwrap_or(Time::NEVER) }
+    }
+
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.handler_deadline() <= turn.now() {
+            self.call(turn, |handler, socket| handler.on_deadline(socket));
+        }
         if turn.now() < self.state.deadline {
             return Ok(());
         }
@@ -254,7 +262,8 @@ impl<H: Handler> Protocol for Connection<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        (self.state.deadline != Time::NEVER).then_some(self.state.deadline)
+        let deadline = self.state.deadline.min(self.handler_deadline());
+        (deadline != Time::NEVER).then_some(deadline)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What answers the messages of a WebSocket.
 
-use sockeye_proto::{Abandoned, Message as Delivery, Ticket};
+use sockeye_proto::{Abandoned, Message as Delivery, Ticket, Time};
 
 use super::close::{CloseCode, Closed};
 use super::message::Message;
@@ -42,6 +42,16 @@ pub trait Handler {
 
     /// The output has room: [`Socket::want_room`] has asked for this.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
+        let _ = socket;
+    }
+
+    /// When [`Handler::on_deadline`] is called. Asked for after each call of the handler.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// The time of [`Handler::deadline`] has come.
+    fn on_deadline(&mut self, socket: &mut Socket<'_, '_>) {
         let _ = socket;
     }
 
