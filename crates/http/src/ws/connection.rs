@@ -110,7 +110,7 @@ impl<H: Handler> Connection<H> {
                 Received::Part | Received::Pong => {}
                 Received::Text(text) => self.deliver(Message::Text(text), turn),
                 Received::Binary(bytes) => self.deliver(Message::Binary(bytes), turn),
-                Received::Ping(payload) => self.state.keep_ping(payload),
+                Received::Ping(payload) => self.state.on_ping(payload, turn),
                 Received::Close(closed) => {
                     self.state.end(Closed { reason: "", ..closed }, turn);
                     self.notify_closed(closed);
@@ -151,7 +151,15 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// When the handler wants a call.
+    fn handler_deadline(&self) -> Time {
+        if self.is_closed { Time::NEVER } else { self.handler.deadline().unwrap_or(Time::NEVER) }
+    }
+
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.handler_deadline() <= turn.now() {
+            self.call(turn, |handler, socket| handler.on_deadline(socket));
+        }
         if turn.now() < self.state.deadline {
             return Ok(());
         }
@@ -205,7 +213,6 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_room(&mut self, turn: &mut Turn<'_>) {
-        self.state.answer_ping(turn);
         if std::mem::take(&mut self.state.waits_for_room) {
             self.state.reads_again(turn.now(), self.config.limits());
             turn.resume();
@@ -224,7 +231,6 @@ impl<H: Handler> Protocol for Connection<H> {
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.state.answer_ping(turn);
         self.report_held(turn);
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
@@ -256,7 +262,8 @@ impl<H: Handler> Protocol for Connection<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        (self.state.deadline != Time::NEVER).then_some(self.state.deadline)
+        let deadline = self.state.deadline.min(self.handler_deadline());
+        (deadline != Time::NEVER).then_some(deadline)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What answers the messages of a WebSocket.
 
-use sockeye_proto::{Abandoned, Message as Delivery, Ticket};
+use sockeye_proto::{Abandoned, Message as Delivery, Ticket, Time};
 
 use super::close::{CloseCode, Closed};
 use super::message::Message;
@@ -45,6 +45,16 @@ pub trait Handler {
     /// Default: calls [`Handler::on_woken`], because what was interrupted there goes on.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
         self.on_woken(socket);
+    }
+
+    /// When [`Handler::on_deadline`] is called. Asked for after each call of the handler.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// The time of [`Handler::deadline`] has come.
+    fn on_deadline(&mut self, socket: &mut Socket<'_, '_>) {
+        let _ = socket;
     }
 
     /// The server is stopping. The WebSocket must be closed within the server's drain timeout.

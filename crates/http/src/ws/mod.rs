@@ -56,6 +56,8 @@ mod client;
 mod close;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod frame;
 mod handler;
 mod handshake;
@@ -73,6 +75,8 @@ pub use self::client::{ClientHandshake, Opening};
 pub use self::close::{CloseCode, Closed, MAX_REASON};
 pub use self::config::{Config, Limits};
 pub use self::connection::Connection;
+#[cfg(feature = "deflate")]
+pub use self::deflate::DeflateOptions;
 pub use self::frame::{FrameHeader, Opcode};
 pub use self::handler::Handler;
 pub use self::handshake::{Handshake, Refused, accept_value, is_asked_for};

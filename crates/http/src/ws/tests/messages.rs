@@ -93,17 +93,20 @@ fn what_is_sent_is_one_frame_without_a_mask() {
 }
 
 #[test]
-fn only_the_last_ping_of_several_is_answered() {
+fn pings_are_answered_in_order_and_wait_while_the_output_is_full() {
     let mut client = Client::new();
-    let pings: Vec<u8> = (0..100).flat_map(|n: u8| frame(Opcode::Ping, true, &[b'a', n])).collect();
-    client.harness.input(&pings);
-    assert_eq!(client.frames(), ["Pong ac"]);
-    // Not while there is no room.
-    client.text("fill 30000");
-    client.harness.input(&pings);
-    let frames = client.frames();
-    assert_eq!(frames.len(), 30_001);
-    assert_eq!(frames.last().unwrap(), "Pong ac");
+    let stream = [
+        frame(Opcode::Ping, true, b"1"),
+        frame(Opcode::Text, true, b"echo 2"),
+        frame(Opcode::Ping, true, b"3"),
+    ];
+    client.harness.input(&stream.concat());
+    assert_eq!(client.frames(), ["Pong 1", "Text echo 2", "Pong 3"]);
+    let flood = frame(Opcode::Ping, true, &[7; 125]).repeat(5000);
+    client.harness.input(&flood);
+    assert!(client.harness.held() < Harness::ROOM + 1000, "{}", client.harness.held());
+    assert!(client.harness.unused() > flood.len() / 2, "the rest is not read");
+    assert_eq!(client.frames().len(), 5000);
 }
 
 #[test]
