@@ -182,8 +182,6 @@ fn read_binary<'m>(bytes: &'m [u8], limits: &Limits) -> Result<(Header, &'m [u8]
         return Err(Refusal::new("incomplete", "the message ended in the middle of its header"));
     };
     let content = &bytes[len..];
-    // The limit comes first, as in frames.
-    header.check_length(limits)?;
     let (announced, len) = (header.content_length, content.len() as u64);
     if len < announced {
         let missing = announced - len;
