@@ -30,6 +30,7 @@ mod stdout;
 mod target;
 mod text;
 mod tls;
+mod websocket_echo;
 mod writer;
 
 use std::process::ExitCode;
@@ -66,10 +67,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
     match command {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
-        Command::Echo(flags) => {
-            let idle = flags.idle_timeout.0;
-            serve::echo(plan::echo(flags)?, idle, log)
-        }
+        Command::Echo(flags) => serve::echo(plan::echo(flags)?, log),
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),
         Command::Completions(flags) => Ok(generate::completions(&flags)),

@@ -163,10 +163,6 @@ impl Effects {
         let Self { resume, want_room, end, mark, rare } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || rare.is_some()
     }
-
-    fn rare(&mut self) -> &mut RareEffects {
-        self.rare.get_or_insert_default()
-    }
 }
 
 /// A shard's mailbox and job threads, for its sessions.
@@ -177,6 +173,8 @@ pub struct ShardHandles {
     /// See [`Turn::report`].
     reported: RefCell<Vec<(Address, Fault)>>,
     has_reported: Cell<bool>,
+    /// Memory for the rare effects of one call at a time.
+    spare_effects: Cell<Option<Box<RareEffects>>>,
 }
 
 impl ShardHandles {
@@ -189,7 +187,13 @@ impl ShardHandles {
             next_ticket,
             reported: RefCell::default(),
             has_reported: Cell::new(false),
+            spare_effects: Cell::default(),
         }
+    }
+
+    /// Keeps memory of rare effects, which have been taken.
+    pub(crate) fn keep_spare(&self, effects: Box<RareEffects>) {
+        self.spare_effects.set(Some(effects));
     }
 
     /// Whether [`Turn::report`] was called since the last [`ShardHandles::take_reported`].
@@ -319,7 +323,7 @@ impl<'a> Turn<'a> {
     ///
     /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
-        self.effects.rare().switch = Some(protocol);
+        self.rare_effects().switch = Some(protocol);
     }
 
     /// From now on, the kernel holds at most about `bytes` bytes of this connection that it has not
@@ -330,7 +334,12 @@ impl<'a> Turn<'a> {
     /// Call this once, while the connection is new. No effect on Unix sockets, and in a turn of a
     /// [`driver::Stream`](crate::driver::Stream).
     pub fn limit_unsent(&mut self, bytes: u32) {
-        self.effects.rare().unsent_limit = Some(bytes);
+        self.rare_effects().unsent_limit = Some(bytes);
+    }
+
+    fn rare_effects(&mut self) -> &mut RareEffects {
+        let spare = &self.context.handles.spare_effects;
+        self.effects.rare.get_or_insert_with(|| spare.take().unwrap_or_default())
     }
 
     /// Sets how many bytes the protocol holds for this connection outside of its output, such as the
@@ -339,7 +348,7 @@ impl<'a> Turn<'a> {
     ///
     /// No effect in a turn of a [`driver::Stream`](crate::driver::Stream).
     pub fn set_held(&mut self, bytes: usize) {
-        self.effects.rare().held = Some(bytes);
+        self.rare_effects().held = Some(bytes);
     }
 
     /// Whether the budget for output, or the share of this connection's client, is spent. Then a

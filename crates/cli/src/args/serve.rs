@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use sockeye::engine::{Config, ListenAddr};
-use sockeye::http_core::AllowedHosts;
+use sockeye::http_core::{AllowedHosts, ws};
 use sockeye::tls::HTTP_ALPN;
 use sockeye::{http_core, message::protocol as message};
 use tracing_subscriber::filter::LevelFilter;
@@ -54,7 +54,10 @@ Examples:
   sockeye echo
   sockeye send tcp://127.0.0.1:65432 hello
   # Close connections after ten idle seconds.
-  sockeye echo --listen :7 --idle-timeout 10s";
+  sockeye echo --listen :7 --idle-timeout 10s
+  # Echo the messages of WebSockets, at every path.
+  sockeye echo --websocket
+  sockeye send ws://127.0.0.1:65432/ hello";
 
 const MESSAGE_EXAMPLES: &str = "\
 Examples:
@@ -182,17 +185,23 @@ pub(crate) struct Explain {
 }
 
 /// Send back everything that clients send (RFC 862).
+///
+/// With --websocket, the port is an HTTP server that opens a WebSocket at every path, and sends each
+/// message back.
 #[derive(Args, Debug)]
 #[command(after_help = ECHO_EXAMPLES)]
 pub(crate) struct Echo {
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(help = LISTEN, long_help = LISTEN_LONG)]
-    #[arg(value_parser = |text: &str| listen::parse(text, &["tcp"], ECHO_PORT))]
+    #[arg(value_parser = |text: &str| listen::parse(text, &["tcp", "ws"], ECHO_PORT))]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// Port to listen on, at the default host or at --listen HOST. 0 picks a free one.
     #[arg(short, long, value_name = "PORT", value_parser = listen::parse_port)]
     pub(super) port: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) websocket: WebSocket,
 
     #[command(flatten)]
     pub(crate) tls: Tls,
@@ -201,8 +210,47 @@ pub(crate) struct Echo {
     pub(crate) serve: Serve,
 
     /// Close connections that send nothing for this long.
+    ///
+    /// With --websocket, an open WebSocket is kept: --ping-after finds out whether its client is there.
     #[arg(long, value_name = "TIME", help_heading = "Timeouts", default_value = "60s")]
     pub(crate) idle_timeout: Span,
+}
+
+/// The WebSockets of an echo server.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "WebSocket")]
+pub(crate) struct WebSocket {
+    /// Echo the messages of WebSockets (ws://, with --tls wss://), at every path.
+    ///
+    /// Text comes back as text, and bytes as bytes. Other HTTP requests get 426.
+    #[arg(id = "websocket", long = "websocket")]
+    pub(crate) is_on: bool,
+
+    /// Maximum size of a message. A larger one closes the WebSocket with 1009.
+    #[arg(long, value_name = "BYTES", requires = "websocket")]
+    #[arg(default_value_t = ws::Limits::default().message.into())]
+    pub(crate) max_message: Size,
+
+    /// Maximum number of fragments of a message. More close the WebSocket with 1008.
+    #[arg(long, value_name = "N", requires = "websocket", value_parser = value_parser!(u32).range(1..))]
+    #[arg(default_value_t = ws::Limits::default().fragments)]
+    pub(crate) max_fragments: u32,
+
+    /// Ping clients that send nothing for this long. Without an answer, the connection is closed.
+    ///
+    /// They have 20s to answer.
+    #[arg(long, value_name = "TIME", requires = "websocket")]
+    #[arg(default_value_t = Span(ws::Limits::default().ping_after.unwrap_or_default()))]
+    pub(crate) ping_after: Span,
+
+    /// Allow web pages of this origin, such as https://example.org, to open WebSockets.
+    ///
+    /// Requests that a browser sends for a page of another origin get 403. Pages of this server's
+    /// own origin are always allowed, and so are programs that send no Origin header. Can be given
+    /// several times, or as a list with commas. Default: none.
+    #[arg(long, value_name = "URL", requires = "websocket", value_delimiter = ',')]
+    #[arg(value_parser = origin)]
+    pub(crate) origin: Vec<String>,
 }
 
 /// Answer messages: frames of a JSON header and content, or HTTP requests.

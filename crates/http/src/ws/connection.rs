@@ -110,7 +110,7 @@ impl<H: Handler> Connection<H> {
                 Received::Part | Received::Pong => {}
                 Received::Text(text) => self.deliver(Message::Text(text), turn),
                 Received::Binary(bytes) => self.deliver(Message::Binary(bytes), turn),
-                Received::Ping(payload) => self.state.keep_ping(payload),
+                Received::Ping(payload) => self.state.on_ping(payload, turn),
                 Received::Close(closed) => {
                     self.state.end(Closed { reason: "", ..closed }, turn);
                     self.notify_closed(closed);
@@ -213,13 +213,12 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_room(&mut self, turn: &mut Turn<'_>) {
-        self.state.answer_ping(turn);
         if std::mem::take(&mut self.state.waits_for_room) {
             self.state.reads_again(turn.now(), self.config.limits());
             turn.resume();
         }
         if std::mem::take(&mut self.state.wants_room) && !self.is_closed {
-            self.call(turn, |handler, socket| handler.on_room(socket));
+            self.call(turn, Handler::on_room);
         }
     }
 }
@@ -232,7 +231,6 @@ impl<H: Handler> Protocol for Connection<H> {
         let result = self.read(&mut rest, &mut scratch, turn);
         self.config.put_back_scratch(scratch);
         let is_read = result.map_err(|violation| self.fail(violation, turn))?;
-        self.state.answer_ping(turn);
         self.report_held(turn);
         let used = input.len() - rest.len();
         Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
@@ -242,7 +240,7 @@ impl<H: Handler> Protocol for Connection<H> {
         match event {
             Event::Open(_) => {
                 self.state.hear(turn.now(), self.config.limits());
-                self.call(turn, |handler, socket| handler.on_open(socket));
+                self.call(turn, Handler::on_open);
             }
             Event::Eof { .. } => {
                 self.lose("the peer ended the connection");
@@ -252,10 +250,10 @@ impl<H: Handler> Protocol for Connection<H> {
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
             Event::Woken if !self.is_closed => {
-                self.call(turn, |handler, socket| handler.on_woken(socket));
+                self.call(turn, Handler::on_woken);
             }
             Event::Drain { .. } if !self.is_closed => {
-                self.call(turn, |handler, socket| handler.on_drain(socket));
+                self.call(turn, Handler::on_drain);
             }
             Event::Closed(_) => self.lose("the connection ended"),
             _ => {}

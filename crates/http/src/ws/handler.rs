@@ -6,7 +6,8 @@ use super::close::{CloseCode, Closed};
 use super::message::Message;
 use super::socket::Socket;
 
-/// Answers the messages of one WebSocket, on the event loop: don't block.
+/// Answers the messages of one WebSocket, on the event loop: don't block. Closures
+/// `FnMut(Message<'_>, &mut Socket<'_, '_>)` implement it.
 ///
 /// After [`Handler::on_close`] it gets no further call. It is dropped with the connection.
 pub trait Handler {
@@ -64,5 +65,11 @@ pub trait Handler {
     /// The WebSocket is closed, by either side, or the connection has ended.
     fn on_close(&mut self, closed: Closed<'_>) {
         let _ = closed;
+    }
+}
+
+impl<F: FnMut(Message<'_>, &mut Socket<'_, '_>)> Handler for F {
+    fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
+        self(message, socket);
     }
 }

@@ -52,9 +52,12 @@
 //!  handshake               from a request of HTTP/1.1 or HTTP/2 to a connection
 //! ```
 
+mod client;
 mod close;
 mod config;
 mod connection;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod frame;
 mod handler;
 mod handshake;
@@ -68,9 +71,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use self::client::{ClientHandshake, Opening};
 pub use self::close::{CloseCode, Closed, MAX_REASON};
 pub use self::config::{Config, Limits};
 pub use self::connection::Connection;
+#[cfg(feature = "deflate")]
+pub use self::deflate::DeflateOptions;
 pub use self::frame::{FrameHeader, Opcode};
 pub use self::handler::Handler;
 pub use self::handshake::{Handshake, Refused, accept_value, is_asked_for};

@@ -17,8 +17,6 @@ const MAX_COPIED: usize = 1024;
 pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
-    /// The last ping that was not answered, while there is no room for a pong.
-    unanswered_ping: Option<Box<[u8]>>,
     pub(super) expects: Expects,
     /// When what is expected is late.
     pub(super) deadline: Time,
@@ -47,7 +45,6 @@ impl State {
     pub(super) fn new(masks: Option<MaskKeys>) -> Self {
         Self {
             masks: masks.map(Box::new),
-            unanswered_ping: None,
             expects: Expects::Frame,
             deadline: Time::NEVER,
             is_paused: false,
@@ -118,18 +115,10 @@ impl State {
         (self.expects, self.deadline) = (Expects::Pong, turn.now() + limits.pong_timeout);
     }
 
-    /// Keeps a ping. Only the last one is answered (RFC 6455, 5.5.3).
-    pub(super) fn keep_ping(&mut self, payload: &[u8]) {
+    /// Answers a ping. Nothing is read while the output is full, so a flood of pings ends there.
+    pub(super) fn on_ping(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
         if self.is_open() {
-            self.unanswered_ping = Some(payload.into());
-        }
-    }
-
-    /// Answers the last ping, if there is one, and room.
-    pub(super) fn answer_ping(&mut self, turn: &mut Turn<'_>) {
-        if self.unanswered_ping.is_some() && self.is_open() && !turn.is_full() {
-            let payload = self.unanswered_ping.take().unwrap_or_default();
-            self.write(Opcode::Pong, &payload, turn);
+            self.write(Opcode::Pong, payload, turn);
         }
     }
 

@@ -313,15 +313,7 @@ impl Session {
             }
             self.is_changed = true;
         }
-        let RareEffects { switch, unsent_limit, held } = rare.map(|rare| *rare).unwrap_or_default();
-        if let Some(held) = held {
-            self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
-            owner.charge(self.key);
-        }
-        if let Some(bytes) = unsent_limit {
-            owner.limit_unsent(self.key, bytes);
-        }
-        let Some(protocol) = switch else {
+        let Some(protocol) = rare.and_then(|rare| self.apply_rare(rare, owner)) else {
             return if resume { Reoffer::AfterResume } else { Reoffer::No };
         };
         self.protocol = Some(protocol);
@@ -331,6 +323,24 @@ impl Session {
         }
         self.notify_open(owner);
         Reoffer::AfterSwitch
+    }
+
+    /// Applies the effects of few calls. Returns the protocol to switch to.
+    fn apply_rare<O: Owner>(
+        &mut self,
+        mut rare: Box<RareEffects>,
+        owner: &mut O,
+    ) -> Option<Box<dyn Protocol>> {
+        let RareEffects { switch, unsent_limit, held } = mem::take(&mut *rare);
+        owner.context(&self.peer).handles.keep_spare(rare);
+        if let Some(held) = held {
+            self.held_outside = u32::try_from(held).unwrap_or(u32::MAX);
+            owner.charge(self.key);
+        }
+        if let Some(bytes) = unsent_limit {
+            owner.limit_unsent(self.key, bytes);
+        }
+        switch
     }
 
     /// Ends the session because of a fault.

@@ -11,6 +11,7 @@ use sockeye::Serving;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::client::{Client, TIMEOUT, stop, until};
+use crate::websockets::{open, text};
 
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/async_handlers.rs"]
@@ -39,6 +40,9 @@ mod line_protocol;
 #[expect(dead_code, reason = "its main is unused here")]
 #[path = "../../examples/upload.rs"]
 mod upload;
+#[expect(dead_code, reason = "its main is unused here")]
+#[path = "../../examples/websocket_echo.rs"]
+mod websocket_echo;
 
 fn any_port() -> sockeye::ListenAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -256,4 +260,17 @@ fn a_line_protocol_has_limits() {
     peer.input(b"1");
     peer.pass(Duration::from_secs(30));
     assert_eq!(peer.fault().map(|fault| fault.code), Some("idle_timeout"));
+}
+
+#[test]
+fn a_page_gets_its_messages_back() {
+    let serving = websocket_echo::serve(any_port()).unwrap();
+    let address = serving.addresses()[0].to_string();
+    let page = client(&serving).request("GET /");
+    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html")));
+    let mut socket = open(&address, "/echo");
+    socket.send("hello".into()).unwrap();
+    assert_eq!(text(&mut socket), "hello");
+    drop(socket);
+    stop(serving);
 }

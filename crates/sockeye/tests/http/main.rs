@@ -9,3 +9,4 @@ mod examples;
 mod response_timeouts;
 mod simulated_network;
 mod streams;
+mod websockets;

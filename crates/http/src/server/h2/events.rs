@@ -49,6 +49,8 @@ impl<S: Handlers> H2Connection<S> {
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let now = turn.now();
+        self.streams.shrink();
+        self.scheduler.shrink();
         if self.timers.pause <= now {
             self.timers.pause = Time::NEVER;
             turn.resume();

@@ -296,7 +296,7 @@ impl<S: Handlers> H2Connection<S> {
             small_deadline: Time::NEVER,
             reset_deadline: Time::NEVER,
         };
-        self.streams.push(Box::new(active));
+        self.streams.push(active);
         if let Err(fault) = answer
             && let Some(active) = self.streams.get_mut(id)
         {

@@ -22,7 +22,6 @@ impl<S: Handlers> H2Connection<S> {
             let Some(id) = self.scheduler.pop() else { break };
             self.send_stream(id, turn)?;
         }
-        self.scheduler.shrink();
         Ok(())
     }
 
@@ -124,7 +123,7 @@ impl<S: Handlers> H2Connection<S> {
     /// Forgets a stream, whose request and response are aborted already.
     pub(super) fn drop_stream(&mut self, id: u32) {
         if let Some(active) = self.streams.remove(id) {
-            let ActiveStream { stream, receive, is_queued, counted, .. } = *active;
+            let ActiveStream { stream, receive, is_queued, counted, .. } = active;
             self.held -= counted;
             self.unread -= receive.counted();
             if is_queued {
@@ -140,11 +139,13 @@ impl<S: Handlers> H2Connection<S> {
         turn: &mut Turn<'_>,
         act: impl Fn(&mut ActiveStream<S::Handler>, &Turn<'_>),
     ) {
-        for id in self.streams.ids() {
+        let mut from = 0;
+        while let Some(id) = self.streams.next_from(from) {
             if let Some(active) = self.streams.get_mut(id) {
                 act(active, turn);
             }
             self.settle(id, turn);
+            from = id + 1;
         }
         if self.streams.is_empty() {
             self.timers.streams = Time::NEVER;
