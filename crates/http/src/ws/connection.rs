@@ -158,7 +158,7 @@ impl<H: Handler> Connection<H> {
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if self.handler_deadline() <= turn.now() {
-            self.call(turn, |handler, socket| handler.on_deadline(socket));
+            self.call(turn, Handler::on_deadline);
         }
         if turn.now() < self.state.deadline {
             return Ok(());
