@@ -58,7 +58,9 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     let plan::Message { serve, answers, access, limits, frames_only, http2, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
-        notes.push("HTTP and WebSocket work too: GET / explains how, and is a page in a browser.".into());
+        notes.push(
+            "HTTP and WebSocket work too: GET / explains how, and is a page in a browser.".into(),
+        );
     }
     let is_tls = serve.certificates.is_some();
     let scheme = if is_tls { "message+tls" } else { "message" };
