@@ -400,6 +400,7 @@ impl<H: Handler> ActiveStream<H> {
                 return self.stop_discarding();
             }
             let stalled = H2Error::STALLED;
+            outer.report(stalled.fault());
             return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);
         }
         let unsent = self.stream.unsent();
