@@ -232,8 +232,10 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// The stream that this turn is about: 0 is the connection itself. Only protocols that have
-    /// streams ([`driver::Stream`](crate::driver::Stream)) get turns about other ones.
+    /// The stream that this turn is about: 0 is the connection itself. Protocols that have streams
+    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other ones. If the protocol runs
+    /// in a stream of another one ([`driver::NestedSession`](crate::driver::NestedSession)), all of
+    /// its turns are about that stream, and it can't have streams itself.
     #[must_use]
     pub fn stream(&self) -> u32 {
         self.stream
@@ -317,7 +319,8 @@ impl<'a> Turn<'a> {
     /// Replaces this protocol by another one when this call returns. The other one gets
     /// [`Event::Open`] and then the unused input; this one gets no further call.
     ///
-    /// Does nothing in a turn of a [`driver::Stream`](crate::driver::Stream).
+    /// In a turn of a [`driver::Stream`](crate::driver::Stream), the other protocol takes over the
+    /// stream, if the protocol that has the stream supports that.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
         self.effects.rare().switch = Some(protocol);
     }

@@ -361,7 +361,7 @@ fn the_preface_comes_first() {
     let mut client = Client::before_preface(harness);
     // Its first bytes decide that the connection is HTTP/2.
     client.input(PREFACE);
-    assert_eq!(client.read(), ["SETTINGS 3=100 6=32768 9=1", "0 WINDOW_UPDATE 983041"]);
+    assert_eq!(client.read(), ["SETTINGS 3=100 6=32768 8=1 9=1", "0 WINDOW_UPDATE 983041"]);
     client.settings(&[]);
     assert_eq!(client.read(), ["SETTINGS ACK"]);
 

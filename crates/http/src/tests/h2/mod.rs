@@ -1,6 +1,7 @@
 //! Tests of HTTP/2: RFC 9113 frame by frame, and several requests in flight.
 
 pub(super) mod client;
+mod connect;
 mod costs;
 mod endings;
 mod floods;
