@@ -55,10 +55,13 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
 }
 
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Message { serve, answers, access, limits, frames_only, http2, hosts, origins } = plan;
+    let plan::Message { serve, answers, access, limits, websocket, .. } = plan;
+    let plan::Message { frames_only, http2, hosts, origins, .. } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
-        notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
+        notes.push(
+            "HTTP and WebSocket work too: GET / explains how, and is a page in a browser.".into(),
+        );
     }
     let is_tls = serve.certificates.is_some();
     let scheme = if is_tls { "message+tls" } else { "message" };
@@ -73,6 +76,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         let check = hosts::check(checked_hosts.clone(), &info.bound, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
+            .websocket(websocket.clone())
             .http2(http2)
             .checking_hosts(check)
             .allowing_origins(origins.clone());
