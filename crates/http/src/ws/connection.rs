@@ -203,7 +203,7 @@ impl<H: Handler> Connection<H> {
         turn: &mut Turn<'_>,
     ) {
         let delivery = match delivery {
-            Ok(delivery) if ticket == Ticket::REMOTE => match delivery.downcast::<Sent>() {
+            Ok(delivery) if self.state.is_of_sender(ticket) => match delivery.downcast::<Sent>() {
                 Ok(sent) => {
                     match *sent {
                         Sent::Message(message) => {

@@ -41,8 +41,10 @@ pub trait Handler {
     }
 
     /// The output has room: [`Socket::want_room`] has asked for this.
+    ///
+    /// Default: calls [`Handler::on_woken`], because what was interrupted there goes on.
     fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
-        let _ = socket;
+        self.on_woken(socket);
     }
 
     /// When [`Handler::on_deadline`] is called. Asked for after each call of the handler.

@@ -79,7 +79,7 @@ impl Socket<'_, '_> {
     /// Sends messages from any thread.
     #[must_use]
     pub fn sender(&mut self) -> Sender {
-        Sender::new(self.turn.remote())
+        Sender::new(self.turn.remote(), self.state.closer(self.turn))
     }
 
     /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken) and

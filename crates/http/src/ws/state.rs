@@ -1,6 +1,8 @@
 //! The state of a WebSocket besides what it receives: what it may send, and what it waits for.
 
-use sockeye_proto::{Time, Turn};
+use std::sync::Arc;
+
+use sockeye_proto::{Ticket, Time, Turn};
 
 use super::close::{self, CloseCode, Closed};
 use super::config::{Config, Limits};
@@ -9,6 +11,7 @@ use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKeys};
 use super::message::{Message, SharedMessage};
 use super::role::Role;
+use super::sender::Closer;
 
 /// The longest message that is copied into the output, rather than shared with it.
 const MAX_COPIED: usize = 1024;
@@ -19,6 +22,8 @@ pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
     pub(super) extension: Extension,
+    /// What the senders of other threads share, and the ticket of its promise.
+    closer: Option<(Ticket, Arc<Closer>)>,
     pub(super) expects: Expects,
     /// When what is expected is late.
     pub(super) deadline: Time,
@@ -48,6 +53,7 @@ impl State {
         Self {
             masks: masks.map(Box::new),
             extension: Extension::default(),
+            closer: None,
             expects: Expects::Frame,
             deadline: Time::NEVER,
             is_paused: false,
@@ -58,6 +64,20 @@ impl State {
 
     pub(super) fn role(&self) -> Role {
         if self.masks.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// What the senders of other threads share.
+    pub(super) fn closer(&mut self, turn: &Turn<'_>) -> Arc<Closer> {
+        let (_, closer) = self.closer.get_or_insert_with(|| {
+            let promise = turn.promise();
+            (promise.ticket(), Arc::new(Closer::new(promise)))
+        });
+        Arc::clone(closer)
+    }
+
+    /// Whether a message with this ticket is of a sender.
+    pub(super) fn is_of_sender(&self, ticket: Ticket) -> bool {
+        ticket == Ticket::REMOTE || self.closer.as_ref().is_some_and(|(own, _)| *own == ticket)
     }
 
     /// Whether messages may be sent.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sockeye_http::{self as http_core, OwnedRequest};
+use sockeye_http::{self as http_core, FieldName, OwnedRequest};
 
 /// In the extensions of a request that asks to switch to another protocol: in HTTP/1.1 with its
 /// `Upgrade` field, in HTTP/2 with CONNECT and `:protocol` (RFC 8441). [`ws`](super::ws) and
@@ -25,14 +25,14 @@ pub struct Upgrade {
 impl Upgrade {
     /// `tls`: the request's connection has TLS.
     pub(super) fn of(request: &http_core::Request<'_>, tls: bool) -> Option<Self> {
-        request.upgrade()?;
+        names(request)?;
         Some(Self { request: Arc::new(request.to_owned_request()), tls })
     }
 
     /// The names of the protocols that the client asks for, in its order.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
-        let names = self.request.view().upgrade().unwrap_or_default();
-        names
+        names(&self.request.view())
+            .unwrap_or_default()
             .split(|byte| *byte == b',')
             .filter_map(|name| str::from_utf8(name.trim_ascii()).ok())
             .filter(|name| !name.is_empty())
@@ -51,6 +51,12 @@ impl Upgrade {
     pub(super) fn has_tls(&self) -> bool {
         self.tls
     }
+}
+
+/// What the client asks for, even if the server can't switch to any protocol, because it is
+/// stopping.
+fn names<'a>(request: &http_core::Request<'a>) -> Option<&'a [u8]> {
+    request.upgrade().or_else(|| request.common_field(FieldName::Upgrade))
 }
 
 impl fmt::Debug for Upgrade {

@@ -53,9 +53,11 @@
 //! | to send | use |
 //! |---|---|
 //! | an answer | [`Socket::send`] |
+//! | the same to many WebSockets | [`Broadcast`] |
 //! | from another thread | [`Socket::sender`]: [`Sender::send`] waits for a slow peer |
 //! | the result of blocking work | [`Socket::run`], [`Handler::on_delivery`] |
 
+mod broadcast;
 mod options;
 
 pub use sockeye_http::ws::{
@@ -63,4 +65,5 @@ pub use sockeye_http::ws::{
     TrySendError,
 };
 
+pub use self::broadcast::{Broadcast, Missed, Subscription};
 pub use self::options::{Options, on_message, upgrade};
