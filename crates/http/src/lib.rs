@@ -66,6 +66,7 @@ mod semantics;
 mod server;
 #[cfg(test)]
 mod tests;
+pub mod ws;
 
 pub use h1::client;
 pub use h2::client as h2_client;
@@ -87,6 +88,7 @@ pub use semantics::limits::Limits;
 pub use semantics::log::{EndReason, Log, Outcome, RequestHead, UnparsedHead};
 pub use semantics::method::Method;
 pub use semantics::names::{FieldName, FieldNames};
+pub use semantics::origin::AllowedOrigins;
 pub use semantics::owned_request::OwnedRequest;
 pub use semantics::request::{Content, Request, Trailers};
 pub use semantics::status::Status;

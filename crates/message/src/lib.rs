@@ -68,7 +68,6 @@ mod json_nodes;
 mod limits;
 mod media;
 mod message;
-mod origin;
 mod peer_protocol;
 mod receive;
 #[cfg(feature = "reference")]
@@ -92,8 +91,8 @@ pub use header::{Header, Id};
 pub use http::{Http, HttpRequest};
 pub use limits::{LARGE_CONTENT, Limits};
 pub use message::{JSON, Message};
-pub use origin::AllowedOrigins;
 pub use peer_protocol::PeerProtocol;
 pub use refusal::Refusal;
 pub use responder::Responder;
 pub use server::Server;
+pub use sockeye_http::AllowedOrigins;

@@ -13,6 +13,7 @@ pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod method;
 pub(crate) mod names;
+pub(crate) mod origin;
 pub(crate) mod owned_request;
 pub(crate) mod refusal;
 pub(crate) mod request;

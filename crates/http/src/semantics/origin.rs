@@ -1,16 +1,18 @@
-//! Protection against cross-site requests: which web pages may send messages over HTTP.
+//! Protection against cross-site requests: which web pages may use a service.
 //!
-//! Any page can make a browser send some requests, such as a POST of `text/plain`, to any server
-//! that the browser can reach. The browser only hides the response from the page. So requests from
-//! pages of other origins are refused before a handler sees them. Browsers send the origin of a
+//! Any page can make a browser send some requests, such as a POST of `text/plain`, or open a
+//! WebSocket, to any server that the browser can reach. The browser only hides the response to a
+//! POST from the page. So requests from pages of other origins are refused before they have an
+//! effect. Browsers send the origin of a
 //! page in `Origin` (RFC 6454, 7), and its relation to the server in `Sec-Fetch-Site` (Fetch
 //! Metadata). Other programs send neither.
 
 use std::borrow::Cow;
 
-use sockeye_http::{FieldName, Request};
+use super::names::FieldName;
+use super::request::Request;
 
-/// The origins whose pages may send messages: the server's own, and those that are added.
+/// The origins whose pages may use a service: the server's own, and those that are added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
     origins: Vec<Box<str>>,
@@ -32,8 +34,10 @@ impl AllowedOrigins {
         self
     }
 
-    /// Why `request` is refused; `None` if it is allowed. `tls`: its connection has TLS.
-    pub(super) fn refusal(&self, request: &Request<'_>, tls: bool) -> Option<String> {
+    /// Why `request` is refused: a sentence without its full stop. `None` if it is allowed. `tls`: its
+    /// connection has TLS.
+    #[must_use]
+    pub fn refusal(&self, request: &Request<'_>, tls: bool) -> Option<String> {
         let is_cross_site = || {
             request.fields_named("sec-fetch-site").any(|v| v.eq_ignore_ascii_case(b"cross-site"))
         };
@@ -51,7 +55,7 @@ impl AllowedOrigins {
             "" => String::new(),
             hint => format!(". {hint}"),
         };
-        Some(format!("the request comes from {what}, which is not allowed to send messages{hint}"))
+        Some(format!("the request comes from {what}, which is not allowed here{hint}"))
     }
 }
 
@@ -93,9 +97,8 @@ fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sockeye_http::OwnedRequest;
-
     use super::*;
+    use crate::OwnedRequest;
 
     fn is_allowed(origins: &AllowedOrigins, line: &str, fields: &str) -> bool {
         let head = format!("{line}\r\n{fields}\r\n");

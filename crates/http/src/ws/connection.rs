@@ -1,0 +1,267 @@
+//! One side of a WebSocket, as a protocol for an engine.
+
+use std::fmt;
+use std::rc::Rc;
+
+use sockeye_proto::{
+    Consumed, End, Event, Fault, Message as Delivery, Protocol, Ticket, Time, Turn,
+};
+
+use super::close::{CloseCode, Closed};
+use super::config::Config;
+use super::handler::Handler;
+use super::mask::MaskKeys;
+use super::message::Message;
+use super::receive::{MessageLimits, Received, Receiver, Violation};
+use super::role::Role;
+use super::sender::Sent;
+use super::socket::Socket;
+use super::state::{Expects, State};
+
+/// One side of a WebSocket (RFC 6455), after its handshake: reads the connection's bytes, and calls
+/// a [`Handler`] for each message.
+///
+/// Idle, it holds no buffer. If the peer breaks the protocol, it gets a close frame that says why,
+/// and the connection ends with a [`Fault`].
+pub struct Connection<H> {
+    config: Rc<Config>,
+    handler: H,
+    receiver: Receiver,
+    state: State,
+    /// Bytes of incomplete messages that were reported with [`Turn::set_held`].
+    held: usize,
+    /// The handler was told that the WebSocket is closed.
+    is_closed: bool,
+}
+
+/// A change of memory that is reported.
+const REPORTED: usize = 16 * 1024;
+
+impl<H: Handler> Connection<H> {
+    /// The server's side.
+    #[must_use]
+    pub fn server(config: Rc<Config>, handler: H) -> Self {
+        Self::new(config, State::new(None), handler)
+    }
+
+    /// The client's side, which masks what it sends with `masks`.
+    #[must_use]
+    pub fn client(config: Rc<Config>, masks: MaskKeys, handler: H) -> Self {
+        Self::new(config, State::new(Some(masks)), handler)
+    }
+
+    fn new(config: Rc<Config>, state: State, handler: H) -> Self {
+        let receiver = Receiver::default();
+        Self { config, handler, receiver, state, held: 0, is_closed: false }
+    }
+
+    /// Calls the handler.
+    fn call(&mut self, turn: &mut Turn<'_>, call: impl FnOnce(&mut H, &mut Socket<'_, '_>)) {
+        let limits = self.config.limits();
+        call(&mut self.handler, &mut Socket { turn, state: &mut self.state, limits });
+    }
+
+    /// Tells the handler that the WebSocket is closed, once.
+    fn notify_closed(&mut self, closed: Closed<'_>) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            self.handler.on_close(closed);
+        }
+    }
+
+    /// The connection ends without a close frame of the peer.
+    fn lose(&mut self, reason: &str) {
+        self.state.expects = Expects::Nothing;
+        self.state.deadline = Time::NEVER;
+        self.notify_closed(Closed { code: CloseCode::ABNORMAL, reason });
+    }
+
+    /// Both close frames are sent. The server closes the connection (RFC 6455, 7.1.1).
+    fn end(&self, turn: &mut Turn<'_>) {
+        turn.end(match self.state.role() {
+            Role::Server => End::Close,
+            Role::Client => End::Finish,
+        });
+    }
+
+    /// Reads what is in `input`. Returns whether all of it that is complete was read: otherwise the
+    /// rest waits.
+    fn read(
+        &mut self,
+        input: &mut &[u8],
+        scratch: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, Violation> {
+        let limits = self.config.limits();
+        let limits = MessageLimits { message: limits.message, fragments: limits.fragments };
+        let role = self.state.role();
+        while !input.is_empty() {
+            match self.state.expects {
+                Expects::Nothing => *input = &[],
+                Expects::Frame | Expects::Pong if self.state.is_paused => return Ok(false),
+                Expects::Frame | Expects::Pong if turn.is_full() => {
+                    self.state.waits_for_room = true;
+                    turn.want_room();
+                    return Ok(false);
+                }
+                _ => {}
+            }
+            match self.receiver.read(input, role, limits, scratch)? {
+                Received::NeedMore => break,
+                Received::Part | Received::Pong => {}
+                Received::Text(text) => self.deliver(Message::Text(text), turn),
+                Received::Binary(bytes) => self.deliver(Message::Binary(bytes), turn),
+                Received::Ping(payload) => self.state.keep_ping(payload),
+                Received::Close(closed) => {
+                    self.state.end(Closed { reason: "", ..closed }, turn);
+                    self.notify_closed(closed);
+                    self.end(turn);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn deliver(&mut self, message: Message<'_>, turn: &mut Turn<'_>) {
+        if self.state.is_open() {
+            self.call(turn, |handler, socket| handler.on_message(message, socket));
+        }
+    }
+
+    /// The peer has broken the protocol, or exceeded a limit.
+    #[cold]
+    fn fail(&mut self, Violation { code, what }: Violation, turn: &mut Turn<'_>) -> Fault {
+        let closed = Closed { code, reason: what };
+        self.state.end(closed, turn);
+        self.notify_closed(closed);
+        let name = match code {
+            CloseCode::INVALID_DATA => "websocket_invalid_data",
+            CloseCode::TOO_LARGE => "websocket_message_too_large",
+            CloseCode::POLICY_VIOLATION => "websocket_too_many_fragments",
+            _ => "websocket_protocol_error",
+        };
+        Fault::peer(name, what)
+    }
+
+    /// Reports how much memory an incomplete message takes, if that has changed by much.
+    fn report_held(&mut self, turn: &mut Turn<'_>) {
+        let held = self.receiver.held();
+        if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
+            self.held = held;
+            turn.set_held(held);
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if turn.now() < self.state.deadline {
+            return Ok(());
+        }
+        let limits = self.config.limits();
+        match self.state.expects {
+            Expects::Frame => self.state.ping(limits, turn),
+            // The pong may have arrived, and not have been read.
+            Expects::Pong if self.state.is_paused || turn.is_full() => {
+                self.state.reads_again(turn.now(), limits);
+            }
+            Expects::Pong => {
+                let what = "answered no ping";
+                let timeout = limits.pong_timeout;
+                self.lose("no pong came");
+                let what = format!("{what} within {} s", timeout.as_secs());
+                return Err(Fault::peer("websocket_no_pong", what));
+            }
+            Expects::Close => {
+                self.lose("no close frame came");
+                turn.end(End::Linger);
+            }
+            Expects::Nothing => self.state.deadline = Time::NEVER,
+        }
+        Ok(())
+    }
+
+    fn on_delivery(
+        &mut self,
+        ticket: Ticket,
+        delivery: Result<Delivery, sockeye_proto::Abandoned>,
+        turn: &mut Turn<'_>,
+    ) {
+        let delivery = match delivery {
+            Ok(delivery) if ticket == Ticket::REMOTE => match delivery.downcast::<Sent>() {
+                Ok(sent) => {
+                    match *sent {
+                        Sent::Message(message) => self.state.send_shared(&message, turn),
+                        Sent::Close(code, reason) => {
+                            self.state.close(code, &reason, self.config.limits(), turn);
+                        }
+                    }
+                    return;
+                }
+                Err(other) => Ok(other),
+            },
+            delivery => delivery,
+        };
+        if !self.is_closed {
+            self.call(turn, |handler, socket| handler.on_delivery(ticket, delivery, socket));
+        }
+    }
+
+    fn on_room(&mut self, turn: &mut Turn<'_>) {
+        self.state.answer_ping(turn);
+        if std::mem::take(&mut self.state.waits_for_room) {
+            self.state.reads_again(turn.now(), self.config.limits());
+            turn.resume();
+        }
+        if std::mem::take(&mut self.state.wants_room) && !self.is_closed {
+            self.call(turn, |handler, socket| handler.on_room(socket));
+        }
+    }
+}
+
+impl<H: Handler> Protocol for Connection<H> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        self.state.hear(turn.now(), self.config.limits());
+        let mut rest = input;
+        let mut scratch = self.config.take_scratch();
+        let result = self.read(&mut rest, &mut scratch, turn);
+        self.config.put_back_scratch(scratch);
+        let is_read = result.map_err(|violation| self.fail(violation, turn))?;
+        self.state.answer_ping(turn);
+        self.report_held(turn);
+        let used = input.len() - rest.len();
+        Ok(if is_read { Consumed::more(used) } else { Consumed::pause(used) })
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                self.state.hear(turn.now(), self.config.limits());
+                self.call(turn, |handler, socket| handler.on_open(socket));
+            }
+            Event::Eof { .. } => {
+                self.lose("the peer ended the connection");
+                turn.end(End::Close);
+            }
+            Event::Room => self.on_room(turn),
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Message(ticket, delivery) => self.on_delivery(ticket, delivery, turn),
+            Event::Woken if !self.is_closed => {
+                self.call(turn, |handler, socket| handler.on_woken(socket));
+            }
+            Event::Drain { .. } if !self.is_closed => {
+                self.call(turn, |handler, socket| handler.on_drain(socket));
+            }
+            Event::Closed(_) => self.lose("the connection ended"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        (self.state.deadline != Time::NEVER).then_some(self.state.deadline)
+    }
+}
+
+impl<H> fmt::Debug for Connection<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("state", &self.state).finish_non_exhaustive()
+    }
+}

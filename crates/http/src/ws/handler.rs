@@ -1,0 +1,58 @@
+//! What answers the messages of a WebSocket.
+
+use sockeye_proto::{Abandoned, Message as Delivery, Ticket};
+
+use super::close::{CloseCode, Closed};
+use super::message::Message;
+use super::socket::Socket;
+
+/// Answers the messages of one WebSocket, on the event loop: don't block.
+///
+/// After [`Handler::on_close`] it gets no further call. It is dropped with the connection.
+pub trait Handler {
+    /// The WebSocket is open.
+    fn on_open(&mut self, socket: &mut Socket<'_, '_>) {
+        let _ = socket;
+    }
+
+    /// A message has arrived.
+    ///
+    /// While the output is full ([`Socket::is_full`]), nothing is read, so the next message comes
+    /// when the peer has taken some of it. To wait for something else, such as a job, call
+    /// [`Socket::pause`].
+    fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>);
+
+    /// A promise of [`Socket::promise`] was fulfilled or abandoned, work of [`Socket::run`] is done,
+    /// or a remote of [`Socket::remote`] has sent something (then the ticket is
+    /// [`Ticket::REMOTE`]). A remote's messages wait while the output is full.
+    fn on_delivery(
+        &mut self,
+        ticket: Ticket,
+        delivery: Result<Delivery, Abandoned>,
+        socket: &mut Socket<'_, '_>,
+    ) {
+        let _ = (ticket, delivery, socket);
+    }
+
+    /// A remote of [`Socket::remote`] was woken: see [`Remote::wake`](sockeye_proto::Remote::wake).
+    fn on_woken(&mut self, socket: &mut Socket<'_, '_>) {
+        let _ = socket;
+    }
+
+    /// The output has room: [`Socket::want_room`] has asked for this.
+    fn on_room(&mut self, socket: &mut Socket<'_, '_>) {
+        let _ = socket;
+    }
+
+    /// The server is stopping. The WebSocket must be closed within the server's drain timeout.
+    ///
+    /// Default: closes with 1001.
+    fn on_drain(&mut self, socket: &mut Socket<'_, '_>) {
+        socket.close(CloseCode::GOING_AWAY, "");
+    }
+
+    /// The WebSocket is closed, by either side, or the connection has ended.
+    fn on_close(&mut self, closed: Closed<'_>) {
+        let _ = closed;
+    }
+}

@@ -1,0 +1,118 @@
+//! Messages from other threads.
+
+use std::fmt;
+
+use sockeye_proto::{Message, Remote, SendError};
+
+use super::close::CloseCode;
+use super::message::SharedMessage;
+
+/// Sends the messages of one WebSocket, from any thread.
+///
+/// A peer that reads slowly slows the sender down: at most 16 messages wait for the event loop,
+/// which takes none while the output is full.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    remote: Remote,
+}
+
+/// What a [`Sender`] has sent.
+pub(super) enum Sent {
+    Message(SharedMessage),
+    Close(CloseCode, String),
+}
+
+impl Sender {
+    pub(super) fn new(remote: Remote) -> Self {
+        Self { remote }
+    }
+
+    /// Sends a message. Blocks while 16 wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] if the connection has ended.
+    ///
+    /// # Panics
+    ///
+    /// If it would have to block on the thread of an event loop. Use [`Sender::try_send`] there.
+    pub fn send(&self, message: impl Into<SharedMessage>) -> Result<(), Gone> {
+        match self.remote.send(Box::new(Sent::Message(message.into()))) {
+            Ok(()) => Ok(()),
+            Err(SendError::OnEventLoop(sent)) => match self.remote.try_send(sent) {
+                Ok(()) => Ok(()),
+                Err(SendError::Full(_)) => {
+                    panic!("Sender::send would block an event loop: use Sender::try_send")
+                }
+                Err(_) => Err(Gone),
+            },
+            Err(_) => Err(Gone),
+        }
+    }
+
+    /// Sends a message, if it can without blocking. The message can be sent again: a
+    /// [`SharedMessage`] is cheap to clone.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]: 16 messages wait, or the connection has ended.
+    pub fn try_send(&self, message: impl Into<SharedMessage>) -> Result<(), TrySendError> {
+        self.try_to_send(Sent::Message(message.into()))
+    }
+
+    /// Closes the WebSocket, if 16 messages don't wait already: see
+    /// [`Socket::close`](super::Socket::close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sender::try_send`].
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), TrySendError> {
+        self.try_to_send(Sent::Close(code, reason.to_owned()))
+    }
+
+    fn try_to_send(&self, sent: Sent) -> Result<(), TrySendError> {
+        let message: Message = Box::new(sent);
+        self.remote.try_send(message).map_err(|error| match error {
+            SendError::Full(_) => TrySendError::Full,
+            SendError::Gone(_) | SendError::OnEventLoop(_) => TrySendError::Gone,
+        })
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.remote.is_gone()
+    }
+}
+
+/// The connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the WebSocket is closed")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// Why [`Sender::try_send`] failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrySendError {
+    /// 16 messages wait already.
+    Full,
+    /// The connection has ended.
+    Gone,
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("too many messages wait to be sent"),
+            Self::Gone => Gone.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TrySendError {}

@@ -1,0 +1,131 @@
+//! What a handler can do with its WebSocket.
+
+use sockeye_proto::{Job, Peer, Promise, Remote, Ticket, Time, Turn, WallTime};
+
+use super::close::CloseCode;
+use super::config::Limits;
+use super::message::{Message, SharedMessage};
+use super::sender::Sender;
+use super::state::State;
+
+/// A WebSocket, during a call of its handler.
+///
+/// After a close frame was sent or received, what is sent is dropped.
+#[derive(Debug)]
+pub struct Socket<'s, 't> {
+    pub(super) turn: &'s mut Turn<'t>,
+    pub(super) state: &'s mut State,
+    pub(super) limits: &'s Limits,
+}
+
+impl Socket<'_, '_> {
+    /// Sends a message, text or bytes, in one frame.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
+        let message = message.into();
+        self.state.send_message(message, self.turn);
+    }
+
+    /// Sends a message that others may send, too. A long one isn't copied.
+    pub fn send_shared(&mut self, message: &SharedMessage) {
+        self.state.send_shared(message, self.turn);
+    }
+
+    /// Closes the WebSocket: sends a close frame, and drops what the peer sends until it answers,
+    /// which it has [`Limits::close_timeout`] for. A code that may not be sent is replaced by 1011,
+    /// and a reason of more than 123 bytes is cut.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.state.close(code, reason, self.limits, self.turn);
+    }
+
+    /// Whether no message is sent any more, because a close frame was sent or received.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        !self.state.is_open()
+    }
+
+    /// Whether the output holds as much as it should: see [`Turn::is_full`]. A handler that sends
+    /// more than it was asked for checks this before each message.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.turn.is_full()
+    }
+
+    /// Bytes that were sent, and that the kernel has not taken.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.turn.unsent()
+    }
+
+    /// Asks for one call of [`Handler::on_room`](super::Handler::on_room), when the output is a
+    /// quarter full or less.
+    pub fn want_room(&mut self) {
+        self.state.wants_room = true;
+        self.turn.want_room();
+    }
+
+    /// Reads nothing more, not even a close frame, until [`Socket::resume`].
+    pub fn pause(&mut self) {
+        self.state.is_paused = true;
+    }
+
+    /// Ends a pause.
+    pub fn resume(&mut self) {
+        if std::mem::take(&mut self.state.is_paused) {
+            self.state.reads_again(self.turn.now(), self.limits);
+            self.turn.resume();
+        }
+    }
+
+    /// Sends messages from any thread.
+    #[must_use]
+    pub fn sender(&mut self) -> Sender {
+        Sender::new(self.turn.remote())
+    }
+
+    /// Notifies the handler from any thread: see [`Handler::on_woken`](super::Handler::on_woken) and
+    /// [`Handler::on_delivery`](super::Handler::on_delivery).
+    #[must_use]
+    pub fn remote(&mut self) -> Remote {
+        self.turn.remote()
+    }
+
+    /// A promise of one call of [`Handler::on_delivery`](super::Handler::on_delivery).
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        self.turn.promise()
+    }
+
+    /// Runs `work`, which may block, on another thread. Its result comes to
+    /// [`Handler::on_delivery`](super::Handler::on_delivery) with the returned ticket. Messages that
+    /// arrive meanwhile are delivered, unless the handler pauses.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+        self.turn.run(work)
+    }
+
+    /// Runs `job` on another thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Turn::spawn`].
+    pub fn spawn(&self, job: Job) -> Result<(), Job> {
+        self.turn.spawn(job)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.turn.now()
+    }
+
+    /// The time of day.
+    #[must_use]
+    pub fn wall(&self) -> WallTime {
+        self.turn.wall()
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.turn.peer()
+    }
+}

@@ -1,0 +1,170 @@
+//! The state of a WebSocket besides what it receives: what it may send, and what it waits for.
+
+use sockeye_proto::{Time, Turn};
+
+use super::close::{self, CloseCode, Closed};
+use super::config::Limits;
+use super::frame::{FrameHeader, Opcode};
+use super::mask::{self, MaskKeys};
+use super::message::{Message, SharedMessage};
+use super::role::Role;
+
+/// The longest message that is copied into the output, rather than shared with it.
+const MAX_COPIED: usize = 1024;
+
+/// What a WebSocket may send, and what it waits for.
+#[derive(Debug)]
+pub(super) struct State {
+    /// A client's masking keys.
+    masks: Option<Box<MaskKeys>>,
+    /// The last ping that was not answered, while there is no room for a pong.
+    unanswered_ping: Option<Box<[u8]>>,
+    pub(super) expects: Expects,
+    /// When what is expected is late.
+    pub(super) deadline: Time,
+    /// The handler has paused.
+    pub(super) is_paused: bool,
+    /// The next message waits for room in the output.
+    pub(super) waits_for_room: bool,
+    /// The handler has asked for [`Handler::on_room`](super::Handler::on_room).
+    pub(super) wants_room: bool,
+}
+
+/// What is expected from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    /// Any frame. When the deadline comes, a ping is sent.
+    Frame,
+    /// Any frame, the pong included, or the connection is lost.
+    Pong,
+    /// A close frame: ours was sent. Others are dropped.
+    Close,
+    /// Nothing: both close frames were sent, or the WebSocket has failed.
+    Nothing,
+}
+
+impl State {
+    pub(super) fn new(masks: Option<MaskKeys>) -> Self {
+        Self {
+            masks: masks.map(Box::new),
+            unanswered_ping: None,
+            expects: Expects::Frame,
+            deadline: Time::NEVER,
+            is_paused: false,
+            waits_for_room: false,
+            wants_room: false,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        if self.masks.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// Whether messages may be sent.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.expects, Expects::Frame | Expects::Pong)
+    }
+
+    /// The peer has sent something.
+    pub(super) fn hear(&mut self, now: Time, limits: &Limits) {
+        if self.is_open() {
+            self.expects = Expects::Frame;
+            self.deadline = limits.ping_after.map_or(Time::NEVER, |silence| now + silence);
+        }
+    }
+
+    /// Input is read again: only now can a pong arrive.
+    pub(super) fn reads_again(&mut self, now: Time, limits: &Limits) {
+        if self.expects == Expects::Pong {
+            self.deadline = now + limits.pong_timeout;
+        }
+    }
+
+    /// Writes a frame.
+    fn write(&mut self, opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
+        let key = self.masks.as_mut().map(|masks| masks.next_key());
+        let (header, len) = FrameHeader::whole(opcode, payload.len(), key).encode();
+        match key {
+            None => turn.out.write_all(&[&header[..len], payload]),
+            Some(key) => turn.out.write_with(|out| {
+                out.extend_from_slice(&header[..len]);
+                let start = out.len();
+                out.extend_from_slice(payload);
+                mask::mask(&mut out[start..], key);
+            }),
+        }
+    }
+
+    pub(super) fn send_message(&mut self, message: Message<'_>, turn: &mut Turn<'_>) {
+        if self.is_open() {
+            self.write(message.opcode(), message.bytes(), turn);
+        }
+    }
+
+    pub(super) fn send_shared(&mut self, message: &SharedMessage, turn: &mut Turn<'_>) {
+        if !self.is_open() {
+            return;
+        }
+        match self.role() {
+            Role::Client => self.write(message.opcode, message.bytes(), turn),
+            Role::Server if message.frame().len() <= MAX_COPIED => turn.out.write(message.frame()),
+            Role::Server => turn.out.write_shared(message.frame().clone()),
+        }
+    }
+
+    /// Sends a ping.
+    pub(super) fn ping(&mut self, limits: &Limits, turn: &mut Turn<'_>) {
+        self.write(Opcode::Ping, b"", turn);
+        (self.expects, self.deadline) = (Expects::Pong, turn.now() + limits.pong_timeout);
+    }
+
+    /// Keeps a ping. Only the last one is answered (RFC 6455, 5.5.3).
+    pub(super) fn keep_ping(&mut self, payload: &[u8]) {
+        if self.is_open() {
+            self.unanswered_ping = Some(payload.into());
+        }
+    }
+
+    /// Answers the last ping, if there is one, and room.
+    pub(super) fn answer_ping(&mut self, turn: &mut Turn<'_>) {
+        if self.unanswered_ping.is_some() && self.is_open() && !turn.is_full() {
+            let payload = self.unanswered_ping.take().unwrap_or_default();
+            self.write(Opcode::Pong, &payload, turn);
+        }
+    }
+
+    /// Sends a close frame, unless one was sent already.
+    pub(super) fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        limits: &Limits,
+        turn: &mut Turn<'_>,
+    ) {
+        if !self.is_open() {
+            return;
+        }
+        let code = if code.may_be_sent() { code } else { CloseCode::INTERNAL_ERROR };
+        self.write_close(Closed { code, reason: close::cut_reason(reason) }, turn);
+        (self.expects, self.deadline) = (Expects::Close, turn.now() + limits.close_timeout);
+        if std::mem::take(&mut self.is_paused) {
+            turn.resume();
+        }
+    }
+
+    /// Sends a close frame, unless one was sent already, and expects nothing more.
+    pub(super) fn end(&mut self, closed: Closed<'_>, turn: &mut Turn<'_>) {
+        if self.is_open() {
+            self.write_close(closed, turn);
+        }
+        (self.expects, self.deadline) = (Expects::Nothing, Time::NEVER);
+    }
+
+    fn write_close(&mut self, Closed { code, reason }: Closed<'_>, turn: &mut Turn<'_>) {
+        if code == CloseCode::NO_STATUS {
+            return self.write(Opcode::Close, b"", turn);
+        }
+        let payload = [&code.0.to_be_bytes(), reason.as_bytes()].concat();
+        self.write(Opcode::Close, &payload, turn);
+    }
+}
