@@ -98,16 +98,21 @@ impl Live {
         format!("{:x}.{number}", self.instance)
     }
 
-    /// What has changed since `token`: a new token, and a line for each path. `None` if nothing
-    /// has.
-    pub(crate) fn since(&self, token: &str) -> Option<(String, String)> {
+    /// What the page with this token has seen. `None` if that is unknown, for example because the
+    /// server was started again.
+    pub(crate) fn seen_with(&self, token: &str) -> Option<u64> {
+        let (instance, number) = token.split_once('.')?;
+        let is_ours = u64::from_str_radix(instance, 16) == Ok(self.instance);
+        number.parse().ok().filter(|_| is_ours)
+    }
+
+    /// The message for a page that has seen the changes up to number `seen`, and the number of the
+    /// last change: a line with a new token, and a line for each changed path. `None` if nothing
+    /// has changed.
+    pub(crate) fn message(&self, seen: Option<u64>) -> Option<(u64, String)> {
         let state = lock(&self.state);
-        let number = token.split_once('.').and_then(|(instance, number)| {
-            let is_ours = u64::from_str_radix(instance, 16) == Ok(self.instance);
-            number.parse::<u64>().ok().filter(|number| is_ours && *number <= state.number)
-        });
-        let missed = number.and_then(|number| usize::try_from(state.number - number).ok());
-        let known = state.batches.len();
+        let (number, known) = (state.number, state.batches.len());
+        let missed = seen.and_then(|seen| number.checked_sub(seen)?.try_into().ok());
         let paths = match missed {
             Some(0) => return None,
             Some(missed) if missed <= known => {
@@ -117,7 +122,7 @@ impl Live {
             }
             _ => EVERYTHING.to_owned(),
         };
-        Some((self.token_of(state.number), paths))
+        Some((number, format!("{}\n{paths}", self.token_of(number))))
     }
 }
 
@@ -150,9 +155,11 @@ mod tests {
 
     /// The paths since `token`, which becomes the new one.
     fn news(live: &Live, token: &mut String) -> Option<Vec<String>> {
-        let (new, paths) = live.since(token)?;
-        *token = new;
-        Some(paths.lines().map(str::to_owned).collect())
+        let (number, message) = live.message(live.seen_with(token))?;
+        let mut lines = message.lines().map(str::to_owned);
+        *token = lines.next().unwrap();
+        assert_eq!(live.seen_with(token), Some(number));
+        Some(lines.collect())
     }
 
     #[test]

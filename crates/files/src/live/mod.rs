@@ -9,6 +9,7 @@
 //! ```
 //!
 //! - `changes`: which paths have changed lately, and who waits for the next change.
+//! - `channel`: the WebSocket of an open page.
 //! - `page`: the script's tag, and where it is put into a page.
 //! - `policy`: what a Content-Security-Policy lacks for the script.
 //! - `problems`: pages that don't get the script, or forbid it, are named once.
@@ -16,6 +17,7 @@
 //! Nothing here watches files: the owner of a [`Live`](changes::Live) does, and calls it.
 
 pub(crate) mod changes;
+pub(crate) mod channel;
 pub(crate) mod page;
 mod policy;
 pub(crate) mod problems;

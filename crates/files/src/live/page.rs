@@ -11,7 +11,10 @@ use super::policy;
 use super::problems::Problem;
 
 /// The path of the script. No file can have it, because its name is hidden.
-pub(crate) const SCRIPT_PATH: &str = "/.sockeye/live.js";
+pub(crate) const SCRIPT_PATH: &[u8] = b"/.sockeye/live.js";
+
+/// The path of the WebSocket, beside the script.
+pub(crate) const CHANNEL_PATH: &[u8] = b"/.sockeye/live";
 
 /// The script.
 pub(crate) const SCRIPT: &str = include_str!("script.js");
@@ -36,9 +39,9 @@ impl Live {
     /// The tag. `file` is the path of the file or folder that the page is made of, as in
     /// [`Live::changed`]; empty if there is none.
     pub(crate) fn tag(&self, file: &[u8]) -> String {
-        let (token, file) = (self.token(), canonical(file));
+        let (src, token, file) = (canonical(SCRIPT_PATH), self.token(), canonical(file));
         format!(
-            "<script src=\"{SCRIPT_PATH}\" data-since=\"{token}\" data-file=\"{file}\" async>\
+            "<script src=\"{src}\" data-since=\"{token}\" data-file=\"{file}\" async>\
              </script>\n"
         )
     }
@@ -251,7 +254,8 @@ mod tests {
         let token = live.token();
         let file = "/a%22%3E%3Cb%3E%27%26/%C3%A9.html";
         let attributes = format!("data-since=\"{token}\" data-file=\"{file}\" async");
-        assert_eq!(tag, format!("<script src=\"{SCRIPT_PATH}\" {attributes}></script>\n"));
+        let src = "/.sockeye/live.js";
+        assert_eq!(tag, format!("<script src=\"{src}\" {attributes}></script>\n"));
     }
 
     proptest! {

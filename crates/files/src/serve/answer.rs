@@ -208,7 +208,7 @@ impl Site {
             }
         };
         let now = responder.now();
-        let live = self.inner.live.as_deref();
+        let live = self.inner.live.as_ref().map(|pages| &*pages.live);
         let error = ErrorResponse { status, fields: &fields, text: "", options, live };
         error.send(view, responder, || match status {
             Status::NOT_FOUND => self.nearest_folder(view, now),

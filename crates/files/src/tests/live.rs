@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Client, Response};
-use crate::live::page::{MAX_LEN, SCRIPT, SCRIPT_PATH};
+use crate::live::page::{MAX_LEN, SCRIPT};
 use crate::live::problems::Problem;
 use crate::store::memory::Memory;
 use crate::{
@@ -209,15 +209,16 @@ fn a_page_whose_policy_forbids_the_script_is_named_until_it_allows_it() {
 fn the_script_has_a_path_only_where_pages_use_it() {
     let (_, [plain, with_script]) =
         folders(&[("index.html", PAGE.as_bytes())], &Options::default());
+    const PATH: &str = "/.sockeye/live.js";
     let mut client_of_script = client(&with_script);
-    let got = client_of_script.get(SCRIPT_PATH);
+    let got = client_of_script.get(PATH);
     assert_eq!((got.status, got.text()), (200, SCRIPT));
     assert_eq!(got.field("Content-Type"), Some("text/javascript; charset=utf-8"));
     assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(got.field("Cache-Control"), Some("no-cache"));
-    let head = client_of_script.request("HEAD", SCRIPT_PATH, "");
+    let head = client_of_script.request("HEAD", PATH, "");
     assert_eq!((head.head, head.body.len()), (got.head, 0));
-    assert_eq!(client(&plain).get(SCRIPT_PATH).status, 404);
+    assert_eq!(client(&plain).get(PATH).status, 404);
 }
 
 fn str(bytes: &[u8]) -> &str {
@@ -243,4 +244,87 @@ fn the_memory_of_pages_is_limited() {
     assert_eq!(statuses, [200, 200, 503]);
     drop(clients);
     assert_eq!(budgets.listings.used(), 0);
+}
+
+/// Opens a page's WebSocket. Returns the response.
+fn open(client: &mut Client, query: &str, origin: &str) -> Response {
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    client.ask("GET", &format!("/.sockeye/live{query}"), &format!("{fields}Origin: {origin}\r\n"));
+    client.run_all();
+    client.response().expect("an answer")
+}
+
+/// The texts in frames that a server has sent.
+fn texts(mut frames: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let [0x81, length, rest @ ..] = frames {
+        let (len, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
+            short => (usize::from(*short), rest),
+        };
+        texts.push(str(&rest[..len]).to_owned());
+        frames = &rest[len..];
+    }
+    assert!(frames.is_empty(), "{frames:?}");
+    texts
+}
+
+#[test]
+fn open_pages_are_told_what_has_changed_since_they_were_made() {
+    let (live, [plain, folder]) = folders(&[], &Options::default());
+    let site = folder.site(CacheLimits::default());
+    let (token, here) = (live.token(), "http://localhost");
+    live.changed([&b"/a.css"[..]]);
+    let [mut early, mut new, mut unknown] = [(); 3].map(|()| Client::new(&site));
+    let queries = [format!("?since={token}"), format!("?since={}", live.token()), String::new()];
+    let expected: [&[&str]; 3] = [&["/a.css"], &[], &["/"]];
+    let clients = [&mut early, &mut new, &mut unknown];
+    for ((client, query), expected) in clients.into_iter().zip(&queries).zip(expected) {
+        client.ask("GET", "/.sockeye/live", "");
+        let refused = client.response().unwrap();
+        assert_eq!((refused.status, open(client, query, "http://evil.example").status), (400, 403));
+        let opened = open(client, query, here);
+        assert_eq!(opened.status, 101);
+        let told = texts(&opened.body);
+        assert_eq!(told.iter().flat_map(|it| it.lines().skip(1)).collect::<Vec<_>>(), expected);
+    }
+    live.changed([&b"/b c/"[..]]);
+    for client in [&mut early, &mut new, &mut unknown] {
+        client.0.deliver();
+        assert_eq!(texts(&client.0.output()), [format!("{}\n/b%20c/", live.token())]);
+    }
+    drop(early);
+    live.changed([&b"/d"[..]]);
+    new.0.deliver();
+    assert_eq!(texts(&new.0.output()), [format!("{}\n/d", live.token())]);
+    // Without `with_live`, there is no such path.
+    assert_eq!(open(&mut Client::new(&plain.site(CacheLimits::default())), "", here).status, 404);
+}
+
+#[test]
+fn a_page_that_sends_something_is_disconnected() {
+    let (_, [_, folder]) = folders(&[], &Options::default());
+    let mut client = client(&folder);
+    assert_eq!(open(&mut client, "", "http://localhost").status, 101);
+    client.0.input(b"\x81\x80\0\0\0\0");
+    assert!(client.0.output().starts_with(b"\x88\x26\x03\xf0"), "a close frame with 1008");
+}
+
+/// Neither its output nor anything else grows.
+#[test]
+fn a_page_that_reads_nothing_is_told_that_everything_has_changed_when_it_reads_again() {
+    let (live, [_, folder]) = folders(&[], &Options::default());
+    let mut client = client(&folder);
+    let query = format!("?since={}", live.token());
+    assert_eq!(open(&mut client, &query, "http://localhost").status, 101);
+    let path = format!("/{}", "x".repeat(60_000));
+    for _ in 0..200 {
+        live.changed([path.as_bytes()]);
+        client.0.deliver();
+    }
+    let told = texts(&client.0.output());
+    assert!((3..10).contains(&told.len()), "{}", told.len());
+    assert_eq!(told.last(), Some(&format!("{}\n/", live.token())));
 }
