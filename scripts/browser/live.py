@@ -71,7 +71,7 @@ def test(checks, browser, start, root, expect):
         with checks.check("a listing reloads when its folder changes"):
             browser.open(url + "docs/")
             browser.await_load(lambda: (root / "docs" / "new.txt").write_text("new"))
-            names = "[...document.querySelectorAll('#files .f bdi')].map((name) => name.textContent)"
+            names = "[...document.querySelectorAll('#files .n bdi')].map((name) => name.textContent)"
             expect(browser.run(names), ["new.txt", "x.txt"])
         with checks.check("an error reloads when its page appears"):
             for path, name in (("missing", "missing.html"), ("a%20b/", "a b/index.html")):
