@@ -60,13 +60,15 @@ impl Live {
             self.report(path, Some(Problem::Encoding));
             return None;
         }
-        let Scanned { at, policies } = scan(html);
+        let Scanned { at, policies, base } = scan(html);
         let header = policy.map(|policy| (policy.as_bytes(), true));
         let metas = policies.iter().map(|policy| (&policy[..], false));
-        let problem = header.into_iter().chain(metas).find_map(|(policy, is_header)| {
-            policy::missing(policy, is_header).map(|missing| Problem::Policy { missing, is_header })
+        let by_policy = header.into_iter().chain(metas).find_map(|(policy, is_header)| {
+            let missing = policy::missing(policy, is_header)?;
+            Some(Problem::Policy { missing, is_header })
         });
-        self.report(path, problem);
+        let by_base = base.filter(|base| names_host(base)).map(|_| Problem::Base);
+        self.report(path, by_policy.or(by_base));
         Some([&html[..at], tag.as_bytes(), &html[at..]].concat())
     }
 
@@ -81,32 +83,45 @@ fn is_utf16(content: &[u8]) -> bool {
     start.starts_with(b"\xFE\xFF") || start.starts_with(b"\xFF\xFE") || start.contains(&0)
 }
 
+/// Whether a URL has a host.
+fn names_host(url: &[u8]) -> bool {
+    let url = url.trim_ascii_start();
+    url.starts_with(b"//") || url.windows(3).any(|three| three == b"://")
+}
+
 /// What the tokens of a page show.
 struct Scanned {
     /// Where the last `</body>` is that is an end tag; the end of the page if there is none.
     at: usize,
     /// The policies of its `<meta>` elements.
     policies: Vec<Vec<u8>>,
+    /// The URL of its `<base>` element.
+    base: Option<Vec<u8>>,
 }
 
 fn scan(html: &[u8]) -> Scanned {
-    let mut scanned = Scanned { at: html.len(), policies: Vec::new() };
-    // The attributes of the current `<meta>`.
-    let mut meta: Option<Meta> = None;
+    let mut scanned = Scanned { at: html.len(), policies: Vec::new(), base: None };
+    // The current one, if its attributes matter.
+    let mut element: Option<Element> = None;
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| {
         match event {
             CallbackEvent::OpenStartTag { name } => {
-                meta = (name == b"meta").then(Meta::default);
+                let is_base = name == b"base";
+                let is_known = is_base || name == b"meta";
+                element = is_known.then(|| Element { is_base, ..Element::default() });
             }
             CallbackEvent::AttributeName { name } => {
-                meta.iter_mut().for_each(|meta| meta.attribute = name.to_vec());
+                element.iter_mut().for_each(|element| element.attribute = name.to_vec());
             }
             CallbackEvent::AttributeValue { value } => {
-                meta.iter_mut().for_each(|meta| meta.set(value));
+                element.iter_mut().for_each(|element| element.set(value));
             }
-            CallbackEvent::CloseStartTag { .. } => {
-                scanned.policies.extend(meta.take().and_then(Meta::policy));
-            }
+            CallbackEvent::CloseStartTag { .. } => match element.take() {
+                Some(Element { is_base: true, href, .. }) => {
+                    scanned.base = scanned.base.take().or(href);
+                }
+                meta => scanned.policies.extend(meta.and_then(Element::policy)),
+            },
             CallbackEvent::EndTag { name: b"body" } => scanned.at = span.start.min(html.len()),
             _ => {}
         }
@@ -118,20 +133,24 @@ fn scan(html: &[u8]) -> Scanned {
     scanned
 }
 
+/// A `<meta>` or `<base>` element.
 #[derive(Default)]
-struct Meta {
+struct Element {
+    is_base: bool,
     /// The name of the attribute whose value comes next.
     attribute: Vec<u8>,
     http_equiv: Option<Vec<u8>>,
     content: Option<Vec<u8>>,
+    href: Option<Vec<u8>>,
 }
 
-impl Meta {
+impl Element {
     /// Sets the value of the attribute. Of several with the same name, the first counts.
     fn set(&mut self, value: &[u8]) {
         let attribute = match &self.attribute[..] {
             b"http-equiv" => &mut self.http_equiv,
             b"content" => &mut self.content,
+            b"href" => &mut self.href,
             _ => return,
         };
         attribute.get_or_insert_with(|| value.to_vec());
@@ -230,6 +249,21 @@ mod tests {
         ] {
             let policies = scan(html.as_bytes()).policies;
             assert_eq!(policies, expected.iter().map(|it| it.as_bytes()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_base_on_another_server_is_a_problem() {
+        for (html, expected) in [
+            ("<base href='https://cdn.example/'>", true),
+            ("<base target=x><base href=' //cdn.example'>", true),
+            ("<base href='/docs/'><base href='https://cdn.example/'>", false),
+            ("<a href='https://cdn.example/'>", false),
+            ("<meta href='https://cdn.example/'>", false),
+        ] {
+            let live = Live::new();
+            live.insert("<TAG>", html.as_bytes(), b"/a", None).unwrap();
+            assert_eq!(live.problems.of("/a"), expected.then_some(Problem::Base), "{html}");
         }
     }
 

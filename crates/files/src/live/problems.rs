@@ -19,6 +19,8 @@ pub(crate) enum Problem {
     /// It is stored compressed.
     Compressed,
     TooLarge,
+    /// Its `<base>` element leads the script's path to another server.
+    Base,
     /// Its Content-Security-Policy lacks these sources.
     Policy {
         missing: String,
@@ -32,6 +34,9 @@ impl fmt::Display for Problem {
             Self::Encoding => f.write_str("it is in UTF-16; save it as UTF-8"),
             Self::Compressed => f.write_str("it is stored compressed"),
             Self::TooLarge => write!(f, "it is larger than {} MiB", super::page::MAX_LEN >> 20),
+            Self::Base => {
+                f.write_str("its <base> element names a server; while you edit, remove it")
+            }
             Self::Policy { missing, is_header } => {
                 let of = if *is_header { "the header" } else { "the <meta> element" };
                 write!(f, "{of} Content-Security-Policy forbids it; while you edit, add {missing}")

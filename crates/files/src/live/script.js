@@ -15,10 +15,10 @@
 
   // The path of a URL in the form in which the server sends paths: everything is percent-encoded
   // but letters, digits, "-", "_", ".", "~" and "/". Undefined for another origin.
-  const path = (url) => {
-    const { origin, pathname } = new URL(url, document.baseURI);
-    if (origin !== new URL(tag.src).origin) return undefined;
-    return pathname.replace(/%[0-9a-f]{2}|[^%]/gi, (part) => {
+  const path = (text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url?.origin !== new URL(tag.src).origin) return undefined;
+    return url.pathname.replace(/%[0-9a-f]{2}|[^%]/gi, (part) => {
       const code = part.length === 3 ? parseInt(part.slice(1), 16) : part.charCodeAt(0);
       const character = String.fromCharCode(code);
       if (code < 128 && /[\w.~/-]/.test(character)) return character;
@@ -38,7 +38,7 @@
   // those that would be sent instead if they existed.
   const isOfPage = (changed) => {
     const file = tag.dataset.file;
-    const page = path(location.href);
+    const page = path(location.href) ?? file;
     const name = page.replace(/\/$/, "");
     const parent = changed.replace(/[^/]+\/?$/, "");
     return [file, page, name, name + "/", name + ".html", name + "/index.html"].includes(changed) ||
