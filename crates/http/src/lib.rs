@@ -95,5 +95,3 @@ pub use semantics::status::Status;
 pub use server::Server;
 #[cfg(feature = "test-wire")]
 pub use server::json_lines::JsonLines;
-#[cfg(feature = "deflate")]
-pub use ws::deflate::DeflateOptions;

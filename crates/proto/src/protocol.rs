@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
-use crate::{Address, Blame, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
+use crate::{Address, Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
@@ -362,10 +362,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Reports a fault that ends one of several streams, and not the connection: the engine logs
-    /// and counts it. Only for faults of this program, since a peer could fill the log with its
-    /// own.
+    /// it, and counts those of this program.
     pub fn report(&self, fault: Fault) {
-        debug_assert_eq!(fault.blame, Blame::Ours);
         self.context.handles.has_reported.set(true);
         self.context.handles.reported.borrow_mut().push((self.peer.address, fault));
     }

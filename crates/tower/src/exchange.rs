@@ -203,6 +203,12 @@ where
     fn allow(&self) -> &'static str {
         convert::ALLOW
     }
+
+    /// The service decides, as over HTTP/1.1.
+    #[cfg(feature = "upgrade")]
+    fn can_upgrade(&self, _: &[u8]) -> bool {
+        true
+    }
 }
 
 impl ActiveRequest {

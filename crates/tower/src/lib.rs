@@ -155,10 +155,14 @@
 //! # }
 //! ```
 //!
-//! - The extensions of a request that asks for an upgrade (`Connection: upgrade`, and no content)
-//!   contain hyper's `OnUpgrade`. It is fulfilled when the service has answered 101, with an
-//!   `Upgrade` field that names one of the protocols that the client asked for. In every other case
-//!   it fails, as in hyper.
+//! - The extensions of a request that asks for an upgrade contain hyper's `OnUpgrade`. In HTTP/1.1
+//!   that is a request with `Connection: upgrade` and no content. The service accepts by a 101 with
+//!   an `Upgrade` field that names one of the protocols that the client asked for. In every other
+//!   case the `OnUpgrade` fails, as in hyper.
+//! - In HTTP/2, it is an extended CONNECT (RFC 8441). The extensions contain hyper's `Protocol`, too,
+//!   and any 2xx accepts; the client gets a 200. The protocol has one stream, and what this page says
+//!   about its connection applies to that stream. In axum, route both by `any(…)`, and enable axum's
+//!   feature `http2`, so that it checks the name of the protocol.
 //! - What the peer sends waits until the task reads it, and what the task writes waits until the
 //!   peer does. Up to 64 KiB per direction are buffered here, beyond what
 //!   [`Config::max_buffered_output`](sockeye::Config::max_buffered_output) and axum allow. By
@@ -186,9 +190,9 @@
 //!
 //! # Limitations
 //!
-//! CONNECT to a proxy and interim responses other than `100 Continue` are not supported. If the
-//! service returns a 101 to a request that asks for no upgrade, or without the feature `upgrade`,
-//! the client gets a 500. `Upgraded::downcast` finds no socket.
+//! CONNECT without `:protocol` (a proxy's) and interim responses other than `100 Continue` are not
+//! supported. If the service returns a 101 to a request that asks for no upgrade, or without the
+//! feature `upgrade`, the client gets a 500. `Upgraded::downcast` finds no socket.
 
 #![forbid(unsafe_code)]
 

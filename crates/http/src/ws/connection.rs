@@ -9,14 +9,17 @@ use sockeye_proto::{
 
 use super::close::{CloseCode, Closed};
 use super::config::Config;
+use super::extension::Extension;
 use super::handler::Handler;
 use super::mask::MaskKeys;
 use super::message::Message;
-use super::receive::{MessageLimits, Received, Receiver, Violation};
+use super::receive::{Context, Received, Receiver};
 use super::role::Role;
+use super::scratch::Scratch;
 use super::sender::Sent;
 use super::socket::Socket;
 use super::state::{Expects, State};
+use super::violation::Violation;
 
 /// One side of a WebSocket (RFC 6455), after its handshake: reads the connection's bytes, and calls
 /// a [`Handler`] for each message.
@@ -55,10 +58,17 @@ impl<H: Handler> Connection<H> {
         Self { config, handler, receiver, state, held: 0, is_closed: false }
     }
 
+    /// Uses the extension that both sides have agreed on.
+    #[must_use]
+    pub fn with_extension(mut self, extension: Extension) -> Self {
+        self.state.extension = extension;
+        self
+    }
+
     /// Calls the handler.
     fn call(&mut self, turn: &mut Turn<'_>, call: impl FnOnce(&mut H, &mut Socket<'_, '_>)) {
-        let limits = self.config.limits();
-        call(&mut self.handler, &mut Socket { turn, state: &mut self.state, limits });
+        let Self { config, handler, state, .. } = self;
+        call(handler, &mut Socket { turn, state, config });
     }
 
     /// Tells the handler that the WebSocket is closed, once.
@@ -88,11 +98,9 @@ impl<H: Handler> Connection<H> {
     fn read(
         &mut self,
         input: &mut &[u8],
-        scratch: &mut Vec<u8>,
+        scratch: &mut Scratch,
         turn: &mut Turn<'_>,
     ) -> Result<bool, Violation> {
-        let limits = self.config.limits();
-        let limits = MessageLimits { message: limits.message, fragments: limits.fragments };
         let role = self.state.role();
         while !input.is_empty() {
             match self.state.expects {
@@ -105,7 +113,9 @@ impl<H: Handler> Connection<H> {
                 }
                 _ => {}
             }
-            match self.receiver.read(input, role, limits, scratch)? {
+            let Self { config, receiver, state, .. } = self;
+            let context = &mut Context { role, config, extension: &mut state.extension };
+            match receiver.read(input, context, scratch)? {
                 Received::NeedMore => break,
                 Received::Part | Received::Pong => {}
                 Received::Text(text) => self.deliver(Message::Text(text), turn),
@@ -144,7 +154,7 @@ impl<H: Handler> Connection<H> {
 
     /// Reports how much memory an incomplete message takes, if that has changed by much.
     fn report_held(&mut self, turn: &mut Turn<'_>) {
-        let held = self.receiver.held();
+        let held = self.receiver.held() + self.state.extension.held();
         if held.abs_diff(self.held) >= REPORTED || (held == 0 && self.held > 0) {
             self.held = held;
             turn.set_held(held);
@@ -196,7 +206,9 @@ impl<H: Handler> Connection<H> {
             Ok(delivery) if self.state.is_of_sender(ticket) => match delivery.downcast::<Sent>() {
                 Ok(sent) => {
                     match *sent {
-                        Sent::Message(message) => self.state.send_shared(&message, turn),
+                        Sent::Message(message) => {
+                            self.state.send_shared(&message, &self.config, turn);
+                        }
                         Sent::Close(code, reason) => {
                             self.state.close(code, &reason, self.config.limits(), turn);
                         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sockeye_proto::{Ticket, Time, Turn};
 
 use super::close::{self, CloseCode, Closed};
-use super::config::Limits;
+use super::config::{Config, Limits};
+use super::extension::Extension;
 use super::frame::{FrameHeader, Opcode};
 use super::mask::{self, MaskKeys};
 use super::message::{Message, SharedMessage};
@@ -20,6 +21,7 @@ const MAX_COPIED: usize = 1024;
 pub(super) struct State {
     /// A client's masking keys.
     masks: Option<Box<MaskKeys>>,
+    pub(super) extension: Extension,
     /// What the senders of other threads share, and the ticket of its promise.
     closer: Option<(Ticket, Arc<Closer>)>,
     pub(super) expects: Expects,
@@ -50,6 +52,7 @@ impl State {
     pub(super) fn new(masks: Option<MaskKeys>) -> Self {
         Self {
             masks: masks.map(Box::new),
+            extension: Extension::default(),
             closer: None,
             expects: Expects::Frame,
             deadline: Time::NEVER,
@@ -99,12 +102,16 @@ impl State {
 
     /// Writes a frame.
     fn write(&mut self, opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) {
-        let key = self.masks.as_mut().map(|masks| masks.next_key());
-        let (header, len) = FrameHeader::whole(opcode, payload.len(), key).encode();
-        match key {
-            None => turn.out.write_all(&[&header[..len], payload]),
+        self.write_frame(FrameHeader::whole(opcode, payload.len(), None), payload, turn);
+    }
+
+    fn write_frame(&mut self, header: FrameHeader, payload: &[u8], turn: &mut Turn<'_>) {
+        let mask = self.masks.as_mut().map(|masks| masks.next_key());
+        let (bytes, len) = FrameHeader { mask, ..header }.encode();
+        match mask {
+            None => turn.out.write_all(&[&bytes[..len], payload]),
             Some(key) => turn.out.write_with(|out| {
-                out.extend_from_slice(&header[..len]);
+                out.extend_from_slice(&bytes[..len]);
                 let start = out.len();
                 out.extend_from_slice(payload);
                 mask::mask(&mut out[start..], key);
@@ -112,21 +119,54 @@ impl State {
         }
     }
 
-    pub(super) fn send_message(&mut self, message: Message<'_>, turn: &mut Turn<'_>) {
-        if self.is_open() {
-            self.write(message.opcode(), message.bytes(), turn);
+    pub(super) fn send_message(
+        &mut self,
+        message: Message<'_>,
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) {
+        let (opcode, payload) = (message.opcode(), message.bytes());
+        if self.is_open() && !self.send_compressed(opcode, payload, config, turn) {
+            self.write(opcode, payload, turn);
         }
     }
 
-    pub(super) fn send_shared(&mut self, message: &SharedMessage, turn: &mut Turn<'_>) {
-        if !self.is_open() {
+    pub(super) fn send_shared(
+        &mut self,
+        message: &SharedMessage,
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) {
+        let payload = message.bytes();
+        if !self.is_open() || self.send_compressed(message.opcode, payload, config, turn) {
             return;
         }
         match self.role() {
-            Role::Client => self.write(message.opcode, message.bytes(), turn),
+            Role::Client => self.write(message.opcode, payload, turn),
             Role::Server if message.frame().len() <= MAX_COPIED => turn.out.write(message.frame()),
             Role::Server => turn.out.write_shared(message.frame().clone()),
         }
+    }
+
+    /// Sends a message compressed, if that was agreed on and makes it smaller. Returns whether it
+    /// did.
+    fn send_compressed(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        config: &Config,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        self.extension.may_compress()
+            && config.with_compressed(|compressed| {
+                let is_smaller = self.extension.deflate(config, payload, compressed);
+                if is_smaller {
+                    let header = FrameHeader::whole(opcode, compressed.len(), None);
+                    let header = FrameHeader { is_compressed: true, ..header };
+                    self.write_frame(header, compressed, turn);
+                }
+                is_smaller
+            })
     }
 
     /// Sends a ping.

@@ -1,3 +1,5 @@
+//! What permits count, who may take more, and who gets what is returned.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

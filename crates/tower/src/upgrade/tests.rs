@@ -147,6 +147,7 @@ fn what_a_task_writes_before_the_switch_is_sent() {
 fn a_shutdown_ends_the_output_and_a_drop_the_connection() {
     let (mut peer, mut task) = upgraded();
     task.write(b"last");
+    peer.deliver();
     task.shut_down();
     peer.deliver();
     assert_eq!((peer.output(), peer.end()), (b"last".to_vec(), Some(End::Finish)));

@@ -16,6 +16,7 @@ mod http2;
 mod leaving;
 mod spawn;
 mod upgrades;
+mod websocket_client;
 mod websockets;
 
 use std::convert::Infallible;

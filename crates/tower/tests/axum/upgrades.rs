@@ -9,7 +9,8 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
+use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 
 use super::RunningApp;
 use super::client::{Client, TIMEOUT};
+use super::websocket_client::{connect, start_http2, within};
 
 type Io = TokioIo<Upgraded>;
 
@@ -43,9 +45,13 @@ fn app<F: Future<Output = ()> + Send>(
 ) -> Router {
     let handler = |mut request: Request| async move {
         upgrade(&mut request, |io| task(io.unwrap()));
-        switch("shout/1")
+        match request.extensions().get::<Protocol>() {
+            None => switch("shout/1"),
+            Some(protocol) if protocol.as_str() == "shout" => StatusCode::ACCEPTED.into_response(),
+            Some(_) => StatusCode::BAD_REQUEST.into_response(),
+        }
     };
-    Router::new().route("/", get(handler))
+    Router::new().route("/", any(handler)).route("/get", get(|| async { "got" }))
 }
 
 /// Sends everything back in upper case, until the client ends its side.
@@ -123,6 +129,43 @@ fn megabytes_that_nobody_reads_yet_arrive_whole() {
     sent.unwrap();
     assert!(client.rest() == pattern(LEN));
     assert_eq!(told(&finished), "wrote");
+    running.stop();
+}
+
+#[test]
+fn upgrades_and_requests_share_a_connection_of_http2() {
+    const LEN: usize = 4 << 20;
+    let running = RunningApp::new(app(shout));
+    running.runtime.block_on(within(async {
+        let address = &*running.address;
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut requests = start_http2(stream, address).await;
+        let mut tasks = Vec::new();
+        for _ in 0..3 {
+            let request = connect(address, "/", "shout", &[]);
+            let response = requests.send_request(request).await.unwrap();
+            assert_eq!(response.status(), 200, "whatever 2xx the service returns");
+            let io = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+            let (mut reads, mut writes) = tokio::io::split(io);
+            let (text, expected) = (b"shout! ".repeat(LEN / 7), b"SHOUT! ".repeat(LEN / 7));
+            tasks.push(tokio::spawn(async move {
+                writes.write_all(&text).await.unwrap();
+                writes.shutdown().await.unwrap();
+            }));
+            tasks.push(tokio::spawn(async move {
+                let mut received = Vec::new();
+                reads.read_to_end(&mut received).await.unwrap();
+                assert!(received == expected);
+            }));
+            let get = Request::get(format!("http://{address}/get")).body(String::new());
+            assert_eq!(requests.send_request(get.unwrap()).await.unwrap().status(), 200);
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let other = requests.send_request(connect(address, "/", "other", &[])).await.unwrap();
+        assert_eq!(other.status(), 400);
+    }));
     running.stop();
 }
 

@@ -8,8 +8,7 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
 use super::budget::Budgets;
 use super::error::H2Error;
 use super::limits::{
-    CONNECTION_WINDOW, KEEP_SPARE, MAX_KERNEL_UNSENT, MAX_STREAMS, MAX_UNSENT, PING_AFTER,
-    REPORTED_CHANGE,
+    CONNECTION_WINDOW, MAX_KERNEL_UNSENT, MAX_STREAMS, MAX_UNSENT, PING_AFTER, REPORTED_CHANGE,
 };
 use super::scheduler::Scheduler;
 use super::sender::Sender;
@@ -252,10 +251,7 @@ impl<S: Handlers> H2Connection<S> {
             }
             return Ok(());
         }
-        self.timers.streams = match self.streams.has_memory() {
-            true => now + KEEP_SPARE,
-            false => Time::NEVER,
-        };
+        self.timers.streams = self.streams.keep_for().map_or(Time::NEVER, |time| now + time);
         self.timers.silence = Time::NEVER;
         self.pings.is_unanswered = false;
         if self.timers.idle == Time::NEVER {

@@ -148,6 +148,7 @@ impl<S: Handlers> H2Connection<S> {
         error: H2Error,
         turn: &mut Turn<'_>,
     ) -> Result<(), H2Error> {
+        turn.report(error.fault());
         if let Some(active) = self.streams.get_mut(id) {
             active.abort(error.code, &Reason::Fault(error.fault()), turn);
         }

@@ -49,8 +49,6 @@ impl<S: Handlers> H2Connection<S> {
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let now = turn.now();
-        self.streams.shrink();
-        self.scheduler.shrink();
         if self.timers.pause <= now {
             self.timers.pause = Time::NEVER;
             turn.resume();
@@ -73,10 +71,13 @@ impl<S: Handlers> H2Connection<S> {
             return Err(Fault::idle(self.config.limits.idle_timeout));
         }
         if self.timers.silence <= now {
+            self.streams.shrink();
             self.check_silence(turn)?;
         }
         if self.timers.streams <= now {
             self.timers.streams = Time::NEVER;
+            self.streams.forget();
+            self.scheduler.shrink();
             self.for_each_stream(turn, ActiveStream::on_deadline);
         }
         Ok(())

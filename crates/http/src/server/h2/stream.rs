@@ -345,6 +345,7 @@ impl<H: Handler> ActiveStream<H> {
                 return self.stop_discarding();
             }
             let stalled = H2Error::STALLED;
+            outer.report(stalled.fault());
             return self.abort(stalled.code, &Reason::Fault(stalled.fault()), outer);
         }
         self.change_tunnel(0, outer, |session| session.check_deadline(outer));

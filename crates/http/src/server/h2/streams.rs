@@ -1,6 +1,8 @@
 //! The streams of a connection that are in flight.
 
-use super::limits::MAX_RESETS;
+use std::time::Duration;
+
+use super::limits::{KEEP_RESETS, KEEP_SPARE, MAX_RESETS};
 use super::stream::ActiveStream;
 use crate::Handler;
 
@@ -72,16 +74,28 @@ impl<H: Handler> Streams<H> {
         removed
     }
 
-    /// Whether there is memory for streams.
+    /// When there are no streams: for how long to keep what is left of them, if something is.
     #[inline]
-    pub(super) fn has_memory(&self) -> bool {
-        self.all.capacity() > 0
+    pub(super) fn keep_for(&self) -> Option<Duration> {
+        match self.all.capacity() {
+            0 if self.resets.capacity() > 0 => Some(KEEP_RESETS),
+            0 => None,
+            _ => Some(KEEP_SPARE),
+        }
     }
 
     /// Frees the memory that no stream uses.
     pub(super) fn shrink(&mut self) {
         self.all.truncate(self.len);
         self.all.shrink_to_fit();
+    }
+
+    /// The time of [`Self::keep_for`] is over.
+    pub(super) fn forget(&mut self) {
+        if self.all.capacity() == 0 {
+            (self.resets, self.oldest) = (Vec::new(), 0);
+        }
+        self.shrink();
     }
 
     /// This side has reset a stream. `window` is what the peer may still have sent on it.

@@ -138,3 +138,21 @@ fn priorities_that_came_early_are_forgotten_with_their_memory() {
     };
     assert_eq!(kept(100), kept(0));
 }
+
+#[test]
+fn streams_that_were_reset_are_forgotten_when_the_connection_is_idle() {
+    let mut client = Client::with_settings(server(Limits::default()).0, &[]);
+    for stream in (1..100).step_by(2) {
+        client.headers(stream, flags::END_STREAM, &[(":method", "GET")]);
+        assert_eq!(client.read(), [format!("{stream} RST_STREAM PROTOCOL_ERROR")]);
+    }
+    let mut harness = client.harness;
+    assert_eq!(measure(|| harness.pass(Duration::from_secs(29))).bytes_current, 0);
+    // It may have been on its way.
+    harness.input(&raw(kind::DATA, 0, 1, b"x"));
+    assert_eq!(measure(|| harness.pass(Duration::from_secs(29))).bytes_current, 0);
+    let info = measure(|| harness.pass(Duration::from_secs(1)));
+    assert!(info.bytes_current <= -50 * 8, "{info:?}");
+    harness.input(&raw(kind::DATA, 0, 1, b"x"));
+    assert!(harness.fault().is_some_and(|fault| fault.code == "http2_stream_closed"));
+}

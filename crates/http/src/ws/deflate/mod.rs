@@ -23,4 +23,3 @@ pub(crate) use codec::{Codec, InflateError};
 pub(crate) use memory::DeflateMemory;
 pub(crate) use negotiation::{Agreed, accept, confirm, offer};
 pub use options::DeflateOptions;
-pub(crate) use parameters::BadExtensions;

@@ -115,13 +115,13 @@ pub(crate) fn confirm<'a>(
     for extension in fields.flat_map(Extensions::new) {
         let extension = extension?;
         if extension.name != NAME.as_bytes() {
-            return Err(BadExtensions("the server uses an extension that was not offered"));
+            return Err(BadExtensions("uses an extension that was not offered"));
         }
         let answer = extension.parameters.ok_or(BadExtensions(
-            "the server uses permessage-deflate with a parameter that is unknown or invalid",
+            "uses permessage-deflate with a parameter that is unknown or invalid",
         ))?;
         if agreed.replace(confirm_answer(answer, options)?).is_some() {
-            return Err(BadExtensions("the server uses permessage-deflate twice"));
+            return Err(BadExtensions("uses permessage-deflate twice"));
         }
     }
     Ok(agreed)
@@ -129,15 +129,15 @@ pub(crate) fn confirm<'a>(
 
 fn confirm_answer(answer: Parameters, options: &DeflateOptions) -> Result<Agreed, BadExtensions> {
     if answer.client_max_window_bits == Some(None) {
-        return Err(BadExtensions("the server answered client_max_window_bits without a value"));
+        return Err(BadExtensions("answered client_max_window_bits without a value"));
     }
     let (server, client) = directions(&answer);
     if server.context_takeover {
         if !options.context_takeover {
-            return Err(BadExtensions("the server did not accept server_no_context_takeover"));
+            return Err(BadExtensions("did not accept server_no_context_takeover"));
         }
         if server.window_bits > options.window_bits {
-            return Err(BadExtensions("the server did not accept server_max_window_bits"));
+            return Err(BadExtensions("did not accept server_max_window_bits"));
         }
     }
     let client = Direction {

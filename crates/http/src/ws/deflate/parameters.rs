@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::semantics::chars::{is_token, is_token_byte, is_value_byte, prefix_len};
+use crate::semantics::chars::{is_token, is_token_byte, prefix_len};
 
 pub(super) const NAME: &str = "permessage-deflate";
 
@@ -65,18 +65,19 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// The peer's `Sec-WebSocket-Extensions` is invalid: the connection fails.
+/// The peer's `Sec-WebSocket-Extensions` is invalid: the end of a sentence that begins with "the peer".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadExtensions(pub(super) &'static str);
+pub(crate) struct BadExtensions(pub(crate) &'static str);
 
 impl fmt::Display for BadExtensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        write!(f, "the peer {}", self.0)
     }
 }
 
-const SYNTAX: BadExtensions =
-    BadExtensions("Sec-WebSocket-Extensions is not a list of extensions (RFC 6455, 9.1)");
+const SYNTAX: BadExtensions = BadExtensions(
+    "sent a Sec-WebSocket-Extensions that is not a list of extensions (RFC 6455, 9.1)",
+);
 
 /// One extension of a field.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,9 +131,6 @@ impl<'a> Extensions<'a> {
                 b'\\' => *bytes.next().ok_or(SYNTAX)?,
                 byte => byte,
             };
-            if !is_value_byte(byte) {
-                return Err(SYNTAX);
-            }
             value.push(byte);
         }
         self.rest = bytes.as_slice();
