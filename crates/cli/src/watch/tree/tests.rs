@@ -1,3 +1,5 @@
+//! Tests of the tree of watched folders.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
