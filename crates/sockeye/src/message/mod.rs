@@ -43,7 +43,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content.
+//! Over HTTP, Content-Type has the message's type and encoding, and the body is the content. Over
+//! WebSocket, text is JSON, and a binary message is a frame; in a browser, `GET /` is a page to try
+//! it. The example `messages` is a whole service.
 //!
 //! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
 //! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on

@@ -17,14 +17,14 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
-    /// Don't answer HTTP. Default: `false`.
+    /// Don't answer HTTP, nor WebSocket, which begins as HTTP. Default: `false`.
     pub frames_only: bool,
     /// Host names that are answered over HTTP at loopback addresses: see
     /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,
     /// every name.
     pub allowed_hosts: Option<AllowedHosts>,
-    /// Origins, besides the server's own, whose web pages may send messages over HTTP. Default:
-    /// none.
+    /// Origins, besides the server's own, whose web pages may send messages over HTTP and WebSocket.
+    /// Default: none.
     pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,
