@@ -20,6 +20,7 @@ mod log;
 mod plan;
 mod proxies;
 mod quantity;
+mod random;
 mod readiness;
 mod send;
 mod serve;
@@ -31,6 +32,7 @@ mod target;
 mod text;
 mod tls;
 mod watch;
+mod websocket_echo;
 mod writer;
 
 use std::process::ExitCode;
@@ -67,10 +69,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
     match command {
         Command::Http(flags) => serve::http(plan::http(*flags, Stdout::detect())?, log),
         Command::Explain(flags) => explain::run(*flags),
-        Command::Echo(flags) => {
-            let idle = flags.idle_timeout.0;
-            serve::echo(plan::echo(flags)?, idle, log)
-        }
+        Command::Echo(flags) => serve::echo(plan::echo(flags)?, log),
         Command::Message(flags) => serve::message(plan::message(flags, Stdout::detect())?, log),
         Command::Health(flags) => Ok(health::run(plan::health(flags)?)?),
         Command::Completions(flags) => Ok(generate::completions(&flags)),
@@ -78,6 +77,7 @@ fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
         Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
         Command::Send(flags) => Ok(match flags.target {
             Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,
+            Target::WebSocket { .. } => send::websocket::run(plan::send_websocket(flags)?, log)?,
             _ => send::bytes::run(&plan::send_bytes(flags)?, log)?,
         }),
     }

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::Bound;
@@ -25,19 +24,45 @@ use crate::proxies::Proxies;
 use crate::signals::OnHangup;
 use crate::start_screen::Screen;
 use crate::tls::{Certificates, Redirects, WithReasons, WithRedirects};
+use crate::websocket_echo::WebSocketEcho;
 use crate::{hosts, listening, readiness, signals, text};
 
-pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
-    let scheme = if plan.certificates.is_some() { "tls" } else { "tcp" };
-    let screen = Screen { scheme, ..Screen::new("Echoing at") };
-    run(plan, screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
+pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
+    let plan::Echo { serve, idle, websocket } = plan;
+    let is_tls = serve.certificates.is_some();
+    let screen = Screen::new("Echoing at");
+    let Some(websocket) = websocket else {
+        let screen = Screen { scheme: if is_tls { "tls" } else { "tcp" }, ..screen };
+        return run(serve, screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle));
+    };
+    let screen = Screen { scheme: if is_tls { "wss" } else { "ws" }, ..screen };
+    let http = move || {
+        let limits = http_core::Limits { idle_timeout: idle, ..http_core::Limits::default() };
+        http_core::ServerConfig::new(limits)
+    };
+    let config = http.clone();
+    let open = move |_: usize, _: &ServerInfo| {
+        let (config, echo) = (Rc::new(config()), WebSocketEcho::new(&websocket));
+        move |_: &Peer| http_core::Server::new(Rc::clone(&config), echo.clone())
+    };
+    if !is_tls {
+        return run(serve, screen, None, log, open);
+    }
+    let hosts = own_hosts(&serve, &AllowedHosts::default());
+    run(serve, screen, None, log, move |shard, info| {
+        let redirects = Redirects { hosts: hosts.clone(), ..info.redirects(&hosts) };
+        WithRedirects::new(open(shard, info), http(), redirects)
+    })
 }
 
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
-    let plan::Message { serve, answers, access, limits, frames_only, http2, hosts, origins } = plan;
+    let plan::Message { serve, answers, access, limits, websocket, .. } = plan;
+    let plan::Message { frames_only, http2, hosts, origins, .. } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
-        notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
+        notes.push(
+            "HTTP and WebSocket work too: GET / explains how, and is a page in a browser.".into(),
+        );
     }
     let is_tls = serve.certificates.is_some();
     let scheme = if is_tls { "message+tls" } else { "message" };
@@ -52,6 +77,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         let check = hosts::check(checked_hosts.clone(), &info.bound, CheckedAt::Loopback, None);
         let mut config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
+            .websocket(websocket.clone())
             .http2(http2)
             .checking_hosts(check)
             .allowing_origins(origins.clone());

@@ -69,6 +69,7 @@ pub(crate) fn check_redirects(probe: &Probe, targets: &[Target]) -> anyhow::Resu
 /// The error if a server sent no valid response to the first request.
 pub(crate) fn probe_failed(error: ProbeError, target: &Target) -> anyhow::Error {
     let what = match error.failure {
+        Failure::ErrorResponse => "did not accept the first request",
         Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
             "sent an invalid response"
         }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sockeye::engine::{Config, ListenAddr, usable_cores};
-use sockeye::http_core::{self, AllowedHosts};
+use sockeye::http_core::{self, AllowedHosts, ws};
 use sockeye::message::protocol::{self, AllowedOrigins};
+use sockeye::tls::HTTP_ALPN;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::acme::acme;
@@ -59,9 +60,26 @@ pub(crate) struct Message {
     pub(crate) answers: Answers,
     pub(crate) access: Option<(Sink, access::Format)>,
     pub(crate) limits: protocol::Limits,
+    pub(crate) websocket: ws::Limits,
     pub(crate) frames_only: bool,
     pub(crate) http2: bool,
     pub(crate) hosts: AllowedHosts,
+    pub(crate) origins: AllowedOrigins,
+}
+
+/// An echo server.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    pub(crate) serve: Serve,
+    pub(crate) idle: Duration,
+    /// Echo the messages of WebSockets, rather than bytes.
+    pub(crate) websocket: Option<WebSocket>,
+}
+
+/// The WebSockets of an echo server.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    pub(crate) limits: ws::Limits,
     pub(crate) origins: AllowedOrigins,
 }
 
@@ -150,22 +168,18 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
         idle_timeout: flags.idle_timeout.0,
         ..protocol::Limits::default()
     };
+    let websocket = ws::Limits {
+        fragments: flags.max_fragments,
+        ping_after: Some(flags.ping_after.0),
+        ..limits.websocket()
+    };
     let frames_only = flags.frames_only;
     if frames_only && !(flags.hosts.host.is_empty() && flags.origin.is_empty()) {
         return Err(Error::usage(
             "--host and --origin are for HTTP, which --frames-only turns off",
         ));
     }
-    let mut origins =
-        AllowedOrigins::default().hint("To allow an origin, start sockeye with --origin URL");
-    for origin in flags.origin {
-        if origin == "*" {
-            return Err(Error::usage(
-                "--origin * would let every website send messages; name each allowed origin",
-            ));
-        }
-        origins = origins.allow(&origin);
-    }
+    let origins = origins(&flags.origin, "send messages")?;
     let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let names = tls::names(&flags.listen, &hosts);
     // Frames have no name in ALPN.
@@ -175,13 +189,40 @@ pub(crate) fn message(flags: args::Message, stdout: Stdout) -> Result<Message, E
     let answers = flags.answers.map(Answers::of).transpose()?.unwrap_or_default();
     let access = request_lines(stdout, flags.serve.log);
     let http2 = flags.http2.is_on();
-    Ok(Message { serve, answers, access, limits, frames_only, http2, hosts, origins })
+    Ok(Message { serve, answers, access, limits, websocket, frames_only, http2, hosts, origins })
 }
 
-pub(crate) fn echo(flags: args::Echo) -> Result<Serve, Error> {
+pub(crate) fn echo(flags: args::Echo) -> Result<Echo, Error> {
     let names = tls::names(&flags.listen, &AllowedHosts::default());
-    let certificates = tls::certificates(&flags.tls, &[], &names, None)?;
-    serve(flags.listen, &flags.serve, certificates, None)
+    let websocket = flags.websocket;
+    // Bytes have no name in ALPN.
+    let alpn: &[&[u8]] = if websocket.is_on { &HTTP_ALPN } else { &[] };
+    let certificates = tls::certificates(&flags.tls, alpn, &names, None)?;
+    let serve = serve(flags.listen, &flags.serve, certificates, None)?;
+    let limits = ws::Limits {
+        message: websocket.max_message.0,
+        fragments: websocket.max_fragments,
+        ping_after: Some(websocket.ping_after.0),
+        ..ws::Limits::default()
+    };
+    let origins = origins(&websocket.origin, "open WebSockets")?;
+    let websocket = websocket.is_on.then_some(WebSocket { limits, origins });
+    Ok(Echo { serve, idle: flags.idle_timeout.0, websocket })
+}
+
+/// The origins of `--origin`, whose pages may do `what`.
+fn origins(typed: &[String], what: &str) -> Result<AllowedOrigins, Error> {
+    let hint = "To allow an origin, start sockeye with --origin URL";
+    let mut origins = AllowedOrigins::default().hint(hint);
+    for origin in typed {
+        if origin == "*" {
+            return Err(Error::usage(format!(
+                "--origin * would let every website {what}; name each allowed origin",
+            )));
+        }
+        origins = origins.allow(origin);
+    }
+    Ok(origins)
 }
 
 fn serve(

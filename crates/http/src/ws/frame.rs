@@ -113,15 +113,15 @@ impl FrameHeader {
         if len > i64::MAX as u64 {
             return Err("sent a frame of more than 2^63 bytes");
         }
+        let (is_final, is_compressed) = (first & FINAL != 0, first & RSV1 != 0);
+        if opcode.is_control() && (!is_final || len > Self::MAX_CONTROL) {
+            return Err("sent a control frame that is fragmented or longer than 125 bytes");
+        }
         let (mask, rest) = match rest {
             _ if second & MASKED == 0 => (None, rest),
             &[a, b, c, d, ref rest @ ..] => (Some([a, b, c, d]), rest),
             _ => return Ok(None),
         };
-        let (is_final, is_compressed) = (first & FINAL != 0, first & RSV1 != 0);
-        if opcode.is_control() && (!is_final || len > Self::MAX_CONTROL) {
-            return Err("sent a control frame that is fragmented or longer than 125 bytes");
-        }
         let header = Self { is_final, is_compressed, opcode, mask, len };
         Ok(Some((header, input.len() - rest.len())))
     }

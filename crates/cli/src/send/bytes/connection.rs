@@ -16,10 +16,10 @@ use sockeye::proto::{
     Abandoned, Blame, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
-use super::input::{Input, PIECE, Piece};
-use super::report::{Ending, Report};
 use crate::quantity::Span;
+use crate::send::input::{Input, PIECE, Piece};
 use crate::send::printer::{PrintResult, Printer};
+use crate::send::report::{Ending, Report, Traffic};
 use crate::text::{self, TerminalText};
 
 /// What a connection sends.
@@ -61,6 +61,9 @@ enum State {
     Connecting,
     /// Sending and receiving.
     Open,
+    /// With `half_close`: the peer has closed its sending side, and has been sent everything that
+    /// was read of standard input. If standard input ends by this time, that was everything.
+    InputEnd(Time),
     /// Everything has come back.
     Done,
     /// Standard output has no reader any more.
@@ -151,6 +154,9 @@ impl Connection {
 
     fn on_piece(&mut self, piece: Piece, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match piece {
+            Piece::Bytes(_) if matches!(self.state, State::InputEnd(_)) => {
+                return Err(Self::closed_early());
+            }
             Piece::Bytes(bytes) => {
                 if !self.peer_must_act() {
                     self.progress = turn.now();
@@ -162,6 +168,9 @@ impl Connection {
             }
             Piece::End => {
                 self.all_written = true;
+                if matches!(self.state, State::InputEnd(_)) {
+                    return self.on_end_of_input(turn);
+                }
                 self.end_if_done(turn);
             }
             Piece::Failed(reason) => {
@@ -226,6 +235,13 @@ impl Connection {
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Self { received, written, .. } = *self;
         let all_sent = self.all_written && turn.unsent() == 0;
+        // A server that needs no end of its input may answer and close before standard input was
+        // found to be at its end.
+        let may_be_all = self.requested.is_some() && turn.unsent() == 0;
+        if self.settings.half_close && may_be_all && matches!(self.state, State::Open) {
+            self.state = State::InputEnd(turn.now() + INPUT_END);
+            return Ok(());
+        }
         drop_unsent(turn);
         if self.settings.half_close && all_sent && self.is_truncated {
             let what = format!(
@@ -239,12 +255,15 @@ impl Connection {
             turn.end(End::Close);
             return Ok(());
         }
-        let what = if !all_sent && (self.settings.half_close || received >= written) {
-            "closed the connection before everything was sent".into()
-        } else {
-            format!("closed the connection when {}", self.progress_text())
-        };
+        if !all_sent && (self.settings.half_close || received >= written) {
+            return Err(Self::closed_early());
+        }
+        let what = format!("closed the connection when {}", self.progress_text());
         Err(Fault::peer("closed_early", what))
+    }
+
+    fn closed_early() -> Fault {
+        Fault::peer("closed_early", "closed the connection before everything was sent")
     }
 
     fn timed_out(&self) -> Fault {
@@ -313,17 +332,20 @@ impl Connection {
             State::Done => Ending::Done,
             State::OutputClosed => Ending::OutputClosed,
             State::Connecting => Ending::NotConnected(reason.to_string()),
-            State::Open => Ending::Failed(reason.to_string()),
+            State::Open | State::InputEnd(_) => Ending::Failed(reason.to_string()),
         };
         // Bytes that came back were sent, even if that was not reported yet.
         let sent = match self.state {
             State::Done => self.written,
             _ => self.sent,
         };
-        let (bytes, hint) = ([sent, self.received], self.hint(reason));
-        self.settings.report.borrow_mut().record(self.number, bytes, ending, hint.as_deref());
+        let (traffic, hint) = (Traffic::bytes([sent, self.received]), self.hint(reason));
+        self.settings.report.borrow_mut().record(self.number, traffic, ending, hint.as_deref());
     }
 }
+
+/// How long the end of standard input is awaited after the peer has closed its sending side.
+pub(super) const INPUT_END: Duration = Duration::from_secs(1);
 
 /// The first bytes of a TLS record with an alert (RFC 8446, 5.1).
 const ALERT: u8 = 21;
@@ -346,15 +368,18 @@ impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
         let Settings { style, printer, .. } = &self.settings;
-        let printed = printer.print(turn, |queue| match style {
-            Style::Labelled => {
-                let quoted = text::quote(input);
-                // Writing to memory doesn't fail.
-                let _ = writeln!(queue, "connection {number}: received {quoted}");
-            }
-            Style::Terminal => text.push(input, queue),
-            Style::Unchanged => queue.extend_from_slice(input),
-        });
+        let printed = printer.print(
+            || turn.promise(),
+            |queue| match style {
+                Style::Labelled => {
+                    let quoted = text::quote(input);
+                    // Writing to memory doesn't fail.
+                    let _ = writeln!(queue, "connection {number}: received {quoted}");
+                }
+                Style::Terminal => text.push(input, queue),
+                Style::Unchanged => queue.extend_from_slice(input),
+            },
+        );
         match printed {
             PrintResult::Queued => {
                 append_first(&mut self.first_received, input);
@@ -391,6 +416,10 @@ impl Protocol for Connection {
             Event::Message(ticket, body) => self.on_message(ticket, body, turn)?,
             Event::Truncated => self.is_truncated = true,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
+            Event::Deadline if matches!(self.state, State::InputEnd(until) if until <= turn.now()) =>
+            {
+                return Err(Self::closed_early());
+            }
             Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
                 drop_unsent(turn);
                 return Err(self.timed_out());
@@ -402,6 +431,9 @@ impl Protocol for Connection {
     }
 
     fn deadline(&self) -> Option<Time> {
+        if let State::InputEnd(until) = self.state {
+            return Some(until);
+        }
         let waiting = matches!(self.state, State::Open) && self.printing.is_none();
         (waiting && self.peer_must_act()).then(|| self.progress + self.settings.timeout)
     }

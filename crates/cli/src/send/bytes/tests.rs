@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use sockeye::proto::harness::Harness;
 
-use super::input::Piece;
-use super::input::tests::input_alone;
+use super::connection::INPUT_END;
 use super::*;
+use crate::send::input::Piece;
+use crate::send::input::tests::input_alone;
 use crate::send::printer::tests::FULL_QUEUE;
 use sockeye::proto::End;
 
@@ -152,11 +153,34 @@ fn half_close_has_no_timeout_before_the_end_of_input() {
     let (mut peer, output) = connect_with_half_close(Source::Input(input), Style::Unchanged, true);
     peer.input(b"welcome");
     peer.eof();
+    assert!(peer.fault().is_none(), "the end of input may be on its way");
+    peer.pass(INPUT_END);
     peer.output();
     assert_eq!(
         output.warning(),
         "connection 1: the peer closed the connection before everything was sent"
     );
+}
+
+#[test]
+fn a_peer_that_closes_before_the_end_of_input_is_known_has_got_everything() {
+    for (last, fault) in
+        [(Piece::End, None), (Piece::Bytes(Bytes::from_static(b"more")), Some("closed_early"))]
+    {
+        let (input, answer) = input_alone();
+        let (mut peer, output) =
+            connect_with_half_close(Source::Input(input), Style::Unchanged, true);
+        answer(Piece::Bytes(Bytes::from_static(b"HEAD / HTTP/1.0\r\n\r\n")));
+        peer.deliver();
+        assert_eq!(peer.output(), b"HEAD / HTTP/1.0\r\n\r\n");
+        peer.input(b"HTTP/1.1 200 OK\r\n\r\n");
+        peer.eof();
+        answer(last);
+        peer.deliver();
+        peer.output();
+        assert_eq!(peer.fault().map(|fault| fault.code), fault);
+        assert_eq!(output.report.borrow_mut().finish(Duration::ZERO).done, fault.map_or(1, |_| 0));
+    }
 }
 
 #[test]

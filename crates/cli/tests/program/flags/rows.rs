@@ -122,6 +122,9 @@ pub(super) const MESSAGE: &[Row] = &[
     row("--host", "www.example.org", response_for_another_host, "421 ", "200 OK"),
     row("--origin", "https://www.example.org", response_for_another_origin, "403 ", "200 OK"),
     row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
+    row("--max-content", "1", search_over_websocket, "No match for 'one'.", "too_large"),
+    row("--max-fragments", "1", search_over_websocket, "No match for 'one'.", "many fragments"),
+    slow_default("--ping-after", "50ms", pings_before_default, BEFORE_DEFAULT),
     slow_default(
         "--header-timeout",
         "50ms",

@@ -75,7 +75,7 @@ impl Head<'_> {
 
 /// The length of the head at the start of `input`; `None` if it is incomplete. The caller has found
 /// no end in the first `searched` bytes.
-pub(super) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
+pub(crate) fn len(input: &[u8], searched: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
     let start = &input[..input.len().min(PREFIX.len())];
     if !PREFIX.starts_with(start) {
@@ -126,7 +126,7 @@ pub(super) fn unfold(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
 }
 
 /// Parses a complete head.
-pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     let plain = unfold(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
     let fields = &plain[start..];
@@ -140,9 +140,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
         framing.add(name, value)?;
     }
     let is_http10 = version == Version::Http10;
-    if status == 101 {
-        return Err(BadResponse("switched to another protocol without being asked to"));
-    }
     let content = content(status, &framing)?;
     let persistent = !framing.close && (!is_http10 || framing.keep_alive) && content.is_some();
     Ok(Head { status, persistent, interim: 0, content, bytes })

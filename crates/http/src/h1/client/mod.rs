@@ -26,7 +26,7 @@
 //! (RFC 9112, 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and
 //! content codings are up to the caller.
 
-mod head;
+pub(crate) mod head;
 mod head_template;
 #[cfg(test)]
 mod tests;
@@ -214,6 +214,9 @@ impl ResponseReader {
                 return Ok((used, Piece::NeedMore));
             };
             let head = head::parse(&input[..len])?;
+            if head.status == 101 {
+                return Err(BadResponse("switched to another protocol without being asked to"));
+            }
             if head.status >= 200 {
                 let (len, piece) = self.begin(head, request);
                 return Ok((used + len, piece));

@@ -1,0 +1,55 @@
+//! `sockeye echo --websocket`: an HTTP server that opens a WebSocket at every path, and sends each
+//! message back.
+
+use std::rc::Rc;
+
+use sockeye::http_core::ws::{self, Handshake, Message, Socket};
+use sockeye::http_core::{Answer, Fields, Handler, Handlers, Request, Responder, Status};
+use sockeye::proto::Peer;
+
+use crate::plan::WebSocket;
+
+/// What a request gets that asks for no WebSocket.
+const HELP: &str = "This server echoes the messages of WebSockets, at every path: connect to it with \
+                    ws:// or wss://, as in: sockeye send ws://HOST:PORT/ hello";
+
+/// Answers requests.
+#[derive(Clone, Debug)]
+pub(crate) struct WebSocketEcho(Rc<ws::Config>);
+
+impl WebSocketEcho {
+    pub(crate) fn new(WebSocket { limits, origins }: &WebSocket) -> Self {
+        Self(Rc::new(ws::Config::new(limits.clone()).allowing_origins(origins.clone())))
+    }
+}
+
+impl Handlers for WebSocketEcho {
+    type Handler = Self;
+
+    fn handler(&self, _: &Peer) -> Self {
+        self.clone()
+    }
+}
+
+impl Handler for WebSocketEcho {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        if !ws::is_asked_for(request) {
+            return responder.error(Status::BAD_REQUEST, &Fields::new(), HELP);
+        }
+        let has_tls = responder.peer().tls.is_some();
+        match Handshake::read(request, has_tls, &self.0) {
+            Ok(handshake) => handshake.accept(None, &self.0, Echo, responder),
+            Err(refused) => refused.answer(responder),
+        }
+    }
+}
+
+/// Sends messages back.
+#[derive(Debug)]
+struct Echo;
+
+impl ws::Handler for Echo {
+    fn on_message(&mut self, message: Message<'_>, socket: &mut Socket<'_, '_>) {
+        socket.send(message);
+    }
+}
